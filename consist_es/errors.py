@@ -1,0 +1,287 @@
+"""The one error tree. Every message says what was wrong, where, and what to do.
+
+::
+
+    ConsistError
+    ├── LogError                      the log on disk
+    │   ├── LogCorruptError           damage before good records; nothing is written until it is repaired
+    │   ├── LogWriteError             an append failed; nothing of it is visible
+    │   │   └── LogFullError          … because the disk or quota is full
+    │   ├── LogLockError              the lock could not be had
+    │   ├── LogFormatError            written by a newer library, or not a log at all
+    │   └── LogReadOnlyError          a write was asked of a log opened for reading
+    ├── ViewError                     the SQLite views
+    │   └── NotOurDatabaseError       the file at db_path is somebody else's
+    ├── ProjectNotFoundError          no project where the command line looked
+    ├── UsageError (ValueError)       an argument's value
+    │   ├── OptionError               not one of the allowed values
+    │   ├── KeyNameError              no valid artifact key
+    │   ├── InputError                an input that cannot be found, read or hashed
+    │   ├── ConfigValueError          a config value out of bounds
+    │   ├── PathError                 a path that leaves the place it must stay in
+    │   ├── BindingError              inputs that cannot be given to the function
+    │   └── RuntimeArgumentError      required runtime kwargs that are missing
+    ├── UsageTypeError (TypeError)    an argument's type
+    │   └── ConfigTypeError           a config value without a canonical form
+    ├── MissingKeyError (KeyError)    a name that is not there; lists those that are
+    ├── StateError (RuntimeError)     the right call at the wrong time
+    │   ├── NoActiveRunError          a helper that needs a run, called outside one
+    │   ├── NoTrackerError            no tracker given and no default one
+    │   ├── ClosedError               a context used after it ended
+    │   ├── AccessModeError           writing with access_mode other than "standard"
+    │   └── CodeIdentityUnavailableError   code that no mode can identify
+    ├── OutputError (RuntimeError)    outputs missing or mismatched under policy "error"
+    │   └── RequiredOutputsError      a scenario ended without its required outputs
+    ├── ReturnTypeError (TypeError)   a step returned what cannot be recorded
+    ├── LoadError (ValueError)        an artifact that no driver can load
+    │   ├── ArtifactMissingError (FileNotFoundError)
+    │   └── MissingExtraError (ImportError)
+    └── ConsistWarning (UserWarning)  not an error: everything this library warns about
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+class ConsistError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class ConsistWarning(UserWarning):
+    """Base of every warning of this library."""
+
+
+# ---------------------------------------------------------------- log
+
+
+class LogError(ConsistError):
+    """Something is wrong with the log on disk."""
+
+
+class LogCorruptError(LogError):
+    """The log is damaged where it must be whole."""
+
+    def __init__(self, segment: object, offset: int, problem: str, *, after: int | None = None) -> None:
+        self.segment, self.offset, self.problem, self.after = segment, offset, problem, after
+        good = "" if after is None else f" Everything up to position {after} is good."
+        super().__init__(
+            f"The log is damaged: {segment}, byte {offset}: {problem}.{good} Nothing was changed. "
+            "Run `consist-es verify` for the whole picture, and restore the file from a copy."
+        )
+
+
+class LogWriteError(LogError):
+    """An append failed; none of its events is visible."""
+
+    def __init__(self, path: object, problem: object, *, hint: str = "Try again once the cause is gone.") -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"Not recorded: writing {path} failed: {problem}. Outputs already on disk are kept. {hint}")
+
+
+class LogFullError(LogWriteError):
+    """An append failed because the disk, quota or file size limit is reached."""
+
+    def __init__(self, path: object, needed: int, problem: object) -> None:
+        self.needed = needed
+        super().__init__(
+            path, problem, hint=f"{needed} bytes were needed: make room and call again; the log is unharmed."
+        )
+
+
+class LogLockError(LogError):
+    """The log's lock could not be had."""
+
+    def __init__(self, path: object, problem: object) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"Cannot lock {path}: {problem}. Is the folder on a file system without flock? "
+            "Put the project on a local disk, or wait until the other writer has finished."
+        )
+
+
+class LogFormatError(LogError):
+    """The file is no log of ours, or of a version this library cannot read."""
+
+
+class LogReadOnlyError(LogError):
+    """The log was opened for reading, or lies where nothing can be written."""
+
+    def __init__(self, path: object) -> None:
+        self.path = path
+        super().__init__(f"The log {path} is read-only here: queries and hits work, recording does not.")
+
+
+# ---------------------------------------------------------------- views, project
+
+
+class ViewError(ConsistError):
+    """Something is wrong with the SQLite views; they can always be rebuilt with `consist-es replay`."""
+
+
+class NotOurDatabaseError(ViewError):
+    """The file at `db_path` is not a database of this library, and no log lies beside it."""
+
+    def __init__(self, path: object, log: object, what: str) -> None:
+        self.path, self.log = path, log
+        super().__init__(
+            f"{path} is {what}, not a consist-es database, and there is no log at {log}. "
+            "The file was left untouched: give db_path another name, or move the file away."
+        )
+
+
+class ProjectNotFoundError(ConsistError):
+    """The command line found no project, or more than one."""
+
+
+# ---------------------------------------------------------------- arguments
+
+
+class UsageError(ConsistError, ValueError):
+    """An argument has a value that cannot be used."""
+
+
+class OptionError(UsageError):
+    """An option has a value outside its list."""
+
+    def __init__(self, name: str, value: object, allowed: Iterable[object]) -> None:
+        self.name, self.value, self.allowed = name, value, tuple(allowed)
+        listed = ", ".join(repr(item) for item in self.allowed)
+        super().__init__(f"{name}={value!r} is not allowed: use one of {listed}.")
+
+
+class KeyNameError(UsageError):
+    """A name breaks the rules for artifact keys."""
+
+    def __init__(self, key: str, problem: str, *, what: str = "artifact key") -> None:
+        self.key, self.problem = key, problem
+        shown = key if len(key) <= 60 else key[:57] + "..."
+        super().__init__(
+            f"{shown!r} is no valid {what}: {problem}. Use 1 to 256 ASCII letters, digits and _ . : / -, "
+            "beginning with a letter, digit or underscore, without '..' and '//'."
+        )
+
+
+class InputError(UsageError):
+    """An input cannot be found, read or hashed; no key was made from it."""
+
+
+class ConfigValueError(UsageError):
+    """A config value is out of bounds."""
+
+
+class PathError(UsageError):
+    """A path leaves the folder that it must stay in."""
+
+
+class BindingError(UsageError):
+    """Inputs cannot be given to the step's function as asked."""
+
+
+class RuntimeArgumentError(UsageError):
+    """Runtime arguments that the step requires are missing."""
+
+
+class UsageTypeError(ConsistError, TypeError):
+    """An argument has a type that cannot be used."""
+
+
+class ConfigTypeError(UsageTypeError):
+    """A config value has no canonical form; the message names the path to it."""
+
+
+class MissingKeyError(ConsistError, KeyError):
+    """A name is not there; the message lists those that are."""
+
+    def __init__(self, what: str, key: object, available: Iterable[Any], hint: str = "") -> None:
+        self.what, self.key, self.available = what, key, sorted(map(str, available))
+        listed = ", ".join(map(repr, self.available)) or "none"
+        super().__init__(f"No {what} {key!r}. Available: {listed}." + (f" {hint}" if hint else ""))
+
+    def __str__(self) -> str:  # KeyError shows the repr of its argument
+        return str(self.args[0])
+
+
+# ---------------------------------------------------------------- state
+
+
+class StateError(ConsistError, RuntimeError):
+    """The call is right, the moment is wrong."""
+
+
+class NoActiveRunError(StateError):
+    """A helper that needs an active run was called outside one."""
+
+    def __init__(self, call: str) -> None:
+        self.call = call
+        super().__init__(
+            f"{call} needs an active run: call it inside the function of a step, or inside `with ….trace(...)`."
+        )
+
+
+class NoTrackerError(StateError):
+    """No tracker was given, and there is no default one."""
+
+    def __init__(self, call: str) -> None:
+        self.call = call
+        super().__init__(
+            f"{call} needs a tracker: pass tracker=…, wrap the code in `with consist.use_tracker(tracker):`, "
+            "or call consist.set_current_tracker(tracker)."
+        )
+
+
+class ClosedError(StateError):
+    """A scenario or run context was used outside its `with` block."""
+
+
+class AccessModeError(StateError):
+    """A tracker that may only read was asked to record."""
+
+    def __init__(self, mode: str, call: str) -> None:
+        self.mode, self.call = mode, call
+        super().__init__(f"{call} records, but this tracker was opened with access_mode={mode!r}: use 'standard'.")
+
+
+class CodeIdentityUnavailableError(StateError):
+    """The step's code cannot be identified in the mode that was asked for."""
+
+    def __init__(self, mode: str, reason: str, guidance: str) -> None:
+        self.mode, self.reason, self.guidance = mode, reason, guidance
+        super().__init__(f"Code identity {mode!r} is not available: {reason}. {guidance}")
+
+
+# ---------------------------------------------------------------- outputs, loading
+
+
+class OutputError(ConsistError, RuntimeError):
+    """Outputs are missing or do not match their declaration, and the policy says error."""
+
+
+class RequiredOutputsError(OutputError):
+    """A scenario ended without outputs that it requires."""
+
+    def __init__(self, scenario: str, missing: Iterable[str]) -> None:
+        self.scenario, self.missing = scenario, sorted(missing)
+        super().__init__(
+            f"Scenario {scenario!r} ended without its required outputs: {', '.join(self.missing)}. "
+            "Let a step produce them, or set them in sc.coupler before the block ends."
+        )
+
+
+class ReturnTypeError(ConsistError, TypeError):
+    """A step returned something that cannot be recorded as an output."""
+
+
+class LoadError(ConsistError, ValueError):
+    """No driver can load this artifact."""
+
+
+class ArtifactMissingError(LoadError, FileNotFoundError):
+    """The artifact's bytes are not where they were recorded."""
+
+
+class MissingExtraError(LoadError, ImportError):
+    """Loading needs a package that is not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"{what} needs {package}: pip install 'consist-es[{extra}]'.")

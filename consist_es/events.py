@@ -1,0 +1,403 @@
+"""Every event there is, grouped by what it is about.
+
+An event is an immutable fact in the past tense. Its payload is one of the structs below; `Recorded` is the
+payload together with its place in the log (the envelope). The log gives the bytes, see `log/record.py`.
+
+Rules of evolution: a new field has a default; a changed meaning is a new ``v`` with an upcaster in
+`log/record.py`; an event type is never removed. Fields typed ``Any`` or ``dict[str, Any]`` hold plain JSON
+values, made by `consist_es.plain.to_plain` wherever a user's value enters.
+"""
+
+import re
+from typing import Any, ClassVar
+
+import msgspec
+
+REGISTRY: dict[tuple[str, int], type["Event"]] = {}
+"""(type name, version) -> struct: how a stored payload finds its class again."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all payloads. The type name is the class name in snake_case."""
+
+    TYPE: ClassVar[str]
+    V: ClassVar[int] = 1
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.TYPE = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        REGISTRY[cls.TYPE, cls.V] = cls
+
+
+class UnknownEvent(msgspec.Struct, frozen=True):
+    """An event of a type (or version) that this library does not know: carried along, never dropped."""
+
+    type: str
+    v: int
+    data: bytes
+    """The payload's JSON, byte for byte as stored."""
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """An event on its way into the log: what is known before it has a position."""
+
+    event: Event
+    scenario: str | None = None
+    """Key of the scenario's header run."""
+    run: str | None = None
+    """Key of the run that the event is about."""
+    id: str | None = None
+    """The event's own identity; the log gives a time-ordered one where it is None."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An event in the log: the envelope, its payload, and where its line lies."""
+
+    seq: int
+    """Position in the project, gapless, from 1."""
+    end: bool
+    """True on the last event of a batch; a batch is visible whole or not at all."""
+    id: str
+    at: str
+    """UTC, RFC 3339 with microseconds; never goes backwards within a log."""
+    by: str
+    """The writer; its details are in a `WriterAttached` event."""
+    type: str
+    v: int
+    scenario: str | None
+    run: str | None
+    event: Event | UnknownEvent
+    chain: str
+    segment: int
+    offset: int
+    """First byte of the line in its segment."""
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """A place in the log: everything up to `seq` has been read. Opaque to callers of the log."""
+
+    seq: int = 0
+    segment: int = 1
+    offset: int = 0
+    """First byte after the line of `seq` (0: before the segment's header line)."""
+    chain: str = ""
+    """Chain value of the line of `seq`, "" before the first event."""
+
+
+# ---------------------------------------------------------------- parts that several events share
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An exception as text: type name, message, formatted traceback."""
+
+    type: str
+    message: str
+    traceback: str | None = None
+
+
+class InputLink(msgspec.Struct, frozen=True, kw_only=True):
+    """One input of a run: the role it plays there and the artifact that plays it."""
+
+    role: str
+    """The binding name, or ``#0``, ``#1`` … for unnamed inputs."""
+    artifact: str
+    """Artifact id."""
+    key: str
+    digest: str | None = None
+    """Content at the moment of binding."""
+    via: str = "inputs"
+    """``inputs``, ``input_keys``, ``depends_on``, ``identity`` or ``scenario``."""
+
+
+class OutputLink(msgspec.Struct, frozen=True, kw_only=True):
+    """One output of a run: its key there and the artifact."""
+
+    key: str
+    artifact: str
+
+
+class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The identity of a run, part by part, so that two runs can be compared and a miss explained."""
+
+    version: int
+    digest: str | None
+    """None where the run has no identity that may be reused; `unstable` says why."""
+    code: str
+    config: str
+    inputs: str
+    labels: str
+    """Digest over model, name, year, iteration, phase, stage, cache epoch and version."""
+    code_mode: str
+    code_parts: dict[str, str] = {}
+    """File or function -> digest."""
+    identity_inputs: dict[str, str] = {}
+    """Label -> digest of files that count for identity alone."""
+    adapter: dict[str, Any] | None = None
+    """Name, version, identity hash and references of a config adapter."""
+    unstable: list[str] = []
+
+
+# ---------------------------------------------------------------- the log itself
+
+
+class WriterAttached(Event, frozen=True, kw_only=True):
+    """A process wrote to this log for the first time."""
+
+    writer: str
+    host: str
+    boot: str
+    """Identity of the machine's boot, so that a pid can be told from a later process's."""
+    pid: int
+    pid_started: str
+    user: str
+    library: str
+    """Version of consist-es."""
+    python: str
+    platform: str
+
+
+class LogRepaired(Event, frozen=True, kw_only=True):
+    """Bytes that were no whole batch were cut off the end of a segment and kept as evidence."""
+
+    segment: int
+    offset: int
+    length: int
+    quarantine: str
+    """File name below the log's quarantine folder."""
+    reason: str
+
+
+class SegmentSealed(Event, frozen=True, kw_only=True):
+    """The last event of a segment; the log goes on in the next one."""
+
+    segment: int
+    size: int
+    """Bytes before this event's line."""
+
+
+class EnvironmentRecorded(Event, frozen=True, kw_only=True):
+    """The software a run saw; recorded once per distinct digest."""
+
+    digest: str
+    python: str
+    platform: str
+    packages: dict[str, str] = {}
+    git_commit: str | None = None
+    git_dirty: str | None = None
+    """Digest of the uncommitted change, None where the tree is clean or there is no repository."""
+
+
+# ---------------------------------------------------------------- scenarios
+
+
+class ScenarioStarted(Event, frozen=True, kw_only=True):
+    """A scenario was entered: its header run began."""
+
+    run_id: str
+    """Readable id; which attempt it is follows from the order in the log."""
+    name: str
+    model: str = "scenario"
+    description: str | None = None
+    config: Any = None
+    tags: list[str] = []
+    facet: Any = None
+    meta: dict[str, Any] = {}
+    year: int | None = None
+    iteration: int | None = None
+    phase: str | None = None
+    stage: str | None = None
+    parent: str | None = None
+    """Key of the enclosing run."""
+    run_dir: str = ""
+    mounts: dict[str, str] = {}
+    environment: str | None = None
+    """Digest of an `EnvironmentRecorded`."""
+
+
+class ScenarioExited(Event, frozen=True, kw_only=True):
+    """A scenario was left."""
+
+    status: str
+    """``completed``, ``failed`` or ``interrupted``."""
+    seconds: float
+    """Monotonic duration."""
+    error: ErrorInfo | None = None
+    failed_step: str | None = None
+    missing_outputs: list[str] = []
+
+
+# ---------------------------------------------------------------- steps
+
+
+class StepStarted(Event, frozen=True, kw_only=True):
+    """A run of a step began: everything that was known before its function was called."""
+
+    run_id: str
+    """Readable id; which attempt it is follows from the order in the log."""
+    name: str
+    model: str
+    kind: str = "run"
+    """``run`` or ``trace``."""
+    function: str | None = None
+    """Qualified name of the callable."""
+    parent: str | None = None
+    """Key of the enclosing run, if any."""
+    description: str | None = None
+    year: int | None = None
+    iteration: int | None = None
+    phase: str | None = None
+    stage: str | None = None
+    tags: list[str] = []
+    config: Any = None
+    facet: Any = None
+    facet_schema_version: str | None = None
+    meta: dict[str, Any] = {}
+    inputs: list[InputLink] = []
+    fingerprint: FingerprintInfo
+    declared: list[str] = []
+    """Output keys that were declared."""
+    cache_mode: str = "reuse"
+    options: dict[str, Any] = {}
+    """Cache, output and execution options that differ from their defaults."""
+    run_dir: str = ""
+    artifact_dir: str = ""
+    """Portable URI of the run's managed folder."""
+    environment: str | None = None
+
+
+class StepCompleted(Event, frozen=True, kw_only=True):
+    """A run ended well; for a cache hit it follows `CacheHit` at once."""
+
+    seconds: float
+    """Monotonic duration."""
+    outputs: list[OutputLink] = []
+    """What the caller received, in order."""
+    all_outputs: list[OutputLink] = []
+    """Everything that was logged as an output of the run, in order."""
+    missing: list[str] = []
+    """Declared outputs that did not appear."""
+    fingerprint: str | None = None
+    reusable: bool = False
+    """Whether a later look-up may answer with this run. Never true for a hit."""
+    reason: str | None = None
+    """Why it is not reusable."""
+
+
+class StepFailed(Event, frozen=True, kw_only=True):
+    """A run ended with an exception."""
+
+    status: str
+    """``failed`` or ``interrupted``."""
+    seconds: float
+    error: ErrorInfo
+
+
+class StepAbandoned(Event, frozen=True, kw_only=True):
+    """A run's process is gone without an end event; noticed and recorded by a later writer."""
+
+    reason: str
+
+
+# ---------------------------------------------------------------- cache
+
+
+class CacheHit(Event, frozen=True, kw_only=True):
+    """An earlier run answers for this one; the function is not called (in `run`)."""
+
+    source: str
+    """Key of the run that really computed the outputs."""
+    validation: str
+    """How the outputs were checked: ``stat``, ``digest`` …"""
+    outputs: list[OutputLink] = []
+
+
+class CacheMissed(Event, frozen=True, kw_only=True):
+    """No earlier run answers; the function runs."""
+
+    reason: str
+    nearest: str | None = None
+    """Key of the earlier run of this step that differs least."""
+    differs: list[str] = []
+    """What differs from it, in words: ``config.growth: 1.0 -> 1.1``."""
+    details: dict[str, Any] = {}
+
+
+class HitDemoted(Event, frozen=True, kw_only=True):
+    """Inside a trace that had hit, the body made an output of its own: the hit no longer counts."""
+
+    key: str
+    reason: str
+
+
+# ---------------------------------------------------------------- artifacts
+
+
+class ArtifactLogged(Event, frozen=True, kw_only=True):
+    """A file or folder was recorded as an input or output of a run."""
+
+    artifact: str
+    """Artifact id."""
+    key: str
+    direction: str
+    """``input`` or ``output``."""
+    uri: str
+    kind: str = "file"
+    """``file``, ``folder`` or ``missing``."""
+    driver: str = "unknown"
+    digest: str | None = None
+    digest_method: str = "full"
+    """``full`` (content), ``fast`` (size and mtime) or ``given`` (by the caller)."""
+    size: int | None = None
+    mtime_ns: int | None = None
+    producer: str | None = None
+    """Key of the run that made it, None for external files."""
+    role: str | None = None
+    """Role among the run's inputs, where it has one."""
+    table_path: str | None = None
+    array_path: str | None = None
+    parent: str | None = None
+    """Artifact id of the container or set that this one belongs to."""
+    schema: Any = None
+    """Field name -> type name, for tabular files."""
+    rows: int | None = None
+    facet: Any = None
+    facet_schema_version: str | None = None
+    meta: dict[str, Any] = {}
+
+
+class ArtifactMaterialized(Event, frozen=True, kw_only=True):
+    """An artifact's bytes were copied to another place, checked by digest."""
+
+    artifact: str
+    key: str
+    uri: str
+    source_uri: str
+    digest: str
+    reason: str
+
+
+# ---------------------------------------------------------------- coupler and metadata
+
+
+class CouplerSet(Event, frozen=True, kw_only=True):
+    """A name in the scenario's coupler now stands for this artifact (or plain path)."""
+
+    key: str
+    artifact: str | None = None
+    value: str | None = None
+    """URI of a value that is no recorded artifact."""
+
+
+class OutputsDeclared(Event, frozen=True, kw_only=True):
+    """Coupler keys that a scenario is expected, or required, to set."""
+
+    required: dict[str, bool]
+    """Declared key -> whether it is required at exit."""
+    warn_undefined: bool = False
+    descriptions: dict[str, str] = {}
+
+
+class MetaLogged(Event, frozen=True, kw_only=True):
+    """Metadata was merged into a run; later values win key by key."""
+
+    values: dict[str, Any]
