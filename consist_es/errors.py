@@ -16,11 +16,14 @@
     ├── UsageError (ValueError)       an argument's value
     │   ├── OptionError               not one of the allowed values
     │   ├── KeyNameError              no valid artifact key
+    │   ├── InvalidNameError          no usable run id, step, model or tag name
     │   ├── InputError                an input that cannot be found, read or hashed
     │   ├── ConfigValueError          a config value out of bounds
     │   ├── PathError                 a path that leaves the place it must stay in
     │   ├── BindingError              inputs that cannot be given to the function
-    │   └── RuntimeArgumentError      required runtime kwargs that are missing
+    │   ├── RuntimeArgumentError      required runtime kwargs that are missing
+    │   ├── TntpError                 a traffic network file (of the demo) that cannot be read
+    │   └── AssignmentError           traffic (of the demo) that cannot be assigned to its network
     ├── UsageTypeError (TypeError)    an argument's type
     │   └── ConfigTypeError           a config value without a canonical form
     ├── MissingKeyError (KeyError)    a name that is not there; lists those that are
@@ -161,6 +164,15 @@ class KeyNameError(UsageError):
         )
 
 
+class InvalidNameError(UsageError):
+    """A run id, step, model or tag name cannot be used."""
+
+    def __init__(self, what: str, name: str, problem: str) -> None:
+        self.what, self.name, self.problem = what, name, problem
+        shown = name if len(name) <= 60 else name[:57] + "..."
+        super().__init__(f"{what}={shown!a} cannot be used: {problem}. Use 1 to 256 printable characters.")
+
+
 class InputError(UsageError):
     """An input cannot be found, read or hashed; no key was made from it."""
 
@@ -179,6 +191,19 @@ class BindingError(UsageError):
 
 class RuntimeArgumentError(UsageError):
     """Runtime arguments that the step requires are missing."""
+
+
+class TntpError(UsageError):
+    """A file in TNTP format breaks the format; `line` is None where no single line is to blame."""
+
+    def __init__(self, path: object, line: int | None, problem: str, expected: str) -> None:
+        self.path, self.line, self.problem, self.expected = path, line, problem, expected
+        where = f"{path}" if line is None else f"{path}, line {line}"
+        super().__init__(f"{where}: {problem}. Expected: {expected}.")
+
+
+class AssignmentError(UsageError):
+    """The demo's traffic cannot be assigned to its network as asked."""
 
 
 class UsageTypeError(ConsistError, TypeError):

@@ -1,0 +1,135 @@
+"""An artifact: one recorded file, folder or table, with its digest and URI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+from uuid import UUID
+
+from consist_es.artifacts.formats import MATRIX_DRIVERS, TABULAR_DRIVERS
+from consist_es.artifacts.uris import UriMap
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class ArtifactLike(Protocol):
+    """Anything that can stand for a file where tracking may be off."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def container_uri(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Artifact(os.PathLike[str]):
+    """One recorded file or folder.
+
+    Usable wherever a path is: ``open(artifact)``, ``pandas.read_parquet(artifact)``. Two artifacts are equal
+    when they are the same record (`id`); the same bytes logged twice are two records with one `hash`.
+    """
+
+    id: UUID
+    key: str
+    """The name it was first recorded under."""
+    container_uri: str
+    """Portable URI, see `consist_es.artifacts.uris`."""
+    driver: str
+    """Name of the file format."""
+    hash: str | None = None
+    """Digest of the content when it was recorded; None where there was nothing to digest."""
+    kind: str = "file"
+    """``file``, ``folder`` or ``missing``."""
+    size: int | None = None
+    """Bytes."""
+    mtime_ns: int | None = None
+    run_id: str | None = None
+    """Id of the run that made it; None for an external file."""
+    producer: str | None = None
+    """Unique key of that run."""
+    table_path: str | None = None
+    array_path: str | None = None
+    parent_artifact_id: UUID | None = None
+    schema: Mapping[str, str] | None = None
+    """Column name -> type, for tabular files whose schema could be read."""
+    rows: int | None = None
+    facet: Any = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime | None = None
+    uris: UriMap | None = field(default=None, repr=False)
+    """How URIs resolve on this machine."""
+    root: str | None = field(default=None, repr=False)
+    """The run directory that `container_uri` was made for."""
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Artifact) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def path(self) -> Path:
+        """Where the bytes are: the first of `locations` that exists, else the first one."""
+        places = self.locations
+        return next((place for place in places if place.exists()), places[0])
+
+    @property
+    def locations(self) -> tuple[Path, ...]:
+        """Every place the bytes may lie, best first: below today's roots, then where they were recorded."""
+        uris = self.uris or UriMap(run_dir=self.root or os.getcwd())
+        here = uris.resolve(self.container_uri)
+        there = uris.resolve(self.container_uri, run_dir=self.root) if self.root else here
+        return tuple(dict.fromkeys((here, there)))
+
+    @property
+    def abs_path(self) -> str:
+        """`path` as text."""
+        return str(self.path)
+
+    @property
+    def digest(self) -> str | None:
+        """The same as `hash`."""
+        return self.hash
+
+    @property
+    def uri(self) -> str:
+        """The same as `container_uri`."""
+        return self.container_uri
+
+    @property
+    def is_tabular(self) -> bool:
+        """Whether its format holds a table."""
+        return self.driver in TABULAR_DRIVERS
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether its format holds arrays."""
+        return self.driver in MATRIX_DRIVERS
+
+    @property
+    def created_at_iso(self) -> str | None:
+        """`created_at` as RFC 3339 text."""
+        return self.created_at.isoformat() if self.created_at else None
+
+    def get_meta(self, key: str, default: T | None = None) -> Any | T | None:
+        """One metadata value."""
+        return self.meta.get(key, default)
+
+    def as_path(self, tracker: object = None) -> Path:
+        """The same as `path`; `tracker` is accepted for compatibility and not needed."""
+        return self.path
+
+    def as_df(self, tracker: object = None, **options: Any) -> Any:
+        """The table in it as a pandas DataFrame, see `consist_es.load_df`."""
+        from consist_es.artifacts.drivers import load_df
+
+        return load_df(self, **options)

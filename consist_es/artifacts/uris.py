@@ -1,0 +1,100 @@
+"""Portable URIs of files, and back.
+
+Three forms, first match wins: ``scheme://rel`` below a mount (the longest root that contains the path),
+``./rel`` below the run directory, and an absolute path. Bytes of a file name that are not UTF-8 are
+percent-encoded (RFC 3986), and so is the percent sign; everything else stays readable.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from consist_es.errors import PathError
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(.*)$", re.DOTALL)
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+
+
+class UriMap(msgspec.Struct, frozen=True):
+    """Where URIs point on this machine: the run directory and the mounts (scheme -> root), all absolute."""
+
+    run_dir: str
+    mounts: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, run_dir: Path, mounts: Mapping[str, str | os.PathLike[str]] | None) -> "UriMap":
+        """Check the mounts and make their roots absolute."""
+        roots = {}
+        for scheme, root in (mounts or {}).items():
+            if not _SCHEME.match(f"{scheme}://") or scheme == "file":
+                raise PathError(f"mounts: {scheme!r} is no usable scheme: use letters, digits, + . - and not 'file'.")
+            roots[scheme] = os.path.abspath(os.fspath(root))
+        return cls(run_dir=os.path.abspath(run_dir), mounts=roots)
+
+    def uri(self, path: str | os.PathLike[str]) -> str:
+        """The portable URI of a path."""
+        absolute = os.path.abspath(os.fspath(path))
+        for candidate in dict.fromkeys((absolute, os.path.realpath(absolute))):
+            for scheme, root in sorted(self.mounts.items(), key=lambda item: -len(item[1])):
+                if (rel := below(candidate, root)) is not None:
+                    return f"{scheme}://{quote(rel)}"
+            if (rel := below(candidate, self.run_dir)) is not None:
+                return f"./{quote(rel)}"
+        return quote(absolute)
+
+    def resolve(self, uri: str, *, run_dir: str | None = None) -> Path:
+        """The path a URI stands for here.
+
+        `run_dir`: where ``./`` pointed when the URI was made, if not to this map's run directory.
+
+        Raises:
+            PathError: the scheme is not mounted, or the URI leaves its root.
+        """
+        if match := _SCHEME.match(uri):
+            scheme, rel = match.groups()
+            if scheme == "file":
+                return Path("/" + unquote(rel).lstrip("/"))
+            if scheme not in self.mounts:
+                known = ", ".join(sorted(self.mounts)) or "none"
+                raise PathError(
+                    f"{uri!r}: scheme {scheme!r} is not mounted. Mounted: {known}. Pass mounts= to Tracker."
+                )
+            return inside(self.mounts[scheme], unquote(rel), uri)
+        if uri.startswith("./"):
+            return inside(run_dir or self.run_dir, unquote(uri[2:]), uri)
+        return Path(unquote(uri))
+
+
+def below(path: str, root: str) -> str | None:
+    """`path` relative to `root` with forward slashes, or None where it does not lie below it."""
+    if path == root:
+        return "."
+    prefix = root.rstrip(os.sep) + os.sep
+    return path[len(prefix) :].replace(os.sep, "/") if path.startswith(prefix) else None
+
+
+def inside(root: str | os.PathLike[str], rel: str, shown: object) -> Path:
+    """`root / rel`, refused where it would leave the root by ``..``, an absolute path or a NUL."""
+    parts = PurePosixPath(rel.replace(os.sep, "/"))
+    if "\0" in rel or parts.is_absolute() or ".." in parts.parts:
+        raise PathError(f"{shown!r} leaves {os.fspath(root)}: use a relative path without '..'.")
+    return Path(root) / Path(*parts.parts)
+
+
+def quote(text: str) -> str:
+    """Percent-encode ``%`` and the bytes that are not UTF-8; the result is always encodable."""
+    escaped = text.replace("%", "%25")
+    return re.sub("[\udc80-\udcff]", lambda match: f"%{ord(match[0]) - 0xDC00:02X}", escaped)
+
+
+def unquote(text: str) -> str:
+    """The inverse of `quote`: an encoded byte above 127 is one that was not UTF-8."""
+
+    def char(match: re.Match[str]) -> str:
+        value = int(match[1], 16)
+        return chr(0xDC00 + value if value > 127 else value)
+
+    return _ESCAPE.sub(char, text) if "%" in text else text
