@@ -1,0 +1,155 @@
+"""The two commands of a checkout; needs nothing but Python and the standard library.
+
+::
+
+    python3 tools/dev.py demo [arguments of consist-es demo]
+    python3 tools/dev.py test [arguments of pytest]
+
+Both install the checkout, editable, into ``.venv`` beside pyproject.toml, and skip that where the last install
+saw the same pyproject.toml. ``test`` runs every gate even when one has failed, and names those that did.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - an older interpreter must get this sentence, not a traceback
+    found = sys.version.split()[0]
+    sys.exit(f"error: consist-es needs Python 3.11 or newer, this is {found}: try python3.12 tools/dev.py")
+
+import hashlib
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+STAMP = VENV / "consist-es-installed.txt"
+LINK = ROOT / "consist_es" / "projections"
+
+NO_VENV = """\
+error: this Python ({python}) cannot make a virtual environment: its module {missing} is missing.
+Install it (Debian, Ubuntu: apt install python{version}-venv), or install uv, and run this again."""
+
+BAD_VENV = """\
+error: {python} does not run, or is older than Python 3.11. Remove the folder {venv} and run this again."""
+
+NO_LINK = """\
+mypy: skipped. {link} is no folder: this checkout was made without symbolic links.
+Set git's core.symlinks to true and check the file out again to run it here; nothing else needs the link."""
+
+
+def run(*command: str | Path, cwd: Path | None = ROOT) -> int:
+    """Show a command, run it, give its exit code."""
+    words = [str(word) for word in command]
+    print("$ " + shlex.join(words), flush=True)
+    # A closed standard input would hand its number to the next file that a child opens.
+    stdin = subprocess.DEVNULL if sys.stdin is None else None
+    return subprocess.run(words, cwd=cwd, stdin=stdin, check=False).returncode
+
+
+def missing_module() -> str | None:
+    """What this interpreter lacks to make a virtual environment; Linux packages split it off."""
+    return next((name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None), None)
+
+
+def create_venv(uv: str | None) -> None:
+    """Make `.venv` unless it is there."""
+    if PYTHON.exists():
+        return
+    missing = missing_module()
+    if missing is None:
+        code = run(sys.executable, "-m", "venv", VENV)
+    elif uv:
+        code = run(uv, "venv", "--python", sys.executable, VENV)
+    else:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        sys.exit(NO_VENV.format(python=sys.executable, missing=missing, version=version))
+    if code:
+        sys.exit(f"error: {VENV} could not be made; the lines above say why.")
+
+
+def check_venv() -> None:
+    """Refuse an environment that is there but of no use, for it may be the user's own."""
+    if not succeeds("import sys; sys.exit(sys.version_info < (3, 11))"):
+        sys.exit(BAD_VENV.format(python=PYTHON, venv=VENV))
+
+
+def succeeds(code: str) -> bool:
+    """Whether the environment's interpreter runs this without an error."""
+    try:
+        return subprocess.run([PYTHON, "-c", code], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def install(extra: str) -> None:
+    """Install the checkout and an extra into `.venv`, unless that was done for this very pyproject.toml."""
+    uv = shutil.which("uv")
+    create_venv(uv)
+    check_venv()
+    facts = f"{ROOT}\n".encode() + (ROOT / "pyproject.toml").read_bytes()
+    stamp = f"{hashlib.sha256(facts).hexdigest()} [{extra}]\n"
+    done = STAMP.read_text(encoding="utf-8") if STAMP.exists() else ""
+    if stamp in done:
+        return
+    target = f"{ROOT}[{extra}]" if extra else str(ROOT)
+    STAMP.unlink(missing_ok=True)
+    if not (uv and run(uv, "pip", "install", "--quiet", "--python", PYTHON, "-e", target) == 0):
+        install_with_pip(target)
+    STAMP.write_text(stamp if extra == "" else stamp + stamp.replace(f"[{extra}]", "[]"), encoding="utf-8")
+
+
+def install_with_pip(target: str) -> None:
+    """The way that needs no tool; also the way out where uv is there but finds no packages."""
+    if not succeeds("import pip"):
+        run(PYTHON, "-m", "ensurepip")
+    options = ("--quiet", "--no-input", "--disable-pip-version-check")
+    if run(PYTHON, "-m", "pip", "install", *options, "-e", target):
+        sys.exit("error: the installation failed; the lines above say why.")
+
+
+def demo(arguments: list[str]) -> int:
+    """Run the demo in the caller's folder."""
+    install("")
+    code = run(BIN / "consist-es", "demo", *arguments, cwd=None)
+    print("demo: done" if code == 0 else f"demo: FAILED with exit code {code}")
+    return code
+
+
+def test(arguments: list[str]) -> int:
+    """Run every gate, then say which failed."""
+    install("test")
+    workers = str(min(os.cpu_count() or 1, 4))
+    gates: dict[str, tuple[str, ...]] = {
+        "ruff check": ("ruff", "check", "."),
+        "ruff format": ("ruff", "format", "--check", "."),
+        "mypy": ("mypy", "--strict"),
+        "pytest": ("pytest", "-n", workers, *arguments),
+    }
+    skipped = "" if LINK.is_dir() else ", but mypy was skipped"
+    if skipped:
+        print(NO_LINK.format(link=LINK), flush=True)
+        del gates["mypy"]
+    failed = [name for name, gate in gates.items() if run(PYTHON, "-m", *gate) != 0]
+    print(f"test: FAILED in {', '.join(failed)}{skipped}" if failed else f"test: all passed{skipped}")
+    return 1 if failed else 0
+
+
+def main(arguments: list[str]) -> int:
+    """Choose the command."""
+    commands = {"demo": demo, "test": test}
+    if not arguments or arguments[0] not in commands:
+        print(__doc__)
+        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+    return commands[arguments[0]](arguments[1:])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
