@@ -23,8 +23,6 @@ from consist_es.errors import AssignmentError
 
 # A conjugate direction must keep some weight on the new quickest paths, or it would repeat the last target.
 _LARGEST_MEMORY_WEIGHT = 0.99
-# A step this long lands on the target: the memory of it points nowhere.
-_FULL_STEP = 0.999
 _LINE_SEARCH_ROUNDS = 100
 _LINE_SEARCH_TOLERANCE = 1e-14
 
@@ -143,9 +141,8 @@ class _Memory:
         self._step = 0.0
 
     def remember(self, target: list[float], step: float) -> None:
-        """Keep a target and the step that was made towards it; a full or an empty step starts afresh."""
-        usable = 0.0 < step < _FULL_STEP
-        self._targets = [target, *self._targets[:1]] if usable else []
+        """Keep a target and the step that was made towards it."""
+        self._targets = [target, *self._targets[:1]]
         self._step = step
 
     def target(
@@ -180,7 +177,7 @@ class _Memory:
         fresh = _minus(quickest, flows)
         last = _minus(self._targets[0], flows)
         norm = _dot3(last, slopes, last)
-        if norm <= 0:
+        if norm <= 0:  # as after a full step, which leaves nothing of the last direction
             return None
         v = -_dot3(last, slopes, fresh) / norm
         if len(self._targets) == 1:
@@ -204,7 +201,7 @@ class _Paths:
                 self._leaving[link.from_node].append((link.to_node, index))
         self._demand: dict[int, list[tuple[int, float]]] = {}
         for (origin, destination), flow in sorted(trips.demand.items()):
-            if origin != destination and flow > 0:
+            if flow > 0:
                 self._demand.setdefault(origin, []).append((destination, flow))
 
     def load(self, times: list[float]) -> list[float]:
