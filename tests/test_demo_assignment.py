@@ -74,7 +74,7 @@ links = st.builds(
     to_node=st.just(2),
     capacity=st.floats(1, 1e4),
     length=st.just(1.0),
-    free_flow_time=st.floats(0, 100),
+    free_flow_time=st.floats(0.01, 100),
     b=st.floats(0, 10),
     power=st.sampled_from([0.0, 0.5, 1.0, 2.0, 4.0, 5.5]),
 )
@@ -94,7 +94,8 @@ def test_the_slope_is_the_change_of_the_travel_time(link: Link, used: float) -> 
     flow = used * link.capacity
     width = 1e-4 * flow
     change = (travel_time(link, flow + width) - travel_time(link, flow - width)) / (2 * width)
-    assert travel_time_slope(link, flow) == pytest.approx(change, rel=1e-5, abs=1e-9)
+    rounding = 1e-15 * travel_time(link, flow) / width
+    assert travel_time_slope(link, flow) == pytest.approx(change, rel=1e-5, abs=rounding)
 
 
 def test_travel_time_is_that_of_the_bureau_of_public_roads() -> None:
@@ -236,6 +237,17 @@ def test_a_direction_is_conjugate_to_the_two_before_it() -> None:
     for one, other in ((0, 1), (0, 2), (1, 2)):
         product = math.fsum(a * h * b for a, h, b in zip(directions[one], slopes, directions[other], strict=True))
         assert product == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("remembered", "expected"), [([0.0, 12.0], [12.0, 0.0]), ([7.99, 4.01], [0.12 + 0.99 * 7.99, 0.99 * 4.01])]
+)
+def test_memory_never_stops_the_search(remembered: list[float], expected: list[float]) -> None:
+    # Between two routes, the one conjugate direction is no direction at all: the quickest route must keep a share.
+    roads = (link(1, 2, 1, rise=1), link(1, 2, 20, rise=1))
+    memory = _Memory()
+    memory.remember(remembered, 0.5)
+    assert memory.target(roads, [9.0, 24.0], [8.0, 4.0], [12.0, 0.0]) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_iteration_limit_ends_the_search_with_the_gap_so_far() -> None:
