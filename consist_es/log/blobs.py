@@ -1,0 +1,83 @@
+"""Payloads too large for a line: files named by their blake3, beside the segments.
+
+The line then holds ``{"$blob":"<64 hex digits>","size":<bytes>}`` in place of the payload. No field of an event can
+be called ``$blob``, so this is never mistaken for one.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+from blake3 import blake3
+
+from consist_es.log.record import BLOB_START, BadRecord
+from consist_es.storage import Storage, make_folder, write_all
+
+BLOB_FOLDER = "blobs"
+
+
+class _Reference(msgspec.Struct, frozen=True):
+    blob: str = msgspec.field(name="$blob")
+    size: int
+
+
+def write_blob(storage: Storage, folder: Path, data: bytes) -> bytes:
+    """Keep `data` so that it survives a power cut, and return what stands for it on the line. May raise OSError."""
+    digest = blake3(data).hexdigest()
+    place = folder / BLOB_FOLDER
+    make_folder(storage, place)
+    if _read(storage, place / digest) != data:
+        temporary = place / f"{digest}.{storage.token(8).hex()}.tmp"
+        try:
+            _write(storage, temporary, data)
+            storage.rename(temporary, place / digest)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                storage.unlink(temporary)
+            raise
+    storage.sync_folder(place)  # also where it was there: its writer may have died before this
+    return msgspec.json.encode(_Reference(blob=digest, size=len(data)))
+
+
+def _write(storage: Storage, path: Path, data: bytes) -> None:
+    fd = storage.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        write_all(storage, fd, data, 0)
+        storage.datasync(fd)
+    finally:
+        storage.close(fd)
+
+
+def _read(storage: Storage, path: Path) -> bytes | None:
+    try:
+        fd = storage.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        return storage.read_at(fd, storage.size(fd), 0)
+    finally:
+        storage.close(fd)
+
+
+def resolve(storage: Storage, folder: Path, data: bytes) -> bytes:
+    """The payload that the data of a line stand for: mostly themselves. May raise OSError.
+
+    Raises:
+        BadRecord: the blob is missing or is not what the line says.
+    """
+    if not data.startswith(BLOB_START):
+        return data
+    try:
+        reference = msgspec.json.decode(data, type=_Reference)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BadRecord(f"the reference to a blob does not decode: {error}") from error
+    name = reference.blob
+    if len(name) != 64 or not set(name) <= set("0123456789abcdef"):  # it becomes a file name
+        raise BadRecord(f"{name!r} is no name of a blob")
+    found = _read(storage, folder / BLOB_FOLDER / name)
+    if found is None:
+        raise BadRecord(f"its payload {BLOB_FOLDER}/{name} is missing")
+    if len(found) != reference.size or blake3(found).hexdigest() != name:
+        raise BadRecord(f"its payload {BLOB_FOLDER}/{name} is damaged")
+    return found

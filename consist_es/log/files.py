@@ -1,0 +1,70 @@
+"""The files that a log makes beside its lines, and the names it gives."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from consist_es.log.segment import Header, Opened, encode_header, read_header, segment_name
+from consist_es.storage import Storage, make_folder, write_all
+
+QUARANTINE = "quarantine"
+_TEMPORARY = ".jsonl.tmp"
+
+
+def create_segment(storage: Storage, folder: Path, header: Header, previous: bytes, lines: bytes) -> tuple[int, Opened]:
+    """A new segment, whole and safe on disk before it has its name; open for reading and writing."""
+    path = folder / segment_name(header.segment)
+    temporary = path.with_suffix(_TEMPORARY)
+    fd = storage.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    try:
+        write_all(storage, fd, encode_header(header, previous) + lines, 0)
+        storage.datasync(fd)
+        storage.rename(temporary, path)
+        storage.sync_folder(folder)
+        return fd, read_header(storage, fd, path)
+    except BaseException:
+        storage.close(fd)
+        with contextlib.suppress(OSError):
+            storage.unlink(temporary)
+        raise
+
+
+def remove_leftovers(storage: Storage, folder: Path) -> None:
+    """Segments that a killed writer began and never named. Under the lock: nobody else is making one."""
+    for name in storage.listdir(folder):
+        if name.endswith(_TEMPORARY):
+            storage.unlink(folder / name)
+
+
+def quarantine(storage: Storage, folder: Path, fd: int, segment: int, offset: int) -> tuple[str, int]:
+    """Copy what lies in the segment from `offset` on, safe on disk; return the copy's name and size."""
+    data = storage.read_at(fd, storage.size(fd) - offset, offset)
+    name = f"{segment:08d}-{offset}-{storage.token(4).hex()}"
+    make_folder(storage, folder / QUARANTINE)
+    copy = storage.open(folder / QUARANTINE / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        write_all(storage, copy, data, 0)
+        storage.datasync(copy)
+    finally:
+        storage.close(copy)
+    storage.sync_folder(folder / QUARANTINE)
+    return name, len(data)
+
+
+def library_version() -> str:
+    """Version of consist-es."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("consist-es")
+    except PackageNotFoundError:  # run from a source tree
+        return "unknown"
+
+
+def new_id(storage: Storage) -> str:
+    """A UUID of version 7 (RFC 9562): milliseconds since 1970, then 74 random bits."""
+    milliseconds = max(int(storage.now().timestamp() * 1000), 0) & ((1 << 48) - 1)
+    random = int.from_bytes(storage.token(10), "big")
+    number = milliseconds << 80 | 7 << 76 | (random >> 62 & 0xFFF) << 64 | 2 << 62 | random & ((1 << 62) - 1)
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,146 @@
+"""The log of a project: a folder, shared by the processes of one machine."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from consist_es.errors import LogReadError, LogReadOnlyError, OptionError
+from consist_es.events import Cursor, Draft, Recorded
+from consist_es.log.files import new_id
+from consist_es.log.reader import read, read_at, read_head
+from consist_es.log.record import prepare
+from consist_es.log.segment import SEGMENT_SIZE, open_segment, segment_numbers
+from consist_es.log.writer import Writer
+from consist_es.storage import LocalStorage, Storage
+
+SYNC_POLICIES = ("commit", "always", "os")
+
+
+class LocalLog:
+    """Append events and read them back.
+
+    An acknowledged event (`append` has returned) survives the death of the process; whether it survives a power cut
+    is what the sync policy says. An unacknowledged batch is visible whole or not at all.
+
+    Args:
+        folder: Made with the first append. A missing folder reads as an empty log.
+        sync: ``commit``: appends with ``commit=True`` are safe on disk when they return, and with them everything
+            before. ``always``: every append. ``os``: none; the system writes when it likes.
+        storage: The operating system, or a double of it.
+        read_only: Refuse `append`.
+        segment_size: Bytes after which a new segment file is begun.
+
+    Raises:
+        OptionError: an unknown sync policy.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sync: str = "commit",
+        storage: Storage | None = None,
+        read_only: bool = False,
+        segment_size: int = SEGMENT_SIZE,
+    ) -> None:
+        if sync not in SYNC_POLICIES:
+            raise OptionError("sync", sync, SYNC_POLICIES)
+        self.folder = Path(folder).absolute()
+        self.sync = sync
+        self.read_only = read_only
+        self._storage: Storage = storage or LocalStorage()
+        self._writer = Writer(self.folder, self._storage, segment_size)
+        self._project_id: str | None = None
+
+    @property
+    def writer(self) -> str:
+        """This process's writer id: what `Recorded.by` says of its events."""
+        return self._writer.name
+
+    @property
+    def project_id(self) -> str | None:
+        """The project's identity, made with the first segment; None while the log is empty.
+
+        Raises:
+            LogFormatError, LogCorruptError, LogReadError: the first segment cannot be read.
+        """
+        if self._project_id is None:
+            self._project_id = self._read_project_id()
+        return self._project_id
+
+    def _read_project_id(self) -> str | None:
+        try:
+            numbers = segment_numbers(self._storage, self.folder)
+            if not numbers:
+                return None
+            fd, opened = open_segment(self._storage, self.folder, numbers[0])
+            self._storage.close(fd)
+        except OSError as error:
+            raise LogReadError(self.folder, error) from error
+        return opened.header.project
+
+    def append(self, drafts: Sequence[Draft], *, commit: bool = False, since: int | None = None) -> list[int]:
+        """Append events as one batch and return their positions, once the sync policy is met.
+
+        Args:
+            drafts: Become visible together.
+            commit: This is a moment to keep: a run's end, a cache publication, a scenario's exit.
+            since: For a retry after a failed or interrupted append. An event whose id was already appended after this
+                position is not appended again; its position is returned.
+
+        Raises:
+            UsageTypeError, LimitError: an event cannot be encoded; nothing was written.
+            LogFullError: no room; nothing of the batch is visible.
+            LogWriteError: any other failure. Where only the sync failed, the batch may be visible all the same; a
+                retry with the same ids and `since` is safe.
+            LogReadOnlyError: the log was opened for reading, or the file system is.
+            LogCorruptError, LogFormatError: the log is not in a state to be written to; nothing was.
+            LogMismatchError: the folder was removed or swapped while the log was open.
+            LogLockError: there is no flock on this file system.
+        """
+        if self.read_only:
+            raise LogReadOnlyError(self.folder)
+        if not drafts:
+            return []
+        items = [prepare(draft, draft.id or new_id(self._storage)) for draft in drafts]
+        must_sync = self.sync == "always" or (self.sync == "commit" and commit)
+        return self._writer.append(items, sync=must_sync, since=since)
+
+    def read(self, after: Cursor | None = None) -> Iterator[Recorded]:
+        """Every event after `after` in order, up to the last whole batch there is. Takes no lock, writes nothing.
+
+        The chain is checked on the way. An unfinished batch at the end is passed over in silence unless it lies below
+        the watermark, for then something was lost that had been safe.
+
+        Raises:
+            LogCorruptError: damage; all events before it were yielded.
+            LogMismatchError: the event of `after` is not in this log (any more).
+            LogFormatError: written by a newer library.
+            LogReadError: the operating system refused.
+        """
+        return read(self._storage, self.folder, after or Cursor())
+
+    @staticmethod
+    def cursor_after(event: Recorded) -> Cursor:
+        """Where to go on reading after this event."""
+        return Cursor(seq=event.seq, segment=event.segment, offset=event.offset + event.size, chain=event.chain)
+
+    def head(self) -> Cursor:
+        """The end of the log: after the last whole batch. Reads the end of the last segment only.
+
+        Raises:
+            LogFormatError, LogCorruptError, LogReadError: the last segment cannot be read.
+        """
+        return read_head(self._storage, self.folder)
+
+    def read_at(self, segment: int, offset: int) -> Recorded:
+        """The event whose line begins there, checked against the line before it.
+
+        Raises:
+            LogCorruptError: no whole, unchanged line begins there.
+            LogReadError: the operating system refused.
+        """
+        return read_at(self._storage, self.folder, segment, offset)
+
+    def close(self) -> None:
+        """Give up the open files. They are opened again where the log is used again."""
+        self._writer.close()

@@ -1,0 +1,220 @@
+"""Reading the log: no lock, never a write, whole batches only."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from consist_es.errors import LogCorruptError, LogMismatchError, LogReadError
+from consist_es.events import Cursor, Recorded
+from consist_es.log.blobs import resolve
+from consist_es.log.head import read_watermark
+from consist_es.log.record import (
+    TAIL_LENGTH,
+    BadRecord,
+    chain_before,
+    chain_of,
+    decode_head,
+    recorded,
+    split_line,
+)
+from consist_es.log.segment import (
+    Line,
+    Opened,
+    Place,
+    Rest,
+    Walk,
+    line_at,
+    lines_back,
+    open_segment,
+    segment_name,
+    segment_numbers,
+)
+from consist_es.storage import Storage
+
+
+def read(storage: Storage, folder: Path, after: Cursor) -> Iterator[Recorded]:
+    """Every event after the cursor, up to the last whole batch; see `LocalLog.read`."""
+    try:
+        watermark = read_watermark(storage, folder)  # before anything else: the log holds at least this much
+        yield from _Tour(storage, folder, after, watermark.seq if watermark else 0).events()
+    except OSError as error:
+        raise LogReadError(folder, error) from error
+
+
+class _Tour:
+    """One walk through the segments, from a cursor to the end."""
+
+    def __init__(self, storage: Storage, folder: Path, seen: Cursor, floor: int) -> None:
+        self._storage, self._folder = storage, folder
+        self._seen = seen
+        """What the caller already has."""
+        self._floor = floor
+        """Position that the log must reach."""
+        self._place: Place | None = None
+
+    def events(self) -> Iterator[Recorded]:
+        place = self._start()
+        while place is not None:
+            following = self._header(place.segment + 1)  # before the lines: once it is there, they are complete
+            if following is None or following.start.seq >= place.seq:
+                self._place = place
+                for line in self._segment(place, following):
+                    yield self._recorded(line, place.segment)
+                place = self._place
+            place = self._next(place, following)
+        self._finish()
+
+    def _start(self) -> Place | None:
+        seen = self._seen
+        opened = self._header(seen.segment)
+        if seen.seq == 0:
+            if opened is None and segment_numbers(self._storage, self._folder):
+                raise LogCorruptError(segment_name(1), 0, "the segment is missing")
+            return opened.start if opened else None
+        if opened is None:
+            raise LogMismatchError(self._folder, f"{segment_name(seen.segment)} is missing")
+        if self._chain_at(seen) != seen.chain.encode():
+            raise LogMismatchError(self._folder, f"position {seen.seq} is not the event that it was")
+        return Place(seen.segment, seen.offset, seen.seq, seen.chain.encode(), "")
+
+    def _chain_at(self, cursor: Cursor) -> bytes | None:
+        fd, _ = open_segment(self._storage, self._folder, cursor.segment)
+        try:
+            tail = self._storage.read_at(fd, TAIL_LENGTH, max(cursor.offset - TAIL_LENGTH, 0))
+            return chain_before(tail)
+        except BadRecord:
+            return None
+        finally:
+            self._storage.close(fd)
+
+    def _header(self, number: int) -> Opened | None:
+        try:
+            fd, opened = open_segment(self._storage, self._folder, number)
+        except FileNotFoundError:
+            return None
+        self._storage.close(fd)
+        return opened
+
+    def _segment(self, place: Place, following: Opened | None) -> Iterator[Line]:
+        fd, _ = open_segment(self._storage, self._folder, place.segment)
+        try:
+            yield from self._lines(fd, place, following.header.first if following else None)
+        finally:
+            self._storage.close(fd)
+
+    def _lines(self, fd: int, place: Place, limit: int | None) -> Iterator[Line]:
+        """New lines before position `limit`.
+
+        What looks damaged is looked at twice: a writer may just have cut an unfinished batch and written over it.
+        """
+        before: Rest | None = None
+        while True:
+            walk = Walk(self._storage, fd, place)
+            for batch in walk.batches():
+                if limit is not None and batch[0].head.seq >= limit:
+                    return
+                self._place = place = walk.place
+                yield from (line for line in batch if self._is_new(line))
+            if limit is not None and place.seq == limit - 1:
+                return  # whatever follows was written again in the next segment
+            damage = self._damage(place, walk.rest, limit)
+            if damage is None:
+                return
+            if damage == before:
+                raise LogCorruptError(segment_name(place.segment), damage.offset, damage.problem, after=place.seq)
+            before = damage
+
+    def _damage(self, place: Place, rest: Rest | None, limit: int | None) -> Rest | None:
+        if rest is not None and not rest.torn:
+            return rest
+        if limit is not None:
+            return rest or Rest(place.offset, f"positions {place.seq + 1} to {limit - 1} are missing", False, b"")
+        if place.seq < self._floor:
+            return rest or Rest(place.offset, f"the log ends here, but position {self._floor} was synced", False, b"")
+        return None
+
+    def _is_new(self, line: Line) -> bool:
+        seen = self._seen
+        if line.head.seq == seen.seq and line.chain != seen.chain.encode():
+            raise LogMismatchError(self._folder, f"position {seen.seq} is not the event that it was")
+        return line.head.seq > seen.seq
+
+    def _next(self, place: Place, following: Opened | None) -> Place | None:
+        self._place = place
+        if following is None:
+            return None
+        start = following.start
+        if start.seq > place.seq or (start.seq == place.seq and start.chain != place.chain):
+            raise LogCorruptError(segment_name(start.segment), 0, "the segment does not go on where the last one ended")
+        return start
+
+    def _finish(self) -> None:
+        last = self._place.seq if self._place else 0
+        if last < self._seen.seq:
+            raise LogMismatchError(self._folder, f"positions {last + 1} to {self._seen.seq} are gone")
+        if last < self._floor:
+            raise LogCorruptError(segment_name(1), 0, f"the log is empty, but position {self._floor} was synced")
+
+    def _recorded(self, line: Line, segment: int) -> Recorded:
+        try:
+            data = resolve(self._storage, self._folder, line.data)
+            return recorded(line.head, data, line.chain, segment, line.offset, line.size)
+        except BadRecord as error:
+            seq = line.head.seq
+            raise LogCorruptError(segment_name(segment), line.offset, str(error), after=seq - 1) from error
+
+
+def read_head(storage: Storage, folder: Path) -> Cursor:
+    """The place after the last whole batch, found from the end of the last segment."""
+    try:
+        numbers = segment_numbers(storage, folder)
+        if not numbers:
+            return Cursor()
+        fd, opened = open_segment(storage, folder, numbers[-1])
+        try:
+            return _last_end(storage, fd, opened)
+        finally:
+            storage.close(fd)
+    except OSError as error:
+        raise LogReadError(folder, error) from error
+
+
+def _last_end(storage: Storage, fd: int, opened: Opened) -> Cursor:
+    segment = opened.header.segment
+    for start, line in lines_back(storage, fd, storage.size(fd)):
+        if start == 0:
+            break
+        try:
+            head_bytes, data, chain = split_line(line)
+            head = decode_head(head_bytes)
+            if head.end and chain == chain_of(_chain_before(storage, fd, start), head_bytes, data):
+                return Cursor(seq=head.seq, segment=segment, offset=start + len(line), chain=chain.decode())
+        except BadRecord:
+            continue
+    place = opened.start
+    if place.seq == 0:
+        return Cursor()
+    return Cursor(seq=place.seq, segment=segment, offset=place.offset, chain=place.chain.decode())
+
+
+def _chain_before(storage: Storage, fd: int, offset: int) -> bytes:
+    return chain_before(storage.read_at(fd, TAIL_LENGTH, max(offset - TAIL_LENGTH, 0)))
+
+
+def read_at(storage: Storage, folder: Path, segment: int, offset: int) -> Recorded:
+    """The event whose line begins there, checked against the one before it."""
+    try:
+        fd = storage.open(folder / segment_name(segment), os.O_RDONLY)
+        try:
+            line = line_at(storage, fd, offset)
+            head_bytes, payload, chain = split_line(line)
+            if chain != chain_of(_chain_before(storage, fd, offset), head_bytes, payload):
+                raise BadRecord("the chain value does not match the record and the one before it")
+            payload = resolve(storage, folder, payload)
+            return recorded(decode_head(head_bytes), payload, chain, segment, offset, len(line))
+        finally:
+            storage.close(fd)
+    except BadRecord as error:
+        raise LogCorruptError(segment_name(segment), offset, str(error)) from error
+    except OSError as error:
+        raise LogReadError(folder, error) from error

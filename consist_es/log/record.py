@@ -1,0 +1,340 @@
+"""One event, one line: the codec of the log, and the chain that binds the lines together.
+
+A line is a JSON object with a fixed order of keys (docs/log-format.md)::
+
+    {"seq":…,"end":…,"id":…,"at":…,"by":…,"type":…,"v":…,"scenario":…,"run":…,"data":{…},"chain":"…"}\\n
+    |<------------------------------- head ---------------------------->|       |<----- tail ----->|
+
+The first ``,"data":`` of a line ends the head, for a quote inside a JSON string is escaped; the tail has a fixed
+width. So a line is taken apart without parsing it.
+"""
+
+import binascii
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from consist_es.errors import LimitError, LogCorruptError, UsageTypeError
+from consist_es.events import REGISTRY, Draft, Event, Recorded, UnknownEvent
+
+DATA_CAP = 1 << 20
+"""Bytes of payload that a line holds at most; a larger one lies in a blob."""
+EVENT_CAP = 1 << 24
+"""Bytes of payload that an event may have at most."""
+
+SEPARATOR = b',"data":'
+TAIL_START = b',"chain":"'
+TAIL_END = b'"}\n'
+CHAIN_LENGTH = 43
+TAIL_LENGTH = len(TAIL_START) + CHAIN_LENGTH + len(TAIL_END)
+BLOB_START = b'{"$blob":"'
+
+_LINE_TAG = b"consist-es log 1 line\n"
+_GENESIS_TAG = b"consist-es log 1 genesis\n"
+_HEADER_TAG = b"consist-es log 1 header\n"
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+"""(type, v) -> pure function that turns a payload of version v into one of version v + 1."""
+
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """The envelope as it is on the line."""
+
+    seq: int
+    end: bool
+    id: str
+    at: str
+    by: str
+    type: str
+    v: int
+    scenario: str | None
+    run: str | None
+
+
+class Prepared(msgspec.Struct, frozen=True, gc=False):
+    """An event encoded as far as possible before its position is known: the work done outside the lock."""
+
+    id: str
+    type: str
+    id_part: bytes
+    type_part: bytes
+    data: bytes
+
+
+class BadRecord(Exception):
+    """Why bytes are no line of a log. Never leaves `consist_es.log`."""
+
+
+# ---------------------------------------------------------------- chain
+
+
+def text_of(digest: bytes) -> bytes:
+    """A 32-byte digest as 43 characters of base64url without padding (RFC 4648, section 5)."""
+    return binascii.b2a_base64(digest, newline=False)[:CHAIN_LENGTH].translate(_URL_SAFE)
+
+
+def chain_of(previous: bytes, head: bytes, data: bytes) -> bytes:
+    """Chain value of a line, as on the line.
+
+    blake3 over: domain tag, the previous chain value (43 characters), the length of the head (8 bytes, little endian),
+    the head, and the blake3 digest of the data. The data enter through their own digest so that they can be redacted
+    later with the chain intact.
+    """
+    framed = _LINE_TAG + previous + len(head).to_bytes(8, "little") + head
+    return text_of(blake3(framed + blake3(data).digest()).digest())
+
+
+def genesis(project: str) -> bytes:
+    """The value before the first line of a project's log; no line of another project's log can follow it."""
+    return text_of(blake3(_GENESIS_TAG + project.encode()).digest())
+
+
+def header_check(header: bytes, previous: bytes) -> bytes:
+    """Checksum of a segment's header line up to its ``,"check":``, together with the chain value it starts from."""
+    return text_of(blake3(_HEADER_TAG + previous + header).digest())
+
+
+# ---------------------------------------------------------------- payloads
+
+
+def encode_data(event: Event) -> bytes:
+    """The payload as JSON, exactly as it will be stored.
+
+    Raises:
+        UsageTypeError: a value in it has no exact JSON form (the message names the path to it).
+        LimitError: it is larger than 16 MiB.
+    """
+    if fault := _fault(event, 0):
+        raise _unfit(event.TYPE + fault[0], fault[1])
+    data = msgspec.json.encode(event)
+    if len(data) > EVENT_CAP:
+        raise LimitError(f"An event of type {event.TYPE}", len(data), EVENT_CAP)
+    return data
+
+
+_MAX_DEPTH = 200
+_MIN_INT, _MAX_INT = -(1 << 63), (1 << 64) - 1
+
+Fault = tuple[str, str] | None
+"""Path below the value and what is wrong there; None where all is well. The path is put together only on the way out
+of a fault: this runs for every value of every event."""
+
+
+def _fault(value: Any, depth: int) -> Fault:
+    """Find what JSON would change without a word (NaN becomes null, a key 1 becomes "1") or cannot hold."""
+    kind = type(value)
+    if value is None or kind is bool or (kind is str and value.isascii()):
+        return None
+    if kind is str:
+        return _text_fault(value)
+    if kind is int:
+        return None if _MIN_INT <= value <= _MAX_INT else ("", "an integer beyond 64 bits")
+    if kind is float:
+        return None if math.isfinite(value) else ("", f"the float {value!r}")
+    if depth > _MAX_DEPTH:
+        return ("", f"values nested more than {_MAX_DEPTH} deep")
+    if kind is list:
+        return _list_fault(value, depth + 1)
+    if kind is dict:
+        return _dict_fault(value, depth + 1)
+    if isinstance(value, msgspec.Struct):
+        return _struct_fault(value, depth + 1)
+    return ("", f"a value of type {kind.__module__}.{kind.__qualname__}")
+
+
+def _text_fault(value: str) -> Fault:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return ("", "a string with a lone surrogate")
+    return None
+
+
+def _list_fault(value: list[Any], depth: int) -> Fault:
+    for index, item in enumerate(value):
+        if fault := _fault(item, depth):
+            return f"[{index}]{fault[0]}", fault[1]
+    return None
+
+
+def _dict_fault(value: dict[Any, Any], depth: int) -> Fault:
+    for key, item in value.items():
+        if type(key) is not str:
+            return "", f"the key {key!r} of type {type(key).__name__}"
+        if fault := _fault(key, depth):
+            return fault
+        if fault := _fault(item, depth):
+            return f"[{key!r}]{fault[0]}", fault[1]
+    return None
+
+
+def _struct_fault(value: msgspec.Struct, depth: int) -> Fault:
+    for field in value.__struct_fields__:
+        if fault := _fault(getattr(value, field), depth):
+            return f".{field}{fault[0]}", fault[1]
+    return None
+
+
+def _unfit(path: str, what: str) -> UsageTypeError:
+    shown = path if len(path) <= 200 else path[:200] + "..."
+    return UsageTypeError(
+        f"{shown} holds {what}, which has no exact JSON form: convert it with consist_es.plain.to_plain first. "
+        "Nothing was recorded."
+    )
+
+
+_DECODERS: dict[tuple[str, int], msgspec.json.Decoder[Any]] = {}
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+_PLAIN = msgspec.json.Decoder(dict[str, Any])
+
+
+def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent:
+    """The payload as its struct; an `UnknownEvent` where this library does not know (type, v).
+
+    Raises:
+        BadRecord: the bytes are no JSON, or do not fit the type.
+    """
+    key = (type, v)
+    try:
+        if key in UPCASTERS:
+            return _upcast(type, v, _PLAIN.decode(data))
+        if key in REGISTRY:
+            event: Event = _decoder(key).decode(data)
+            return event
+        _RAW.decode(data)
+        return UnknownEvent(type=type, v=v, data=data)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BadRecord(f"the payload of type {type}, version {v} does not decode: {error}") from error
+
+
+def _decoder(key: tuple[str, int]) -> msgspec.json.Decoder[Any]:
+    found = _DECODERS.get(key)
+    if found is None:
+        found = _DECODERS[key] = msgspec.json.Decoder(REGISTRY[key])
+    return found
+
+
+def _upcast(type: str, v: int, plain: dict[str, Any]) -> Event:
+    while (type, v) in UPCASTERS:
+        plain = UPCASTERS[type, v](plain)
+        v += 1
+    event: Event = msgspec.convert(plain, REGISTRY[type, v])
+    return event
+
+
+# ---------------------------------------------------------------- lines
+
+
+def prepare(draft: Draft, id: str) -> Prepared:
+    """Encode a draft outside the lock.
+
+    Raises:
+        UsageTypeError, LimitError: see `encode_data`.
+    """
+    event = draft.event
+    for name, value in (("id", id), ("scenario", draft.scenario), ("run", draft.run)):
+        if fault := _text_fault(value or ""):
+            raise _unfit(f"{name} of an event of type {event.TYPE}", fault[1])
+    what = f',"type":"{event.TYPE}","v":{event.V},"scenario":'.encode()
+    type_part = what + _json(draft.scenario) + b',"run":' + _json(draft.run)
+    size = len(id) + len(type_part)
+    if size > DATA_CAP:
+        raise LimitError(f"The envelope of an event of type {event.TYPE}", size, DATA_CAP)
+    return Prepared(id=id, type=event.TYPE, id_part=_json(id), type_part=type_part, data=encode_data(event))
+
+
+def _json(value: str | None) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def encode_line(item: Prepared, seq: int, end: bool, at: str, by: str, previous: bytes) -> tuple[bytes, bytes]:
+    """The line and its chain value."""
+    front = f'{{"seq":{seq},"end":{"true" if end else "false"},"id":'.encode()
+    head = front + item.id_part + b',"at":"' + at.encode() + b'","by":' + _json(by) + item.type_part
+    chain = chain_of(previous, head, item.data)
+    return b"".join((head, SEPARATOR, item.data, TAIL_START, chain, TAIL_END)), chain
+
+
+def split_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Head, data and chain of a line with its newline, by their places alone.
+
+    Raises:
+        BadRecord: it is not laid out like a line.
+    """
+    stop = len(line) - TAIL_LENGTH
+    cut = line.find(SEPARATOR, 0, max(stop, 0))
+    if cut < 0 or line[stop : stop + len(TAIL_START)] != TAIL_START or line[-len(TAIL_END) :] != TAIL_END:
+        raise BadRecord("not laid out like a record")
+    return line[:cut], line[cut + len(SEPARATOR) : stop], line[stop + len(TAIL_START) : -len(TAIL_END)]
+
+
+_HEAD = msgspec.json.Decoder(Head)
+
+
+def decode_head(head: bytes) -> Head:
+    """The envelope.
+
+    Raises:
+        BadRecord: it does not decode.
+    """
+    try:
+        return _HEAD.decode(head + b"}")
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BadRecord(f"the envelope does not decode: {error}") from error
+
+
+def chain_before(tail: bytes) -> bytes:
+    """Chain value that the bytes before a line end with: its predecessor's, be that a line or a segment's header.
+
+    Raises:
+        BadRecord: no line ends there.
+    """
+    if len(tail) < TAIL_LENGTH or tail[-TAIL_LENGTH : -TAIL_LENGTH + len(TAIL_START)] != TAIL_START:
+        raise BadRecord("no record ends before it")
+    if tail[-len(TAIL_END) :] != TAIL_END:
+        raise BadRecord("no record ends before it")
+    return tail[-len(TAIL_END) - CHAIN_LENGTH : -len(TAIL_END)]
+
+
+def recorded(head: Head, data: bytes, chain: bytes, segment: int, offset: int, size: int) -> Recorded:
+    """Put an event together from the parts of its line; `data` with any blob already in its place.
+
+    Raises:
+        BadRecord: the payload does not decode.
+    """
+    return Recorded(
+        seq=head.seq,
+        end=head.end,
+        id=head.id,
+        at=head.at,
+        by=head.by,
+        type=head.type,
+        v=head.v,
+        scenario=head.scenario,
+        run=head.run,
+        event=decode_event(head.type, head.v, data),
+        chain=chain.decode("ascii", "replace"),
+        segment=segment,
+        offset=offset,
+        size=size,
+    )
+
+
+def decode_line(line: bytes, segment: int, offset: int) -> Recorded:
+    """One line, with its newline, that holds its payload itself. The chain value is taken as it stands.
+
+    Raises:
+        LogCorruptError: the bytes are no such line.
+    """
+    try:
+        head, data, chain = split_line(line)
+        if data.startswith(BLOB_START):
+            raise BadRecord("its payload lies in a blob: read it through the log")
+        return recorded(decode_head(head), data, chain, segment, offset, len(line))
+    except BadRecord as error:
+        raise LogCorruptError(segment, offset, str(error)) from error

@@ -1,0 +1,297 @@
+"""A segment file: its header line, and the walk that checks its lines one after the other."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from consist_es.errors import LogCorruptError, LogFormatError
+from consist_es.log.record import (
+    TAIL_END,
+    TAIL_START,
+    BadRecord,
+    Head,
+    chain_before,
+    chain_of,
+    decode_head,
+    genesis,
+    header_check,
+    split_line,
+)
+from consist_es.storage import Storage
+
+FORMAT = "consist-es log"
+VERSION = 1
+SEGMENT_SIZE = 64 << 20
+"""Bytes after which a new segment is begun."""
+CHUNK = 256 << 10
+SEALED = "segment_sealed"
+
+_CHECK = b',"check":"'
+_NAME = re.compile(r"[0-9]{8}\.jsonl")
+
+
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where the next line of a log begins, and what came before it."""
+
+    segment: int
+    offset: int
+    seq: int
+    """Position of the last event before it."""
+    chain: bytes
+    at: str
+    sealed: bool = False
+    """Whether that event was a `segment_sealed`."""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The first line of a segment."""
+
+    format: str
+    version: int
+    project: str
+    segment: int
+    first: int
+    """Position of the segment's first event."""
+    at: str
+    """Time of the last event before the segment; for the first segment, of its creation."""
+    hash: str
+    library: str
+
+
+class Opened(NamedTuple):
+    """A segment's header, and the place of its first event."""
+
+    header: Header
+    start: Place
+
+
+class Line(NamedTuple):
+    """A checked line."""
+
+    head: Head
+    data: bytes
+    chain: bytes
+    offset: int
+    size: int
+
+
+class Rest(NamedTuple):
+    """What follows the last whole batch of a segment."""
+
+    offset: int
+    """Where the first line begins that is not as it should be."""
+    problem: str
+    torn: bool
+    """True for what a killed writer or a power cut leaves behind, False for damage."""
+    line: bytes
+    """The line itself, to see whether a second look finds the same."""
+
+
+def segment_name(number: int) -> str:
+    """File name of a segment."""
+    return f"{number:08d}.jsonl"
+
+
+def segment_numbers(storage: Storage, folder: Path) -> list[int]:
+    """The segments there are, in order; none where the folder is missing."""
+    try:
+        names = storage.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(int(name[:8]) for name in names if _NAME.fullmatch(name))
+
+
+# ---------------------------------------------------------------- header
+
+
+def encode_header(header: Header, previous: bytes) -> bytes:
+    """The header line. It ends like every other line: with the chain value that the next one starts from."""
+    front = msgspec.json.encode(header)[:-1]
+    check = header_check(front, previous)
+    return front + _CHECK + check + b'"' + TAIL_START + previous + TAIL_END
+
+
+def read_header(storage: Storage, fd: int, path: Path) -> Opened:
+    """Read and check the header.
+
+    Raises:
+        LogFormatError: no segment of ours, or of a newer version.
+        LogCorruptError: a damaged header.
+    """
+    line = line_at(storage, fd, 0)
+    try:
+        plain: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        plain = {}
+    if plain.get("format") != FORMAT:
+        raise LogFormatError(f"{path} does not begin like a segment of a {FORMAT}. Nothing was changed.")
+    version = plain.get("version")
+    if version != VERSION:
+        raise LogFormatError(
+            f"{path} has format version {version!r}; this library knows {VERSION}. Install a newer consist-es. "
+            "Nothing was changed."
+        )
+    try:
+        return _check_header(line, path)
+    except (BadRecord, msgspec.ValidationError) as error:
+        raise LogCorruptError(path, 0, f"the segment's header: {error}") from error
+
+
+def _check_header(line: bytes, path: Path) -> Opened:
+    previous = chain_before(line)
+    front, found, check = line.partition(_CHECK)
+    if not found or check != header_check(front, previous) + b'"' + TAIL_START + previous + TAIL_END:
+        raise BadRecord("its checksum does not match")
+    header = msgspec.json.decode(front + b"}", type=Header)
+    if segment_name(header.segment) != path.name:
+        raise BadRecord(f"it says segment {header.segment}")
+    if header.segment == 1 and (header.first != 1 or previous != genesis(header.project)):
+        raise BadRecord("the first segment does not start at the beginning")
+    return Opened(header, Place(header.segment, len(line), header.first - 1, previous, header.at))
+
+
+def open_segment(storage: Storage, folder: Path, number: int, flags: int = os.O_RDONLY) -> tuple[int, Opened]:
+    """Open a segment and read its header; the caller closes the file.
+
+    Raises:
+        FileNotFoundError: there is no such segment.
+        LogFormatError, LogCorruptError: see `read_header`.
+    """
+    path = folder / segment_name(number)
+    fd = storage.open(path, flags)
+    try:
+        return fd, read_header(storage, fd, path)
+    except BaseException:
+        storage.close(fd)
+        raise
+
+
+# ---------------------------------------------------------------- lines
+
+
+def line_at(storage: Storage, fd: int, offset: int, size: int = 4096) -> bytes:
+    """The bytes from `offset` up to and with the next newline, or to the end of the file."""
+    data = b""
+    while b"\n" not in data:
+        more = storage.read_at(fd, size, offset + len(data))
+        if not more:
+            return data
+        data += more
+        size = min(size * 4, 1 << 22)
+    return data[: data.index(b"\n") + 1]
+
+
+def check_line(line: bytes, place: Place) -> tuple[Head, bytes, bytes]:
+    """Envelope, data and chain value of the line that must follow `place`.
+
+    Raises:
+        BadRecord: it does not.
+    """
+    head_bytes, data, chain = split_line(line)
+    if chain != chain_of(place.chain, head_bytes, data):
+        raise BadRecord("the chain value does not match the record and the one before it")
+    head = decode_head(head_bytes)
+    if head.seq != place.seq + 1:
+        raise BadRecord(f"position {head.seq} follows {place.seq}")
+    return head, data, chain
+
+
+class Walk:
+    """The whole batches of one segment from a known place on, every line checked against its predecessor.
+
+    After `batches` is exhausted, `place` is behind the last whole batch, and `rest` says what follows it, None where
+    the file ends there.
+    """
+
+    def __init__(self, storage: Storage, fd: int, place: Place) -> None:
+        self.place = place
+        self.rest: Rest | None = None
+        self._storage, self._fd = storage, fd
+
+    def batches(self) -> Iterator[list[Line]]:
+        """Yield batch by batch."""
+        batch: list[Line] = []
+        here = self.place
+        for raw in self._lines(here.offset):
+            try:
+                head, data, chain = check_line(raw, here)
+            except BadRecord as error:
+                self.rest = self._judge(raw, here.offset, str(error))
+                return
+            batch.append(Line(head, data, chain, here.offset, len(raw)))
+            here = Place(here.segment, here.offset + len(raw), head.seq, chain, head.at, head.type == SEALED)
+            if head.end:
+                self.place = here
+                yield batch
+                batch = []
+        if batch:
+            self.rest = Rest(here.offset, "a batch without its last record", True, b"")
+
+    def run(self) -> "Walk":
+        """Check everything, keep nothing."""
+        for _ in self.batches():
+            pass
+        return self
+
+    def _lines(self, offset: int) -> Iterator[bytes]:
+        kept = b""
+        while chunk := self._storage.read_at(self._fd, CHUNK, offset):
+            offset += len(chunk)
+            lines = (kept + chunk).split(b"\n")  # not splitlines: that splits at carriage returns too
+            kept = lines.pop()
+            for line in lines:
+                yield line + b"\n"
+        if kept:
+            yield kept
+
+    def _judge(self, raw: bytes, offset: int, problem: str) -> Rest:
+        """A killed writer leaves a line without its newline; a power cut may leave zeros where a page was not written.
+
+        JSON text holds no zero byte, and a whole line that does not fit cannot come from either.
+        """
+        if not raw.endswith(b"\n"):
+            return Rest(offset, f"an incomplete last record, {len(raw)} bytes", True, raw)
+        if b"\0" in raw:
+            return Rest(offset, "zeros where records were not written before a power cut", True, raw)
+        return Rest(offset, problem, False, raw)
+
+
+def lines_back(storage: Storage, fd: int, stop: int) -> Iterator[tuple[int, bytes]]:
+    """(offset, line) from the last line that ends at or before `stop`, backwards; the header comes last."""
+    data = b""
+    begin, size, started = stop, 16 << 10, False
+    while begin > 0:
+        size = min(size * 2, begin)
+        begin -= size
+        data = storage.read_at(fd, size, begin) + data
+        if not started:
+            data = data[: data.rfind(b"\n") + 1]
+            started = bool(data)
+        position = begin + len(data)
+        lines = data.split(b"\n")[:-1]
+        if begin > 0:  # where the first one begins is not known yet
+            lines = lines[1:]
+        for line in reversed(lines):
+            position -= len(line) + 1
+            yield position, line + b"\n"
+        data = data[: position - begin]
+
+
+def place_before(storage: Storage, fd: int, opened: Opened, offset: int) -> Place:
+    """The place at `offset`, from the line that ends there.
+
+    Raises:
+        BadRecord: no line ends there.
+    """
+    start, line = next(lines_back(storage, fd, offset), (0, b""))
+    if start + len(line) != offset:
+        raise BadRecord("no record ends here")
+    if start == 0:
+        return opened.start
+    head_bytes, _, chain = split_line(line)
+    head = decode_head(head_bytes)
+    return Place(opened.header.segment, offset, head.seq, chain, head.at, head.type == SEALED)

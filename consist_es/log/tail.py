@@ -1,0 +1,221 @@
+"""Where the next line goes: the active segment, followed, checked, repaired and replaced under the lock."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from consist_es.errors import LogCorruptError, LogMismatchError, LogWriteError
+from consist_es.events import LogRepaired
+from consist_es.log.files import create_segment, library_version, quarantine, remove_leftovers
+from consist_es.log.head import Watermark, read_watermark, write_watermark
+from consist_es.log.record import BadRecord, decode_event, genesis
+from consist_es.log.segment import (
+    FORMAT,
+    VERSION,
+    Header,
+    Line,
+    Opened,
+    Place,
+    Rest,
+    Walk,
+    open_segment,
+    place_before,
+    segment_name,
+    segment_numbers,
+)
+from consist_es.storage import Storage
+
+
+class Active:
+    """The segment that is being written: its open file and the place where the next line goes."""
+
+    def __init__(self, fd: int, opened: Opened, place: Place, *, name_safe: bool = False) -> None:
+        self.fd, self.header, self.start, self.place = fd, opened.header, opened.start, place
+        self.name_safe = name_safe
+        """Whether this process has made sure that the file's name survives a power cut."""
+
+
+class Tail:
+    """The end of the log. All that it remembers is a copy of what is on disk, but for `failed` and `repairs`."""
+
+    def __init__(self, folder: Path, storage: Storage, writer: str = "") -> None:
+        self.folder, self._storage = folder, storage
+        self.writer = writer
+        """Whose lines are this writer's own."""
+        self.introduced = False
+        """Whether the log knows the writer."""
+        self.repairs: list[LogRepaired] = []
+        """What was repaired and is not in the log yet."""
+        self.project: str | None = None
+        self._active: Active | None = None
+        self._failed: tuple[int, Watermark | None] | None = None
+        """Segment whose sync failed, and what was safe on disk before."""
+
+    def current(self, now: str) -> Active:
+        """The active segment, with everything that others wrote to it checked and taken in.
+
+        Raises:
+            LogCorruptError, LogFormatError: it is in no state to be written to.
+            LogMismatchError: it is not the log that was opened.
+        """
+        active = self._follow(self._active) if self._active else self._open_last(now)
+        self._active = active
+        size = self._storage.size(active.fd)
+        if size < active.place.offset:
+            problem = f"the file has {size} bytes, but {active.place.offset} were written"
+            raise LogCorruptError(segment_name(active.place.segment), size, problem)
+        if size > active.place.offset:
+            self._take_in(active)
+        return self._without_failed(active)
+
+    def forget(self) -> None:
+        """Give up the open file; `current` starts afresh."""
+        active, self._active = self._active, None
+        if active is not None:
+            with contextlib.suppress(OSError):
+                self._storage.close(active.fd)
+
+    def mark(self, place: Place) -> None:
+        """Everything up to here is safe on disk."""
+        mark = Watermark(place.seq, place.segment, place.offset, place.chain.decode())
+        write_watermark(self._storage, self.folder, mark)
+
+    def sync_failed(self, segment: int, safe: Watermark | None) -> None:
+        """Never write to this segment again; `current` puts what was not safe into a new one."""
+        self._failed = (segment, safe)
+
+    # ------------------------------------------------------------ opening
+
+    def _open_last(self, now: str) -> Active:
+        numbers = segment_numbers(self._storage, self.folder)
+        mark = read_watermark(self._storage, self.folder)
+        if mark is not None and (not numbers or mark.segment > numbers[-1]):
+            problem = f"the segment is missing, but position {mark.seq} in it was synced"
+            raise LogCorruptError(segment_name(mark.segment), 0, problem)
+        if not numbers:
+            return self._create_first(now)
+        fd, opened = open_segment(self._storage, self.folder, numbers[-1], os.O_RDWR)
+        try:
+            self._check_project(opened.header.project)
+            remove_leftovers(self._storage, self.folder)
+            return Active(fd, opened, self._safe_place(fd, opened, mark))
+        except BaseException:
+            self._storage.close(fd)
+            raise
+
+    def _check_project(self, project: str) -> None:
+        if self.project not in (None, project):
+            raise LogMismatchError(self.folder, f"it holds project {project} now, not {self.project}")
+        self.project = project
+
+    def _safe_place(self, fd: int, opened: Opened, mark: Watermark | None) -> Place:
+        """The watermark's place; the segment's start where the watermark lies before it."""
+        if mark is None or mark.segment != opened.header.segment:
+            return opened.start
+        name = segment_name(mark.segment)
+        try:
+            place = place_before(self._storage, fd, opened, mark.offset)
+        except BadRecord as error:
+            raise LogCorruptError(name, mark.offset, f"position {mark.seq} was synced, but {error}") from error
+        if (place.seq, place.chain) != (mark.seq, mark.chain.encode()):
+            raise LogCorruptError(name, mark.offset, f"position {mark.seq} is not the event that was synced")
+        return place
+
+    def _create_first(self, now: str) -> Active:
+        if self.project is not None:
+            raise LogMismatchError(self.folder, "its segments are gone")
+        project = self._storage.token(16).hex()
+        active = self._begin(project, Place(0, 0, 0, genesis(project), now), b"")
+        self.project = project
+        return active
+
+    def _begin(self, project: str, before: Place, lines: bytes) -> Active:
+        """A new segment that goes on after `before`, with lines that belong there."""
+        number = before.segment + 1
+        header = Header(FORMAT, VERSION, project, number, before.seq + 1, before.at, "blake3", library_version())
+        fd, opened = create_segment(self._storage, self.folder, header, before.chain, lines)
+        return Active(fd, opened, opened.start, name_safe=True)
+
+    # ------------------------------------------------------------ following
+
+    def _follow(self, active: Active) -> Active:
+        """Other processes may have begun further segments."""
+        while True:
+            path = self.folder / segment_name(active.place.segment)
+            if self._storage.inode(path) != self._storage.inode(active.fd):
+                raise LogMismatchError(path, "another file is in its place")
+            try:
+                fd, opened = open_segment(self._storage, self.folder, active.place.segment + 1, os.O_RDWR)
+            except FileNotFoundError:
+                return active
+            self.forget()
+            self._active = active = Active(fd, opened, opened.start)
+            self._check_project(opened.header.project)
+
+    def _take_in(self, active: Active) -> None:
+        walk = Walk(self._storage, active.fd, active.place)
+        for batch in walk.batches():
+            for line in batch:
+                if line.head.by == self.writer:
+                    self._recall(line)
+        active.place = walk.place
+        if walk.rest is not None:
+            self._repair(active, walk.rest)
+
+    def _recall(self, line: Line) -> None:
+        """A line of this very writer, of an append that was interrupted after its write."""
+        self.introduced = True
+        event = decode_event(line.head.type, line.head.v, line.data) if self.repairs else None
+        if isinstance(event, LogRepaired):
+            self.repairs = [repair for repair in self.repairs if repair != event]
+
+    def _repair(self, active: Active, rest: Rest) -> None:
+        """Cut off what is no whole batch: the lock is held, so nobody alive can be writing it."""
+        place = active.place
+        if not rest.torn:
+            raise LogCorruptError(segment_name(place.segment), rest.offset, rest.problem, after=place.seq)
+        name, length = quarantine(self._storage, self.folder, active.fd, place.segment, place.offset)
+        self._storage.truncate(active.fd, place.offset)
+        repair = LogRepaired(
+            segment=place.segment, offset=place.offset, length=length, quarantine=name, reason=rest.problem
+        )
+        self.repairs.append(repair)
+
+    # ------------------------------------------------------------ leaving a segment
+
+    def begin_next(self, active: Active) -> Active:
+        """The segment after a sealed one."""
+        safe = read_watermark(self._storage, self.folder)
+        try:
+            self._storage.datasync(active.fd)
+        except OSError:
+            self.sync_failed(active.place.segment, safe)
+            return self._without_failed(active)
+        following = self._begin(active.header.project, active.place, b"")
+        self._switch(following)
+        return following
+
+    def _switch(self, active: Active) -> None:
+        self.forget()
+        self._active = active
+        self.mark(active.place)
+
+    def _without_failed(self, active: Active) -> Active:
+        """Where the active segment's last sync failed: the next one, with everything since the watermark.
+
+        The system may have dropped the bytes and would call the next sync of the same file a success, so it is never
+        tried again. The lines are copied as they are; readers ignore the old ones from the new segment's first on.
+        """
+        if self._failed is None or self._failed[0] != active.place.segment:
+            self._failed = None
+            return active
+        start, end = self._safe_place(active.fd, Opened(active.header, active.start), self._failed[1]), active.place
+        lines = self._storage.read_at(active.fd, end.offset - start.offset, start.offset)
+        if Walk(self._storage, active.fd, start).run().place != end:
+            raise LogWriteError(self.folder, "events that could not be synced cannot be read back either")
+        following = self._begin(active.header.project, start, lines)
+        segment, offset = following.place.segment, following.place.offset + len(lines)
+        following.place = Place(segment, offset, end.seq, end.chain, end.at, end.sealed)
+        self._failed = None
+        self._switch(following)
+        return following

@@ -1,0 +1,235 @@
+"""Appending: one batch, one write, under the lock; the protocol is in docs/log-format.md."""
+
+import contextlib
+import errno
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from consist_es.errors import (
+    ConsistWarning,
+    LogCorruptError,
+    LogFullError,
+    LogMismatchError,
+    LogReadOnlyError,
+    LogWriteError,
+)
+from consist_es.events import Draft, Event, SegmentSealed, WriterAttached
+from consist_es.log.blobs import write_blob
+from consist_es.log.files import library_version, new_id
+from consist_es.log.head import Watermark, read_watermark
+from consist_es.log.record import DATA_CAP, BadRecord, Prepared, decode_head, encode_line, prepare, split_line
+from consist_es.log.segment import SEALED, Place, lines_back, open_segment, segment_name
+from consist_es.log.tail import Active, Tail
+from consist_es.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
+
+LOCK_FILE = "lock"
+
+
+class Writer:
+    """This process's hand on the log."""
+
+    def __init__(self, folder: Path, storage: Storage, segment_size: int) -> None:
+        self.folder = folder
+        self._storage = storage
+        self._segment_size = segment_size
+        self._lock = Lock(folder / LOCK_FILE, storage)
+        self._mutex = threading.Lock()
+        self._tail = Tail(folder, storage)
+        on_fork(self)
+
+    @property
+    def name(self) -> str:
+        """Who writes: host, pid and a random part."""
+        if not self._tail.writer:
+            storage = self._storage
+            self._tail.writer = f"{storage.host()[:64]}.{storage.pid()}.{storage.token(4).hex()}"
+        return self._tail.writer
+
+    def append(self, items: list[Prepared], *, sync: bool, since: int | None) -> list[int]:
+        """Append what is not there yet and return the position of every item."""
+        with self._mutex:
+            try:
+                return self._append(items, sync, since)
+            except OSError as error:
+                self._tail.forget()
+                raise self._translated(error, sum(len(item.data) for item in items)) from error
+            except BaseException:  # whatever was half done in memory: the next append looks at the disk
+                self._tail.forget()
+                raise
+
+    def close(self) -> None:
+        """Give up the open files; the next append opens them again."""
+        with self._mutex:
+            self._tail.forget()
+            self._lock.close()
+
+    def after_fork(self) -> None:
+        """The child is a writer of its own, and shares no open file with its parent."""
+        self._mutex = threading.Lock()
+        self._tail.forget()
+        self._tail.writer, self._tail.introduced, self._tail.repairs = "", False, []
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, TypeError):  # the interpreter may be half gone
+            self._tail.forget()
+
+    def _append(self, items: list[Prepared], sync: bool, since: int | None) -> list[int]:
+        if self._tail.project is None and make_folder(self._storage, self.folder):
+            self._warn_if_open_to_all()
+        items = [self._without_bulk(item) for item in items]
+        with self._lock:
+            active = self._tail.current(self._time(""))
+            known = {} if since is None else self._known(active, {item.id for item in items}, since)
+            fresh = [item for item in items if item.id not in known]
+            if fresh:
+                active = self._roll_if_due(active)
+                self._write(active, self._own() + fresh)
+            place = active.place
+        if sync:
+            self._sync(active, place)
+        numbers = iter(range(place.seq - len(fresh) + 1, place.seq + 1))
+        return [known[item.id] if item.id in known else next(numbers) for item in items]
+
+    def _without_bulk(self, item: Prepared) -> Prepared:
+        if len(item.data) <= DATA_CAP:
+            return item
+        return msgspec.structs.replace(item, data=write_blob(self._storage, self.folder, item.data))
+
+    def _warn_if_open_to_all(self) -> None:
+        if self._storage.mode(self.folder) & 0o002:
+            message = f"Every user of this machine can change the log {self.folder}: set a stricter umask, or chmod it."
+            warnings.warn(message, ConsistWarning, stacklevel=5)
+
+    def _translated(self, error: OSError, needed: int) -> Exception:
+        if error.errno in FULL:
+            return LogFullError(self.folder, needed, error)
+        if error.errno in READ_ONLY:
+            return LogReadOnlyError(self.folder)
+        if error.errno == errno.ENOENT and self._tail.project is not None:
+            return LogMismatchError(self.folder, f"it was removed while open ({error})")
+        return LogWriteError(self.folder, error)
+
+    # ------------------------------------------------------------ under the lock
+
+    def _known(self, active: Active, wanted: set[str], since: int) -> dict[str, int]:
+        """Positions after `since` of the events with these ids, searched from the end of the log."""
+        found: dict[str, int] = {}
+        for head_bytes, limit in self._heads_back(active.header.segment):
+            head = decode_head(head_bytes)
+            if limit is not None and head.seq >= limit:
+                continue
+            if head.seq <= since:
+                break
+            if head.id in wanted:
+                found[head.id] = head.seq
+        return found
+
+    def _heads_back(self, segment: int) -> Iterator[tuple[bytes, int | None]]:
+        """(head, position from which on its segment does not count), latest first."""
+        storage = self._storage
+        limit: int | None = None
+        while segment >= 1:
+            fd, opened = open_segment(storage, self.folder, segment)
+            try:
+                for start, line in lines_back(storage, fd, storage.size(fd)):
+                    if start > 0:
+                        yield self._head_of(line, segment, start), limit
+            finally:
+                storage.close(fd)
+            segment, limit = segment - 1, opened.header.first
+
+    def _head_of(self, line: bytes, segment: int, offset: int) -> bytes:
+        try:
+            return split_line(line)[0]
+        except BadRecord as error:
+            raise LogCorruptError(segment_name(segment), offset, str(error)) from error
+
+    def _own(self) -> list[Prepared]:
+        """The log's own events that are due with the next batch."""
+        events: list[Event] = [*self._tail.repairs]
+        if not self._tail.introduced:
+            events.append(self._introduction())
+        return [self._prepared(event) for event in events]
+
+    def _prepared(self, event: Event) -> Prepared:
+        return prepare(Draft(event), new_id(self._storage))
+
+    def _introduction(self) -> WriterAttached:
+        import platform
+
+        storage = self._storage
+        return WriterAttached(
+            writer=self.name,
+            host=storage.host(),
+            boot=storage.boot(),
+            pid=storage.pid(),
+            pid_started=storage.pid_started(storage.pid()),
+            user=storage.user(),
+            library=library_version(),
+            python=platform.python_version(),
+            platform=platform.platform(),
+        )
+
+    def _roll_if_due(self, active: Active) -> Active:
+        if not active.place.sealed and active.place.offset >= self._segment_size:
+            sealed = SegmentSealed(segment=active.place.segment, size=active.place.offset)
+            self._write(active, [*self._own(), self._prepared(sealed)])
+        while active.place.sealed:  # also where the writer that sealed it died before the next step
+            active = self._tail.begin_next(active)
+        return active
+
+    def _write(self, active: Active, items: list[Prepared]) -> None:
+        place = active.place
+        at = self._time(place.at)
+        seq, chain, lines = place.seq, place.chain, []
+        for item in items:
+            seq += 1
+            line, chain = encode_line(item, seq, item is items[-1], at, self.name, chain)
+            lines.append(line)
+        batch = b"".join(lines)
+        try:
+            write_all(self._storage, active.fd, batch, place.offset)
+        except BaseException as error:
+            self._take_back(active, len(batch), isinstance(error, OSError))
+            raise
+        sealed = items[-1].type == SEALED
+        active.place = Place(place.segment, place.offset + len(batch), seq, chain, at, sealed)
+        self._tail.introduced, self._tail.repairs = True, []
+
+    def _take_back(self, active: Active, length: int, failed: bool) -> None:
+        """Cut off what was written of a batch, unless it was interrupted when it was already whole."""
+        offset = active.place.offset
+        with contextlib.suppress(OSError):  # then the next writer finds an unfinished batch and cuts it off
+            if failed or self._storage.size(active.fd) != offset + length:
+                self._storage.truncate(active.fd, offset)
+
+    def _time(self, last: str) -> str:
+        """The wall clock, but never before the last event."""
+        now = self._storage.now().isoformat(timespec="microseconds")
+        return max(now[:26] + "Z", last)
+
+    # ------------------------------------------------------------ without the lock: others write meanwhile
+
+    def _sync(self, active: Active, place: Place) -> None:
+        """Return once everything up to `place` survives a power cut."""
+        if not active.name_safe:
+            self._storage.sync_folder(self.folder)
+            active.name_safe = True
+        safe = read_watermark(self._storage, self.folder)
+        try:
+            self._storage.datasync(active.fd)
+        except OSError as error:
+            self._recover(place, safe, error)
+        else:
+            self._tail.mark(place)
+
+    def _recover(self, place: Place, safe: Watermark | None, error: OSError) -> None:
+        self._tail.sync_failed(place.segment, safe)
+        with self._lock:
+            active = self._tail.current(self._time(""))
+        if active.header.first > place.seq:  # another writer has gone on without copying
+            raise LogWriteError(self.folder, error)
