@@ -9,9 +9,12 @@
     │   │   └── LogFullError          … because the disk or quota is full
     │   ├── LogLockError              the lock could not be had
     │   ├── LogFormatError            written by a newer library, or not a log at all
+    │   ├── LogMismatchError          a cursor that does not belong to this log, or a log that was swapped
+    │   ├── LogReadError              the operating system could not read it
     │   └── LogReadOnlyError          a write was asked of a log opened for reading
     ├── ViewError                     the SQLite views
-    │   └── NotOurDatabaseError       the file at db_path is somebody else's
+    │   ├── NotOurDatabaseError       the file at db_path is somebody else's
+    │   └── ViewAccessError           it cannot be written: permissions, or another program's lock
     ├── ProjectNotFoundError          no project where the command line looked
     ├── UsageError (ValueError)       an argument's value
     │   ├── OptionError               not one of the allowed values
@@ -19,17 +22,20 @@
     │   ├── InvalidNameError          no usable run id, step, model or tag name
     │   ├── InputError                an input that cannot be found, read or hashed
     │   ├── ConfigValueError          a config value out of bounds
+    │   ├── LimitError                something larger than the log takes
     │   ├── PathError                 a path that leaves the place it must stay in
     │   ├── BindingError              inputs that cannot be given to the function
     │   ├── RuntimeArgumentError      required runtime kwargs that are missing
     │   ├── TntpError                 a traffic network file (of the demo) that cannot be read
     │   └── AssignmentError           traffic (of the demo) that cannot be assigned to its network
     ├── UsageTypeError (TypeError)    an argument's type
+    │   ├── CallError                 arguments that do not fit the step's function
     │   └── ConfigTypeError           a config value without a canonical form
     ├── MissingKeyError (KeyError)    a name that is not there; lists those that are
     ├── StateError (RuntimeError)     the right call at the wrong time
     │   ├── NoActiveRunError          a helper that needs a run, called outside one
     │   ├── NoTrackerError            no tracker given and no default one
+    │   ├── RunActiveError            a step started inside another one
     │   ├── ClosedError               a context used after it ended
     │   ├── AccessModeError           writing with access_mode other than "standard"
     │   └── CodeIdentityUnavailableError   code that no mode can identify
@@ -106,6 +112,27 @@ class LogFormatError(LogError):
     """The file is no log of ours, or of a version this library cannot read."""
 
 
+class LogReadError(LogError):
+    """The operating system could not read the log."""
+
+    def __init__(self, path: object, problem: object) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"Cannot read the log {path}: {problem}. Nothing was changed: check permissions and disk, and try again."
+        )
+
+
+class LogMismatchError(LogError):
+    """A place that was remembered is not in the log: events after it were lost, or it is another log."""
+
+    def __init__(self, where: object, problem: str) -> None:
+        self.where, self.problem = where, problem
+        super().__init__(
+            f"{where} is not the log it was: {problem}. "
+            "Open the project again; views made from the earlier state rebuild themselves."
+        )
+
+
 class LogReadOnlyError(LogError):
     """The log was opened for reading, or lies where nothing can be written."""
 
@@ -129,6 +156,17 @@ class NotOurDatabaseError(ViewError):
         super().__init__(
             f"{path} is {what}, not a consist-es database, and there is no log at {log}. "
             "The file was left untouched: give db_path another name, or move the file away."
+        )
+
+
+class ViewAccessError(ViewError):
+    """The view file cannot be written just now: permissions, or a lock that another program holds."""
+
+    def __init__(self, path: object, problem: object) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"The views in {path} cannot be written: {problem}. The log is unharmed: "
+            "close programs that have the file open for editing, or give db_path a folder that can be written."
         )
 
 
@@ -181,6 +219,17 @@ class ConfigValueError(UsageError):
     """A config value is out of bounds."""
 
 
+class LimitError(UsageError):
+    """Something is larger than the log takes; nothing of it was recorded."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        self.what, self.size, self.limit = what, size, limit
+        super().__init__(
+            f"{what} has {size:,} bytes, the limit is {limit:,}. "
+            "Write large values to a file and log it as an artifact instead."
+        )
+
+
 class PathError(UsageError):
     """A path leaves the folder that it must stay in."""
 
@@ -208,6 +257,17 @@ class AssignmentError(UsageError):
 
 class UsageTypeError(ConsistError, TypeError):
     """An argument has a type that cannot be used."""
+
+
+class CallError(UsageTypeError):
+    """The step's function cannot be called with what there is; found before anything is recorded."""
+
+    def __init__(self, step: str, problem: str) -> None:
+        self.step, self.problem = step, problem
+        super().__init__(
+            f"Step {step!r} cannot be called: {problem}. Parameters are supplied by name from inputs, input_keys, "
+            "config, year/iteration/phase/stage and runtime_kwargs."
+        )
 
 
 class ConfigTypeError(UsageTypeError):
@@ -251,6 +311,17 @@ class NoTrackerError(StateError):
         super().__init__(
             f"{call} needs a tracker: pass tracker=…, wrap the code in `with consist.use_tracker(tracker):`, "
             "or call consist.set_current_tracker(tracker)."
+        )
+
+
+class RunActiveError(StateError):
+    """A step was started while another one is executing in the same thread or task."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(
+            f"Run {run_id!r} is still executing: a step cannot start inside another step's function or trace block. "
+            "Start it after that one has ended."
         )
 
 

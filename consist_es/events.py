@@ -71,6 +71,8 @@ class Recorded(msgspec.Struct, frozen=True):
     segment: int
     offset: int
     """First byte of the line in its segment."""
+    size: int = 0
+    """Bytes of the line, with its newline."""
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -127,6 +129,8 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str
     labels: str
     """Digest over model, name, year, iteration, phase, stage, cache epoch and version."""
+    label_values: dict[str, Any] = {}
+    """The labels in plain form, those that are None left out."""
     code_mode: str
     code_parts: dict[str, str] = {}
     """File or function -> digest."""
@@ -341,6 +345,8 @@ class ArtifactLogged(Event, frozen=True, kw_only=True):
     direction: str
     """``input`` or ``output``."""
     uri: str
+    root: str = ""
+    """The run directory that a ``./`` URI was made for."""
     kind: str = "file"
     """``file``, ``folder`` or ``missing``."""
     driver: str = "unknown"

@@ -1,0 +1,308 @@
+"""Walk a whole log and say what is wrong with it. Reads only, and never stops at the first fault."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from consist_es.errors import LogError
+from consist_es.log.blobs import BLOB_FOLDER, resolve
+from consist_es.log.files import QUARANTINE
+from consist_es.log.head import HEAD_FILE, SLOT, Watermark, read_watermark
+from consist_es.log.record import (
+    BLOB_START,
+    CHAIN_LENGTH,
+    TAIL_LENGTH,
+    TAIL_START,
+    BadRecord,
+    chain_before,
+    chain_of,
+    decode_head,
+    split_line,
+)
+from consist_es.log.segment import (
+    Opened,
+    Place,
+    Rest,
+    Walk,
+    line_at,
+    open_segment,
+    segment_name,
+    segment_numbers,
+)
+from consist_es.storage import LocalStorage, Storage
+
+MOST_PROBLEMS = 1000
+"""Problems that a report lists at most; one more line says that there are others."""
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes checked, bytes in all)."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is not as it should be."""
+
+    file: str
+    """Path below the log's folder."""
+    offset: int
+    position: int | None
+    """Position of the event that is concerned, as far as it can be told."""
+    what: str
+
+
+class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `verify` found."""
+
+    events: int
+    """Whole events that are in their place."""
+    segments: int
+    bytes: int
+    """Bytes of all segments."""
+    head: int
+    """Position of the last event of the last whole batch."""
+    ok: bool
+    """No problem, and no incomplete batch at the end."""
+    problems: list[Problem]
+    torn_bytes: int
+    """Bytes after the last whole batch: of a writer that was killed, or that is writing. The next append cuts them."""
+    torn_offset: int
+    """Where they begin in the last segment."""
+    quarantined: list[str]
+    """Files in the quarantine folder: what earlier repairs cut off."""
+    watermark: int | None
+    """Position up to which the log was synced; None where that is not known."""
+
+
+def verify(folder: Path, storage: Storage | None = None, progress: Progress | None = None) -> VerifyReport:
+    """Check every line of a log against its chain, and the files beside it. Never raises on damage.
+
+    The chain finds bit rot, reordering, and edits and deletions in the middle. It cannot find a rewrite of the whole
+    log, nor a tail that was cut off above the watermark.
+    """
+    return _Check(Path(folder), storage or LocalStorage(), progress).report()
+
+
+class _Check:
+    def __init__(self, folder: Path, storage: Storage, progress: Progress | None) -> None:
+        self._folder, self._storage, self._progress = folder, storage, progress
+        self._problems: list[Problem] = []
+        self._events = 0
+        self._done = 0
+        self._total = 0
+        self._torn = (0, 0)
+        self._floor = 0
+        self._project: str | None = None
+        self._place: Place | None = None
+        """Where the last segment that was checked ended."""
+
+    def report(self) -> VerifyReport:
+        mark = self._watermark()
+        self._floor = mark.seq if mark else 0
+        numbers = self._numbers()
+        opened = {number: self._open(number) for number in numbers}
+        self._total = sum(self._size(number) for number in numbers)
+        for number in numbers:
+            self._segment(number, opened)
+        head = self._place.seq if self._place else 0
+        if mark is not None:
+            self._check_watermark(mark, head)
+        return VerifyReport(
+            events=self._events,
+            segments=len(numbers),
+            bytes=self._total,
+            head=head,
+            ok=not self._problems and not self._torn[1],
+            problems=self._problems,
+            torn_offset=self._torn[0],
+            torn_bytes=self._torn[1],
+            quarantined=self._quarantined(),
+            watermark=mark.seq if mark else None,
+        )
+
+    def _problem(self, file: str, offset: int, position: int | None, what: str) -> None:
+        if len(self._problems) < MOST_PROBLEMS:
+            self._problems.append(Problem(file, offset, position, what))
+        elif len(self._problems) == MOST_PROBLEMS:
+            self._problems.append(Problem(file, offset, position, "and more, which are not listed"))
+
+    # ------------------------------------------------------------ files
+
+    def _watermark(self) -> Watermark | None:
+        try:
+            mark = read_watermark(self._storage, self._folder)
+            if mark is None and self._read(self._folder / HEAD_FILE, 2 * SLOT):
+                self._problem(HEAD_FILE, 0, None, "no slot of the watermark matches its checksum")
+        except OSError as error:
+            self._problem(HEAD_FILE, 0, None, f"cannot be read: {error}")
+            return None
+        return mark
+
+    def _check_watermark(self, mark: Watermark, head: int) -> None:
+        """What was synced is still there, and is what it was."""
+        name = segment_name(mark.segment)
+        if head < mark.seq:
+            self._problem(name, mark.offset, mark.seq, f"it was synced, but the log ends at position {head}")
+            return
+        try:
+            tail = self._read(self._folder / name, TAIL_LENGTH, max(mark.offset - TAIL_LENGTH, 0))
+            if chain_before(tail) != mark.chain.encode():
+                raise BadRecord("the record there is another")
+        except (BadRecord, OSError) as error:
+            self._problem(name, mark.offset, mark.seq, f"it was synced, but {error}")
+
+    def _read(self, path: Path, size: int, offset: int = 0) -> bytes:
+        try:
+            fd = self._storage.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return b""
+        try:
+            return self._storage.read_at(fd, size, offset)
+        finally:
+            self._storage.close(fd)
+
+    def _numbers(self) -> list[int]:
+        try:
+            return segment_numbers(self._storage, self._folder)
+        except OSError as error:
+            self._problem("", 0, None, f"the folder cannot be read: {error}")
+            return []
+
+    def _size(self, number: int) -> int:
+        try:
+            fd = self._storage.open(self._folder / segment_name(number), os.O_RDONLY)
+        except OSError:
+            return 0
+        try:
+            return self._storage.size(fd)
+        finally:
+            self._storage.close(fd)
+
+    def _open(self, number: int) -> Opened | None:
+        try:
+            fd, opened = open_segment(self._storage, self._folder, number)
+        except (LogError, OSError) as error:
+            self._problem(segment_name(number), 0, None, str(error))
+            return None
+        self._storage.close(fd)
+        return opened
+
+    def _quarantined(self) -> list[str]:
+        try:
+            return sorted(self._storage.listdir(self._folder / QUARANTINE))
+        except OSError:
+            return []
+
+    # ------------------------------------------------------------ segments
+
+    def _segment(self, number: int, all_opened: dict[int, Opened | None]) -> None:
+        opened = all_opened[number]
+        last = number == max(all_opened)
+        following = all_opened.get(number + 1)
+        if not last and number + 1 not in all_opened:
+            self._problem(segment_name(number + 1), 0, None, "the segment is missing")
+        if opened is None:
+            self._place = None
+            return
+        self._check_start(number, opened)
+        limit = following.header.first if following else None
+        try:
+            fd = self._storage.open(self._folder / segment_name(number), os.O_RDONLY)
+            try:
+                self._lines(fd, opened, limit, last)
+            finally:
+                self._storage.close(fd)
+        except OSError as error:
+            self._problem(segment_name(number), 0, None, f"cannot be read: {error}")
+
+    def _check_start(self, number: int, opened: Opened) -> None:
+        name, start, place = segment_name(number), opened.start, self._place
+        if self._project not in (None, opened.header.project):
+            self._problem(name, 0, None, f"it belongs to another project, {opened.header.project}")
+        self._project = opened.header.project
+        if place is None:
+            if number != 1 and not self._problems:
+                self._problem(segment_name(1), 0, 1, "the segment is missing")
+        elif (start.seq, start.chain) != (place.seq, place.chain):
+            self._problem(name, 0, start.seq + 1, f"it does not go on after position {place.seq}, where the last ended")
+
+    def _lines(self, fd: int, opened: Opened, limit: int | None, last: bool) -> None:
+        place: Place | None = opened.start
+        while place is not None:
+            rest = self._walk(fd, place, limit)
+            reached = self._place
+            if rest is None or reached is None or (limit is not None and reached.seq >= limit - 1):
+                return  # what follows in a segment that was given up is in the next one
+            if rest.torn and last and reached.seq >= self._floor:
+                place = self._look_again(fd, reached)
+            else:
+                place = self._skip(fd, reached, rest)
+
+    def _walk(self, fd: int, place: Place, limit: int | None) -> Rest | None:
+        walk = Walk(self._storage, fd, place)
+        self._place = place
+        for batch in walk.batches():
+            if limit is not None and batch[0].head.seq >= limit:
+                return None
+            self._place = walk.place
+            self._events += len(batch)
+            for line in batch:
+                if line.data.startswith(BLOB_START):
+                    self._blob(line.data, line.offset, line.head.seq)
+            self._advance(batch[-1].size + batch[-1].offset - batch[0].offset)
+        return walk.rest
+
+    def _advance(self, count: int) -> None:
+        before, self._done = self._done, self._done + count
+        if self._progress is not None and before >> 20 != self._done >> 20:
+            self._progress(self._done, self._total)
+
+    def _blob(self, data: bytes, offset: int, position: int) -> None:
+        try:
+            resolve(self._storage, self._folder, data)
+        except (BadRecord, OSError) as error:
+            self._problem(BLOB_FOLDER, 0, position, str(error))
+
+    def _look_again(self, fd: int, reached: Place) -> Place | None:
+        """An unfinished batch at the very end is no damage, and somebody may be writing it just now."""
+        size = self._storage.size(fd)
+        walk = Walk(self._storage, fd, reached).run()
+        if walk.place != reached:
+            return reached
+        self._torn = (reached.offset, size - reached.offset)
+        return None
+
+    def _skip(self, fd: int, reached: Place, rest: Rest) -> Place | None:
+        """Report the first line that is wrong, and find the place behind it."""
+        name = segment_name(reached.segment)
+        self._problem(name, rest.offset, _position(rest.line), rest.problem)
+        if not rest.line.endswith(b"\n"):
+            return None
+        offset = rest.offset + len(rest.line)
+        following = line_at(self._storage, fd, offset)
+        before = _stated_chain(self._storage.read_at(fd, TAIL_LENGTH, max(rest.offset - TAIL_LENGTH, 0)))
+        chain = _chain_between(before, rest.line, following)
+        seq = _position(following)
+        return Place(reached.segment, offset, 0 if seq is None else seq - 1, chain, reached.at)
+
+
+def _position(line: bytes) -> int | None:
+    try:
+        return decode_head(split_line(line)[0]).seq
+    except BadRecord:
+        return None
+
+
+def _stated_chain(line: bytes) -> bytes:
+    return line[-TAIL_LENGTH:][len(TAIL_START) : len(TAIL_START) + CHAIN_LENGTH]
+
+
+def _chain_between(before: bytes, line: bytes, following: bytes) -> bytes:
+    """Chain value after a wrong line: what it says or what it should say, whichever the next line was made from."""
+    try:
+        head, data, stated = split_line(line)
+        next_head, next_data, next_chain = split_line(following)
+    except BadRecord:
+        return _stated_chain(line)
+    computed = chain_of(before, head, data)
+    return computed if next_chain == chain_of(computed, next_head, next_data) else stated
