@@ -1,0 +1,136 @@
+"""Event-sourced provenance and caching for scientific simulation.
+
+``import consist_es as consist``; begin with `Tracker`. Names are loaded when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from consist_es.artifacts.artifact import Artifact, ArtifactLike
+    from consist_es.artifacts.drivers import load, load_df
+    from consist_es.artifacts.formats import DriverType
+    from consist_es.context import current_tracker, set_current_tracker, use_tracker
+    from consist_es.coupler import Coupler, CouplerView, DeclaredOutput
+    from consist_es.errors import CodeIdentityUnavailableError, ConsistError, ConsistWarning
+    from consist_es.options import (
+        ArtifactSpec,
+        BindingResult,
+        CacheOptions,
+        ExecutionOptions,
+        OutputArtifactSpec,
+        OutputPolicyOptions,
+    )
+    from consist_es.references import ref, refs
+    from consist_es.run_context import RunContext
+    from consist_es.runs import Run, RunResult, RunResultLike
+    from consist_es.scenarios import ScenarioContext
+    from consist_es.shortcuts import (
+        cached_artifacts,
+        cached_output,
+        capture_outputs,
+        current_run,
+        log_artifact,
+        log_artifacts,
+        log_input,
+        log_meta,
+        log_output,
+        output_dir,
+        output_path,
+        scenario,
+    )
+    from consist_es.tracker import Tracker
+
+_HOME = {
+    "artifacts.artifact": ("Artifact", "ArtifactLike"),
+    "artifacts.drivers": ("load", "load_df"),
+    "artifacts.formats": ("DriverType",),
+    "context": ("current_tracker", "set_current_tracker", "use_tracker"),
+    "coupler": ("Coupler", "CouplerView", "DeclaredOutput"),
+    "errors": ("CodeIdentityUnavailableError", "ConsistError", "ConsistWarning"),
+    "options": (
+        "ArtifactSpec",
+        "BindingResult",
+        "CacheOptions",
+        "ExecutionOptions",
+        "OutputArtifactSpec",
+        "OutputPolicyOptions",
+    ),
+    "references": ("ref", "refs"),
+    "runs": ("Run", "RunResult", "RunResultLike"),
+    "run_context": ("RunContext",),
+    "scenarios": ("ScenarioContext",),
+    "shortcuts": (
+        "cached_artifacts",
+        "cached_output",
+        "capture_outputs",
+        "current_run",
+        "log_artifact",
+        "log_artifacts",
+        "log_input",
+        "log_meta",
+        "log_output",
+        "output_dir",
+        "output_path",
+        "scenario",
+    ),
+    "tracker": ("Tracker",),
+}
+_MODULE_OF = {name: f"consist_es.{module}" for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Artifact",
+    "ArtifactLike",
+    "ArtifactSpec",
+    "BindingResult",
+    "CacheOptions",
+    "CodeIdentityUnavailableError",
+    "ConsistError",
+    "ConsistWarning",
+    "Coupler",
+    "CouplerView",
+    "DeclaredOutput",
+    "DriverType",
+    "ExecutionOptions",
+    "OutputArtifactSpec",
+    "OutputPolicyOptions",
+    "Run",
+    "RunContext",
+    "RunResult",
+    "RunResultLike",
+    "ScenarioContext",
+    "Tracker",
+    "cached_artifacts",
+    "cached_output",
+    "capture_outputs",
+    "current_run",
+    "current_tracker",
+    "load",
+    "load_df",
+    "log_artifact",
+    "log_artifacts",
+    "log_input",
+    "log_meta",
+    "log_output",
+    "output_dir",
+    "output_path",
+    "ref",
+    "refs",
+    "scenario",
+    "set_current_tracker",
+    "use_tracker",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'consist_es' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted((*__all__, "__version__"))

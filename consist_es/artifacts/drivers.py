@@ -142,14 +142,13 @@ def load_df(artifact: Artifact, **options: Any) -> pd.DataFrame:
     """
     if artifact.driver not in TABULAR_DRIVERS:
         raise UsageTypeError(f"load_df() needs a table, and {artifact.key!r} is {artifact.driver!r}: use load().")
-    data = load(artifact, **options)
     pandas = need("pandas", "pandas", "load_df()")
-    if isinstance(data, pandas.DataFrame):
-        return data
+    data = load(artifact, **options)
     try:
-        return pandas.DataFrame(data)
+        frame: pd.DataFrame = data if isinstance(data, pandas.DataFrame) else pandas.DataFrame(data)
     except ValueError as error:
         raise UsageTypeError(f"{artifact.key!r} is JSON that is no table: {error}. Use load().") from error
+    return frame
 
 
 def load_table(artifact: Artifact) -> pa.Table:

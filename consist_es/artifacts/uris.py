@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from consist_es.errors import PathError
+from consist_es.errors import PathError, UsageTypeError
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(.*)$", re.DOTALL)
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -45,6 +45,17 @@ class UriMap(msgspec.Struct, frozen=True):
                 return f"./{quote(rel)}"
         return quote(absolute)
 
+    def resolve_given(self, value: object) -> Path:
+        """The absolute path of what a user passed: a path, relative to the working directory, or a mounted URI.
+
+        Raises:
+            UsageTypeError: neither str nor path.
+        """
+        if not isinstance(value, str | os.PathLike):
+            raise UsageTypeError(f"A path or URI is expected, not {type(value).__name__}: {value!r}.")
+        text = os.fspath(value)
+        return self.resolve(text) if "://" in text else Path(os.path.abspath(text))
+
     def resolve(self, uri: str, *, run_dir: str | None = None) -> Path:
         """The path a URI stands for here.
 
@@ -59,9 +70,7 @@ class UriMap(msgspec.Struct, frozen=True):
                 return Path("/" + unquote(rel).lstrip("/"))
             if scheme not in self.mounts:
                 known = ", ".join(sorted(self.mounts)) or "none"
-                raise PathError(
-                    f"{uri!r}: scheme {scheme!r} is not mounted. Mounted: {known}. Pass mounts= to Tracker."
-                )
+                raise PathError(f"{uri!r}: scheme {scheme!r} is not mounted. Mounted: {known}. Pass mounts=.")
             return inside(self.mounts[scheme], unquote(rel), uri)
         if uri.startswith("./"):
             return inside(run_dir or self.run_dir, unquote(uri[2:]), uri)

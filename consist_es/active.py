@@ -1,0 +1,274 @@
+"""A run while it is going on: its folder, its inputs, what it logs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.keys import check_key
+from consist_es.artifacts.tables import write_table
+from consist_es.artifacts.uris import inside
+from consist_es.capture import Snapshot, capture_keys
+from consist_es.errors import ClosedError, ConsistWarning, MissingKeyError, OptionError, UsageError, UsageTypeError
+from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink
+from consist_es.inputs import BoundInput
+from consist_es.journal import Journal
+from consist_es.plain import to_plain
+from consist_es.recording import ArtifactNotes, Digester, artifact_of_event, describe
+from consist_es.runs import Run
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """One output of the run, as last logged under its key."""
+
+    key: str
+    artifact: Artifact
+    path: Path
+
+
+class OutputCapture:
+    """What `capture_outputs` found; filled when its block ends, also when that raises."""
+
+    def __init__(self) -> None:
+        self.artifacts: dict[str, Artifact] = {}
+
+
+class ActiveRun:
+    """A run whose function, or trace block, is executing. Closed when it ends; then every use is refused."""
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        journal: Journal,
+        digester: Digester,
+        directory: Path,
+        inputs: Sequence[BoundInput],
+        config: Any,
+        cached: Mapping[str, Artifact] | None = None,
+        canonicalization: Any = None,
+    ) -> None:
+        self.run = run
+        self.journal = journal
+        self.digester = digester
+        self.directory = directory
+        self.bound = tuple(inputs)
+        self.config = config
+        self.canonicalization = canonicalization
+        self.cached: dict[str, Artifact] = dict(cached or {})
+        self.is_cached = cached is not None
+        self.outputs: dict[str, Logged] = {}
+        self.late_inputs: dict[str, Artifact] = {}
+        self._lock = threading.RLock()
+        self._open = True
+
+    # ------------------------------------------------------------ life
+
+    def close(self) -> None:
+        """Refuse every further use."""
+        self._open = False
+
+    def check_open(self, call: str) -> None:
+        """Raise `ClosedError` once the run has ended."""
+        if not self._open:
+            raise ClosedError(
+                f"{call}: run {self.run.id!r} has ended. Use its context only inside the step's function or block."
+            )
+
+    @property
+    def inputs(self) -> dict[str, Artifact]:
+        """Inputs by binding name, unnamed ones by key; those that the run logged itself as well."""
+        self.check_open("inputs")
+        named = {item.role if item.named else item.artifact.key: item.artifact for item in self.bound}
+        return {**named, **self.late_inputs}
+
+    # ------------------------------------------------------------ places
+
+    def output_dir(self, namespace: str | None = None) -> Path:
+        """The run's own folder, or one below it; made where it is missing."""
+        self.check_open("output_dir()")
+        if namespace is not None and not isinstance(namespace, str):
+            raise UsageTypeError(f"output_dir(): namespace is a str, not {type(namespace).__name__}.")
+        name = (namespace or "").strip()
+        folder = inside(self.directory, name, namespace) if name else self.directory
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def output_path(self, key: str, ext: str = "parquet") -> Path:
+        """Where to write an output: ``<folder of the run>/<key>.<ext>``; the folder is made, the file is not."""
+        self.check_open("output_path()")
+        if not isinstance(key, str) or not isinstance(ext, str):
+            raise UsageTypeError("output_path(): key and ext are str.")
+        stem, suffix = key.strip(), ext.strip().lstrip(".").lower()
+        if not stem or not suffix:
+            raise UsageError(f"output_path(): key={key!r}, ext={ext!r}: neither may be blank.")
+        path = inside(self.directory, f"{stem}.{suffix}", f"{stem}.{suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    # ------------------------------------------------------------ logging
+
+    def log(self, value: Any, key: str | None, direction: str, notes: ArtifactNotes | None = None) -> Artifact:
+        """Record a file, folder or artifact as an input or output of this run.
+
+        Raises:
+            UsageError: a path without a key; OptionError: no such direction; KeyNameError: a bad key.
+            InputError: the file is there and cannot be read.
+        """
+        self.check_open("log_artifact()")
+        if direction not in ("input", "output"):
+            raise OptionError("direction", direction, ("input", "output"))
+        if isinstance(value, Artifact):
+            key = key or value.key
+        elif key is None:
+            raise UsageError(f"log_artifact({value!r}): a path needs key=, the name it will be known by.")
+        check_key(key, "artifact key")
+        path = self._path(value)
+        with self._lock:
+            if direction == "output" and self.is_cached:
+                if known := self._as_cached(key, path):
+                    return known
+                self._demote(key)
+            return self._record(value, path, key, direction, notes)
+
+    def _path(self, value: Any) -> Path:
+        if isinstance(value, Artifact | ArtifactLike):
+            return value.path
+        return self.journal.uris.resolve_given(value)
+
+    def _record(self, value: Any, path: Path, key: str, direction: str, notes: ArtifactNotes | None) -> Artifact:
+        event = describe(
+            path,
+            key=key,
+            direction=direction,
+            uris=self.journal.uris,
+            digester=self.digester,
+            producer=self.run.key if direction == "output" else None,
+            role=key if direction == "input" else None,
+            notes=notes,
+        )
+        if isinstance(value, Artifact) and value.hash == event.digest:
+            event = _same_artifact(event, value)
+            artifact = dataclasses.replace(value, key=key)
+        else:
+            run_id = self.run.id if direction == "output" else None
+            artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
+        if event.kind == "missing":
+            warnings.warn(f"{direction} {key!r} of run {self.run.id!r} is not there: {path}", ConsistWarning, 4)
+        self.journal.record(event)
+        if direction == "output":
+            self.outputs[key] = Logged(key, artifact, path)
+        else:
+            self.late_inputs[key] = artifact
+        return artifact
+
+    def log_table(self, table: Any, key: str, notes: ArtifactNotes | None = None) -> Artifact:
+        """Write a DataFrame, Series or Arrow table as Parquet into the run's folder and record it."""
+        path = self.output_path(check_key(key, "output key"))
+        write_table(table, path, key)
+        return self.log(path, key, "output", notes)
+
+    def relog_changed(self) -> None:
+        """Record again the outputs that were still being written when they were logged."""
+        for item in list(self.outputs.values()):
+            artifact = item.artifact
+            if artifact.producer != self.run.key or _stat(item.path) == (artifact.size, artifact.mtime_ns):
+                continue
+            if self.digester.digest(item.path).value != artifact.hash:
+                notes = ArtifactNotes(driver=artifact.driver, facet=artifact.facet, meta=dict(artifact.meta))
+                self._record(item.path, item.path, item.key, "output", notes)
+
+    def log_meta(self, values: Mapping[str, Any]) -> None:
+        """Merge metadata into the run's record; later values win key by key."""
+        self.check_open("log_meta()")
+        plain = to_plain(dict(values), "meta")
+        self.journal.record(MetaLogged(values=plain))
+        self.run.meta.update(values)
+
+    @contextmanager
+    def capture_outputs(
+        self, directory: Any, pattern: str = "*", *, recursive: bool = False
+    ) -> Iterator[OutputCapture]:
+        """Record the files that are new or rewritten in `directory` when the block ends."""
+        self.check_open("capture_outputs()")
+        snapshot = Snapshot.take(Path(os.path.abspath(directory)), pattern, recursive=recursive)
+        capture = OutputCapture()
+        try:
+            yield capture
+        finally:
+            capture.artifacts = self.log_captured(snapshot)
+
+    def log_captured(self, snapshot: Snapshot) -> dict[str, Artifact]:
+        """Record what appeared since a snapshot, by key."""
+        notes = ArtifactNotes(meta={"captured_automatically": True})
+        keys = capture_keys(snapshot.folder, snapshot.appeared())
+        return {key: self.log(path, key, "output", notes) for key, path in keys.items()}
+
+    # ------------------------------------------------------------ a trace that had hit
+
+    def cached_output(self, key: str | None = None) -> Artifact | None:
+        """An output of the earlier run that this one hit: that of `key`, or the first."""
+        return next(iter(self.cached.values()), None) if key is None else self.cached.get(key)
+
+    def _as_cached(self, key: str, path: Path) -> Artifact | None:
+        """The cached artifact, where logging `path` under `key` says nothing new."""
+        cached = self.cached.get(key)
+        if cached is None:
+            return None
+        if not os.path.lexists(path):
+            return cached
+        same_place = path == cached.path
+        return cached if same_place and self.digester.digest(path).value == cached.hash else None
+
+    def _demote(self, key: str) -> None:
+        reason = "unknown among the cached outputs" if key not in self.cached else "the block made another file"
+        self.journal.record(HitDemoted(key=key, reason=reason))
+        self.is_cached = False
+        self.cached = {}
+        warnings.warn(
+            f"Run {self.run.id!r} was a cache hit, but its block logged output {key!r} of its own ({reason}): "
+            "the hit no longer counts. Put what the block depends on into config, inputs or identity_inputs.",
+            ConsistWarning,
+            stacklevel=4,
+        )
+
+    # ------------------------------------------------------------ for the end of the run
+
+    def input_named(self, key: str) -> Artifact:
+        """One input by name."""
+        inputs = self.inputs
+        if key not in inputs:
+            raise MissingKeyError("input", key, inputs)
+        return inputs[key]
+
+    def output_links(self) -> list[OutputLink]:
+        """Everything logged as an output, in order."""
+        return [OutputLink(key=item.key, artifact=str(item.artifact.id)) for item in self.outputs.values()]
+
+
+def _same_artifact(event: ArtifactLogged, artifact: Artifact) -> ArtifactLogged:
+    parent = artifact.parent_artifact_id
+    return msgspec.structs.replace(
+        event,
+        artifact=str(artifact.id),
+        producer=artifact.producer,
+        driver=artifact.driver,
+        parent=str(parent) if parent else None,
+    )
+
+
+def _stat(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,184 @@
+"""One execution of a step while it is going on, and the events that tell of it."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+
+from consist_es.active import ActiveRun
+from consist_es.artifacts.artifact import Artifact
+from consist_es.capture import Snapshot
+from consist_es.events import (
+    CacheHit,
+    CacheMissed,
+    CouplerSet,
+    Draft,
+    ErrorInfo,
+    OutputLink,
+    StepCompleted,
+    StepFailed,
+    StepStarted,
+)
+from consist_es.journal import Journal
+from consist_es.lookup import Hit, Miss
+from consist_es.outputs import in_declared_order
+from consist_es.runs import Run
+from consist_es.step import Step
+
+
+class Attempt:
+    """A step with the cache's verdict on it; knows which of its events are in the log."""
+
+    def __init__(self, step: Step, verdict: Hit | Miss, journal: Journal, key: str, parent: str | None) -> None:
+        self.step = step
+        self.verdict = verdict
+        self.journal = journal
+        self.key = key
+        self.parent = parent
+        self.snapshot: Snapshot | None = None
+        self.started = False
+        """The log has the beginning."""
+        self.ended = False
+        """The log has the end."""
+        self._active: ActiveRun | None = None
+        self._began = time.monotonic()
+
+    @property
+    def active(self) -> ActiveRun:
+        """The run, once it has started."""
+        if self._active is None:
+            raise RuntimeError(f"run {self.key} has not started")  # a mistake of ours, never the caller's
+        return self._active
+
+    @active.setter
+    def active(self, active: ActiveRun) -> None:
+        self._active = active
+
+    @property
+    def seconds(self) -> float:
+        """Since the attempt was made; monotonic."""
+        return time.monotonic() - self._began
+
+    @property
+    def hit(self) -> Hit | None:
+        """The earlier run that answers, as long as it counts."""
+        if isinstance(self.verdict, Miss) or (self._active is not None and not self._active.is_cached):
+            return None
+        return self.verdict
+
+    def hit_outputs(self, hit: Hit) -> dict[str, Artifact]:
+        """What the caller gets of a hit: the same keys in the same order as on the miss."""
+        return in_declared_order(hit.outputs, self.step.declared)
+
+    def close(self) -> None:
+        """Refuse further use of the run."""
+        if self._active is not None:
+            self._active.close()
+
+    # ------------------------------------------------------------ its events
+
+    def started_event(self, environment: str, artifact_dir: str) -> StepStarted:
+        """Everything known before the function is called."""
+        step, args = self.step, self.step.args
+        version = args.facet_schema_version
+        return StepStarted(
+            run_id=step.run_id,
+            name=step.name,
+            model=step.model,
+            kind=args.kind,
+            function=step.function,
+            parent=self.parent,
+            description=args.description,
+            year=args.year,
+            iteration=args.iteration,
+            phase=args.phase,
+            stage=args.stage,
+            tags=step.tags,
+            config=step.config_plain,
+            facet=step.facet,
+            facet_schema_version=None if version is None else str(version),
+            inputs=[item.link() for item in step.inputs],
+            fingerprint=step.fingerprint,
+            declared=list(step.declared),
+            cache_mode=step.cache_mode,
+            options=step.options,
+            run_dir=self.journal.uris.run_dir,
+            artifact_dir=artifact_dir,
+            environment=environment,
+        )
+
+    def verdict_event(self) -> CacheHit | CacheMissed:
+        """The outcome of the look-up, with its reason."""
+        verdict = self.verdict
+        if isinstance(verdict, Hit):
+            outputs = links(self.hit_outputs(verdict))
+            return CacheHit(source=verdict.source, validation=verdict.validation, outputs=outputs)
+        return CacheMissed(
+            reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details
+        )
+
+    def hit_completed(self, hit: Hit) -> StepCompleted:
+        """The end of a run that an earlier one answers for."""
+        return StepCompleted(
+            seconds=self.seconds,
+            outputs=links(self.hit_outputs(hit)),
+            all_outputs=links(hit.all_outputs),
+            fingerprint=self.step.fingerprint.digest,
+            reason="it is a hit; the run it came from is the one to reuse",
+        )
+
+    def failed_event(self, error: BaseException) -> StepFailed:
+        """The end of a run by an exception."""
+        status = "failed" if isinstance(error, Exception) else "interrupted"
+        return StepFailed(status=status, seconds=self.seconds, error=error_info(error))
+
+    def coupler_drafts(self, outputs: list[OutputLink]) -> list[Draft]:
+        """The outputs under their names in the scenario's coupler; none outside a scenario."""
+        if self.journal.scenario is None:
+            return []
+        return self.journal.drafts(*(CouplerSet(key=link.key, artifact=link.artifact) for link in outputs))
+
+
+def links(outputs: Mapping[str, Artifact]) -> list[OutputLink]:
+    """Artifacts by key as links."""
+    return [OutputLink(key=key, artifact=str(artifact.id)) for key, artifact in outputs.items()]
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """An exception as text; one whose own text cannot be had never hides what happened."""
+    try:
+        message = str(error)
+    except Exception as broken:  # noqa: BLE001  the user's __str__ may raise anything
+        message = f"(its text cannot be had: {type(broken).__name__})"
+    try:
+        trace: str | None = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  the same, from inside the formatter
+        trace = None
+    return ErrorInfo(type=type(error).__qualname__, message=_clean(message), traceback=trace and _clean(trace))
+
+
+def _clean(text: str) -> str:
+    """Text that JSON can hold: lone surrogates are shown as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def provisional_run(step: Step, key: str) -> Run:
+    """A run as far as it is known before it starts, for functions that choose its folder."""
+    args = step.args
+    return Run(
+        id=step.run_id,
+        key=key,
+        run_id=step.run_id,
+        attempt=1,
+        kind=args.kind,
+        name=step.name,
+        model_name=step.model,
+        status="running",
+        year=args.year,
+        iteration=args.iteration,
+        phase=args.phase,
+        stage=args.stage,
+        tags=step.tags,
+        config=args.config,
+    )

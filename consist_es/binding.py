@@ -1,0 +1,212 @@
+"""Which argument each parameter of a step's function receives.
+
+Per parameter, first match wins: the whole config for one named `config`; runtime kwargs; an input of that name;
+a config value of that name; `year`, `iteration`, `phase`, `stage`; the run context where asked for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.drivers import can_load, load, load_table
+from consist_es.errors import BindingError, CallError, RuntimeArgumentError
+from consist_es.inputs import BoundInput
+
+KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+CONTEXT_NAMES = ("ctx", "_consist_ctx")
+
+
+class Form(Enum):
+    """What a parameter receives of an input."""
+
+    PATH = "path"
+    TEXT = "text"
+    ARTIFACT = "artifact"
+    TABLE = "table"
+    DATA = "data"
+
+    def of(self, bound: BoundInput, path: Path) -> Any:
+        """The argument itself."""
+        match self:
+            case Form.PATH:
+                return path
+            case Form.TEXT:
+                return str(path)
+            case Form.ARTIFACT:
+                return bound.artifact
+            case Form.TABLE:
+                return load_table(bound.artifact)
+            case Form.DATA:
+                return load(bound.artifact)
+
+
+class CallPlan(msgspec.Struct, frozen=True):
+    """How a function will be called; made, and every mistake found, before anything is recorded."""
+
+    values: dict[str, Any]
+    """Arguments that are known already."""
+    inputs: dict[str, tuple[BoundInput, Form]]
+    context: str | None
+
+    def arguments(self, context: Any, staged: Mapping[str, Path]) -> dict[str, Any]:
+        """The keyword arguments of the call; loads what is to be loaded."""
+        bound = {name: form.of(item, staged.get(item.role, item.path)) for name, (item, form) in self.inputs.items()}
+        injected = {self.context: context} if self.context else {}
+        return {**self.values, **bound, **injected}
+
+    def sees_name_of(self, item: BoundInput) -> bool:
+        """Whether the function gets to see the input's file name."""
+        forms = [form for bound, form in self.inputs.values() if bound is item]
+        return not forms or any(form not in (Form.DATA, Form.TABLE) for form in forms)
+
+
+def plan_call(
+    fn: Callable[..., Any],
+    *,
+    step: str,
+    inputs: list[BoundInput],
+    binding: str | None,
+    config: Any,
+    config_values: Mapping[str, Any],
+    labels: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    inject: bool | str | None,
+) -> CallPlan:
+    """Decide every argument of the call.
+
+    Raises:
+        RuntimeArgumentError: a runtime kwarg that the function requires is missing.
+        CallError: a parameter that nothing supplies, or a runtime kwarg without a parameter.
+        BindingError: no parameter for the context.
+    """
+    missing = [name for name in getattr(fn, "__consist_runtime_kwargs__", ()) if name not in runtime]
+    if missing:
+        raise RuntimeArgumentError(
+            f"Step {step!r} requires runtime kwargs that were not given: {', '.join(missing)}. "
+            "Pass execution_options=ExecutionOptions(runtime_kwargs={...})."
+        )
+    signature, hints = _signature(fn, step)
+    context = _context_parameter(signature, hints, inject, step)
+    named = {item.role: item for item in inputs if item.named} if binding != "none" else {}
+    values: dict[str, Any] = {}
+    bound: dict[str, tuple[BoundInput, Form]] = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind not in KEYWORD or (name == context and name not in runtime):
+            continue
+        if name == "config" and config is not None and name not in runtime:
+            values[name] = config
+        elif name in runtime:
+            values[name] = runtime[name]
+        elif name in named:
+            bound[name] = (named[name], _form(hints.get(name), binding, named[name].artifact.driver))
+        elif name in config_values:
+            values[name] = config_values[name]
+        elif labels.get(name) is not None:
+            values[name] = labels[name]
+    context = None if context in runtime else context
+    values |= {name: value for name, value in runtime.items() if name not in values}
+    _check(signature, {*values, *bound, *([context] if context else [])}, step)
+    return CallPlan(values, bound, context)
+
+
+def _signature(fn: Callable[..., Any], step: str) -> tuple[inspect.Signature, dict[str, Any]]:
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError) as error:
+        raise CallError(step, f"its signature cannot be read: {error}") from error
+    raw = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    try:
+        hints = typing.get_type_hints(inspect.unwrap(fn))
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        hints = {}
+    return signature, {**raw, **hints}
+
+
+def _form(annotation: Any, binding: str | None, driver: str) -> Form:
+    wanted = _annotated_form(annotation)
+    if wanted in (Form.PATH, Form.ARTIFACT):
+        return wanted
+    if binding == "paths":
+        return Form.TEXT if wanted is Form.TEXT else Form.PATH
+    if binding == "artifacts":
+        return Form.ARTIFACT
+    if binding == "loaded":
+        return Form.TABLE if wanted is Form.TABLE else Form.DATA
+    if wanted is not None:
+        return wanted
+    if annotation not in (inspect.Parameter.empty, Any):
+        return Form.DATA
+    return Form.DATA if can_load(driver) else Form.ARTIFACT
+
+
+def _annotated_form(annotation: Any) -> Form | None:
+    """The form that an annotation asks for; the first one of a union."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) in (typing.Union, typing.Annotated):
+        forms = (_annotated_form(part) for part in typing.get_args(annotation))
+        return next((form for form in forms if form is not None), None)
+    if isinstance(annotation, str):
+        parts = {part.strip().rpartition(".")[2] for part in annotation.strip("'\"").split("|")}
+        found = [form for name, form in _BY_NAME.items() if name in parts]
+        return found[0] if found else None
+    if not isinstance(annotation, type):
+        return None
+    if annotation is str:
+        return Form.TEXT
+    if issubclass(annotation, PurePath) or annotation.__name__ == "PathLike":
+        return Form.PATH
+    if issubclass(annotation, Artifact):
+        return Form.ARTIFACT
+    return Form.TABLE if annotation.__module__.startswith("pyarrow") and annotation.__name__ == "Table" else None
+
+
+_BY_NAME = {"Path": Form.PATH, "PathLike": Form.PATH, "Artifact": Form.ARTIFACT, "str": Form.TEXT}
+
+
+def _context_parameter(
+    signature: inspect.Signature, hints: Mapping[str, Any], inject: bool | str | None, step: str
+) -> str | None:
+    if not inject:
+        return None
+    parameters = signature.parameters
+    accepts_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    if isinstance(inject, str):
+        if inject in parameters or accepts_any:
+            return inject
+        raise BindingError(f"inject_context={inject!r}: step {step!r} has no parameter {inject!r}. Add it.")
+    annotated = [name for name in parameters if _is_context(hints.get(name))]
+    for name in (*annotated, *CONTEXT_NAMES):
+        if name in parameters:
+            return name
+    if accepts_any:
+        return CONTEXT_NAMES[-1]
+    raise BindingError(
+        f"inject_context=True: step {step!r} has no parameter annotated RunContext, and none named ctx. Add one."
+    )
+
+
+def _is_context(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return annotation.rpartition(".")[2] == "RunContext"
+    return isinstance(annotation, type) and annotation.__name__ == "RunContext"
+
+
+def _check(signature: inspect.Signature, given: set[str], step: str) -> None:
+    parameters = signature.parameters
+    accepts_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    for name, parameter in parameters.items():
+        required = parameter.default is inspect.Parameter.empty
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and required:
+            raise CallError(step, f"parameter {name!r} is positional-only and cannot be bound by name")
+        if parameter.kind in KEYWORD and required and name not in given:
+            raise CallError(step, f"nothing supplies its parameter {name!r}")
+    if unknown := sorted(name for name in given if name not in parameters and not accepts_any):
+        raise CallError(step, f"it has no parameter {unknown[0]!r}")

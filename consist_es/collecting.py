@@ -1,0 +1,108 @@
+"""What a step made: returned values, declared files and captured files become the outputs of its run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from consist_es.active import ActiveRun
+from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.tables import is_table
+from consist_es.artifacts.uris import inside
+from consist_es.capture import Snapshot
+from consist_es.errors import UsageError, UsageTypeError
+from consist_es.options import OutputArtifactSpec
+from consist_es.outputs import in_declared_order, returned_outputs
+from consist_es.recording import ArtifactNotes
+from consist_es.step import Step
+
+
+def collect(
+    step: Step, active: ActiveRun, snapshot: Snapshot | None, value: Any, coupler: Mapping[str, Any] | None
+) -> dict[str, Artifact]:
+    """Record everything, apply the output policies, and give back what the caller receives.
+
+    Order: declared keys as declared, then returned, captured and, where nothing is declared, all logged ones.
+
+    Raises:
+        OutputError: a policy says error. ReturnTypeError: a returned value that cannot be recorded.
+    """
+    if snapshot is not None and value is not None:
+        raise UsageError(
+            f"Step {step.name!r} has capture_dir and returned {type(value).__name__}: return None, or log the files "
+            "with log_output instead of capturing them."
+        )
+    infer = not step.output_paths
+    pairs = returned_outputs(value, step.outputs, fallback=_fallback(step), infer=infer, policies=step.policies)
+    result = _declared_files(step, active, coupler)
+    for key, item in pairs:
+        if (artifact := _record(active, key, item)) is not None:
+            result[key] = artifact
+    if snapshot is not None:
+        for key, artifact in active.log_captured(snapshot).items():
+            result.setdefault(key, artifact)
+    active.relog_changed()
+    for key, logged in active.outputs.items():
+        if key in result or not step.declared or key in step.declared:
+            result[key] = logged.artifact
+    present = {key: artifact for key, artifact in result.items() if artifact.kind != "missing"}
+    if active.is_cached:
+        present = {**active.cached, **present}
+    _check_missing(step, active, present)
+    return in_declared_order(present, step.declared)
+
+
+def _fallback(step: Step) -> str:
+    """The key of a single undeclared output: the function's name, where that is a valid key."""
+    name = getattr(step.args.fn, "__name__", step.name)
+    return step.name if name == "<lambda>" else name
+
+
+def _record(active: ActiveRun, key: str, item: Any) -> Artifact | None:
+    if is_table(item):
+        return active.log_table(item, key)
+    path = item.path if isinstance(item, Artifact | ArtifactLike) else Path(os.path.abspath(item))
+    return active.log(item, key, "output") if os.path.lexists(path) else None
+
+
+def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | None) -> dict[str, Artifact]:
+    found = {}
+    for key, spec in step.output_paths.items():
+        path = declared_path(key, spec, active, coupler)
+        if os.path.lexists(path):
+            notes = ArtifactNotes(
+                driver=spec.driver,
+                facet=spec.facet,
+                facet_schema_version=spec.facet_schema_version,
+                meta=spec.meta or {},
+            )
+            found[key] = active.log(path, key, "output", notes)
+    return found
+
+
+def declared_path(key: str, spec: OutputArtifactSpec, active: ActiveRun, coupler: Mapping[str, Any] | None) -> Path:
+    """Where a declared output is expected: relative paths lie in the run's own folder."""
+    target = spec.path
+    if isinstance(target, str) and coupler is not None and target in coupler:
+        target = coupler[target]
+    if isinstance(target, Artifact | ArtifactLike):
+        return target.path
+    if not isinstance(target, str | os.PathLike):
+        raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
+    text = os.fspath(target)
+    if "://" in text:
+        return active.journal.uris.resolve(text)
+    path = Path(text)
+    return path if path.is_absolute() else inside(active.directory, os.path.normpath(text), text)
+
+
+def _check_missing(step: Step, active: ActiveRun, present: Mapping[str, Artifact]) -> None:
+    missing = [key for key in step.declared if key not in present]
+    hint = ""
+    if any(key in step.output_paths for key in missing):
+        hint = f" Relative output_paths lie in the run's own folder, {active.directory}; use absolute paths for others."
+    elif missing:
+        hint = " Return it, write and log it, or declare what the step really makes."
+    step.policies.absent(missing, hint)

@@ -1,0 +1,98 @@
+"""Which tracker and which run are current, per thread and task (PEP 567)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from consist_es.errors import NoActiveRunError, NoTrackerError
+
+if TYPE_CHECKING:
+    from consist_es.active import ActiveRun
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One level of what is going on: a scenario body (no run) or a run."""
+
+    tracker: Any
+    """What `current_tracker` gives back."""
+    run: ActiveRun | None = None
+    scenario: str | None = None
+    """Key of the open scenario, if any."""
+
+
+_frames: ContextVar[tuple[Frame, ...]] = ContextVar("consist_es_frames", default=())
+_default: ContextVar[Any] = ContextVar("consist_es_default_tracker", default=None)
+
+
+@contextmanager
+def pushed(frame: Frame) -> Iterator[None]:
+    """Make `frame` the current one for the block."""
+    token = _frames.set((*_frames.get(), frame))
+    try:
+        yield
+    finally:
+        _frames.reset(token)
+
+
+def top() -> Frame | None:
+    """The innermost frame of this thread or task."""
+    frames = _frames.get()
+    return frames[-1] if frames else None
+
+
+def active_run(call: str) -> ActiveRun:
+    """The run whose function (or trace block) is executing.
+
+    Raises:
+        NoActiveRunError: there is none.
+    """
+    frame = top()
+    if frame is None or frame.run is None:
+        raise NoActiveRunError(call)
+    return frame.run
+
+
+def active_run_or_none() -> ActiveRun | None:
+    """The run whose function (or trace block) is executing, or None."""
+    frame = top()
+    return frame.run if frame else None
+
+
+def current_tracker() -> Any:
+    """The tracker of the innermost run or scenario, else the default one.
+
+    Raises:
+        NoTrackerError: neither; says how to set one.
+    """
+    frame = top()
+    found = frame.tracker if frame else _default.get()
+    if found is None:
+        raise NoTrackerError("current_tracker()")
+    return found
+
+
+def default_tracker() -> Any:
+    """The default tracker, or None."""
+    return _default.get()
+
+
+def set_current_tracker(tracker: Any) -> Any:
+    """Make `tracker` the default one (None: no default); gives back the previous one."""
+    previous = _default.get()
+    _default.set(tracker)
+    return previous
+
+
+@contextmanager
+def use_tracker(tracker: Any) -> Iterator[Any]:
+    """Make `tracker` the default one inside the block."""
+    token = _default.set(tracker)
+    try:
+        yield tracker
+    finally:
+        _default.reset(token)

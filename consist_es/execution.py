@@ -1,0 +1,271 @@
+"""One step, from its arguments to its result: prepare, look up, execute or reuse, record.
+
+Everything that can go wrong before the function is called goes wrong before anything is recorded. From the first
+event on, every way out is recorded too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.active import ActiveRun
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.keys import safe_name
+from consist_es.artifacts.uris import UriMap, inside
+from consist_es.attempt import Attempt, links, provisional_run
+from consist_es.capture import Snapshot
+from consist_es.collecting import collect
+from consist_es.context import Frame, pushed, top
+from consist_es.errors import AccessModeError, ConsistError, RunActiveError, UsageTypeError
+from consist_es.events import StepCompleted
+from consist_es.hooks import Hooks
+from consist_es.inputs import Sources, changed_since
+from consist_es.journal import Journal
+from consist_es.lookup import Hit, Miss, Question, look_up
+from consist_es.options import StepArguments
+from consist_es.project import Project
+from consist_es.queries import Queries
+from consist_es.recording import Digester
+from consist_es.run_context import RunContext
+from consist_es.runs import RunResult
+from consist_es.step import Step, StepDefaults, prepare
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Where a step runs: alone, or in a scenario."""
+
+    defaults: StepDefaults
+    scenario: str | None = None
+    """Key of the scenario's header run."""
+    coupler: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Engine:
+    """What runs steps. Knows the project and its settings, not who asks."""
+
+    project: Project
+    queries: Queries
+    uris: UriMap
+    digester: Digester
+    hooks: Hooks
+    owner: Any
+    """What `current_tracker` gives inside a step; opaque here."""
+    access_mode: str = "standard"
+    use_cache: bool = True
+    subdir_of: Callable[[Any], str] | None = None
+
+    # ------------------------------------------------------------ the three ways to run a step
+
+    def run(self, args: StepArguments, scope: Scope) -> RunResult:
+        """Call the step's function, or reuse an earlier run of it."""
+        attempt = self.begin(args, scope)
+        with self._recorded(attempt):
+            self._start(attempt, scope)
+            if attempt.hit:
+                return self._reuse(attempt, attempt.hit)
+            with self._current(attempt, scope):
+                value = args.fn(**self._arguments(attempt))
+                if inspect.iscoroutine(value):
+                    value.close()
+                    raise UsageTypeError(f"Step {attempt.step.name!r} returned a coroutine: use `await ….arun(...)`.")
+            return self._finish(attempt, value, scope)
+
+    async def arun(self, args: StepArguments, scope: Scope) -> RunResult:
+        """As `run`, awaiting what the function returns where it can be awaited."""
+        attempt = self.begin(args, scope, is_async=True)
+        with self._recorded(attempt):
+            self._start(attempt, scope)
+            if attempt.hit:
+                return self._reuse(attempt, attempt.hit)
+            with self._current(attempt, scope):
+                value = args.fn(**self._arguments(attempt))
+                if inspect.isawaitable(value):
+                    value = await value
+            return self._finish(attempt, value, scope)
+
+    @contextmanager
+    def trace(self, args: StepArguments, scope: Scope, frame: types.FrameType) -> Iterator[RunResult]:
+        """Record the block, which runs every time. The result is filled in when the block has ended."""
+        attempt = self.begin(args, scope, frame=frame)
+        with self._recorded(attempt):
+            self._start(attempt, scope)
+            result = RunResult(attempt.active.run, dict(attempt.active.cached), attempt.active.is_cached)
+            with self._current(attempt, scope):
+                yield result
+            outputs = None
+            if attempt.hit:
+                outputs = collect(attempt.step, attempt.active, attempt.snapshot, None, scope.coupler)
+            done = self._reuse(attempt, attempt.hit) if attempt.hit else self._finish(attempt, None, scope, outputs)
+            result.run, result.outputs, result.cache_hit = done.run, done.outputs, done.cache_hit
+
+    # ------------------------------------------------------------ before
+
+    def begin(
+        self, args: StepArguments, scope: Scope, *, frame: types.FrameType | None = None, is_async: bool = False
+    ) -> Attempt:
+        """Prepare the step and look it up. Nothing is recorded yet."""
+        if self.access_mode != "standard":
+            raise AccessModeError(self.access_mode, "Running a step")
+        current = top()
+        if current is not None and current.run is not None:
+            raise RunActiveError(current.run.run.id)
+        sources = Sources(self.uris, self.digester, self.queries.artifact_with, scope.coupler)
+        step = prepare(args, scope.defaults, sources, frame=frame, is_async=is_async)
+        parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
+        key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
+        journal = Journal(self.project, self.uris, scope.scenario, key)
+        return Attempt(step, self.look_up(step), journal, key, parent)
+
+    def look_up(self, step: Step) -> Hit | Miss:
+        """Ask the cache."""
+        if not self.use_cache:
+            return Miss("tracking_off")
+        if step.cache_mode == "overwrite":
+            return Miss("cache_mode_overwrite")
+        question = Question(
+            fingerprint=step.fingerprint,
+            model=step.model,
+            name=step.name,
+            declared=step.declared,
+            strict=step.args.cache_options.validate_cached_outputs == "strict",
+            config=step.config_plain,
+            inputs=[item.link() for item in step.inputs],
+        )
+        return look_up(self.project.connection(), question, self.uris, self.digester)
+
+    # ------------------------------------------------------------ start
+
+    def _start(self, attempt: Attempt, scope: Scope) -> None:
+        """Record the beginning with the outcome of the look-up; a hit of `run` is complete with it."""
+        step, journal, hit = attempt.step, attempt.journal, attempt.hit
+        directory = self._directory(step, attempt.key)
+        if step.args.capture_dir is not None:
+            folder = Path(os.path.abspath(step.args.capture_dir))
+            attempt.snapshot = Snapshot.take(folder, step.args.capture_pattern)
+        environment, drafts = self.project.environment(scope.defaults.project_root)
+        drafts += journal.drafts(
+            attempt.started_event(environment, self.uris.uri(directory)),
+            *(item.registration for item in step.inputs if item.registration is not None),
+            attempt.verdict_event(),
+        )
+        ends = hit is not None and step.args.kind == "run"
+        if hit is not None:
+            drafts += attempt.coupler_drafts(links(attempt.hit_outputs(hit)))
+        if hit is not None and ends:
+            drafts += journal.drafts(attempt.hit_completed(hit))
+        self.project.record(drafts, commit=ends)
+        attempt.started, attempt.ended = True, ends
+        attempt.active = ActiveRun(
+            self.queries.run_by_key(attempt.key),
+            journal=journal,
+            digester=self.digester,
+            directory=directory,
+            inputs=step.inputs,
+            config=step.args.config,
+            cached=attempt.hit_outputs(hit) if hit is not None else None,
+        )
+        self.hooks.started(attempt.active.run)
+
+    def _directory(self, step: Step, key: str) -> Path:
+        """The run's own folder: unique per attempt, unless the user's function says otherwise."""
+        outputs = Path(self.uris.run_dir) / "outputs"
+        if self.subdir_of is None:
+            return outputs / safe_name(step.model) / key
+        name = self.subdir_of(provisional_run(step, key))
+        if not isinstance(name, str):
+            raise UsageTypeError(f"run_subdir_fn must return a str, not {type(name).__name__}.")
+        return inside(outputs, name.strip("/") or key, name)
+
+    def _arguments(self, attempt: Attempt) -> dict[str, Any]:
+        plan = attempt.step.plan
+        return plan.arguments(RunContext(attempt.active), {}) if plan is not None else {}
+
+    @contextmanager
+    def _current(self, attempt: Attempt, scope: Scope) -> Iterator[None]:
+        with pushed(Frame(self.owner, attempt.active, scope.scenario)):
+            yield
+
+    # ------------------------------------------------------------ end
+
+    @contextmanager
+    def _recorded(self, attempt: Attempt) -> Iterator[None]:
+        """Whatever leaves the block is recorded; then the run is closed."""
+        try:
+            yield
+        except BaseException as error:
+            self._failed(attempt, error)
+            raise
+        finally:
+            attempt.close()
+
+    def _failed(self, attempt: Attempt, error: BaseException) -> None:
+        if not attempt.started or attempt.ended:
+            return
+        try:
+            attempt.journal.record(attempt.failed_event(error), commit=True)
+        except (ConsistError, OSError) as unrecorded:
+            error.add_note(f"consist-es could not record this failure: {unrecorded}")
+            return
+        attempt.ended = True
+        self.hooks.failed(self.queries.run_by_key(attempt.key), error)
+
+    def _reuse(self, attempt: Attempt, hit: Hit) -> RunResult:
+        """The result of a hit."""
+        if not attempt.ended:
+            attempt.journal.record(attempt.hit_completed(hit), commit=True)
+            attempt.ended = True
+        run, outputs = self.queries.run_by_key(attempt.key), attempt.hit_outputs(hit)
+        self.hooks.completed(run, outputs)
+        return RunResult(run, outputs, cache_hit=True)
+
+    def _finish(
+        self, attempt: Attempt, value: Any, scope: Scope, outputs: dict[str, Artifact] | None = None
+    ) -> RunResult:
+        """Record what the step made and that it ended well."""
+        if outputs is None:
+            outputs = collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler)
+        event = self._completed(attempt, outputs)
+        drafts = attempt.coupler_drafts(event.outputs) + attempt.journal.drafts(event)
+        self.project.record(drafts, commit=True)
+        attempt.ended = True
+        run = self.queries.run_by_key(attempt.key)
+        self.hooks.completed(run, outputs)
+        return RunResult(run, outputs)
+
+    def _completed(self, attempt: Attempt, outputs: Mapping[str, Artifact]) -> StepCompleted:
+        step = attempt.step
+        missing = [key for key in step.declared if key not in outputs]
+        reason = self._not_reusable(step, attempt.active, missing)
+        return StepCompleted(
+            seconds=attempt.seconds,
+            outputs=links(outputs),
+            all_outputs=attempt.active.output_links(),
+            missing=missing,
+            fingerprint=step.fingerprint.digest,
+            reusable=reason is None,
+            reason=reason,
+        )
+
+    def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:
+        """Why a completed run must not answer for a later one, or None."""
+        if step.fingerprint.digest is None:
+            return "its identity is not known: " + "; ".join(step.fingerprint.unstable)
+        if step.cache_mode == "readonly":
+            return "cache_mode='readonly' keeps nothing"
+        if missing:
+            return f"declared outputs are missing: {', '.join(missing)}"
+        if absent := [item.key for item in active.outputs.values() if item.artifact.hash is None]:
+            return f"outputs were logged that are not there: {', '.join(absent)}"
+        if changed := changed_since(step.inputs, self.digester):
+            return f"inputs changed while the step ran: {', '.join(changed)}"
+        return None

@@ -1,0 +1,201 @@
+"""From what a caller passes as inputs to artifacts with a role and a digest of what is on disk now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.keys import check_key, key_from_path
+from consist_es.artifacts.uris import UriMap
+from consist_es.errors import BindingError, InputError, UsageError, UsageTypeError
+from consist_es.events import ArtifactLogged, InputLink
+from consist_es.identity.fingerprint import InputPart
+from consist_es.options import BindingResult, StepArguments, names
+from consist_es.recording import Digester, artifact_of_event, describe
+from consist_es.runs import RunResultLike, select_output
+
+
+class BoundInput(msgspec.Struct, frozen=True):
+    """One input of a step, resolved."""
+
+    role: str
+    artifact: Artifact
+    path: Path
+    digest: str
+    via: str
+    registration: ArtifactLogged | None = None
+    """The event that records the file, where no artifact stands for its bytes yet."""
+
+    @property
+    def named(self) -> bool:
+        """Whether it can be bound to a parameter."""
+        return not self.role.startswith("#") and self.via != "depends_on"
+
+    def link(self) -> InputLink:
+        """Its part of `StepStarted`."""
+        return InputLink(
+            role=self.role, artifact=str(self.artifact.id), key=self.artifact.key, digest=self.digest, via=self.via
+        )
+
+    def part(self, *, name_counts: bool) -> InputPart:
+        """Its part of the fingerprint. The folder never counts, the file name where the function gets to see it."""
+        return InputPart(
+            role=self.role,
+            digest=self.digest,
+            driver=self.artifact.driver,
+            name=self.path.name if name_counts else None,
+            table_path=self.artifact.table_path,
+            array_path=self.artifact.array_path,
+            via=self.via,
+        )
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """Where references are looked up."""
+
+    uris: UriMap
+    digester: Digester
+    known: Callable[[str, str], Artifact | None]
+    """(URI, digest) -> the artifact of ours that has these bytes there, newest first."""
+    coupler: Mapping[str, Any] | None = None
+    """The scenario's names, None outside a scenario."""
+
+
+def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
+    """All inputs of a step: `inputs` or `binding`, coupler keys, `depends_on`.
+
+    Raises:
+        InputError: a file is missing or cannot be read.
+        MissingKeyError: a required coupler key is not set.
+        UsageError, UsageTypeError: a form that is not taken.
+    """
+    inputs, required, optional = _declared(args)
+    if sources.coupler is None and (required or optional):
+        raise UsageError("input_keys and optional_input_keys name coupler keys: use them on a scenario's run or trace.")
+    found: list[BoundInput] = []
+    for role, value in _pairs(inputs, sources.coupler, args.execution_options.binding):
+        found.append(_resolve(role, value, "inputs", sources, found))
+    coupler = sources.coupler or {}
+    for key in (*required, *(key for key in optional if key in coupler)):
+        if all(item.role != key for item in found):
+            found.append(_resolve(key, coupler[key], "input_keys", sources, found))
+    for index, value in enumerate(_sequence(args.depends_on, "depends_on")):
+        found.append(_resolve(f"#{index}", value, "depends_on", sources, found))
+    return found
+
+
+def _declared(args: StepArguments) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    if args.binding is None:
+        required, optional = args.input_keys, args.optional_input_keys
+        return args.inputs, names(required, "input_keys"), names(optional, "optional_input_keys")
+    if not isinstance(args.binding, BindingResult):
+        raise UsageTypeError(f"binding takes a BindingResult, not {type(args.binding).__name__}.")
+    if any(given is not None for given in (args.inputs, args.input_keys, args.optional_input_keys)):
+        raise UsageError("binding and inputs/input_keys/optional_input_keys exclude each other: put all into binding.")
+    binding = args.binding
+    required, optional = binding.input_keys, binding.optional_input_keys
+    return binding.inputs, names(required, "input_keys"), names(optional, "optional_input_keys")
+
+
+def _pairs(inputs: Any, coupler: Mapping[str, Any] | None, binding: str | None) -> list[tuple[str, Any]]:
+    """(role, reference) of the `inputs` argument; unnamed ones get roles ``#0``, ``#1`` …"""
+    if inputs is None:
+        return []
+    if isinstance(inputs, Mapping):
+        for role in inputs:
+            if not isinstance(role, str):
+                raise UsageTypeError(f"inputs: names are str, not {type(role).__name__}: {role!r}.")
+            if not role or role.startswith("#"):
+                raise UsageError(f"inputs: {role!r} cannot be a name: use the parameter's name.")
+        return list(inputs.items())
+    items = _sequence(inputs, "inputs")
+    wanted = binding in ("paths", "loaded", "artifacts")
+    if items and wanted and coupler is not None and all(isinstance(item, str) and item in coupler for item in items):
+        return [(item, item) for item in items]
+    if items and wanted:
+        raise BindingError(f"input_binding={binding!r} needs named inputs: pass inputs={{'parameter': …}}.")
+    return [(f"#{index}", item) for index, item in enumerate(items)]
+
+
+def _sequence(value: Any, what: str) -> Sequence[Any]:
+    if value is None:
+        return ()
+    if isinstance(value, str | os.PathLike | RunResultLike):
+        return (value,)
+    if not isinstance(value, Iterable):
+        raise UsageTypeError(f"{what} takes a mapping or a list of references, not {type(value).__name__}.")
+    return tuple(value)
+
+
+def _resolve(role: str, value: Any, via: str, sources: Sources, before: Sequence[BoundInput]) -> BoundInput:
+    """One reference: coupler key (str in a scenario), result, artifact, path."""
+    shown = f"{via}[{role!r}]" if via != "input_keys" else f"coupler key {role!r}"
+    if isinstance(value, str) and sources.coupler is not None and value in sources.coupler:
+        value = sources.coupler[value]
+    if isinstance(value, RunResultLike):
+        value = select_output(value)
+    if isinstance(value, Artifact):
+        return _from_artifact(role, value, via, shown, sources)
+    if isinstance(value, ArtifactLike):
+        value = value.path
+    if not isinstance(value, str | os.PathLike):
+        raise UsageTypeError(
+            f"{shown} takes an Artifact, a step's result, a path or a coupler key, not {type(value).__name__}. "
+            "Values that are no files belong into config= or runtime_kwargs."
+        )
+    return _from_path(role, os.fspath(value), via, shown, sources, before)
+
+
+def _from_artifact(role: str, artifact: Artifact, via: str, shown: str, sources: Sources) -> BoundInput:
+    path = artifact.path
+    if not os.path.lexists(path):
+        raise InputError(
+            f"{shown}: artifact {artifact.key!r} is not at {path}. "
+            f"Run the step that made it ({artifact.run_id or 'an external file'}) again, or restore the file."
+        )
+    digest = sources.digester.digest(path, method=_method(artifact)).value
+    if digest == artifact.hash:
+        return BoundInput(role, artifact, path, digest, via)
+    event = describe(path, key=artifact.key, direction="input", uris=sources.uris, digester=sources.digester, role=role)
+    changed = msgspec.structs.replace(event, meta={"edited_from": str(artifact.id), "recorded_digest": artifact.hash})
+    return BoundInput(role, artifact_of_event(changed, sources.uris, run_id=None), path, digest, via, changed)
+
+
+def _method(artifact: Artifact) -> str | None:
+    return None if artifact.hash is None else ("fast" if artifact.hash.startswith("fast:") else "full")
+
+
+def _from_path(
+    role: str, text: str, via: str, shown: str, sources: Sources, before: Sequence[BoundInput]
+) -> BoundInput:
+    path = sources.uris.resolve_given(text)
+    if not os.path.lexists(path):
+        also = " Nor is it a coupler key." if sources.coupler is not None else ""
+        raise InputError(f"{shown}: {text!r} does not exist (looked at {path}).{also}")
+    digest = sources.digester.digest(path)
+    if known := sources.known(sources.uris.uri(path), digest.value):
+        return BoundInput(role, known, path, digest.value, via)
+    if role.startswith("#"):
+        key = key_from_path(path, (item.artifact.key for item in before))
+    else:
+        key = check_key(role, "input name")
+    event = describe(path, key=key, direction="input", uris=sources.uris, digester=sources.digester, role=role)
+    return BoundInput(role, artifact_of_event(event, sources.uris, run_id=None), path, digest.value, via, event)
+
+
+def changed_since(bound: Iterable[BoundInput], digester: Digester) -> list[str]:
+    """Roles of inputs whose bytes are no longer those that were bound."""
+    changed = []
+    for item in bound:
+        try:
+            now = digester.digest(item.path, method=_method(item.artifact)).value
+        except InputError:
+            now = None
+        if now != item.digest:
+            changed.append(item.role)
+    return changed

@@ -1,0 +1,35 @@
+"""A journal writes events about one scenario and run into a project's log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from consist_es.artifacts.uris import UriMap
+from consist_es.events import Draft, Event
+
+if TYPE_CHECKING:
+    from consist_es.project import Project
+
+
+class Journal(msgspec.Struct, frozen=True):
+    """Fills in which scenario and run an event is about."""
+
+    project: Project
+    uris: UriMap
+    scenario: str | None = None
+    run: str | None = None
+
+    def of(self, run: str) -> Journal:
+        """The same scenario's journal for another run."""
+        return Journal(self.project, self.uris, self.scenario, run)
+
+    def drafts(self, *events: Event) -> list[Draft]:
+        """The events, addressed."""
+        return [Draft(event, scenario=self.scenario, run=self.run) for event in events]
+
+    def record(self, *events: Event, commit: bool = False) -> None:
+        """Append the events as one batch. `commit`: make them durable before returning (see sync policies)."""
+        if events:
+            self.project.record(self.drafts(*events), commit=commit)

@@ -1,0 +1,113 @@
+"""The public logging calls, one implementation for context, tracker and module: each is given the run it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from consist_es.active import ActiveRun
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.keys import check_key
+from consist_es.errors import UsageError, UsageTypeError
+from consist_es.recording import ArtifactNotes
+
+
+def notes_of(
+    schema: Any = None,
+    *,
+    driver: str | None = None,
+    table_path: str | None = None,
+    array_path: str | None = None,
+    content_hash: str | None = None,
+    facet: Any = None,
+    facet_schema_version: str | int | None = None,
+    facet_index: bool = False,
+    **meta: Any,
+) -> ArtifactNotes:
+    """The keywords of the logging calls; what is none of them is metadata.
+
+    Bytes are always digested; a `content_hash` of the caller's is kept as metadata beside the digest.
+    """
+    if content_hash is not None:
+        meta["content_hash"] = content_hash
+    if schema is not None:
+        meta["schema_name"] = getattr(schema, "__name__", str(schema))
+    return ArtifactNotes(
+        driver=driver,
+        table_path=table_path,
+        array_path=array_path,
+        facet=facet,
+        facet_schema_version=facet_schema_version,
+        meta=meta,
+    )
+
+
+def log_artifact(
+    active: ActiveRun, path: Any, key: str | None = None, direction: str = "output", schema: Any = None, **options: Any
+) -> Artifact:
+    """Record a file or folder (or an Artifact again) as an output or input of the run.
+
+    `key` is its name; an Artifact brings its own. Keywords: driver, table_path, array_path, facet,
+    facet_schema_version, content_hash; all others are metadata, and need a plain form.
+
+    Raises:
+        UsageError: a path without a key. KeyNameError: a bad key. OptionError: no such direction.
+        InputError: the file is there and cannot be read. ConfigTypeError: metadata without a plain form.
+    """
+    return active.log(path, key, direction, notes_of(schema, **options))
+
+
+def log_input(active: ActiveRun, path: Any, key: str | None = None, **options: Any) -> Artifact:
+    """`log_artifact` with direction ``input``. A later hit requires that the file is unchanged."""
+    return log_artifact(active, path, key, "input", **options)
+
+
+def log_output(active: ActiveRun, path: Any, key: str | None = None, **options: Any) -> Artifact:
+    """`log_artifact` with direction ``output``."""
+    return log_artifact(active, path, key, "output", **options)
+
+
+def log_artifacts(
+    active: ActiveRun,
+    outputs: Mapping[str, Any],
+    direction: str = "output",
+    driver: str | None = None,
+    metadata_by_key: Mapping[str, Mapping[str, Any]] | None = None,
+    facets_by_key: Mapping[str, Any] | None = None,
+    facet_schema_versions_by_key: Mapping[str, str | int] | None = None,
+    facet_index: bool = False,
+    **shared_meta: Any,
+) -> dict[str, Artifact]:
+    """`log_artifact` for each key and path, in the order of the mapping; all arguments are checked first.
+
+    Raises:
+        UsageTypeError: not a mapping of str. UsageError: a value is None, or a per-key map names another key.
+    """
+    if not isinstance(outputs, Mapping):
+        raise UsageTypeError(f"log_artifacts() takes a mapping of key to path, not {type(outputs).__name__}.")
+    per_key = {
+        "metadata_by_key": metadata_by_key or {},
+        "facets_by_key": facets_by_key or {},
+        "facet_schema_versions_by_key": facet_schema_versions_by_key or {},
+    }
+    for key, value in outputs.items():
+        check_key(key, "artifact key")
+        if value is None:
+            raise UsageError(f"log_artifacts(): {key!r} is None; leave it out, or give its path.")
+    for name, mapping in per_key.items():
+        if extra := sorted(set(mapping) - set(outputs)):
+            raise UsageError(f"log_artifacts(): {name} names {extra}, which are not among the outputs.")
+    return {
+        key: log_artifact(
+            active,
+            value,
+            key,
+            direction,
+            driver=driver,
+            facet=per_key["facets_by_key"].get(key),
+            facet_schema_version=per_key["facet_schema_versions_by_key"].get(key),
+            facet_index=facet_index,
+            **{**shared_meta, **per_key["metadata_by_key"].get(key, {})},
+        )
+        for key, value in outputs.items()
+    }

@@ -1,0 +1,134 @@
+"""Does an earlier run answer for this one? A candidate counts only if every output is there, byte for byte."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.uris import UriMap
+from consist_es.errors import InputError, PathError
+from consist_es.events import FingerprintInfo, InputLink
+from consist_es.identity.fingerprint import explain
+from consist_es.projections import cache_index, lineage, run_table
+from consist_es.projections.cache_index import CacheCandidate
+from consist_es.projections.lineage import ArtifactRow
+from consist_es.recording import Digester, artifact_of_row
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """An earlier run whose outputs all hold."""
+
+    source: str
+    """Key of the run that computed them."""
+    source_id: str
+    outputs: dict[str, Artifact]
+    """What its caller received, in order."""
+    all_outputs: dict[str, Artifact]
+    validation: str
+
+
+class Miss(msgspec.Struct, frozen=True):
+    """Why no earlier run answers."""
+
+    reason: str
+    nearest: str | None = None
+    differs: list[str] = []
+    details: dict[str, Any] = {}
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked of the cache."""
+
+    fingerprint: FingerprintInfo
+    model: str
+    name: str
+    declared: Sequence[str]
+    strict: bool
+    config: Any
+    inputs: Sequence[InputLink]
+
+
+def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
+    """The newest earlier run with this fingerprint whose outputs hold, or the reason why there is none."""
+    if question.fingerprint.digest is None:
+        return Miss("not_identifiable", differs=list(question.fingerprint.unstable))
+    refused: Miss | None = None
+    for candidate in cache_index.candidates(conn, question.fingerprint.digest):
+        source = run_table.get(conn, candidate.run_key)
+        outputs = _artifacts(conn, candidate.outputs, uris)
+        all_outputs = _artifacts(conn, candidate.all_outputs, uris)
+        problem = _problem(conn, candidate, question, all_outputs, uris, digester)
+        if problem is None:
+            for key in question.declared:
+                outputs.setdefault(key, all_outputs[key])
+            source_id = source.id if source else candidate.run_key
+            validation = "digest" if question.strict else "stat+digest"
+            return Hit(candidate.run_key, source_id, outputs, all_outputs, validation)
+        refused = refused or problem
+    return refused or _explained(conn, question)
+
+
+def _artifacts(conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow], uris: UriMap) -> dict[str, Artifact]:
+    ids: dict[str, str] = {}
+    for row in rows.values():
+        if row.producer_key and row.producer_key not in ids:
+            producer = run_table.get(conn, row.producer_key)
+            ids[row.producer_key] = producer.id if producer else row.producer_key
+    return {key: artifact_of_row(row, uris, run_id=ids.get(row.producer_key or "")) for key, row in rows.items()}
+
+
+def _problem(
+    conn: sqlite3.Connection,
+    candidate: CacheCandidate,
+    question: Question,
+    outputs: Mapping[str, Artifact],
+    uris: UriMap,
+    digester: Digester,
+) -> Miss | None:
+    """What keeps a candidate from answering, or None."""
+    missing = [key for key in question.declared if key not in outputs]
+    if missing:
+        said = [f"output {key!r} is declared now and was not produced then" for key in missing]
+        return Miss("outputs_incomplete", candidate.run_key, said)
+    if bad := _changed(outputs.items(), digester, question.strict):
+        said = [f"output {key!r} {what}" for key, what in bad.items()]
+        return Miss("candidate_outputs_invalid", candidate.run_key, said, {"outputs": bad})
+    rows = lineage.inputs(conn, candidate.run_key, via="logged")
+    if bad := _changed(_artifacts(conn, rows, uris).items(), digester, question.strict):
+        said = [f"input {key!r}, which the step logged itself, {what}" for key, what in bad.items()]
+        return Miss("inputs_changed", candidate.run_key, said, {"inputs": bad})
+    return None
+
+
+def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, strict: bool) -> dict[str, str]:
+    """Key -> what is wrong with the bytes on disk, for those that are not as recorded."""
+    bad = {}
+    for key, artifact in artifacts:
+        try:
+            path = artifact.path
+            fast = bool(artifact.hash and artifact.hash.startswith("fast:"))
+            found = digester.digest(path, method="fast" if fast else "full", fresh=strict)
+        except (InputError, PathError) as error:
+            bad[key] = f"cannot be read: {error}"
+            continue
+        if found.value != artifact.hash:
+            bad[key] = f"changed: {path} has digest {found.value[:19]}…, {str(artifact.hash)[:19]}… was recorded"
+    return bad
+
+
+def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
+    info = question.fingerprint
+    nearest = cache_index.nearest(conn, model=question.model, name=question.name, info=info)
+    if nearest is None or nearest.fingerprint_info is None:
+        return Miss("no_similar_prior_run")
+    if nearest.fingerprint == info.digest:
+        why = nearest.not_reusable_reason or f"it {nearest.status}"
+        return Miss("prior_run_not_reusable", nearest.key, [f"run {nearest.id!r} is the same work, but {why}"])
+    reason, differs = explain(
+        info, nearest.fingerprint_info, question.config, nearest.config, question.inputs, nearest.inputs
+    )
+    return Miss(reason, nearest.key, differs)

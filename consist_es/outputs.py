@@ -1,0 +1,132 @@
+"""From what a step's function returns to keys and files."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.keys import check_key
+from consist_es.artifacts.tables import is_table
+from consist_es.errors import ConsistWarning, OutputError, ReturnTypeError
+from consist_es.options import OutputPolicyOptions
+
+T = TypeVar("T")
+
+
+class Policies(msgspec.Struct, frozen=True):
+    """What happens on a mismatch and on a missing output."""
+
+    step: str
+    mismatch: str
+    missing: str
+
+    @classmethod
+    def of(cls, step: str, options: OutputPolicyOptions) -> Policies:
+        """The options with their defaults: a mismatch warns, a missing output is an error."""
+        return cls(step, options.output_mismatch or "warn", options.output_missing or "error")
+
+    def mismatched(self, problem: str) -> None:
+        """Apply the mismatch policy."""
+        _apply(self.mismatch, f"Step {self.step!r}: {problem}")
+
+    def absent(self, keys: Sequence[str], hint: str = "") -> None:
+        """Apply the missing policy to declared outputs that did not appear."""
+        if keys:
+            listed = ", ".join(map(repr, keys))
+            _apply(self.missing, f"Step {self.step!r} did not produce its declared output {listed}.{hint}")
+
+
+def _apply(policy: str, message: str) -> None:
+    if policy == "error":
+        raise OutputError(message)
+    if policy == "warn":
+        warnings.warn(message, ConsistWarning, stacklevel=2)
+
+
+def ignored(step: str, what: str) -> None:
+    """Say that a returned value is not recorded."""
+    warnings.warn(f"Step {step!r}: {what} is not recorded. Declare outputs=[...] to keep it.", ConsistWarning, 2)
+
+
+def is_file_like(value: object, *, text: bool) -> bool:
+    """Whether a value stands for a file: artifact, artifact-like, path, and str where `text`."""
+    return isinstance(value, Artifact | os.PathLike | ArtifactLike) or (text and isinstance(value, str))
+
+
+def is_recordable(value: object, *, text: bool) -> bool:
+    """Whether a value can become an output: a file, or a table to be written as one."""
+    return is_file_like(value, text=text) or is_table(value) or _is_dataset(value)
+
+
+def _is_dataset(value: object) -> bool:
+    kind = type(value)
+    return kind.__module__.startswith("xarray.") and kind.__name__ == "Dataset"
+
+
+def returned_outputs(
+    value: Any, declared: Sequence[str], *, fallback: str, infer: bool, policies: Policies
+) -> list[tuple[str, Any]]:
+    """(key, file or table) for everything that was returned; validated whole before anything is recorded.
+
+    `fallback` is the key of a single undeclared output; `infer` is False where `output_paths` say all there is.
+
+    Raises:
+        ReturnTypeError: a value that is neither file nor table.
+        KeyNameError: a returned key breaks the key rules.
+        OutputError: a mismatch, under policy error.
+    """
+    pairs = _declared(value, declared, policies) if declared else _undeclared(value, fallback, infer, policies.step)
+    return [(check_key(key, "output key"), item) for key, item in pairs]
+
+
+def _declared(value: Any, declared: Sequence[str], policies: Policies) -> list[tuple[str, Any]]:
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        pairs = [(str(key), item) for key, item in value.items() if item is not None]
+    elif isinstance(value, list | tuple):
+        if len(value) != len(declared):
+            policies.mismatched(f"returned {len(value)} values for {len(declared)} outputs ({', '.join(declared)}).")
+            return []
+        pairs = [(key, item) for key, item in zip(declared, value, strict=True) if item is not None]
+    elif len(declared) == 1:
+        pairs = [(declared[0], value)]
+    elif is_recordable(value, text=True):
+        policies.mismatched(f"returned one value for {len(declared)} outputs ({', '.join(declared)}).")
+        return []
+    else:
+        pairs = [(declared[0], value)]
+    for key, item in pairs:
+        if not is_recordable(item, text=True):
+            raise ReturnTypeError(
+                f"Step {policies.step!r} returned {type(item).__name__} for output {key!r}. "
+                "Return a path, an Artifact, a DataFrame, Series or Arrow table, or a dict or list of these."
+            )
+    return pairs
+
+
+def _undeclared(value: Any, fallback: str, infer: bool, step: str) -> list[tuple[str, Any]]:
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        pairs = [(key, item) for key, item in value.items() if item is not None]
+        kept = [(key, item) for key, item in pairs if isinstance(key, str) and is_recordable(item, text=False)]
+        if len(kept) < len(pairs):
+            ignored(step, f"part of the returned dict ({len(pairs) - len(kept)} of {len(pairs)} values)")
+    elif is_recordable(value, text=False):
+        kept = [(fallback, value)]
+    else:
+        ignored(step, f"the returned {type(value).__name__}")
+        return []
+    return kept if infer else []
+
+
+def in_declared_order(items: Mapping[str, T], declared: Iterable[str]) -> dict[str, T]:
+    """Declared keys first, in their order, then the rest in theirs: the same on a hit as on a miss."""
+    first = [key for key in dict.fromkeys(declared) if key in items]
+    return {key: items[key] for key in (*first, *(key for key in items if key not in first))}

@@ -1,0 +1,67 @@
+"""Where a project's log lies, and which database shows it."""
+
+import json
+import os
+from pathlib import Path
+
+from consist_es.errors import ProjectNotFoundError
+
+HINT = "database"
+"""File in the log folder: the name of the database that was last used with it. A hint, never the truth."""
+
+
+def log_folder(db_path: Path) -> Path:
+    """The log of the views at `db_path`: beside them, same stem, ``.events``."""
+    return db_path.with_name(f"{db_path.stem}.events")
+
+
+def remember_database(folder: Path, db_path: Path) -> None:
+    """Note the database's name in the log folder, so that the command line rebuilds it under the same name."""
+    hint = folder / HINT
+    text = json.dumps(os.path.relpath(db_path, folder)) + "\n"
+    try:
+        if hint.read_text() == text:
+            return
+    except OSError:
+        pass
+    part = folder / f"{HINT}.{os.getpid()}"
+    part.write_text(text)
+    part.replace(hint)
+
+
+def database_of(folder: Path) -> Path:
+    """The database that shows the log in `folder`: the one last used, else ``<stem>.db`` beside it."""
+    default = folder.with_suffix(".db")
+    try:
+        name = json.loads((folder / HINT).read_text())
+    except (OSError, ValueError):
+        return default
+    if not isinstance(name, str):
+        return default
+    path = Path(os.path.normpath(folder / name))
+    # A copied or edited hint must not point at somebody else's file.
+    return path if path.parent == folder.parent and log_folder(path) == folder else default
+
+
+def find_project(given: str | os.PathLike[str] | None, working: Path) -> Path:
+    """The database path of the project that a command is about.
+
+    `given` names the log folder or the database; without it, the only ``*.events`` folder in `working`.
+
+    Raises:
+        ProjectNotFoundError: nothing there, or more than one.
+    """
+    if given is not None:
+        path = Path(os.path.abspath(given))
+        if path.suffix == ".events" and path.is_dir():
+            return database_of(path)
+        if log_folder(path).is_dir():
+            return path
+        raise ProjectNotFoundError(f"No project at {path}: neither a log folder (*.events) nor a database beside one.")
+    found = sorted(path for path in working.glob("*.events") if path.is_dir())
+    if len(found) == 1:
+        return database_of(found[0])
+    where = "Name it with --project PATH or CONSIST_ES_PROJECT."
+    if not found:
+        raise ProjectNotFoundError(f"No *.events folder in {working}. {where}")
+    raise ProjectNotFoundError(f"Several projects in {working}: {', '.join(path.name for path in found)}. {where}")

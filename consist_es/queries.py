@@ -1,0 +1,133 @@
+"""Reads: from rows of the views to what model code sees."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.uris import UriMap
+from consist_es.errors import MissingKeyError, UsageError
+from consist_es.project import Project
+from consist_es.projections import lineage, run_table
+from consist_es.projections.lineage import ArtifactRow
+from consist_es.projections.run_table import RunRow
+from consist_es.recording import artifact_of_row
+from consist_es.runs import Run, RunResult, run_of_row
+
+
+@dataclass(slots=True)
+class Queries:
+    """Questions about a project, answered from its views as they are now."""
+
+    project: Project
+    uris: UriMap
+
+    @property
+    def _conn(self) -> sqlite3.Connection:
+        return self.project.connection()
+
+    # ------------------------------------------------------------ runs
+
+    def run_by_key(self, key: str) -> Run:
+        """The run of a unique key.
+
+        Raises:
+            MissingKeyError: there is none.
+        """
+        row = run_table.by_key(self._conn, key)
+        if row is None:
+            raise MissingKeyError("run", key, ())
+        return self._run(row)
+
+    def get_run(self, run_id: str) -> Run | None:
+        """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
+        row = run_table.get(self._conn, run_id)
+        return None if row is None else self._run(row)
+
+    def key_of(self, run_id: str) -> str:
+        """The unique key of `get_run`.
+
+        Raises:
+            MissingKeyError: no such run.
+        """
+        return self.row_of(run_id).key
+
+    def row_of(self, run_id: str) -> RunRow:
+        """The row of `get_run`.
+
+        Raises:
+            MissingKeyError: no such run; lists some that there are.
+        """
+        row = run_table.get(self._conn, run_id)
+        if row is None:
+            recent = [row.id for row in run_table.find(self._conn, limit=10)]
+            raise MissingKeyError("run", run_id, recent, "These are the newest ones.")
+        return row
+
+    def find_runs(self, *, limit: int | None = 100, **filters: Any) -> list[Run]:
+        """Runs that match all filters, newest first."""
+        return [self._run(row) for row in run_table.find(self._conn, limit=limit, **filters)]
+
+    def _run(self, row: RunRow) -> Run:
+        return run_of_row(row, parent_id=self._id(row.parent_key), source_id=self._id(row.cache_source_key))
+
+    def _id(self, key: str | None) -> str | None:
+        row = None if key is None else run_table.by_key(self._conn, key)
+        return key if row is None else row.id
+
+    # ------------------------------------------------------------ artifacts
+
+    def artifact_with(self, uri: str, digest: str) -> Artifact | None:
+        """The newest artifact recorded at `uri` with exactly these bytes."""
+        for row in lineage.by_uri(self._conn, uri):
+            if row.digest == digest:
+                return self.artifact(row)
+        return None
+
+    def artifact(self, row: ArtifactRow) -> Artifact:
+        """The public form of a row."""
+        return artifact_of_row(row, self.uris, run_id=self._id(row.producer_key))
+
+    def outputs(self, run_id: str) -> dict[str, Artifact]:
+        """Outputs of a run by key; of a scenario those of all its steps, the latest of each key."""
+        row = self.row_of(run_id)
+        found = lineage.scenario_outputs if row.kind == "scenario" else lineage.outputs
+        return self._artifacts(found(self._conn, row.key))
+
+    def inputs(self, run_id: str) -> dict[str, Artifact]:
+        """Inputs of a run by role; of a scenario those that none of its steps made."""
+        row = self.row_of(run_id)
+        found = lineage.scenario_inputs if row.kind == "scenario" else lineage.inputs
+        return self._artifacts(found(self._conn, row.key))
+
+    def _artifacts(self, rows: Mapping[str, ArtifactRow]) -> dict[str, Artifact]:
+        return {key: self.artifact(row) for key, row in rows.items()}
+
+    def result(self, run_id: str, keys: Iterable[str] | None = None) -> RunResult:
+        """The result of an earlier run, as its caller received it.
+
+        Raises:
+            MissingKeyError: no such run, or no such output.
+        """
+        row = self.row_of(run_id)
+        outputs = self._artifacts(lineage.outputs(self._conn, row.key))
+        if keys is not None:
+            for key in (wanted := list(keys)):
+                if key not in outputs:
+                    raise MissingKeyError("output", key, outputs)
+            outputs = {key: outputs[key] for key in wanted}
+        return RunResult(self._run(row), outputs, cache_hit=row.cache == "hit")
+
+    def one(self, runs: list[Run], what: str) -> Run:
+        """The only run of a list.
+
+        Raises:
+            UsageError: none, or several.
+        """
+        if len(runs) != 1:
+            listed = ", ".join(run.id for run in runs[:5]) or "none"
+            raise UsageError(f"{what} needs exactly one run and found {len(runs)}: {listed}.")
+        return runs[0]

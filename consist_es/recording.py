@@ -1,0 +1,138 @@
+"""Files become artifacts: digested, described and turned into an event, and back from a row."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.formats import driver_of
+from consist_es.artifacts.tables import TableInfo, describe_table
+from consist_es.artifacts.uris import UriMap
+from consist_es.events import ArtifactLogged
+from consist_es.identity.digest import Digest, digest_path
+from consist_es.identity.digest_cache import DigestCache
+from consist_es.plain import from_plain, to_plain
+
+if TYPE_CHECKING:
+    from consist_es.projections.lineage import ArtifactRow
+
+
+class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller says about an artifact, beyond its path and key."""
+
+    driver: str | None = None
+    table_path: str | None = None
+    array_path: str | None = None
+    parent: str | None = None
+    facet: Any = None
+    facet_schema_version: str | int | None = None
+    meta: Mapping[str, Any] = {}
+
+
+class Digester(msgspec.Struct, frozen=True):
+    """Digests by one method, remembered in one cache."""
+
+    method: str
+    cache: DigestCache | None
+
+    def digest(self, path: Path, *, method: str | None = None, fresh: bool = False) -> Digest:
+        """The digest of a file or folder now; `fresh` reads the bytes even if nothing seems to have changed."""
+        return digest_path(path, method=method or self.method, cache=None if fresh else self.cache)
+
+
+def describe(
+    path: Path,
+    *,
+    key: str,
+    direction: str,
+    uris: UriMap,
+    digester: Digester,
+    producer: str | None = None,
+    role: str | None = None,
+    notes: ArtifactNotes | None = None,
+) -> ArtifactLogged:
+    """The event that records the file or folder at `path`; ``missing`` where there is nothing.
+
+    Raises:
+        InputError: it is there and cannot be read.
+    """
+    notes = notes or ArtifactNotes()
+    there = os.path.lexists(path)
+    digest = digester.digest(path) if there else None
+    driver = notes.driver or driver_of(path, folder=path.is_dir())
+    table = describe_table(path, driver) if there else TableInfo()
+    version = notes.facet_schema_version
+    return ArtifactLogged(
+        artifact=str(uuid.uuid4()),
+        key=key,
+        direction=direction,
+        uri=uris.uri(path),
+        root=uris.run_dir,
+        kind=digest.kind if digest else "missing",
+        driver=driver,
+        digest=digest.value if digest else None,
+        digest_method=digest.method if digest else digester.method,
+        size=digest.size if digest else None,
+        mtime_ns=digest.mtime_ns if digest else None,
+        producer=producer,
+        role=role,
+        table_path=notes.table_path,
+        array_path=notes.array_path,
+        parent=notes.parent,
+        schema=table.schema,
+        rows=table.rows,
+        facet=None if notes.facet is None else to_plain(notes.facet, f"facet of {key!r}"),
+        facet_schema_version=None if version is None else str(version),
+        meta=to_plain(dict(notes.meta), f"metadata of {key!r}"),
+    )
+
+
+def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None) -> Artifact:
+    """The artifact that a fresh event records; `run_id` is the readable id of its producer."""
+    return _artifact(event, uris, event.artifact, event.parent, event.producer, run_id, None)
+
+
+def artifact_of_row(row: ArtifactRow, uris: UriMap, *, run_id: str | None) -> Artifact:
+    """The artifact of a row of the artifacts table."""
+    created = datetime.fromisoformat(row.created_at) if row.created_at else None
+    return _artifact(row, uris, row.artifact_id, row.parent_id, row.producer_key, run_id, created)
+
+
+def _artifact(
+    source: Any,
+    uris: UriMap,
+    artifact_id: str,
+    parent: str | None,
+    producer: str | None,
+    run_id: str | None,
+    created: datetime | None,
+) -> Artifact:
+    return Artifact(
+        id=uuid.UUID(artifact_id),
+        key=source.key,
+        container_uri=source.uri,
+        driver=source.driver,
+        hash=source.digest,
+        kind=source.kind,
+        size=source.size,
+        mtime_ns=source.mtime_ns,
+        run_id=run_id,
+        producer=producer,
+        table_path=source.table_path,
+        array_path=source.array_path,
+        parent_artifact_id=uuid.UUID(parent) if parent else None,
+        schema=source.schema,
+        rows=source.rows,
+        facet=from_plain(source.facet),
+        meta=from_plain(source.meta),
+        created_at=created,
+        uris=uris,
+        root=source.root or None,
+    )

@@ -1,0 +1,187 @@
+"""What model code sees of a run: its record, and the result of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.errors import MissingKeyError, UsageError
+
+if TYPE_CHECKING:
+    from consist_es.projections.run_table import RunRow
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution of a step, one cache hit, or one scenario header, as the log has it.
+
+    `id` is the readable id, with ``#n`` from the second attempt on; look-ups by an id without a number give
+    the latest attempt. `key` is unique for ever.
+    """
+
+    id: str
+    key: str
+    run_id: str
+    """The id without an attempt number."""
+    attempt: int
+    kind: str
+    """``run``, ``trace`` or ``scenario``."""
+    name: str
+    model_name: str
+    status: str
+    """``running``, ``completed``, ``failed``, ``interrupted`` or ``abandoned``."""
+    parent_run_id: str | None = None
+    description: str | None = None
+    year: int | None = None
+    iteration: int | None = None
+    phase: str | None = None
+    stage: str | None = None
+    tags: list[str] = field(default_factory=list)
+    config: Any = None
+    facet: Any = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    """Logged metadata, and what the library knows: cache_hit, cache_source, cache_miss_explanation, error."""
+    signature: str | None = None
+    """The fingerprint."""
+    config_hash: str | None = None
+    git_hash: str | None = None
+    """Digest of the code identity, whatever its mode."""
+    input_hash: str | None = None
+    run_dir: str = ""
+    artifact_dir: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: float | None = None
+    """Monotonic; None while running."""
+
+    @property
+    def created_at(self) -> datetime | None:
+        """The same as `started_at`."""
+        return self.started_at
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the last thing happened to it."""
+        return self.ended_at or self.started_at
+
+    @property
+    def identity_summary(self) -> dict[str, Any]:
+        """The parts of its identity, for debugging."""
+        return {
+            "signature": self.signature,
+            "code": self.git_hash,
+            "config": self.config_hash,
+            "inputs": self.input_hash,
+            "model": self.model_name,
+            "year": self.year,
+            "iteration": self.iteration,
+            "phase": self.phase,
+            "stage": self.stage,
+            "cache_hit": self.meta.get("cache_hit", False),
+            "cache_source": self.meta.get("cache_source"),
+        }
+
+
+def run_of_row(row: RunRow, *, parent_id: str | None = None, source_id: str | None = None) -> Run:
+    """The public form of a row of the run table; `source_id` is the id of the run that a hit came from."""
+    meta = dict(row.meta)
+    if row.cache == "hit":
+        meta |= {"cache_hit": True, "cache_source": source_id}
+    elif row.cache_reason:
+        meta["cache_miss_explanation"] = {
+            "status": "miss",
+            "reason": row.cache_reason,
+            "candidate_run_id": source_id,
+            "differs": row.cache_differs,
+            "details": row.cache_details,
+        }
+    if row.error_message is not None:
+        meta["error"] = row.error_message
+    return Run(
+        id=row.id,
+        key=row.key,
+        run_id=row.run_id,
+        attempt=row.attempt,
+        kind=row.kind,
+        name=row.name,
+        model_name=row.model,
+        status=row.status,
+        parent_run_id=parent_id,
+        description=row.description,
+        year=row.year,
+        iteration=row.iteration,
+        phase=row.phase,
+        stage=row.stage,
+        tags=list(row.tags),
+        config=row.config,
+        facet=row.facet,
+        meta=meta,
+        signature=row.fingerprint,
+        config_hash=row.config_digest,
+        git_hash=row.code_digest,
+        input_hash=row.inputs_digest,
+        run_dir=row.run_dir,
+        artifact_dir=row.artifact_dir,
+        started_at=datetime.fromisoformat(row.started_at) if row.started_at else None,
+        ended_at=datetime.fromisoformat(row.ended_at) if row.ended_at else None,
+        duration_seconds=row.seconds,
+    )
+
+
+@runtime_checkable
+class RunResultLike(Protocol):
+    """Anything with outputs, so that code works with results from other places."""
+
+    outputs: Mapping[str, Any]
+    cache_hit: bool
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What a step gives back: its run, its outputs by key in declared order, and whether it was a hit."""
+
+    run: Run
+    outputs: dict[str, Artifact] = field(default_factory=dict)
+    cache_hit: bool = False
+
+    @property
+    def output(self) -> Artifact | None:
+        """The first output, or None."""
+        return next(iter(self.outputs.values()), None)
+
+    def as_dict(self) -> dict[str, Artifact]:
+        """A copy of `outputs`."""
+        return dict(self.outputs)
+
+    def output_path(self, key: str, tracker: object = None) -> Path:
+        """The path of one output.
+
+        Raises:
+            MissingKeyError: no output of that key; lists those there are.
+        """
+        if key not in self.outputs:
+            raise MissingKeyError("output", key, self.outputs)
+        return self.outputs[key].path
+
+
+def select_output(result: RunResultLike, key: str | None = None) -> Any:
+    """One output of a result: that of `key`, or the only one.
+
+    Raises:
+        MissingKeyError: `key` is none of its outputs.
+        UsageError: no key was given and there is not exactly one output.
+    """
+    if key is not None:
+        if key not in result.outputs:
+            raise MissingKeyError("output", key, result.outputs)
+        return result.outputs[key]
+    if len(result.outputs) == 1:
+        return next(iter(result.outputs.values()))
+    if not result.outputs:
+        raise UsageError("This result has no outputs: there is nothing to refer to. Choose a step that has some.")
+    listed = ", ".join(map(repr, result.outputs))
+    raise UsageError(f"This result has several outputs ({listed}): choose one with ref(result, key=...).")

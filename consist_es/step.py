@@ -1,0 +1,307 @@
+"""A step before it runs: every argument checked, its identity known, nothing recorded yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.keys import check_key, check_name, check_run_id
+from consist_es.binding import CallPlan, plan_call
+from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
+from consist_es.events import FingerprintInfo
+from consist_es.identity.code import code_identity, trace_identity
+from consist_es.identity.config import as_mapping
+from consist_es.identity.fingerprint import fingerprint
+from consist_es.inputs import BoundInput, Sources, resolve_inputs
+from consist_es.options import (
+    CacheOptions,
+    ExecutionOptions,
+    OutputArtifactSpec,
+    OutputPolicyOptions,
+    StepArguments,
+    names,
+)
+from consist_es.outputs import Policies
+from consist_es.plain import to_plain
+from consist_es.recording import Digester
+
+
+class StepDefaults(msgspec.Struct, frozen=True):
+    """What a tracker, and a scenario on top of it, say for their steps."""
+
+    project_root: Path
+    cache_epoch: int | None
+    run_id_prefix: str = ""
+    tags: tuple[str, ...] = ()
+    facet: dict[str, Any] = {}
+    name_template: str | None = None
+    cache_hydration: str | None = None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A step, ready to be looked up and run."""
+
+    args: StepArguments
+    name: str
+    model: str
+    run_id: str
+    tags: list[str]
+    config_plain: Any
+    facet: Any
+    inputs: list[BoundInput]
+    fingerprint: FingerprintInfo
+    plan: CallPlan | None
+    """None for a trace."""
+    outputs: tuple[str, ...]
+    output_paths: dict[str, OutputArtifactSpec]
+    policies: Policies
+    cache_mode: str
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """Every output key that is expected, `output_paths` first."""
+        return tuple(dict.fromkeys((*self.output_paths, *self.outputs)))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the option groups say beyond their defaults; of runtime kwargs the names only."""
+        groups = (self.args.cache_options, self.args.output_policy, self.args.execution_options)
+        said: dict[str, Any] = {}
+        for group in groups:
+            for field in dataclasses.fields(group):
+                value = getattr(group, field.name)
+                if value is not None and value != field.default:
+                    said[field.name] = sorted(value) if field.name == "runtime_kwargs" else to_plain(value, field.name)
+        return said
+
+    @property
+    def function(self) -> str | None:
+        """Module-qualified name of the function."""
+        fn = self.args.fn
+        if fn is None:
+            return None
+        return f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__qualname__)}"
+
+
+def prepare(
+    args: StepArguments,
+    defaults: StepDefaults,
+    sources: Sources,
+    *,
+    frame: types.FrameType | None = None,
+    is_async: bool = False,
+) -> Step:
+    """Check every argument and compute the step's identity. `frame` is where a trace block stands.
+
+    Raises:
+        UsageError, UsageTypeError, InputError, ConfigTypeError, CodeIdentityUnavailableError …: nothing is recorded.
+    """
+    _check_groups(args)
+    name = _name(args, defaults)
+    _check_callable(args, name, is_async)
+    model = check_name(args.model if args.model is not None else name, "model")
+    inputs = resolve_inputs(args, sources)
+    config_plain = to_plain(args.config, "config")
+    config_values = as_mapping(args.config)
+    labels = {"year": args.year, "iteration": args.iteration, "phase": args.phase, "stage": args.stage}
+    plan = None if args.kind == "trace" else _plan(args, name, inputs, config_values, labels)
+    cache = args.cache_options
+    outputs = tuple(check_key(key, "output key") for key in names(args.outputs, "outputs"))
+    if len(set(outputs)) < len(outputs):
+        raise UsageError(f"outputs={list(outputs)}: a key is declared twice.")
+    info = _identity(args, defaults, model, labels, inputs, plan, sources.digester, frame)
+    return Step(
+        args=args,
+        name=name,
+        model=model,
+        run_id=check_run_id(args.run_id or f"{defaults.run_id_prefix}{name}"),
+        tags=_tags(args, defaults),
+        config_plain=config_plain,
+        facet=_facet(args, defaults, config_values),
+        inputs=inputs,
+        fingerprint=info,
+        plan=plan,
+        outputs=outputs,
+        output_paths=_output_paths(args.output_paths),
+        policies=Policies.of(name, args.output_policy),
+        cache_mode=cache.cache_mode or "reuse",
+    )
+
+
+def _check_groups(args: StepArguments) -> None:
+    groups = {
+        "cache_options": CacheOptions,
+        "output_policy": OutputPolicyOptions,
+        "execution_options": ExecutionOptions,
+    }
+    for field, kind in groups.items():
+        value = getattr(args, field)
+        if value is None:
+            setattr(args, field, kind())
+        elif not isinstance(value, kind):
+            raise UsageTypeError(f"{field} takes {kind.__name__}(...), not {type(value).__name__}: {value!r}.")
+
+
+def _name(args: StepArguments, defaults: StepDefaults) -> str:
+    if args.name is not None:
+        return check_name(args.name, "name")
+    found = getattr(inspect.unwrap(args.fn), "__name__", None) if callable(args.fn) else None
+    if found is None:
+        raise UsageError("This step has no name: pass name=..., or a function that has one.")
+    if defaults.name_template is not None:
+        return check_name(_fill(defaults.name_template, found, args), "name_template")
+    return check_name(found, "name")
+
+
+def _fill(template: str, function: str, args: StepArguments) -> str:
+    fields = {"func_name": function, "model": args.model, "year": args.year, "iteration": args.iteration}
+    fields |= {"phase": args.phase, "stage": args.stage}
+    known = {key: "" if value is None else value for key, value in fields.items()}
+    try:
+        return template.format_map(_Blank(known))
+    except (ValueError, AttributeError, IndexError) as error:
+        raise UsageError(
+            f"name_template {template!r} cannot be filled: {error}. Fields: {', '.join(known)}."
+        ) from error
+
+
+class _Blank(dict[str, Any]):
+    """Unknown fields of a template become empty text."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def _check_callable(args: StepArguments, name: str, is_async: bool) -> None:
+    if args.kind == "trace":
+        return
+    if args.fn is None or not callable(args.fn):
+        raise UsageError(f"Step {name!r} needs a function: pass fn=a callable, or use trace(...) for a block of code.")
+    target = inspect.unwrap(args.fn)
+    if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
+        raise UsageTypeError(f"Step {name!r} is a generator function: let it return its outputs instead.")
+    if inspect.iscoroutinefunction(target) and not is_async:
+        raise UsageTypeError(f"Step {name!r} is an async function: use `await ….arun(...)` instead of run(...).")
+
+
+def _plan(
+    args: StepArguments, name: str, inputs: list[BoundInput], config_values: dict[str, Any], labels: Mapping[str, Any]
+) -> CallPlan:
+    execution = args.execution_options
+    named = any(item.named for item in inputs)
+    if execution.binding in ("paths", "loaded", "artifacts") and inputs and not named:
+        raise BindingError(f"input_binding={execution.binding!r} needs named inputs: pass inputs={{'parameter': …}}.")
+    return plan_call(
+        args.fn,
+        step=name,
+        inputs=inputs,
+        binding=execution.binding,
+        config=args.config,
+        config_values=config_values,
+        labels=labels,
+        runtime=dict(execution.runtime_kwargs or {}),
+        inject=execution.inject_context,
+    )
+
+
+def _identity(
+    args: StepArguments,
+    defaults: StepDefaults,
+    model: str,
+    labels: Mapping[str, Any],
+    inputs: Sequence[BoundInput],
+    plan: CallPlan | None,
+    digester: Digester,
+    frame: types.FrameType | None,
+) -> FingerprintInfo:
+    cache = args.cache_options
+    mode, deps, root = cache.code_identity, cache.code_identity_extra_deps, defaults.project_root
+    if frame is not None:
+        code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root)
+    else:
+        code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root)
+    epoch = cache.cache_epoch if cache.cache_epoch is not None else defaults.cache_epoch
+    return fingerprint(
+        code=code,
+        config=args.config,
+        inputs=[item.part(name_counts=plan is None or plan.sees_name_of(item)) for item in inputs],
+        labels={"model": model, **labels, "cache_epoch": epoch, "cache_version": cache.cache_version},
+        identity_inputs=identity_digests(args.identity_inputs, root, digester),
+    )
+
+
+def identity_digests(given: Any, root: Path, digester: Digester) -> dict[str, str]:
+    """Label -> digest of files that count for identity alone: a list of paths or (label, path).
+
+    Raises:
+        UsageError, UsageTypeError: another form, or a label twice. InputError: missing or unreadable.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, str | Path):
+        raise UsageError(f"identity_inputs takes a list of paths or (label, path), not the single {given!r}.")
+    if isinstance(given, Mapping) or not isinstance(given, Sequence):
+        raise UsageTypeError(f"identity_inputs takes a list of paths or (label, path), not {type(given).__name__}.")
+    found: dict[str, str] = {}
+    for item in given:
+        label, path = _labelled(item, root)
+        if label in found:
+            raise UsageError(f"identity_inputs: label {label!r} is given twice.")
+        found[label] = digester.digest(path).value
+    return found
+
+
+def _labelled(item: Any, root: Path) -> tuple[str, Path]:
+    if isinstance(item, tuple):
+        if len(item) != 2 or not isinstance(item[0], str):
+            raise UsageTypeError(f"identity_inputs: {item!r} is not (label, path).")
+        label, path = item
+        return label, _path(path)
+    path = _path(item)
+    try:
+        return path.relative_to(root).as_posix(), path
+    except ValueError:
+        return str(item), path
+
+
+def _path(value: Any) -> Path:
+    if isinstance(value, str | Path | Artifact):
+        return Path(value).absolute()
+    raise UsageTypeError(f"identity_inputs takes paths, not {type(value).__name__}: {value!r}.")
+
+
+def _tags(args: StepArguments, defaults: StepDefaults) -> list[str]:
+    own = [check_name(tag, "tag") for tag in names(args.tags, "tags")]
+    return list(dict.fromkeys((*own, *defaults.tags)))
+
+
+def _facet(args: StepArguments, defaults: StepDefaults, config_values: Mapping[str, Any]) -> Any:
+    given = args.facet if args.facet is None or isinstance(args.facet, Mapping) else as_mapping(args.facet)
+    facet = {**defaults.facet, **(given or {})}
+    for key in names(args.facet_from, "facet_from"):
+        if args.config is None:
+            raise UsageError("facet_from takes values from config, and this step has none.")
+        if key not in config_values:
+            raise MissingKeyError("config key for facet_from", key, config_values)
+        facet.setdefault(key, config_values[key])
+    return to_plain(facet, "facet") if facet else None
+
+
+def _output_paths(given: Mapping[str, Any] | None) -> dict[str, OutputArtifactSpec]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise UsageTypeError(f"output_paths takes a mapping of key to path, not {type(given).__name__}.")
+    return {
+        check_key(key, "output_paths key"): value
+        if isinstance(value, OutputArtifactSpec)
+        else OutputArtifactSpec(value)
+        for key, value in given.items()
+    }

@@ -1,0 +1,375 @@
+"""The tracker: owner of a run directory and a project; the way in for model code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from consist_es import context, logging_calls
+from consist_es.active import ActiveRun, OutputCapture
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.drivers import load
+from consist_es.artifacts.keys import check_name, check_run_id
+from consist_es.artifacts.uris import UriMap
+from consist_es.coupler import Coupler
+from consist_es.errors import NoActiveRunError, UsageError, UsageTypeError
+from consist_es.execution import Engine, Scope
+from consist_es.hooks import Hook, Hooks
+from consist_es.identity.config import as_mapping
+from consist_es.options import ACCESS_MODES, HASHING, HYDRATIONS, StepArguments, check_option, names
+from consist_es.plain import to_plain
+from consist_es.project import Project
+from consist_es.queries import Queries
+from consist_es.recording import Digester
+from consist_es.runs import Run, RunResult
+from consist_es.scenarios import Header, ScenarioContext
+from consist_es.step import StepDefaults
+from consist_es.surface import run_arguments, trace_arguments
+
+_HEADER_FIELDS = ("run_id", "description", "year", "iteration", "phase", "stage", "facet", "facet_from", "inputs")
+
+
+class Tracker:
+    """Runs steps and scenarios, and records them in one project.
+
+    `run_dir` receives outputs. `db_path` is the SQLite file of the views, under any name; the log lies beside it
+    (``provenance.db`` and ``provenance.events/``). Without it both lie in `run_dir`. `sync` says when appends
+    are made durable against a power cut: ``commit`` (ends of runs and scenarios), ``always`` or ``os``.
+    """
+
+    def __init__(
+        self,
+        run_dir: str | os.PathLike[str],
+        db_path: str | os.PathLike[str] | None = None,
+        mounts: Mapping[str, str | os.PathLike[str]] | None = None,
+        *,
+        project_root: str | os.PathLike[str] = ".",
+        hashing_strategy: str = "full",
+        cache_epoch: int = 1,
+        access_mode: str = "standard",
+        run_subdir_fn: Callable[[Run], str] | None = None,
+        sync: str = "commit",
+    ) -> None:
+        check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
+        check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
+        self.run_dir = Path(os.path.abspath(run_dir))
+        self.db_path = Path(os.path.abspath(db_path)) if db_path is not None else self.run_dir / "provenance.db"
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        uris = UriMap.of(self.run_dir, mounts)
+        self._project = Project(self.db_path, sync=sync, read_only=access_mode != "standard")
+        self._project.connection()  # a db_path that is somebody else's file is refused now, not at the first step
+        self._queries = Queries(self._project, uris)
+        self._engine = Engine(
+            project=self._project,
+            queries=self._queries,
+            uris=uris,
+            digester=Digester(hashing_strategy, self._project.digests),
+            hooks=Hooks(),
+            owner=self,
+            access_mode=access_mode,
+            subdir_of=run_subdir_fn,
+        )
+        self._defaults = StepDefaults(project_root=Path(os.path.abspath(project_root)), cache_epoch=cache_epoch)
+        self._last_run: Run | None = None
+
+    def close(self) -> None:
+        """Release files and locks; everything is in the log already."""
+        self._project.close()
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def project(self) -> Project:
+        """The log and its views."""
+        return self._project
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """Scheme -> absolute root."""
+        return dict(self._engine.uris.mounts)
+
+    def resolve_uri(self, uri: str) -> Path:
+        """The path that a portable URI stands for here."""
+        return self._engine.uris.resolve(uri)
+
+    # ------------------------------------------------------------ steps and scenarios
+
+    def run(
+        self,
+        fn: Any = None,
+        name: str | None = None,
+        *,
+        run_id: str | None = None,
+        model: str | None = None,
+        description: str | None = None,
+        config: Any = None,
+        adapter: Any = None,
+        config_plan_ingest: bool = True,
+        config_plan_profile_schema: bool = False,
+        inputs: Any = None,
+        input_keys: Any = None,
+        optional_input_keys: Any = None,
+        depends_on: Any = None,
+        tags: Any = None,
+        facet: Any = None,
+        facet_from: Any = None,
+        facet_schema_version: str | int | None = None,
+        facet_index: bool | None = None,
+        identity_inputs: Any = None,
+        year: int | None = None,
+        iteration: int | None = None,
+        phase: str | None = None,
+        stage: str | None = None,
+        parent_run_id: str | None = None,
+        outputs: Any = None,
+        output_paths: Any = None,
+        capture_dir: Any = None,
+        capture_pattern: str = "*",
+        cache_options: Any = None,
+        output_policy: Any = None,
+        execution_options: Any = None,
+    ) -> RunResult:
+        """Run a step outside any scenario, or reuse an earlier run of it; as `ScenarioContext.run`, no coupler."""
+        return self._engine.run(run_arguments(locals()), Scope(self._defaults))
+
+    def trace(
+        self,
+        name: str,
+        *,
+        run_id: str | None = None,
+        model: str | None = None,
+        description: str | None = None,
+        config: Any = None,
+        adapter: Any = None,
+        config_plan_ingest: bool = True,
+        config_plan_profile_schema: bool = False,
+        inputs: Any = None,
+        input_keys: Any = None,
+        optional_input_keys: Any = None,
+        depends_on: Any = None,
+        tags: Any = None,
+        facet: Any = None,
+        facet_from: Any = None,
+        facet_schema_version: str | int | None = None,
+        facet_index: bool | None = None,
+        identity_inputs: Any = None,
+        year: int | None = None,
+        iteration: int | None = None,
+        parent_run_id: str | None = None,
+        outputs: Any = None,
+        output_paths: Any = None,
+        capture_dir: Any = None,
+        capture_pattern: str = "*",
+        cache_mode: str = "reuse",
+        cache_hydration: str | None = None,
+        cache_version: int | None = None,
+        cache_epoch: int | None = None,
+        validate_cached_outputs: str = "lazy",
+        validate_materialized_inputs: bool | None = None,
+        code_identity: str | None = None,
+        code_identity_extra_deps: list[str] | None = None,
+        output_mismatch: str = "warn",
+        output_missing: str = "warn",
+    ) -> AbstractContextManager[Tracker]:
+        """Record a block of code as a step outside any scenario. The block runs every time. Yields the tracker."""
+        return self._traced(trace_arguments(locals()), sys._getframe(1))
+
+    @contextmanager
+    def _traced(self, args: StepArguments, frame: Any) -> Iterator[Tracker]:
+        with self._engine.trace(args, Scope(self._defaults), frame):
+            yield self
+
+    def scenario(
+        self,
+        name: str,
+        config: Any = None,
+        tags: Any = None,
+        model: str = "scenario",
+        step_tags: Any = None,
+        step_facet: Mapping[str, Any] | None = None,
+        step_cache_hydration: str | None = None,
+        name_template: str | None = None,
+        cache_epoch: int | None = None,
+        coupler: Coupler | None = None,
+        require_outputs: Any = None,
+        **kwargs: Any,
+    ) -> ScenarioContext:
+        """A scenario to be entered with ``with``. Nothing is recorded before that.
+
+        Keywords besides those named: run_id, description, year, iteration, phase, stage, facet, facet_from,
+        inputs (key -> path, as `add_input`); everything else is metadata of the header run.
+        """
+        for refused in ("cache_mode", "output_sets"):
+            if refused in kwargs:
+                raise UsageTypeError(f"scenario({refused}=…): a scenario is never cached; give it to its steps.")
+        check_option("step_cache_hydration", step_cache_hydration, HYDRATIONS)
+        if coupler is not None and not isinstance(coupler, Coupler):
+            raise UsageTypeError(f"coupler takes a Coupler, not {type(coupler).__name__}.")
+        header = self._header(name, config, tags, model, require_outputs, kwargs)
+        defaults = StepDefaults(
+            project_root=self._defaults.project_root,
+            cache_epoch=cache_epoch if cache_epoch is not None else self._defaults.cache_epoch,
+            run_id_prefix=f"{header.run_id}_",
+            tags=names(step_tags, "step_tags") if not isinstance(step_tags, str) else _refuse_str("step_tags"),
+            facet=dict(step_facet or {}),
+            name_template=name_template,
+            cache_hydration=step_cache_hydration,
+        )
+        return ScenarioContext(self._engine, header, defaults, coupler=coupler)
+
+    def _header(
+        self, name: str, config: Any, tags: Any, model: str, require_outputs: Any, kwargs: dict[str, Any]
+    ) -> Header:
+        fields = {key: kwargs.pop(key, None) for key in _HEADER_FIELDS}
+        values = as_mapping(config)
+        facet = dict(fields["facet"] or {})
+        for key in names(fields["facet_from"], "facet_from"):
+            if key not in values:
+                raise UsageError(f"scenario(facet_from={key!r}): the config has no such key.")
+            facet.setdefault(key, values[key])
+        inputs = fields["inputs"] or {}
+        if not isinstance(inputs, Mapping):
+            raise UsageTypeError(f"scenario(inputs=…) takes a mapping of key to path, not {type(inputs).__name__}.")
+        own = [check_name(tag, "tag") for tag in names(tags, "tags")]
+        return Header(
+            name=check_name(name, "scenario name"),
+            run_id=check_run_id(fields["run_id"] or name),
+            model=check_name(model, "model"),
+            description=fields["description"],
+            config=values,
+            config_plain=to_plain(config, "config"),
+            tags=list(dict.fromkeys((*own, "scenario_header"))),
+            facet=to_plain(facet, "facet") if facet else None,
+            meta=to_plain(kwargs, "metadata"),
+            year=fields["year"],
+            iteration=fields["iteration"],
+            phase=fields["phase"],
+            stage=fields["stage"],
+            inputs=dict(inputs),
+            require_outputs=names(require_outputs, "require_outputs"),
+        )
+
+    # ------------------------------------------------------------ inside a step
+
+    def _active(self, call: str) -> ActiveRun:
+        frame = context.top()
+        if frame is None or frame.run is None or frame.tracker is not self:
+            raise NoActiveRunError(call)
+        return frame.run
+
+    def _active_or_none(self) -> ActiveRun | None:
+        frame = context.top()
+        return frame.run if frame is not None and frame.tracker is self else None
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether the trace block that is executing is a cache hit."""
+        active = self._active_or_none()
+        return active is not None and active.is_cached
+
+    def cached_output(self, key: str | None = None) -> Artifact | None:
+        """On a hit, the earlier output of that key (or the first); else None."""
+        active = self._active_or_none()
+        return active.cached_output(key) if active else None
+
+    def cached_artifacts(self, direction: str = "output") -> dict[str, Artifact]:
+        """On a hit, the earlier outputs by key (or this run's inputs); else empty."""
+        active = self._active_or_none()
+        if active is None or not active.is_cached:
+            return {}
+        check_option("direction", direction, ("input", "output"), optional=False)
+        return dict(active.cached) if direction == "output" else active.inputs
+
+    def log_artifact(self, *args: Any, **kwargs: Any) -> Artifact:
+        """Record a file as input or output of the run that is executing; see `consist_es.log_artifact`."""
+        return logging_calls.log_artifact(self._active("log_artifact()"), *args, **kwargs)
+
+    def log_artifacts(self, *args: Any, **kwargs: Any) -> dict[str, Artifact]:
+        """Record several files; see `consist_es.log_artifacts`."""
+        return logging_calls.log_artifacts(self._active("log_artifacts()"), *args, **kwargs)
+
+    def log_input(self, *args: Any, **kwargs: Any) -> Artifact:
+        """Record a file as an input of the run that is executing."""
+        return logging_calls.log_input(self._active("log_input()"), *args, **kwargs)
+
+    def log_output(self, *args: Any, **kwargs: Any) -> Artifact:
+        """Record a file as an output of the run that is executing."""
+        return logging_calls.log_output(self._active("log_output()"), *args, **kwargs)
+
+    def log_meta(self, **kwargs: Any) -> None:
+        """Merge metadata into the record of the run that is executing."""
+        self._active("log_meta()").log_meta(kwargs)
+
+    def capture_outputs(
+        self, directory: Any, pattern: str = "*", recursive: bool = False
+    ) -> AbstractContextManager[OutputCapture]:
+        """Record the files that appear in `directory` while the block runs."""
+        return self._active("capture_outputs()").capture_outputs(directory, pattern, recursive=recursive)
+
+    def load(self, artifact: Artifact, **options: Any) -> Any:
+        """Load an artifact's data; see `consist_es.load`."""
+        return load(artifact, **options)
+
+    # ------------------------------------------------------------ hooks
+
+    def on_run_start(self, fn: Hook) -> Hook:
+        """Call ``fn(run)`` when a run begins; usable as a decorator. A hook that raises is a warning."""
+        self._engine.hooks.on_start.append(fn)
+        return fn
+
+    def on_run_complete(self, fn: Hook) -> Hook:
+        """Call ``fn(run, outputs)`` when a run ends well."""
+        self._engine.hooks.on_complete.append(fn)
+        return fn
+
+    def on_run_failed(self, fn: Hook) -> Hook:
+        """Call ``fn(run, error)`` when a run ends with an exception."""
+        self._engine.hooks.on_failed.append(fn)
+        return fn
+
+    # ------------------------------------------------------------ queries
+
+    def get_run(self, run_id: str) -> Run | None:
+        """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
+        return self._queries.get_run(run_id)
+
+    def find_runs(self, **filters: Any) -> list[Run]:
+        """Runs that match all filters, newest first: tags, year, iteration, stage, phase, model, status, name,
+        kind, parent, scenario, facet, metadata, limit (default 100)."""
+        return self._queries.find_runs(**filters)
+
+    def get_run_outputs(self, run_id: str) -> dict[str, Artifact]:
+        """Outputs of a run by key; of a scenario those of its steps.
+
+        Raises:
+            MissingKeyError: no such run.
+        """
+        return self._queries.outputs(run_id)
+
+    def get_run_inputs(self, run_id: str) -> dict[str, Artifact]:
+        """Inputs of a run by binding name; of a scenario its external ones.
+
+        Raises:
+            MissingKeyError: no such run.
+        """
+        return self._queries.inputs(run_id)
+
+    def get_run_result(self, run_id: str, keys: Any = None) -> RunResult:
+        """The result of an earlier run, to be used with `ref`.
+
+        Raises:
+            MissingKeyError: no such run or output.
+        """
+        return self._queries.result(run_id, None if keys is None else names(keys, "keys"))
+
+
+def _refuse_str(what: str) -> tuple[str, ...]:
+    raise UsageTypeError(f"{what} takes a list of str, not a single str.")
