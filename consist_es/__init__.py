@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from consist_es.artifacts.formats import DriverType
     from consist_es.context import current_tracker, set_current_tracker, use_tracker
     from consist_es.coupler import Coupler, CouplerView, DeclaredOutput
+    from consist_es.definition import StepContext, define_step, require_runtime_kwargs
     from consist_es.errors import CodeIdentityUnavailableError, ConsistError, ConsistWarning
+    from consist_es.noop import NoopTracker, create_tracker, noop_scenario
     from consist_es.options import (
         ArtifactSpec,
         BindingResult,
@@ -49,7 +51,9 @@ _HOME = {
     "artifacts.formats": ("DriverType",),
     "context": ("current_tracker", "set_current_tracker", "use_tracker"),
     "coupler": ("Coupler", "CouplerView", "DeclaredOutput"),
+    "definition": ("StepContext", "define_step", "require_runtime_kwargs"),
     "errors": ("CodeIdentityUnavailableError", "ConsistError", "ConsistWarning"),
+    "noop": ("NoopTracker", "create_tracker", "noop_scenario"),
     "options": (
         "ArtifactSpec",
         "BindingResult",
@@ -94,6 +98,7 @@ __all__ = [
     "DeclaredOutput",
     "DriverType",
     "ExecutionOptions",
+    "NoopTracker",
     "OutputArtifactSpec",
     "OutputPolicyOptions",
     "Run",
@@ -101,12 +106,15 @@ __all__ = [
     "RunResult",
     "RunResultLike",
     "ScenarioContext",
+    "StepContext",
     "Tracker",
     "cached_artifacts",
     "cached_output",
     "capture_outputs",
+    "create_tracker",
     "current_run",
     "current_tracker",
+    "define_step",
     "load",
     "load_df",
     "log_artifact",
@@ -114,10 +122,12 @@ __all__ = [
     "log_input",
     "log_meta",
     "log_output",
+    "noop_scenario",
     "output_dir",
     "output_path",
     "ref",
     "refs",
+    "require_runtime_kwargs",
     "scenario",
     "set_current_tracker",
     "use_tracker",

@@ -18,6 +18,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import can_load, load, load_table
+from consist_es.definition import RUNTIME
 from consist_es.errors import BindingError, CallError, RuntimeArgumentError
 from consist_es.inputs import BoundInput
 
@@ -88,7 +89,7 @@ def plan_call(
         CallError: a parameter that nothing supplies, or a runtime kwarg without a parameter.
         BindingError: no parameter for the context.
     """
-    missing = [name for name in getattr(fn, "__consist_runtime_kwargs__", ()) if name not in runtime]
+    missing = [name for name in getattr(fn, RUNTIME, ()) if name not in runtime]
     if missing:
         raise RuntimeArgumentError(
             f"Step {step!r} requires runtime kwargs that were not given: {', '.join(missing)}. "

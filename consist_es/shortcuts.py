@@ -12,6 +12,7 @@ from consist_es.active import OutputCapture
 from consist_es.artifacts.artifact import Artifact
 from consist_es.context import active_run, active_run_or_none, default_tracker
 from consist_es.errors import NoTrackerError
+from consist_es.noop import NoopTracker
 from consist_es.runs import Run
 
 
@@ -94,12 +95,14 @@ def scenario(
     step_facet: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
-    """`Tracker.scenario` on the given or the default tracker.
+    """`Tracker.scenario` on the given or the default tracker; with `enabled` False nothing is recorded.
 
     Raises:
         NoTrackerError: neither; lists how to set one.
     """
     found = tracker if tracker is not None else default_tracker()
+    if not enabled:
+        found = NoopTracker(None if found is None else found.run_dir)
     if found is None:
         raise NoTrackerError("scenario()")
     return found.scenario(name, step_tags=step_tags, step_facet=step_facet, **kwargs)

@@ -14,6 +14,7 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.keys import check_key, check_name, check_run_id
 from consist_es.binding import CallPlan, plan_call
+from consist_es.definition import with_definition
 from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
 from consist_es.events import FingerprintInfo
 from consist_es.identity.code import code_identity, trace_identity
@@ -104,7 +105,8 @@ def prepare(
         UsageError, UsageTypeError, InputError, ConfigTypeError, CodeIdentityUnavailableError …: nothing is recorded.
     """
     _check_groups(args)
-    name = _name(args, defaults)
+    args, template = with_definition(args)
+    name = _name(args, template or defaults.name_template)
     _check_callable(args, name, is_async)
     model = check_name(args.model if args.model is not None else name, "model")
     inputs = resolve_inputs(args, sources)
@@ -149,14 +151,14 @@ def _check_groups(args: StepArguments) -> None:
             raise UsageTypeError(f"{field} takes {kind.__name__}(...), not {type(value).__name__}: {value!r}.")
 
 
-def _name(args: StepArguments, defaults: StepDefaults) -> str:
+def _name(args: StepArguments, template: str | None) -> str:
     if args.name is not None:
         return check_name(args.name, "name")
     found = getattr(inspect.unwrap(args.fn), "__name__", None) if callable(args.fn) else None
     if found is None:
         raise UsageError("This step has no name: pass name=..., or a function that has one.")
-    if defaults.name_template is not None:
-        return check_name(_fill(defaults.name_template, found, args), "name_template")
+    if template is not None:
+        return check_name(_fill(template, found, args), "name_template")
     return check_name(found, "name")
 
 
