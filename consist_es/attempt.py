@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 
 from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
@@ -20,6 +21,7 @@ from consist_es.events import (
     StepFailed,
     StepStarted,
 )
+from consist_es.hydration import Hydrated
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss
 from consist_es.outputs import in_declared_order
@@ -30,9 +32,14 @@ from consist_es.step import Step
 class Attempt:
     """A step with the cache's verdict on it; knows which of its events are in the log."""
 
-    def __init__(self, step: Step, verdict: Hit | Miss, journal: Journal, key: str, parent: str | None) -> None:
+    def __init__(
+        self, step: Step, hydrated: Hydrated, journal: Journal, key: str, parent: str | None, directory: Path
+    ) -> None:
         self.step = step
-        self.verdict = verdict
+        self.verdict = hydrated.verdict
+        self.copies = hydrated.events
+        self.staged = hydrated.staged
+        self.directory = directory
         self.journal = journal
         self.key = key
         self.parent = parent

@@ -10,7 +10,7 @@ from typing import Any
 from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.tables import is_table
-from consist_es.artifacts.uris import inside
+from consist_es.artifacts.uris import UriMap, inside
 from consist_es.capture import Snapshot
 from consist_es.errors import UsageError, UsageTypeError
 from consist_es.options import OutputArtifactSpec
@@ -70,7 +70,7 @@ def _record(active: ActiveRun, key: str, item: Any) -> Artifact | None:
 def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | None) -> dict[str, Artifact]:
     found = {}
     for key, spec in step.output_paths.items():
-        path = declared_path(key, spec, active, coupler)
+        path = declared_path(key, spec, active.directory, active.journal.uris, coupler)
         if os.path.lexists(path):
             notes = ArtifactNotes(
                 driver=spec.driver,
@@ -82,8 +82,10 @@ def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | 
     return found
 
 
-def declared_path(key: str, spec: OutputArtifactSpec, active: ActiveRun, coupler: Mapping[str, Any] | None) -> Path:
-    """Where a declared output is expected: relative paths lie in the run's own folder."""
+def declared_path(
+    key: str, spec: OutputArtifactSpec, directory: Path, uris: UriMap, coupler: Mapping[str, Any] | None
+) -> Path:
+    """Where a declared output is expected: relative paths lie in the run's own folder, `directory`."""
     target = spec.path
     if isinstance(target, str) and coupler is not None and target in coupler:
         target = coupler[target]
@@ -93,9 +95,9 @@ def declared_path(key: str, spec: OutputArtifactSpec, active: ActiveRun, coupler
         raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
     text = os.fspath(target)
     if "://" in text:
-        return active.journal.uris.resolve(text)
+        return uris.resolve(text)
     path = Path(text)
-    return path if path.is_absolute() else inside(active.directory, os.path.normpath(text), text)
+    return path if path.is_absolute() else inside(directory, os.path.normpath(text), text)
 
 
 def _check_missing(step: Step, active: ActiveRun, present: Mapping[str, Artifact]) -> None:

@@ -41,6 +41,7 @@
     │   └── CodeIdentityUnavailableError   code that no mode can identify
     ├── OutputError (RuntimeError)    outputs missing or mismatched under policy "error"
     │   └── RequiredOutputsError      a scenario ended without its required outputs
+    ├── MaterializeError (RuntimeError)   a verified copy that could not be made
     ├── ReturnTypeError (TypeError)   a step returned what cannot be recorded
     ├── LoadError (ValueError)        an artifact that no driver can load
     │   ├── ArtifactMissingError (FileNotFoundError)
@@ -361,6 +362,14 @@ class RequiredOutputsError(OutputError):
             f"Scenario {scenario!r} ended without its required outputs: {', '.join(self.missing)}. "
             "Let a step produce them, or set them in sc.coupler before the block ends."
         )
+
+
+class MaterializeError(ConsistError, RuntimeError):
+    """A verified copy of an artifact could not be made; nothing half-made is left at the target."""
+
+    def __init__(self, key: str, target: object, problem: str) -> None:
+        self.key, self.target, self.problem = key, target, problem
+        super().__init__(f"Artifact {key!r} cannot be copied to {target}: {problem}.")
 
 
 class ReturnTypeError(ConsistError, TypeError):

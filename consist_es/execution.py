@@ -28,9 +28,11 @@ from consist_es.context import Frame, pushed, top
 from consist_es.errors import AccessModeError, ConsistError, RunActiveError, UsageTypeError
 from consist_es.events import StepCompleted
 from consist_es.hooks import Hooks
+from consist_es.hydration import Hydrated, hydrate
 from consist_es.inputs import Sources, changed_since
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss, Question, look_up
+from consist_es.materialize import Copier
 from consist_es.options import StepArguments
 from consist_es.project import Project
 from consist_es.queries import Queries
@@ -63,6 +65,7 @@ class Engine:
     access_mode: str = "standard"
     use_cache: bool = True
     subdir_of: Callable[[Any], str] | None = None
+    allow_external_paths: bool = False
 
     # ------------------------------------------------------------ the three ways to run a step
 
@@ -124,7 +127,17 @@ class Engine:
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
         key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
         journal = Journal(self.project, self.uris, scope.scenario, key)
-        return Attempt(step, self.look_up(step), journal, key, parent)
+        directory = self._directory(step, key)
+        hydrated = self._hydrated(step, self.look_up(step), directory, scope)
+        return Attempt(step, hydrated, journal, key, parent, directory)
+
+    def _hydrated(self, step: Step, verdict: Hit | Miss, directory: Path, scope: Scope) -> Hydrated:
+        source_dir = None
+        if isinstance(verdict, Hit) and step.hydration == "outputs-all":
+            source = self.queries.run_by_key(verdict.source)
+            source_dir = self.uris.resolve(source.artifact_dir, run_dir=source.run_dir or None)
+        copier = Copier(self.uris, self.digester, self.allow_external_paths)
+        return hydrate(step, verdict, copier=copier, directory=directory, source_dir=source_dir, coupler=scope.coupler)
 
     def look_up(self, step: Step) -> Hit | Miss:
         """Ask the cache."""
@@ -148,7 +161,7 @@ class Engine:
     def _start(self, attempt: Attempt, scope: Scope) -> None:
         """Record the beginning with the outcome of the look-up; a hit of `run` is complete with it."""
         step, journal, hit = attempt.step, attempt.journal, attempt.hit
-        directory = self._directory(step, attempt.key)
+        directory = attempt.directory
         if step.args.capture_dir is not None:
             folder = Path(os.path.abspath(step.args.capture_dir))
             attempt.snapshot = Snapshot.take(folder, step.args.capture_pattern)
@@ -157,6 +170,7 @@ class Engine:
             attempt.started_event(environment, self.uris.uri(directory)),
             *(item.registration for item in step.inputs if item.registration is not None),
             attempt.verdict_event(),
+            *attempt.copies,
         )
         ends = hit is not None and step.args.kind == "run"
         if hit is not None:
@@ -188,7 +202,7 @@ class Engine:
 
     def _arguments(self, attempt: Attempt) -> dict[str, Any]:
         plan = attempt.step.plan
-        return plan.arguments(RunContext(attempt.active), {}) if plan is not None else {}
+        return plan.arguments(RunContext(attempt.active), attempt.staged) if plan is not None else {}
 
     @contextmanager
     def _current(self, attempt: Attempt, scope: Scope) -> Iterator[None]:

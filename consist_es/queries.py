@@ -113,7 +113,7 @@ class Queries:
             MissingKeyError: no such run, or no such output.
         """
         row = self.row_of(run_id)
-        outputs = self._artifacts(lineage.outputs(self._conn, row.key))
+        outputs = self._artifacts(lineage.results(self._conn, row.key))
         if keys is not None:
             for key in (wanted := list(keys)):
                 if key not in outputs:

@@ -19,7 +19,7 @@ from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTy
 from consist_es.events import FingerprintInfo
 from consist_es.identity.code import code_identity, trace_identity
 from consist_es.identity.config import as_mapping
-from consist_es.identity.fingerprint import fingerprint
+from consist_es.identity.fingerprint import InputPart, fingerprint
 from consist_es.inputs import BoundInput, Sources, resolve_inputs
 from consist_es.options import (
     CacheOptions,
@@ -64,6 +64,9 @@ class Step(msgspec.Struct, frozen=True):
     output_paths: dict[str, OutputArtifactSpec]
     policies: Policies
     cache_mode: str
+    hydration: str
+    staging: dict[str, Any]
+    """Input role -> where a copy of it goes before the function runs."""
 
     @property
     def declared(self) -> tuple[str, ...]:
@@ -134,6 +137,8 @@ def prepare(
         output_paths=_output_paths(args.output_paths),
         policies=Policies.of(name, args.output_policy),
         cache_mode=cache.cache_mode or "reuse",
+        hydration=_hydration(args, defaults),
+        staging=_staging(args, inputs),
     )
 
 
@@ -233,10 +238,19 @@ def _identity(
     return fingerprint(
         code=code,
         config=args.config,
-        inputs=[item.part(name_counts=plan is None or plan.sees_name_of(item)) for item in inputs],
+        inputs=[_part(item, plan, args.execution_options) for item in inputs],
         labels={"model": model, **labels, "cache_epoch": epoch, "cache_version": cache.cache_version},
         identity_inputs=identity_digests(args.identity_inputs, root, digester),
     )
+
+
+def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions) -> InputPart:
+    """An input in the fingerprint; a staged one by the name that the function sees."""
+    part = item.part(name_counts=plan is None or plan.sees_name_of(item))
+    staged = (execution.input_paths or {}).get(item.role)
+    if staged is None or part.name is None:
+        return part
+    return msgspec.structs.replace(part, name=Path(staged).name)
 
 
 def identity_digests(given: Any, root: Path, digester: Digester) -> dict[str, str]:
@@ -277,6 +291,22 @@ def _path(value: Any) -> Path:
     if isinstance(value, str | Path | Artifact):
         return Path(value).absolute()
     raise UsageTypeError(f"identity_inputs takes paths, not {type(value).__name__}: {value!r}.")
+
+
+def _hydration(args: StepArguments, defaults: StepDefaults) -> str:
+    mode = args.cache_options.cache_hydration or defaults.cache_hydration or "metadata"
+    if args.cache_options.cache_hydration == "outputs-requested" and not args.output_paths:
+        raise UsageError("cache_hydration='outputs-requested' needs output_paths={key: destination}.")
+    return mode
+
+
+def _staging(args: StepArguments, inputs: Sequence[BoundInput]) -> dict[str, Any]:
+    """Where inputs are staged, for names that are inputs."""
+    places = dict(args.execution_options.input_paths or {})
+    named = [item.role for item in inputs if item.named]
+    if unknown := [name for name in places if name not in named]:
+        raise UsageError(f"input_paths names {unknown}, which are no inputs of this step. Inputs: {named}.")
+    return places
 
 
 def _tags(args: StepArguments, defaults: StepDefaults) -> list[str]:

@@ -52,6 +52,7 @@ class Tracker:
         cache_epoch: int = 1,
         access_mode: str = "standard",
         run_subdir_fn: Callable[[Run], str] | None = None,
+        allow_external_paths: bool | None = None,
         sync: str = "commit",
     ) -> None:
         check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
@@ -72,6 +73,7 @@ class Tracker:
             owner=self,
             access_mode=access_mode,
             subdir_of=run_subdir_fn,
+            allow_external_paths=_external(allow_external_paths),
         )
         self._defaults = StepDefaults(project_root=Path(os.path.abspath(project_root)), cache_epoch=cache_epoch)
         self._last_run: Run | None = None
@@ -369,6 +371,13 @@ class Tracker:
             MissingKeyError: no such run or output.
         """
         return self._queries.result(run_id, None if keys is None else names(keys, "keys"))
+
+
+def _external(given: bool | None) -> bool:
+    """Whether copies may go outside run_dir and mounts: as given, else as the environment says, else not."""
+    if given is not None:
+        return given
+    return os.environ.get("CONSIST_ALLOW_EXTERNAL_PATHS", "").strip().lower() in ("1", "true", "yes")
 
 
 def _refuse_str(what: str) -> tuple[str, ...]:
