@@ -165,8 +165,15 @@ def error_info(error: BaseException) -> ErrorInfo:
     return ErrorInfo(type=type(error).__qualname__, message=_clean(message), traceback=trace and _clean(trace))
 
 
+_LONGEST = 100_000
+"""Characters kept of a message or traceback: one larger than an event may be would leave the run without an end."""
+
+
 def _clean(text: str) -> str:
-    """Text that JSON can hold: lone surrogates are shown as escapes."""
+    """Text that the log can hold: lone surrogates are shown as escapes, and of a huge text its two ends."""
+    if len(text) > _LONGEST:
+        half = _LONGEST // 2
+        text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

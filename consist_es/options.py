@@ -1,5 +1,6 @@
 """Option groups of a step. A misspelt value is refused when the group is made, with the allowed ones listed."""
 
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -167,6 +168,42 @@ class OutputArtifactSpec:
 
 
 ArtifactSpec = OutputArtifactSpec
+
+
+def checked_year(name: str, value: Any) -> int | None:
+    """A year or iteration as a plain int (numpy's integers are taken).
+
+    Raises:
+        UsageTypeError: no integer. UsageError: beyond 64 bits.
+    """
+    if value is None:
+        return None
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise UsageTypeError(f"{name} takes an int, not {type(value).__name__}: {value!r}.")
+    if not -(2**63) <= number < 2**63:
+        raise UsageError(f"{name}={number} is beyond 64 bits.")
+    return number
+
+
+def checked_text(name: str, value: Any) -> str | None:
+    """A description or label.
+
+    Raises:
+        UsageTypeError: no str. UsageError: with characters that no file can hold.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise UsageTypeError(f"{name} takes a str, not {type(value).__name__}: {value!r}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{name}={value!a} holds a lone surrogate, which is no character.") from error
+    return str(value)
 
 
 @dataclass(slots=True)

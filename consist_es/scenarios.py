@@ -193,7 +193,7 @@ class ScenarioContext:
                 stack.close()
         run = self._header_run()
         if error is None:
-            engine.hooks.completed(run, engine.queries.outputs(run.id))
+            engine.hooks.completed(run, engine.queries.outputs(run.key))
         else:
             engine.hooks.failed(run, error)
 

@@ -27,6 +27,8 @@ from consist_es.options import (
     OutputArtifactSpec,
     OutputPolicyOptions,
     StepArguments,
+    checked_text,
+    checked_year,
     names,
 )
 from consist_es.outputs import Policies
@@ -109,6 +111,7 @@ def prepare(
     """
     _check_groups(args)
     args, template = with_definition(args)
+    _check_labels(args)
     name = _name(args, template or defaults.name_template)
     _check_callable(args, name, is_async)
     model = check_name(args.model if args.model is not None else name, "model")
@@ -142,6 +145,15 @@ def prepare(
     )
 
 
+def _check_labels(args: StepArguments) -> None:
+    if args.adapter is not None:
+        raise UsageError("adapter= is not supported yet: name the config files in identity_inputs=[(label, path)].")
+    args.year = checked_year("year", args.year)
+    args.iteration = checked_year("iteration", args.iteration)
+    for field in ("phase", "stage", "description"):
+        setattr(args, field, checked_text(field, getattr(args, field)))
+
+
 def _check_groups(args: StepArguments) -> None:
     groups = {
         "cache_options": CacheOptions,
@@ -159,6 +171,8 @@ def _check_groups(args: StepArguments) -> None:
 def _name(args: StepArguments, template: str | None) -> str:
     if args.name is not None:
         return check_name(args.name, "name")
+    if args.kind == "run" and args.fn is not None and not callable(args.fn):
+        raise UsageTypeError(f"fn takes a callable, not {type(args.fn).__name__}: {args.fn!r}.")
     found = getattr(inspect.unwrap(args.fn), "__name__", None) if callable(args.fn) else None
     if found is None:
         raise UsageError("This step has no name: pass name=..., or a function that has one.")

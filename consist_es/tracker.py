@@ -20,7 +20,16 @@ from consist_es.errors import NoActiveRunError, UsageError, UsageTypeError
 from consist_es.execution import Engine, Scope
 from consist_es.hooks import Hook, Hooks
 from consist_es.identity.config import as_mapping
-from consist_es.options import ACCESS_MODES, HASHING, HYDRATIONS, StepArguments, check_option, names
+from consist_es.options import (
+    ACCESS_MODES,
+    HASHING,
+    HYDRATIONS,
+    StepArguments,
+    check_option,
+    checked_text,
+    checked_year,
+    names,
+)
 from consist_es.plain import to_plain
 from consist_es.project import Project
 from consist_es.queries import Queries
@@ -245,16 +254,16 @@ class Tracker:
             name=check_name(name, "scenario name"),
             run_id=check_run_id(fields["run_id"] or name),
             model=check_name(model, "model"),
-            description=fields["description"],
+            description=checked_text("description", fields["description"]),
             config=values,
             config_plain=to_plain(config, "config"),
             tags=list(dict.fromkeys((*own, "scenario_header"))),
             facet=to_plain(facet, "facet") if facet else None,
             meta=to_plain(kwargs, "metadata"),
-            year=fields["year"],
-            iteration=fields["iteration"],
-            phase=fields["phase"],
-            stage=fields["stage"],
+            year=checked_year("year", fields["year"]),
+            iteration=checked_year("iteration", fields["iteration"]),
+            phase=checked_text("phase", fields["phase"]),
+            stage=checked_text("stage", fields["stage"]),
             inputs=dict(inputs),
             require_outputs=names(require_outputs, "require_outputs"),
         )

@@ -106,7 +106,8 @@ def encode_data(event: Event) -> bytes:
     """The payload as JSON, exactly as it will be stored.
 
     Raises:
-        UsageTypeError: a value in it has no exact JSON form (the message names the path to it).
+        UsageTypeError: a value in it has no exact JSON form, or is not of its field's type (the message names the
+            path to it).
         LimitError: it is larger than 16 MiB.
     """
     if fault := _fault(event, 0):
@@ -114,7 +115,16 @@ def encode_data(event: Event) -> bytes:
     data = msgspec.json.encode(event)
     if len(data) > EVENT_CAP:
         raise LimitError(f"An event of type {event.TYPE}", len(data), EVENT_CAP)
+    _require_readable(event, data)
     return data
+
+
+def _require_readable(event: Event, data: bytes) -> None:
+    """A struct takes values of any type without a word; one that cannot be read back would end the log there."""
+    try:
+        decode_event(event.TYPE, event.V, data)
+    except BadRecord as error:
+        raise UsageTypeError(f"{error}. Nothing was recorded.") from error
 
 
 _MAX_DEPTH = 200
