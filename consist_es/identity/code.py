@@ -1,0 +1,155 @@
+"""Identity of a step's code.
+
+The default mode, ``imports``, follows what a function reaches from the live objects: its own normalised source,
+defaults, closure and globals (functions and classes of its file by their own source, constants by their present
+value), and whole first-party modules that it imports, on and on. The workflow part of the same file therefore
+does not count. Every mode counts the function itself, see docs/decisions/0004.
+
+What cannot be identified does not raise: it is listed in `unstable`, and such a run is never reused.
+"""
+
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.errors import CodeIdentityUnavailableError, InputError, OptionError, UsageTypeError
+from consist_es.identity.block import visit_block
+from consist_es.identity.digest import digest_path
+from consist_es.identity.git import git_state
+from consist_es.identity.modules import file_label
+from consist_es.identity.source import digest_plain, load_source
+from consist_es.identity.visitor import Visitor, innermost
+
+MODES = ("imports", "repo_git", "callable_module", "callable_source")
+_DOMAIN = "consist-es code 1"
+
+
+class CodeIdentity(msgspec.Struct, frozen=True):
+    """What the code of a step was."""
+
+    digest: str
+    mode: str
+    """The mode that was used; ``imports`` where ``repo_git`` found no repository."""
+    parts: dict[str, str]
+    """Function, value, file or dependency -> digest."""
+    unstable: list[str]
+    """What could not be identified; the step is not reused unless this is empty."""
+
+
+def code_identity(
+    fn: Callable[..., Any] | None,
+    *,
+    mode: str | None = None,
+    extra_deps: Sequence[str] | None = None,
+    project_root: Path,
+    uses: Any = None,
+) -> CodeIdentity:
+    """Identity of a callable.
+
+    `extra_deps` are files or folders, relative to `project_root`, that count by content. `uses` is what the
+    function will be handed (its config): the classes of objects in there count as code. Raises `OptionError` for
+    an unknown mode, `UsageTypeError` for other dependencies than a list of str, `InputError` for one that cannot
+    be read, and `CodeIdentityUnavailableError` where there is nothing to identify.
+    """
+    chosen = _mode(mode)
+    deps = _dependencies(extra_deps, project_root)
+    if fn is None:
+        return _without_callable(chosen, deps, project_root)
+    chosen, found = _mode_parts(chosen, fn, project_root)
+    visitor = Visitor(project_root, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
+    target = visitor.reference(fn, "the step")
+    visitor.classes_in(uses)
+    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable)
+
+
+def trace_identity(
+    frame: types.FrameType, *, mode: str | None = None, extra_deps: Sequence[str] | None = None, project_root: Path
+) -> CodeIdentity:
+    """Identity of the ``with`` block that is being entered at `frame`'s present line.
+
+    Counts the block's statements, what they reach, and the present values of local variables they read. Where the
+    block's source cannot be found, the whole code around it counts. Raises as `code_identity` does.
+    """
+    chosen = _mode(mode)
+    deps = _dependencies(extra_deps, project_root)
+    chosen, found = _mode_parts(chosen, frame, project_root)
+    visitor = Visitor(project_root, follow=chosen == "imports", declared=bool(deps), own=frame.f_code.co_filename)
+    target = visit_block(visitor, frame)
+    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable)
+
+
+def _identity(mode: str, target: Any, parts: dict[str, str], unstable: Sequence[str]) -> CodeIdentity:
+    ordered = {"callable": digest_plain(target), **dict(sorted(parts.items()))}
+    return CodeIdentity(digest_plain([_DOMAIN, mode, ordered]), mode, ordered, sorted(set(unstable)))
+
+
+def _mode(mode: str | None) -> str:
+    if mode is None:
+        return MODES[0]
+    if mode not in MODES:
+        raise OptionError("code_identity", mode, MODES)
+    return mode
+
+
+def _without_callable(mode: str, deps: dict[str, str], root: Path) -> CodeIdentity:
+    found = _git_part(root) if mode == "repo_git" else None
+    if found is None:
+        raise CodeIdentityUnavailableError(
+            mode, "there is no function", "Pass fn, or use repo_git inside a repository."
+        )
+    return _identity(mode, None, {**found, **deps}, [])
+
+
+def _mode_parts(mode: str, fn: Any, root: Path) -> tuple[str, dict[str, str]]:
+    """What a mode adds to the callable itself, and the mode that it came to."""
+    if mode == "repo_git":
+        found = _git_part(root)
+        return (mode, found) if found is not None else (MODES[0], {})
+    if mode == "callable_module":
+        return mode, _module_part(fn, root)
+    return mode, {}
+
+
+def _git_part(root: Path) -> dict[str, str] | None:
+    state = git_state(root)
+    return None if state is None else {"git commit": state.commit, "git changes": state.dirty or "none"}
+
+
+def _module_part(fn: Any, root: Path) -> dict[str, str]:
+    filename = fn.f_code.co_filename if isinstance(fn, types.FrameType) else _file(innermost(fn))
+    source = load_source(filename) if filename else None
+    if source is None:
+        raise CodeIdentityUnavailableError(
+            "callable_module", "the callable has no source file", "Define it in a file, or use code_identity='imports'."
+        )
+    return {f"file {file_label(source.filename, root)}": source.digest}
+
+
+def _file(fn: Any) -> str:
+    code = getattr(fn, "__code__", None)
+    if code is None and isinstance(fn, type):
+        import sys
+
+        return str(getattr(sys.modules.get(fn.__module__), "__file__", None) or "")
+    return code.co_filename if isinstance(code, types.CodeType) else ""
+
+
+def _dependencies(extra_deps: Sequence[str] | None, root: Path) -> dict[str, str]:
+    """Digest of every dependency, "missing" for one that is not there."""
+    if extra_deps is None:
+        return {}
+    if isinstance(extra_deps, (str, bytes)) or not isinstance(extra_deps, (list, tuple)):
+        raise UsageTypeError(f"code_identity_extra_deps must be a list of str, not {type(extra_deps).__name__}.")
+    found = {}
+    for name in extra_deps:
+        if not isinstance(name, str):
+            raise UsageTypeError(f"code_identity_extra_deps must hold str only, not {type(name).__name__} ({name!r}).")
+        path = root / name
+        try:
+            found[f"dependency {name}"] = digest_path(path).value if path.exists() else "missing"
+        except InputError as problem:
+            raise InputError(f"code_identity_extra_deps: {problem}") from problem
+    return found

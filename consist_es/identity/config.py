@@ -1,0 +1,52 @@
+"""Identity of a config: canonical bytes of any supported value, and its digest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from blake3 import blake3
+
+from consist_es.errors import ConfigTypeError
+from consist_es.plain import frame, object_fields, to_plain, type_name
+
+_DOMAIN = b"consist-es config 1\x00"
+
+
+def canonical(value: Any, where: str = "config") -> bytes:
+    """Bytes that are equal for two values exactly where a step cannot tell them apart.
+
+    1, 1.0, True and "1" differ, as do 0.0 and -0.0, list and tuple, a number and its numpy scalar. The order of
+    sets and dicts does not count, nor how a path object was spelled. NaN equals NaN. Raises what `to_plain` does.
+    """
+    return frame(to_plain(value, where))
+
+
+def config_digest(value: Any) -> str:
+    """Digest over `canonical(value)`."""
+    return digest_of_plain(to_plain(value, "config"))
+
+
+def digest_of_plain(plain: Any) -> str:
+    """The same digest, from a plain form as it is stored in the log."""
+    return f"b3:{blake3(_DOMAIN + frame(plain)).hexdigest()}"
+
+
+def as_mapping(config: Any) -> dict[str, Any]:
+    """The config as a dict with str keys, to bind its entries to parameters; None gives an empty one.
+
+    Accepts mappings, dataclasses, msgspec structs, pydantic models, attrs and named tuple instances, and leaves
+    the values as they are. Raises `ConfigTypeError` for anything else.
+    """
+    if config is None:
+        return {}
+    if isinstance(config, Mapping):
+        for key in config:
+            if not isinstance(key, str):
+                raise ConfigTypeError(f"config: the key {key!r} is of type {type(key).__name__}; use str keys.")
+        return dict(config)
+    fields = object_fields(config)
+    if fields is None:
+        raise ConfigTypeError(
+            f"config: {type_name(type(config)).removeprefix('builtins.')} is not supported; use a mapping with "
+            "str keys, a dataclass, a msgspec struct or a pydantic model."
+        )
+    return fields

@@ -1,0 +1,160 @@
+"""A cache of file digests, shared by processes: a convenience that may vanish or break at any time."""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+from blake3 import blake3
+
+_RACY_NS = 3_000_000_000
+_WAIT_SECONDS = 0.5
+_BATCH = 500
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS digests_1 (path BLOB PRIMARY KEY, stamp TEXT, digest TEXT, mark BLOB) WITHOUT ROWID"
+)
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What changes when a file does. The change time cannot be set back by hand, unlike the modification time."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+
+def stamp_of(found: os.stat_result) -> Stamp:
+    """The stamp in a stat result."""
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+
+
+class DigestCache:
+    """Digests by absolute path and stamp, in one SQLite file that is made when first needed.
+
+    The racy-timestamp rule, after git: file times come in ticks (2 s on FAT, some 10 ms elsewhere), so a file
+    that is edited twice within one may carry the same stamp for two contents. An entry is therefore kept only if
+    the file's times were at least 3 s older than the moment the hashing began; a younger file is hashed again
+    each time until it has come of age. Clocks of network file systems must agree with ours to within a second.
+
+    Never an error for the caller: a locked file is not used, a damaged one is made anew, and each row carries a
+    checksum, because the file is written without syncs. Safe to delete at any time, and to use from threads and
+    after a fork.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._guard = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._owner: tuple[int, int, int] | None = None
+        """Process, device and inode of the open connection's file."""
+
+    def lookup(self, stamps: Mapping[bytes, Stamp]) -> dict[bytes, str]:
+        """Digests of those files whose stamp is the recorded one."""
+        try:
+            with self._guard:
+                return self._lookup(stamps)
+        except (sqlite3.Error, OSError) as problem:
+            self._give_up(problem)
+            return {}
+
+    def record(self, entries: Mapping[bytes, tuple[Stamp, str, int]]) -> None:
+        """Keep digests: path -> stamp, digest, and when hashing began (wall clock, ns). Young files are left out."""
+        rows = [
+            (path, _text(stamp), digest, _mark(path, _text(stamp), digest))
+            for path, (stamp, digest, began) in entries.items()
+            if began - max(stamp.mtime_ns, stamp.ctime_ns) >= _RACY_NS
+        ]
+        if not rows:
+            return
+        try:
+            with self._guard, self._open() as connection:
+                connection.executemany("INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?, ?)", rows)
+        except (sqlite3.Error, OSError) as problem:
+            self._give_up(problem)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._guard:
+            self._drop()
+
+    def _lookup(self, stamps: Mapping[bytes, Stamp]) -> dict[bytes, str]:
+        if not stamps or not self.path.exists():
+            return {}
+        found: dict[bytes, str] = {}
+        paths = list(stamps)
+        for start in range(0, len(paths), _BATCH):
+            some = paths[start : start + _BATCH]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT path, stamp, digest, mark FROM digests_1 WHERE path IN ({marks})"  # noqa: S608
+            rows = self._open().execute(query, some).fetchall()
+            found |= {
+                path: digest
+                for path, stamp, digest, mark in rows
+                if mark == _mark(path, stamp, digest) and stamp == _text(stamps[path])
+            }
+        return found
+
+    def _open(self) -> sqlite3.Connection:
+        """The connection, made anew after a fork or when the file at the path is another one."""
+        if self._connection is not None and self._owner == self._place():
+            return self._connection
+        self._drop()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=_WAIT_SECONDS, check_same_thread=False)
+        try:
+            # in memory: a journal file of a deleted cache must not be taken for the new one's
+            connection.execute("PRAGMA journal_mode=MEMORY")
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.execute(_TABLE)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._connection, self._owner = connection, self._place()
+        return connection
+
+    def _place(self) -> tuple[int, int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return os.getpid(), found.st_dev, found.st_ino
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and self._owner is not None and self._owner[0] == os.getpid():
+            with closing(connection):  # a forked child must not close its parent's
+                pass
+
+    def _give_up(self, problem: sqlite3.Error | OSError) -> None:
+        """Close, and remove the file if it is damaged, so that the next use makes a new one."""
+        with self._guard:
+            self._drop()
+            if isinstance(problem, sqlite3.DatabaseError) and _code(problem) in _BROKEN:
+                try:
+                    self.path.unlink(missing_ok=True)
+                except OSError:
+                    return
+
+
+def now_ns() -> int:
+    """The wall clock that file times are compared with."""
+    return time.time_ns()
+
+
+def _code(problem: sqlite3.Error) -> int:
+    return int(getattr(problem, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _text(stamp: Stamp) -> str:
+    return f"{stamp.size} {stamp.mtime_ns} {stamp.ctime_ns} {stamp.inode} {stamp.device}"
+
+
+def _mark(path: bytes, stamp: str, digest: str) -> bytes:
+    return blake3(b"%d:%s%s %s" % (len(path), path, stamp.encode(), digest.encode())).digest(length=12)

@@ -1,0 +1,211 @@
+"""The fingerprint: what makes two runs the same, part by part, and the account of how two differ."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from consist_es.events import FingerprintInfo, InputLink
+from consist_es.identity.code import CodeIdentity
+from consist_es.identity.config import config_digest
+from consist_es.plain import frame, to_plain
+
+FINGERPRINT_VERSION = 1
+
+
+class InputPart(msgspec.Struct, frozen=True):
+    """What of an input counts."""
+
+    role: str
+    """The binding name, or ``#0``, ``#1`` … for unnamed inputs."""
+    digest: str
+    driver: str
+    name: str | None = None
+    """File name, where the function gets to see it; None where it is loaded."""
+    table_path: str | None = None
+    array_path: str | None = None
+    via: str = "inputs"
+
+
+def fingerprint(
+    *,
+    code: CodeIdentity,
+    config: Any,
+    inputs: Sequence[InputPart],
+    labels: Mapping[str, Any],
+    identity_inputs: Mapping[str, str] | None = None,
+    adapter: Mapping[str, Any] | None = None,
+) -> FingerprintInfo:
+    """Identity of a run. Its `digest` is None where the code has unstable parts: such a run is never reused.
+
+    Every part is typed and framed under its own name, so nothing can move from one part to another. The order of
+    `inputs` does not count, their roles do; labels that are None are as if they were not there. Raises what
+    `to_plain` raises for the config and labels.
+    """
+    label_values = {name: to_plain(value, name) for name, value in labels.items() if value is not None}
+    extra = {} if identity_inputs is None else dict(identity_inputs)
+    plain_adapter = None if adapter is None else to_plain(dict(adapter), "adapter")
+    rows = sorted((msgspec.structs.astuple(part) for part in inputs), key=lambda row: frame(list(row)))
+    parts = {
+        "code": code.digest,
+        "config": config_digest(config),
+        "inputs": _digest("inputs", [list(row) for row in rows]),
+        "labels": _digest("labels", label_values),
+    }
+    whole = {**parts, "identity_inputs": extra, "adapter": plain_adapter, "version": FINGERPRINT_VERSION}
+    return FingerprintInfo(
+        version=FINGERPRINT_VERSION,
+        digest=None if code.unstable else _digest("fingerprint", whole),
+        **parts,
+        label_values=label_values,
+        code_mode=code.mode,
+        code_parts=code.parts,
+        identity_inputs=extra,
+        adapter=plain_adapter,
+        unstable=list(code.unstable),
+    )
+
+
+def _digest(domain: str, plain: Any) -> str:
+    return f"b3:{blake3(frame([f'consist-es {domain} {FINGERPRINT_VERSION}', plain])).hexdigest()}"
+
+
+# ---------------------------------------------------------------- explaining a miss
+
+_MAIN = ("config", "inputs", "code")
+_SHOWN = 60
+_LISTED = 20
+
+
+def explain(
+    new: FingerprintInfo,
+    old: FingerprintInfo,
+    new_config: Any,
+    old_config: Any,
+    new_inputs: Sequence[InputLink],
+    old_inputs: Sequence[InputLink],
+) -> tuple[str, list[str]]:
+    """Why `new` is not `old`: a reason in one word, and the differences in words, most likely cause first.
+
+    The configs are plain forms, as they are stored. Reasons: ``config_changed``, ``inputs_changed``,
+    ``code_changed``, ``config_and_inputs_changed`` and so on for two of these, ``all_components_changed``,
+    ``labels_changed``, ``identity_inputs_changed``, ``adapter_changed``, ``unstable``, ``version_changed``.
+    """
+    differences = {
+        "config": _configs(new, old, new_config, old_config),
+        "inputs": _inputs(new, old, new_inputs, old_inputs),
+        "labels": _mapping(new.label_values, old.label_values, "{}") if new.labels != old.labels else [],
+        "identity_inputs": _extra(new.identity_inputs, old.identity_inputs),
+        "adapter": _tree(new.adapter, old.adapter, "adapter") if new.adapter != old.adapter else [],
+        "code": _code(new, old),
+    }
+    lines = [line for part in differences.values() for line in part]
+    if new.version != old.version:
+        lines.append(f"fingerprint version: {old.version} -> {new.version}")
+    lines += [f"never reused: {problem}" for problem in new.unstable]
+    return _reason(new, old, [part for part, found in differences.items() if found]), _cut(lines)
+
+
+def _reason(new: FingerprintInfo, old: FingerprintInfo, changed: list[str]) -> str:
+    main = [part for part in _MAIN if part in changed]
+    if len(main) == len(_MAIN):
+        return "all_components_changed"
+    if main:
+        return f"{'_and_'.join(main)}_changed"
+    if changed:
+        return f"{changed[0]}_changed"
+    if new.version != old.version:
+        return "version_changed"
+    return "unstable" if new.unstable or old.unstable else "exact_match_lookup_inconclusive"
+
+
+def _cut(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= _LISTED else [*lines[:_LISTED], f"… and {len(lines) - _LISTED} more"]
+
+
+def _configs(new: FingerprintInfo, old: FingerprintInfo, new_config: Any, old_config: Any) -> list[str]:
+    if new.config == old.config:
+        return []
+    return _tree(new_config, old_config, "config") or ["config differs"]
+
+
+def _tree(new: Any, old: Any, path: str) -> list[str]:
+    """Differences of two plain trees, leaf by leaf."""
+    if isinstance(new, dict) and isinstance(old, dict) and not (_tagged(new) or _tagged(old)):
+        lines: list[str] = []
+        for key in [*old, *(key for key in new if key not in old)]:
+            if key not in new or key not in old:
+                lines.append(_change(new, old, key, f"{path}.{key}"))
+            else:
+                lines += _tree(new[key], old[key], f"{path}.{key}")
+        return lines
+    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        return [line for i, pair in enumerate(zip(new, old, strict=True)) for line in _tree(*pair, f"{path}[{i}]")]
+    return [] if frame(new) == frame(old) else [f"{path}: {_show(old)} -> {_show(new)}"]
+
+
+def _tagged(plain: dict[str, Any]) -> bool:
+    return len(plain) == 1 and next(iter(plain)).startswith("$")
+
+
+def _change(new: Mapping[str, Any], old: Mapping[str, Any], key: str, path: str) -> str:
+    return f"{path}: {_show(old[key])} -> (missing)" if key in old else f"{path}: (missing) -> {_show(new[key])}"
+
+
+def _show(plain: Any) -> str:
+    text = repr(plain)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _mapping(new: Mapping[str, Any], old: Mapping[str, Any], form: str) -> list[str]:
+    names = [*old, *(name for name in new if name not in old)]
+    changed = [name for name in names if frame(new.get(name)) != frame(old.get(name))]
+    return [f"{form.format(name)}: {_show(old.get(name))} -> {_show(new.get(name))}" for name in changed]
+
+
+def _inputs(
+    new: FingerprintInfo, old: FingerprintInfo, new_links: Iterable[InputLink], old_links: Iterable[InputLink]
+) -> list[str]:
+    if new.inputs == old.inputs:
+        return []
+    now, then = _by_role(new_links), _by_role(old_links)
+    lines = []
+    for via, role in [*then, *(place for place in now if place not in then)]:
+        before, after = then.get((via, role)), now.get((via, role))
+        if before is None or after is None:
+            lines.append(f"input {role!r}: {'added' if before is None else 'removed'}")
+        elif before.digest != after.digest:
+            same = " (the content that another role had)" if _elsewhere(after, role, then) else f" ({after.key})"
+            lines.append(f"input {role!r}: content differs{same}")
+    return lines or ["inputs: same content, but a file name, driver, or table differs"]
+
+
+def _by_role(links: Iterable[InputLink]) -> dict[tuple[str, str], InputLink]:
+    return {(link.via, link.role): link for link in links}
+
+
+def _elsewhere(link: InputLink, role: str, then: Mapping[tuple[str, str], InputLink]) -> bool:
+    return any(other.digest == link.digest and place[1] != role for place, other in then.items())
+
+
+def _extra(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]:
+    return _added_removed(new, old, "identity input {!r}", "content differs")
+
+
+def _added_removed(new: Mapping[str, str], old: Mapping[str, str], form: str, changed: str) -> list[str]:
+    lines = []
+    for name in [*old, *(name for name in new if name not in old)]:
+        if name not in new or name not in old:
+            lines.append(f"{form.format(name)}: {'added' if name in new else 'removed'}")
+        elif new[name] != old[name]:
+            lines.append(f"{form.format(name)}: {changed}")
+    return lines
+
+
+def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[str]:
+    if new.code == old.code:
+        return []
+    if new.code_mode != old.code_mode:
+        return [f"code identity mode: {old.code_mode} -> {new.code_mode}"]
+    return _added_removed(new.code_parts, old.code_parts, "code of {}", "changed") or ["code differs"]

@@ -1,0 +1,265 @@
+"""Which modules are ours, and which of them a piece of code pulls in."""
+
+import ast
+import datetime
+import decimal
+import enum
+import functools
+import importlib.machinery
+import sys
+import sysconfig
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.digest import digest_path
+from consist_es.identity.source import ImportRef, Source, digest_plain, load_source
+from consist_es.plain import to_plain
+
+_OURS = Path(__file__).resolve().parent.parent
+_SEEN: dict[str, tuple[str, Any]] = {}
+"""File -> digest of its source and the spec of the module loaded from it, when this process first looked."""
+_SIMPLE = (
+    int, float, complex, str, bytes, tuple, frozenset, type(None), Path, datetime.date, decimal.Decimal, enum.Enum,
+)  # fmt: skip
+
+
+@functools.lru_cache(maxsize=4096)
+def is_first_party(filename: str) -> bool:
+    """Whether a source file belongs to the project: neither the standard library, nor installed, nor ours."""
+    if not filename or filename.startswith("<"):
+        return False
+    path = Path(filename)
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return False
+    if any(path.is_relative_to(folder) for folder in _library_folders()):
+        return False
+    return not path.resolve().is_relative_to(_OURS)
+
+
+@functools.cache
+def _library_folders() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    found = {Path(paths[name]) for name in ("stdlib", "platstdlib")}
+    return tuple(found | {path.resolve() for path in found})
+
+
+def is_ours(module: str | None) -> bool:
+    """Whether a module name belongs to this library."""
+    return module is not None and (module == "consist_es" or module.startswith("consist_es."))
+
+
+def file_of(module: object) -> str | None:
+    """File that a loaded module came from."""
+    found = getattr(module, "__file__", None)
+    return found if isinstance(found, str) else None
+
+
+class Modules:
+    """The first-party modules that one piece of code pulls in, with a digest for each."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.parts: dict[str, str] = {}
+        self.unstable: list[str] = []
+        self.computed: list[str] = []
+        """Files that import modules by computed names."""
+        self._done: dict[str, bool] = {}
+        """File -> whether it was followed as one that is certainly loaded."""
+
+    def follow(self, refs: Iterable[ImportRef], package: str) -> None:
+        """Take in the modules that `refs` name, seen from `package`, and all they import in turn."""
+        waiting = [(name, ref.eager) for ref in refs for name in _absolute(ref.name, package)]
+        while waiting:
+            name, eager = waiting.pop()
+            if not name or is_ours(name):
+                continue
+            found = _locate(name)
+            if found is not None and is_first_party(found) and self._is_new(found, eager):
+                waiting += self._take(name, found, eager)
+
+    def follow_loaded(self, name: str, filename: str) -> None:
+        """Take in a module that is loaded, by name and file; its name need not lead there any more."""
+        package = name.rpartition(".")[0]
+        self.follow([ImportRef(package, set(), eager=True)] if package else [], "")
+        if is_first_party(filename) and self._is_new(filename, eager=True):
+            for full, eager in self._take(name, filename, eager=True):
+                self.follow([ImportRef(full, set(), eager)], "")
+
+    def _is_new(self, filename: str, eager: bool) -> bool:
+        """Whether a file has not been followed yet, or only as one that may not be loaded."""
+        if filename in self._done and (self._done[filename] or not eager):
+            return False
+        self._done[filename] = eager
+        return True
+
+    def _take(self, name: str, filename: str, eager: bool) -> list[tuple[str, bool]]:
+        label = file_label(filename, self.root)
+        source = load_source(filename) if filename.endswith(".py") else None
+        if source is None:
+            self.parts[label] = digest_path(filename).value
+            return []
+        self.parts[label] = source.digest
+        if source.dynamic:
+            self.computed.append(label)
+        module = sys.modules.get(name)
+        if module is not None and file_of(module) == filename:
+            self._check_loaded(label, source, module, eager)
+        package = name if Path(filename).name == "__init__.py" else name.rpartition(".")[0]
+        return [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
+
+    def _check_loaded(self, label: str, source: Source, module: types.ModuleType, eager: bool) -> None:
+        """What is loaded counts too, where it is more or other than what the file says."""
+        spec = getattr(module, "__spec__", None)
+        digest, seen = _SEEN.setdefault(source.filename, (source.digest, spec))
+        if digest != source.digest and seen is spec:
+            self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
+        elif digest != source.digest:
+            _SEEN[source.filename] = (source.digest, spec)
+        values = _module_values(source, vars(module), self.root, only_changed=not eager)
+        if values:
+            self.parts[f"values of {label}"] = digest_plain(values)
+        replaced = _replaced(source, vars(module))
+        if replaced:
+            self.parts[f"functions replaced in {label}"] = digest_plain(replaced)
+
+
+def _module_values(source: Source, namespace: dict[str, Any], root: Path, *, only_changed: bool) -> dict[str, Any]:
+    """Present values of a module's constants where the source does not say them.
+
+    `only_changed` leaves out those that the source computes: of a module that may not be loaded yet, they would
+    count in one run and not in the next.
+    """
+    found: dict[str, Any] = {}
+    for name, literal in _constants(source).items():
+        if name in namespace and not (only_changed and literal is None):
+            plain = portable_or_none(namespace[name], root)
+            if plain is not None and plain != literal:
+                found[name] = plain
+    return found
+
+
+def portable_or_none(value: Any, root: Path) -> Any:
+    """Type and plain form of an immutable value; None for state, functions and everything else."""
+    if not isinstance(value, _SIMPLE):
+        return None
+    try:
+        return [type(value).__name__, portable(value, root)]
+    except (ConfigTypeError, ConfigValueError):
+        return None
+
+
+def portable(value: Any, root: Path) -> Any:
+    """Plain form; a path below `root` counts relative to it, so that moving a project changes nothing."""
+    if isinstance(value, Path) and value.is_relative_to(root):
+        return {"$project_path": to_plain(value.relative_to(root).as_posix())}
+    return to_plain(value)
+
+
+def file_label(filename: str, root: Path) -> str:
+    """Name of a source file that is the same on another machine."""
+    path = Path(filename)
+    if filename.startswith("<") or not path.is_file():
+        return "<interactive>"  # the names that notebooks give their cells differ from session to session
+    for base in [root, *map(Path, sys.path)]:
+        if base.is_absolute() and path.is_relative_to(base):
+            return path.relative_to(base).as_posix()
+    return path.name
+
+
+@functools.lru_cache(maxsize=1024)
+def _constants(source: Source) -> dict[str, Any]:
+    """Module-level variables -> type and plain form of the literal that is their one assignment, else None.
+
+    Variables that some function declares ``global`` are state, not constants.
+    """
+    state = {name for node in ast.walk(source.tree) if isinstance(node, ast.Global) for name in node.names}
+    found: dict[str, Any] = {}
+    for statement in _statements(source.tree.body):
+        for name, value in _assigned(statement):
+            if name not in state and not name.startswith("__"):
+                once = isinstance(value, ast.Constant) and name not in found
+                found[name] = _literal(value.value) if once and isinstance(value, ast.Constant) else None
+    return found
+
+
+def _literal(value: Any) -> Any:
+    return [type(value).__name__, to_plain(value)]
+
+
+def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
+    for statement in body:
+        yield statement
+        if isinstance(statement, (ast.If, ast.Try, ast.With, ast.For)):
+            for field in ("body", "orelse", "finalbody"):
+                yield from _statements(getattr(statement, field, []))
+
+
+def _assigned(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:
+    targets: list[ast.expr]
+    value: ast.expr | None = None
+    if isinstance(statement, ast.Assign):
+        targets, value = statement.targets, statement.value
+    elif isinstance(statement, (ast.AnnAssign, ast.AugAssign)):
+        targets = [statement.target]
+        value = statement.value if isinstance(statement, ast.AnnAssign) else None
+    else:
+        return []
+    names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+    return [(name, value if isinstance(targets[0], ast.Name) else None) for name in names]
+
+
+def _replaced(source: Source, namespace: dict[str, Any]) -> list[Any]:
+    """Module-level functions whose present value is not what the source defines."""
+    from consist_es.identity.bytecode import essence
+
+    found: list[Any] = []
+    for statement in source.tree.body:
+        if isinstance(statement, ast.FunctionDef) and not statement.decorator_list:
+            value = namespace.get(statement.name)
+            if not isinstance(value, types.FunctionType):
+                found.append([statement.name, type(value).__name__])
+            elif not source.has(value.__code__):
+                found.append([statement.name, essence(value.__code__)])
+    return found
+
+
+# ---------------------------------------------------------------- names to files
+
+
+def _absolute(name: str, package: str) -> list[str]:
+    """A module and the packages it lies in: importing it runs them all."""
+    level = len(name) - len(name.lstrip("."))
+    if level:
+        parents = package.split(".")[: len(package.split(".")) - (level - 1)] if package else []
+        name = ".".join([*parents, *filter(None, [name.lstrip(".")])])
+    parts = name.split(".")
+    return [".".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _locate(name: str) -> str | None:
+    module = sys.modules.get(name)
+    if module is not None:
+        return file_of(module)
+    return _search(name, tuple(map(str, sys.path)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _search(name: str, path: tuple[str, ...]) -> str | None:
+    """File of a module that is not loaded, found without running anything."""
+    where: list[str] | None = list(path)
+    parts = name.split(".")
+    spec = None
+    for count in range(len(parts)):
+        if where is None:
+            return None
+        try:
+            spec = importlib.machinery.PathFinder.find_spec(".".join(parts[: count + 1]), where)
+        except (ImportError, ValueError, OSError):
+            return None
+        if spec is None:
+            return None
+        where = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+    return spec.origin if spec is not None and spec.has_location else None

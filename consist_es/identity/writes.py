@@ -1,0 +1,45 @@
+"""Variables that a function only writes to, such as a list that it appends to: their value is no input."""
+
+import ast
+import collections
+import functools
+from typing import Any
+
+# Methods that return None whatever the container holds.
+_SILENT: dict[type, set[str]] = {
+    list: {"append", "extend", "insert", "clear", "sort", "reverse"},
+    collections.deque: {"append", "appendleft", "extend", "clear"},
+    set: {"add", "update", "discard", "clear"},
+    dict: {"update", "clear"},
+    collections.Counter: {"update", "clear"},
+    collections.defaultdict: {"update", "clear"},
+}
+_COUNTERS = (int, float)
+
+
+@functools.lru_cache(maxsize=4096)
+def only_written(name: str, kind: type, node: ast.AST) -> bool:
+    """Whether every mention of `name` below `node` writes to it and lets nothing of it out.
+
+    Holds for calls such as ``calls.append(1)`` on containers of exactly the builtin types, for ``calls["n"] += 1``
+    and ``seen[key] = value``, and for a declared global or nonlocal number in ``n += 1``.
+    """
+    if kind not in _SILENT and kind not in _COUNTERS:
+        return False
+    mentions = [item for item in ast.walk(node) if isinstance(item, ast.Name) and item.id == name]
+    silent = {id(target) for item in ast.walk(node) for target in _written(item, kind)}
+    return bool(mentions) and all(id(item) in silent for item in mentions)
+
+
+def _written(node: ast.AST, kind: type) -> list[Any]:
+    """The names that this very node only writes to."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return [node.func.value] if node.func.attr in _SILENT.get(kind, set()) else []
+    if isinstance(node, ast.AugAssign):
+        target = node.target
+        if isinstance(target, ast.Name):
+            return [target] if kind in _COUNTERS else []
+        return [target.value] if isinstance(target, ast.Subscript) and kind in _SILENT else []
+    if isinstance(node, ast.Assign) and kind in _SILENT:
+        return [target.value for target in node.targets if isinstance(target, ast.Subscript)]
+    return []

@@ -1,0 +1,366 @@
+"""Plain JSON forms of what users hand us: configs, facets, metadata.
+
+`to_plain` gives a readable tree of JSON values that says everything the value says; `from_plain` gives Python
+values back; `frame` turns such a tree into bytes that are equal exactly where the trees are. What JSON cannot
+say is a dict with one key that begins with "$": ``{"$float": "nan"}``, ``{"$tuple": [1, 2]}``. A user's own key
+that begins with "$" gets a second one, so that data is never mistaken for a tag.
+
+Nothing here evaluates or unpickles anything.
+"""
+
+import base64
+import collections
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import fractions
+import functools
+import math
+import pathlib
+import re
+import struct
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from consist_es.errors import ConfigTypeError, ConfigValueError
+
+MAX_DEPTH = 100
+MAX_KEY = 256
+MAX_KEYS = 100_000
+MAX_TEXT = 1_000_000
+"""Characters in a string, bytes in a bytes value."""
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def to_plain(value: Any, where: str = "value") -> Any:
+    """The JSON form of `value`; `where` names it in messages.
+
+    Raises `ConfigTypeError` for a value without a canonical form (functions, open files, generators, objects of
+    unknown classes) and `ConfigValueError` for one that contains itself, is nested more than 100 deep, or has a
+    key over 256 or a string over 1,000,000 characters. Both name the path to the value.
+    """
+    return _Walk().plain(value, where)
+
+
+def type_name(cls: type) -> str:
+    """Module-qualified name of a class."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def object_fields(value: Any) -> dict[str, Any] | None:
+    """Field values of a dataclass, msgspec struct, pydantic model, attrs or named tuple instance; else None.
+
+    Attributes that were set beside the fields count too, cached properties do not.
+    """
+    cls = type(value)
+    names: Iterable[str]
+    if dataclasses.is_dataclass(cls):
+        names = [field.name for field in dataclasses.fields(cls)]
+    elif isinstance(value, msgspec.Struct):
+        names = value.__struct_fields__
+    elif "__attrs_attrs__" in vars(cls):
+        names = [field.name for field in cls.__attrs_attrs__]
+    elif isinstance(value, tuple) and hasattr(cls, "_fields"):
+        names = cls._fields
+    elif is_pydantic(value):
+        names = [*cls.model_fields, *(value.__pydantic_extra__ or {}), *(value.__pydantic_private__ or {})]
+    else:
+        return None
+    found = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    for name, extra in getattr(value, "__dict__", {}).items():
+        if not isinstance(getattr(cls, name, None), functools.cached_property):
+            found.setdefault(name, extra)
+    return found
+
+
+def is_pydantic(value: Any) -> bool:
+    """Whether this is a model of pydantic 2, without importing pydantic."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(value, pydantic.BaseModel)
+
+
+class _Walk:
+    """One call of `to_plain`: the containers that we are inside of."""
+
+    def __init__(self) -> None:
+        self.open: set[int] = set()
+
+    def plain(self, value: Any, where: str) -> Any:
+        kind = type(value)
+        if value is None or kind is bool:
+            return value
+        if kind is str:
+            return _text(value, where)
+        if kind is int:
+            return value if value in _INT64 else {"$int": hex(value)}
+        if kind is float:
+            return value if math.isfinite(value) else {"$float": repr(value)}
+        if kind in _SCALARS:
+            return _SCALARS[kind](value, where)
+        return self._inside(value, where)
+
+    def _inside(self, value: Any, where: str) -> Any:
+        if id(value) in self.open:
+            raise ConfigValueError(f"{where}: the value contains itself. Pass a tree of values instead.")
+        if len(self.open) >= MAX_DEPTH:
+            raise ConfigValueError(f"{where}: nested more than {MAX_DEPTH} deep. Flatten the value.")
+        self.open.add(id(value))
+        try:
+            return self._container(value, where)
+        finally:
+            self.open.discard(id(value))
+
+    def _container(self, value: Any, where: str) -> Any:
+        kind = type(value)
+        if kind is dict:
+            return self._mapping(value, where)
+        if kind is list:
+            return self._items(value, where)
+        if kind is tuple:
+            return {"$tuple": self._items(value, where)}
+        if kind in _SETS:
+            return {_SETS[kind]: sorted((self.plain(item, f"{where}{{…}}") for item in value), key=frame)}
+        if isinstance(value, enum.Enum):
+            return {"$enum": [type_name(kind), value.name, self.plain(value.value, f"{where}.value")]}
+        if isinstance(value, pathlib.PurePath):
+            return {"$path": _path(value, where)}
+        return self._foreign(value, where)
+
+    def _foreign(self, value: Any, where: str) -> Any:
+        from consist_es import plain_arrays  # numpy and friends: only their own values come this far
+
+        kind = type(value)
+        tagged = plain_arrays.tagged(value, where, self.plain)
+        if tagged is not None:
+            return tagged
+        fields = object_fields(value)
+        if fields is None and isinstance(value, tuple(_BASES)):
+            fields = self._subclass(value)
+        if fields is not None:
+            return {"$object": [type_name(kind), self._fields(fields, where)]}
+        if isinstance(value, Mapping):
+            return {"$object": [type_name(kind), {"": self.plain(dict(value), where)}]}
+        raise ConfigTypeError(
+            f"{where}: {type_name(kind).removeprefix('builtins.')} is not supported; it has no canonical form. "
+            "Use numbers, strings, lists, dicts, dates, paths, enums, dataclasses or arrays, "
+            "or pass it through runtime_kwargs."
+        )
+
+    def _subclass(self, value: Any) -> dict[str, Any]:
+        """Content and own attributes of an instance of a builtin type's subclass."""
+        base = next(base for base in _BASES if isinstance(value, base))
+        content, state = _BASES[base](value), object.__getstate__(value)
+        return {"": content} if not state else {"": content, "state": state}
+
+    def _fields(self, fields: dict[str, Any], where: str) -> dict[str, Any]:
+        return {
+            _key(name, where): self.plain(item, f"{where}.{name}" if name else where) for name, item in fields.items()
+        }
+
+    def _items(self, items: Iterable[Any], where: str) -> list[Any]:
+        return [self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)]
+
+    def _mapping(self, value: Mapping[Any, Any], where: str) -> Any:
+        if len(value) > MAX_KEYS:
+            raise ConfigValueError(f"{where}: {len(value)} keys, at most {MAX_KEYS} are allowed. Use a file as input.")
+        if all(type(key) is str and _is_clean(key) for key in value):
+            return {_key(key, where): self.plain(item, f"{where}[{_short(key)}]") for key, item in value.items()}
+        pairs = [
+            [self.plain(key, f"{where} key {_short(key)}"), self.plain(item, f"{where}[{_short(key)}]")]
+            for key, item in value.items()
+        ]
+        return {"$map": sorted(pairs, key=frame)}
+
+
+# ---------------------------------------------------------------- leaves
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if isinstance(value, (str, int, float, tuple, bytes)) else type(value).__name__
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_clean(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _key(key: str, where: str) -> str:
+    if len(key) > MAX_KEY:
+        raise ConfigValueError(
+            f"{where}: the key {key[:40]!r}… has {len(key)} characters, at most {MAX_KEY} are allowed."
+        )
+    return "$" + key if key.startswith("$") else key
+
+
+def _text(text: str, where: str) -> Any:
+    if len(text) > MAX_TEXT:
+        raise ConfigValueError(
+            f"{where}: a string of {len(text)} characters, at most {MAX_TEXT} are allowed. Pass a file as an input."
+        )
+    return text if text.isascii() or _is_clean(text) else {"$str": text.encode("unicode_escape").decode("ascii")}
+
+
+def _bytes(value: bytes | bytearray, where: str) -> str:
+    if len(value) > MAX_TEXT:
+        raise ConfigValueError(
+            f"{where}: {len(value)} bytes, at most {MAX_TEXT} are allowed. Pass a file as input instead."
+        )
+    return base64.b64encode(value).decode("ascii")
+
+
+def _path(value: pathlib.PurePath, where: str) -> Any:
+    """Posix text; a list with the class name where it is not the machine's own kind of path."""
+    text = _text(value.as_posix(), where)
+    return text if type(value) in (pathlib.PosixPath, pathlib.WindowsPath) else [type_name(type(value)), text]
+
+
+def _zone(value: dt.datetime | dt.time) -> list[Any]:
+    """What the ISO text leaves out: the zone's own name, and which of two equal wall times is meant."""
+    zone = value.tzinfo
+    if zone is None or type(zone) is dt.timezone:
+        return [value.fold] if value.fold else []
+    return [value.fold, type_name(type(zone)), str(zone)]
+
+
+def _moment(value: dt.datetime | dt.time) -> Any:
+    more = _zone(value)
+    return [value.isoformat(), *more] if more else value.isoformat()
+
+
+def _complex(value: complex, where: str) -> Any:
+    return {"$complex": [_Walk().plain(value.real, where), _Walk().plain(value.imag, where)]}
+
+
+_SCALARS: dict[type, Callable[[Any, str], Any]] = {
+    bytes: lambda value, where: {"$bytes": _bytes(value, where)},
+    bytearray: lambda value, where: {"$bytearray": _bytes(value, where)},
+    complex: _complex,
+    dt.date: lambda value, _: {"$date": value.isoformat()},
+    dt.datetime: lambda value, _: {"$datetime": _moment(value)},
+    dt.time: lambda value, _: {"$time": _moment(value)},
+    dt.timedelta: lambda value, _: {"$timedelta": [value.days, value.seconds, value.microseconds]},
+    decimal.Decimal: lambda value, _: {"$decimal": str(value)},
+    fractions.Fraction: lambda value, _: {"$fraction": [hex(value.numerator), hex(value.denominator)]},
+    uuid.UUID: lambda value, _: {"$uuid": str(value)},
+    range: lambda value, where: {"$range": [_Walk().plain(n, where) for n in (value.start, value.stop, value.step)]},
+    re.Pattern: lambda value, where: {"$regex": [_Walk().plain(value.pattern, where), value.flags]},
+    type(...): lambda _value, _: {"$ellipsis": True},
+}
+_SETS: dict[type, str] = {set: "$set", frozenset: "$frozenset"}
+
+# Base of a subclass -> its content as a value of exactly that type, whatever methods the subclass overrides.
+_BASES: dict[type, Callable[[Any], Any]] = {
+    collections.defaultdict: lambda value: [dict(value), value.default_factory],
+    collections.OrderedDict: lambda value: list(value.items()),  # its order is part of what it equals
+    collections.deque: lambda value: [list(value), value.maxlen],
+    dict: lambda value: dict(dict.items(value)),
+    list: lambda value: list(list.__iter__(value)),
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+    str: str.__str__,
+    bytes: lambda value: bytes(memoryview(value)),
+    bytearray: lambda value: bytearray(memoryview(value)),
+    int: int.__index__,
+    float: float.__float__,
+    complex: complex.__complex__,
+    decimal.Decimal: lambda value: decimal.Decimal(value),
+}
+
+
+# ---------------------------------------------------------------- back, and to bytes
+
+
+def from_plain(value: Any) -> Any:
+    """Python values from a plain form. Objects come back as dicts, enums as names, digests as they are."""
+    if isinstance(value, list):
+        return [from_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        ((tag, body),) = value.items()
+        if tag.startswith("$") and not tag.startswith("$$"):
+            return _RESTORE[tag](body) if tag in _RESTORE else {tag: body}
+    return {key[1:] if key.startswith("$$") else key: from_plain(item) for key, item in value.items()}
+
+
+def _moment_back(kind: Any) -> Callable[[Any], Any]:
+    def restore(body: Any) -> Any:
+        iso, fold = (body[0], body[1]) if isinstance(body, list) else (body, 0)
+        return kind.fromisoformat(iso).replace(fold=fold)
+
+    return restore
+
+
+_RESTORE: dict[str, Callable[[Any], Any]] = {
+    "$int": lambda body: int(body, 16),
+    "$float": float,
+    "$str": lambda body: body.encode("ascii").decode("unicode_escape"),
+    "$bytes": base64.b64decode,
+    "$bytearray": lambda body: bytearray(base64.b64decode(body)),
+    "$complex": lambda body: complex(*map(from_plain, body)),
+    "$date": dt.date.fromisoformat,
+    "$datetime": _moment_back(dt.datetime),
+    "$time": _moment_back(dt.time),
+    "$timedelta": lambda body: dt.timedelta(*body),
+    "$decimal": decimal.Decimal,
+    "$fraction": lambda body: fractions.Fraction(int(body[0], 16), int(body[1], 16)),
+    "$uuid": uuid.UUID,
+    "$range": lambda body: range(*map(from_plain, body)),
+    "$regex": lambda body: from_plain(body[0]),
+    "$ellipsis": lambda _body: ...,
+    "$tuple": lambda body: tuple(map(from_plain, body)),
+    "$set": lambda body: set(map(from_plain, body)),
+    "$frozenset": lambda body: frozenset(map(from_plain, body)),
+    "$path": lambda body: pathlib.PurePosixPath(from_plain(body[-1] if isinstance(body, list) else body)),
+    "$enum": lambda body: body[1],
+    "$object": lambda body: from_plain(body[1]),
+    "$map": lambda body: {from_plain(key): from_plain(item) for key, item in body},
+    "$scalar": lambda body: from_plain(body[1]),
+    "$array": lambda body: from_plain(body[2]),
+}
+
+
+def frame(plain: Any) -> bytes:
+    """Bytes of a plain form, equal exactly where the forms are: every part carries its type and length.
+
+    The order of dict keys does not count. The format is part of every fingerprint: changing it changes them all.
+    """
+    out: list[bytes] = []
+    _frame(plain, out.append)
+    return b"".join(out)
+
+
+def _frame(plain: Any, put: Callable[[bytes], None]) -> None:
+    if plain is None:
+        put(b"n")
+    elif plain is True:
+        put(b"t")
+    elif plain is False:
+        put(b"f")
+    elif isinstance(plain, str):
+        data = plain.encode()
+        put(b"s%d:" % len(data) + data)
+    elif isinstance(plain, int):
+        put(b"i%d;" % plain)
+    elif isinstance(plain, float):
+        put(b"d" + struct.pack(">d", plain))
+    elif isinstance(plain, list):
+        put(b"l%d:" % len(plain))
+        for item in plain:
+            _frame(item, put)
+    else:
+        put(b"m%d:" % len(plain))
+        for key, item in sorted(plain.items()):
+            _frame(key, put)
+            _frame(item, put)

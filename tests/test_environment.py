@@ -1,0 +1,110 @@
+"""The record of the software that a run saw."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consist_es.identity import environment as environment_module
+from consist_es.identity.environment import environment
+from consist_es.identity.git import git_state
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    environment_module._environment.cache_clear()
+    yield
+    environment_module._environment.cache_clear()
+
+
+def git(root: Path, *arguments: str) -> None:
+    names = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    subprocess.run(["git", *names, *arguments], cwd=root, check=True, capture_output=True, env=clean)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "a.txt").write_text("1")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "one")
+    return tmp_path
+
+
+def test_it_names_python_platform_and_packages(tmp_path: Path) -> None:
+    found = environment(tmp_path)
+    assert found.python == platform.python_version()
+    assert found.platform == platform.platform()
+    assert found.packages["msgspec"] == importlib.metadata.version("msgspec")
+    assert found.git_commit is None
+    assert found.git_dirty is None
+
+
+def test_it_is_read_once_per_process(tmp_path: Path) -> None:
+    assert environment(tmp_path) is environment(tmp_path)
+
+
+def test_another_package_version_gives_another_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = environment(tmp_path)
+    environment_module._environment.cache_clear()
+    monkeypatch.setattr(environment_module, "_packages", lambda: {**first.packages, "msgspec": "0.0"})
+    assert environment(tmp_path).digest != first.digest
+
+
+def test_the_commit_and_a_change_since_are_named(repository: Path) -> None:
+    clean = environment(repository)
+    assert clean.git_commit is not None
+    assert len(clean.git_commit) == 40
+    assert clean.git_dirty is None
+    (repository / "a.txt").write_text("2")
+    environment_module._environment.cache_clear()
+    dirty = environment(repository)
+    assert dirty.git_commit == clean.git_commit
+    assert dirty.git_dirty is not None
+    assert dirty.digest != clean.digest
+
+
+def test_without_git_there_is_no_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert git_state(repository) is None
+
+
+def test_a_repository_without_commit_has_no_state(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    assert git_state(tmp_path) is None
+
+
+def test_untracked_python_counts_and_other_untracked_files_do_not(repository: Path) -> None:
+    states = [git_state(repository)]
+    (repository / "new.txt").write_text("1")
+    states.append(git_state(repository))
+    (repository / "new.py").write_text("1")
+    states.append(git_state(repository))
+    (repository / "new.py").write_text("2")
+    states.append(git_state(repository))
+    assert states[0] == states[1]
+    assert len({str(state) for state in states}) == 3
+
+
+def test_a_repository_cannot_make_us_run_its_programs(repository: Path) -> None:
+    script = repository / ".git" / "evil"
+    script.write_text(f"#!/bin/sh\ntouch {repository}/ran\n")
+    script.chmod(0o755)
+    (repository / ".gitattributes").write_text("*.txt diff=evil\n")
+    for name in ("core.fsmonitor", "diff.external", "diff.evil.textconv", "diff.evil.command"):
+        git(repository, "config", name, str(script))
+    (repository / "a.txt").write_text("2")
+    assert git_state(repository) is not None
+    assert not (repository / "ran").exists()
+
+
+def test_a_surrounding_hook_does_not_mislead_git(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = git_state(repository)
+    monkeypatch.setenv("GIT_DIR", "/nonexistent")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nonexistent")
+    assert git_state(repository) == expected
