@@ -66,16 +66,21 @@ class _Tour:
 
     def _start(self) -> Place | None:
         seen = self._seen
-        opened = self._header(seen.segment)
         if seen.seq == 0:
-            if opened is None and segment_numbers(self._storage, self._folder):
-                raise LogCorruptError(segment_name(1), 0, "the segment is missing")
-            return opened.start if opened else None
-        if opened is None:
+            return self._first()
+        if self._header(seen.segment) is None:
             raise LogMismatchError(self._folder, f"{segment_name(seen.segment)} is missing")
         if self._chain_at(seen) != seen.chain.encode():
             raise LogMismatchError(self._folder, f"position {seen.seq} is not the event that it was")
         return Place(seen.segment, seen.offset, seen.seq, seen.chain.encode(), "")
+
+    def _first(self) -> Place | None:
+        if not segment_numbers(self._storage, self._folder):
+            return None
+        opened = self._header(1)
+        if opened is None:
+            raise LogCorruptError(segment_name(1), 0, "the segment is missing")
+        return opened.start
 
     def _chain_at(self, cursor: Cursor) -> bytes | None:
         fd, _ = open_segment(self._storage, self._folder, cursor.segment)
