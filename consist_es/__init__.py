@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from consist_es.coupler import Coupler, CouplerView, DeclaredOutput
     from consist_es.definition import StepContext, define_step, require_runtime_kwargs
     from consist_es.errors import CodeIdentityUnavailableError, ConsistError, ConsistWarning
+    from consist_es.module_queries import (
+        FacetIndex,
+        RunFieldIndex,
+        find_latest_run,
+        find_run,
+        find_runs,
+        get_artifact,
+        get_run_result,
+        index_by_facet,
+        index_by_field,
+        run_set,
+    )
     from consist_es.noop import NoopTracker, create_tracker, noop_scenario
     from consist_es.options import (
         ArtifactSpec,
@@ -27,6 +39,7 @@ if TYPE_CHECKING:
     )
     from consist_es.references import ref, refs
     from consist_es.run_context import RunContext
+    from consist_es.run_sets import AlignedPair, RunSet
     from consist_es.runs import Run, RunResult, RunResultLike
     from consist_es.scenarios import ScenarioContext
     from consist_es.shortcuts import (
@@ -80,11 +93,25 @@ _HOME = {
         "output_path",
         "scenario",
     ),
+    "module_queries": (
+        "FacetIndex",
+        "RunFieldIndex",
+        "find_latest_run",
+        "find_run",
+        "find_runs",
+        "get_artifact",
+        "get_run_result",
+        "index_by_facet",
+        "index_by_field",
+        "run_set",
+    ),
+    "run_sets": ("AlignedPair", "RunSet"),
     "tracker": ("Tracker",),
 }
 _MODULE_OF = {name: f"consist_es.{module}" for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "AlignedPair",
     "Artifact",
     "ArtifactLike",
     "ArtifactSpec",
@@ -98,13 +125,16 @@ __all__ = [
     "DeclaredOutput",
     "DriverType",
     "ExecutionOptions",
+    "FacetIndex",
     "NoopTracker",
     "OutputArtifactSpec",
     "OutputPolicyOptions",
     "Run",
     "RunContext",
+    "RunFieldIndex",
     "RunResult",
     "RunResultLike",
+    "RunSet",
     "ScenarioContext",
     "StepContext",
     "Tracker",
@@ -115,6 +145,13 @@ __all__ = [
     "current_run",
     "current_tracker",
     "define_step",
+    "find_latest_run",
+    "find_run",
+    "find_runs",
+    "get_artifact",
+    "get_run_result",
+    "index_by_facet",
+    "index_by_field",
     "load",
     "load_df",
     "log_artifact",
@@ -128,6 +165,7 @@ __all__ = [
     "ref",
     "refs",
     "require_runtime_kwargs",
+    "run_set",
     "scenario",
     "set_current_tracker",
     "use_tracker",

@@ -380,6 +380,8 @@ class ArtifactMaterialized(Event, frozen=True, kw_only=True):
     source_uri: str
     digest: str
     reason: str
+    root: str = ""
+    """The run directory that ``./`` URIs were made for."""
 
 
 # ---------------------------------------------------------------- coupler and metadata

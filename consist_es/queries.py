@@ -6,12 +6,13 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap
 from consist_es.errors import MissingKeyError, UsageError
 from consist_es.project import Project
-from consist_es.projections import lineage, run_table
+from consist_es.projections import lineage, lineage_tree, run_table
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_table import RunRow
 from consist_es.recording import artifact_of_row
@@ -67,8 +68,10 @@ class Queries:
             raise MissingKeyError("run", run_id, recent, "These are the newest ones.")
         return row
 
-    def find_runs(self, *, limit: int | None = 100, **filters: Any) -> list[Run]:
-        """Runs that match all filters, newest first."""
+    def find_runs(self, *, limit: int | None = 100, parent_id: str | None = None, **filters: Any) -> list[Run]:
+        """Runs that match all filters, newest first; see `Tracker.find_runs`."""
+        if parent_id is not None:
+            filters["parent"] = parent_id
         return [self._run(row) for row in run_table.find(self._conn, limit=limit, **filters)]
 
     def _run(self, row: RunRow) -> Run:
@@ -121,13 +124,92 @@ class Queries:
             outputs = {key: outputs[key] for key in wanted}
         return RunResult(self._run(row), outputs, cache_hit=row.cache == "hit")
 
-    def one(self, runs: list[Run], what: str) -> Run:
-        """The only run of a list.
+    # ------------------------------------------------------------ one of many
+
+    def find_run(self, run_id: str | None = None, **filters: Any) -> Run:
+        """The only run that matches.
 
         Raises:
-            UsageError: none, or several.
+            UsageError: none, or several. MissingKeyError: no run of that id.
         """
+        if run_id is not None:
+            return self._run(self.row_of(run_id))
+        runs = self.find_runs(**filters)
         if len(runs) != 1:
             listed = ", ".join(run.id for run in runs[:5]) or "none"
-            raise UsageError(f"{what} needs exactly one run and found {len(runs)}: {listed}.")
+            raise UsageError(f"find_run({_shown(filters)}) needs exactly one run and found {len(runs)}: {listed}.")
         return runs[0]
+
+    def find_latest_run(self, **filters: Any) -> Run:
+        """Of the runs that match, the one of the highest iteration, and of these the newest.
+
+        Raises:
+            UsageError: none matches.
+        """
+        runs = self.find_runs(limit=None, **filters)
+        if not runs:
+            raise UsageError(f"find_latest_run({_shown(filters)}): no run matches.")
+        return max(runs, key=lambda run: -1 if run.iteration is None else run.iteration)
+
+    def artifact_row(self, key_or_id: str | UUID | Artifact, run_id: str | None = None) -> ArtifactRow:
+        """The row of an artifact: by id, or the newest of a key, of one run where `run_id` is given.
+
+        Raises:
+            MissingKeyError: there is none; lists the run's outputs or some recent keys.
+        """
+        wanted = key_or_id.id if isinstance(key_or_id, Artifact) else key_or_id
+        if run_id is not None:
+            row = self.row_of(run_id)
+            named = {**lineage.inputs(self._conn, row.key), **lineage.outputs(self._conn, row.key)}
+            if str(wanted) in named:
+                return named[str(wanted)]
+            raise MissingKeyError(f"artifact of run {row.id!r}", wanted, named)
+        found = lineage.artifact(self._conn, str(wanted)) or lineage.latest_by_key(self._conn, str(wanted))
+        if found is None:
+            recent = {row.key for row in lineage.find_artifacts(self._conn, limit=50)}
+            raise MissingKeyError("artifact", wanted, recent, "These are keys of the newest ones.")
+        return found
+
+    def find_artifacts(
+        self, *, creator: str | None = None, consumer: str | None = None, limit: int | None = 100, **filters: Any
+    ) -> list[Artifact]:
+        """Artifacts that match, newest first: key, digest, uri, driver, kind, and runs by id that made or used them."""
+        runs = {
+            name: self.key_of(ref) for name, ref in (("creator", creator), ("consumer", consumer)) if ref is not None
+        }
+        rows = lineage.find_artifacts(self._conn, limit=limit, **runs, **filters)
+        return [self.artifact(row) for row in rows]
+
+    # ------------------------------------------------------------ lineage
+
+    def tree(self, key_or_id: str | UUID | Artifact, *, up: bool, max_depth: int | None) -> dict[str, Any]:
+        """Where an artifact comes from (`up`), or what was made of it, as nested plain dicts.
+
+        ``{"artifact": Artifact, "runs": [{"run": Run, "inputs" or "outputs": {name: …the same again}}]}``; something
+        that stands elsewhere in the tree already has ``"repeated": True`` and is not opened again.
+        """
+        row = self.artifact_row(key_or_id)
+        find = lineage_tree.upstream if up else lineage_tree.downstream
+        node = find(self._conn, row.artifact_id, max_depth)
+        if node is None:
+            raise MissingKeyError("artifact", key_or_id, ())
+        return self._node(node, "inputs" if up else "outputs")
+
+    def _node(self, node: lineage_tree.ArtifactNode, below: str) -> dict[str, Any]:
+        runs = [
+            {
+                "run": self._run(child.run),
+                below: {item.name: self._node(item, below) for item in child.artifacts},
+                **({"repeated": True} if child.repeated else {}),
+            }
+            for child in node.runs
+        ]
+        return {
+            "artifact": self.artifact(node.artifact),
+            "runs": runs,
+            **({"repeated": True} if node.repeated else {}),
+        }
+
+
+def _shown(filters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in filters.items())

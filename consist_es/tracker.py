@@ -38,11 +38,12 @@ from consist_es.runs import Run, RunResult
 from consist_es.scenarios import Header, ScenarioContext
 from consist_es.step import StepDefaults
 from consist_es.surface import run_arguments, trace_arguments
+from consist_es.tracker_queries import TrackerQueries
 
 _HEADER_FIELDS = ("run_id", "description", "year", "iteration", "phase", "stage", "facet", "facet_from", "inputs")
 
 
-class Tracker:
+class Tracker(TrackerQueries):
     """Runs steps and scenarios, and records them in one project.
 
     `run_dir` receives outputs. `db_path` is the SQLite file of the views, under any name; the log lies beside it
@@ -345,41 +346,6 @@ class Tracker:
         """Call ``fn(run, error)`` when a run ends with an exception."""
         self._engine.hooks.on_failed.append(fn)
         return fn
-
-    # ------------------------------------------------------------ queries
-
-    def get_run(self, run_id: str) -> Run | None:
-        """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
-        return self._queries.get_run(run_id)
-
-    def find_runs(self, **filters: Any) -> list[Run]:
-        """Runs that match all filters, newest first: tags, year, iteration, stage, phase, model, status, name,
-        kind, parent, scenario, facet, metadata, limit (default 100)."""
-        return self._queries.find_runs(**filters)
-
-    def get_run_outputs(self, run_id: str) -> dict[str, Artifact]:
-        """Outputs of a run by key; of a scenario those of its steps.
-
-        Raises:
-            MissingKeyError: no such run.
-        """
-        return self._queries.outputs(run_id)
-
-    def get_run_inputs(self, run_id: str) -> dict[str, Artifact]:
-        """Inputs of a run by binding name; of a scenario its external ones.
-
-        Raises:
-            MissingKeyError: no such run.
-        """
-        return self._queries.inputs(run_id)
-
-    def get_run_result(self, run_id: str, keys: Any = None) -> RunResult:
-        """The result of an earlier run, to be used with `ref`.
-
-        Raises:
-            MissingKeyError: no such run or output.
-        """
-        return self._queries.result(run_id, None if keys is None else names(keys, "keys"))
 
 
 def _external(given: bool | None) -> bool:
