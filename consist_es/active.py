@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
-from consist_es.artifacts.keys import check_key
+from consist_es.artifacts.keys import check_key, free_name
 from consist_es.artifacts.tables import write_table
 from consist_es.artifacts.uris import inside
 from consist_es.capture import Snapshot, capture_keys
@@ -67,7 +67,10 @@ class ActiveRun:
         self.cached: dict[str, Artifact] = dict(cached or {})
         self.is_cached = cached is not None
         self.outputs: dict[str, Logged] = {}
-        self.late_inputs: dict[str, Artifact] = {}
+        self.absent: dict[str, Path] = {}
+        """Paths that the function returned as outputs and where nothing is, by key."""
+        self.late_inputs: list[BoundInput] = []
+        """What the run logged as inputs itself."""
         self._lock = threading.RLock()
         self._open = True
 
@@ -88,8 +91,11 @@ class ActiveRun:
     def inputs(self) -> dict[str, Artifact]:
         """Inputs by binding name, unnamed ones by key; those that the run logged itself as well."""
         self.check_open("inputs")
-        named = {item.role if item.named else item.artifact.key: item.artifact for item in self.bound}
-        return {**named, **self.late_inputs}
+        found = {item.role: item.artifact for item in self.bound if item.named}
+        for item in self.bound:
+            if not item.named:
+                found[free_name(item.artifact.key, found)] = item.artifact
+        return {**found, **{item.role: item.artifact for item in self.late_inputs}}
 
     # ------------------------------------------------------------ places
 
@@ -153,9 +159,11 @@ class ActiveRun:
             uris=self.journal.uris,
             digester=self.digester,
             producer=self.run.key if direction == "output" else None,
-            role=key if direction == "input" else None,
+            role=None,
             notes=notes,
         )
+        if direction == "input":
+            event = msgspec.structs.replace(event, role=self._free_role(key, event))
         if isinstance(value, Artifact) and value.hash == event.digest:
             event = _same_artifact(event, value)
             artifact = dataclasses.replace(value, key=key)
@@ -168,8 +176,17 @@ class ActiveRun:
         if direction == "output":
             self.outputs[key] = Logged(key, artifact, path)
         else:
-            self.late_inputs[key] = artifact
+            self.late_inputs.append(BoundInput(event.role or key, artifact, path, event.digest or "", "logged"))
         return artifact
+
+    def _free_role(self, key: str, event: ArtifactLogged) -> str:
+        """The key, numbered where another file or other bytes have that role: each one must be checked on a hit."""
+        taken = {
+            item.role
+            for item in (*self.bound, *self.late_inputs)
+            if (item.artifact.container_uri, item.digest) != (event.uri, event.digest or "")
+        }
+        return free_name(key, taken)
 
     def log_table(self, table: Any, key: str, notes: ArtifactNotes | None = None) -> Artifact:
         """Write a DataFrame, Series or Arrow table as Parquet into the run's folder and record it."""

@@ -64,10 +64,13 @@ class CallPlan(msgspec.Struct, frozen=True):
         injected = {self.context: context} if self.context else {}
         return {**self.values, **bound, **injected}
 
+    def received(self, item: BoundInput) -> str:
+        """What the function receives of an input: a `Form`, or ``nothing``."""
+        return next((form.value for bound, form in self.inputs.values() if bound is item), "nothing")
+
     def sees_name_of(self, item: BoundInput) -> bool:
-        """Whether the function gets to see the input's file name."""
-        forms = [form for bound, form in self.inputs.values() if bound is item]
-        return not forms or any(form not in (Form.DATA, Form.TABLE) for form in forms)
+        """Whether the function gets to see the input's file name: by its argument, or by the run context."""
+        return self.context is not None or self.received(item) not in (Form.DATA.value, Form.TABLE.value)
 
 
 def plan_call(

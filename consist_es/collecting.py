@@ -64,7 +64,10 @@ def _record(active: ActiveRun, key: str, item: Any) -> Artifact | None:
     if is_table(item):
         return active.log_table(item, key)
     path = item.path if isinstance(item, Artifact | ArtifactLike) else Path(os.path.abspath(item))
-    return active.log(item, key, "output") if os.path.lexists(path) else None
+    if os.path.lexists(path):
+        return active.log(item, key, "output")
+    active.absent[key] = path
+    return None
 
 
 def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | None) -> dict[str, Artifact]:
@@ -101,10 +104,13 @@ def declared_path(
 
 
 def _check_missing(step: Step, active: ActiveRun, present: Mapping[str, Artifact]) -> None:
-    missing = [key for key in step.declared if key not in present]
-    hint = ""
+    missing = [key for key in dict.fromkeys((*step.declared, *active.absent)) if key not in present]
+    step.policies.absent(missing, _hint(step, active, missing))
+
+
+def _hint(step: Step, active: ActiveRun, missing: list[str]) -> str:
+    if gone := [f" It returned {active.absent[key]}: nothing is there." for key in missing if key in active.absent]:
+        return "".join(gone)
     if any(key in step.output_paths for key in missing):
-        hint = f" Relative output_paths lie in the run's own folder, {active.directory}; use absolute paths for others."
-    elif missing:
-        hint = " Return it, write and log it, or declare what the step really makes."
-    step.policies.absent(missing, hint)
+        return f" Relative output_paths lie in the run's own folder, {active.directory}; use absolute paths for others."
+    return " Return it, write and log it, or declare what the step really makes."

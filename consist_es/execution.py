@@ -39,7 +39,7 @@ from consist_es.queries import Queries
 from consist_es.recording import Digester
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
-from consist_es.step import Step, StepDefaults, prepare
+from consist_es.step import Step, StepDefaults, identity_changed, prepare
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -258,7 +258,8 @@ class Engine:
 
     def _completed(self, attempt: Attempt, outputs: Mapping[str, Artifact]) -> StepCompleted:
         step = attempt.step
-        missing = [key for key in step.declared if key not in outputs]
+        expected = dict.fromkeys((*step.declared, *attempt.active.absent))
+        missing = [key for key in expected if key not in outputs]
         reason = self._not_reusable(step, attempt.active, missing)
         return StepCompleted(
             seconds=attempt.seconds,
@@ -280,6 +281,10 @@ class Engine:
             return f"declared outputs are missing: {', '.join(missing)}"
         if absent := [item.key for item in active.outputs.values() if item.artifact.hash is None]:
             return f"outputs were logged that are not there: {', '.join(absent)}"
-        if changed := changed_since(step.inputs, self.digester):
+        if absent := [item.role for item in active.late_inputs if not item.digest]:
+            return f"inputs were logged that are not there: {', '.join(absent)}"
+        if changed := changed_since((*step.inputs, *active.late_inputs), self.digester):
             return f"inputs changed while the step ran: {', '.join(changed)}"
+        if changed := identity_changed(step, self.digester):
+            return f"identity inputs changed while the step ran: {', '.join(changed)}"
         return None

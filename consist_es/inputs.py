@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, key_from_path
 from consist_es.artifacts.uris import UriMap
-from consist_es.errors import BindingError, InputError, UsageError, UsageTypeError
+from consist_es.errors import BindingError, ConsistWarning, InputError, UsageError, UsageTypeError
 from consist_es.events import ArtifactLogged, InputLink
 from consist_es.identity.fingerprint import InputPart
 from consist_es.options import BindingResult, StepArguments, names
@@ -84,7 +85,8 @@ def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
     for key in (*required, *(key for key in optional if key in coupler)):
         if all(item.role != key for item in found):
             found.append(_resolve(key, coupler[key], "input_keys", sources, found))
-    for index, value in enumerate(_sequence(args.depends_on, "depends_on")):
+    unnamed = sum(not item.named for item in found)
+    for index, value in enumerate(_sequence(args.depends_on, "depends_on"), start=unnamed):
         found.append(_resolve(f"#{index}", value, "depends_on", sources, found))
     return found
 
@@ -140,7 +142,7 @@ def _resolve(role: str, value: Any, via: str, sources: Sources, before: Sequence
     if isinstance(value, RunResultLike):
         value = select_output(value)
     if isinstance(value, Artifact):
-        return _from_artifact(role, value, via, shown, sources)
+        return _from_artifact(role, value, via, shown, sources, before)
     if isinstance(value, ArtifactLike):
         value = value.path
     if not isinstance(value, str | os.PathLike):
@@ -151,16 +153,27 @@ def _resolve(role: str, value: Any, via: str, sources: Sources, before: Sequence
     return _from_path(role, os.fspath(value), via, shown, sources, before)
 
 
-def _from_artifact(role: str, artifact: Artifact, via: str, shown: str, sources: Sources) -> BoundInput:
+def _from_artifact(
+    role: str, artifact: Artifact, via: str, shown: str, sources: Sources, before: Sequence[BoundInput]
+) -> BoundInput:
     path = artifact.path
     if not os.path.lexists(path):
         raise InputError(
             f"{shown}: artifact {artifact.key!r} is not at {path}. "
             f"Run the step that made it ({artifact.run_id or 'an external file'}) again, or restore the file."
         )
+    if artifact.uris is not sources.uris:  # of another tracker: its record may be in another log
+        return _from_path(role, str(path), via, shown, sources, before)
     digest = sources.digester.digest(path, method=_method(artifact)).value
     if digest == artifact.hash:
         return BoundInput(role, artifact, path, digest, via)
+    if artifact.producer is not None:
+        warnings.warn(
+            f"{shown}: {path} was changed after run {artifact.run_id!r} made it as {artifact.key!r}. "
+            "It counts as a new external file from now on.",
+            ConsistWarning,
+            stacklevel=2,
+        )
     event = describe(path, key=artifact.key, direction="input", uris=sources.uris, digester=sources.digester, role=role)
     changed = msgspec.structs.replace(event, meta={"edited_from": str(artifact.id), "recorded_digest": artifact.hash})
     return BoundInput(role, artifact_of_event(changed, sources.uris, run_id=None), path, digest, via, changed)

@@ -38,7 +38,7 @@ class Policies(msgspec.Struct, frozen=True):
         """Apply the missing policy to declared outputs that did not appear."""
         if keys:
             listed = ", ".join(map(repr, keys))
-            _apply(self.missing, f"Step {self.step!r} did not produce its declared output {listed}.{hint}")
+            _apply(self.missing, f"Step {self.step!r} did not produce its output {listed}.{hint}")
 
 
 def _apply(policy: str, message: str) -> None:

@@ -136,8 +136,11 @@ def run_of_row(row: RunRow, *, parent_id: str | None = None, source_id: str | No
 class RunResultLike(Protocol):
     """Anything with outputs, so that code works with results from other places."""
 
-    outputs: Mapping[str, Any]
-    cache_hit: bool
+    @property
+    def outputs(self) -> Mapping[str, Any]: ...
+
+    @property
+    def cache_hit(self) -> bool: ...
 
 
 @dataclass(slots=True)

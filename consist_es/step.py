@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 import msgspec
 
-from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, check_name, check_run_id
+from consist_es.artifacts.uris import inside
 from consist_es.binding import CallPlan, plan_call
 from consist_es.definition import with_definition
-from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
+from consist_es.errors import BindingError, InputError, MissingKeyError, UsageError, UsageTypeError
 from consist_es.events import FingerprintInfo
 from consist_es.identity.code import code_identity, trace_identity
 from consist_es.identity.config import as_mapping
@@ -32,7 +34,7 @@ from consist_es.options import (
     names,
 )
 from consist_es.outputs import Policies
-from consist_es.plain import to_plain
+from consist_es.plain import object_fields, to_plain
 from consist_es.recording import Digester
 
 
@@ -65,6 +67,7 @@ class Step(msgspec.Struct, frozen=True):
     outputs: tuple[str, ...]
     output_paths: dict[str, OutputArtifactSpec]
     policies: Policies
+    project_root: Path
     cache_mode: str
     hydration: str
     staging: dict[str, Any]
@@ -139,6 +142,7 @@ def prepare(
         outputs=outputs,
         output_paths=_output_paths(args.output_paths),
         policies=Policies.of(name, args.output_policy),
+        project_root=defaults.project_root,
         cache_mode=cache.cache_mode or "reuse",
         hydration=_hydration(args, defaults),
         staging=_staging(args, inputs),
@@ -253,18 +257,35 @@ def _identity(
         code=code,
         config=args.config,
         inputs=[_part(item, plan, args.execution_options) for item in inputs],
-        labels={"model": model, **labels, "cache_epoch": epoch, "cache_version": cache.cache_version},
+        labels={
+            "model": model,
+            **labels,
+            "cache_epoch": epoch,
+            "cache_version": cache.cache_version,
+            "context": True if plan is not None and plan.context else None,
+        },
         identity_inputs=identity_digests(args.identity_inputs, root, digester),
     )
 
 
 def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions) -> InputPart:
-    """An input in the fingerprint; a staged one by the name that the function sees."""
+    """An input in the fingerprint: also as what the function receives it, and a staged one by the name it sees."""
     part = item.part(name_counts=plan is None or plan.sees_name_of(item))
+    via = "inputs" if item.via == "input_keys" else item.via
+    part = msgspec.structs.replace(part, via=via if plan is None else f"{via} as {plan.received(item)}")
     staged = (execution.input_paths or {}).get(item.role)
     if staged is None or part.name is None:
         return part
     return msgspec.structs.replace(part, name=Path(staged).name)
+
+
+def identity_changed(step: Step, digester: Digester) -> list[str]:
+    """Labels of identity inputs whose bytes are no longer those that count for the step."""
+    try:
+        now = identity_digests(step.args.identity_inputs, step.project_root, digester)
+    except InputError:
+        now = {}
+    return [label for label, digest in step.fingerprint.identity_inputs.items() if now.get(label) != digest]
 
 
 def identity_digests(given: Any, root: Path, digester: Digester) -> dict[str, str]:
@@ -284,7 +305,10 @@ def identity_digests(given: Any, root: Path, digester: Digester) -> dict[str, st
         label, path = _labelled(item, root)
         if label in found:
             raise UsageError(f"identity_inputs: label {label!r} is given twice.")
-        found[label] = digester.digest(path).value
+        try:
+            found[label] = digester.digest(path).value
+        except InputError as error:
+            raise InputError(f"identity_inputs[{label!r}]: {error}") from error
     return found
 
 
@@ -329,7 +353,9 @@ def _tags(args: StepArguments, defaults: StepDefaults) -> list[str]:
 
 
 def _facet(args: StepArguments, defaults: StepDefaults, config_values: Mapping[str, Any]) -> Any:
-    given = args.facet if args.facet is None or isinstance(args.facet, Mapping) else as_mapping(args.facet)
+    given = args.facet if args.facet is None or isinstance(args.facet, Mapping) else object_fields(args.facet)
+    if given is None and args.facet is not None:
+        raise UsageTypeError(f"facet takes a mapping or an object with fields, not {type(args.facet).__name__}.")
     facet = {**defaults.facet, **(given or {})}
     for key in names(args.facet_from, "facet_from"):
         if args.config is None:
@@ -345,9 +371,18 @@ def _output_paths(given: Mapping[str, Any] | None) -> dict[str, OutputArtifactSp
         return {}
     if not isinstance(given, Mapping):
         raise UsageTypeError(f"output_paths takes a mapping of key to path, not {type(given).__name__}.")
-    return {
-        check_key(key, "output_paths key"): value
-        if isinstance(value, OutputArtifactSpec)
-        else OutputArtifactSpec(value)
-        for key, value in given.items()
-    }
+    return {check_key(key, "output_paths key"): _output_spec(key, value) for key, value in given.items()}
+
+
+def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
+    """What is certain to fail once the step has run is refused before it does."""
+    spec = value if isinstance(value, OutputArtifactSpec) else OutputArtifactSpec(value)
+    target = spec.path
+    if isinstance(target, Artifact | ArtifactLike):
+        return spec
+    if not isinstance(target, str | os.PathLike):
+        raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
+    text = os.fspath(target)
+    if "://" not in text and not Path(text).is_absolute():
+        inside("the run's folder", os.path.normpath(text), text)
+    return spec

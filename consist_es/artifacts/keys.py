@@ -62,8 +62,13 @@ def key_from_path(path: PurePath, taken: Iterable[str] = ()) -> str:
     """A valid key made from a file's stem, unlike those already taken."""
     stem = re.sub(r"[^A-Za-z0-9_.\-]", "_", path.name.split(".")[0] or path.name)
     stem = re.sub(r"\.{2,}", ".", stem).lstrip(".-") or "file"
-    used, key, count = set(taken), stem, 1
-    while key in used:
+    return free_name(stem, taken)
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """`name`, or with the first number from 2 on that makes it unlike those taken."""
+    used, free, count = set(taken), name, 1
+    while free in used:
         count += 1
-        key = f"{stem}_{count}"
-    return key
+        free = f"{name}_{count}"
+    return free
