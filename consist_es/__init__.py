@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         OutputArtifactSpec,
         OutputPolicyOptions,
     )
+    from consist_es.output_sets import EnumCapture, FilenamePattern, IntCapture, OutputSet
     from consist_es.references import ref, refs
     from consist_es.run_context import RunContext
     from consist_es.run_sets import AlignedPair, RunSet
@@ -75,6 +76,7 @@ _HOME = {
         "OutputArtifactSpec",
         "OutputPolicyOptions",
     ),
+    "output_sets": ("EnumCapture", "FilenamePattern", "IntCapture", "OutputSet"),
     "references": ("ref", "refs"),
     "runs": ("Run", "RunResult", "RunResultLike"),
     "run_context": ("RunContext",),
@@ -124,11 +126,15 @@ __all__ = [
     "CouplerView",
     "DeclaredOutput",
     "DriverType",
+    "EnumCapture",
     "ExecutionOptions",
     "FacetIndex",
+    "FilenamePattern",
+    "IntCapture",
     "NoopTracker",
     "OutputArtifactSpec",
     "OutputPolicyOptions",
+    "OutputSet",
     "Run",
     "RunContext",
     "RunFieldIndex",

@@ -14,6 +14,7 @@ from consist_es.artifacts.uris import UriMap, inside
 from consist_es.capture import Snapshot
 from consist_es.errors import UsageError, UsageTypeError
 from consist_es.options import OutputArtifactSpec
+from consist_es.output_sets import DRIVER, log_set
 from consist_es.outputs import in_declared_order, returned_outputs
 from consist_es.recording import ArtifactNotes
 from consist_es.step import Step
@@ -43,9 +44,12 @@ def collect(
     if snapshot is not None:
         for key, artifact in active.log_captured(snapshot).items():
             result.setdefault(key, artifact)
+    for key, spec in step.output_sets.items():
+        result[key] = log_set(active, key, spec, step.args.config)
     active.relog_changed()
     for key, logged in active.outputs.items():
-        if key in result or not step.declared or key in step.declared:
+        member = logged.artifact.driver != DRIVER and logged.artifact.parent_artifact_id is not None
+        if key in result or key in step.declared or not (step.declared or member):
             result[key] = logged.artifact
     present = {key: artifact for key, artifact in result.items() if artifact.kind != "missing"}
     if active.is_cached:

@@ -239,6 +239,10 @@ class BindingError(UsageError):
     """Inputs cannot be given to the step's function as asked."""
 
 
+class OutputSetError(UsageError):
+    """An output set is not as it was declared."""
+
+
 class RuntimeArgumentError(UsageError):
     """Runtime arguments that the step requires are missing."""
 

@@ -326,6 +326,7 @@ class ScenarioContext:
         parent_run_id: str | None = None,
         outputs: Any = None,
         output_paths: Any = None,
+        output_sets: Any = None,
         capture_dir: Any = None,
         capture_pattern: str = "*",
         cache_options: Any = None,

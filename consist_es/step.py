@@ -33,6 +33,7 @@ from consist_es.options import (
     checked_year,
     names,
 )
+from consist_es.output_sets import OutputSet
 from consist_es.outputs import Policies
 from consist_es.plain import object_fields, to_plain
 from consist_es.recording import Digester
@@ -66,6 +67,7 @@ class Step(msgspec.Struct, frozen=True):
     """None for a trace."""
     outputs: tuple[str, ...]
     output_paths: dict[str, OutputArtifactSpec]
+    output_sets: dict[str, OutputSet]
     policies: Policies
     project_root: Path
     cache_mode: str
@@ -76,7 +78,7 @@ class Step(msgspec.Struct, frozen=True):
     @property
     def declared(self) -> tuple[str, ...]:
         """Every output key that is expected, `output_paths` first."""
-        return tuple(dict.fromkeys((*self.output_paths, *self.outputs)))
+        return tuple(dict.fromkeys((*self.output_paths, *self.outputs, *self.output_sets)))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -141,6 +143,7 @@ def prepare(
         plan=plan,
         outputs=outputs,
         output_paths=_output_paths(args.output_paths),
+        output_sets=_output_sets(args.output_sets),
         policies=Policies.of(name, args.output_policy),
         project_root=defaults.project_root,
         cache_mode=cache.cache_mode or "reuse",
@@ -252,6 +255,7 @@ def _identity(
         code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root)
     else:
         code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root)
+    sets = {f"output_set {key}": spec.identity() for key, spec in _output_sets(args.output_sets).items()}
     epoch = cache.cache_epoch if cache.cache_epoch is not None else defaults.cache_epoch
     return fingerprint(
         code=code,
@@ -262,6 +266,7 @@ def _identity(
             **labels,
             "cache_epoch": epoch,
             "cache_version": cache.cache_version,
+            **sets,
             "context": True if plan is not None and plan.context else None,
         },
         identity_inputs=identity_digests(args.identity_inputs, root, digester),
@@ -364,6 +369,14 @@ def _facet(args: StepArguments, defaults: StepDefaults, config_values: Mapping[s
             raise MissingKeyError("config key for facet_from", key, config_values)
         facet.setdefault(key, config_values[key])
     return to_plain(facet, "facet") if facet else None
+
+
+def _output_sets(given: Any) -> dict[str, OutputSet]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(spec, OutputSet) for spec in given.values()):
+        raise UsageTypeError(f"output_sets takes a mapping of key to OutputSet, not {given!r}.")
+    return {check_key(key, "output_sets key"): spec for key, spec in given.items()}
 
 
 def _output_paths(given: Mapping[str, Any] | None) -> dict[str, OutputArtifactSpec]:

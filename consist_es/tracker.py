@@ -143,6 +143,7 @@ class Tracker(TrackerQueries):
         parent_run_id: str | None = None,
         outputs: Any = None,
         output_paths: Any = None,
+        output_sets: Any = None,
         capture_dir: Any = None,
         capture_pattern: str = "*",
         cache_options: Any = None,

@@ -1,0 +1,207 @@
+"""Output sets: many files that are one logical output, with facts read from their names."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from consist_es.active import ActiveRun
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.uris import inside
+from consist_es.errors import OutputSetError, UsageTypeError
+from consist_es.options import check_option
+from consist_es.recording import ArtifactNotes
+
+DRIVER = "artifact_set"
+_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class IntCapture:
+    """A whole number in a file name, of exactly `digits` digits where given; captured as int."""
+
+    digits: int | None = None
+
+    @property
+    def regex(self) -> str:
+        """What it matches."""
+        return r"\d+" if self.digits is None else rf"\d{{{self.digits}}}"
+
+    def value(self, text: str) -> int:
+        """The number."""
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class EnumCapture:
+    """One of a list of words in a file name."""
+
+    values: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.values, str) or not self.values or not all(isinstance(word, str) for word in self.values):
+            raise UsageTypeError(f"EnumCapture takes a list of str, not {self.values!r}.")
+
+    @property
+    def regex(self) -> str:
+        """What it matches; longer words first, so that one word may begin with another."""
+        return "|".join(re.escape(word) for word in sorted(self.values, key=len, reverse=True))
+
+    def value(self, text: str) -> str:
+        """The word."""
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class FilenamePattern:
+    """File names with named parts: ``FilenamePattern("skims_{year}_{mode}.omx", {"year": IntCapture(4)})``.
+
+    A part without a capture of its own matches text without a slash. A name must match as a whole.
+    """
+
+    template: str
+    captures: Mapping[str, IntCapture | EnumCapture] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        fields = _FIELD.findall(self.template)
+        if unknown := sorted(set(self.captures) - set(fields)):
+            raise OutputSetError(f"FilenamePattern({self.template!r}) has no part {unknown[0]!r}: it has {fields}.")
+        if len(set(fields)) < len(fields):
+            raise OutputSetError(f"FilenamePattern({self.template!r}) names a part twice.")
+
+    def match(self, name: str) -> dict[str, Any] | None:
+        """The captured parts of a name, or None where it does not match."""
+        pieces = _FIELD.split(self.template)
+        regex = "".join(self._part(piece) if index % 2 else re.escape(piece) for index, piece in enumerate(pieces))
+        found = re.fullmatch(regex, name)
+        if found is None:
+            return None
+        parts = found.groupdict()
+        return {
+            part: self.captures[part].value(text) if part in self.captures else text for part, text in parts.items()
+        }
+
+    def _part(self, name: str) -> str:
+        capture = self.captures.get(name)
+        return f"(?P<{name}>{capture.regex if capture else '[^/]+'})"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSet:
+    """Files below `root` that together are one output.
+
+    `root`: relative to the run's own folder, or absolute. `include`: a glob, several, or a `FilenamePattern`;
+    matched against names, with `recursive` against relative paths. `expected_count` and `expected_members` (relative
+    paths) may be functions of the step's config. `member_facets(path, relative path, config)` gives facets of one
+    member beyond those captured from its name. `partition_key`: the captured part that tells members apart; it must
+    differ between them.
+    """
+
+    root: str | os.PathLike[str]
+    include: str | Sequence[str] | FilenamePattern
+    exclude: str | Sequence[str] | None = None
+    recursive: bool = False
+    kind: str | None = None
+    schema: Any = None
+    profile_file_schema: bool | None = None
+    file_schema_sample_rows: int | None = None
+    expected_count: int | Callable[[Any], int] | None = None
+    expected_members: Sequence[str] | Callable[[Any], Sequence[str]] | None = None
+    partition_key: str | None = None
+    member_facets: Callable[[Path, str, Any], Mapping[str, Any] | None] | None = None
+    facet: Any = None
+    validate: str = "manifest"
+
+    def __post_init__(self) -> None:
+        check_option("validate", self.validate, ("manifest", "exists"), optional=False)
+
+    def identity(self) -> dict[str, Any]:
+        """What of it decides which files are members, and so counts for the step's identity."""
+        include: Any = self.include
+        if isinstance(include, FilenamePattern):
+            captures = {name: [type(item).__name__, item.regex] for name, item in include.captures.items()}
+            include = {"template": include.template, "captures": captures}
+        return {"include": include, "exclude": self.exclude, "recursive": self.recursive}
+
+    def members(self, folder: Path) -> dict[str, dict[str, Any]]:
+        """Relative path -> captured parts, sorted.
+
+        Raises:
+            OutputSetError: the folder is missing or no folder, or a member is a link.
+        """
+        if not folder.is_dir():
+            raise OutputSetError(f"Output set root {folder} is {'no folder' if folder.exists() else 'missing'}.")
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted(folder.rglob("*") if self.recursive else folder.iterdir()):
+            rel = path.relative_to(folder).as_posix()
+            if path.is_dir() and not path.is_symlink():
+                continue
+            parts = self._parts(rel)
+            if parts is None:
+                continue
+            if path.is_symlink():
+                raise OutputSetError(f"Output set member {path} is a link: write the file itself into the folder.")
+            found[rel] = parts
+        return found
+
+    def _parts(self, rel: str) -> dict[str, Any] | None:
+        if any(fnmatch.fnmatchcase(rel, pattern) for pattern in _patterns(self.exclude)):
+            return None
+        if isinstance(self.include, FilenamePattern):
+            return self.include.match(rel)
+        return {} if any(fnmatch.fnmatchcase(rel, pattern) for pattern in _patterns(self.include)) else None
+
+    def check(self, key: str, members: Mapping[str, Mapping[str, Any]], config: Any) -> None:
+        """Hold the members against what is expected.
+
+        Raises:
+            OutputSetError: says what is missing, too many, or twice.
+        """
+        count = self.expected_count(config) if callable(self.expected_count) else self.expected_count
+        if count is not None and len(members) != count:
+            raise OutputSetError(f"Output set {key!r} has {len(members)} members, {count} were expected.")
+        wanted = self.expected_members(config) if callable(self.expected_members) else self.expected_members
+        if wanted is not None and set(wanted) != set(members):
+            missing, extra = sorted(set(wanted) - set(members)), sorted(set(members) - set(wanted))
+            raise OutputSetError(f"Output set {key!r}: missing members {missing}, unexpected members {extra}.")
+        if self.partition_key is not None:
+            values = [parts.get(self.partition_key) for parts in members.values()]
+            if None in values or len(set(values)) < len(values):
+                raise OutputSetError(
+                    f"Output set {key!r}: partition_key {self.partition_key!r} does not tell members apart: {values}."
+                )
+
+
+def _patterns(given: str | Iterable[str] | FilenamePattern | None) -> tuple[str, ...]:
+    if given is None or isinstance(given, FilenamePattern):
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def log_set(active: ActiveRun, key: str, spec: OutputSet, config: Any) -> Artifact:
+    """Record a set: the folder as one artifact, and each member as an artifact that belongs to it.
+
+    Raises:
+        OutputSetError: see `OutputSet.members` and `OutputSet.check`.
+    """
+    root = Path(spec.root)
+    folder = root if root.is_absolute() else inside(active.directory, root.as_posix(), root)
+    members = spec.members(folder)
+    spec.check(key, members, config)
+    facets = {rel: _facet(spec, folder / rel, rel, parts, config) for rel, parts in members.items()}
+    meta = {"members": facets, "count": len(members), "kind": spec.kind, "partition_key": spec.partition_key}
+    artifact = active.log(folder, key, "output", ArtifactNotes(driver=DRIVER, facet=spec.facet, meta=meta))
+    for number, rel in enumerate(members):
+        notes = ArtifactNotes(parent=str(artifact.id), facet=facets[rel] or None, meta={"member": rel})
+        active.log(folder / rel, f"{key}:{number}", "output", notes)
+    return artifact
+
+
+def _facet(spec: OutputSet, path: Path, rel: str, parts: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    more = spec.member_facets(path, rel, config) if spec.member_facets is not None else None
+    return {**parts, **(more or {})}
