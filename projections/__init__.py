@@ -1,0 +1,11 @@
+"""The views: each file here is one, with its tables, its fold and its queries.
+
+The folder lies on top of the repository, and is imported as `consist_es.projections`
+(docs/decisions/0003-projections-folder.md).
+"""
+
+from consist_es.projections import audit_index, cache_index, coupler_state, lineage, run_table
+from consist_es.projector import Projection
+
+BUILTIN: tuple[Projection, ...] = (run_table, lineage, coupler_state, cache_index, audit_index)
+"""All views of a project."""

@@ -1,0 +1,138 @@
+"""From events to rows: what a projection is, and how its statements reach a database."""
+
+import itertools
+import operator
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from consist_es import view_file
+from consist_es.errors import UsageError
+from consist_es.events import Recorded
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+Statement = tuple[str, Sequence[Any]]
+"""SQL text (always a constant) and its parameters."""
+
+BATCH = 5000
+"""Events per transaction, and per `executemany`."""
+
+# What a fold that does not fit its event may raise. Not in the list: errors that say nothing about the event.
+_FOLD_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    msgspec.MsgspecError,
+    sqlite3.Error,
+)
+# Of SQLite's errors, those that are about the statement (sqlite.org/rescode.html); Python's own have no code.
+_STATEMENT_CODES = (
+    None,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_RANGE,
+)
+
+
+class Projection(Protocol):
+    """One view: its tables and how events change them."""
+
+    name: str
+    version: int
+    """A changed version rebuilds the views."""
+    tables: tuple[str, ...]
+    """All tables it makes; no other projection's statements may touch them."""
+
+    def create(self, db: "sqlite_utils.Database") -> None:
+        """Make the tables, with the indexes that folding itself needs."""
+
+    def index(self, db: "sqlite_utils.Database") -> None:
+        """Make the other indexes and the SQL views; a rebuild does this last."""
+
+    def fold(self, recorded: Recorded) -> Iterable[Statement]:
+        """The statements for one event: a pure function of it, without clock, disk or randomness."""
+
+
+_DEAD_LETTER = "INSERT INTO dead_letter (seq, projection, type, error) VALUES (?, ?, ?, ?)"
+
+
+def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded]) -> None:
+    """Fold events into one view; those that it cannot take become dead letters.
+
+    First all at once; if one of them fails, one by one, so that nothing but the failing event's part is lost.
+    """
+    conn.execute("SAVEPOINT fold")
+    try:
+        _execute(conn, (statement for recorded in events for statement in projection.fold(recorded)))
+    except _FOLD_ERRORS as error:
+        if isinstance(error, sqlite3.Error) and view_file.code_of(error) not in _STATEMENT_CODES:
+            raise
+        conn.execute("ROLLBACK TO fold")
+        if len(events) == 1:
+            text = f"{type(error).__name__}: {error}"
+            conn.execute(_DEAD_LETTER, (events[0].seq, projection.name, events[0].type, text))
+        else:
+            for recorded in events:
+                fold(conn, projection, [recorded])
+    conn.execute("RELEASE fold")
+
+
+def _execute(conn: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    """Run statements in order; neighbours with the same text go to SQLite together."""
+    cursor = conn.cursor()
+    for sql, group in itertools.groupby(statements, key=_TEXT):
+        cursor.executemany(sql, map(_VALUES, group))
+
+
+_TEXT, _VALUES = operator.itemgetter(0), operator.itemgetter(1)
+
+
+def whole(events: Iterator[Recorded]) -> list[Recorded]:
+    """The next `BATCH` events or a few more: what was recorded together becomes visible together."""
+    taken: list[Recorded] = []
+    for recorded in events:
+        taken.append(recorded)
+        if len(taken) >= BATCH and recorded.end:
+            break
+    return taken
+
+
+def cut(events: Iterator[Recorded], until: int | str | None) -> Iterator[Recorded]:
+    """Events up to a position or time, inclusive."""
+    if until is None:
+        return events
+    if isinstance(until, int):
+        return itertools.takewhile(lambda recorded: recorded.seq <= until, events)
+    try:
+        moment = datetime.fromisoformat(until)
+    except ValueError as error:
+        raise UsageError(f"until={until!r} is neither a position nor a time like 2026-11-22T08:13:00Z.") from error
+    if moment.tzinfo is None:
+        raise UsageError(f"until={until!r} has no time zone: append Z for UTC, or an offset like +01:00.")
+    last = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # the form of `Recorded.at`, so texts compare
+    return itertools.takewhile(lambda recorded: recorded.at <= last, events)
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An event that a view could not take: its rows in that view are missing."""
+
+    seq: int
+    projection: str
+    type: str
+    error: str
+
+
+def dead_letters(conn: sqlite3.Connection) -> list[DeadLetter]:
+    """All of them, in the order of the log."""
+    sql = "SELECT seq, projection, type, error FROM dead_letter ORDER BY seq, projection"
+    return [DeadLetter(*row) for row in view_file.query(conn, sql)]

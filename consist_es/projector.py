@@ -1,0 +1,454 @@
+"""Folds the log into the views, exactly once, and rebuilds them whenever they cannot be trusted.
+
+The log is the truth and the views are only its shape for queries. So the checkpoint (how far the views got) is
+written in the transaction of what was folded, and a view file that does not fit its log is not argued with: it is
+rebuilt from the first event.
+"""
+
+import gc
+import itertools
+import os
+import sqlite3
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+
+from consist_es import view_file
+from consist_es.errors import (
+    ConsistWarning,
+    LogLockError,
+    LogMismatchError,
+    NotOurDatabaseError,
+    UsageError,
+    ViewAccessError,
+)
+from consist_es.events import Cursor, Recorded
+from consist_es.folding import BATCH, Projection, Statement, cut, fold, whole
+from consist_es.storage import LocalStorage, Lock, Storage, on_fork
+from consist_es.view_diff import Difference, differences, dump, tables
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+__all__ = ["Log", "Projection", "Projector", "Statement"]
+
+Progress = Callable[[int, int], None]
+
+FORMAT = 1
+"""Version of the tables that the projector itself keeps."""
+
+DIFFERENCES = 100
+"""How many differing rows `compare` lists per table."""
+
+_T = TypeVar("_T")
+_SET_CHECKPOINT = "UPDATE checkpoint SET seq = ?, segment = ?, offset = ?, chain = ? WHERE id = 1"
+
+
+class Log(Protocol):
+    """What the projector needs of a log."""
+
+    @property
+    def project_id(self) -> str | None:
+        """None before the first event."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def read(self, after: Cursor | None) -> Iterator[Recorded]:
+        """Whole batches after the cursor; `LogMismatchError` where the cursor belongs to another past."""
+
+    def head(self) -> Cursor: ...
+
+    def cursor_after(self, recorded: Recorded, /) -> Cursor: ...
+
+
+class _Open(NamedTuple):
+    conn: sqlite3.Connection
+    file: tuple[int, int] | None
+
+
+class Projector:
+    """Keeps the views of one log in one SQLite file.
+
+    May be used by several threads and by forked children: every thread has a connection of its own, and a fork closes
+    that of the forking thread. Where the file cannot be written, the views live in a node-local file instead; `path`
+    says where.
+    """
+
+    def __init__(
+        self, db_path: Path, log: Log, projections: Sequence[Projection], *, storage: Storage | None = None
+    ) -> None:
+        self._log = log
+        self._projections = tuple(projections)
+        self._storage = storage or LocalStorage()
+        self._notices: list[str] = []
+        self._mutex = threading.RLock()
+        self._connections: dict[int, _Open] = {}
+        self._is_local = False
+        self._move(Path(db_path))
+        on_fork(self)
+        _PROJECTORS.add(self)
+
+    # ------------------------------------------------------------ public
+
+    def catch_up(self) -> sqlite3.Connection:
+        """Fold what the log has gained since, and return this thread's connection, for queries only.
+
+        Raises:
+            NotOurDatabaseError: the file is somebody else's and there is no log; it is left untouched.
+            ViewError: SQLite cannot use the file.
+        """
+        conn = self._own()
+        if conn is None or not self._is_level(conn):
+            conn = self._somewhere(self._advance)
+            self._tell()
+        return conn
+
+    def rebuild(
+        self, *, target: Path | None = None, until: int | str | None = None, progress: Progress | None = None
+    ) -> int:
+        """Build the views from the first event; return the last position that is in them.
+
+        `target`: write a file of its own there and leave the live views alone. `until`: stop after this position
+        or this RFC 3339 time (only with `target`: live views always follow the log). `progress` is called with the
+        positions done and in all.
+
+        Raises:
+            UsageError: `until` without `target` or no such thing, or `target` is the live file.
+            NotOurDatabaseError: `target` is somebody else's file.
+        """
+        if target is None:
+            if until is not None:
+                raise UsageError("until= needs target=: the live views always follow the whole log.")
+            done = self._somewhere(lambda: self._rebuild_live(progress))
+            self._tell()
+            return done
+        if os.path.realpath(target) == os.path.realpath(self.path):
+            raise UsageError(f"target={target} is the live view file: leave target out to rebuild it.")
+        with view_file.translated(target):
+            if (what := view_file.identify(target)) not in (view_file.NOTHING, view_file.OURS):
+                raise NotOurDatabaseError(target, self._log.folder, what)
+            return self._replace(target, until=until, progress=progress)
+
+    def compare(self, other: Path) -> dict[str, list[Difference]]:
+        """Tables that differ between the live views and another file, row for row.
+
+        Each difference is ``("live", row)`` or ``("other", row)``: a row that only this one has; at most
+        `DIFFERENCES` per table. Equal files give an empty dict.
+        """
+        conn = self.catch_up()
+        names = sorted({name for projection in self._projections for name in projection.tables})
+        found = {}
+        with view_file.translated(other), closing(view_file.connect(other)) as theirs:
+            for table in ("checkpoint", "dead_letter", *names):
+                pairs = differences(dump(conn, table), dump(theirs, table))
+                if different := list(itertools.islice(pairs, DIFFERENCES)):
+                    found[table] = different
+        return found
+
+    def checkpoint(self) -> Cursor:
+        """How far the views are, after catching up."""
+        return _checkpoint(self.catch_up())
+
+    def close(self) -> None:
+        """Close the connections of all threads. A later call opens them again."""
+        with self._mutex:
+            for held in self._connections.values():
+                held.conn.close()
+            self._connections.clear()
+            self._lock.close()
+
+    def __enter__(self) -> "Projector":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------ fork
+
+    def before_fork(self) -> None:
+        """Close the forking thread's connection: SQLite's locks do not survive in a child, its beliefs do."""
+        self._forget()
+
+    def after_fork(self) -> None:
+        """Start afresh in a child; connections of the parent's other threads must not even be closed here."""
+        _PARENTS.extend(held.conn for held in self._connections.values())
+        self._connections = {}
+        self._mutex = threading.RLock()
+
+    # ------------------------------------------------------------ connections
+
+    def _own(self) -> sqlite3.Connection | None:
+        """This thread's connection, unless the file was replaced or removed since it was opened."""
+        held = self._connections.get(threading.get_ident())
+        if held is None:
+            return None
+        if held.file == _file_at(self.path):
+            return held.conn
+        self._forget()
+        return None
+
+    def _forget(self) -> None:
+        held = self._connections.pop(threading.get_ident(), None)
+        if held is not None:
+            held.conn.close()
+
+    def _hold(self) -> sqlite3.Connection:
+        """Open a connection for this thread, and close those of threads that have ended."""
+        self._forget()
+        alive = {threading.current_thread().ident, *(thread.ident for thread in threading.enumerate())}
+        for ident in self._connections.keys() - alive:
+            self._connections.pop(ident).conn.close()
+        conn = view_file.connect(self.path)
+        self._connections[threading.get_ident()] = _Open(conn, _file_at(self.path))
+        return conn
+
+    def _is_level(self, conn: sqlite3.Connection) -> bool:
+        # The checkpoint first: the log may grow between the two, but never shrinks.
+        try:
+            reached = _checkpoint(conn)
+        except sqlite3.Error:
+            return False  # the slow way finds out what is wrong
+        return _same(reached, self._log.head())
+
+    def _tell(self) -> None:
+        """Warn when all is done: where warnings are errors, nothing is left half done."""
+        notices, self._notices = self._notices, []
+        for notice in notices:
+            warnings.warn(notice, ConsistWarning, stacklevel=3)
+
+    # ------------------------------------------------------------ where the file is
+
+    def _move(self, path: Path) -> None:
+        self.path = path
+        self._lock = Lock(path.with_name(path.name + ".lock"), self._storage)
+
+    def _somewhere(self, work: Callable[[], _T]) -> _T:
+        """Do the work where the file should be; if that cannot be written, at a node-local file from then on."""
+        if not self._is_local and not view_file.writable(self.path):
+            self._go_local()
+        try:
+            return work()
+        except ViewAccessError as error:
+            if self._is_local:
+                raise
+            self._notices.append(f"{error} Until this process ends, its views are kept elsewhere.")
+            self._go_local()
+            return work()
+
+    def _go_local(self) -> None:
+        self.close()
+        self._is_local = True
+        self._move(view_file.node_local(self._log.project_id or "new", self._log.folder))
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        """The only writer of the file, among threads and processes."""
+        with self._mutex, view_file.translated(self.path):
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire()
+            except (OSError, LogLockError) as error:
+                raise ViewAccessError(self.path, error) from error
+            try:
+                yield
+            finally:
+                self._lock.release()
+
+    # ------------------------------------------------------------ catching up
+
+    def _advance(self) -> sqlite3.Connection:
+        with self._exclusively():
+            try:
+                conn = self._own() or self._opened()
+                if self._is_outdated(conn):
+                    self._replace(self.path)
+                while self._fold_some(conn):
+                    pass
+            except LogMismatchError as error:
+                # The view may know events that the log has lost: it is no longer a view, but it may be evidence.
+                return self._start_over("orphaned", f"does not fit its log ({error.problem})")
+            except sqlite3.DatabaseError as error:
+                if not view_file.is_damage(error):
+                    raise
+                return self._start_over("damaged", f"was damaged ({error})")
+            return conn
+
+    def _opened(self) -> sqlite3.Connection:
+        what = view_file.identify(self.path)
+        if what == view_file.NOTHING:
+            self._replace(self.path)
+        elif what != view_file.OURS:
+            self._refuse_without_log(what)
+            return self._start_over("damaged", f"was {what}")
+        return self._hold()
+
+    def _refuse_without_log(self, what: str) -> None:
+        if self._log.head().seq == 0:
+            raise NotOurDatabaseError(self.path, self._log.folder, what)
+
+    def _start_over(self, why: str, problem: str) -> sqlite3.Connection:
+        """Rebuild into a new file and keep the old one under another name."""
+        self._replace(self.path, why=why, problem=problem)
+        return self._hold()
+
+    def _is_outdated(self, conn: sqlite3.Connection) -> bool:
+        """Whether other versions of the views made the file; `LogMismatchError` where another log did."""
+        wanted = {"meta", "checkpoint", "dead_letter"}.union(*(view.tables for view in self._projections))
+        if not wanted <= tables(conn) or (reached := _checkpoint(conn)).seq < 0:
+            return True
+        found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._meta()
+        if found.get("project", expected["project"]) != expected["project"] and reached.seq:
+            raise LogMismatchError(self._log.folder, "the views are of another project")
+        return found != expected
+
+    def _meta(self) -> dict[str, str]:
+        versions = {f"view {projection.name}": str(projection.version) for projection in self._projections}
+        return {"project": self._log.project_id or "", "format": str(FORMAT), **versions}
+
+    def _fold_some(self, conn: sqlite3.Connection) -> bool:
+        """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head."""
+        with view_file.writing(conn):
+            reached, head = _checkpoint(conn), self._log.head()
+            if _same(reached, head):
+                return False
+            if reached.seq >= head.seq:
+                raise LogMismatchError(self._log.folder, f"it ends at {head.seq}, or differs there from the views")
+            events = whole(self._log.read(reached if reached.seq else None))
+            self._apply(conn, events)
+        return len(events) >= BATCH
+
+    def _apply(self, conn: sqlite3.Connection, events: list[Recorded]) -> None:
+        for projection in self._projections:
+            fold(conn, projection, events)
+        if events:
+            at = self._log.cursor_after(events[-1])
+            conn.execute(_SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))
+
+    # ------------------------------------------------------------ building
+
+    def _rebuild_live(self, progress: Progress | None) -> int:
+        with self._exclusively():
+            what = view_file.identify(self.path)
+            if what in (view_file.NOTHING, view_file.OURS):
+                return self._replace(self.path, progress=progress)
+            self._refuse_without_log(what)
+            return self._replace(self.path, progress=progress, why="damaged", problem=f"was {what}")
+
+    def _replace(
+        self,
+        place: Path,
+        *,
+        until: int | str | None = None,
+        progress: Progress | None = None,
+        why: str = "",
+        problem: str = "",
+    ) -> int:
+        """Build a new file and put it at `place`; with `why`, what lies there is set aside."""
+        built = place.with_name(place.name + ".rebuild")
+        try:
+            done = self._build(built, until, progress)
+            if why:
+                self._set_aside(place, why, problem)
+            try:
+                view_file.install(built, place, self._storage)
+            except sqlite3.DatabaseError as error:
+                if not view_file.is_damage(error):
+                    raise
+                self._set_aside(place, "damaged", f"was damaged ({error})")
+                view_file.install(built, place, self._storage)
+        finally:
+            view_file.discard(built)
+        return done
+
+    def _set_aside(self, place: Path, why: str, problem: str) -> None:
+        self._forget()
+        kept = view_file.set_aside(place, why)
+        self._notices.append(f"{place} {problem}: it was rebuilt from the log, and the old file kept as {kept.name}.")
+
+    def _build(self, path: Path, until: int | str | None, progress: Progress | None) -> int:
+        """Fold the whole log, or its beginning, into a new file."""
+        import sqlite_utils
+
+        head = self._log.head().seq
+        events = cut(self._log.read(None), until)
+        with closing(view_file.create(path)) as conn, _no_collector():
+            db = sqlite_utils.Database(conn)
+            self._create(db)
+            done = 0
+            while batch := list(itertools.islice(events, BATCH)):
+                with view_file.transaction(conn):
+                    self._apply(conn, batch)
+                done = batch[-1].seq
+                if progress is not None:
+                    progress(done, max(done, head))
+            for projection in self._projections:
+                projection.index(db)
+            view_file.finish(conn, path, self._storage)
+        return done
+
+    def _create(self, db: "sqlite_utils.Database") -> None:
+        meta = db.create_table("meta", {"key": str, "value": str}, pk="key")
+        meta.insert_all({"key": key, "value": value} for key, value in self._meta().items())
+        place = {"id": int, "seq": int, "segment": int, "offset": int, "chain": str}
+        db.create_table("checkpoint", place, pk="id").insert(
+            {"id": 1, "seq": 0, "segment": 1, "offset": 0, "chain": ""}
+        )
+        letter = {"seq": int, "projection": str, "type": str, "error": str}
+        db.create_table("dead_letter", letter, pk=("seq", "projection"))
+        for projection in self._projections:
+            projection.create(db)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _checkpoint(conn: sqlite3.Connection) -> Cursor:
+    """How far a file got; position -1 if it does not say."""
+    row = conn.execute("SELECT seq, segment, offset, chain FROM checkpoint").fetchone()
+    return Cursor(*row) if row else Cursor(seq=-1)
+
+
+def _same(one: Cursor, other: Cursor) -> bool:
+    # Where a segment ends, the same place can be written in two ways.
+    return one.seq == other.seq and (one.chain == other.chain or one.seq == 0)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Spare a rebuild the garbage collector's walks over a million events: there are no cycles in them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+# ---------------------------------------------------------------- fork
+
+_PROJECTORS: "weakref.WeakSet[Projector]" = weakref.WeakSet()
+_PARENTS: list[sqlite3.Connection] = []
+"""Connections that a child inherited: kept, for closing one would act on the parent's files."""
+
+
+def _before_fork() -> None:
+    for projector in list(_PROJECTORS):
+        projector.before_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)

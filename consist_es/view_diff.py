@@ -1,0 +1,44 @@
+"""Comparing two view files row for row."""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+Row = tuple[Any, ...]
+Difference = tuple[str, Row]
+"""``("live", row)`` or ``("other", row)``: a row that only this one has."""
+
+
+def dump(conn: sqlite3.Connection, table: str) -> Iterator[Row]:
+    """All rows of a table in the one order that depends on nothing but their values."""
+    import sqlite_utils
+
+    columns = sqlite_utils.Database(conn)[table].columns if table in tables(conn) else []
+    order = ", ".join(str(place + 1) for place in range(len(columns)))
+    for row in sqlite_utils.Database(conn)[table].rows_where(order_by=order or None):
+        yield tuple(row.values())
+
+
+def tables(conn: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def differences(live: Iterator[Row], other: Iterator[Row]) -> Iterator[Difference]:
+    """Walk two sorted dumps side by side and yield what only one of them has."""
+    mine, theirs = next(live, None), next(other, None)
+    while mine is not None or theirs is not None:
+        if mine is not None and (theirs is None or _rank(mine) < _rank(theirs)):
+            yield "live", mine
+            mine = next(live, None)
+        elif theirs is not None and (mine is None or _rank(theirs) < _rank(mine)):
+            yield "other", theirs
+            theirs = next(other, None)
+        else:
+            mine, theirs = next(live, None), next(other, None)
+
+
+def _rank(row: Row) -> tuple[Any, ...]:
+    """SQLite's order of values: NULL, numbers, text; equal numbers of different types differ."""
+    return tuple(
+        (0,) if cell is None else (2, cell) if isinstance(cell, str) else (1, cell, type(cell).__name__) for cell in row
+    )

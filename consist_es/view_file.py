@@ -1,0 +1,275 @@
+"""The SQLite file that holds the views: whose it is, opening it, and putting a new one in its place.
+
+A view file can always be rebuilt from the log, so nothing here tries to repair one. What somebody else may
+have written is never deleted and never overwritten: it is set aside under another name.
+
+The file is in WAL mode. Renaming a new file over it would leave the old ``-wal`` beside the new file, and SQLite
+would play the one into the other. So a rebuilt file replaces a live one page by page in one transaction (SQLite's
+backup), and is renamed only to where nothing lies.
+"""
+
+import codecs
+import os
+import sqlite3
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from consist_es.errors import ViewAccessError, ViewError
+from consist_es.storage import Storage
+
+APPLICATION_ID = 0x636F6E73
+"""``PRAGMA application_id`` of our files: "cons" in ASCII."""
+
+NOTHING = "nothing"
+OURS = "a consist-es database"
+
+BUSY_SECONDS = 5.0
+"""How long to wait for another program's write transaction."""
+
+_SIGNATURES = (
+    (0, b"SQLite format 3\0", "a SQLite database of another program"),
+    (8, b"DUCK", "a DuckDB database"),
+    (0, b"PAR1", "a Parquet file"),
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x1f\x8b", "a gzip file"),
+)
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+
+
+def identify(path: Path) -> str:
+    """What lies at `path`: `NOTHING` (also for an empty file), `OURS`, or in words what else it is."""
+    if path.is_dir():
+        return "a folder"
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except FileNotFoundError:
+        return NOTHING
+    except OSError as error:
+        raise ViewError(f"{path} cannot be read: {error}. Give db_path another name.") from error
+    if not start:
+        return NOTHING
+    # Bytes 68 to 71 of an SQLite header are its application id, big-endian (sqlite.org/fileformat2.html).
+    if start.startswith(b"SQLite format 3\0") and start[68:72] == APPLICATION_ID.to_bytes(4, "big"):
+        return OURS
+    for offset, magic, name in _SIGNATURES:
+        if start[offset : offset + len(magic)] == magic:
+            return name
+    return "a text file" if _is_text(start) else "a file of an unknown kind"
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)  # the last character may be cut off
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in start
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open an existing view file for queries; it can be changed inside `writing` alone."""
+    uri = f"file:{quote(os.fsencode(path))}?mode=rw"
+    conn = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(conn)
+        conn.execute("PRAGMA synchronous = NORMAL")
+        conn.execute("PRAGMA query_only = ON")
+    except sqlite3.Error:
+        conn.close()
+        raise
+    return conn
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """Open a new file for building; one that a killed build left behind is thrown away first."""
+    discard(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # SQLite itself would create it as 0644 and so take the group's right to write that an umask of 002 gives.
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    _prepare(conn)
+    # The file is worth nothing until it is whole; a journal in memory is still needed for savepoints.
+    conn.execute("PRAGMA journal_mode = MEMORY")
+    conn.execute("PRAGMA synchronous = OFF")
+    conn.execute("PRAGMA locking_mode = EXCLUSIVE")
+    conn.execute("PRAGMA cache_size = -65536")
+    conn.execute(_SET_APPLICATION_ID)
+    return conn
+
+
+_SET_APPLICATION_ID = "PRAGMA application_id = 0x636F6E73"  # a PRAGMA takes no parameters
+
+
+def _prepare(conn: sqlite3.Connection) -> None:
+    conn.create_function("json_merge", 2, _json_merge, deterministic=True)
+    conn.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file: damage shows here
+
+
+def _json_merge(old: str | None, new: str) -> str:
+    """Two JSON objects as one, the new values winning key by key. SQLite's json_patch would drop nulls."""
+    return msgspec.json.encode(msgspec.json.decode(old or "{}") | msgspec.json.decode(new)).decode()
+
+
+@contextmanager
+def transaction(conn: sqlite3.Connection) -> Iterator[None]:
+    """Whole or not at all, and one writer at a time."""
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        conn.execute("COMMIT")
+    finally:
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+
+
+@contextmanager
+def writing(conn: sqlite3.Connection) -> Iterator[None]:
+    """A transaction on a connection that is otherwise for queries only."""
+    conn.execute("PRAGMA query_only = OFF")
+    try:
+        with transaction(conn):
+            yield
+    finally:
+        conn.execute("PRAGMA query_only = ON")
+
+
+def finish(conn: sqlite3.Connection, path: Path, storage: Storage) -> None:
+    """Close a built file: in WAL mode, with every byte on disk."""
+    conn.execute("PRAGMA locking_mode = NORMAL")
+    conn.execute("PRAGMA journal_mode = WAL")
+    conn.close()
+    descriptor = storage.open(path, os.O_RDWR)
+    try:
+        storage.datasync(descriptor)
+    finally:
+        storage.close(descriptor)
+
+
+def install(built: Path, place: Path, storage: Storage) -> None:
+    """Put a finished file in its place; readers see the old one or the new one, never a part."""
+    if identify(place) == OURS:
+        with closing(connect(built)) as source, closing(connect(place)) as target:
+            target.execute("PRAGMA query_only = OFF")
+            _copy(source, target, place)
+        discard(built)
+        return
+    discard(place)
+    storage.rename(built, place)
+    storage.sync_folder(place.parent)
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection, place: Path) -> None:
+    deadline = time.monotonic() + BUSY_SECONDS
+
+    def give_up(status: int, _remaining: int, _total: int) -> None:
+        # Called after each try; Python itself would try for ever.
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
+            raise ViewAccessError(place, "another program is writing to it")
+
+    source.backup(target, progress=give_up)
+    target.execute("PRAGMA busy_timeout = 0")  # a reader in the middle keeps the log of changes; that is no error
+    target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def discard(path: Path) -> None:
+    """Remove a file that holds nothing, or that was never whole, and whatever SQLite left beside it."""
+    for name in (path, *side_files(path)):
+        name.unlink(missing_ok=True)
+
+
+def side_files(path: Path) -> list[Path]:
+    """Where SQLite keeps what belongs to a file but is not in it yet."""
+    return [path.with_name(path.name + suffix) for suffix in _SIDE_FILES]
+
+
+def set_aside(path: Path, why: str) -> Path:
+    """Rename a file, with what SQLite keeps beside it, to ``<name>.<why>-<n>``, the first that is free."""
+    number = 1
+    while os.path.lexists(kept := path.with_name(f"{path.name}.{why}-{number}")):
+        number += 1
+    path.rename(kept)
+    for old, new in zip(side_files(path), side_files(kept), strict=True):
+        if old.exists():
+            old.rename(new)
+    return kept
+
+
+# ---------------------------------------------------------------- where nothing can be written
+
+
+def writable(path: Path) -> bool:
+    """Whether the file and its folder can be written; SQLite needs both."""
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+
+
+def node_local(project_id: str, log_folder: Path) -> Path:
+    """Where the views of a project live on this machine if they cannot live where they should."""
+    folder = Path(tempfile.gettempdir()) / f"consist-es-{_user()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
+        # The name can be guessed, so somebody else may have put a folder of theirs there.
+        folder = Path(tempfile.mkdtemp(prefix="consist-es-"))
+    # Two copies of a log share the project's id, but not their future.
+    copy = zlib.crc32(os.fsencode(os.path.realpath(log_folder)))
+    return folder / f"{project_id}-{copy:08x}.db"
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else "views"
+
+
+# ---------------------------------------------------------------- errors
+
+
+def code_of(error: sqlite3.Error) -> int | None:
+    """The primary result code (sqlite.org/rescode.html), None where Python raised it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is broken."""
+    return code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+_REFUSALS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+
+
+@contextmanager
+def translated(where: object) -> Iterator[None]:
+    """SQLite's errors as `ViewError`; those about access as `ViewAccessError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if code_of(error) in _REFUSALS:
+            raise ViewAccessError(where, error) from error
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        raise ViewError(
+            f"The views in {where} cannot be used: {error} ({name}). The log is unharmed: "
+            "make room if the disk is full, or rebuild the views with `consist-es replay`."
+        ) from error
+
+
+def query(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query, as plain tuples.
+
+    Raises:
+        ViewError: SQLite could not answer.
+    """
+    with translated("this project"):
+        cursor = conn.cursor()
+        cursor.row_factory = None
+        return cursor.execute(sql, values).fetchall()

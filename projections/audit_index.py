@@ -1,0 +1,51 @@
+"""The audit index: where every event lies, of known and unknown types alike."""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from consist_es.events import Recorded
+from consist_es.projector import Statement
+from consist_es.view_file import query
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+name = "audit_index"
+version = 1
+tables: tuple[str, ...] = ("audit_index",)
+
+_INSERT = """
+INSERT INTO audit_index (seq, scenario_key, run_key, type, at, writer, segment, offset) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def create(db: "sqlite_utils.Database") -> None:
+    """Make the table."""
+    about: dict[str, type] = {"seq": int, "scenario_key": str, "run_key": str, "type": str, "at": str, "writer": str}
+    db.create_table("audit_index", {**about, "segment": int, "offset": int}, pk="seq")
+
+
+def index(db: "sqlite_utils.Database") -> None:
+    """Make the indexes."""
+    audit = db.table("audit_index")
+    audit.create_index(["scenario_key", "seq"], "audit_index_by_scenario")
+    audit.create_index(["run_key", "seq"], "audit_index_by_run")
+
+
+def fold(recorded: Recorded) -> Iterable[Statement]:
+    """See `consist_es.folding.Projection`."""
+    about = (recorded.seq, recorded.scenario, recorded.run, recorded.type, recorded.at, recorded.by)
+    return ((_INSERT, (*about, recorded.segment, recorded.offset)),)
+
+
+def positions(conn: sqlite3.Connection, scenario_key: str) -> list[tuple[int, int, int]]:
+    """(position, segment, offset) of every event of a scenario, in order."""
+    sql = "SELECT seq, segment, offset FROM audit_index WHERE scenario_key = ? ORDER BY seq"
+    return [(seq, segment, offset) for seq, segment, offset in query(conn, sql, (scenario_key,))]
+
+
+def count(conn: sqlite3.Connection) -> int:
+    """How many events there are."""
+    ((number,),) = query(conn, "SELECT count(*) FROM audit_index")
+    return int(number)

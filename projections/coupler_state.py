@@ -1,0 +1,105 @@
+"""The coupler of every scenario: which artifact each name stands for, and which names were declared."""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from consist_es.events import CouplerSet, OutputsDeclared, Recorded
+from consist_es.projections.plumbing import scenario_of
+from consist_es.projector import Statement
+from consist_es.view_file import query
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+name = "coupler_state"
+version = 1
+tables: tuple[str, ...] = ("coupler", "declared_outputs")
+
+
+class CouplerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a name in a scenario's coupler stands for: an artifact, or the URI of something unrecorded."""
+
+    key: str
+    artifact_id: str | None
+    value: str | None
+    set_by: str | None
+    """Key of the run that set it last."""
+    seq: int
+    """Position of the last set."""
+
+
+class DeclaredRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A coupler name that a scenario is expected to set."""
+
+    key: str
+    required: bool
+    description: str | None
+    warn_undefined: bool
+    """True on all rows of a scenario that asked to be warned of names it did not declare."""
+
+
+def create(db: "sqlite_utils.Database") -> None:
+    """Make the tables."""
+    what: dict[str, type] = {"scenario_key": str, "key": str, "artifact_id": str, "value": str, "set_by": str}
+    db.create_table("coupler", {**what, "seq": int, "first_seq": int}, pk=("scenario_key", "key"))
+    declared = {"scenario_key": str, "key": str, "required": int, "description": str, "warn_undefined": int}
+    db.create_table("declared_outputs", {**declared, "seq": int, "position": int}, pk=("scenario_key", "key"))
+
+
+def index(db: "sqlite_utils.Database") -> None:
+    """Make the index by artifact."""
+    db.table("coupler").create_index(["artifact_id"], "coupler_by_artifact")
+
+
+_SET = """
+INSERT INTO coupler (scenario_key, key, artifact_id, value, set_by, seq, first_seq) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (scenario_key, key) DO UPDATE SET artifact_id = excluded.artifact_id, value = excluded.value,
+    set_by = excluded.set_by, seq = excluded.seq
+"""
+_DECLARE = """
+INSERT INTO declared_outputs (scenario_key, key, required, description, warn_undefined, seq, position)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (scenario_key, key) DO UPDATE SET required = max(required, excluded.required),
+    description = coalesce(excluded.description, description),
+    warn_undefined = max(warn_undefined, excluded.warn_undefined)
+"""
+
+
+def fold(recorded: Recorded) -> Iterable[Statement]:
+    """See `consist_es.folding.Projection`."""
+    event, seq = recorded.event, recorded.seq
+    if isinstance(event, CouplerSet):
+        yield _SET, (scenario_of(recorded), event.key, event.artifact, event.value, recorded.run, seq, seq)
+    elif isinstance(event, OutputsDeclared):
+        scenario = scenario_of(recorded)
+        for position, (key, required) in enumerate(event.required.items()):
+            said = (required, event.descriptions.get(key), event.warn_undefined)
+            yield _DECLARE, (scenario, key, *said, seq, position)
+
+
+def state(conn: sqlite3.Connection, scenario_key: str) -> dict[str, CouplerRow]:
+    """The coupler of a scenario, in the order in which its names were first set."""
+    sql = """
+        SELECT key, artifact_id, value, set_by, seq FROM coupler WHERE scenario_key = ? ORDER BY first_seq
+    """
+    rows = query(conn, sql, (scenario_key,))
+    return {
+        key: CouplerRow(key=key, artifact_id=artifact, value=value, set_by=run, seq=seq)
+        for key, artifact, value, run, seq in rows
+    }
+
+
+def declared(conn: sqlite3.Connection, scenario_key: str) -> dict[str, DeclaredRow]:
+    """The declared names of a scenario, in the order of their declaration."""
+    sql = """
+        SELECT key, required, description, max(warn_undefined) OVER () FROM declared_outputs
+        WHERE scenario_key = ? ORDER BY seq, position
+    """
+    rows = query(conn, sql, (scenario_key,))
+    return {
+        key: DeclaredRow(key=key, required=bool(required), description=text, warn_undefined=bool(warn))
+        for key, required, text, warn in rows
+    }

@@ -1,0 +1,345 @@
+"""Lineage: every artifact, which run made it, and which runs used it in which role."""
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from consist_es.errors import OptionError
+from consist_es.events import (
+    ArtifactLogged,
+    ArtifactMaterialized,
+    CacheHit,
+    HitDemoted,
+    OutputLink,
+    Recorded,
+    StepCompleted,
+    StepStarted,
+)
+from consist_es.projections.artifact_rows import COLUMNS, ArtifactRow, artifact_row
+from consist_es.projections.lineage_tree import ArtifactNode, RunNode, downstream, upstream
+from consist_es.projections.plumbing import first, run_of, to_text
+from consist_es.projector import Statement
+from consist_es.view_file import query
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+__all__ = [
+    "COLUMNS",
+    "ArtifactNode",
+    "ArtifactRow",
+    "RunNode",
+    "artifact",
+    "by_ids",
+    "by_uri",
+    "create",
+    "downstream",
+    "find_artifacts",
+    "fold",
+    "index",
+    "inputs",
+    "latest_by_key",
+    "name",
+    "outputs",
+    "results",
+    "same_content",
+    "scenario_inputs",
+    "scenario_outputs",
+    "tables",
+    "upstream",
+    "version",
+]
+
+name = "lineage"
+version = 1
+tables: tuple[str, ...] = ("artifacts", "links", "materializations")
+
+# ---------------------------------------------------------------- tables
+
+_RUN_INPUTS = """
+SELECT r.id AS run, l.name AS role, a.key, a.uri, a.digest, a.kind, p.id AS producer, l.via, l.run_key, l.artifact_id
+FROM links l JOIN runs r ON r.key = l.run_key LEFT JOIN artifacts a ON a.artifact_id = l.artifact_id
+    LEFT JOIN runs p ON p.key = a.producer_key
+WHERE l.direction = 'input' ORDER BY r.started_seq, l.seq, l.position
+"""
+_RUN_OUTPUTS = """
+SELECT r.id AS run, l.name AS key, a.uri, a.digest, a.kind, a.size, p.id AS producer, l.via, l.run_key, l.artifact_id
+FROM links l JOIN runs r ON r.key = l.run_key LEFT JOIN artifacts a ON a.artifact_id = l.artifact_id
+    LEFT JOIN runs p ON p.key = a.producer_key
+WHERE l.direction = 'output' ORDER BY r.started_seq, l.seq, l.position
+"""
+_LINEAGE_EDGES = """
+SELECT p.id AS producer, a.key AS artifact, l.name AS role, r.id AS consumer, a.producer_key, l.artifact_id,
+    l.run_key AS consumer_key
+FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id JOIN runs r ON r.key = l.run_key
+    LEFT JOIN runs p ON p.key = a.producer_key
+WHERE l.direction = 'input' ORDER BY r.started_seq, l.seq, l.position
+"""
+
+
+def create(db: "sqlite_utils.Database") -> None:
+    """Make the tables."""
+    db.create_table("artifacts", COLUMNS, pk="artifact_id")
+    link: dict[str, type] = {"run_key": str, "direction": str, "name": str, "artifact_id": str, "position": int}
+    of_link = ("run_key", "direction", "name", "artifact_id")
+    db.create_table("links", {**link, "via": str, "result": int, "seq": int}, pk=of_link)
+    copy: dict[str, type] = {"seq": int, "artifact_id": str, "key": str, "uri": str, "source_uri": str, "digest": str}
+    db.create_table("materializations", {**copy, "reason": str, "run_key": str, "at": str}, pk="seq")
+
+
+def index(db: "sqlite_utils.Database") -> None:
+    """Make the indexes that only queries need, and the SQL views."""
+    artifacts = db.table("artifacts")
+    artifacts.create_index(["key", "created_seq"], "artifacts_by_key")
+    artifacts.create_index(["uri", "created_seq"], "artifacts_by_uri")
+    artifacts.create_index(["digest"], "artifacts_by_digest")
+    artifacts.create_index(["producer_key"], "artifacts_by_producer")
+    artifacts.create_index(["parent_id"], "artifacts_by_parent")
+    db.table("links").create_index(["artifact_id", "direction"], "links_by_artifact")
+    db.table("materializations").create_index(["artifact_id"], "materializations_by_artifact")
+    db.create_view("run_inputs", _RUN_INPUTS)
+    db.create_view("run_outputs", _RUN_OUTPUTS)
+    db.create_view("lineage_edges", _LINEAGE_EDGES)
+
+
+# ---------------------------------------------------------------- fold
+
+_ARTIFACT = """
+INSERT INTO artifacts (artifact_id, key, uri, root, kind, driver, digest, digest_method, size, mtime_ns, producer_key,
+    table_path, array_path, parent_id, schema, rows, facet, facet_schema_version, meta, created_at, created_seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (artifact_id) DO NOTHING
+"""
+_LINK = """
+INSERT INTO links (run_key, direction, name, artifact_id, position, via, seq) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING
+"""
+# An input that was logged without a role is a link of its own only until, and unless, the run says its role.
+_UNNAMED_INPUT = """
+INSERT INTO links (run_key, direction, name, artifact_id, position, via, seq)
+SELECT ?, 'input', ?, ?, 0, 'logged', ?
+WHERE NOT EXISTS (SELECT 1 FROM links WHERE run_key = ? AND direction = 'input' AND artifact_id = ?)
+"""
+_DROP_UNNAMED = """
+DELETE FROM links WHERE run_key = ? AND direction = 'input' AND artifact_id = ? AND via = 'logged'
+"""
+_RESULT = """
+INSERT INTO links (run_key, direction, name, artifact_id, position, via, result, seq)
+VALUES (?, 'output', ?, ?, ?, 'completed', ?, ?)
+ON CONFLICT DO UPDATE SET result = excluded.result
+"""
+_DROP_HIT = "DELETE FROM links WHERE run_key = ? AND direction = 'output' AND via = 'hit'"
+_MATERIALIZED = """
+INSERT INTO materializations (seq, artifact_id, key, uri, source_uri, digest, reason, run_key, at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def fold(recorded: Recorded) -> Iterable[Statement]:
+    """See `consist_es.folding.Projection`."""
+    handler = _FOLDS.get(type(recorded.event))
+    return handler(recorded, recorded.event) if handler else ()
+
+
+def _step_started(recorded: Recorded, event: StepStarted) -> list[Statement]:
+    run = run_of(recorded)
+    statements: list[Statement] = [(_DROP_UNNAMED, (run, item.artifact)) for item in event.inputs]
+    statements += [
+        (_LINK, (run, "input", item.role, item.artifact, position, item.via, recorded.seq))
+        for position, item in enumerate(event.inputs)
+    ]
+    return statements
+
+
+def _artifact_logged(recorded: Recorded, event: ArtifactLogged) -> list[Statement]:
+    if event.direction not in ("input", "output"):
+        raise ValueError(f"direction is {event.direction!r}, neither input nor output")
+    place = (event.artifact, event.key, event.uri, event.root, event.kind, event.driver)
+    content = (event.digest, event.digest_method, event.size, event.mtime_ns, event.producer)
+    inside = (event.table_path, event.array_path, event.parent, to_text(event.schema), event.rows)
+    said = (to_text(event.facet), event.facet_schema_version, to_text(event.meta))
+    statements: list[Statement] = [(_ARTIFACT, (*place, *content, *inside, *said, recorded.at, recorded.seq))]
+    run, seq = recorded.run, recorded.seq
+    if run is not None and event.direction == "input" and event.role is None:
+        statements.append((_UNNAMED_INPUT, (run, event.key, event.artifact, seq, run, event.artifact)))
+    elif run is not None:
+        role = event.role if event.role is not None and event.direction == "input" else event.key
+        statements.append((_LINK, (run, event.direction, role, event.artifact, 0, "logged", seq)))
+    return statements
+
+
+def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
+    return _outputs(recorded, event.outputs, "hit")
+
+
+def _completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
+    run = run_of(recorded)
+    results: list[Statement] = [
+        (_RESULT, (run, item.key, item.artifact, place, place, recorded.seq))
+        for place, item in enumerate(event.outputs)
+    ]
+    return [*_outputs(recorded, event.all_outputs, "completed"), *results]
+
+
+def _outputs(recorded: Recorded, links: list[OutputLink], via: str) -> list[Statement]:
+    run = run_of(recorded)
+    return [
+        (_LINK, (run, "output", item.key, item.artifact, position, via, recorded.seq))
+        for position, item in enumerate(links)
+    ]
+
+
+def _demoted(recorded: Recorded, _event: HitDemoted) -> list[Statement]:
+    return [(_DROP_HIT, (run_of(recorded),))]
+
+
+def _materialized(recorded: Recorded, event: ArtifactMaterialized) -> list[Statement]:
+    what = (event.artifact, event.key, event.uri, event.source_uri, event.digest, event.reason)
+    return [(_MATERIALIZED, (recorded.seq, *what, recorded.run, recorded.at))]
+
+
+_FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
+    StepStarted: _step_started,
+    StepCompleted: _completed,
+    CacheHit: _hit,
+    HitDemoted: _demoted,
+    ArtifactLogged: _artifact_logged,
+    ArtifactMaterialized: _materialized,
+}
+
+
+# ---------------------------------------------------------------- queries
+
+
+def _artifacts(conn: sqlite3.Connection, sql: str, values: Iterable[Any]) -> list[ArtifactRow]:
+    return [artifact_row(row) for row in query(conn, sql, tuple(values))]
+
+
+def artifact(conn: sqlite3.Connection, artifact_id: str) -> ArtifactRow | None:
+    """The artifact with this id, or None."""
+    return first(_artifacts(conn, "SELECT * FROM artifacts WHERE artifact_id = ?", (artifact_id,)))
+
+
+def by_ids(conn: sqlite3.Connection, artifact_ids: Iterable[str]) -> dict[str, ArtifactRow]:
+    """Id -> artifact, in the order given; ids that are not there are left out."""
+    wanted = list(dict.fromkeys(artifact_ids))
+    sql = "SELECT * FROM artifacts WHERE artifact_id IN (SELECT value FROM json_each(?))"
+    found = {row.artifact_id: row for row in _artifacts(conn, sql, (to_text(wanted),))}
+    return {artifact_id: found[artifact_id] for artifact_id in wanted if artifact_id in found}
+
+
+def latest_by_key(conn: sqlite3.Connection, key: str, run_key: str | None = None) -> ArtifactRow | None:
+    """The newest artifact of that key; with `run_key`, the one that the run linked last under that name."""
+    if run_key is None:
+        sql = "SELECT * FROM artifacts WHERE key = ? ORDER BY created_seq DESC LIMIT 1"
+        return first(_artifacts(conn, sql, (key,)))
+    return first(_artifacts(conn, _LATEST_OF_RUN, (run_key, key, key)))
+
+
+_LATEST_OF_RUN = """
+SELECT a.* FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE l.run_key = ? AND (l.name = ? OR a.key = ?)
+ORDER BY l.direction = 'output' DESC, l.seq DESC, l.position DESC LIMIT 1
+"""
+
+
+def by_uri(conn: sqlite3.Connection, uri: str) -> list[ArtifactRow]:
+    """Artifacts recorded at this URI, newest first."""
+    return _artifacts(conn, "SELECT * FROM artifacts WHERE uri = ? ORDER BY created_seq DESC", (uri,))
+
+
+def same_content(conn: sqlite3.Connection, digest: str) -> list[ArtifactRow]:
+    """Artifacts with this digest, newest first."""
+    return _artifacts(conn, "SELECT * FROM artifacts WHERE digest = ? ORDER BY created_seq DESC", (digest,))
+
+
+def _named(conn: sqlite3.Connection, sql: str, values: Iterable[Any]) -> dict[str, ArtifactRow]:
+    """Name -> artifact in the order of the rows; the last of a name is the one that counts."""
+    return {name: artifact_row(row) for name, *row in query(conn, sql, tuple(values))}
+
+
+_LINKED = """
+SELECT l.name, a.* FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE l.run_key = ? AND l.direction = ? ORDER BY l.seq, l.position
+"""
+_LINKED_VIA = """
+SELECT l.name, a.* FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE l.run_key = ? AND l.direction = ? AND l.via = ? ORDER BY l.seq, l.position
+"""
+_RESULTS = """
+SELECT l.name, a.* FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE l.run_key = ? AND l.result IS NOT NULL ORDER BY l.result
+"""
+_SCENARIO_OUTPUTS = """
+SELECT l.name, a.* FROM runs r JOIN links l ON l.run_key = r.key JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE r.scenario_key = ? AND l.direction = 'output' ORDER BY l.seq, l.position
+"""
+_SCENARIO_INPUTS = """
+SELECT CASE WHEN r.kind = 'scenario' THEN l.name ELSE a.key END, a.*
+FROM runs r JOIN links l ON l.run_key = r.key JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE r.scenario_key = ? AND l.direction = 'input' AND l.artifact_id NOT IN (
+    SELECT o.artifact_id FROM runs s JOIN links o ON o.run_key = s.key
+    WHERE s.scenario_key = r.scenario_key AND o.direction = 'output')
+ORDER BY l.seq, l.position
+"""
+
+
+def outputs(conn: sqlite3.Connection, run_key: str) -> dict[str, ArtifactRow]:
+    """Everything that was logged as an output of a run, by key, in order; the last of a key."""
+    return _named(conn, _LINKED, (run_key, "output"))
+
+
+def results(conn: sqlite3.Connection, run_key: str) -> dict[str, ArtifactRow]:
+    """What the caller of a run received, by key, in that order."""
+    return _named(conn, _RESULTS, (run_key,))
+
+
+def inputs(conn: sqlite3.Connection, run_key: str, via: str | None = None) -> dict[str, ArtifactRow]:
+    """The inputs of a run by role, in order; with `via`, only those that came in that way.
+
+    `via` is that of the binding (``inputs``, ``input_keys``, ``depends_on`` …) or ``logged`` for what the run logged
+    itself while it ran.
+    """
+    if via is None:
+        return _named(conn, _LINKED, (run_key, "input"))
+    return _named(conn, _LINKED_VIA, (run_key, "input", via))
+
+
+def scenario_outputs(conn: sqlite3.Connection, scenario_key: str) -> dict[str, ArtifactRow]:
+    """The outputs of all runs of a scenario by key; the last of a key."""
+    return _named(conn, _SCENARIO_OUTPUTS, (scenario_key,))
+
+
+def scenario_inputs(conn: sqlite3.Connection, scenario_key: str) -> dict[str, ArtifactRow]:
+    """What came into a scenario from outside, by key: inputs that none of its runs made."""
+    return _named(conn, _SCENARIO_INPUTS, (scenario_key,))
+
+
+_EQUAL = {
+    "key": "a.key = ?",
+    "digest": "a.digest = ?",
+    "uri": "a.uri = ?",
+    "driver": "a.driver = ?",
+    "kind": "a.kind = ?",
+    "parent": "a.parent_id = ?",
+    "creator": "a.producer_key = ?",
+    "consumer": """a.artifact_id IN
+        (SELECT artifact_id FROM links WHERE run_key = ? AND direction = 'input')""",
+    "run": "a.artifact_id IN (SELECT artifact_id FROM links WHERE run_key = ?)",
+}
+
+
+def find_artifacts(conn: sqlite3.Connection, *, limit: int | None = 100, **equal: str | None) -> list[ArtifactRow]:
+    """Artifacts that meet all conditions, newest first.
+
+    `key`, `digest`, `uri`, `driver`, `kind` and `parent` (artifact id) compare a column; `creator`, `consumer` and
+    `run` (either of the two, or a hit's outputs) are keys of runs. None does not filter; `limit` None gives all.
+
+    Raises:
+        OptionError: a filter that does not exist.
+    """
+    if unknown := equal.keys() - _EQUAL.keys():
+        raise OptionError("filter", min(unknown), (*_EQUAL, "limit"))
+    given = {name: value for name, value in equal.items() if value is not None}
+    where = " AND ".join(["1", *(_EQUAL[name] for name in given)])
+    parts = ("SELECT a.* FROM artifacts a WHERE", where, "ORDER BY a.created_seq DESC LIMIT ?")
+    return _artifacts(conn, " ".join(parts), (*given.values(), -1 if limit is None else limit))

@@ -1,0 +1,95 @@
+"""Lineage as trees: where an artifact comes from, and what was made of it."""
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+
+from consist_es.projections import run_table
+from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
+from consist_es.projections.run_table import RunRow
+from consist_es.view_file import query
+
+
+class ArtifactNode(msgspec.Struct, kw_only=True):
+    """An artifact in a tree: `runs` are the run that made it (upstream) or those that used it (downstream)."""
+
+    artifact: ArtifactRow
+    name: str
+    """The role (upstream) or output key (downstream) under which the run above it holds it; its own key at the root."""
+    depth: int
+    """Runs between it and the root."""
+    repeated: bool = False
+    """True where the same artifact stands elsewhere in the tree, at least as near to the root, with its `runs`."""
+    runs: "list[RunNode]" = []
+
+
+class RunNode(msgspec.Struct, kw_only=True):
+    """A run in a tree, with its inputs (upstream) or outputs (downstream)."""
+
+    run: RunRow
+    repeated: bool = False
+    artifacts: list[ArtifactNode] = []
+
+
+_MAKERS = "SELECT producer_key FROM artifacts WHERE artifact_id = ? AND producer_key IS NOT NULL"
+_USERS = """
+SELECT DISTINCT l.run_key FROM links l JOIN runs r ON r.key = l.run_key
+WHERE l.artifact_id = ? AND l.direction = 'input' ORDER BY r.started_seq
+"""
+_INPUTS = """
+SELECT l.name, a.* FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE l.run_key = ? AND l.direction = 'input' ORDER BY l.seq, l.position
+"""
+_MADE = """
+SELECT l.name, a.* FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE l.run_key = ? AND l.direction = 'output' ORDER BY l.seq, l.position
+"""
+
+
+def upstream(conn: sqlite3.Connection, artifact_id: str, max_depth: int | None = None) -> ArtifactNode | None:
+    """Artifact -> the run that made it -> its inputs -> …, `max_depth` runs deep; None for an unknown id."""
+    return _tree(conn, artifact_id, max_depth, _MAKERS, _INPUTS)
+
+
+def downstream(conn: sqlite3.Connection, artifact_id: str, max_depth: int | None = None) -> ArtifactNode | None:
+    """Artifact -> the runs that used it -> their outputs -> …, `max_depth` runs deep; None for an unknown id."""
+    return _tree(conn, artifact_id, max_depth, _USERS, _MADE)
+
+
+def _tree(
+    conn: sqlite3.Connection, artifact_id: str, max_depth: int | None, runs_of: str, artifacts_of: str
+) -> ArtifactNode | None:
+    """Breadth first, and every artifact and run is opened once: a tree as large as the graph, not as its paths."""
+    found = query(conn, "SELECT * FROM artifacts WHERE artifact_id = ?", (artifact_id,))
+    if not found:
+        return None
+    start = artifact_row(found[0])
+    root = ArtifactNode(artifact=start, name=start.key, depth=0)
+    waiting, seen = deque([root]), {artifact_id}
+    opened: set[str] = set()
+    while waiting:
+        node = waiting.popleft()
+        if max_depth is not None and node.depth >= max_depth:
+            continue
+        for (run_key,) in query(conn, runs_of, (node.artifact.artifact_id,)):
+            run = run_table.by_key(conn, run_key)
+            if run is None:
+                continue
+            below = RunNode(run=run, repeated=run_key in opened)
+            node.runs.append(below)
+            if not below.repeated:
+                opened.add(run_key)
+                below.artifacts = list(_children(conn, artifacts_of, run_key, node.depth + 1, seen))
+                waiting.extend(child for child in below.artifacts if not child.repeated)
+    return root
+
+
+def _children(
+    conn: sqlite3.Connection, artifacts_of: str, run_key: str, depth: int, seen: set[str]
+) -> Iterator[ArtifactNode]:
+    for name, *values in query(conn, artifacts_of, (run_key,)):
+        row = artifact_row(values)
+        yield ArtifactNode(artifact=row, name=name, depth=depth, repeated=row.artifact_id in seen)
+        seen.add(row.artifact_id)

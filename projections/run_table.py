@@ -1,0 +1,555 @@
+"""The run table: every scenario, step and trace with what it was given and how it ended.
+
+A readable run id may be used again; each use is an attempt, numbered by the order in the log. `runs.id` is the run id
+for the first attempt and ``run_id#n`` for later ones. A run id that itself contains ``#`` always gets its number, so
+that no two runs can have the same id.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from consist_es.errors import OptionError
+from consist_es.events import (
+    CacheHit,
+    CacheMissed,
+    EnvironmentRecorded,
+    ErrorInfo,
+    FingerprintInfo,
+    HitDemoted,
+    InputLink,
+    MetaLogged,
+    Recorded,
+    ScenarioExited,
+    ScenarioStarted,
+    StepAbandoned,
+    StepCompleted,
+    StepFailed,
+    StepStarted,
+    WriterAttached,
+)
+from consist_es.plain import to_plain
+from consist_es.projections import facets
+from consist_es.projections.plumbing import first, from_text, run_of, to_text
+from consist_es.projector import Statement
+from consist_es.view_file import query
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+name = "run_table"
+version = 1
+tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments")
+
+COLUMNS: dict[str, type] = {
+    "key": str,
+    "run_id": str,
+    "attempt": int,
+    "id": str,
+    "kind": str,
+    "name": str,
+    "model": str,
+    "function": str,
+    "parent_key": str,
+    "scenario_key": str,
+    "status": str,
+    "description": str,
+    "year": int,
+    "iteration": int,
+    "phase": str,
+    "stage": str,
+    "tags": str,
+    "config": str,
+    "facet": str,
+    "facet_schema_version": str,
+    "meta": str,
+    "fingerprint": str,
+    "code_digest": str,
+    "config_digest": str,
+    "inputs_digest": str,
+    "labels_digest": str,
+    "fingerprint_info": str,
+    "inputs": str,
+    "cache_mode": str,
+    "cache": str,
+    "cache_source_key": str,
+    "cache_reason": str,
+    "cache_differs": str,
+    "cache_details": str,
+    "declared": str,
+    "missing": str,
+    "reusable": int,
+    "not_reusable_reason": str,
+    "options": str,
+    "mounts": str,
+    "run_dir": str,
+    "artifact_dir": str,
+    "environment": str,
+    "writer": str,
+    "started_at": str,
+    "ended_at": str,
+    "seconds": float,
+    "error_type": str,
+    "error_message": str,
+    "error_traceback": str,
+    "failed_step": str,
+    "missing_outputs": str,
+    "started_seq": int,
+    "ended_seq": int,
+}
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One row of `runs`. JSON columns are decoded and hold plain JSON; see docs/views.md for every column."""
+
+    key: str
+    run_id: str
+    attempt: int
+    id: str
+    kind: str
+    name: str
+    model: str
+    function: str | None
+    parent_key: str | None
+    scenario_key: str | None
+    status: str
+    description: str | None
+    year: int | None
+    iteration: int | None
+    phase: str | None
+    stage: str | None
+    tags: list[str]
+    config: Any
+    facet: Any
+    facet_schema_version: str | None
+    meta: dict[str, Any]
+    fingerprint: str | None
+    code_digest: str | None
+    config_digest: str | None
+    inputs_digest: str | None
+    labels_digest: str | None
+    fingerprint_info: FingerprintInfo | None
+    inputs: list[InputLink]
+    cache_mode: str | None
+    cache: str | None
+    cache_source_key: str | None
+    cache_reason: str | None
+    cache_differs: list[str]
+    cache_details: dict[str, Any]
+    declared: list[str]
+    missing: list[str]
+    reusable: bool
+    not_reusable_reason: str | None
+    options: dict[str, Any]
+    mounts: dict[str, str]
+    run_dir: str
+    artifact_dir: str
+    environment: str | None
+    writer: str
+    started_at: str
+    ended_at: str | None
+    seconds: float | None
+    error_type: str | None
+    error_message: str | None
+    error_traceback: str | None
+    failed_step: str | None
+    missing_outputs: list[str]
+    started_seq: int
+    ended_seq: int | None
+
+
+class ScenarioRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario's header run, and counts over its steps."""
+
+    header: RunRow
+    steps: int
+    hits: int
+    failed: int
+    """Failed, interrupted or abandoned."""
+    running: int
+    seconds: float
+    """Sum over its steps."""
+
+
+class WriterRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that wrote to the log."""
+
+    writer: str
+    host: str
+    boot: str
+    pid: int
+    pid_started: str
+    user: str
+    library: str
+    python: str
+    platform: str
+    at: str
+    seq: int
+
+
+# ---------------------------------------------------------------- tables
+
+
+def create(db: "sqlite_utils.Database") -> None:
+    """Make the tables."""
+    runs = db.create_table("runs", COLUMNS, pk="key", not_null={"run_id", "attempt", "id", "kind", "status"})
+    runs.create_index(["run_id", "attempt"], "runs_by_attempt", unique=True)  # numbers the attempts while folding
+    db.create_table("run_tags", {"run_key": str, "tag": str}, pk=("run_key", "tag"))
+    db.create_table("run_facets", facets.COLUMNS, pk=("run_key", "key"))
+    writer: dict[str, type] = {"writer": str, "host": str, "boot": str, "pid": int, "pid_started": str, "user": str}
+    more: dict[str, type] = {"library": str, "python": str, "platform": str, "at": str, "seq": int}
+    db.create_table("writers", {**writer, **more}, pk="writer")
+    software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
+    db.create_table("environments", {**software, "at": str, "seq": int}, pk="digest")
+
+
+def index(db: "sqlite_utils.Database") -> None:
+    """Make the indexes that only queries need."""
+    runs = db.table("runs")
+    runs.create_index(["id"], "runs_by_id", unique=True)
+    runs.create_index(["scenario_key", "started_seq"], "runs_by_scenario")
+    runs.create_index(["parent_key", "started_seq"], "runs_by_parent")
+    runs.create_index(["model", "started_seq"], "runs_by_model")
+    runs.create_index(["name", "started_seq"], "runs_by_name")
+    runs.create_index(["status", "started_seq"], "runs_by_status")
+    runs.create_index(["kind", "started_seq"], "runs_by_kind")
+    runs.create_index(["started_seq"], "runs_by_start")
+    db.table("run_tags").create_index(["tag"], "run_tags_by_tag")
+    db.table("run_facets").create_index(["key", "value_str"], "run_facets_by_key")
+
+
+# ---------------------------------------------------------------- fold
+
+_START = """
+INSERT INTO runs (
+    key, run_id, attempt, id, status, kind, name, model, function, parent_key, scenario_key, description,
+    year, iteration, phase, stage, tags, config, facet, facet_schema_version, meta,
+    fingerprint, code_digest, config_digest, inputs_digest, labels_digest, fingerprint_info, inputs,
+    cache_mode, declared, options, mounts, run_dir, artifact_dir, environment, writer, started_at, started_seq)
+SELECT
+    ?, run_id, attempt, CASE WHEN attempt = 1 AND instr(run_id, '#') = 0 THEN run_id ELSE run_id || '#' || attempt END,
+    'running', ?, ?, ?, ?, ?, ?, ?,
+    ?, ?, ?, ?, ?, ?, ?, ?, ?,
+    ?, ?, ?, ?, ?, ?, ?,
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+FROM (SELECT ? AS run_id, (SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE run_id = ?) AS attempt)
+"""
+_TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
+_COMPLETED = """
+UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?, reusable = ?, not_reusable_reason = ?,
+    fingerprint = coalesce(?, fingerprint), error_message = NULL, ended_seq = ?
+WHERE key = ?
+"""
+_FAILED = """
+UPDATE runs SET status = ?, ended_at = ?, seconds = ?, error_type = ?, error_message = ?, error_traceback = ?,
+    failed_step = ?, missing_outputs = ?, ended_seq = ?
+WHERE key = ?
+"""
+# A run that ended after all, while somebody thought it dead, keeps its end.
+_ABANDONED = """
+UPDATE runs SET status = 'abandoned', error_message = ?, ended_seq = ? WHERE key = ? AND status = 'running'
+"""
+_HIT = "UPDATE runs SET cache = 'hit', cache_source_key = ?, cache_details = ? WHERE key = ?"
+_MISSED = """
+UPDATE runs SET cache = 'missed', cache_source_key = ?, cache_reason = ?, cache_differs = ?, cache_details = ?
+WHERE key = ?
+"""
+_DEMOTED = """
+UPDATE runs SET cache = 'demoted', cache_reason = ?, cache_details = json_merge(cache_details, ?) WHERE key = ?
+"""
+_META = """
+UPDATE runs SET meta = json_merge(meta, ?), phase = coalesce(?, phase), stage = coalesce(?, stage) WHERE key = ?
+"""
+_WRITER = """
+INSERT INTO writers (writer, host, boot, pid, pid_started, user, library, python, platform, at, seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_ENVIRONMENT = """
+INSERT INTO environments (digest, python, platform, packages, git_commit, git_dirty, at, seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+
+
+def fold(recorded: Recorded) -> Iterable[Statement]:
+    """See `consist_es.folding.Projection`."""
+    handler = _FOLDS.get(type(recorded.event))
+    return handler(recorded, recorded.event) if handler else ()
+
+
+def _scenario_started(recorded: Recorded, event: ScenarioStarted) -> list[Statement]:
+    values = ("scenario", event.name, event.model, None, event.parent, run_of(recorded))
+    identity = (None, None, None, None, None, None, "[]")
+    rest = (None, "[]", "{}", to_text(event.mounts), event.run_dir, "")
+    return _started(recorded, event, values, None, identity, rest)
+
+
+def _step_started(recorded: Recorded, event: StepStarted) -> list[Statement]:
+    info = event.fingerprint
+    values = (event.kind, event.name, event.model, event.function, event.parent, recorded.scenario)
+    parts = (info.digest, info.code, info.config, info.inputs, info.labels)
+    identity = (*parts, to_text(info), to_text(event.inputs))
+    options = (event.cache_mode, to_text(event.declared), to_text(event.options))
+    rest = (*options, "{}", event.run_dir, event.artifact_dir)
+    return _started(recorded, event, values, event.facet_schema_version, identity, rest)
+
+
+def _started(
+    recorded: Recorded,
+    event: ScenarioStarted | StepStarted,
+    values: tuple[str | None, ...],
+    facet_version: str | None,
+    identity: tuple[str | None, ...],
+    rest: tuple[str | None, ...],
+) -> list[Statement]:
+    key = run_of(recorded)
+    labels = (event.description, event.year, event.iteration, event.phase, event.stage)
+    said = (to_text(event.tags), to_text(event.config), to_text(event.facet), facet_version, to_text(event.meta))
+    where = (event.environment, recorded.by, recorded.at, recorded.seq, event.run_id, event.run_id)
+    statements: list[Statement] = [(_START, (key, *values, *labels, *said, *identity, *rest, *where))]
+    statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
+    statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
+    return statements
+
+
+def _step_completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
+    outcome = (to_text(event.missing), event.reusable, event.reason, event.fingerprint)
+    return [(_COMPLETED, (recorded.at, event.seconds, *outcome, recorded.seq, run_of(recorded)))]
+
+
+def _step_failed(recorded: Recorded, event: StepFailed) -> list[Statement]:
+    return [_ended(recorded, event.status, event.seconds, event.error, None, [])]
+
+
+def _scenario_exited(recorded: Recorded, event: ScenarioExited) -> list[Statement]:
+    return [_ended(recorded, event.status, event.seconds, event.error, event.failed_step, event.missing_outputs)]
+
+
+def _ended(
+    recorded: Recorded,
+    status: str,
+    seconds: float,
+    error: ErrorInfo | None,
+    failed_step: str | None,
+    missing: list[str],
+) -> Statement:
+    said = (error.type, error.message, error.traceback) if error else (None, None, None)
+    why = (*said, failed_step, to_text(missing))
+    return _FAILED, (status, recorded.at, seconds, *why, recorded.seq, run_of(recorded))
+
+
+def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:
+    return [(_ABANDONED, (event.reason, recorded.seq, run_of(recorded)))]
+
+
+def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
+    return [(_HIT, (event.source, to_text({"validation": event.validation}), run_of(recorded)))]
+
+
+def _missed(recorded: Recorded, event: CacheMissed) -> list[Statement]:
+    return [(_MISSED, (event.nearest, event.reason, to_text(event.differs), to_text(event.details), run_of(recorded)))]
+
+
+def _demoted(recorded: Recorded, event: HitDemoted) -> list[Statement]:
+    return [(_DEMOTED, (event.reason, to_text({"demoted_by": event.key}), run_of(recorded)))]
+
+
+def _meta_logged(recorded: Recorded, event: MetaLogged) -> list[Statement]:
+    phase, stage = (value if isinstance(value, str) else None for value in map(event.values.get, ("phase", "stage")))
+    return [(_META, (to_text(event.values), phase, stage, run_of(recorded)))]
+
+
+def _writer(recorded: Recorded, event: WriterAttached) -> list[Statement]:
+    process = (event.writer, event.host, event.boot, event.pid, event.pid_started, event.user)
+    return [(_WRITER, (*process, event.library, event.python, event.platform, recorded.at, recorded.seq))]
+
+
+def _environment(recorded: Recorded, event: EnvironmentRecorded) -> list[Statement]:
+    software = (event.digest, event.python, event.platform, to_text(event.packages), event.git_commit, event.git_dirty)
+    return [(_ENVIRONMENT, (*software, recorded.at, recorded.seq))]
+
+
+_FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
+    ScenarioStarted: _scenario_started,
+    ScenarioExited: _scenario_exited,
+    StepStarted: _step_started,
+    StepCompleted: _step_completed,
+    StepFailed: _step_failed,
+    StepAbandoned: _abandoned,
+    CacheHit: _hit,
+    CacheMissed: _missed,
+    HitDemoted: _demoted,
+    MetaLogged: _meta_logged,
+    WriterAttached: _writer,
+    EnvironmentRecorded: _environment,
+}
+
+
+# ---------------------------------------------------------------- queries
+
+_LISTS = ("tags", "cache_differs", "declared", "missing", "missing_outputs")
+_DICTS = ("meta", "cache_details", "options", "mounts")
+_INFO = msgspec.json.Decoder(FingerprintInfo)
+_INPUTS = msgspec.json.Decoder(list[InputLink])
+
+
+def run_row(values: tuple[Any, ...]) -> RunRow:
+    """A `RunRow` from the values of all columns of `runs`, in their order."""
+    row = dict(zip(COLUMNS, values, strict=True))
+    for column in _LISTS:
+        row[column] = from_text(row[column], [])
+    for column in _DICTS:
+        row[column] = from_text(row[column], {})
+    row["config"], row["facet"] = from_text(row["config"]), from_text(row["facet"])
+    row["fingerprint_info"] = _INFO.decode(row["fingerprint_info"]) if row["fingerprint_info"] else None
+    row["inputs"] = _INPUTS.decode(row["inputs"])
+    row["reusable"] = bool(row["reusable"])
+    return RunRow(**row)
+
+
+def _runs(conn: sqlite3.Connection, sql: str, values: Iterable[Any]) -> list[RunRow]:
+    return [run_row(row) for row in query(conn, sql, tuple(values))]
+
+
+def get(conn: sqlite3.Connection, ref: str) -> RunRow | None:
+    """The run that `ref` names, or None.
+
+    `ref` is a run id (its latest attempt), ``run_id#n`` (its n-th attempt; ``#1`` is the first), or a run's key.
+    """
+    run_id, _, number = ref.rpartition("#")
+    if run_id and number.isdecimal() and len(number) < 10:
+        exact = "SELECT * FROM runs WHERE run_id = ? AND attempt = ?"
+        if found := _runs(conn, exact, (run_id, int(number))):
+            return found[0]
+    latest = "SELECT * FROM runs WHERE run_id = ? ORDER BY attempt DESC LIMIT 1"
+    return first(_runs(conn, latest, (ref,))) or by_key(conn, ref)
+
+
+def by_key(conn: sqlite3.Connection, key: str) -> RunRow | None:
+    """The run with this key, or None."""
+    return first(_runs(conn, "SELECT * FROM runs WHERE key = ?", (key,)))
+
+
+def attempts(conn: sqlite3.Connection, run_id: str) -> list[RunRow]:
+    """Every run of this run id, the first attempt first."""
+    return _runs(conn, "SELECT * FROM runs WHERE run_id = ? ORDER BY attempt", (run_id,))
+
+
+_EQUAL = {
+    "year": "runs.year = ?",
+    "iteration": "runs.iteration = ?",
+    "stage": "runs.stage = ?",
+    "phase": "runs.phase = ?",
+    "model": "runs.model = ?",
+    "status": "runs.status = ?",
+    "name": "runs.name = ?",
+    "kind": "runs.kind = ?",
+}
+_FILTERS = ("tags", "parent", "scenario", "facet", "metadata", "limit")
+_HAS_TAG = "EXISTS (SELECT 1 FROM run_tags t WHERE t.run_key = runs.key AND t.tag = ?)"
+_HAS_PARENT = "runs.parent_key = ?"
+_IN_SCENARIO = "runs.scenario_key = ? AND runs.kind <> 'scenario'"
+_HAS_META = """
+EXISTS (SELECT 1 FROM json_each(runs.meta) m, json_each(?) w WHERE m.key = ? AND m.value IS w.value AND
+    (m.type = w.type OR (m.type IN ('integer', 'real') AND w.type IN ('integer', 'real'))))
+"""
+
+
+def find(
+    conn: sqlite3.Connection,
+    *,
+    tags: Iterable[str] | None = None,
+    parent: str | None = None,
+    scenario: str | None = None,
+    facet: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    limit: int | None = 100,
+    **equal: Any,
+) -> list[RunRow]:
+    """Runs that meet all conditions, newest first.
+
+    `tags`: has all of them. `parent`, `scenario`: references as for `get`; a scenario's own header run is not among
+    its runs. `facet`: dotted key -> value. `metadata`: key -> value. `limit`: None for all. The others compare a
+    column: `year`, `iteration`, `stage`, `phase`, `model`, `status`, `name`, `kind`; None does not filter.
+
+    Raises:
+        OptionError: a filter that does not exist.
+        ConfigTypeError: a facet or metadata value that cannot have been recorded.
+    """
+    clauses, values = ["1"], []
+    for column, value in equal.items():
+        if column not in _EQUAL:
+            raise OptionError("filter", column, (*_FILTERS, *_EQUAL))
+        if value is not None:
+            clauses.append(_EQUAL[column])
+            values.append(value)
+    for tag in tags or ():
+        clauses.append(_HAS_TAG)
+        values.append(tag)
+    for ref, clause in ((parent, _HAS_PARENT), (scenario, _IN_SCENARIO)):
+        if ref is not None:
+            clauses.append(clause)
+            values.append(named.key if (named := get(conn, ref)) else "")
+    more, wanted = facets.condition(facet or {})
+    clauses += more
+    values += wanted
+    for key, value in (metadata or {}).items():
+        clauses.append(_HAS_META)
+        values += [to_text([to_plain(value, f"metadata[{key!r}]")]), key]
+    parts = ("SELECT * FROM runs WHERE", " AND ".join(clauses), "ORDER BY started_seq DESC LIMIT ?")
+    return _runs(conn, " ".join(parts), (*values, -1 if limit is None else limit))
+
+
+def steps(conn: sqlite3.Connection, scenario_key: str) -> list[RunRow]:
+    """The runs of a scenario in the order in which they began, without its header."""
+    sql = "SELECT * FROM runs WHERE scenario_key = ? AND kind <> 'scenario' ORDER BY started_seq"
+    return _runs(conn, sql, (scenario_key,))
+
+
+def running(conn: sqlite3.Connection) -> list[RunRow]:
+    """Runs without an end so far, oldest first."""
+    return _runs(conn, "SELECT * FROM runs WHERE status = 'running' ORDER BY started_seq", ())
+
+
+_COUNTS = """
+SELECT count(*), count(CASE WHEN cache = 'hit' THEN 1 END),
+    count(CASE WHEN status IN ('failed', 'interrupted', 'abandoned') THEN 1 END),
+    count(CASE WHEN status = 'running' THEN 1 END), coalesce(sum(seconds), 0.0)
+FROM runs WHERE scenario_key = ? AND kind <> 'scenario'
+"""
+
+
+def scenarios(conn: sqlite3.Connection, limit: int | None = 100) -> list[ScenarioRow]:
+    """Scenarios with counts over their steps, newest first."""
+    found = []
+    for header in find(conn, kind="scenario", limit=limit):
+        ((count, hits, failed, active, seconds),) = query(conn, _COUNTS, (header.key,))
+        found.append(ScenarioRow(header=header, steps=count, hits=hits, failed=failed, running=active, seconds=seconds))
+    return found
+
+
+def writer_details(conn: sqlite3.Connection, writer: str) -> WriterRow | None:
+    """What is known of a process that wrote."""
+    found = query(conn, "SELECT * FROM writers WHERE writer = ?", (writer,))
+    return WriterRow(**dict(zip(WriterRow.__struct_fields__, found[0], strict=True))) if found else None
+
+
+def environment_known(conn: sqlite3.Connection, digest: str) -> bool:
+    """Whether a software environment with this digest was recorded."""
+    return bool(query(conn, "SELECT 1 FROM environments WHERE digest = ?", (digest,)))
+
+
+def environment(conn: sqlite3.Connection, digest: str) -> EnvironmentRecorded | None:
+    """The software environment with this digest."""
+    sql = "SELECT python, platform, packages, git_commit, git_dirty FROM environments WHERE digest = ?"
+    for python, platform, packages, commit, dirty in query(conn, sql, (digest,)):
+        return EnvironmentRecorded(
+            digest=digest,
+            python=python,
+            platform=platform,
+            packages=from_text(packages, {}),
+            git_commit=commit,
+            git_dirty=dirty,
+        )
+    return None

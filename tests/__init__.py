@@ -1,0 +1,1 @@
+"""Tests are a package so that they can share their helpers."""
