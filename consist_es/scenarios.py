@@ -19,6 +19,7 @@ from consist_es.coupler import Coupler
 from consist_es.errors import AccessModeError, ClosedError, ConsistError, InputError, RequiredOutputsError
 from consist_es.events import ScenarioExited, ScenarioStarted
 from consist_es.execution import Engine, Scope
+from consist_es.header import Header
 from consist_es.journal import Journal
 from consist_es.logging_calls import notes_of
 from consist_es.options import StepArguments
@@ -27,26 +28,6 @@ from consist_es.recording import artifact_of_event, describe
 from consist_es.runs import Run, RunResult
 from consist_es.step import StepDefaults
 from consist_es.surface import run_arguments, trace_arguments
-
-
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scenario says about itself, checked and in plain form."""
-
-    name: str
-    run_id: str
-    model: str
-    description: str | None
-    config: Any
-    config_plain: Any
-    tags: list[str]
-    facet: Any
-    meta: dict[str, Any]
-    year: int | None
-    iteration: int | None
-    phase: str | None
-    stage: str | None
-    inputs: dict[str, Any]
-    require_outputs: tuple[str, ...]
 
 
 class ScenarioContext:

@@ -13,34 +13,28 @@ from consist_es import context, logging_calls
 from consist_es.active import ActiveRun, OutputCapture
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
-from consist_es.artifacts.keys import check_name, check_run_id
 from consist_es.artifacts.uris import UriMap
 from consist_es.coupler import Coupler
-from consist_es.errors import NoActiveRunError, UsageError, UsageTypeError
+from consist_es.errors import NoActiveRunError, UsageTypeError
 from consist_es.execution import Engine, Scope
+from consist_es.header import make_header
 from consist_es.hooks import Hook, Hooks
-from consist_es.identity.config import as_mapping
 from consist_es.options import (
     ACCESS_MODES,
     HASHING,
     HYDRATIONS,
     StepArguments,
     check_option,
-    checked_text,
-    checked_year,
     names,
 )
-from consist_es.plain import to_plain
 from consist_es.project import Project
 from consist_es.queries import Queries
 from consist_es.recording import Digester
 from consist_es.runs import Run, RunResult
-from consist_es.scenarios import Header, ScenarioContext
+from consist_es.scenarios import ScenarioContext
 from consist_es.step import StepDefaults
 from consist_es.surface import run_arguments, trace_arguments
 from consist_es.tracker_queries import TrackerQueries
-
-_HEADER_FIELDS = ("run_id", "description", "year", "iteration", "phase", "stage", "facet", "facet_from", "inputs")
 
 
 class Tracker(TrackerQueries):
@@ -226,7 +220,7 @@ class Tracker(TrackerQueries):
         check_option("step_cache_hydration", step_cache_hydration, HYDRATIONS)
         if coupler is not None and not isinstance(coupler, Coupler):
             raise UsageTypeError(f"coupler takes a Coupler, not {type(coupler).__name__}.")
-        header = self._header(name, config, tags, model, require_outputs, kwargs)
+        header = make_header(name, config, tags, model, require_outputs, kwargs)
         defaults = StepDefaults(
             project_root=self._defaults.project_root,
             cache_epoch=cache_epoch if cache_epoch is not None else self._defaults.cache_epoch,
@@ -237,38 +231,6 @@ class Tracker(TrackerQueries):
             cache_hydration=step_cache_hydration,
         )
         return ScenarioContext(self._engine, header, defaults, coupler=coupler)
-
-    def _header(
-        self, name: str, config: Any, tags: Any, model: str, require_outputs: Any, kwargs: dict[str, Any]
-    ) -> Header:
-        fields = {key: kwargs.pop(key, None) for key in _HEADER_FIELDS}
-        values = as_mapping(config)
-        facet = dict(fields["facet"] or {})
-        for key in names(fields["facet_from"], "facet_from"):
-            if key not in values:
-                raise UsageError(f"scenario(facet_from={key!r}): the config has no such key.")
-            facet.setdefault(key, values[key])
-        inputs = fields["inputs"] or {}
-        if not isinstance(inputs, Mapping):
-            raise UsageTypeError(f"scenario(inputs=…) takes a mapping of key to path, not {type(inputs).__name__}.")
-        own = [check_name(tag, "tag") for tag in names(tags, "tags")]
-        return Header(
-            name=check_name(name, "scenario name"),
-            run_id=check_run_id(fields["run_id"] or name),
-            model=check_name(model, "model"),
-            description=checked_text("description", fields["description"]),
-            config=values,
-            config_plain=to_plain(config, "config"),
-            tags=list(dict.fromkeys((*own, "scenario_header"))),
-            facet=to_plain(facet, "facet") if facet else None,
-            meta=to_plain(kwargs, "metadata"),
-            year=checked_year("year", fields["year"]),
-            iteration=checked_year("iteration", fields["iteration"]),
-            phase=checked_text("phase", fields["phase"]),
-            stage=checked_text("stage", fields["stage"]),
-            inputs=dict(inputs),
-            require_outputs=names(require_outputs, "require_outputs"),
-        )
 
     # ------------------------------------------------------------ inside a step
 
