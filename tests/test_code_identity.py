@@ -210,6 +210,10 @@ CHANGES: dict[str, tuple[Files, Files]] = {
         {M: "from p import f\ndef step(): return f()\n", "p/__init__.py": "from p.q import f\n", "p/q.py": "def f(): return 1\n"},
         {"p/q.py": "def f(): return 2\n"},
     ),
+    "module that only sets another one up": (
+        {M: "from facade import f\ndef step(): return f()\n", "facade.py": "import impl\nfrom impl import f\nimpl.T.append(1)\n", "impl.py": "T = []\ndef f(): return T\n"},
+        {"facade.py": "import impl\nfrom impl import f\nimpl.T.append(2)\n"},
+    ),
     "import inside the function": (
         {M: "def step():\n import helper\n return helper.K\n", "helper.py": "K = 1\n"},
         {"helper.py": "K = 2\n"},
@@ -557,3 +561,39 @@ def test_a_dependency_that_cannot_be_hashed_is_an_error(code: Code) -> None:
     os.mkfifo(code.root / "pipe")
     with pytest.raises(InputError, match=r"code_identity_extra_deps.*FIFO"):
         code_identity(len, extra_deps=["pipe"], project_root=code.root)
+
+
+def test_a_long_chain_of_calls_is_followed_to_its_end(code: Code) -> None:
+    chain = "".join(f"def f{i}(): return f{i + 1}()\n" for i in range(500))
+    first = code.identity({M: f"{chain}def f500(): return 1\ndef step(): return f0()\n"})
+    second = code.identity({M: f"{chain}def f500(): return 2\ndef step(): return f0()\n"})
+    assert first.digest != second.digest
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "deep = []\nfor _ in range(500): deep = [deep]\n",
+        "class E:\n def __getattr__(s, n): raise RuntimeError(n)\ndeep = E()\n",
+        "class E:\n def __reduce__(s): raise RuntimeError\ndeep = E()\n",
+        "deep = (i for i in ())\n",
+        "deep = [print]\ndeep.append(deep)\n",
+    ],
+)
+def test_an_odd_captured_value_is_no_error(code: Code, value: str) -> None:
+    first = code.identity({M: f"{value}def step(): return deep\n"})
+    assert first == code.identity()
+
+
+def test_a_script_and_the_same_file_imported_are_one(code: Code) -> None:
+    text = "K = 1\ndef helper(): return K\ndef step(a=2): return helper() + a\n"
+    main = (
+        "if __name__ == '__main__':\n    import sys\n    from pathlib import Path\n"
+        "    from consist_es.identity.code import code_identity\n"
+        "    print(code_identity(step, project_root=Path(sys.argv[1])).digest)\n"
+    )
+    found = code.identity({M: text + main})
+    command = [sys.executable, str(code.root / M), str(code.root)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONHASHSEED": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == found.digest

@@ -219,9 +219,15 @@ EDITS: dict[str, Callable[[Path], object]] = {
     "truncated": lambda path: os.truncate(path, 0),
     "same size": lambda path: path.write_bytes(b"9"),
     "same size and time": lambda path: edit_keeping_time(path, b"9"),
+    "in a folder that was replaced": lambda path: replace_folder(path.parent),
     "removed": lambda path: path.unlink(),
     "replaced": lambda path: (path.with_name("new").write_bytes(b"9"), path.with_name("new").replace(path)),
 }
+
+
+def replace_folder(folder: Path) -> None:
+    folder.rename(folder.with_name("old"))
+    make_tree(folder, {"f": b"9", "g": b"2"})
 
 
 def edit_keeping_time(path: Path, content: bytes) -> None:
@@ -250,6 +256,18 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     monkeypatch.setattr(os, "readv", read_and_edit)
     with pytest.raises(InputError, match=r"changed while it was read|No such file"):
         digest_path(path.parent if folder else path)
+
+
+def test_a_file_swapped_for_a_device_before_it_is_opened_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"1")
+    real = os.open
+    monkeypatch.setattr(os, "open", lambda _path, flags: real("/dev/zero", flags))
+    monkeypatch.setattr(os, "readv", lambda *_: pytest.fail("an endless file was read"))
+    with pytest.raises(InputError, match="changed while it was read"):
+        digest_path(path)
 
 
 def test_a_file_that_appears_while_its_folder_is_read_is_refused(

@@ -20,8 +20,9 @@ from consist_es.identity.block import visit_block
 from consist_es.identity.digest import digest_path
 from consist_es.identity.git import git_state
 from consist_es.identity.modules import file_label
+from consist_es.identity.objects import innermost
 from consist_es.identity.source import digest_plain, load_source
-from consist_es.identity.visitor import Visitor, innermost
+from consist_es.identity.visitor import Visitor
 
 MODES = ("imports", "repo_git", "callable_module", "callable_source")
 _DOMAIN = "consist-es code 1"

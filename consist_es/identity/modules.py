@@ -160,10 +160,15 @@ def portable(value: Any, root: Path) -> Any:
 
 def file_label(filename: str, root: Path) -> str:
     """Name of a source file that is the same on another machine."""
+    return _file_label(filename, root, tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=4096)
+def _file_label(filename: str, root: Path, search: tuple[str, ...]) -> str:
     path = Path(filename)
     if filename.startswith("<") or not path.is_file():
         return "<interactive>"  # the names that notebooks give their cells differ from session to session
-    for base in [root, *map(Path, sys.path)]:
+    for base in [root, *map(Path, search)]:
         if base.is_absolute() and path.is_relative_to(base):
             return path.relative_to(base).as_posix()
     return path.name

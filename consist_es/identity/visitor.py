@@ -1,13 +1,12 @@
 """Walks the live objects that a callable reaches, and gives each a place in the code identity."""
 
-import ast
-import enum
+import collections
 import functools
 import logging
 import threading
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,24 @@ from consist_es.identity.modules import (
     portable,
     portable_or_none,
 )
+from consist_es.identity.objects import (
+    artifact_content,
+    class_file,
+    classes_of,
+    content_of,
+    function_digest,
+    holds_function,
+    is_data,
+    is_generated,
+    is_plain_base,
+    names_in,
+    package_of,
+    reads_modules,
+    state_of,
+    wrapped_by,
+)
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
-from consist_es.plain import object_fields, type_name
+from consist_es.plain import type_name
 
 _C_CALLABLES = (
     types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
@@ -32,24 +47,10 @@ _C_CALLABLES = (
 )  # fmt: skip
 _TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ParamSpec, typing.NewType)
 _HARMLESS = (logging.Logger, logging.LoggerAdapter, type(threading.Lock()), type(threading.RLock()), threading.Event)
-_DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, functools.cached_property, property)
+_NESTED = 20
+"""How deep containers that hold functions may be nested, well within our stack."""
+_CONTAINERS = (list, tuple, dict, set, frozenset)
 _DYNAMIC = {"globals", "eval", "exec", "__import__", "importlib", "import_module"}
-
-
-def innermost(fn: Any) -> Any:
-    """The function that the user wrote, below partials, methods and wrappers."""
-    seen: set[int] = set()
-    while id(fn) not in seen:
-        seen.add(id(fn))
-        if isinstance(fn, functools.partial):
-            fn = fn.func
-        elif isinstance(fn, types.MethodType):
-            fn = fn.__func__
-        elif callable(getattr(fn, "__wrapped__", None)):
-            fn = fn.__wrapped__
-    if isinstance(fn, type) or hasattr(fn, "__code__"):
-        return fn
-    return getattr(type(fn).__call__, "__wrapped__", type(fn).__call__) if callable(fn) else fn
 
 
 class Visitor:
@@ -60,6 +61,9 @@ class Visitor:
         self.parts: dict[str, str] = {}
         self.unstable: list[str] = []
         self.modules = Modules(root)
+        self._waiting: collections.deque[Callable[[], None]] = collections.deque()
+        """Functions and classes still to be visited; a queue, since call chains may be longer than our stack."""
+        self._depth = 0
         self._labels: dict[int, str] = {}
         self._taken: set[str] = set()
         self._alive: list[Any] = []
@@ -69,7 +73,9 @@ class Visitor:
         """Names in the callable's own file that its functions read -> present value."""
 
     def finish(self) -> dict[str, str]:
-        """All parts, once everything has been visited."""
+        """All parts, once everything that was reached has been visited."""
+        while self._waiting:
+            self._waiting.popleft()()
         if self.follow:
             self._effects()
             if self.modules.computed and not self.declared:
@@ -105,13 +111,13 @@ class Visitor:
 
     def _instance(self, value: Any, where: str) -> Any:
         if is_ours(type(value).__module__):
-            return {"$ours": _artifact(value)}
+            return {"$ours": artifact_content(value)}
         if isinstance(value, _TYPING) or type(value).__module__ in ("typing", "operator", "typing_extensions"):
             return {"$repr": repr(value)}
         if isinstance(value, _HARMLESS):
             return {"$ignored": type_name(type(value))}
-        if callable(getattr(value, "__wrapped__", None)) and not is_first_party(_class_file(type(value))):
-            return {"$wrapper": [type_name(type(value)), self.reference(value.__wrapped__, where)]}
+        if wrapped_by(value) is not None and not is_first_party(class_file(type(value))):
+            return {"$wrapper": [type_name(type(value)), self.reference(wrapped_by(value), where)]}
         if type(value).__module__ == "numpy" and type(value).__name__ == "ufunc":
             return {"$builtin": f"numpy.{value.__name__}"}
         try:
@@ -125,21 +131,29 @@ class Visitor:
         """A value without a plain form: containers and simple objects by what they hold, the rest is unstable."""
         if id(value) in self._labels:
             return {"$again": self._labels[id(value)]}
-        if isinstance(value, (list, tuple, dict, set, frozenset)) or self._is_simple_object(value):
+        if self._depth < _NESTED and (type(value) in _CONTAINERS or self._is_simple_object(value)):
             self._label(value, where)
-            if isinstance(value, Mapping):
-                pairs = [[self.reference(k, where), self.reference(v, f"{where}[{k!r}]")] for k, v in value.items()]
-                return {type_name(type(value)): sorted(pairs, key=digest_plain)}
-            if isinstance(value, (list, tuple, set, frozenset)):
-                items = [self.reference(item, f"{where}[{i}]") for i, item in enumerate(value)]
-                ordered = isinstance(value, (list, tuple))
-                return {type_name(type(value)): items if ordered else sorted(items, key=digest_plain)}
-            state = {name: self.reference(item, f"{where}.{name}") for name, item in sorted(_state(value).items())}
-            return {"$instance": [self.cls(type(value)), state]}
+            self._depth += 1
+            try:
+                return self._parts_of(value, where)
+            finally:
+                self._depth -= 1
         self.unstable.append(
             f"{where}: {type_name(type(value))} has no canonical form; pass it as config or make it inside the step"
         )
         return {"$unstable": type_name(type(value))}
+
+    def _parts_of(self, value: Any, where: str) -> Any:
+        """A container or simple object, by what it holds."""
+        name = type_name(type(value))
+        if isinstance(value, dict):
+            pairs = [[self.reference(k, where), self.reference(v, f"{where}[{k!r}]")] for k, v in value.items()]
+            return {name: sorted(pairs, key=digest_plain)}
+        if isinstance(value, _CONTAINERS):
+            items = [self.reference(item, f"{where}[{i}]") for i, item in enumerate(value)]
+            return {name: items if isinstance(value, (list, tuple)) else sorted(items, key=digest_plain)}
+        state = {name: self.reference(item, f"{where}.{name}") for name, item in sorted(state_of(value).items())}
+        return {"$instance": [self.cls(type(value)), state]}
 
     def _is_simple_object(self, value: Any) -> bool:
         """Whether everything the object is lies in its attributes: pure Python classes of the project, namespaces."""
@@ -148,11 +162,11 @@ class Visitor:
             return True
         return not any(
             "__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in kind.__mro__[:-1]
-        ) and all(base is object or is_first_party(_class_file(base)) or _is_plain_base(base) for base in kind.__mro__)
+        ) and all(base is object or is_first_party(class_file(base)) or is_plain_base(base) for base in kind.__mro__)
 
     def classes_in(self, value: Any) -> None:
         """Count the classes of objects in a config or captured value as code: their properties and methods."""
-        for cls in _classes(value, set()):
+        for cls in classes_of(value):
             self.cls(cls)
 
     def _module(self, module: types.ModuleType) -> Any:
@@ -180,21 +194,25 @@ class Visitor:
         if not is_first_party(filename) and (source is None or not filename.startswith("<")):
             return self._installed(fn) if source is not None else self._sourceless(fn)
         label = self._label(fn, f"{file_label(filename, self.root)}:{fn.__qualname__}")
+        self._waiting.append(lambda: self._visit_function(fn, label, source))
+        return label
+
+    def _visit_function(self, fn: types.FunctionType, label: str, source: Source | None) -> None:
+        filename = fn.__code__.co_filename
         node = None if source is None else source.find(fn.__code__)
-        self.parts[label] = _function_digest(fn, source, node)
+        self.parts[label] = function_digest(fn, source, node)
         self._captured(fn, label, node)
         if self.follow:
             if filename == self.own or not Path(filename).is_file():
                 self._globals(fn, label, node, source)
             else:
                 self.modules.follow_loaded(fn.__module__, filename)
-        return label
 
     def _installed(self, fn: types.FunctionType) -> str:
         """A function of an installed package: by name, with the project's functions that it wraps."""
         label = self._label(fn, f"{fn.__module__}.{fn.__qualname__}")
-        captured = [getattr(fn, "__wrapped__", None), *(_content(cell) for cell in fn.__closure__ or ())]
-        ours = [value for value in captured if _holds_function(value)]
+        captured = [wrapped_by(fn), *(content_of(cell) for cell in fn.__closure__ or ())]
+        ours = [value for value in captured if holds_function(value)]
         if ours:
             self.parts[f"wrapped by {label}"] = digest_plain([self.reference(item, label) for item in ours])
         return label
@@ -202,11 +220,14 @@ class Visitor:
     def _sourceless(self, fn: types.FunctionType) -> str:
         """A function from `exec`, standard input or a lost file: by its instructions."""
         label = self._label(fn, f"{fn.__module__}:{fn.__qualname__}")
+        self._waiting.append(lambda: self._visit_sourceless(fn, label))
+        return label
+
+    def _visit_sourceless(self, fn: types.FunctionType, label: str) -> None:
         self.parts[label] = digest_plain(essence(fn.__code__))
         self._captured(fn, label, None)
         if self.follow:
             self._globals(fn, label, None, None)
-        return label
 
     def _captured(self, fn: types.FunctionType, label: str, node: Function | None) -> None:
         """Defaults, closure and attributes of a function."""
@@ -214,16 +235,17 @@ class Visitor:
             defaults = [list(fn.__defaults__ or ()), fn.__kwdefaults__ or {}]
             self.parts[f"defaults of {label}"] = digest_plain(self.reference(defaults, f"default value of {label}"))
         for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
-            self._value(name, _content(cell), "closure variable", label, node)
+            self._value(name, content_of(cell), "closure variable", label, node)
         for name, value in sorted(vars(fn).items()):
             if name != "__wrapped__" and not name.startswith(("__consist", "_consist")) and name != "pytestmark":
                 self._value(name, value, "attribute", label, node)
-        wrapped = getattr(fn, "__wrapped__", None)
-        if callable(wrapped):
+        wrapped = wrapped_by(fn)
+        if wrapped is not None:
             self.parts[f"wrapped by {label}"] = digest_plain(self.reference(wrapped, f"wrapped by {label}"))
 
     def _value(self, name: str, value: Any, what: str, label: str, node: Function | None) -> None:
-        if node is not None and writes.only_written(name, _kind(value), node):
+        kind: Any = type(value)
+        if node is not None and writes.only_written(name, kind, node):
             return
         self.parts[f"{what} {name} of {label}"] = digest_plain(self.reference(value, f"{what} {name!r} of {label}"))
 
@@ -235,7 +257,7 @@ class Visitor:
         self, names: set[str], namespace: dict[str, Any], label: str, node: Any, source: Source | None
     ) -> None:
         """Count what some code takes from its module: present values, imports, and everything if it is dynamic."""
-        package = _package(namespace)
+        package = package_of(namespace)
         self._namespace = namespace
         for name in sorted(names & namespace.keys()):
             self._reached[name] = namespace[name]
@@ -247,7 +269,7 @@ class Visitor:
                 self.modules.computed.append(label)
         if source is not None:
             self.modules.follow([ref for ref in source.imports if ref.bound & (names | {"*"})], package)
-        if names & _DYNAMIC or (node is not None and _reads_modules(node)):
+        if names & _DYNAMIC or (node is not None and reads_modules(node)):
             self._dynamic(label, source, package)
 
     def _dynamic(self, label: str, source: Source | None, package: str) -> None:
@@ -265,14 +287,14 @@ class Visitor:
             module = self._reached.get(root)
             if isinstance(module, types.ModuleType) and not is_ours(module.__name__) and source is not None:
                 label = f"statement {root} at {file_label(self.own, self.root)}"
-                values = {n: portable_or_none(self._namespace.get(n), self.root) for n in _names(statement)}
+                values = {n: portable_or_none(self._namespace.get(n), self.root) for n in names_in(statement)}
                 self.parts[self._unique(label)] = digest_plain([source.digest_of(statement), values])
 
     # ------------------------------------------------------------ classes
 
     def cls(self, cls: type) -> str:
         """Visit a class; the label that its parts are found under."""
-        filename = _class_file(cls)
+        filename = class_file(cls)
         if is_ours(cls.__module__) or not (is_first_party(filename) or filename.startswith("<") or not filename):
             return type_name(cls)
         if cls.__module__ == "builtins":
@@ -282,6 +304,10 @@ class Visitor:
         label = self._label(
             cls, f"{file_label(filename, self.root)}:{cls.__qualname__}" if filename else type_name(cls)
         )
+        self._waiting.append(lambda: self._visit_class(cls, label, filename))
+        return label
+
+    def _visit_class(self, cls: type, label: str, filename: str) -> None:
         source = load_source(filename) if filename else None
         nodes = source.classes.get(cls.__qualname__, []) if source is not None else []
         if source is not None and nodes:
@@ -292,7 +318,6 @@ class Visitor:
         bases = [base for base in (*cls.__bases__, type(cls)) if base not in (object, type)]
         if bases:
             self.parts[f"bases of {label}"] = digest_plain([self.cls(base) for base in bases])
-        return label
 
     def _members(self, cls: type, label: str, *, generated: bool) -> None:
         for name, value in sorted(vars(cls).items()):
@@ -300,11 +325,11 @@ class Visitor:
                 found: list[Any] = [item for item in (value.fget, value.fset, value.fdel) if item is not None]
             elif isinstance(value, functools.cached_property):
                 found = [value.func]
-            elif isinstance(value, (types.FunctionType, staticmethod, classmethod)) or _is_data(cls, name, value):
+            elif isinstance(value, (types.FunctionType, staticmethod, classmethod)) or is_data(cls, name, value):
                 found = [value]
             else:
                 continue
-            found = [item for item in found if not (generated and _is_generated(item))]
+            found = [item for item in found if not (generated and is_generated(item))]
             if found:
                 self.parts[f"member {name} of {label}"] = digest_plain(
                     [self.reference(item, f"attribute {name!r} of {label}") for item in found]
@@ -326,101 +351,3 @@ class Visitor:
             unique = f"{label} #{count}"
         self._taken.add(unique)
         return unique
-
-
-# ---------------------------------------------------------------- helpers
-
-
-def _function_digest(fn: types.FunctionType, source: Source | None, node: Function | None) -> str:
-    if source is not None and node is not None:
-        return source.digest_of(node)
-    return digest_plain(essence(fn.__code__))
-
-
-def _content(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None  # not bound yet, for instance a function that names itself
-
-
-def _holds_function(value: Any) -> bool:
-    if isinstance(value, (dict, list, tuple)):
-        return any(_holds_function(item) for item in (value.values() if isinstance(value, dict) else value))
-    return isinstance(value, (types.FunctionType, functools.partial, types.MethodType))
-
-
-def _kind(value: Any) -> Any:
-    return type(value)
-
-
-def _names(node: ast.AST) -> list[str]:
-    return sorted({item.id for item in ast.walk(node) if isinstance(item, ast.Name)})
-
-
-def _reads_modules(node: ast.AST) -> bool:
-    """Whether ``sys.modules`` is mentioned."""
-    return any(isinstance(item, ast.Attribute) and item.attr == "modules" for item in ast.walk(node))
-
-
-def _package(namespace: Mapping[str, Any]) -> str:
-    package = namespace.get("__package__")
-    return package if isinstance(package, str) else ""
-
-
-def _artifact(value: Any) -> Any:
-    """Content of an artifact, or of the artifacts of a result; None for the rest of this library's objects."""
-    digest = getattr(value, "digest", None)
-    if isinstance(digest, str):
-        return digest
-    outputs = getattr(value, "outputs", None)
-    return {str(key): _artifact(item) for key, item in outputs.items()} if isinstance(outputs, Mapping) else None
-
-
-def _class_file(cls: type) -> str:
-    import sys
-
-    module = sys.modules.get(cls.__module__)
-    return file_of(module) or "" if module is not None else ""
-
-
-def _is_plain_base(base: type) -> bool:
-    return base.__module__ in ("abc", "typing", "collections.abc") or base.__qualname__ in ("Protocol", "Generic")
-
-
-def _state(value: Any) -> dict[str, Any]:
-    state = object.__getstate__(value)
-    if isinstance(state, tuple):
-        return {**(state[0] or {}), **state[1]}
-    return dict(state) if isinstance(state, dict) else {}
-
-
-def _classes(value: Any, seen: set[int]) -> Iterator[type]:
-    """Classes of the objects and enum members in a plain value."""
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, enum.Enum):
-        yield type(value)
-    elif isinstance(value, Mapping):
-        for item in (*value.keys(), *value.values()):
-            yield from _classes(item, seen)
-    elif isinstance(value, (list, tuple, set, frozenset)) and not hasattr(value, "_fields"):
-        for item in value:
-            yield from _classes(item, seen)
-    else:
-        fields = object_fields(value)
-        if fields is not None:
-            yield type(value)
-            for item in fields.values():
-                yield from _classes(item, seen)
-
-
-def _is_data(cls: type, name: str, value: Any) -> bool:
-    hidden = name.startswith(("__", "_abc_")) or (issubclass(cls, enum.Enum) and name.startswith("_"))
-    return not hidden and not isinstance(value, _DESCRIPTORS) and not type(value).__module__.startswith("msgspec")
-
-
-def _is_generated(item: Any) -> bool:
-    code = getattr(getattr(item, "__func__", item), "__code__", None)
-    return isinstance(code, types.CodeType) and not is_first_party(code.co_filename)
