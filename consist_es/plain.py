@@ -35,6 +35,7 @@ MAX_KEYS = 100_000
 MAX_TEXT = 1_000_000
 """Characters in a string, bytes in a bytes value."""
 
+_ATTRS = "__attrs_attrs__"
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -64,8 +65,8 @@ def object_fields(value: Any) -> dict[str, Any] | None:
         names = [field.name for field in dataclasses.fields(cls)]
     elif isinstance(value, msgspec.Struct):
         names = value.__struct_fields__
-    elif "__attrs_attrs__" in vars(cls):
-        names = [field.name for field in cls.__attrs_attrs__]
+    elif any(_ATTRS in vars(base) for base in cls.__mro__):
+        names = [field.name for field in getattr(cls, _ATTRS)]
     elif isinstance(value, tuple) and hasattr(cls, "_fields"):
         names = cls._fields
     elif is_pydantic(value):

@@ -284,3 +284,10 @@ def test_a_pydantic_model_counts_by_its_python_values() -> None:
     model = pydantic.create_model("Model", day=(dt.date, ...), n=(int, 1))
     plain = to_plain(model(day=dt.date(2020, 1, 1)))
     assert plain["$object"][1] == {"day": {"$date": "2020-01-01"}, "n": 1}
+
+
+def test_an_attrs_object_counts_by_its_fields_also_in_a_plain_subclass() -> None:
+    attrs = pytest.importorskip("attrs")
+    base = attrs.make_class("Base", ["x"])
+    assert to_plain(base(1))["$object"][1] == {"x": 1}
+    assert to_plain(type("Sub", (base,), {})(1))["$object"][1] == {"x": 1}
