@@ -87,6 +87,15 @@ def test_the_command_is_declared() -> None:
     assert PROJECT["project"]["scripts"] == {"consist-es": "consist_es.cli:main"}
 
 
+def test_every_extra_that_a_driver_asks_for_installs_the_package() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "consist_es" / "artifacts").glob("*.py")]
+    asked = {match for source in sources for match in re.findall(r"\bneed\(\"(\w+)\", \"(\w+)\"", source)}
+    extras = PROJECT["project"]["optional-dependencies"]
+    given = {(re.split(r"[^\w-]", text)[0], extra) for extra, texts in extras.items() for text in texts}
+    assert asked
+    assert asked - given == set()
+
+
 def test_ruff_checks_the_views_once() -> None:
     shown = run(sys.executable, "-m", "ruff", "check", "--show-files", ".", cwd=ROOT).splitlines()
     files = [Path(line).relative_to(ROOT).as_posix() for line in shown]
