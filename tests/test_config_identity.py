@@ -106,3 +106,16 @@ def test_no_config_binds_nothing() -> None:
 def test_other_configs_are_refused(config: Any) -> None:
     with pytest.raises(ConfigTypeError, match="use"):
         as_mapping(config)
+
+
+def test_private_attributes_of_a_pydantic_model_count_but_are_not_bound() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    model = type(
+        "Model",
+        (pydantic.BaseModel,),
+        {"__annotations__": {"a": int, "_p": int}, "a": 1, "_p": pydantic.PrivateAttr(2), "__module__": __name__},
+    )
+    one, other = model(), model()
+    other._p = 3
+    assert as_mapping(one) == {"a": 1}
+    assert config_digest(one) != config_digest(other)

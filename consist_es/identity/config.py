@@ -49,4 +49,5 @@ def as_mapping(config: Any) -> dict[str, Any]:
             f"config: {type_name(type(config)).removeprefix('builtins.')} is not supported; use a mapping with "
             "str keys, a dataclass, a msgspec struct or a pydantic model."
         )
-    return fields
+    hidden = getattr(config, "__pydantic_private__", None) or {}
+    return {name: value for name, value in fields.items() if name not in hidden}
