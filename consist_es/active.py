@@ -15,7 +15,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, free_name
-from consist_es.artifacts.tables import write_table
+from consist_es.artifacts.tables import table_suffix, write_table
 from consist_es.artifacts.uris import inside
 from consist_es.capture import Snapshot, capture_keys
 from consist_es.errors import ClosedError, ConsistWarning, MissingKeyError, OptionError, UsageError, UsageTypeError
@@ -189,18 +189,19 @@ class ActiveRun:
         return free_name(key, taken)
 
     def log_table(self, table: Any, key: str, notes: ArtifactNotes | None = None) -> Artifact:
-        """Write a DataFrame, Series or Arrow table as Parquet into the run's folder and record it."""
-        path = self.output_path(check_key(key, "output key"))
+        """Write a table in the format that suits it into the run's folder and record it, see `write_table`."""
+        path = self.output_path(check_key(key, "output key"), table_suffix(table))
         write_table(table, path, key)
         return self.log(path, key, "output", notes)
 
     def relog_changed(self) -> None:
-        """Record again the outputs that were still being written when they were logged."""
+        """Record again the outputs that were still being written when they were logged, or are gone since."""
         for item in list(self.outputs.values()):
             artifact = item.artifact
             if artifact.producer != self.run.key or _stat(item.path) == (artifact.size, artifact.mtime_ns):
                 continue
-            if self.digester.digest(item.path).value != artifact.hash:
+            now = self.digester.digest(item.path).value if os.path.lexists(item.path) else None
+            if now != artifact.hash:
                 notes = ArtifactNotes(driver=artifact.driver, facet=artifact.facet, meta=dict(artifact.meta))
                 self._record(item.path, item.path, item.key, "output", notes)
 

@@ -81,7 +81,7 @@ def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
     found: list[BoundInput] = []
     for role, value in _pairs(inputs, sources.coupler, args.execution_options.binding):
         found.append(_resolve(role, value, "inputs", sources, found))
-    coupler = sources.coupler or {}
+    coupler = {} if sources.coupler is None else sources.coupler  # an empty one is false, and says what it lacks
     for key in (*required, *(key for key in optional if key in coupler)):
         if all(item.role != key for item in found):
             found.append(_resolve(key, coupler[key], "input_keys", sources, found))

@@ -1,9 +1,28 @@
-"""What every test needs: nothing but calm property tests. Fixtures live beside the tests that use them."""
+"""What every test needs: calm property tests, and a tracker in an empty working directory for those that want one."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+from consist_es import Tracker
 
 # No deadline: a slow machine is no failure. On CI the same examples every time, so that a red run can be repeated.
 settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
 settings.load_profile("house")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tracker(here: Path) -> Iterator[Tracker]:
+    """A tracker of a fresh project in the working directory."""
+    with Tracker(run_dir="runs", db_path="project.db") as opened:
+        yield opened
