@@ -116,7 +116,7 @@ def demo(arguments: list[str]) -> int:
     """Run the demo in the caller's folder."""
     install("")
     code = run(BIN / "consist-es", "demo", *arguments, cwd=None)
-    print("demo: done" if code == 0 else f"demo: FAILED with exit code {code}")
+    print(f"demo: FAILED with exit code {code}" if code else f"demo: done; consist-es lies in {BIN}")
     return code
 
 
