@@ -23,6 +23,21 @@ def tables(conn: sqlite3.Connection) -> set[str]:
     return {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
+def counts(conn: sqlite3.Connection) -> dict[str, int]:
+    """Table -> number of rows."""
+    import sqlite_utils
+
+    return {name: sqlite_utils.Database(conn)[name].count for name in sorted(tables(conn))}
+
+
+def keys(conn: sqlite3.Connection, table: str) -> tuple[list[str], list[str]]:
+    """Columns of a table, and those of its primary key."""
+    import sqlite_utils
+
+    found = sqlite_utils.Database(conn).table(table)
+    return [column.name for column in found.columns], list(found.pks)
+
+
 def differences(live: Iterator[Row], other: Iterator[Row]) -> Iterator[Difference]:
     """Walk two sorted dumps side by side and yield what only one of them has."""
     mine, theirs = next(live, None), next(other, None)
@@ -38,7 +53,8 @@ def differences(live: Iterator[Row], other: Iterator[Row]) -> Iterator[Differenc
 
 
 def _rank(row: Row) -> tuple[Any, ...]:
-    """SQLite's order of values: NULL, numbers, text; equal numbers of different types differ."""
-    return tuple(
-        (0,) if cell is None else (2, cell) if isinstance(cell, str) else (1, cell, type(cell).__name__) for cell in row
-    )
+    """SQLite's order of values: NULL, numbers, text, bytes; equal numbers of different types differ."""
+    return tuple((0,) if cell is None else (_CLASS.get(type(cell), 1), cell, type(cell).__name__) for cell in row)
+
+
+_CLASS: dict[type, int] = {str: 2, bytes: 3}
