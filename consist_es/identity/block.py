@@ -21,7 +21,8 @@ def visit_block(visitor: Visitor, frame: types.FrameType) -> Any:
     node = None if source is None else _with_at(source, frame.f_lineno)
     label = f"{file_label(code.co_filename, visitor.root)}:{code.co_qualname}"
     if source is None or node is None or not source.has(code):
-        visitor.parts[label] = digest_plain(essence(code))
+        # the same code may hold several blocks: where in it the frame stands tells them apart
+        visitor.parts[label] = digest_plain([essence(code), frame.f_lasti])
         names = set(global_names(code)) | set(code.co_freevars)
         block: ast.AST | None = None
     else:
