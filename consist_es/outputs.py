@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 
@@ -60,12 +60,7 @@ def is_file_like(value: object, *, text: bool) -> bool:
 
 def is_recordable(value: object, *, text: bool) -> bool:
     """Whether a value can become an output: a file, or a table to be written as one."""
-    return is_file_like(value, text=text) or is_table(value) or _is_dataset(value)
-
-
-def _is_dataset(value: object) -> bool:
-    kind = type(value)
-    return kind.__module__.startswith("xarray.") and kind.__name__ == "Dataset"
+    return is_file_like(value, text=text) or is_table(value)
 
 
 def returned_outputs(
@@ -84,10 +79,15 @@ def returned_outputs(
     return [(check_key(key, "output key"), item) for key, item in pairs]
 
 
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether a value holds outputs by key; an xarray.Dataset is a mapping too, and one output."""
+    return isinstance(value, Mapping) and not is_table(value)
+
+
 def _declared(value: Any, declared: Sequence[str], policies: Policies) -> list[tuple[str, Any]]:
     if value is None:
         return []
-    if isinstance(value, Mapping):
+    if _is_mapping(value):
         pairs = [(str(key), item) for key, item in value.items() if item is not None]
     elif isinstance(value, list | tuple):
         if len(value) != len(declared):
@@ -105,7 +105,8 @@ def _declared(value: Any, declared: Sequence[str], policies: Policies) -> list[t
         if not is_recordable(item, text=True):
             raise ReturnTypeError(
                 f"Step {policies.step!r} returned {type(item).__name__} for output {key!r}. "
-                "Return a path, an Artifact, a DataFrame, Series or Arrow table, or a dict or list of these."
+                "Return a path, an Artifact, a DataFrame, Series, Arrow table or xarray.Dataset, or a dict or list of "
+                "these."
             )
     return pairs
 
@@ -113,7 +114,7 @@ def _declared(value: Any, declared: Sequence[str], policies: Policies) -> list[t
 def _undeclared(value: Any, fallback: str, infer: bool, step: str) -> list[tuple[str, Any]]:
     if value is None:
         return []
-    if isinstance(value, Mapping):
+    if _is_mapping(value):
         pairs = [(key, item) for key, item in value.items() if item is not None]
         kept = [(key, item) for key, item in pairs if isinstance(key, str) and is_recordable(item, text=False)]
         if len(kept) < len(pairs):

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from blake3 import blake3
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.formats import driver_of
+from consist_es.artifacts.formats import bundle_members, driver_of, member_suffix, missing_sidecars
 from consist_es.artifacts.tables import TableInfo, describe_table
 from consist_es.artifacts.uris import UriMap
+from consist_es.errors import InputError
 from consist_es.events import ArtifactLogged
 from consist_es.identity.digest import Digest, digest_path
 from consist_es.identity.digest_cache import DigestCache
@@ -43,8 +45,47 @@ class Digester(msgspec.Struct, frozen=True):
     cache: DigestCache | None
 
     def digest(self, path: Path, *, method: str | None = None, fresh: bool = False) -> Digest:
-        """The digest of a file or folder now; `fresh` reads the bytes even if nothing seems to have changed."""
-        return digest_path(path, method=method or self.method, cache=None if fresh else self.cache)
+        """The digest of a file or folder now; `fresh` reads the bytes even if nothing seems to have changed.
+
+        A file that keeps part of its data in others, see `bundle_members`, has one digest over all of them.
+
+        Raises:
+            InputError: it cannot be read, or a shapefile lacks its .shx or .dbf file.
+        """
+        method, cache = method or self.method, None if fresh else self.cache
+        members = _members(path)
+        if len(members) == 1:
+            return digest_path(path, method=method, cache=cache)
+        return _digest_bundle(path, members, method, cache)
+
+
+def _members(path: Path) -> list[Path]:
+    try:
+        missing, members = missing_sidecars(path), bundle_members(path)
+    except OSError as error:
+        raise InputError(f"Cannot hash {path}: the files beside it cannot be listed: {error}.") from error
+    if missing:
+        raise InputError(f"{path} is incomplete: beside it there is no {' and no '.join(missing)} file. Add it.")
+    return members
+
+
+def _digest_bundle(path: Path, members: list[Path], method: str, cache: DigestCache | None) -> Digest:
+    """BLAKE3 in key derivation mode over suffix and digest of each member; the bundle's own name does not count."""
+    found = [(member_suffix(path, member), digest_path(member, method=method, cache=cache)) for member in members]
+    parts = sorted(found, key=lambda part: (part[0], part[1].value))
+    if _members(path) != members:
+        raise InputError(f"Cannot hash {path}: files beside it came or went. Run again once nothing writes to it.")
+    hasher = blake3(derive_key_context=f"consist-es bundle digest 1 {method}")
+    for suffix, part in parts:
+        hasher.update(b"%d:%s%d:%s" % (len(suffix), suffix.encode(), len(part.value), part.value.encode()))
+    return Digest(
+        value=f"{'b3' if method == 'full' else 'fast'}:{hasher.hexdigest()}",
+        kind="file",
+        method=method,
+        size=sum(part.size for _, part in parts),
+        mtime_ns=max(part.mtime_ns for _, part in parts),
+        files=len(parts),
+    )
 
 
 def describe(

@@ -1,108 +1,57 @@
-"""Drivers: from an artifact to data in memory. Packages are imported when a file is loaded, never before."""
+"""From an artifact to data in memory. Packages are imported when a file is loaded, never before."""
 
 from __future__ import annotations
 
-import importlib
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import zlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from consist_es.artifacts import array_drivers, geo_drivers, hdf_drivers, plugins, table_drivers
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.formats import TABULAR_DRIVERS
-from consist_es.errors import ArtifactMissingError, LoadError, MissingExtraError, UsageTypeError
+from consist_es.artifacts.driver import Driver, check_options, need
+from consist_es.artifacts.formats import HDF_DRIVERS, TABULAR_DRIVERS
+from consist_es.errors import ArtifactMissingError, ConsistError, LoadError, UsageTypeError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Loader = Callable[[Path, Artifact, dict[str, Any]], Any]
-
-
-class Driver(msgspec.Struct, frozen=True):
-    """How one format is loaded. `load(path, artifact, options)` gives the data."""
-
-    name: str
-    load: Loader
-    options: frozenset[str] | None = None
-    """Keywords that `load` takes; None where they go to the package unchecked."""
-
-
-def need(package: str, extra: str, what: str) -> Any:
-    """Import a package that an extra installs.
-
-    Raises:
-        MissingExtraError: it is not installed; names the extra.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise MissingExtraError(what, package, extra) from error
-
-
-def _parquet(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
-    return need("pandas", "pandas", f"loading {artifact.key!r} as a DataFrame").read_parquet(path, **options)
-
-
-def _csv(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
-    return need("pandas", "pandas", f"loading {artifact.key!r} as a DataFrame").read_csv(path, **options)
-
-
-def _feather(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
-    return need("pandas", "pandas", f"loading {artifact.key!r} as a DataFrame").read_feather(path, **options)
-
-
-def _json(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
-    """Parsed JSON; a DataFrame where the content is a list of flat objects, which is a table."""
-    import gzip
-
-    text = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise LoadError(f"Cannot load {artifact.key!r}: {path} is not valid JSON: {error}.") from error
-    if not _is_records(value):
-        return value
-    return need("pandas", "pandas", f"loading {artifact.key!r} as a DataFrame").DataFrame.from_records(value)
-
-
-def _is_records(value: object) -> bool:
-    scalars = (str, int, float, bool, type(None))
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(row, dict) and all(isinstance(cell, scalars) for cell in row.values()) for row in value)
-    )
-
-
-_PARQUET_OPTIONS = frozenset({"columns", "filters", "engine", "dtype_backend"})
+__all__ = ["BUILTIN", "Driver", "can_load", "find_driver", "load", "load_df", "load_table"]
 
 BUILTIN: Mapping[str, Driver] = {
     driver.name: driver
-    for driver in (
-        Driver("parquet", _parquet, _PARQUET_OPTIONS),
-        Driver("csv", _csv),
-        Driver("json", _json, frozenset()),
-        Driver("arrow", _feather, frozenset({"columns"})),
-        Driver("feather", _feather, frozenset({"columns"})),
-    )
+    for module in (table_drivers, geo_drivers, array_drivers, hdf_drivers)
+    for driver in module.DRIVERS
 }
+_READ_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    EOFError,
+    ImportError,
+    zlib.error,
+)
+"""What the packages raise about files they cannot read."""
 
 
 def find_driver(name: str) -> Driver | None:
-    """The driver of that name, or None where nothing can load it."""
-    return BUILTIN.get(name)
+    """The driver of that name, or None where nothing can load it. Those of this library come first."""
+    return BUILTIN.get(name) or plugins.third_party(name)
 
 
 def can_load(name: str) -> bool:
-    """Whether some driver loads this format."""
+    """Whether some driver loads this format. Its package may still be missing."""
     return find_driver(name) is not None
 
 
 def load(artifact: Artifact, **options: Any) -> Any:
-    """Load an artifact's data: a DataFrame for tables, parsed JSON for other JSON.
+    """Load an artifact's data.
+
+    A pandas DataFrame for tables, a GeoDataFrame for spatial files, an xarray.Dataset for arrays, an open h5py.File
+    for HDF5, and for JSON what it says, or a DataFrame where it is a list of flat objects. Nothing is unpickled.
 
     Raises:
         LoadError: no driver for its format, an option the driver does not take, or unreadable content.
@@ -117,20 +66,15 @@ def load(artifact: Artifact, **options: Any) -> Any:
             f"No driver loads {artifact.driver!r} (artifact {artifact.key!r}, {artifact.path}). "
             "Use artifact.path and read the file yourself, or annotate the step's parameter as Path."
         )
-    if driver.options is not None and (unknown := set(options) - driver.options):
-        allowed = ", ".join(sorted(driver.options)) or "none"
-        raise LoadError(f"Driver {driver.name!r} does not take {sorted(unknown)}. It takes: {allowed}.")
+    check_options(driver.name, options, driver.options)
     path = artifact.path
     if not path.exists():
-        raise ArtifactMissingError(
-            f"Artifact {artifact.key!r} ({artifact.id}) is not at {path}. "
-            f"Run the step that made it ({artifact.run_id or 'an external file'}) again, or restore the file."
-        )
+        raise _missing(artifact)
     try:
-        return driver.load(path, artifact, options)
-    except (OSError, ValueError) as error:
-        if isinstance(error, LoadError):
-            raise
+        return driver.load(path, artifact, dict(options))
+    except ConsistError:
+        raise
+    except _READ_ERRORS as error:
         raise LoadError(f"Cannot load {artifact.key!r} as {driver.name}: {path}: {error}") from error
 
 
@@ -138,36 +82,50 @@ def load_df(artifact: Artifact, **options: Any) -> pd.DataFrame:
     """Load a tabular artifact as a pandas DataFrame.
 
     Raises:
-        UsageTypeError: its format holds no table, or its JSON is none.
+        UsageTypeError: its format holds no table, or its content is none.
     """
-    if artifact.driver not in TABULAR_DRIVERS:
+    if not isinstance(artifact, Artifact):
+        raise UsageTypeError(f"load_df() takes an Artifact, not {type(artifact).__name__}.")
+    if not _may_hold_table(artifact, options):
         raise UsageTypeError(f"load_df() needs a table, and {artifact.key!r} is {artifact.driver!r}: use load().")
-    pandas = need("pandas", "pandas", "load_df()")
+    pandas = need("pandas", "pandas", artifact)
     data = load(artifact, **options)
+    frame: pd.DataFrame
+    if isinstance(data, pandas.DataFrame | pandas.Series):
+        frame = data if isinstance(data, pandas.DataFrame) else data.to_frame()
+        return frame
+    if artifact.driver != "json" or not isinstance(data, list | dict):
+        raise UsageTypeError(f"{artifact.key!r} holds no table but {type(data).__name__}. Use load().")
     try:
-        frame: pd.DataFrame = data if isinstance(data, pandas.DataFrame) else pandas.DataFrame(data)
-    except ValueError as error:
+        frame = pandas.DataFrame(data)
+    except (ValueError, TypeError) as error:
         raise UsageTypeError(f"{artifact.key!r} is JSON that is no table: {error}. Use load().") from error
     return frame
 
 
-def load_table(artifact: Artifact) -> pa.Table:
-    """Load a Parquet, CSV, Arrow or Feather artifact as an Arrow table; pandas is not needed."""
-    import pyarrow.csv
-    import pyarrow.feather
-    import pyarrow.parquet
+def _may_hold_table(artifact: Artifact, options: Mapping[str, Any]) -> bool:
+    if artifact.driver in HDF_DRIVERS:
+        return bool(options.get("table_path") or artifact.table_path)
+    return artifact.driver in TABULAR_DRIVERS or artifact.driver not in BUILTIN
 
-    readers: dict[str, Callable[[str], pa.Table]] = {
-        "parquet": pyarrow.parquet.read_table,
-        "csv": pyarrow.csv.read_csv,
-        "arrow": pyarrow.feather.read_table,
-        "feather": pyarrow.feather.read_table,
-    }
+
+def load_table(artifact: Artifact) -> pa.Table:
+    """Load a Parquet, CSV, Arrow, Feather or GeoParquet artifact as an Arrow table; pandas is not needed."""
+    import pyarrow as pa
+
+    readers = table_drivers.arrow_readers()
     if artifact.driver not in readers:
         raise LoadError(f"{artifact.key!r} is {artifact.driver!r}, not a table that Arrow reads: {sorted(readers)}.")
+    if not artifact.path.exists():
+        raise _missing(artifact)
     try:
         return readers[artifact.driver](str(artifact.path))
-    except FileNotFoundError as error:
-        raise ArtifactMissingError(f"Artifact {artifact.key!r} is not at {artifact.path}.") from error
-    except pyarrow.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise LoadError(f"Cannot load {artifact.key!r} as {artifact.driver}: {artifact.path}: {error}") from error
+
+
+def _missing(artifact: Artifact) -> ArtifactMissingError:
+    return ArtifactMissingError(
+        f"Artifact {artifact.key!r} ({artifact.id}) is not at {artifact.path}. "
+        f"Run the step that made it ({artifact.run_id or 'an external file'}) again, or restore the file."
+    )

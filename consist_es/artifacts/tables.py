@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from consist_es.artifacts import containers
+from consist_es.artifacts.driver import need_for
+from consist_es.errors import ReturnTypeError
 
 MAX_CSV_SCAN = 256 * 1024 * 1024
 """Bytes of a CSV file up to which its rows are counted; the count of a larger one is left open."""
@@ -20,18 +25,20 @@ class TableInfo(msgspec.Struct, frozen=True):
 
 
 def describe_table(path: Path, driver: str) -> TableInfo:
-    """Schema and rows of a Parquet, Arrow, Feather or CSV file; empty where it cannot be read as one.
+    """Schema and rows of a table file, names and shapes of what a container holds; see `containers` for the latter.
 
-    A file that is no table is not an error here: its name may be wrong, its bytes are recorded all the same.
+    Empty where the file cannot be read as its name says: its name may be wrong, its bytes are recorded all the same.
     """
-    reader = {"parquet": _parquet, "arrow": _arrow, "feather": _arrow, "csv": _csv}.get(driver)
-    if reader is None or not path.is_file():
+    reader = _READERS.get(driver)
+    if reader is None or path.is_dir() != (driver == "zarr"):
         return TableInfo()
+    import sqlite3
+
     import pyarrow as pa
 
     try:
         return reader(path)
-    except (pa.ArrowException, OSError, ValueError):
+    except (pa.ArrowException, sqlite3.Error, OSError, ValueError, LookupError, TypeError, RuntimeError):
         return TableInfo()
 
 
@@ -62,29 +69,94 @@ def _csv(path: Path) -> TableInfo:
         return TableInfo(_schema(reader.schema), sum(batch.num_rows for batch in reader) if count else None)
 
 
+def _zarr(path: Path) -> TableInfo:
+    return TableInfo(containers.zarr_schema(path))
+
+
+def _hdf(path: Path) -> TableInfo:
+    return TableInfo(containers.hdf_schema(path))
+
+
+def _geopackage(path: Path) -> TableInfo:
+    return TableInfo(*containers.geopackage_schema(path))
+
+
+_READERS: dict[str, Callable[[Path], TableInfo]] = {
+    "parquet": _parquet,
+    "geoparquet": _parquet,
+    "arrow": _arrow,
+    "feather": _arrow,
+    "csv": _csv,
+    "geopackage": _geopackage,
+    "zarr": _zarr,
+    "h5": _hdf,
+    "hdf5": _hdf,
+    "netcdf": _hdf,
+    "openmatrix": _hdf,
+}
+
+# ---------------------------------------------------------------- writing
+
+
 def is_table(value: object) -> bool:
-    """Whether `value` is a pandas DataFrame or Series or an Arrow table."""
+    """Whether `write_table` writes it: (Geo)DataFrame, (Geo)Series, Arrow table or xarray.Dataset."""
     return _kind(value) is not None
 
 
+def table_suffix(value: object) -> str:
+    """The suffix, without dot, that tells the format in which `write_table` writes a value."""
+    return {"geo": "geoparquet", "geoseries": "geoparquet", "dataset": "zarr"}.get(str(_kind(value)), "parquet")
+
+
+_KINDS = (
+    ("geopandas", "GeoDataFrame", "geo"),
+    ("geopandas", "GeoSeries", "geoseries"),
+    ("pandas", "DataFrame", "frame"),
+    ("pandas", "Series", "series"),
+    ("pyarrow", "Table", "arrow"),
+    ("xarray", "Dataset", "dataset"),
+)
+
+
 def _kind(value: object) -> str | None:
-    pandas, arrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")
-    if pandas is not None and isinstance(value, pandas.DataFrame):
-        return "frame"
-    if pandas is not None and isinstance(value, pandas.Series):
-        return "series"
-    if arrow is not None and isinstance(value, arrow.Table):
-        return "arrow"
+    """What sort of table a value is; its package has been imported then, and none is for asking."""
+    for module, name, kind in _KINDS:
+        expected = getattr(sys.modules.get(module), name, None)
+        if expected is not None and isinstance(value, expected):
+            return kind
     return None
 
 
 def write_table(value: Any, path: Path, key: str) -> None:
-    """Write a DataFrame, Series (one column named `key`) or Arrow table as Parquet."""
-    if _kind(value) == "arrow":
-        import pyarrow.parquet
+    """Write a table as Parquet, GeoParquet or, for an xarray.Dataset, a Zarr folder; a Series as one column `key`.
 
-        pyarrow.parquet.write_table(value, path)
-    elif _kind(value) == "series":
-        value.to_frame(name=key).to_parquet(path)
-    else:
-        value.to_parquet(path)
+    Raises:
+        ReturnTypeError: it holds what the format cannot.
+        MissingExtraError: Zarr is not installed.
+    """
+    kind = _kind(value)
+    if kind == "dataset":
+        need_for("zarr", "zarr", f"Writing the xarray.Dataset of {key!r}")
+    try:
+        _write(value, path, key, kind)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        form = {"dataset": "Zarr"}.get(str(kind), "Parquet")
+        raise ReturnTypeError(
+            f"The {type(value).__name__} of output {key!r} cannot be written as {form}: {error}. "
+            "Convert what it names, or write the file yourself and return its path."
+        ) from error
+
+
+def _write(value: Any, path: Path, key: str, kind: str | None) -> None:
+    match kind:
+        case "arrow":
+            import pyarrow.parquet
+
+            pyarrow.parquet.write_table(value, path)
+        case "dataset":
+            # version 2 of the format: xarray's text and time types have no version 3 specification yet
+            value.to_zarr(path, mode="w", zarr_format=2)
+        case "series" | "geoseries":
+            value.to_frame(name=key).to_parquet(path)
+        case _:
+            value.to_parquet(path)

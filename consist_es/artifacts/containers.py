@@ -1,0 +1,88 @@
+"""What lies in files that hold several tables or arrays: names, types and shapes, without reading the data."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from consist_es.artifacts.formats import bundle_members
+from consist_es.artifacts.zarr_arrays import arrays_of
+
+_MAX_NODES = 10_000
+"""An HDF5 file with more groups and arrays than this is not described."""
+
+
+def zarr_schema(path: Path) -> dict[str, str] | None:
+    """Array name -> ``float64[24, 24]``; types in the words of the store's own metadata."""
+    found = {}
+    for folder, metadata in arrays_of(path):
+        kind = metadata.get("data_type", metadata.get("dtype"))
+        name = kind if isinstance(kind, str) else "record" if isinstance(kind, list) else dict(kind or {}).get("name")
+        found[folder.relative_to(path).as_posix()] = f"{name}{list(metadata['shape'])}"
+    return found or None
+
+
+def hdf_schema(path: Path) -> dict[str, str] | None:
+    """Array or table name -> ``float64[24, 24]``; None where h5py is not installed or there is too much of it.
+
+    A table that pandas wrote is one entry, with the kind of table that pandas notes.
+    """
+    try:
+        h5py = importlib.import_module("h5py")
+    except ImportError:
+        return None
+    found: dict[str, str] = {}
+    with h5py.File(path, "r") as file:
+        for number, (name, node) in enumerate(_nodes(h5py, file)):
+            if number == _MAX_NODES:
+                return None
+            if isinstance(node, h5py.Dataset):
+                found[name] = f"{'record' if node.dtype.names else node.dtype.name}{list(node.shape or ())}"
+            elif _is_pandas(node):
+                kind = node.attrs["pandas_type"]
+                found[name] = kind.decode() if isinstance(kind, bytes) else str(kind)
+    return found or None
+
+
+def _nodes(h5py: Any, top: Any) -> Iterator[tuple[str, Any]]:
+    """Everything below `top` that lies in this file; links and the insides of pandas tables are left out."""
+    waiting, seen = [("", top)], {top}
+    while waiting:
+        prefix, group = waiting.pop()
+        for part in group:
+            if not isinstance(group.get(part, getlink=True), h5py.HardLink):
+                continue
+            name, node = f"{prefix}{part}", group[part]
+            yield name, node
+            if isinstance(node, h5py.Group) and node not in seen and not _is_pandas(node):
+                seen.add(node)
+                waiting.append((f"{name}/", node))
+
+
+def _is_pandas(node: Any) -> bool:
+    return "pandas_type" in node.attrs
+
+
+def geopackage_schema(path: Path) -> tuple[dict[str, str] | None, int | None]:
+    """Columns and rows of a GeoPackage's layer; with several layers ``layer.column`` and no row count.
+
+    Layers are what ``gpkg_contents`` lists as features or attributes (OGC 12-128r19, clause 1.1.3). The file is not
+    touched and no lock is taken; with changes waiting in a journal beside it nothing is said.
+    """
+    if len(bundle_members(path)) > 1:
+        return None, None
+    import sqlite3
+
+    from sqlite_utils import Database
+
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        rows = connection.execute(
+            "SELECT table_name FROM gpkg_contents WHERE data_type IN ('features', 'attributes') ORDER BY table_name"
+        )
+        layers = [Database(connection)[name] for (name,) in rows.fetchall()]
+        if len(layers) == 1:
+            return {column.name: column.type for column in layers[0].columns}, layers[0].count
+        return {f"{layer.name}.{c.name}": c.type for layer in layers for c in layer.columns} or None, None

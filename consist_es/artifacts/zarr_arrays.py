@@ -1,0 +1,26 @@
+"""The arrays of a Zarr store, by its metadata files alone (Zarr storage specifications, versions 2 and 3)."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def arrays_of(store: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Folder and metadata of every array; the folders of chunks below an array are not entered."""
+    for name, folders, files in os.walk(store):
+        folder = Path(name)
+        found = [_metadata(folder / file) for file in (".zarray", "zarr.json") if file in files]
+        arrays = [metadata for metadata in found if metadata.get("node_type", "array") == "array"]
+        if arrays and len(arrays) == len(found) and ".zgroup" not in files:
+            folders.clear()
+        folders.sort()
+        yield from ((folder, metadata) for metadata in arrays)
+
+
+def _metadata(file: Path) -> dict[str, Any]:
+    metadata = json.loads(file.read_bytes())
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{file} is no Zarr metadata")
+    return metadata

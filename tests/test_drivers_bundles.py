@@ -1,0 +1,134 @@
+"""Files that are one data set together: found, digested as one, and a change to any of them is noticed."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consist_es.artifacts.formats import bundle_members, missing_sidecars
+from consist_es.errors import InputError
+from consist_es.identity.digest import digest_path
+from consist_es.recording import Digester
+
+DIGESTER = Digester("full", None)
+PARTS = {".shp": b"shapes", ".shx": b"index", ".dbf": b"table", ".prj": b"projection", ".cpg": b"UTF-8"}
+
+
+def shapefile(folder: Path, stem: str = "zones", parts: dict[str, bytes] = PARTS) -> Path:
+    folder.mkdir(exist_ok=True, parents=True)
+    for suffix, content in parts.items():
+        (folder / f"{stem}{suffix}").write_bytes(content)
+    return folder / f"{stem}.shp"
+
+
+def names(path: Path) -> list[str]:
+    return [member.name for member in bundle_members(path)]
+
+
+# ---------------------------------------------------------------- members
+
+
+def test_a_shapefile_has_its_sidecars_and_nothing_else(tmp_path: Path) -> None:
+    path = shapefile(tmp_path)
+    for other in ("zones.txt", "zones2.dbf", "zones.shp.xml", "zones.csv", "Zones.dbf"):
+        (tmp_path / other).touch()
+    assert names(path) == ["zones.shp", "zones.cpg", "zones.dbf", "zones.prj", "zones.shx"]
+
+
+def test_sidecars_are_found_in_capital_letters(tmp_path: Path) -> None:
+    path = shapefile(tmp_path, parts={".SHP": b"", ".SHX": b"", ".dbf": b""})
+    assert bundle_members(path) == [path]  # zones.shp itself is not there
+    assert names(tmp_path / "zones.SHP") == ["zones.SHP", "zones.SHX", "zones.dbf"]
+    assert missing_sidecars(tmp_path / "zones.SHP") == []
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "gone.shp", "gone.gpkg", "folder.shp", "t"])
+def test_everything_else_stands_for_itself(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.shp").mkdir()
+    (tmp_path / "t.csv").touch()
+    (tmp_path / "t.csv-wal").write_bytes(b"x")
+    assert bundle_members(tmp_path / name) == [tmp_path / name]
+    assert missing_sidecars(tmp_path / name) == []
+
+
+# ---------------------------------------------------------------- digests
+
+
+@pytest.mark.parametrize("suffix", sorted(PARTS))
+@pytest.mark.parametrize("method", ["full", "fast"])
+def test_a_change_to_any_file_of_a_shapefile_changes_its_digest(suffix: str, method: str, tmp_path: Path) -> None:
+    path = shapefile(tmp_path)
+    before = DIGESTER.digest(path, method=method)
+    part = path.with_suffix(suffix)
+    part.write_bytes(PARTS[suffix][::-1])
+    os.utime(part, ns=(1, 1))
+    after = DIGESTER.digest(path, method=method)
+    assert after.value != before.value
+    assert after.value.startswith({"full": "b3:", "fast": "fast:"}[method])
+
+
+@pytest.mark.parametrize("suffix", [".prj", ".cpg", ".qix"])
+def test_a_sidecar_that_comes_or_goes_changes_the_digest(suffix: str, tmp_path: Path) -> None:
+    path = shapefile(tmp_path)
+    part = path.with_suffix(suffix)
+    before = DIGESTER.digest(path).value
+    part.unlink() if part.exists() else part.touch()
+    assert DIGESTER.digest(path).value != before
+
+
+@given(st.dictionaries(st.sampled_from([".prj", ".cpg", ".qpj"]), st.binary(max_size=3)))
+def test_the_digest_of_a_shapefile_is_that_of_its_contents_wherever_it_lies(
+    tmp_path_factory: pytest.TempPathFactory, more: dict[str, bytes]
+) -> None:
+    folder = tmp_path_factory.mktemp("shapes")
+    parts = {".shp": b"1", ".shx": b"2", ".dbf": b"3", **more}
+    here = shapefile(folder, "a", parts)
+    there = shapefile(folder / "b", "other", {suffix.upper(): content for suffix, content in parts.items()})
+    assert DIGESTER.digest(here).value == DIGESTER.digest(there.with_suffix(".SHP")).value
+    swapped = shapefile(folder / "c", "a", {**parts, ".shx": b"3", ".dbf": b"2"})
+    assert DIGESTER.digest(swapped).value != DIGESTER.digest(here).value
+
+
+def test_size_and_time_of_a_shapefile_are_those_of_all_its_files(tmp_path: Path) -> None:
+    path = shapefile(tmp_path)
+    os.utime(path.with_suffix(".dbf"), ns=(0, 2**62))
+    digest = DIGESTER.digest(path)
+    assert (digest.size, digest.mtime_ns, digest.files, digest.kind) == (
+        sum(map(len, PARTS.values())),
+        2**62,
+        5,
+        "file",
+    )
+
+
+@pytest.mark.parametrize("suffix", [".shx", ".dbf"])
+def test_an_incomplete_shapefile_has_no_digest(suffix: str, tmp_path: Path) -> None:
+    path = shapefile(tmp_path)
+    path.with_suffix(suffix).unlink()
+    with pytest.raises(InputError, match=rf"zones\.shp is incomplete: beside it there is no \{suffix} file"):
+        DIGESTER.digest(path)
+
+
+def test_other_files_keep_the_digest_of_their_bytes(tmp_path: Path) -> None:
+    for name in ("t.csv", "t.gpkg", "t.db"):
+        (tmp_path / name).write_bytes(b"content")
+        assert DIGESTER.digest(tmp_path / name) == digest_path(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".sqlite", ".db"])
+def test_changes_that_wait_in_a_write_ahead_log_change_the_digest(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t{suffix}"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        bytes_before, before = path.read_bytes(), DIGESTER.digest(path).value
+        assert before == digest_path(path).value  # the log beside it is empty
+        connection.execute("INSERT INTO t VALUES (1)")
+        connection.commit()
+        assert path.read_bytes() == bytes_before
+        assert DIGESTER.digest(path).value != before
