@@ -9,6 +9,7 @@ from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.keys import check_key
 from consist_es.errors import UsageError, UsageTypeError
+from consist_es.options import check_option
 from consist_es.recording import ArtifactNotes
 
 
@@ -111,3 +112,31 @@ def log_artifacts(
         )
         for key, value in outputs.items()
     }
+
+
+def log_dataframe(
+    active: ActiveRun,
+    df: Any,
+    key: str,
+    schema: Any = None,
+    direction: str = "output",
+    path: Any = None,
+    driver: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+    **to_file_options: Any,
+) -> Artifact:
+    """Write a DataFrame as Parquet (default) or CSV, into the run's folder or to `path`, and record it.
+
+    Keywords go to ``DataFrame.to_parquet`` or ``DataFrame.to_csv``.
+
+    Raises:
+        OptionError: another driver. UsageTypeError: not a DataFrame.
+    """
+    check_option("driver", driver, ("parquet", "csv"))
+    writer = getattr(df, f"to_{driver or 'parquet'}", None)
+    if writer is None:
+        raise UsageTypeError(f"log_dataframe() takes a pandas DataFrame, not {type(df).__name__}.")
+    check_key(key, "artifact key")
+    target = active.output_path(key, driver or "parquet") if path is None else active.journal.uris.resolve_given(path)
+    writer(target, **to_file_options)
+    return log_artifact(active, target, key, direction, schema, driver=driver, **(meta or {}))

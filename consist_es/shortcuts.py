@@ -60,6 +60,11 @@ def log_output(*args: Any, **kwargs: Any) -> Artifact:
     return logging_calls.log_output(active_run("log_output()"), *args, **kwargs)
 
 
+def log_dataframe(df: Any, key: str, *args: Any, **kwargs: Any) -> Artifact:
+    """Write a DataFrame as Parquet or CSV (`driver`) into the run's folder, or to `path`, and record it."""
+    return logging_calls.log_dataframe(active_run("log_dataframe()"), df, key, *args, **kwargs)
+
+
 def log_meta(**kwargs: Any) -> None:
     """Merge metadata into the record of the step that is executing."""
     active_run("log_meta()").log_meta(kwargs)

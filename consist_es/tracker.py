@@ -63,10 +63,10 @@ class Tracker(TrackerQueries):
         check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
         self.run_dir = Path(os.path.abspath(run_dir))
         self.db_path = Path(os.path.abspath(db_path)) if db_path is not None else self.run_dir / "provenance.db"
-        self.run_dir.mkdir(parents=True, exist_ok=True)
         uris = UriMap.of(self.run_dir, mounts)
         self._project = Project(self.db_path, sync=sync, read_only=access_mode != "standard")
         self._project.connection()  # a db_path that is somebody else's file is refused now, not at the first step
+        self.run_dir.mkdir(parents=True, exist_ok=True)
         self._queries = Queries(self._project, uris)
         self._engine = Engine(
             project=self._project,
@@ -146,6 +146,11 @@ class Tracker(TrackerQueries):
     ) -> RunResult:
         """Run a step outside any scenario, or reuse an earlier run of it; as `ScenarioContext.run`, no coupler."""
         return self._engine.run(run_arguments(locals()), Scope(self._defaults))
+
+    async def arun(self, fn: Any = None, name: str | None = None, **arguments: Any) -> RunResult:
+        """As `run`, for ``async def`` steps; takes the same keywords."""
+        args = run_arguments({**_RUN_DEFAULTS, "fn": fn, "name": name, **arguments})
+        return await self._engine.arun(args, Scope(self._defaults))
 
     def trace(
         self,
@@ -279,6 +284,10 @@ class Tracker(TrackerQueries):
         """Record a file as an output of the run that is executing."""
         return logging_calls.log_output(self._active("log_output()"), *args, **kwargs)
 
+    def log_dataframe(self, df: Any, key: str, *args: Any, **kwargs: Any) -> Artifact:
+        """Write a DataFrame and record it; see `consist_es.log_dataframe`."""
+        return logging_calls.log_dataframe(self._active("log_dataframe()"), df, key, *args, **kwargs)
+
     def log_meta(self, **kwargs: Any) -> None:
         """Merge metadata into the record of the run that is executing."""
         self._active("log_meta()").log_meta(kwargs)
@@ -309,6 +318,9 @@ class Tracker(TrackerQueries):
         """Call ``fn(run, error)`` when a run ends with an exception."""
         self._engine.hooks.on_failed.append(fn)
         return fn
+
+
+_RUN_DEFAULTS: dict[str, Any] = dict(Tracker.run.__kwdefaults__ or {})
 
 
 def _external(given: bool | None) -> bool:
