@@ -15,7 +15,7 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
 from consist_es.artifacts.uris import UriMap
 from consist_es.coupler import Coupler
-from consist_es.errors import NoActiveRunError, UsageTypeError
+from consist_es.errors import NoActiveRunError, PathError, UsageTypeError
 from consist_es.execution import Engine, Scope
 from consist_es.header import make_header
 from consist_es.hooks import Hook, Hooks
@@ -25,6 +25,7 @@ from consist_es.options import (
     HYDRATIONS,
     StepArguments,
     check_option,
+    checked_year,
     names,
 )
 from consist_es.project import Project
@@ -61,12 +62,13 @@ class Tracker(TrackerQueries):
     ) -> None:
         check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
         check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
+        epoch = checked_year("cache_epoch", cache_epoch)
         self.run_dir = Path(os.path.abspath(run_dir))
         self.db_path = Path(os.path.abspath(db_path)) if db_path is not None else self.run_dir / "provenance.db"
         uris = UriMap.of(self.run_dir, mounts)
         self._project = Project(self.db_path, sync=sync, read_only=access_mode != "standard")
         self._project.connection()  # a db_path that is somebody else's file is refused now, not at the first step
-        self.run_dir.mkdir(parents=True, exist_ok=True)
+        _make_folder(self.run_dir)
         self._queries = Queries(self._project, uris)
         self._engine = Engine(
             project=self._project,
@@ -79,7 +81,7 @@ class Tracker(TrackerQueries):
             subdir_of=run_subdir_fn,
             allow_external_paths=_external(allow_external_paths),
         )
-        self._defaults = StepDefaults(project_root=Path(os.path.abspath(project_root)), cache_epoch=cache_epoch)
+        self._defaults = StepDefaults(project_root=Path(os.path.abspath(project_root)), cache_epoch=epoch)
         self._last_run: Run | None = None
 
     def close(self) -> None:
@@ -228,7 +230,7 @@ class Tracker(TrackerQueries):
         header = make_header(name, config, tags, model, require_outputs, kwargs)
         defaults = StepDefaults(
             project_root=self._defaults.project_root,
-            cache_epoch=cache_epoch if cache_epoch is not None else self._defaults.cache_epoch,
+            cache_epoch=self._defaults.cache_epoch if cache_epoch is None else checked_year("cache_epoch", cache_epoch),
             run_id_prefix=f"{header.run_id}_",
             tags=names(step_tags, "step_tags") if not isinstance(step_tags, str) else _refuse_str("step_tags"),
             facet=dict(step_facet or {}),
@@ -332,3 +334,10 @@ def _external(given: bool | None) -> bool:
 
 def _refuse_str(what: str) -> tuple[str, ...]:
     raise UsageTypeError(f"{what} takes a list of str, not a single str.")
+
+
+def _make_folder(run_dir: Path) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PathError(f"run_dir {run_dir} cannot be made: {error.strerror}. Give it another place.") from error
