@@ -258,12 +258,15 @@ class Lock:
     The kernel drops it when its holder dies, so a killed process never stalls the others. Not reentrant.
     Where somebody deleted or replaced the file, the lock on the old inode is worthless; so after taking it the inode
     is compared with the path's, and the file opened anew until they are the same.
+
+    Where an interrupt (Ctrl-C) strikes between the lock and its user, it may stay behind. So the mutex is one that its
+    own thread can take again: what stays behind never blocks that thread, and its next `release` clears it.
     """
 
     def __init__(self, path: Path, storage: Storage | None = None) -> None:
         self.path = path
         self._storage: Storage = storage or LocalStorage()
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._fd: int | None = None
         on_fork(self)
 
@@ -304,12 +307,16 @@ class Lock:
             return False
 
     def release(self) -> None:
-        """Give the lock back; only for the one who took it."""
+        """Give the lock back. Harmless where this thread does not hold it."""
+        if not self._mutex.acquire(blocking=False):
+            return  # another thread does
         try:
             if self._fd is not None:
                 self._storage.unlock(self._fd)
         finally:
-            self._mutex.release()
+            with contextlib.suppress(RuntimeError):  # until it is not held any more
+                while True:
+                    self._mutex.release()
 
     def close(self) -> None:
         """Give up the file; the next `acquire` opens it again."""
@@ -322,7 +329,7 @@ class Lock:
 
     def after_fork(self) -> None:
         """The open file is shared with the parent, and so is its lock: the child needs its own."""
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._drop()
 
     def __enter__(self) -> "Lock":

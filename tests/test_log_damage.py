@@ -119,6 +119,47 @@ def test_a_log_that_was_cut_below_its_watermark_is_damaged(folder: Path) -> None
         assert not verify(folder).ok
 
 
+def test_a_synced_tail_that_was_cut_between_two_batches_is_damage(folder: Path) -> None:
+    set_watermark(folder)
+    path = folder / SEGMENT
+    end = next(event.offset for event in opened(folder).read() if event.seq == 6)
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(LogCorruptError, match="the log ends here, but position 8 was synced"):
+        list(opened(folder).read())
+    with pytest.raises(LogCorruptError, match="position 8 was synced"):
+        opened(folder).append(drafts("new"))
+    assert [problem.what for problem in verify(folder).problems] == ["it was synced, but the log ends at position 5"]
+
+
+def test_an_emptied_folder_is_damage_where_something_was_synced(folder: Path) -> None:
+    set_watermark(folder)
+    (folder / SEGMENT).unlink()
+    with pytest.raises(LogCorruptError, match="empty, but position 8"):
+        list(opened(folder).read())
+
+
+def test_what_looks_damaged_is_looked_at_twice(folder: Path) -> None:
+    """A reader may see half of an unfinished batch and half of what a repair wrote over it."""
+
+    class Mixed(LocalStorage):
+        reads = 0
+
+        def read_at(self, fd: int, size: int, offset: int) -> bytes:
+            data = super().read_at(fd, size, offset)
+            if len(data) > 1500:
+                self.reads += 1
+                if self.reads == 1:
+                    return data[:-100] + b"?" + data[-99:]
+            return data
+
+    storage = Mixed()
+    data = (folder / SEGMENT).read_bytes()
+    assert len(data) > 1500
+    found = list(LocalLog(folder, storage=storage).read())
+    assert storage.reads >= 1
+    assert found == list(opened(folder).read())
+
+
 @pytest.mark.parametrize("name", [SEGMENT, "00000002.jsonl"])
 def test_a_missing_segment_is_damage(tmp_path: Path, name: str) -> None:
     log = LocalLog(tmp_path / "x", storage=Unsynced(), segment_size=600)

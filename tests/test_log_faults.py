@@ -357,6 +357,25 @@ def test_another_process_follows_into_the_new_segment(log: LocalLog, storage: Un
     check(log.folder, ["o:0:1", "p:0:1"])
 
 
+def test_where_another_writer_went_on_without_copying_nothing_is_acknowledged(tmp_path: Path) -> None:
+    class Overtaken(Unsynced):
+        """Between the failed sync and the lock, somebody else seals the segment, and has no error."""
+
+        def datasync(self, fd: int) -> None:
+            if armed:
+                armed.clear()
+                LocalLog(tmp_path / "x", storage=Unsynced(), segment_size=1).append(batch("other", 1))
+                raise OSError(errno.EIO, "Input/output error")
+
+    armed: list[bool] = []
+    log = LocalLog(tmp_path / "x", storage=Overtaken())
+    log.append(batch("a", 2), commit=True)
+    armed.append(True)
+    with pytest.raises(LogWriteError):
+        log.append(batch("b", 2), commit=True)
+    check(log.folder, ["a:0:2", "other:0:1"])
+
+
 # ---------------------------------------------------------------- power
 
 

@@ -247,14 +247,20 @@ def test_without_room_for_a_large_payload_nothing_is_left_behind(tmp_path: Path)
     assert verify(tmp_path / "x").ok
 
 
+def interrupt(*_: object) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.05)  # the interpreter ignores an exception in a finalizer: once more then
+    raise KeyboardInterrupt
+
+
 def test_an_interrupt_at_any_moment_leaves_whole_batches_and_a_log_that_goes_on(tmp_path: Path) -> None:
     def child() -> None:
         log = LocalLog(tmp_path / "x", sync="os", segment_size=20_000)
-        signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        signal.signal(signal.SIGALRM, interrupt)
+        log.append(batch("first", 1))
         number = interrupted = 0
-        while interrupted < 150:
+        while interrupted < 300:
             try:
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 6e-4))
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 2e-3))
                 while True:
                     log.append(batch(f"b{number}", 2))
                     number += 1

@@ -101,6 +101,31 @@ def test_a_lock_file_that_was_replaced_is_opened_again(lock: Lock) -> None:
         assert not other.acquire(blocking=False)
 
 
+def test_a_lock_that_an_interrupt_left_behind_does_not_block_its_own_thread(lock: Lock) -> None:
+    lock.acquire()  # and the interrupt strikes before anybody could release it
+    with lock:
+        pass
+    seen: list[bool] = []
+
+    def take() -> None:
+        seen.append(lock.acquire(blocking=False))
+        lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    assert seen == [True]
+    assert Lock(lock.path).acquire(blocking=False)
+
+
+def test_releasing_a_lock_that_another_thread_holds_does_nothing(lock: Lock) -> None:
+    with lock:
+        thread = threading.Thread(target=lock.release)
+        thread.start()
+        thread.join()
+        assert not Lock(lock.path).acquire(blocking=False)
+
+
 def test_a_file_system_without_flock_is_named_in_the_error(tmp_path: Path) -> None:
     class NoLocks(LocalStorage):
         def flock(self, fd: int, *, blocking: bool) -> bool:

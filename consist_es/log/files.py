@@ -1,6 +1,7 @@
 """The files that a log makes beside its lines, and the names it gives."""
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def quarantine(storage: Storage, folder: Path, fd: int, segment: int, offset: in
     return name, len(data)
 
 
+@functools.cache
 def library_version() -> str:
     """Version of consist-es."""
     from importlib.metadata import PackageNotFoundError, version

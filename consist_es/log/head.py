@@ -1,8 +1,9 @@
 """The file `head`: how far the log is known to be safe on disk (the watermark).
 
 Two slots of 256 bytes, each a line of JSON with its own checksum, padded with blanks. The older one is rewritten in
-place after each sync, so a torn write leaves the other. The file itself is not synced: it may lag, never lead, and
-all that a lag costs is that damage there looks like an unfinished write.
+place after each sync, so a torn write leaves the other. The file itself is neither synced nor locked: of two writers
+at once one mark may be lost. So it may lag, never lead, and all that a lag costs is that a cut tail there looks like
+an unfinished write.
 """
 
 import contextlib
@@ -69,11 +70,10 @@ def read_watermark(storage: Storage, folder: Path) -> Watermark | None:
 
 
 def write_watermark(storage: Storage, folder: Path, mark: Watermark) -> None:
-    """Move the watermark forward, never back. An error is of no consequence: the old mark stays true."""
+    """Move the watermark forward. An error is of no consequence: the old mark stays true."""
     with contextlib.suppress(OSError):
         fd = storage.open(folder / HEAD_FILE, os.O_RDWR | os.O_CREAT)
         try:
-            storage.flock(fd, blocking=True)  # a lock of its own: closing the file gives it back
             _rewrite(storage, fd, mark)
         finally:
             storage.close(fd)

@@ -154,11 +154,11 @@ class _Tour:
         return start
 
     def _finish(self) -> None:
-        last = self._place.seq if self._place else 0
-        if last < self._seen.seq:
-            raise LogMismatchError(self._folder, f"positions {last + 1} to {self._seen.seq} are gone")
-        if last < self._floor:
-            raise LogCorruptError(segment_name(1), 0, f"the log is empty, but position {self._floor} was synced")
+        if self._place is None:
+            if self._floor:
+                raise LogCorruptError(segment_name(1), 0, f"the log is empty, but position {self._floor} was synced")
+        elif self._place.seq < self._seen.seq:
+            raise LogMismatchError(self._folder, f"positions {self._place.seq + 1} to {self._seen.seq} are gone")
 
     def _recorded(self, line: Line, segment: int) -> Recorded:
         try:

@@ -55,11 +55,16 @@ class Writer:
             try:
                 return self._append(items, sync, since)
             except OSError as error:
-                self._tail.forget()
+                self._let_go()
                 raise self._translated(error, sum(len(item.data) for item in items)) from error
-            except BaseException:  # whatever was half done in memory: the next append looks at the disk
-                self._tail.forget()
+            except BaseException:
+                self._let_go()
                 raise
+
+    def _let_go(self) -> None:
+        """Whatever was half done in memory is dropped: the next append looks at the disk."""
+        self._lock.release()  # an interrupt between the lock and its `with` would leave it behind
+        self._tail.forget()
 
     def close(self) -> None:
         """Give up the open files; the next append opens them again."""
