@@ -115,7 +115,7 @@ def test_no_public_name_is_hidden_by_a_submodule() -> None:
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
-        _ = consist.no_such_name  # type: ignore[attr-defined]
+        _ = consist.no_such_name
 
 
 @pytest.mark.parametrize("keyword", ["config_plan", "hash_inputs"])
