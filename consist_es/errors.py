@@ -153,7 +153,7 @@ class NotOurDatabaseError(ViewError):
     """The file at `db_path` is not a database of this library, and no log lies beside it."""
 
     def __init__(self, path: object, log: object, what: str) -> None:
-        self.path, self.log = path, log
+        self.path, self.log, self.what = path, log, what
         super().__init__(
             f"{path} is {what}, not a consist-es database, and there is no log at {log}. "
             "The file was left untouched: give db_path another name, or move the file away."

@@ -1,0 +1,53 @@
+"""The command line: commands that print what the library knows."""
+
+import io
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from consist_es import __version__
+from consist_es.cli.audit import audit
+from consist_es.cli.demo import demo
+from consist_es.cli.log import log
+from consist_es.cli.program import INTERRUPTED, Program
+from consist_es.cli.replay import replay
+from consist_es.cli.runs import runs, scenarios
+from consist_es.cli.verify import verify
+
+_TERMINATED = 128 + signal.SIGTERM
+"""What a shell reports of a program that SIGTERM ended."""
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="consist-es", message="%(prog)s %(version)s")
+def program() -> None:
+    """Look into a project that consist_es recorded: its log, and the views that are made from it.
+
+    A project is a log folder (provenance.events) with a database beside it (provenance.db). Commands find it by
+    --project, by CONSIST_ES_PROJECT, or as the only *.events folder in the working directory. Data goes to stdout,
+    everything else to stderr. Exit codes: 0 all is well, 1 the answer is no, 2 the command was held wrong.
+    """
+
+
+for _command in (replay, audit, runs, scenarios, log, verify, demo):
+    program.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program `consist-es`. Does not return."""
+    signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no text of ours is worth a traceback
+    try:
+        program.main(arguments, prog_name="consist-es")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _terminate(_number: int, _frame: Any) -> None:
+    """End as an exception does: a step that runs is recorded as interrupted, and nothing is left lying about."""
+    sys.exit(_TERMINATED)

@@ -1,0 +1,84 @@
+"""``consist-es audit``: what happened in a scenario, event by event."""
+
+import sqlite3
+from pathlib import Path
+
+import click
+
+from consist_es.cli import wording
+from consist_es.cli.names import Names, scenario_named
+from consist_es.cli.output import emit, emit_json
+from consist_es.cli.program import json_option, opened, project_option
+from consist_es.cli.teller import Teller
+from consist_es.folding import dead_letters
+from consist_es.project import Project
+from consist_es.projections import audit_index, run_table
+from consist_es.projections.run_table import RunRow
+
+_STATUS_STYLES = {"completed": wording.GOOD, "running": wording.ODD}
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--all", "every", is_flag=True, help="Every attempt, the first one first.")
+@json_option
+@project_option
+def audit(scenario: str, every: bool, as_json: bool, db_path: Path) -> None:
+    """Tell what happened in SCENARIO, event by event.
+
+    One line for each event: its position in the log, its time (UTC), the run, and what happened: what a step was given,
+    why it was reused or not, what it made. SCENARIO is an id or a name. Of a scenario that was entered several times,
+    the latest attempt is told; name an earlier one as baseline#2.
+
+    The events are read from the log itself, and each is checked against its chain.
+    """
+    with opened(db_path) as project:
+        views = project.connection()
+        teller = Teller(Names(project.connection), as_json)
+        header = scenario_named(views, scenario)
+        attempts = run_table.attempts(views, header.run_id)
+        _tell_dead_letters(views, as_json)
+        for attempt in attempts if every else [header]:
+            if attempt.kind == "scenario":
+                _tell(project, attempt, len(attempts), teller)
+
+
+def _tell(project: Project, header: RunRow, attempts: int, teller: Teller) -> None:
+    views = project.connection()
+    if not teller.as_json:
+        emit(_heading(views, header, attempts), _STATUS_STYLES.get(header.status, wording.BAD))
+        emit(_circumstances(views, header), wording.QUIET)
+    for _seq, segment, offset in audit_index.positions(views, header.key):
+        teller.tell(project.log.read_at(segment, offset))
+
+
+def _heading(views: sqlite3.Connection, header: RunRow, attempts: int) -> str:
+    steps = run_table.steps(views, header.key)
+    reused = sum(step.cache == "hit" for step in steps)
+    failed = sum(step.status in ("failed", "interrupted", "abandoned") for step in steps)
+    which = f" (attempt {header.attempt} of {attempts})" if attempts > 1 else ""
+    took = f" in {wording.duration(header.seconds)}" if header.seconds is not None else ""
+    counts = f"{wording.counted(len(steps), 'step')}, of which {reused} reused and {failed} failed"
+    return f"Scenario {header.id}{which}: {header.status}{took}; {counts}"
+
+
+def _circumstances(views: sqlite3.Connection, header: RunRow) -> str:
+    """Who entered the scenario, and with what software."""
+    said = [f"entered {wording.moment(header.started_at)}"]
+    if writer := run_table.writer_details(views, header.writer):
+        said[0] += f" by {writer.user or 'somebody'} on {writer.host}, process {writer.pid}"
+        said.append(wording.software(writer))
+    environment = run_table.environment(views, header.environment) if header.environment else None
+    if environment and (revision := wording.revision(environment)):
+        said.append(revision)
+    return "; ".join(said)
+
+
+def _tell_dead_letters(views: sqlite3.Connection, as_json: bool) -> None:
+    """Events that are in the log but that a view could not take: whoever trusts the views must know."""
+    for letter in dead_letters(views):
+        if as_json:
+            emit_json({"dead_letter": {name: getattr(letter, name) for name in letter.__struct_fields__}})
+        else:
+            what = f"event {letter.seq} ({letter.type}) is missing from view {letter.projection}: {letter.error}"
+            emit(f"DEAD LETTER: {what}", wording.BAD)

@@ -1,0 +1,57 @@
+"""From the keys that events carry to the names that people know."""
+
+import sqlite3
+from collections.abc import Callable
+
+from consist_es.errors import MissingKeyError, UsageError
+from consist_es.projections import lineage, run_table
+from consist_es.projections.lineage import ArtifactRow
+from consist_es.projections.run_table import RunRow
+
+_LISTED = 10
+
+
+class Names:
+    """Looks up runs and artifacts, each once. `views` gives a connection that is caught up with the log."""
+
+    def __init__(self, views: Callable[[], sqlite3.Connection]) -> None:
+        self._views = views
+        self._runs: dict[str, str] = {}
+        self._artifacts: dict[str, ArtifactRow] = {}
+
+    def run(self, key: str) -> str:
+        """The id of a run, or its key where the views do not know it."""
+        if key not in self._runs:
+            row = run_table.by_key(self._views(), key)
+            if row is None:
+                return key
+            self._runs[key] = row.id
+        return self._runs[key]
+
+    def artifact(self, artifact_id: str) -> ArtifactRow | None:
+        """The row of an artifact, None where the views do not know it."""
+        if artifact_id not in self._artifacts:
+            row = lineage.artifact(self._views(), artifact_id)
+            if row is None:
+                return None
+            self._artifacts[artifact_id] = row
+        return self._artifacts[artifact_id]
+
+
+def scenario_named(conn: sqlite3.Connection, name: str) -> RunRow:
+    """The header run of a scenario, by its id (the latest attempt), ``id#n``, or name.
+
+    Raises:
+        MissingKeyError: there is none; lists some that there are. UsageError: it is a run of another kind.
+    """
+    row = run_table.get(conn, name)
+    if row is not None and row.kind == "scenario":
+        return row
+    if found := run_table.find(conn, kind="scenario", name=name, limit=1):
+        return found[0]
+    if row is None:
+        newest = [header.id for header in run_table.find(conn, kind="scenario", limit=_LISTED)]
+        raise MissingKeyError("scenario", name, newest)
+    above = None if row.scenario_key is None else run_table.by_key(conn, row.scenario_key)
+    where = f"It belongs to scenario {above.id!r}: name that." if above else "It ran outside any scenario."
+    raise UsageError(f"{name!r} is a run of step {row.name!r}, not a scenario. {where}")

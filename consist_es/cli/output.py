@@ -1,0 +1,127 @@
+"""Everything that the command line prints goes through here: data to stdout, notes to stderr.
+
+What stands in a log may come from anybody. So every text is escaped before it reaches a terminal, and none of it is
+ever read as markup.
+"""
+
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = "\u200c\u200d"
+"""Format characters that some scripts, and emoji, cannot be written without; harmless."""
+_NARROW = 30
+"""Where there is less room than this, the terminal itself may break the lines."""
+_UNLIMITED = 1_000_000
+"""Width where the output is no terminal: a program reads whole lines."""
+
+
+# ---------------------------------------------------------------- text
+
+
+def shown(value: object) -> str:
+    """Text that a terminal shows and does not obey.
+
+    Control characters (C0, C1), bidirectional and other format characters, line separators and lone surrogates become
+    ``\\x1b``, ``\\u202e`` and so on. A byte of a file name that is not UTF-8 is shown as that byte.
+    """
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(char) if _is_unsafe(char) else char for char in text)
+
+
+def _is_unsafe(char: str) -> bool:
+    return unicodedata.category(char) in _UNSAFE and char not in _JOINERS
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is not UTF-8 (PEP 383)
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def to_json(value: Any) -> str:
+    """One line of JSON in ASCII alone: as harmless on a terminal as `shown`, and the same value to a program."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("\x7f", "\\u007f")
+
+
+# ---------------------------------------------------------------- printing
+
+
+def emit(text: str = "", style: str = "") -> None:
+    """Print one line of data."""
+    _write(sys.stdout, [_text(text, style)])
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON value on a line of its own."""
+    sys.stdout.write(to_json(value) + "\n")
+
+
+def note(text: str, style: str = "") -> None:
+    """Say something to the person at the terminal."""
+    _write(sys.stderr, [_text(text, style)])
+
+
+def entry(columns: Sequence[str], text: str, style: str = "", *, to: TextIO | None = None) -> None:
+    """Print columns and a text after them; on a terminal, the text's further lines begin below its first one."""
+    stream = to or sys.stdout
+    console = console_of(stream)
+    head = "".join(f"{shown(column)}  " for column in columns)
+    indent = cell_len(head)
+    room = console.width - indent
+    wraps = console.is_terminal and room >= _NARROW
+    lines = list(_text(text, style).wrap(console, room)) if wraps else [_text(text, style)]
+    for line in lines:
+        line.rstrip()
+    starts = [Text(head, "dim" if style else "", end=""), *(Text(" " * indent) for _ in lines[1:])]
+    _write(stream, [Text.assemble(*pair, end="") for pair in zip(starts, lines or [Text()], strict=True)])
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, to: TextIO | None = None) -> None:
+    """Print rows below headings, to stdout if nothing else is said.
+
+    Columns in which nothing stands are left out; numbers are aligned to the right. The last column may be long.
+    """
+    cells = [["" if cell is None else shown(cell) for cell in row] for row in rows]
+    kept = [place for place in range(len(headings)) if any(row[place] for row in cells)] or list(range(len(headings)))
+    lines = [[line[place] for place in kept] for line in ([*headings], *cells)]
+    columns = [_aligned(list(column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(zip(*columns, strict=True)):
+        entry(line[:-1], line[-1].rstrip(), "" if number else "bold", to=to)
+
+
+def _aligned(column: list[str]) -> list[str]:
+    """A heading and its cells, all of one width."""
+    width = max(map(cell_len, column))
+    numbers = all(re.fullmatch(r"-?\d*\.?\d*", cell) for cell in column[1:])
+    return [(" " * pad + cell if numbers else cell + " " * pad) for cell in column for pad in [width - cell_len(cell)]]
+
+
+def console_of(stream: TextIO) -> Console:
+    """A console that reads nothing as markup, emoji or anything else that could be told from a plain text."""
+    width = None if stream.isatty() else _UNLIMITED
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(shown(text), style=style, end="")
+
+
+def _write(stream: TextIO, lines: Iterable[Text]) -> None:
+    console = console_of(stream)
+    with console.capture() as captured:
+        for line in lines:
+            console.print(line, soft_wrap=True)
+    stream.write(captured.get())

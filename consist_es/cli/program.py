@@ -1,0 +1,114 @@
+"""What all commands have in common: how they find their project, how they end, and what they say when they cannot."""
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import click
+
+from consist_es.cli.output import note, shown
+from consist_es.errors import ConsistError, ConsistWarning
+from consist_es.project import Project
+from consist_es.project_file import find_project
+
+NEGATIVE = 1
+"""Exit code of a negative answer."""
+WRONG = 2
+"""Exit code where the command was held wrong, or cannot work; click's own for usage errors."""
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""What a shell reports of a program that wrote to a closed pipe."""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Program(click.Group):
+    """The group of all commands; no error of ours ends in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ConsistWarning)
+            warnings.showwarning = _show_warning
+            try:
+                value = super().invoke(ctx)
+                sys.stdout.flush()
+            except ConsistError as error:
+                raise _Refused(error) from error
+            except KeyboardInterrupt:
+                sys.exit(INTERRUPTED)
+            except BrokenPipeError:
+                _close_quietly()
+                sys.exit(BROKEN_PIPE)
+            return value
+
+
+class _Refused(click.ClickException):
+    """An error of the library, as the command line says it."""
+
+    exit_code = WRONG
+
+    def __init__(self, error: ConsistError) -> None:
+        super().__init__(str(error))
+
+    def show(self, file: Any = None) -> None:
+        note(f"Error: {self.message}", "red")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    note(f"{'Note' if issubclass(category, ConsistWarning) else category.__name__}: {message}", "yellow")
+
+
+def _close_quietly() -> None:
+    """Nobody reads stdout any more: let Python's own flush at exit go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# ---------------------------------------------------------------- options, projects
+
+
+def project_option(command: _Command) -> _Command:
+    """``--project PATH``, handed on as the database path of the project."""
+    option = click.option(
+        "--project",
+        "db_path",
+        metavar="PATH",
+        envvar="CONSIST_ES_PROJECT",
+        show_envvar=True,
+        callback=lambda _ctx, _param, given: find_project(given, Path.cwd()),
+        help="Log folder or database of the project.  [default: the only *.events folder here]",
+    )
+    return option(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object to a line.")
+
+
+@contextmanager
+def opened(db_path: Path) -> Iterator[Project]:
+    """The project, for reading: nothing is ever added to its log."""
+    project = Project(db_path, read_only=True)
+    try:
+        yield project
+    finally:
+        project.close()
+
+
+def short(path: Path) -> str:
+    """A path as one would type it here."""
+    with contextlib.suppress(ValueError):
+        return shown(path.relative_to(Path.cwd()))
+    return shown(path)

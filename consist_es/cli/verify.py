@@ -1,0 +1,67 @@
+"""``consist-es verify``: is the log whole?"""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from consist_es.cli.output import emit, emit_json, note, table
+from consist_es.cli.program import NEGATIVE, json_option, project_option, short
+from consist_es.cli.progress import Bar
+from consist_es.cli.wording import BAD, GOOD, ODD, QUIET, counted
+from consist_es.log.segment import segment_name
+from consist_es.log.verify import VerifyReport
+from consist_es.log.verify import verify as verify_log
+from consist_es.project_file import log_folder
+
+_WHAT_TO_DO = (
+    "Nothing was changed. Restore the damaged files from a copy; what lies before the first problem is good and can be "
+    "read. Writers refuse to go on until then, so that nothing is built on the damage."
+)
+_TORN = (
+    "A writer was killed there, or is writing just now. No recorded event is lost: the next writer moves these bytes "
+    "to the quarantine folder and goes on."
+)
+
+
+@click.command()
+@json_option
+@project_option
+def verify(as_json: bool, db_path: Path) -> None:
+    """Check every event of the log against its chain. Reads only.
+
+    Exit code 1 where anything is wrong, an incomplete record at the end included. A rewrite of the whole log cannot be
+    found in this way, nor the loss of its newest events where those had not been synced.
+    """
+    folder = log_folder(db_path)
+    with Bar("Checking the log") as bar:
+        report = verify_log(folder, progress=bar)
+    if as_json:
+        emit_json({"folder": str(folder), **msgspec.to_builtins(report)})
+    else:
+        _print(folder, report)
+    if not report.ok:
+        sys.exit(NEGATIVE)
+
+
+def _print(folder: Path, report: VerifyReport) -> None:
+    size = (
+        f"{counted(report.events, 'event')} in {counted(report.segments, 'segment')}, {counted(report.bytes, 'byte')}"
+    )
+    synced = "not known" if report.watermark is None else f"position {report.watermark}"
+    verdict = "whole" if report.ok else "DAMAGED" if report.problems else "whole, but for an incomplete last record"
+    style = GOOD if report.ok else BAD if report.problems else ODD
+    emit(f"{short(folder)}: {verdict}; {size}, the last at position {report.head}; synced up to: {synced}", style)
+    if report.problems:
+        rows = [(problem.file, problem.offset, problem.position, problem.what) for problem in report.problems]
+        table(("file", "byte", "position", "problem"), rows)
+    if report.torn_bytes:
+        where = f"{segment_name(report.segments)}, byte {report.torn_offset}"
+        emit(f"{where}: incomplete last record, {counted(report.torn_bytes, 'byte')}", ODD)
+    for name in report.quarantined:
+        emit(f"quarantine/{name}: cut off by an earlier repair", QUIET)
+    if report.problems:
+        note(_WHAT_TO_DO)
+    elif report.torn_bytes:
+        note(_TORN)

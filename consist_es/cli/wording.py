@@ -1,0 +1,364 @@
+"""An event as one readable line: what an auditor reads."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from consist_es.cli.names import Names
+from consist_es.events import (
+    ArtifactLogged,
+    ArtifactMaterialized,
+    CacheHit,
+    CacheMissed,
+    CouplerSet,
+    EnvironmentRecorded,
+    ErrorInfo,
+    HitDemoted,
+    InputLink,
+    LogRepaired,
+    MetaLogged,
+    OutputLink,
+    OutputsDeclared,
+    Recorded,
+    ScenarioExited,
+    ScenarioStarted,
+    SegmentSealed,
+    StepAbandoned,
+    StepCompleted,
+    StepFailed,
+    StepStarted,
+    UnknownEvent,
+    WriterAttached,
+)
+
+GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
+_LONGEST_VALUE = 200
+_DIGEST_SHOWN = len("b3:") + 10
+
+REASONS = {
+    "no_similar_prior_run": "nothing like it ran before",
+    "candidate_outputs_invalid": "the recorded outputs are not what they were",
+    "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
+    "prior_run_not_reusable": "the earlier run may not be reused",
+    "cache_mode_overwrite": "it was asked to run again",
+    "not_identifiable": "its work cannot be identified",
+}
+"""Reasons of a miss, in words; one that is not here speaks for itself."""
+
+
+class Line(NamedTuple):
+    """What to print of an event."""
+
+    text: str
+    style: str = ""
+
+
+def line_of(recorded: Recorded, names: Names) -> Line:
+    """One event, with the name of the run that it is about."""
+    line = _said(recorded, names)
+    about = recorded.run or recorded.scenario
+    return line if about is None else Line(f"{names.run(about)}: {line.text}", line.style)
+
+
+def _said(recorded: Recorded, names: Names) -> Line:
+    event = recorded.event
+    if isinstance(event, UnknownEvent):
+        data = _cut(event.data.decode("utf-8", "replace"))
+        return Line(f"event of a type that this version does not know, {event.type} (v{event.v}): {data}", ODD)
+    return _WORDS[type(event)](event, names)
+
+
+def as_json(recorded: Recorded, names: Names) -> dict[str, Any]:
+    """One event as a program wants it: the envelope, the readable id of its run, the payload, and the line."""
+    event = recorded.event
+    data = json.loads(event.data) if isinstance(event, UnknownEvent) else msgspec.to_builtins(event)
+    about = recorded.run or recorded.scenario
+    return {
+        **{name: getattr(recorded, name) for name in ("seq", "at", "id", "by", "type", "v", "scenario", "run")},
+        "run_id": None if about is None else names.run(about),
+        "text": line_of(recorded, names).text,
+        "data": data,
+    }
+
+
+def why(reason: str) -> str:
+    """The reason of a miss in words."""
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+# ---------------------------------------------------------------- pieces
+
+
+def moment(at: str) -> str:
+    """A time of the log to the millisecond, UTC."""
+    return f"{at[:23]}Z"
+
+
+def duration(seconds: float) -> str:
+    """A span of time."""
+    if seconds < 0.1:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min {rest:02d} s" if hours else f"{minutes} min {rest:02d} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def short_digest(digest: str | None) -> str:
+    """Enough of a digest to tell it from others."""
+    if digest is None:
+        return "no digest"
+    return digest if len(digest) <= _DIGEST_SHOWN else f"{digest[:_DIGEST_SHOWN]}…"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def _value(plain: Any) -> str:
+    return _cut(repr(plain))
+
+
+def _pairs(values: Any) -> str:
+    """``growth=1.1, widen=None`` of a mapping; any other value as it is."""
+    if not isinstance(values, Mapping):
+        return _value(values)
+    return ", ".join(f"{key}={_value(value)}" for key, value in values.items())
+
+
+def _listed(items: Iterable[str]) -> str:
+    return ", ".join(items) or "none"
+
+
+def _parts(*parts: tuple[str, Any]) -> str:
+    """The parts that say something, each after its heading."""
+    return "; ".join(f"{heading} {text}" for heading, text in parts if text)
+
+
+def _after_colon(text: str) -> str:
+    return f": {text}" if text else ""
+
+
+def _labels(event: ScenarioStarted | StepStarted) -> str:
+    model = event.model if event.model not in (event.name, "scenario") else None
+    named = [("model", model), *((name, getattr(event, name)) for name in ("year", "iteration", "phase", "stage"))]
+    said = ", ".join(f"{name} {value}" for name, value in named if value is not None)
+    return f" ({said})" if said else ""
+
+
+def _artifact(names: Names, artifact_id: str, *, key: str | None = None, digest: str | None = None) -> str:
+    """Key and digest, and who made it."""
+    row = names.artifact(artifact_id)
+    key, digest = key or (row.key if row else artifact_id), digest or (row.digest if row else None)
+    made = f" from {names.run(row.producer_key)}" if row and row.producer_key else ""
+    return f"{key} {short_digest(digest)}{made}"
+
+
+def _input(link: InputLink, names: Names) -> str:
+    what = _artifact(names, link.artifact, key=link.key, digest=link.digest)
+    via = "" if link.via in ("inputs", "input_keys") else f" ({link.via})"
+    return (what if link.role == link.key else f"{link.role}={what}") + via
+
+
+def _keys(links: Iterable[OutputLink]) -> str:
+    return ", ".join(link.key for link in links)
+
+
+def _error(error: ErrorInfo | None) -> str:
+    return "" if error is None else f"{error.type}: {_cut(error.message.strip() or '(no message)')}"
+
+
+# ---------------------------------------------------------------- scenarios
+
+
+def _scenario_started(event: ScenarioStarted, _names: Names) -> Line:
+    tags = _listed(tag for tag in event.tags if tag != "scenario_header")
+    said = _parts(
+        ("description", event.description),
+        ("config", _pairs(event.config) if event.config is not None else ""),
+        ("tags", "" if tags == "none" else tags),
+        ("facet", _pairs(event.facet) if event.facet else ""),
+        ("metadata", _pairs(event.meta)),
+    )
+    return Line(f"scenario {event.name} entered{_labels(event)}{_after_colon(said)}", "bold")
+
+
+def _scenario_exited(event: ScenarioExited, _names: Names) -> Line:
+    said = _parts(
+        ("in step", event.failed_step),
+        ("required outputs missing:", ", ".join(event.missing_outputs)),
+        ("because of", _error(event.error)),
+    )
+    after = f" after {duration(event.seconds)}"
+    return Line(f"scenario {event.status}{after}{_after_colon(said)}", GOOD if event.status == "completed" else BAD)
+
+
+# ---------------------------------------------------------------- steps
+
+
+def _step_started(event: StepStarted, names: Names) -> Line:
+    info = event.fingerprint
+    said = _parts(
+        ("inputs", ", ".join(_input(link, names) for link in event.inputs)),
+        ("config", _pairs(event.config) if event.config is not None else ""),
+        ("outputs declared:", ", ".join(event.declared)),
+        ("tags", ", ".join(event.tags)),
+        ("facet", _pairs(event.facet) if event.facet else ""),
+        (
+            "files that count for identity:",
+            ", ".join(f"{k} {short_digest(v)}" for k, v in info.identity_inputs.items()),
+        ),
+        ("options", _pairs(event.options)),
+        ("code", f"{short_digest(info.code)} ({info.code_mode})"),
+    )
+    kind = "trace" if event.kind == "trace" else "step"
+    return Line(f"{kind} {event.name} started{_labels(event)}: {said}", "bold")
+
+
+def _step_completed(event: StepCompleted, _names: Names) -> Line:
+    reason = "" if event.reusable or event.reason is None or "is a hit" in event.reason else event.reason
+    said = _parts(
+        ("outputs", _keys(event.outputs)),
+        ("missing:", ", ".join(event.missing)),
+        ("never to be reused:", reason),
+    )
+    text = f"completed in {duration(event.seconds)}{_after_colon(said)}"
+    return Line(text, ODD if event.missing or reason else GOOD)
+
+
+def _step_failed(event: StepFailed, _names: Names) -> Line:
+    return Line(f"{event.status} after {duration(event.seconds)}: {_error(event.error)}", BAD)
+
+
+def _step_abandoned(event: StepAbandoned, _names: Names) -> Line:
+    return Line(f"abandoned: {event.reason}", BAD)
+
+
+# ---------------------------------------------------------------- cache
+
+
+def _hit(event: CacheHit, names: Names) -> Line:
+    outputs = _keys(event.outputs) or "no outputs"
+    return Line(f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation})", GOOD)
+
+
+def _missed(event: CacheMissed, names: Names) -> Line:
+    gloss = f" ({why(event.reason)})" if event.reason in REASONS else ""
+    nearest = f"; nearest run {names.run(event.nearest)}" if event.nearest else ""
+    differs = _after_colon("; ".join(event.differs))
+    return Line(f"cache miss: {event.reason}{gloss}{nearest}{differs}", ODD)
+
+
+def _demoted(event: HitDemoted, _names: Names) -> Line:
+    return Line(f"no longer a cache hit: the block logged output {event.key} of its own ({event.reason})", ODD)
+
+
+# ---------------------------------------------------------------- artifacts
+
+
+def _logged(event: ArtifactLogged, names: Names) -> Line:
+    named = event.key if event.role in (None, event.key) else f"{event.role}={event.key}"
+    if event.kind == "missing":
+        return Line(f"{event.direction} {named} is missing: {event.uri}", BAD)
+    facts = (
+        event.kind if event.kind != "file" else "",
+        event.driver if event.driver != "unknown" else "",
+        "" if event.rows is None else counted(event.rows, "row"),
+        "" if event.size is None else counted(event.size, "byte"),
+        f"table {event.table_path}" if event.table_path else "",
+        f"array {event.array_path}" if event.array_path else "",
+        f"made by {names.run(event.producer)}" if event.direction == "input" and event.producer else "",
+        "digest of size and time only" if event.digest_method == "fast" else "",
+    )
+    said = _parts(("facet", _pairs(event.facet) if event.facet else ""), ("metadata", _pairs(event.meta)))
+    about = ", ".join(fact for fact in facts if fact)
+    more = f"; {said}" if said else ""
+    return Line(f"{event.direction} {named}: {event.uri} ({about}) {short_digest(event.digest)}{more}")
+
+
+def _materialized(event: ArtifactMaterialized, _names: Names) -> Line:
+    return Line(
+        f"copied {event.key} {short_digest(event.digest)} to {event.uri} from {event.source_uri}: {event.reason}"
+    )
+
+
+# ---------------------------------------------------------------- coupler, metadata
+
+
+def _coupler_set(event: CouplerSet, names: Names) -> Line:
+    what = _artifact(names, event.artifact) if event.artifact else f"{event.value} (not recorded as an artifact)"
+    return Line(f"coupler: {event.key} is now {what.removeprefix(f'{event.key} ')}", QUIET)
+
+
+def _declared(event: OutputsDeclared, _names: Names) -> Line:
+    said = [f"{key} (required)" if required else key for key, required in event.required.items()]
+    return Line(f"outputs declared: {_listed(said)}", QUIET)
+
+
+def _meta(event: MetaLogged, _names: Names) -> Line:
+    return Line(f"metadata: {_pairs(event.values)}")
+
+
+# ---------------------------------------------------------------- the log itself
+
+
+def _attached(event: WriterAttached, _names: Names) -> Line:
+    who = f"{event.user or 'somebody'} on {event.host}, process {event.pid}"
+    return Line(f"writer {event.writer}: {who}, {software(event)}, {event.platform}", QUIET)
+
+
+def software(writer: Any) -> str:
+    """The versions that a writer ran with."""
+    return f"consist-es {writer.library}, Python {writer.python}"
+
+
+def _repaired(event: LogRepaired, _names: Names) -> Line:
+    cut = f"{counted(event.length, 'byte')} from byte {event.offset} of segment {event.segment}"
+    return Line(f"log repaired: {cut} moved to quarantine/{event.quarantine}: {event.reason}", ODD)
+
+
+def _sealed(event: SegmentSealed, _names: Names) -> Line:
+    return Line(f"segment {event.segment} sealed at {event.size} bytes", QUIET)
+
+
+def _environment(event: EnvironmentRecorded, _names: Names) -> Line:
+    parts = (f"Python {event.python}", counted(len(event.packages), "package"), revision(event), event.platform)
+    return Line(f"environment {short_digest(event.digest)}: {', '.join(part for part in parts if part)}", QUIET)
+
+
+def revision(environment: Any) -> str:
+    """The git commit of an environment, or nothing."""
+    if environment.git_commit is None:
+        return ""
+    dirty = " with uncommitted changes" if environment.git_dirty else ""
+    return f"git commit {environment.git_commit[:12]}{dirty}"
+
+
+_WORDS: dict[type, Callable[[Any, Names], Line]] = {
+    ArtifactLogged: _logged,
+    ArtifactMaterialized: _materialized,
+    CacheHit: _hit,
+    CacheMissed: _missed,
+    CouplerSet: _coupler_set,
+    EnvironmentRecorded: _environment,
+    HitDemoted: _demoted,
+    LogRepaired: _repaired,
+    MetaLogged: _meta,
+    OutputsDeclared: _declared,
+    ScenarioExited: _scenario_exited,
+    ScenarioStarted: _scenario_started,
+    SegmentSealed: _sealed,
+    StepAbandoned: _step_abandoned,
+    StepCompleted: _step_completed,
+    StepFailed: _step_failed,
+    StepStarted: _step_started,
+    WriterAttached: _attached,
+}
