@@ -94,7 +94,9 @@ def test_netcdf_is_described_without_loading_it(tmp_path: Path) -> None:
 
 
 def zarr_store(path: Path, version: int) -> Path:
-    pytest.importorskip("zarr", reason="zarr is not installed (extra zarr)")
+    zarr: Any = pytest.importorskip("zarr", reason="zarr is not installed (extra zarr)")
+    if version == 3 and zarr.__version__.startswith("2."):
+        pytest.skip("zarr 2 does not know version 3 of the format")
     dataset().drop_vars("kind").to_zarr(path, zarr_format=version, consolidated=False)
     return path
 
@@ -205,7 +207,9 @@ def test_any_part_of_a_matrix_is_read_as_numpy_would(
     values = np.arange(shape[0] * shape[1], dtype="int32").reshape(shape)
     matrix = load(artifact_at(omx(tmp_path_factory.getbasetemp() / "part.omx", {"m": values})))["m"]
     down, across = st.slices(shape[0]), st.slices(shape[1])
-    rows = data.draw(down.filter(sane(shape[0])) | st.lists(st.integers(-shape[0], shape[0] - 1), max_size=4))
+    rows = data.draw(
+        down.filter(sane(shape[0])) | st.lists(st.integers(-shape[0], shape[0] - 1), min_size=1, max_size=4)
+    )
     columns = data.draw(across.filter(sane(shape[1])) | st.integers(-shape[1], shape[1] - 1))
     index = rows if isinstance(rows, slice) else np.array(rows, dtype=int)
     np.testing.assert_array_equal(matrix[index, columns].values, values[index][:, columns])
