@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.uris import UriMap
+from consist_es.artifacts.uris import UriMap, readable
 from consist_es.errors import InputError, PathError
 from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.fingerprint import explain
@@ -116,7 +116,8 @@ def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, stri
             bad[key] = f"cannot be read: {error}"
             continue
         if found.value != artifact.hash:
-            bad[key] = f"changed: {path} has digest {found.value[:19]}…, {str(artifact.hash)[:19]}… was recorded"
+            now, then = found.value[:19], str(artifact.hash)[:19]
+            bad[key] = f"changed: {readable(str(path))} has digest {now}…, {then}… was recorded"
     return bad
 
 

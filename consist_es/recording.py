@@ -115,7 +115,7 @@ def describe(
         key=key,
         direction=direction,
         uri=uris.uri(path),
-        root=uris.run_dir,
+        root=uris.root,
         kind=digest.kind if digest else "missing",
         driver=driver,
         digest=digest.value if digest else None,

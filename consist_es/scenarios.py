@@ -13,6 +13,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.keys import check_key, safe_name
+from consist_es.artifacts.uris import quote
 from consist_es.attempt import error_info
 from consist_es.context import Frame, pushed, top
 from consist_es.coupler import Coupler
@@ -143,8 +144,8 @@ class ScenarioContext:
             phase=header.phase,
             stage=header.stage,
             parent=enclosing,
-            run_dir=self._engine.uris.run_dir,
-            mounts=self._engine.uris.mounts,
+            run_dir=self._engine.uris.root,
+            mounts={scheme: quote(root) for scheme, root in self._engine.uris.mounts.items()},
             environment=environment,
         )
 

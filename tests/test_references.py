@@ -75,7 +75,7 @@ def test_refs_in_all_its_forms(results: dict[str, RunResult]) -> None:
         (lambda r: consist.refs((r["two"], "a"), a=r["one"]), errors.UsageError),
         (lambda r: consist.refs(x=r["two"]), errors.UsageError),
         (lambda r: consist.refs(r["two"], "nope"), errors.MissingKeyError),
-        (lambda r: consist.ref(3), errors.UsageTypeError),
+        (lambda r: consist.ref(r), errors.UsageTypeError),
     ],
 )
 def test_refs_held_wrong_is_refused(results: dict[str, RunResult], use: Any, kind: type[Exception]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 from consist_es.artifacts.formats import MATRIX_DRIVERS, TABULAR_DRIVERS
-from consist_es.artifacts.uris import UriMap
+from consist_es.artifacts.uris import UriMap, unquote
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Artifact(os.PathLike[str]):
     @property
     def locations(self) -> tuple[Path, ...]:
         """Every place the bytes may lie, best first: below today's roots, then where they were recorded."""
-        uris = self.uris or UriMap(run_dir=self.root or os.curdir)
+        uris = self.uris or UriMap(run_dir=unquote(self.root) if self.root else os.curdir)
         here = uris.resolve(self.container_uri)
         there = uris.resolve(self.container_uri, run_dir=self.root) if self.root else here
         return tuple(dict.fromkeys((here, there)))

@@ -34,6 +34,11 @@ class UriMap(msgspec.Struct, frozen=True):
             roots[scheme] = os.path.abspath(os.fspath(root))
         return cls(run_dir=os.path.abspath(run_dir), mounts=roots)
 
+    @property
+    def root(self) -> str:
+        """The run directory as it is recorded: quoted like a URI, for its name need not be UTF-8 either."""
+        return quote(self.run_dir)
+
     def uri(self, path: str | os.PathLike[str]) -> str:
         """The portable URI of a path."""
         absolute = os.path.abspath(os.fspath(path))
@@ -59,7 +64,7 @@ class UriMap(msgspec.Struct, frozen=True):
     def resolve(self, uri: str, *, run_dir: str | None = None) -> Path:
         """The path a URI stands for here.
 
-        `run_dir`: where ``./`` pointed when the URI was made, if not to this map's run directory.
+        `run_dir`: the recorded `root` that ``./`` pointed to when the URI was made, if not this map's own.
 
         Raises:
             PathError: the scheme is not mounted, or the URI leaves its root.
@@ -73,7 +78,7 @@ class UriMap(msgspec.Struct, frozen=True):
                 raise PathError(f"{uri!r}: scheme {scheme!r} is not mounted. Mounted: {known}. Pass mounts=.")
             return inside(self.mounts[scheme], unquote(rel), uri)
         if uri.startswith("./"):
-            return inside(run_dir or self.run_dir, unquote(uri[2:]), uri)
+            return inside(unquote(run_dir) if run_dir else self.run_dir, unquote(uri[2:]), uri)
         return Path(unquote(uri))
 
 
@@ -97,6 +102,11 @@ def quote(text: str) -> str:
     """Percent-encode ``%`` and the bytes that are not UTF-8; the result is always encodable."""
     escaped = text.replace("%", "%25")
     return re.sub("[\udc80-\udcff]", lambda match: f"%{ord(match[0]) - 0xDC00:02X}", escaped)
+
+
+def readable(text: str) -> str:
+    """Text about a path, with bytes that are not UTF-8 as escapes: for messages and labels."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def unquote(text: str) -> str:

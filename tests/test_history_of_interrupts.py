@@ -1,0 +1,197 @@
+"""However a step ends, its end is in the log, the exception reaches the caller, and the tracker goes on."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+import consist_es as consist
+from consist_es import Run, Tracker, errors
+from tests.api_support import made
+
+
+class Broken(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class Stop(BaseException):
+    """No Exception, like KeyboardInterrupt."""
+
+
+def interrupt() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def leave() -> NoReturn:
+    sys.exit(3)
+
+
+def stop() -> NoReturn:
+    raise Stop("stopped")
+
+
+def broken() -> NoReturn:
+    raise Broken
+
+
+def surrogate() -> NoReturn:
+    raise ValueError("file \udce9.csv")
+
+
+def huge() -> NoReturn:
+    raise ValueError("x" * 20_000_000)
+
+
+def group() -> NoReturn:
+    raise ExceptionGroup("several", [ValueError("a"), KeyError("b")])
+
+
+def deep() -> NoReturn:
+    deep()
+
+
+def nul() -> NoReturn:
+    raise ValueError("a\0b")
+
+
+ENDS: dict[str, tuple[Callable[[], NoReturn], type[BaseException], str, str]] = {
+    "ctrl-c": (interrupt, KeyboardInterrupt, "interrupted", ""),
+    "exit": (leave, SystemExit, "interrupted", "3"),
+    "another base exception": (stop, Stop, "interrupted", "stopped"),
+    "a broken __str__": (broken, Broken, "failed", "(its text cannot be had: RuntimeError)"),
+    "a lone surrogate": (surrogate, ValueError, "failed", "file \\udce9.csv"),
+    "a group": (group, ExceptionGroup, "failed", "several (2 sub-exceptions)"),
+    "a NUL": (nul, ValueError, "failed", "a\0b"),
+    "endless recursion": (deep, RecursionError, "failed", "maximum recursion depth exceeded"),
+}
+
+
+def found(tracker: Tracker, run_id: str) -> Run:
+    run = tracker.get_run(run_id)
+    assert run is not None
+    return run
+
+
+def step() -> Path:
+    return made()
+
+
+@pytest.mark.parametrize(("fn", "kind", "status", "text"), ENDS.values(), ids=ENDS)
+def test_a_step_that_ends_badly_is_recorded_and_never_a_hit(
+    tracker: Tracker, fn: Callable[[], NoReturn], kind: type[BaseException], status: str, text: str
+) -> None:
+    for attempt in ("s", "s#2"):
+        with pytest.raises(kind):
+            tracker.run(fn, name="s")
+        run = found(tracker, attempt)
+        assert (run.status, run.meta["error"]) == (status, text)
+        assert run.ended_at is not None
+    assert consist.current_run() is None
+    assert tracker.run(step, outputs=["o"]).run.status == "completed"
+
+
+@pytest.mark.parametrize(("fn", "kind", "status", "text"), ENDS.values(), ids=ENDS)
+def test_a_scenario_that_ends_badly_is_recorded_with_its_step(
+    tracker: Tracker, fn: Callable[[], NoReturn], kind: type[BaseException], status: str, text: str
+) -> None:
+    with pytest.raises(kind), tracker.scenario("s", require_outputs=["never"]) as sc:
+        sc.run(fn, name="bad")
+    assert (found(tracker, "s").status, found(tracker, "s").meta["error"]) == (status, text)
+    assert found(tracker, "s_bad").status == status
+    with tracker.scenario("s") as sc:
+        sc.run(step)
+    assert found(tracker, "s").status == "completed"
+
+
+@pytest.mark.parametrize(("fn", "kind", "status", "text"), ENDS.values(), ids=ENDS)
+def test_a_block_that_ends_badly_is_recorded(
+    tracker: Tracker, fn: Callable[[], NoReturn], kind: type[BaseException], status: str, text: str
+) -> None:
+    with pytest.raises(kind), tracker.trace("t"):
+        fn()
+    assert (found(tracker, "t").status, found(tracker, "t").meta["error"]) == (status, text)
+
+
+def test_a_huge_error_is_recorded_by_its_two_ends(tracker: Tracker) -> None:
+    with pytest.raises(ValueError, match="xxx"):
+        tracker.run(huge)
+    run = found(tracker, "huge")
+    assert run.status == "failed"
+    assert "characters left out" in run.meta["error"]
+    assert len(run.meta["error"]) < 200_000
+
+
+def test_an_interrupt_in_the_body_of_a_scenario_is_recorded(tracker: Tracker) -> None:
+    with pytest.raises(KeyboardInterrupt), tracker.scenario("s"):
+        interrupt()
+    assert found(tracker, "s").status == "interrupted"
+
+
+def test_a_generator_that_is_closed_in_a_block_leaves_it_interrupted(tracker: Tracker) -> None:
+    def blocks() -> object:
+        with tracker.trace("t"):
+            yield 1
+
+    running = blocks()
+    next(running)  # type: ignore[call-overload]
+    assert found(tracker, "t").status == "running"
+    running.close()  # type: ignore[attr-defined]
+    assert found(tracker, "t").status == "interrupted"
+    assert consist.current_run() is None
+
+
+def test_hooks_of_failure_hear_of_interrupts(tracker: Tracker) -> None:
+    heard: list[str] = []
+    tracker.on_run_failed(lambda run, error: heard.append(f"{run.id} {type(error).__name__}"))
+    with pytest.raises(KeyboardInterrupt), tracker.scenario("s") as sc:
+        sc.run(interrupt)
+    assert heard == ["s_interrupt KeyboardInterrupt", "s KeyboardInterrupt"]
+
+
+def test_what_a_failed_step_logged_is_kept(tracker: Tracker) -> None:
+    def half() -> NoReturn:
+        consist.log_output(made("o"), "o")
+        consist.log_meta(progress=0.5)
+        raise ValueError("then")
+
+    with pytest.raises(ValueError, match="then"):
+        tracker.run(half, outputs=["o"])
+    run = found(tracker, "half")
+    assert (run.status, run.meta["progress"]) == ("failed", 0.5)
+    assert list(tracker.get_run_outputs("half")) == ["o"]
+
+
+def test_a_step_whose_end_cannot_be_recorded_fails_and_says_so(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_options: object) -> NoReturn:
+        raise errors.LogFullError("disk", 100, "no space left")
+
+    def fills_the_disk() -> NoReturn:
+        monkeypatch.setattr(tracker.project.log, "append", refuse)
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine") as caught:
+        tracker.run(fills_the_disk)
+    assert "could not record this failure" in caught.value.__notes__[0]
+    monkeypatch.undo()
+    assert found(tracker, "fills_the_disk").status == "running"  # honest: its end is not known
+
+    def fills_it_at_the_end() -> Path:
+        path = made()
+        consist.log_output(path, "o")
+        monkeypatch.setattr(tracker.project.log, "append", refuse)
+        return path
+
+    with pytest.raises(errors.LogFullError, match="no space left"):
+        tracker.run(fills_it_at_the_end, outputs=["o"])
+    monkeypatch.undo()
+    with pytest.raises(errors.LogFullError):  # it runs again: what has no end in the log is no hit
+        tracker.run(fills_it_at_the_end, outputs=["o"])
