@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from consist_es.adapters.protocol import CanonicalizationSnapshot
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, free_name
 from consist_es.artifacts.tables import table_suffix, write_table
@@ -55,7 +56,7 @@ class ActiveRun:
         inputs: Sequence[BoundInput],
         config: Any,
         cached: Mapping[str, Artifact] | None = None,
-        canonicalization: Any = None,
+        canonicalization: CanonicalizationSnapshot | None = None,
     ) -> None:
         self.run = run
         self.journal = journal

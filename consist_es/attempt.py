@@ -105,6 +105,7 @@ class Attempt:
             config=step.config_plain,
             facet=step.facet,
             facet_schema_version=None if version is None else str(version),
+            meta={} if step.adapter is None else step.adapter.meta,
             inputs=[item.link() for item in step.inputs],
             fingerprint=step.fingerprint,
             declared=list(step.declared),

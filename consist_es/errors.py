@@ -22,6 +22,8 @@
     │   ├── InvalidNameError          no usable run id, step, model or tag name
     │   ├── InputError                an input that cannot be found, read or hashed
     │   ├── ConfigValueError          a config value out of bounds
+    │   ├── ConfigFileError           a configuration file that an adapter cannot read
+    │   ├── AdapterError              a config adapter that does not keep its contract, or is not there
     │   ├── LimitError                something larger than the log takes
     │   ├── PathError                 a path that leaves the place it must stay in
     │   ├── BindingError              inputs that cannot be given to the function
@@ -30,6 +32,7 @@
     │   └── AssignmentError           traffic (of the demo) that cannot be assigned to its network
     ├── UsageTypeError (TypeError)    an argument's type
     │   ├── CallError                 arguments that do not fit the step's function
+    │   ├── AdapterTypeError          no config adapter, or one that returns another type than it must
     │   └── ConfigTypeError           a config value without a canonical form
     ├── MissingKeyError (KeyError)    a name that is not there; lists those that are
     ├── StateError (RuntimeError)     the right call at the wrong time
@@ -50,6 +53,7 @@
 """
 
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Any
 
 
@@ -220,6 +224,25 @@ class ConfigValueError(UsageError):
     """A config value is out of bounds."""
 
 
+class ConfigFileError(UsageError):
+    """A configuration file cannot be read as what it should be; `line` is None where no single line is to blame."""
+
+    def __init__(self, path: object, line: int | None, problem: str, remedy: str = "") -> None:
+        self.path, self.line, self.problem = path, line, problem
+        where = f"{path}" if line is None else f"{path}, line {line}"
+        name = PurePath(str(path)).name
+        remedy = remedy or f"Correct it, or let it count by its bytes: FolderAdapter(…, formats={{{name!r}: 'bytes'}})."
+        super().__init__(f"{where}: {problem}. {remedy}")
+
+
+class AdapterError(UsageError):
+    """A config adapter does not keep its contract, or there is none of that name."""
+
+    def __init__(self, adapter: str, problem: str, remedy: str) -> None:
+        self.adapter, self.problem = adapter, problem
+        super().__init__(f"Config adapter {adapter!r}: {problem}. {remedy}")
+
+
 class LimitError(UsageError):
     """Something is larger than the log takes; nothing of it was recorded."""
 
@@ -273,6 +296,10 @@ class CallError(UsageTypeError):
             f"Step {step!r} cannot be called: {problem}. Parameters are supplied by name from inputs, input_keys, "
             "config, year/iteration/phase/stage and runtime_kwargs."
         )
+
+
+class AdapterTypeError(UsageTypeError):
+    """What was passed as adapter= is none, or what it returned is of another type than it must be."""
 
 
 class ConfigTypeError(UsageTypeError):

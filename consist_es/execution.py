@@ -187,6 +187,7 @@ class Engine:
             inputs=step.inputs,
             config=step.args.config,
             cached=attempt.hit_outputs(hit) if hit is not None else None,
+            canonicalization=None if step.adapter is None else step.adapter.snapshot,
         )
         self.hooks.started(attempt.active.run)
 
@@ -287,4 +288,6 @@ class Engine:
             return f"inputs changed while the step ran: {', '.join(changed)}"
         if changed := identity_changed(step, self.digester):
             return f"identity inputs changed while the step ran: {', '.join(changed)}"
+        if step.adapter is not None and (changed := step.adapter.changes()):
+            return f"config files changed while the step ran: {', '.join(changed)}"
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.active import ActiveRun, OutputCapture
+from consist_es.adapters.protocol import CanonicalizationSnapshot
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
 from consist_es.errors import UsageTypeError
@@ -41,8 +42,8 @@ class RunContext:
         return self._active.config
 
     @property
-    def canonicalization(self) -> Any:
-        """What the step's config adapter found, or None."""
+    def canonicalization(self) -> CanonicalizationSnapshot | None:
+        """What the step's config adapter found: its name and version, the identity and the files it read; or None."""
         return self._active.canonicalization
 
     @property

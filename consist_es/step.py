@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from consist_es.adapters.prepare import PreparedAdapter, prepare_adapter
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, check_name, check_run_id
 from consist_es.artifacts.uris import inside
@@ -62,6 +63,7 @@ class Step(msgspec.Struct, frozen=True):
     config_plain: Any
     facet: Any
     inputs: list[BoundInput]
+    adapter: PreparedAdapter | None
     fingerprint: FingerprintInfo
     plan: CallPlan | None
     """None for a trace."""
@@ -129,7 +131,9 @@ def prepare(
     outputs = tuple(check_key(key, "output key") for key in names(args.outputs, "outputs"))
     if len(set(outputs)) < len(outputs):
         raise UsageError(f"outputs={list(outputs)}: a key is declared twice.")
-    info = _identity(args, defaults, model, labels, inputs, plan, sources.digester, frame)
+    adapter = _adapter(args, defaults, sources.digester)
+    labels = {"model": model, **labels}
+    info = _identity(args, defaults, labels, inputs, plan, adapter, sources.digester, frame)
     return Step(
         args=args,
         name=name,
@@ -139,6 +143,7 @@ def prepare(
         config_plain=config_plain,
         facet=_facet(args, defaults, config_values),
         inputs=inputs,
+        adapter=adapter,
         fingerprint=info,
         plan=plan,
         outputs=outputs,
@@ -153,8 +158,6 @@ def prepare(
 
 
 def _check_labels(args: StepArguments) -> None:
-    if args.adapter is not None:
-        raise UsageError("adapter= is not supported yet: name the config files in identity_inputs=[(label, path)].")
     args.year = checked_year("year", args.year)
     args.iteration = checked_year("iteration", args.iteration)
     for field in ("phase", "stage", "description"):
@@ -242,10 +245,10 @@ def _plan(
 def _identity(
     args: StepArguments,
     defaults: StepDefaults,
-    model: str,
     labels: Mapping[str, Any],
     inputs: Sequence[BoundInput],
     plan: CallPlan | None,
+    adapter: PreparedAdapter | None,
     digester: Digester,
     frame: types.FrameType | None,
 ) -> FingerprintInfo:
@@ -262,7 +265,6 @@ def _identity(
         config=args.config,
         inputs=[_part(item, plan, args.execution_options) for item in inputs],
         labels={
-            "model": model,
             **labels,
             "cache_epoch": epoch,
             "cache_version": cache.cache_version,
@@ -270,7 +272,14 @@ def _identity(
             "context": True if plan is not None and plan.context else None,
         },
         identity_inputs=identity_digests(args.identity_inputs, root, digester),
+        adapter=None if adapter is None else adapter.info,
     )
+
+
+def _adapter(args: StepArguments, defaults: StepDefaults, digester: Digester) -> PreparedAdapter | None:
+    if args.adapter is None:
+        return None
+    return prepare_adapter(args.adapter, defaults.project_root, lambda path: digester.digest(path).value)
 
 
 def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions) -> InputPart:

@@ -7,6 +7,7 @@ import msgspec
 from blake3 import blake3
 
 from consist_es.events import FingerprintInfo, InputLink
+from consist_es.identity.adapters import counted, explain_adapters
 from consist_es.identity.code import CodeIdentity
 from consist_es.identity.config import config_digest
 from consist_es.plain import frame, to_plain
@@ -53,7 +54,7 @@ def fingerprint(
         "inputs": _digest("inputs", [list(row) for row in rows]),
         "labels": _digest("labels", label_values),
     }
-    whole = {**parts, "identity_inputs": extra, "adapter": plain_adapter, "version": FINGERPRINT_VERSION}
+    whole = {**parts, "identity_inputs": extra, "adapter": counted(plain_adapter), "version": FINGERPRINT_VERSION}
     return FingerprintInfo(
         version=FINGERPRINT_VERSION,
         digest=None if code.unstable else _digest("fingerprint", whole),
@@ -97,7 +98,7 @@ def explain(
         "inputs": _inputs(new, old, new_inputs, old_inputs),
         "labels": _mapping(new.label_values, old.label_values, "{}") if new.labels != old.labels else [],
         "identity_inputs": _extra(new.identity_inputs, old.identity_inputs),
-        "adapter": _tree(new.adapter, old.adapter, "adapter") if new.adapter != old.adapter else [],
+        "adapter": explain_adapters(new.adapter, old.adapter),
         "code": _code(new, old),
     }
     lines = [line for part in differences.values() for line in part]

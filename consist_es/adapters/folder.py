@@ -1,0 +1,175 @@
+"""The adapter that ships with the library: a folder, or a list, of configuration files."""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from consist_es.adapters.formats import FORMATS, SUFFIXES, read_data
+from consist_es.adapters.protocol import AdapterResult, Reference
+from consist_es.errors import InputError, UsageError, UsageTypeError
+from consist_es.identity.digest import digest_path
+from consist_es.options import check_option
+
+_ORDER = "(order)"
+
+Patterns = str | Sequence[str]
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class FolderAdapter:
+    """Configuration files of which only the data count, not comments, layout and the order of keys.
+
+    `paths`: a folder, a file, or a list of these, relative to the working directory; the order of a list counts, for
+    later files often override earlier ones. `include`, `exclude`: patterns as for `fnmatch`, with upper and lower
+    case told apart; one fits a file by its name, its path below the folder, or the name of a folder on the way.
+    They apply to folders, not to files that are named one by one. `formats`: pattern -> ``yaml``, ``json``,
+    ``toml``, ``ini``, ``hocon`` or ``bytes``, for files whose suffix does not say it; the first that fits counts.
+    """
+
+    name = "folder"
+    version = "1"
+
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        include: Patterns = "*",
+        exclude: Patterns = (".*", "*~"),
+        formats: Mapping[str, str] | None = None,
+    ) -> None:
+        given = [paths] if isinstance(paths, str | os.PathLike) else paths
+        if not isinstance(given, Sequence) or not all(isinstance(path, str | os.PathLike) for path in given):
+            raise UsageTypeError(f"FolderAdapter takes a path or a list of paths, not {paths!r}.")
+        if not given:
+            raise UsageError("FolderAdapter needs at least one path.")
+        self.paths = tuple(Path(path) for path in given)
+        self.include = _patterns(include, "include")
+        self.exclude = _patterns(exclude, "exclude")
+        self.formats = dict(formats or {})
+        for pattern, kind in self.formats.items():
+            check_option(f"formats[{pattern!r}]", kind, FORMATS)
+
+    def canonicalize(self, root: Path) -> AdapterResult:
+        """Read every file; see `Adapter.canonicalize`.
+
+        Raises:
+            InputError: a file or folder is missing or cannot be read. ConfigFileError: one cannot be understood.
+            UsageError: no file fits, or two have the same name. MissingExtraError: YAML without PyYAML.
+        """
+        data: dict[str, Any] = {}
+        references: list[Reference] = []
+        for label, path in self._files(root):
+            if label in data:
+                raise UsageError(f"FolderAdapter: two files are called {label!r}: name each file once.")
+            data[label] = self._read(path, label, references)
+        if not data:
+            looked = ", ".join(map(str, self.paths))
+            raise UsageError(f"FolderAdapter: no file in {looked} fits include={list(self.include)}.")
+        if len(self.paths) > 1:
+            data[_ORDER] = [_label(path, root) for path in self.paths]
+        return AdapterResult(data, references)
+
+    # ------------------------------------------------------------ which files
+
+    def _files(self, root: Path) -> Iterator[tuple[str, Path]]:
+        """(name in the data, path) of every file, sorted within a folder."""
+        for path in self.paths:
+            if not path.exists():
+                raise InputError(f"FolderAdapter: {path} does not exist (looked at {path.absolute()}).")
+            if not path.is_dir():
+                yield _clean(path.name if len(self.paths) == 1 else _label(path, root)), path
+                continue
+            for below in sorted(_walk(path)):
+                if self._fits(below):
+                    shown = below if len(self.paths) == 1 else f"{_label(path, root)}/{below}"
+                    yield _clean(shown), path / below
+
+    def _fits(self, below: str) -> bool:
+        return _fits_any(below, self.include) and not _fits_any(below, self.exclude)
+
+    # ------------------------------------------------------------ what is in them
+
+    def _read(self, path: Path, label: str, references: list[Reference]) -> Any:
+        kind = self._format(path, label)
+        if kind == "bytes":
+            digest = digest_path(path).value
+            references.append(Reference(str(path), label, digest))
+            return ("bytes", digest)
+
+        def read_bytes(file: Path) -> bytes:
+            content = _content(file)
+            references.append(Reference(str(file), label, f"b3:{blake3(content).hexdigest()}"))
+            return content
+
+        return read_data(path, kind, read_bytes)
+
+    def _format(self, path: Path, label: str) -> str:
+        for pattern, kind in self.formats.items():
+            if _fits_any(label, (pattern,)):
+                return kind
+        return SUFFIXES.get(path.suffix.lower(), "bytes")
+
+
+def _patterns(given: Patterns, what: str) -> tuple[str, ...]:
+    found = (given,) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(pattern, str) for pattern in found):
+        raise UsageTypeError(f"FolderAdapter: {what} takes patterns such as '*.yaml', not {given!r}.")
+    return found
+
+
+def _fits_any(below: str, patterns: Sequence[str]) -> bool:
+    names = (below, *below.split("/"))
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Paths of all files below a folder, links followed."""
+    waiting: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(folder),))]
+    while waiting:
+        below, inside = waiting.pop()
+        place = folder / below
+        try:
+            entries = list(os.scandir(place))
+        except OSError as error:
+            raise _unreadable(place, error) from error
+        for entry in entries:
+            name = f"{below}/{entry.name}" if below else entry.name
+            if not entry.is_dir():
+                yield name
+                continue
+            real = os.path.realpath(entry.path)
+            if real in inside:
+                raise InputError(f"Config folder {folder}: {name} is a link to a folder that it lies in. Remove it.")
+            waiting.append((name, (*inside, real)))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"Config file {path} is no regular file.")
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"Config file {path} cannot be read: {error.strerror or error}. Check the path and permissions.")
+
+
+def _label(path: Path, root: Path) -> str:
+    """How a path is called in the data: below the project's root, or by its own name outside it."""
+    absolute = Path(os.path.abspath(path))
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else absolute.name
+
+
+def _clean(label: str) -> str:
+    if not label.isprintable():
+        raise InputError(
+            f"Config file {label!a}: its name has characters that cannot be recorded. Rename or exclude it."
+        )
+    return label

@@ -1,0 +1,130 @@
+"""From the text of a configuration file to its data. What cannot be understood is refused, never guessed.
+
+Comments, whitespace and the order of keys do not show in the data. A key that is there twice is refused in every
+format but HOCON, whose rules say what it means: elsewhere programs differ in which one counts.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from consist_es.adapters.hocon import Source, read_hocon
+from consist_es.adapters.numbers import exact
+from consist_es.adapters.yaml_nodes import read_yaml
+from consist_es.errors import ConfigFileError, InputError
+
+SUFFIXES = {
+    ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".toml": "toml", ".ini": "ini", ".conf": "hocon",
+    ".hocon": "hocon",
+}  # fmt: skip
+"""Suffix in lower case -> format; other files count by their bytes."""
+FORMATS = ("yaml", "json", "toml", "ini", "hocon", "bytes")
+MAX_BYTES = 16 << 20
+
+ReadBytes = Callable[[Path], bytes]
+
+
+def read_data(path: Path, kind: str, read_bytes: ReadBytes) -> Any:
+    """Data of a file of one of the `FORMATS` but ``bytes``; `read_bytes` is called for it and for what it includes.
+
+    Raises:
+        ConfigFileError: it cannot be understood. MissingExtraError: it needs a package that is not installed.
+    """
+    text = _text(path, read_bytes)
+    if kind == "hocon":
+        return read_hocon(_source(path, text, read_bytes, (path,)))
+    return _READERS[kind](text, str(path))
+
+
+def _text(path: Path, read_bytes: ReadBytes) -> str:
+    data = read_bytes(path)
+    if len(data) > MAX_BYTES:
+        raise ConfigFileError(path, None, f"{len(data):,} bytes; files up to {MAX_BYTES:,} are read as configuration")
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigFileError(path, line, "a byte that is not UTF-8") from error
+
+
+def _source(path: Path, text: str, read_bytes: ReadBytes, open_files: tuple[Path, ...]) -> Source:
+    def include(name: str) -> Source:
+        found = path.parent / name
+        if found in open_files:
+            raise ConfigFileError(path, None, f"include {name!r} includes itself, directly or by way of other files")
+        try:
+            included = _text(found, read_bytes)
+        except InputError as error:
+            raise ConfigFileError(path, None, f"include {name!r} cannot be read: {error}") from error
+        return _source(found, included, read_bytes, (*open_files, found))
+
+    return Source(str(path), text, include)
+
+
+# ---------------------------------------------------------------- the formats that Python reads
+
+
+class _Twice(ValueError):
+    """A key that is twice in one JSON object."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Twice(key)
+        found[key] = value
+    return found
+
+
+def _json(text: str, name: str) -> Any:
+    try:
+        return json.loads(
+            text, object_pairs_hook=_pairs, parse_float=exact, parse_int=lambda digits: exact(digits, whole=True)
+        )
+    except _Twice as error:
+        key = str(error)
+        found = re.finditer(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)
+        lines = [text.count("\n", 0, match.start()) + 1 for match in found]
+        where = f" (lines with that key: {', '.join(map(str, lines))})" if lines else ""
+        problem = f"the key {key!r} is twice in one object{where}; programs differ in which counts"
+        raise ConfigFileError(name, lines[1] if len(lines) == 2 else None, problem) from error
+    except RecursionError as error:
+        raise ConfigFileError(name, None, "nested too deep") from error
+    except ValueError as error:
+        line = getattr(error, "lineno", None)
+        problem = f"no valid JSON: {getattr(error, 'msg', error)}"
+        raise ConfigFileError(name, line, problem) from error
+
+
+def _toml(text: str, name: str) -> Any:
+    import tomllib
+
+    try:
+        return tomllib.loads(text, parse_float=exact)
+    except RecursionError as error:
+        raise ConfigFileError(name, None, "nested too deep") from error
+    except ValueError as error:
+        line = re.search(r"\(at line (\d+)", str(error))
+        raise ConfigFileError(name, int(line[1]) if line else None, f"no valid TOML: {error}") from error
+
+
+def _ini(text: str, name: str) -> Any:
+    """As configparser reads it without interpolation, names as they are written: section -> option -> text."""
+    import configparser
+
+    parser = configparser.RawConfigParser(default_section="\0", allow_no_value=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way to keep case
+    try:
+        parser.read_string(text, name)
+    except configparser.Error as error:
+        listed = getattr(error, "errors", None)
+        line = listed[0][0] if listed else getattr(error, "lineno", None)
+        problem = error.message.split("\n")[0] if listed else str(error).replace("\n", " ")
+        raise ConfigFileError(name, line, f"no valid INI: {problem}") from error
+    return {section: dict(parser.items(section)) for section in parser.sections()}
+
+
+_READERS: dict[str, Callable[[str, str], Any]] = {"yaml": read_yaml, "json": _json, "toml": _toml, "ini": _ini}

@@ -1,0 +1,227 @@
+"""From what was passed as `adapter=` to its part of a run's identity."""
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from consist_es.adapters.protocol import LITERALS, CanonicalizationSnapshot, Reference
+from consist_es.adapters.registry import named_adapter
+from consist_es.adapters.relative import canonicalize_relative, is_relative
+from consist_es.errors import AdapterTypeError
+from consist_es.identity.adapters import short_digest
+from consist_es.plain import frame, to_plain
+
+DigestFile = Callable[[Path], str]
+
+VALUES_LIMIT = 256 << 10
+"""Bytes of values that are kept with a run for its account of what changed; beyond it, digests of the longer values,
+and beyond that the digests of the files alone."""
+_LONG = 200
+_SHORT = 24
+_DOMAIN = "consist-es adapter 1"
+_WORD = re.compile(r"[\w-]+")
+
+
+class PreparedAdapter(msgspec.Struct, frozen=True):
+    """An adapter that has read its files."""
+
+    adapter: Any
+    root: Path
+    digest_file: DigestFile
+    info: dict[str, Any]
+    """As recorded in the run's fingerprint: name, version, digest; for people files, values and references."""
+    references: tuple[Reference, ...]
+
+    @property
+    def snapshot(self) -> CanonicalizationSnapshot:
+        """What the step's function gets to see."""
+        info = self.info
+        return CanonicalizationSnapshot(info["name"], info["version"], info["digest"], self.references)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What a run's metadata say of it."""
+        info = self.info
+        return {
+            "config_adapter": info["name"],
+            "config_adapter_version": info["version"],
+            "config_bundle_hash": info["digest"],
+        }
+
+    def changes(self) -> list[str]:
+        """Files that are no longer what they were; none where only their layout is another."""
+        before = {reference.path: reference.digest for reference in self.references}
+        try:
+            now = prepare_adapter(self.adapter, self.root, self.digest_file)
+        except Exception as error:  # noqa: BLE001  an adapter is the user's code, and the step itself went well
+            return [f"{type(error).__name__}: {error}"]
+        if now.info["digest"] == self.info["digest"]:
+            return []
+        after = {reference.path: reference.digest for reference in now.references}
+        changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+        return changed or [f"what adapter {self.info['name']!r} reads"]
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """What an adapter said, in one form for both kinds."""
+
+    version: str | None
+    digest: str
+    data: Mapping[str, Any]
+    references: list[Reference]
+
+
+def prepare_adapter(given: Any, root: Path, digest_file: DigestFile) -> PreparedAdapter:
+    """Let an adapter, or the one of that name, read its files.
+
+    Raises:
+        AdapterError, AdapterTypeError: it does not keep its contract, or there is none of that name.
+        ConfigTypeError, ConfigValueError: its data have no canonical form. InputError: a reference cannot be read.
+        Whatever the adapter raises itself.
+    """
+    adapter = named_adapter(given) if isinstance(given, str) else given
+    if isinstance(adapter, type):
+        raise AdapterTypeError(f"adapter={adapter.__name__} is a class: pass an object, adapter={adapter.__name__}(…).")
+    relative = is_relative(adapter)
+    name = _text(adapter, "model_name" if relative else "name")
+    found = _relative(adapter, name) if relative else _own(adapter, name, root)
+    references = tuple(_complete(reference, root, digest_file) for reference in found.references)
+    keys = {reference.key for reference in references} & set(found.data)
+    info = {
+        "name": name,
+        "version": found.version,
+        "digest": found.digest,
+        "files": {key: _digest(to_plain(found.data[key], key)) for key in sorted(keys)},
+        "values": _fitting(_values(found.data, keys)),
+        "references": [msgspec.to_builtins(reference) for reference in references],
+    }
+    return PreparedAdapter(adapter, root, digest_file, info, references)
+
+
+# ---------------------------------------------------------------- asking the adapter
+
+
+def _text(adapter: Any, member: str) -> str:
+    value = getattr(adapter, member, None)
+    if isinstance(value, str) and value.strip() and value.isprintable():
+        return value
+    what = f"{type(adapter).__name__}.{member}"
+    if value is None:
+        raise AdapterTypeError(
+            f"adapter={adapter!r} is no config adapter: it has no {member}. An adapter has name, version and "
+            "canonicalize(root), or is a text such as 'folder:configs'."
+        )
+    raise AdapterTypeError(f"adapter={adapter!r}: {what} is {value!r}; it must be a printable text.")
+
+
+def _own(adapter: Any, name: str, root: Path) -> _Found:
+    version = _text(adapter, "version")
+    if not callable(getattr(adapter, "canonicalize", None)):
+        raise AdapterTypeError(f"adapter={adapter!r} is no config adapter: it has no method canonicalize(root).")
+    result = adapter.canonicalize(root)
+    if inspect.iscoroutine(result):
+        result.close()
+    data, references = getattr(result, "data", None), getattr(result, "references", None)
+    if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
+        raise AdapterTypeError(
+            f"Config adapter {name!r}: canonicalize() returned {type(result).__name__}; it must return "
+            "AdapterResult(data, references) with data a mapping with str keys."
+        )
+    if references is None or isinstance(references, str | bytes | Mapping):
+        raise AdapterTypeError(f"Config adapter {name!r}: references is a list of Reference or paths.")
+    plain = to_plain(dict(data), f"data of adapter {name!r}")
+    return _Found(version, _digest([name, version, plain]), data, [_reference(item, name) for item in references])
+
+
+def _reference(given: Any, name: str) -> Reference:
+    if isinstance(given, Reference):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return Reference(str(os.fspath(given)))
+    raise AdapterTypeError(f"Config adapter {name!r}: a reference is a Reference or a path, not {given!r}.")
+
+
+def _relative(adapter: Any, name: str) -> _Found:
+    result = canonicalize_relative(adapter, name)
+    digest = _digest([name, result.version, result.identity_hash])
+    return _Found(result.version, digest, result.shown, result.references)
+
+
+def _digest(plain: Any) -> str:
+    return f"b3:{blake3(frame([_DOMAIN, plain])).hexdigest()}"
+
+
+def _complete(reference: Reference, root: Path, digest_file: DigestFile) -> Reference:
+    """With its digest, and its path relative to the project where it lies inside."""
+    path = Path(os.path.abspath(reference.path))
+    digest = reference.digest if reference.digest is not None else digest_file(path)
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return Reference(_printable(shown.as_posix()), reference.key, digest)
+
+
+# ---------------------------------------------------------------- what people are shown
+
+
+def _values(data: Mapping[str, Any], files: set[str]) -> dict[str, Any]:
+    """``file: key`` (or ``key`` for data without a file) -> value, for every value."""
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        for path, leaf in _leaves(value, "" if key in files else _segment(key)):
+            name = f"{key}: {path.removeprefix('.') or '(all)'}" if key in files else path
+            if (shown := _shown_value(leaf)) is not None or leaf is None:
+                found[_cut(name)] = shown
+    return found
+
+
+def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        pairs = [(f"{path}.{_segment(key)}", item) for key, item in value.items()]
+    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        pairs = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return [(path, value)]
+    return [leaf for inner, item in pairs for leaf in _leaves(item, inner)]
+
+
+def _segment(key: Any) -> str:
+    text = _printable(str(key))
+    return text if _WORD.fullmatch(text) else repr(text)
+
+
+def _shown_value(value: Any) -> Any:
+    """A value as a record can hold it and people can read it; None for what is told by the file's digest alone."""
+    if isinstance(value, tuple) and len(value) > 1 and value[0] in LITERALS:
+        return None if value[0] in ("bytes", "documents") else _cut(str(value[1]))
+    if isinstance(value, list):
+        return [_shown_value(item) for item in value]
+    plain = to_plain(value)
+    return _cut(plain if isinstance(plain, str) else repr(value)) if isinstance(plain, str | dict | list) else plain
+
+
+def _cut(text: str) -> str:
+    text = _printable(text)
+    if len(text) <= _LONG:
+        return text
+    return f"{text[: _LONG - 60]}… ({len(text)} characters, {short_digest(text)})"
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _fitting(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, or as much of them as a record should carry."""
+    if _size(values) <= VALUES_LIMIT:
+        return values
+    shorter = {key: short_digest(value) if _size(value) > _SHORT else value for key, value in values.items()}
+    return shorter if _size(shorter) <= VALUES_LIMIT else {}
+
+
+def _size(value: Any) -> int:
+    return len(msgspec.json.encode(value))

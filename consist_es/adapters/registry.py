@@ -1,0 +1,49 @@
+"""Adapters by name: ``"folder:configs"`` instead of an object.
+
+A package offers one with an entry point of the group ``consist_es.adapters``: a class or function that takes the
+text after the colon, or nothing where there is no colon.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from consist_es.adapters.folder import FolderAdapter
+from consist_es.errors import AdapterError
+
+GROUP = "consist_es.adapters"
+BUILTIN: dict[str, Any] = {"folder": FolderAdapter}
+
+
+def named_adapter(text: str) -> Any:
+    """The adapter that a text such as ``name:path`` stands for.
+
+    Raises:
+        AdapterError: nothing is registered under that name, more than one thing is, or it cannot be imported.
+    """
+    name, colon, path = text.partition(":")
+    factory = BUILTIN[name] if name in BUILTIN else _load(name)
+    if not callable(factory):
+        raise AdapterError(name, f"its entry point is {factory!r}", "It must name a class or function.")
+    return factory(path) if colon else factory()
+
+
+def _load(name: str) -> Any:
+    registered = entry_points(group=GROUP)
+    found = {point.value: point for point in registered if point.name == name}
+    if not found:
+        known = ", ".join(sorted({*BUILTIN, *(point.name for point in registered)}))
+        problem = f"no installed package registers it under the entry point group {GROUP!r}"
+        raise AdapterError(name, problem, f"Known: {known}. Write 'name:path', or pass an adapter object.")
+    if len(found) > 1:
+        problem = f"several packages register it: {', '.join(sorted(found))}"
+        raise AdapterError(name, problem, "Uninstall all but one, or pass an adapter object.")
+    return _imported(name, next(iter(found.values())))
+
+
+def _imported(name: str, point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        package = point.dist.name if point.dist is not None else point.value
+        problem = f"its entry point {point.value!r} cannot be imported: {error}"
+        raise AdapterError(name, problem, f"Reinstall or repair {package}.") from error

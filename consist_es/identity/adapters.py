@@ -1,0 +1,108 @@
+"""What of a config adapter counts for a run's identity, and how two runs differ in it, file by file and key by key."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from blake3 import blake3
+
+from consist_es.plain import frame
+
+_FOR_PEOPLE = frozenset({"files", "values", "references"})
+_SHOWN = 60
+_SHORT = "b3:"
+_SHORT_LENGTH = len(_SHORT) + 16
+
+
+def counted(adapter: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The part of an adapter's record that is hashed: all but what only explains it."""
+    return None if adapter is None else {key: value for key, value in adapter.items() if key not in _FOR_PEOPLE}
+
+
+def short_digest(value: Any) -> str:
+    """What stands for a value where a record has no room for all values."""
+    return f"{_SHORT}{blake3(frame(value)).hexdigest(8)}"
+
+
+def explain_adapters(new: Mapping[str, Any] | None, old: Mapping[str, Any] | None) -> list[str]:
+    """The differences of two records in words, ``settings.yaml: demand.growth: 1.0 -> 1.1``; [] where none counts."""
+    if counted(new) == counted(old):
+        return []
+    if new is None or old is None or _title(new) != _title(old):
+        return [f"adapter: {_title(old)} -> {_title(new)}"]
+    lines = [*_files(new, old), *_values(new, old)]
+    for file, digest in _of(new, "files").items():
+        if _of(old, "files").get(file, digest) != digest and not any(line.startswith(f"{file}: ") for line in lines):
+            lines.append(f"{file}: content differs")
+    return lines or _references(new, old) or [f"adapter {new.get('name')!r}: what it reads differs"]
+
+
+def _title(adapter: Mapping[str, Any] | None) -> str:
+    return "(none)" if adapter is None else f"{adapter.get('name')} {adapter.get('version') or ''}".rstrip()
+
+
+def _of(adapter: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    found = adapter.get(part)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _files(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    now, then = _of(new, "files"), _of(old, "files")
+    return [f"{file}: removed" for file in then if file not in now] + [
+        f"{file}: added" for file in now if file not in then
+    ]
+
+
+def _values(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:
+    now, then = _of(new, "values"), _of(old, "values")
+    if not now or not then:
+        return
+    one_sided = _of(new, "files").keys() ^ _of(old, "files").keys()
+    for key in [*then, *(key for key in now if key not in then)]:
+        if any(key.startswith(f"{file}: ") for file in one_sided):
+            continue
+        if key not in now:
+            yield f"{key}: {_show(then[key])} -> (missing)"
+        elif key not in then:
+            yield f"{key}: (missing) -> {_show(now[key])}"
+        elif not _same(now[key], then[key]):
+            yield f"{key}: {_change(now[key], then[key])}"
+
+
+def _same(new: Any, old: Any) -> bool:
+    """Whether two values are one, also where one of them is kept as a digest."""
+    if frame(new) == frame(old):
+        return True
+    return _is_digest(new) != _is_digest(old) and (short_digest(new) == old or short_digest(old) == new)
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(_SHORT) and len(value) == _SHORT_LENGTH
+
+
+def _change(new: Any, old: Any) -> str:
+    if _is_digest(new) or _is_digest(old):
+        return "changed"
+    if isinstance(new, list) and isinstance(old, list) and max(len(new), len(old)) > 1:
+        gone = [item for item in old if item not in new]
+        come = [item for item in new if item not in old]
+        if gone or come:
+            return ", ".join([*(f"without {_show(item)}" for item in gone), *(f"with {_show(item)}" for item in come)])
+    return f"{_show(old)} -> {_show(new)}"
+
+
+def _show(value: Any) -> str:
+    if _is_digest(value):
+        return "(a value)"
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _references(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    """Files whose bytes differ, for adapters whose data do not say from where they are."""
+    now, then = ({item["path"]: item["digest"] for item in side.get("references") or ()} for side in (new, old))
+    changed = [path for path in {**then, **now} if then.get(path) != now.get(path)]
+    return [f"{path}: {'content differs' if path in now and path in then else _side(path, now)}" for path in changed]
+
+
+def _side(path: str, now: Mapping[str, Any]) -> str:
+    return "added" if path in now else "removed"
