@@ -80,6 +80,13 @@ def test_a_sidecar_that_comes_or_goes_changes_the_digest(suffix: str, tmp_path: 
     assert DIGESTER.digest(path).value != before
 
 
+def test_the_same_bytes_in_a_sidecar_of_another_kind_are_another_shapefile(tmp_path: Path) -> None:
+    path = shapefile(tmp_path)
+    before = DIGESTER.digest(path).value
+    path.with_suffix(".prj").rename(path.with_suffix(".qpj"))
+    assert DIGESTER.digest(path).value != before
+
+
 @given(st.dictionaries(st.sampled_from([".prj", ".cpg", ".qpj"]), st.binary(max_size=3)))
 def test_the_digest_of_a_shapefile_is_that_of_its_contents_wherever_it_lies(
     tmp_path_factory: pytest.TempPathFactory, more: dict[str, bytes]

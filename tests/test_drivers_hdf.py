@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consist_es.artifacts import containers
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load, load_df
 from consist_es.artifacts.hdf_pickles import is_plain
@@ -79,6 +80,14 @@ def test_a_container_is_described_by_its_arrays_and_tables(tmp_path: Path) -> No
         "skims/time": "float64[2, 3]",
         "record": "record[4]",
     }
+
+
+def test_an_hdf5_file_with_too_many_arrays_is_not_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5().File(tmp_path / "t.h5", "w") as file:
+        file["a"], file["b"] = 1, 2
+    assert describe_table(tmp_path / "t.h5", "h5").schema == {"a": "int64[]", "b": "int64[]"}
+    monkeypatch.setattr(containers, "_MAX_NODES", 1)
+    assert describe_table(tmp_path / "t.h5", "h5").schema is None
 
 
 def test_an_hdf5_file_is_not_described_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

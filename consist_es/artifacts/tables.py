@@ -30,7 +30,7 @@ def describe_table(path: Path, driver: str) -> TableInfo:
     Empty where the file cannot be read as its name says: its name may be wrong, its bytes are recorded all the same.
     """
     reader = _READERS.get(driver)
-    if reader is None or path.is_dir() != (driver == "zarr"):
+    if reader is None:
         return TableInfo()
     import sqlite3
 
