@@ -146,17 +146,15 @@ def test_what_looks_damaged_is_looked_at_twice(folder: Path) -> None:
 
         def read_at(self, fd: int, size: int, offset: int) -> bytes:
             data = super().read_at(fd, size, offset)
-            if len(data) > 1500:
+            if offset > 0 and len(data) > 1000:
                 self.reads += 1
                 if self.reads == 1:
                     return data[:-100] + b"?" + data[-99:]
             return data
 
     storage = Mixed()
-    data = (folder / SEGMENT).read_bytes()
-    assert len(data) > 1500
     found = list(LocalLog(folder, storage=storage).read())
-    assert storage.reads >= 1
+    assert storage.reads == 1
     assert found == list(opened(folder).read())
 
 
@@ -196,9 +194,10 @@ def flips(data: bytes, step: int = 1) -> Iterator[tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("watermark", [True, False])
-def test_every_flipped_bit_is_found_by_verify(folder: Path, watermark: bool) -> None:
-    if watermark:
-        set_watermark(folder)
+def test_every_flipped_bit_is_found_by_verify(tmp_path: Path, watermark: bool) -> None:
+    folder = tmp_path / "x"
+    opened(folder).append(drafts("a"))
+    opened(folder).append(drafts("b"), commit=watermark)
     path = folder / SEGMENT
     for offset, changed in flips(path.read_bytes(), 1 if watermark else 7):
         path.write_bytes(changed)

@@ -14,7 +14,7 @@ from consist_es.errors import LogError, LogFullError, LogReadOnlyError, LogWrite
 from consist_es.events import Draft, Recorded, StepAbandoned
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
-from consist_es.storage import LocalStorage
+from consist_es.storage import LocalStorage, Lock
 
 
 class Died(BaseException):
@@ -389,8 +389,9 @@ class Powered(LocalStorage):
         """folder -> name -> inode at the last sync"""
 
     def datasync(self, fd: int) -> None:
-        size = os.fstat(fd).st_size
-        self.safe[os.fstat(fd).st_ino] = os.pread(fd, size, 0)
+        self.safe[os.fstat(fd).st_ino] = Path(
+            f"/proc/self/fd/{fd}"
+        ).read_bytes()  # also where it was opened for writing
 
     def sync_folder(self, folder: Path) -> None:
         self.names[folder] = {path.name: path.lstat().st_ino for path in folder.iterdir()}
@@ -457,3 +458,38 @@ def test_a_segment_whose_maker_died_before_its_name_was_safe_is_made_safe_by_the
     for seed in range(20):
         storage.cut(folder, tmp_path / f"cut{seed}", random.Random(seed))
         check(tmp_path / f"cut{seed}", ["b:0:2", "b:1:2"])
+
+
+def test_what_a_repair_cut_off_survives_a_power_cut(tmp_path: Path) -> None:
+    storage = Powered()
+    folder = tmp_path / "x"
+    LocalLog(folder, storage=storage).append(batch("a", 2), commit=True)
+    with (folder / "00000001.jsonl").open("ab") as file:
+        file.write(b'{"seq":4,"end":fal')
+    LocalLog(folder, storage=storage).append(batch("b", 2), commit=True)
+    for seed in range(20):
+        storage.cut(folder, tmp_path / f"cut{seed}", random.Random(seed))
+        (kept,) = (tmp_path / f"cut{seed}" / "quarantine").iterdir()
+        assert kept.read_bytes() == b'{"seq":4,"end":fal'
+
+
+# ---------------------------------------------------------------- interrupts
+
+
+def test_an_interrupt_just_before_the_lock_is_given_back_does_not_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    log = LocalLog(tmp_path / "x", storage=Unsynced())
+    log.append(batch("a", 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(Lock, "__exit__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            log.append(batch("b", 2))
+    other = Lock(tmp_path / "x" / "lock")
+    assert other.acquire(blocking=False)
+    other.release()
+    assert log.append(batch("b", 2), since=3) == [4, 5]
+    check(log.folder, ["a:0:2", "b:0:2"])
