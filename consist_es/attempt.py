@@ -11,6 +11,7 @@ from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
 from consist_es.capture import Snapshot
 from consist_es.events import (
+    ArtifactMaterialized,
     CacheHit,
     CacheMissed,
     CouplerSet,
@@ -27,19 +28,22 @@ from consist_es.lookup import Hit, Miss
 from consist_es.outputs import in_declared_order
 from consist_es.runs import Run
 from consist_es.step import Step
+from consist_es.turns import Turn
 
 
 class Attempt:
     """A step with the cache's verdict on it; knows which of its events are in the log."""
 
     def __init__(
-        self, step: Step, hydrated: Hydrated, journal: Journal, key: str, parent: str | None, directory: Path
+        self, step: Step, verdict: Hit | Miss, journal: Journal, key: str, parent: str | None, directory: Path
     ) -> None:
         self.step = step
-        self.verdict = hydrated.verdict
-        self.copies = hydrated.events
-        self.staged = hydrated.staged
+        self.verdict = verdict
+        self.copies: list[ArtifactMaterialized] = []
+        self.staged: dict[str, Path] = {}
         self.directory = directory
+        self.turn: Turn | None = None
+        """The right to compute, where it was asked for."""
         self.journal = journal
         self.key = key
         self.parent = parent
@@ -78,10 +82,16 @@ class Attempt:
         """What the caller gets of a hit: the same keys in the same order as on the miss."""
         return in_declared_order(hit.outputs, self.step.declared)
 
+    def decided(self, hydrated: Hydrated) -> None:
+        """Take over the verdict as it is once files were copied."""
+        self.verdict, self.copies, self.staged = hydrated.verdict, hydrated.events, hydrated.staged
+
     def close(self) -> None:
-        """Refuse further use of the run."""
+        """Refuse further use of the run, and let a process that waits for its result go on."""
         if self._active is not None:
             self._active.close()
+        if self.turn is not None:
+            self.turn.end()
 
     # ------------------------------------------------------------ its events
 
@@ -111,7 +121,7 @@ class Attempt:
             declared=list(step.declared),
             cache_mode=step.cache_mode,
             options=step.options,
-            run_dir=self.journal.uris.run_dir,
+            run_dir=self.journal.uris.root,
             artifact_dir=artifact_dir,
             environment=environment,
         )

@@ -40,6 +40,7 @@ from consist_es.recording import Digester
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, identity_changed, prepare
+from consist_es.turns import Turn
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -73,6 +74,9 @@ class Engine:
         """Call the step's function, or reuse an earlier run of it."""
         attempt = self.begin(args, scope)
         with self._recorded(attempt):
+            if (turn := self._turn(attempt)) is not None:
+                turn.take()
+                attempt.verdict = self.look_up(attempt.step)
             self._start(attempt, scope)
             if attempt.hit:
                 return self._reuse(attempt, attempt.hit)
@@ -87,6 +91,9 @@ class Engine:
         """As `run`, awaiting what the function returns where it can be awaited."""
         attempt = self.begin(args, scope, is_async=True)
         with self._recorded(attempt):
+            if (turn := self._turn(attempt)) is not None:
+                await turn.atake()
+                attempt.verdict = self.look_up(attempt.step)
             self._start(attempt, scope)
             if attempt.hit:
                 return self._reuse(attempt, attempt.hit)
@@ -127,11 +134,20 @@ class Engine:
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
         key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
         journal = Journal(self.project, self.uris, scope.scenario, key)
-        directory = self._directory(step, key)
-        hydrated = self._hydrated(step, self.look_up(step), directory, scope)
-        return Attempt(step, hydrated, journal, key, parent, directory)
+        return Attempt(step, self.look_up(step), journal, key, parent, self._directory(step, key))
 
-    def _hydrated(self, step: Step, verdict: Hit | Miss, directory: Path, scope: Scope) -> Hydrated:
+    def _turn(self, attempt: Attempt) -> Turn | None:
+        """The turn to wait for before computing; None where a result is there, or nobody could use this one's."""
+        step, digest = attempt.step, attempt.step.fingerprint.digest
+        wanted = step.args.cache_options.compute_once is not False and step.cache_mode == "reuse"
+        if attempt.hit or digest is None or not (wanted and self.use_cache):
+            return None
+        who = f"{self.project.log.writer}, run {attempt.key}"
+        attempt.turn = Turn(self.project.folder / "turns", digest, self.project.storage, who=who, step=step.name)
+        return attempt.turn
+
+    def _hydrate(self, attempt: Attempt, scope: Scope) -> Hydrated:
+        step, verdict, directory = attempt.step, attempt.verdict, attempt.directory
         source_dir = None
         if isinstance(verdict, Hit) and step.hydration == "outputs-all":
             source = self.queries.run_by_key(verdict.source)
@@ -160,6 +176,7 @@ class Engine:
 
     def _start(self, attempt: Attempt, scope: Scope) -> None:
         """Record the beginning with the outcome of the look-up; a hit of `run` is complete with it."""
+        attempt.decided(self._hydrate(attempt, scope))
         step, journal, hit = attempt.step, attempt.journal, attempt.hit
         directory = attempt.directory
         if step.args.capture_dir is not None:
@@ -236,10 +253,11 @@ class Engine:
 
     def _reuse(self, attempt: Attempt, hit: Hit) -> RunResult:
         """The result of a hit."""
+        run, outputs = attempt.active.run, attempt.hit_outputs(hit)  # of `run` it is complete since its start
         if not attempt.ended:
             attempt.journal.record(attempt.hit_completed(hit), commit=True)
             attempt.ended = True
-        run, outputs = self.queries.run_by_key(attempt.key), attempt.hit_outputs(hit)
+            run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
         return RunResult(run, outputs, cache_hit=True)
 

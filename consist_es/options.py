@@ -65,6 +65,8 @@ class CacheOptions:
     code_identity: str | None = None
     """``imports`` (default), ``repo_git``, ``callable_module`` or ``callable_source``."""
     code_identity_extra_deps: list[str] | None = None
+    compute_once: bool | None = None
+    """False: compute even while another process computes the same step; otherwise its result is waited for."""
 
     def __post_init__(self) -> None:
         check_option("cache_mode", self.cache_mode, CACHE_MODES)

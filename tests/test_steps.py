@@ -402,7 +402,8 @@ def test_three_hundred_steps_leave_no_file_open_and_no_connection_behind(tracker
     for number in range(300):
         tracker.run(step, name=f"s{number % 3}", outputs=["o"])
     gc.collect()
-    assert sum(1 for _ in folder.iterdir()) <= before
+    # The digest cache opens its file once the first files are old enough to be remembered.
+    assert sum(1 for _ in folder.iterdir()) <= before + 1
     started = [entry for entry in tracker.project.log.read() if isinstance(entry.event, StepStarted)]
     assert len(started) == 301
 
