@@ -15,7 +15,7 @@ import msgspec
 from consist_es.adapters.prepare import PreparedAdapter, prepare_adapter
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, check_name, check_run_id
-from consist_es.artifacts.uris import inside
+from consist_es.artifacts.uris import inside, readable
 from consist_es.binding import CallPlan, plan_call
 from consist_es.definition import with_definition
 from consist_es.errors import BindingError, InputError, MissingKeyError, UsageError, UsageTypeError
@@ -317,6 +317,7 @@ def identity_digests(given: Any, root: Path, digester: Digester) -> dict[str, st
     found: dict[str, str] = {}
     for item in given:
         label, path = _labelled(item, root)
+        label = readable(label)
         if label in found:
             raise UsageError(f"identity_inputs: label {label!r} is given twice.")
         try:

@@ -24,5 +24,5 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def tracker(here: Path) -> Iterator[Tracker]:
     """A tracker of a fresh project in the working directory."""
-    with Tracker(run_dir="runs", db_path="project.db") as opened:
+    with Tracker(run_dir="runs", db_path="project.db", sync="os") as opened:  # no power is cut here
         yield opened
