@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from consist_es.artifacts.artifact import Artifact, ArtifactLike
     from consist_es.artifacts.drivers import load, load_df
     from consist_es.artifacts.formats import DriverType
+    from consist_es.artifacts.guards import (
+        is_dataframe_artifact,
+        is_hdf_artifact,
+        is_json_artifact,
+        is_netcdf_artifact,
+        is_openmatrix_artifact,
+        is_spatial_artifact,
+        is_tabular_artifact,
+        is_zarr_artifact,
+    )
     from consist_es.context import current_tracker, set_current_tracker, use_tracker
     from consist_es.coupler import Coupler, CouplerView, DeclaredOutput
     from consist_es.definition import StepContext, define_step, require_runtime_kwargs
@@ -64,6 +74,16 @@ _HOME = {
     "artifacts.artifact": ("Artifact", "ArtifactLike"),
     "artifacts.drivers": ("load", "load_df"),
     "artifacts.formats": ("DriverType",),
+    "artifacts.guards": (
+        "is_dataframe_artifact",
+        "is_hdf_artifact",
+        "is_json_artifact",
+        "is_netcdf_artifact",
+        "is_openmatrix_artifact",
+        "is_spatial_artifact",
+        "is_tabular_artifact",
+        "is_zarr_artifact",
+    ),
     "context": ("current_tracker", "set_current_tracker", "use_tracker"),
     "coupler": ("Coupler", "CouplerView", "DeclaredOutput"),
     "definition": ("StepContext", "define_step", "require_runtime_kwargs"),
@@ -160,6 +180,14 @@ __all__ = [
     "get_run_result",
     "index_by_facet",
     "index_by_field",
+    "is_dataframe_artifact",
+    "is_hdf_artifact",
+    "is_json_artifact",
+    "is_netcdf_artifact",
+    "is_openmatrix_artifact",
+    "is_spatial_artifact",
+    "is_tabular_artifact",
+    "is_zarr_artifact",
     "load",
     "load_df",
     "log_artifact",
