@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.formats import bundle_members, member_suffix
 from consist_es.artifacts.uris import UriMap, below
 from consist_es.errors import ArtifactMissingError, InputError, MaterializeError, PathError
 from consist_es.events import ArtifactMaterialized
@@ -43,7 +44,7 @@ class Copier(msgspec.Struct, frozen=True):
         """Put the artifact's bytes at `target`, checked against its digest, and say so in an event.
 
         The same bytes already there are left alone. Other bytes are refused, or with `replace` set aside under
-        another name first. The copy is written beside the target and renamed, so no half of it is ever seen.
+        another name first. The copy is made in a folder beside the target and renamed: no half of it is ever seen.
 
         Raises:
             MaterializeError: other bytes at the target, or the source is not as it was recorded.
@@ -56,16 +57,20 @@ class Copier(msgspec.Struct, frozen=True):
                 return self._event(artifact, source, target, reason)
             if not replace:
                 raise MaterializeError(artifact.key, target, "another file is there already; it was left alone")
-            target.rename(_free_name(target, "replaced"))
+            for member in bundle_members(target):
+                member.rename(_free_name(member, "replaced"))
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = _free_name(target, "part")
+        room = _free_name(target, "part")
+        room.mkdir()
         try:
-            _copy(source, part)
-            if self._digest(part, artifact) != artifact.hash:
+            for member in bundle_members(source):
+                _copy(member, room / _renamed(member, source, target))
+            if self._digest(room / target.name, artifact) != artifact.hash:
                 raise MaterializeError(artifact.key, target, f"{source} is not what was recorded any more")
-            part.replace(target)
+            for member in sorted(room.iterdir(), key=lambda path: path.name == target.name):  # the main file last
+                member.replace(target.with_name(member.name))
         finally:
-            _remove(part)
+            shutil.rmtree(room, ignore_errors=True)
         return self._event(artifact, source, target, reason)
 
     def source_of(self, artifact: Artifact) -> Path:
@@ -128,11 +133,9 @@ def _copy(source: Path, target: Path) -> None:
         raise MaterializeError(source.name, target, str(error)) from error
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _renamed(member: Path, source: Path, target: Path) -> str:
+    """The name of one file of a bundle when the bundle is called like `target`."""
+    return target.name if member == source else target.stem + member_suffix(source, member)
 
 
 def _free_name(path: Path, word: str) -> Path:
