@@ -16,6 +16,7 @@ from consist_es.identity.fingerprint import explain
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
+from consist_es.projections.run_table import RunRow
 from consist_es.recording import Digester, artifact_of_row
 
 
@@ -58,10 +59,10 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
         return Miss("not_identifiable", differs=list(question.fingerprint.unstable))
     refused: Miss | None = None
     for candidate in cache_index.candidates(conn, question.fingerprint.digest):
-        source = run_table.get(conn, candidate.run_key)
+        source = run_table.by_key(conn, candidate.run_key)
         outputs = _artifacts(conn, candidate.outputs, uris)
         all_outputs = _artifacts(conn, candidate.all_outputs, uris)
-        problem = _problem(conn, candidate, question, all_outputs, uris, digester)
+        problem = _renamed(source, question) or _problem(conn, candidate, question, all_outputs, uris, digester)
         if problem is None:
             for key in question.declared:
                 outputs.setdefault(key, all_outputs[key])
@@ -79,6 +80,16 @@ def _artifacts(conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow], uris: 
             producer = run_table.get(conn, row.producer_key)
             ids[row.producer_key] = producer.id if producer else row.producer_key
     return {key: artifact_of_row(row, uris, run_id=ids.get(row.producer_key or "")) for key, row in rows.items()}
+
+
+def _renamed(source: RunRow | None, question: Question) -> Miss | None:
+    """Whether what the step returns would have other names now: a returned list is named by the order of the declared
+    keys, a single undeclared value after the function."""
+    then, now = [] if source is None else source.declared, list(question.declared)
+    if source is None or then == now or (now and sorted(then) != sorted(now)):
+        return None
+    said = f"outputs were declared as {', '.join(then)} then and as {', '.join(now) or 'nothing'} now"
+    return Miss("outputs_renamed", source.key, [said])
 
 
 def _problem(

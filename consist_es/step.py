@@ -270,6 +270,7 @@ def _identity(
             "cache_version": cache.cache_version,
             **sets,
             "context": True if plan is not None and plan.context else None,
+            "capture": None if args.capture_dir is None else args.capture_pattern,
         },
         identity_inputs=identity_digests(args.identity_inputs, root, digester),
         adapter=None if adapter is None else adapter.info,

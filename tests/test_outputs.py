@@ -33,6 +33,35 @@ def test_hit_and_miss_give_the_same_keys_in_the_same_order(tracker: Tracker) -> 
     assert list(tracker.run(abc, outputs=["c", "a"]).outputs) == ["c", "a", "b"]
 
 
+def test_a_list_named_in_another_order_is_never_served_under_the_old_names(tracker: Tracker) -> None:
+    def two() -> list[Path]:
+        return [made("first", "1"), made("second", "2")]
+
+    assert texts(tracker.run(two, outputs=["a", "b"])) == {"a": "1", "b": "2"}
+    swapped = tracker.run(two, outputs=["b", "a"])
+    assert (swapped.cache_hit, texts(swapped)) == (False, {"b": "1", "a": "2"})
+    assert swapped.run.meta["cache_miss_explanation"]["reason"] == "outputs_renamed"
+    assert tracker.run(two, outputs=["a", "b"]).cache_hit
+    assert texts(tracker.run(two, outputs=["b", "a"])) == {"b": "1", "a": "2"}
+
+
+def test_a_value_that_is_no_longer_declared_has_the_functions_name_again(tracker: Tracker) -> None:
+    tracker.run(single, outputs=["o"])
+    assert [list(tracker.run(single).outputs) for _ in range(2)] == [["single"], ["single"]]
+    assert tracker.run(single, outputs=["o"]).cache_hit
+
+
+def test_a_run_that_captured_nothing_never_answers_for_one_that_captures(tracker: Tracker, here: Path) -> None:
+    def writes() -> None:
+        (here / "out").mkdir(exist_ok=True)
+        (here / "out" / "a.csv").write_text("a")
+
+    tracker.run(writes)
+    (here / "out" / "a.csv").unlink()
+    assert list(tracker.run(writes, capture_dir="out").outputs) == ["a"]
+    assert list(tracker.run(writes, capture_dir="out").outputs) == ["a"]
+
+
 def test_a_newly_declared_key_that_the_earlier_run_lacks_is_a_miss_and_says_so(tracker: Tracker) -> None:
     def grows() -> dict[str, Path]:
         consist.log_meta(seen=True)
