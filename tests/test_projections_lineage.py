@@ -120,17 +120,14 @@ def test_inputs_that_the_run_logged_itself_can_be_told_apart(fold: Fold) -> None
     assert named(lineage.inputs(conn, "k", via="inputs")) == [("land", "a")]
 
 
-def test_a_demoted_hit_loses_the_outputs_of_its_source(fold: Fold) -> None:
+def test_a_demoted_hit_loses_the_outputs_of_its_source_and_keeps_its_own(fold: Fold) -> None:
     links = [OutputLink(key="zones", artifact="a")]
-    drafts = [
-        artifact("k", "a", "zones"),
-        step("h"),
-        Draft(CacheHit(source="k", validation="stat", outputs=links), run="h"),
-    ]
-    conn = fold(*drafts)
+    hit = Draft(CacheHit(source="k", validation="stat", outputs=links), run="h")
+    conn = fold(artifact("k", "a", "zones"), step("h"), hit)
     assert named(lineage.outputs(conn, "h")) == [("zones", "a")]
-    conn = fold(Draft(HitDemoted(key="trips", reason="made trips"), run="h"), artifact("h", "b", "trips"))
-    assert named(lineage.outputs(conn, "h")) == [("trips", "b")]
+    demoted = Draft(HitDemoted(key="trips", reason="made trips"), run="h")
+    conn = fold(artifact("h", "early", "early"), demoted, artifact("h", "b", "trips"))
+    assert named(lineage.outputs(conn, "h")) == [("early", "early"), ("trips", "b")]
     assert named(lineage.outputs(conn, "k")) == [("zones", "a")]
 
 
