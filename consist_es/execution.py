@@ -29,7 +29,7 @@ from consist_es.errors import AccessModeError, ConsistError, RunActiveError, Usa
 from consist_es.events import StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
-from consist_es.inputs import Sources, changed_since
+from consist_es.inputs import Sources, changed_since, identity_changed
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss, Question, look_up
 from consist_es.materialize import Copier
@@ -39,7 +39,7 @@ from consist_es.queries import Queries
 from consist_es.recording import Digester
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
-from consist_es.step import Step, StepDefaults, identity_changed, prepare
+from consist_es.step import Step, StepDefaults, prepare
 from consist_es.turns import Turn
 
 
@@ -304,7 +304,8 @@ class Engine:
             return f"inputs were logged that are not there: {', '.join(absent)}"
         if changed := changed_since((*step.inputs, *active.late_inputs), self.digester):
             return f"inputs changed while the step ran: {', '.join(changed)}"
-        if changed := identity_changed(step, self.digester):
+        known, given = step.fingerprint.identity_inputs, step.args.identity_inputs
+        if changed := identity_changed(known, given, step.project_root, self.digester):
             return f"identity inputs changed while the step ran: {', '.join(changed)}"
         if step.adapter is not None and (changed := step.adapter.changes()):
             return f"config files changed while the step ran: {', '.join(changed)}"

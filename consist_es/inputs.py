@@ -12,7 +12,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, key_from_path
-from consist_es.artifacts.uris import UriMap
+from consist_es.artifacts.uris import UriMap, readable
 from consist_es.errors import BindingError, ConsistWarning, InputError, UsageError, UsageTypeError
 from consist_es.events import ArtifactLogged, InputLink
 from consist_es.identity.fingerprint import InputPart
@@ -212,3 +212,59 @@ def changed_since(bound: Iterable[BoundInput], digester: Digester) -> list[str]:
         if now != item.digest:
             changed.append(item.role)
     return changed
+
+
+# ---------------------------------------------------------------- files that count for identity alone
+
+
+def identity_digests(given: Any, root: Path, digester: Digester) -> dict[str, str]:
+    """Label -> digest of files that count for identity alone: a list of paths or (label, path).
+
+    Raises:
+        UsageError, UsageTypeError: another form, or a label twice. InputError: missing or unreadable.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, str | Path):
+        raise UsageError(f"identity_inputs takes a list of paths or (label, path), not the single {given!r}.")
+    if isinstance(given, Mapping) or not isinstance(given, Sequence):
+        raise UsageTypeError(f"identity_inputs takes a list of paths or (label, path), not {type(given).__name__}.")
+    found: dict[str, str] = {}
+    for item in given:
+        label, path = _labelled(item, root)
+        label = readable(label)
+        if label in found:
+            raise UsageError(f"identity_inputs: label {label!r} is given twice.")
+        try:
+            found[label] = digester.digest(path).value
+        except InputError as error:
+            raise InputError(f"identity_inputs[{label!r}]: {error}") from error
+    return found
+
+
+def _labelled(item: Any, root: Path) -> tuple[str, Path]:
+    if isinstance(item, tuple):
+        if len(item) != 2 or not isinstance(item[0], str):
+            raise UsageTypeError(f"identity_inputs: {item!r} is not (label, path).")
+        label, path = item
+        return label, _path(path)
+    path = _path(item)
+    try:
+        return path.relative_to(root).as_posix(), path
+    except ValueError:
+        return str(item), path
+
+
+def _path(value: Any) -> Path:
+    if isinstance(value, str | Path | Artifact):
+        return Path(value).absolute()
+    raise UsageTypeError(f"identity_inputs takes paths, not {type(value).__name__}: {value!r}.")
+
+
+def identity_changed(recorded: Mapping[str, str], given: Any, root: Path, digester: Digester) -> list[str]:
+    """Labels of identity inputs whose bytes are no longer those that were recorded."""
+    try:
+        now = identity_digests(given, root, digester)
+    except InputError:
+        now = {}
+    return [label for label, digest in recorded.items() if now.get(label) != digest]

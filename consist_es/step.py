@@ -15,15 +15,15 @@ import msgspec
 from consist_es.adapters.prepare import PreparedAdapter, prepare_adapter
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, check_name, check_run_id
-from consist_es.artifacts.uris import inside, readable
+from consist_es.artifacts.uris import inside
 from consist_es.binding import CallPlan, plan_call
 from consist_es.definition import with_definition
-from consist_es.errors import BindingError, InputError, MissingKeyError, UsageError, UsageTypeError
+from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
 from consist_es.events import FingerprintInfo
 from consist_es.identity.code import code_identity, trace_identity
 from consist_es.identity.config import as_mapping
 from consist_es.identity.fingerprint import InputPart, fingerprint
-from consist_es.inputs import BoundInput, Sources, resolve_inputs
+from consist_es.inputs import BoundInput, Sources, identity_digests, resolve_inputs
 from consist_es.options import (
     CacheOptions,
     ExecutionOptions,
@@ -292,59 +292,6 @@ def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions) 
     if staged is None or part.name is None:
         return part
     return msgspec.structs.replace(part, name=Path(staged).name)
-
-
-def identity_changed(step: Step, digester: Digester) -> list[str]:
-    """Labels of identity inputs whose bytes are no longer those that count for the step."""
-    try:
-        now = identity_digests(step.args.identity_inputs, step.project_root, digester)
-    except InputError:
-        now = {}
-    return [label for label, digest in step.fingerprint.identity_inputs.items() if now.get(label) != digest]
-
-
-def identity_digests(given: Any, root: Path, digester: Digester) -> dict[str, str]:
-    """Label -> digest of files that count for identity alone: a list of paths or (label, path).
-
-    Raises:
-        UsageError, UsageTypeError: another form, or a label twice. InputError: missing or unreadable.
-    """
-    if given is None:
-        return {}
-    if isinstance(given, str | Path):
-        raise UsageError(f"identity_inputs takes a list of paths or (label, path), not the single {given!r}.")
-    if isinstance(given, Mapping) or not isinstance(given, Sequence):
-        raise UsageTypeError(f"identity_inputs takes a list of paths or (label, path), not {type(given).__name__}.")
-    found: dict[str, str] = {}
-    for item in given:
-        label, path = _labelled(item, root)
-        label = readable(label)
-        if label in found:
-            raise UsageError(f"identity_inputs: label {label!r} is given twice.")
-        try:
-            found[label] = digester.digest(path).value
-        except InputError as error:
-            raise InputError(f"identity_inputs[{label!r}]: {error}") from error
-    return found
-
-
-def _labelled(item: Any, root: Path) -> tuple[str, Path]:
-    if isinstance(item, tuple):
-        if len(item) != 2 or not isinstance(item[0], str):
-            raise UsageTypeError(f"identity_inputs: {item!r} is not (label, path).")
-        label, path = item
-        return label, _path(path)
-    path = _path(item)
-    try:
-        return path.relative_to(root).as_posix(), path
-    except ValueError:
-        return str(item), path
-
-
-def _path(value: Any) -> Path:
-    if isinstance(value, str | Path | Artifact):
-        return Path(value).absolute()
-    raise UsageTypeError(f"identity_inputs takes paths, not {type(value).__name__}: {value!r}.")
 
 
 def _hydration(args: StepArguments, defaults: StepDefaults) -> str:
