@@ -34,9 +34,26 @@ from consist_es.storage import Storage
 
 def read(storage: Storage, folder: Path, after: Cursor) -> Iterator[Recorded]:
     """Every event after the cursor, up to the last whole batch; see `LocalLog.read`."""
+    for segment, line in read_lines(storage, folder, after):
+        yield _recorded(storage, folder, segment, line)
+
+
+def read_lines(storage: Storage, folder: Path, after: Cursor) -> Iterator[tuple[int, Line]]:
+    """The same as checked lines, each with its segment, their payloads not decoded; raises what `read` raises."""
     try:
         watermark = read_watermark(storage, folder)  # before anything else: the log holds at least this much
-        yield from _Tour(storage, folder, after, watermark.seq if watermark else 0).events()
+        yield from _Tour(storage, folder, after, watermark.seq if watermark else 0).lines()
+    except OSError as error:
+        raise LogReadError(folder, error) from error
+
+
+def _recorded(storage: Storage, folder: Path, segment: int, line: Line) -> Recorded:
+    try:
+        data = resolve(storage, folder, line.data)
+        return recorded(line.head, data, line.chain, segment, line.offset, line.size)
+    except BadRecord as error:
+        seq = line.head.seq
+        raise LogCorruptError(segment_name(segment), line.offset, str(error), after=seq - 1) from error
     except OSError as error:
         raise LogReadError(folder, error) from error
 
@@ -52,14 +69,14 @@ class _Tour:
         """Position that the log must reach."""
         self._place: Place | None = None
 
-    def events(self) -> Iterator[Recorded]:
+    def lines(self) -> Iterator[tuple[int, Line]]:
         place = self._start()
         while place is not None:
             following = self._header(place.segment + 1)  # before the lines: once it is there, they are complete
             if following is None or following.start.seq >= place.seq:
                 self._place = place
                 for line in self._segment(place, following):
-                    yield self._recorded(line, place.segment)
+                    yield place.segment, line
                 place = self._place
             place = self._next(place, following)
         self._finish()
@@ -159,14 +176,6 @@ class _Tour:
                 raise LogCorruptError(segment_name(1), 0, f"the log is empty, but position {self._floor} was synced")
         elif self._place.seq < self._seen.seq:
             raise LogMismatchError(self._folder, f"positions {self._place.seq + 1} to {self._seen.seq} are gone")
-
-    def _recorded(self, line: Line, segment: int) -> Recorded:
-        try:
-            data = resolve(self._storage, self._folder, line.data)
-            return recorded(line.head, data, line.chain, segment, line.offset, line.size)
-        except BadRecord as error:
-            seq = line.head.seq
-            raise LogCorruptError(segment_name(segment), line.offset, str(error), after=seq - 1) from error
 
 
 def read_head(storage: Storage, folder: Path) -> Cursor:

@@ -85,8 +85,13 @@ def chain_of(previous: bytes, head: bytes, data: bytes) -> bytes:
     the head, and the blake3 digest of the data. The data enter through their own digest so that they can be redacted
     later with the chain intact.
     """
-    framed = _LINE_TAG + previous + len(head).to_bytes(8, "little") + head
-    return text_of(blake3(framed + blake3(data).digest()).digest())
+    return text_of(blake3(covered(previous, head, data)).digest())
+
+
+def covered(previous: bytes, head: bytes, data: bytes) -> bytes:
+    """What the chain value of a line is the blake3 of. It is also the line's leaf in the log's Merkle tree, so that
+    what leaves the chain whole leaves the tree whole too."""
+    return _LINE_TAG + previous + len(head).to_bytes(8, "little") + head + blake3(data).digest()
 
 
 def genesis(project: str) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from blake3 import blake3
 
 from consist_es.errors import LogCorruptError, LogFormatError
 from consist_es.log.record import (
@@ -15,11 +16,12 @@ from consist_es.log.record import (
     BadRecord,
     Head,
     chain_before,
-    chain_of,
+    covered,
     decode_head,
     genesis,
     header_check,
     split_line,
+    text_of,
 )
 from consist_es.storage import Storage
 
@@ -77,6 +79,8 @@ class Line(NamedTuple):
     chain: bytes
     offset: int
     size: int
+    covered: bytes
+    """What the chain value was made from, see `consist_es.log.record.covered`."""
 
 
 class Rest(NamedTuple):
@@ -185,19 +189,20 @@ def line_at(storage: Storage, fd: int, offset: int, size: int = 4096) -> bytes:
     return data[: data.index(b"\n") + 1]
 
 
-def check_line(line: bytes, place: Place) -> tuple[Head, bytes, bytes]:
-    """Envelope, data and chain value of the line that must follow `place`.
+def check_line(line: bytes, place: Place) -> Line:
+    """The parts of the line at `place`, which must follow what came before it.
 
     Raises:
         BadRecord: it does not.
     """
     head_bytes, data, chain = split_line(line)
-    if chain != chain_of(place.chain, head_bytes, data):
+    what = covered(place.chain, head_bytes, data)
+    if chain != text_of(blake3(what).digest()):
         raise BadRecord("the chain value does not match the record and the one before it")
     head = decode_head(head_bytes)
     if head.seq != place.seq + 1:
         raise BadRecord(f"position {head.seq} follows {place.seq}")
-    return head, data, chain
+    return Line(head, data, chain, place.offset, len(line), what)
 
 
 class Walk:
@@ -218,12 +223,13 @@ class Walk:
         here = self.place
         for raw in self._lines(here.offset):
             try:
-                head, data, chain = check_line(raw, here)
+                line = check_line(raw, here)
             except BadRecord as error:
                 self.rest = self._judge(raw, here.offset, str(error))
                 return
-            batch.append(Line(head, data, chain, here.offset, len(raw)))
-            here = Place(here.segment, here.offset + len(raw), head.seq, chain, head.at, head.type == SEALED)
+            batch.append(line)
+            head = line.head
+            here = Place(here.segment, here.offset + line.size, head.seq, line.chain, head.at, head.type == SEALED)
             if head.end:
                 self.place = here
                 yield batch
