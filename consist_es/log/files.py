@@ -1,7 +1,6 @@
 """The files that a log makes beside its lines, and the names it gives."""
 
 import contextlib
-import functools
 import os
 from pathlib import Path
 
@@ -50,17 +49,6 @@ def quarantine(storage: Storage, folder: Path, fd: int, segment: int, offset: in
         storage.close(copy)
     storage.sync_folder(folder / QUARANTINE)
     return name, len(data)
-
-
-@functools.cache
-def library_version() -> str:
-    """Version of consist-es."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("consist-es")
-    except PackageNotFoundError:  # run from a source tree
-        return "unknown"
 
 
 def new_id(storage: Storage) -> str:

@@ -4,9 +4,10 @@ import contextlib
 import os
 from pathlib import Path
 
+from consist_es import __version__
 from consist_es.errors import LogCorruptError, LogMismatchError, LogWriteError
 from consist_es.events import LogRepaired
-from consist_es.log.files import create_segment, library_version, quarantine, remove_leftovers
+from consist_es.log.files import create_segment, quarantine, remove_leftovers
 from consist_es.log.head import Watermark, read_watermark, write_watermark
 from consist_es.log.record import BadRecord, decode_event, genesis
 from consist_es.log.segment import (
@@ -132,7 +133,7 @@ class Tail:
     def _begin(self, project: str, before: Place, lines: bytes) -> Active:
         """A new segment that goes on after `before`, with lines that belong there."""
         number = before.segment + 1
-        header = Header(FORMAT, VERSION, project, number, before.seq + 1, before.at, "blake3", library_version())
+        header = Header(FORMAT, VERSION, project, number, before.seq + 1, before.at, "blake3", __version__)
         fd, opened = create_segment(self._storage, self.folder, header, before.chain, lines)
         return Active(fd, opened, opened.start, name_safe=True)
 

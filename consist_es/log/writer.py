@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from consist_es import __version__
 from consist_es.errors import (
     ConsistWarning,
     LogCorruptError,
@@ -19,7 +20,7 @@ from consist_es.errors import (
 )
 from consist_es.events import Draft, Event, SegmentSealed, WriterAttached
 from consist_es.log.blobs import write_blob
-from consist_es.log.files import library_version, new_id
+from consist_es.log.files import new_id
 from consist_es.log.head import Watermark, read_watermark
 from consist_es.log.record import DATA_CAP, BadRecord, Prepared, decode_head, encode_line, prepare, split_line
 from consist_es.log.segment import SEALED, Place, lines_back, open_segment, segment_name
@@ -174,7 +175,7 @@ class Writer:
             pid=storage.pid(),
             pid_started=storage.pid_started(storage.pid()),
             user=storage.user(),
-            library=library_version(),
+            library=__version__,
             python=platform.python_version(),
             platform=platform.platform(),
         )
