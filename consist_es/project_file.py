@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from consist_es.errors import ProjectNotFoundError
+from consist_es.view_file import NOTHING, OURS, identify
 
 HINT = "database"
 """File in the log folder: the name of the database that was last used with it. A hint, never the truth."""
@@ -55,7 +56,9 @@ def find_project(given: str | os.PathLike[str] | None, working: Path) -> Path:
         path = Path(os.path.abspath(given))
         if path.suffix == ".events" and path.is_dir():
             return database_of(path)
-        if log_folder(path).is_dir():
+        if (folder := log_folder(path)).is_dir():
+            if path != database_of(folder) and (what := identify(path)) not in (NOTHING, OURS):
+                raise ProjectNotFoundError(f"{path} is {what}, not a database of consist-es. Name the log: {folder}.")
             return path
         raise ProjectNotFoundError(f"No project at {path}: neither a log folder (*.events) nor a database beside one.")
     found = sorted(path for path in working.glob("*.events") if path.is_dir())

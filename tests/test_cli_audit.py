@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import consist_es as consist
 from consist_es.cli import wording
 from consist_es.cli.names import Names
 from consist_es.events import REGISTRY, Event, MetaLogged, Recorded
 from consist_es.log.local import LocalLog
 from consist_es.log.record import decode_line
 from consist_es.project import Project
-from tests.cli_support import append, record, run, run_json
+from tests.cli_support import append, prepare, record, run, run_json
 from tests.test_log_golden import GOLDEN
 
 LINE = re.compile(r" *(\d+)  (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)  (\S.*)")
@@ -118,11 +119,20 @@ def test_all_tells_every_attempt_the_first_one_first(log: Path) -> None:
 
 
 def test_a_scenario_is_found_by_its_name_too(here: Path) -> None:
-    import consist_es as consist
-
     with consist.Tracker("runs", "provenance.db") as tracker, tracker.scenario("baseline", run_id="b-2026"):
         pass
     assert run("audit", "baseline").stdout.startswith("Scenario b-2026: completed")
+
+
+def test_a_step_that_took_the_scenarios_id_is_not_told_in_its_place(here: Path) -> None:
+    with consist.Tracker("runs", "provenance.db") as tracker:
+        with tracker.scenario("baseline"):
+            pass
+        tracker.run(fn=prepare, run_id="baseline", outputs=["raw"])
+    for options in ([], ["--all"]):
+        shown = run("audit", "baseline", *options).stdout
+        assert shown.startswith("Scenario baseline")
+        assert shown.count("Scenario ") == 1
 
 
 def test_an_unknown_scenario_is_refused_and_those_there_are_listed(log: Path) -> None:

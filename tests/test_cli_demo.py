@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from consist_es.cli.demo import plain_number
+from consist_es.projector import Projector
 from tests.cli_support import run, run_json
 
 STEPS = ["read_inputs", "grow_demand", "assign_traffic", "summarise"]
@@ -56,7 +57,7 @@ def test_the_story_is_told_from_beginning_to_end(here: Path) -> None:
         r"grow_demand .* reused base_grow_demand",
         r"assign_traffic .* computed in \S+ m?s: config changed",
         r"assign_traffic +reused base_assign_traffic +reused widened_assign_traffic",
-        r"demo\.db was taken away, and built anew from the \d+ events of the log:",
+        r"demo\.db deleted, but for a copy to compare with, and built again from the \d+ events of the log:",
         r"runs +20 +same",
     ):
         assert re.search(f"^{line}$", shown, re.MULTILINE), line
@@ -77,6 +78,16 @@ def test_the_commands_it_names_work_as_printed(here: Path) -> None:
     assert len(commands) == 4
     for command in commands:
         run(*command.split())
+
+
+def test_a_rebuilt_database_that_differs_is_a_no_and_the_old_one_is_kept(
+    own: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Projector, "compare", lambda _self, _other: {"runs": [("live", ())]})
+    result = run("demo", *own, "--folder", "d", code=1)
+    assert re.search(r"^runs +20  DIFFERENT$", result.stdout, re.MULTILINE)
+    assert "that must not be" in result.stderr
+    assert Path("d/demo.db.before-replay-1").exists()
 
 
 def test_run_again_in_the_same_folder_everything_is_reused(own: list[str]) -> None:

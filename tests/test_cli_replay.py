@@ -104,10 +104,16 @@ def test_check_names_the_edited_row_and_ends_with_1(log: Path) -> None:
     run("replay", "--check")
 
 
-def test_check_tells_an_integer_from_a_float_and_text_from_bytes(log: Path) -> None:
-    edit("provenance.db", "UPDATE runs SET error_message = CAST(error_message AS BLOB)")
-    result = run("replay", "--check", code=1)
-    assert "error_message is b'no zone" in result.stdout
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("error_message = CAST(error_message AS BLOB)", "error_message is b'no zone"),
+        ("phase = 'None'", "phase is 'None', the log says None"),
+    ],
+)
+def test_check_tells_values_of_different_types_apart(log: Path, change: str, said: str) -> None:
+    edit("provenance.db", f"UPDATE runs SET {change}")
+    assert said in run("replay", "--check", code=1).stdout
 
 
 def test_check_without_a_database_is_a_no(log: Path) -> None:

@@ -101,6 +101,7 @@ def test_a_real_terminal_gets_styles_and_wrapped_lines_and_nothing_else(evil: Pa
     plain = STYLE.sub("", written)
     assert plain != written
     assert unsafe(plain) == []
+    assert [line for line in plain.splitlines() if line != line.rstrip()] == []
     assert max(map(len, plain.splitlines()[3:])) <= columns
     assert re.match(r"\d{4}-\d\d-\d\d$", plain.splitlines()[2])
     assert re.match(r"    2  \d\d:\d\d:\d\d\.\d{3}Z  x\\x1b\]0;owned", plain.splitlines()[3])
@@ -136,6 +137,14 @@ def test_a_project_is_named_by_its_log_its_database_or_the_environment(
     assert "No project at" in run("runs", "--project", "nowhere.db", code=2).stderr
 
 
+def test_a_file_beside_the_log_that_is_no_database_is_not_taken_for_one(log: Path, here: Path) -> None:
+    Path("provenance.csv").write_text("zone,people\n")
+    result = run("runs", "--project", "provenance.csv", code=2)
+    said = f"Error: {here}/provenance.csv is a text file, not a database of consist-es. Name the log: {log}.\n"
+    assert result.stderr == said
+    assert Path("provenance.csv").read_text() == "zone,people\n"
+
+
 # ---------------------------------------------------------------- how it ends
 
 
@@ -157,8 +166,15 @@ def test_a_damaged_log_is_an_error_without_a_traceback(log: Path) -> None:
         assert "`consist-es verify`" in result.stderr
 
 
+def test_what_the_system_refuses_is_an_error_without_a_traceback(log: Path) -> None:
+    Path("file").touch()
+    result = run("demo", "--folder", "file/below", code=2)
+    assert result.stderr.startswith("Error: ")
+    assert "file/below" in result.stderr
+
+
 def test_nobody_reading_ends_quietly(log: Path, here: Path) -> None:
-    with start("log", "--json", cwd=here) as process:
+    with start("log", "--json", "--limit", "3", cwd=here, environment={"PYTHONUNBUFFERED": ""}) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

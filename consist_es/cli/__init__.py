@@ -10,9 +10,9 @@ import click
 
 from consist_es import __version__
 from consist_es.cli.audit import audit
+from consist_es.cli.common import INTERRUPTED, Program
 from consist_es.cli.demo import demo
 from consist_es.cli.log import log
-from consist_es.cli.program import INTERRUPTED, Program
 from consist_es.cli.replay import replay
 from consist_es.cli.runs import runs, scenarios
 from consist_es.cli.verify import verify

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from consist_es.cli import wording
+from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names, scenario_named
 from consist_es.cli.output import emit, emit_json
-from consist_es.cli.program import json_option, opened, project_option
 from consist_es.cli.teller import Teller
 from consist_es.folding import dead_letters
 from consist_es.project import Project

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from consist_es import view_file
+from consist_es.cli.common import NEGATIVE, json_option, short
 from consist_es.cli.output import emit, emit_json, note, table
-from consist_es.cli.program import NEGATIVE, json_option, short
 from consist_es.cli.wording import counted, duration, why
 from consist_es.errors import UsageError
 from consist_es.view_diff import counts
@@ -155,7 +155,8 @@ def _replay(tracker: "Tracker", as_json: bool) -> bool:
     if as_json:
         emit_json({"events": events, "rows": rows, "differing": sorted(differing)})
     else:
-        emit(f"{tracker.db_path.name} was taken away, and built anew from the {counted(events, 'event')} of the log:")
+        log = f"the {counted(events, 'event')} of the log"
+        emit(f"{tracker.db_path.name} deleted, but for a copy to compare with, and built again from {log}:")
         emit()
         said = [(name, number, "DIFFERENT" if name in differing else "same") for name, number in rows.items()]
         table(("table", "rows", "compared, row for row"), said)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names
 from consist_es.cli.output import note
-from consist_es.cli.program import json_option, opened, project_option
 from consist_es.cli.teller import Teller
 from consist_es.events import REGISTRY, Cursor, Recorded
 from consist_es.log.local import LocalLog

@@ -20,8 +20,6 @@ _JOINERS = "\u200c\u200d"
 """Format characters that some scripts, and emoji, cannot be written without; harmless."""
 _NARROW = 30
 """Where there is less room than this, the terminal itself may break the lines."""
-_UNLIMITED = 1_000_000
-"""Width where the output is no terminal: a program reads whole lines."""
 
 
 # ---------------------------------------------------------------- text
@@ -52,8 +50,7 @@ def _escaped(char: str) -> str:
 
 def to_json(value: Any) -> str:
     """One line of JSON in ASCII alone: as harmless on a terminal as `shown`, and the same value to a program."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("\x7f", "\\u007f")
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 # ---------------------------------------------------------------- printing
@@ -61,7 +58,7 @@ def to_json(value: Any) -> str:
 
 def emit(text: str = "", style: str = "") -> None:
     """Print one line of data."""
-    _write(sys.stdout, [_text(text, style)])
+    entry((), text, style)
 
 
 def emit_json(value: Any) -> None:
@@ -71,22 +68,29 @@ def emit_json(value: Any) -> None:
 
 def note(text: str, style: str = "") -> None:
     """Say something to the person at the terminal."""
-    _write(sys.stderr, [_text(text, style)])
+    entry((), text, style, to=sys.stderr)
 
 
 def entry(columns: Sequence[str], text: str, style: str = "", *, to: TextIO | None = None) -> None:
-    """Print columns and a text after them; on a terminal, the text's further lines begin below its first one."""
+    """Print columns and a text after them; on a terminal, the further lines of the text begin below its first one.
+
+    Where the output is no terminal, it is one line without styles: a program may read it.
+    """
     stream = to or sys.stdout
+    head, body = "".join(f"{shown(column)}  " for column in columns), shown(text)
+    if not stream.isatty():
+        stream.write(f"{head}{body}".rstrip() + "\n")
+        return
     console = console_of(stream)
-    head = "".join(f"{shown(column)}  " for column in columns)
-    indent = cell_len(head)
-    room = console.width - indent
-    wraps = console.is_terminal and room >= _NARROW
-    lines = list(_text(text, style).wrap(console, room)) if wraps else [_text(text, style)]
-    for line in lines:
-        line.rstrip()
-    starts = [Text(head, "dim" if style else "", end=""), *(Text(" " * indent) for _ in lines[1:])]
-    _write(stream, [Text.assemble(*pair, end="") for pair in zip(starts, lines or [Text()], strict=True)])
+    room = console.width - cell_len(head)
+    whole = Text(body, style)
+    lines = whole.wrap(console, room) if head and room >= _NARROW else [whole]
+    starts = [Text(head, "dim" if style else ""), *(Text(" " * cell_len(head)) for _ in lines[1:])]
+    with console.capture() as captured:
+        for start, line in zip(starts, lines or [whole], strict=True):
+            line.rstrip()
+            console.print(Text.assemble(start, line), soft_wrap=True)
+    stream.write(captured.get())
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, to: TextIO | None = None) -> None:
@@ -110,18 +114,5 @@ def _aligned(column: list[str]) -> list[str]:
 
 
 def console_of(stream: TextIO) -> Console:
-    """A console that reads nothing as markup, emoji or anything else that could be told from a plain text."""
-    width = None if stream.isatty() else _UNLIMITED
-    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
-
-
-def _text(text: str, style: str = "") -> Text:
-    return Text(shown(text), style=style, end="")
-
-
-def _write(stream: TextIO, lines: Iterable[Text]) -> None:
-    console = console_of(stream)
-    with console.capture() as captured:
-        for line in lines:
-            console.print(line, soft_wrap=True)
-    stream.write(captured.get())
+    """A console that takes texts as they are: no markup, no emoji, no guessing at what to highlight."""
+    return Console(file=stream, markup=False, emoji=False, highlight=False)

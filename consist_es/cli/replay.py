@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from consist_es import view_file
+from consist_es.cli.common import NEGATIVE, json_option, opened, project_option, short
 from consist_es.cli.output import emit, emit_json, note, table
-from consist_es.cli.program import NEGATIVE, json_option, opened, project_option, short
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import counted, duration
 from consist_es.errors import NotOurDatabaseError, UsageError
@@ -108,10 +108,11 @@ def _report(path: Path, events: int, seconds: float, rows: dict[str, int], as_js
 
 
 def _check(project: Project, as_json: bool) -> None:
-    live = project.views.path
-    if view_file.identify(live) == view_file.NOTHING:
-        note(f"There is no database {short(live)} to check: `consist-es replay` builds it.")
+    if view_file.identify(project.db_path) == view_file.NOTHING:
+        note(f"There is no database {short(project.db_path)} to check: `consist-es replay` builds it.")
         sys.exit(NEGATIVE)
+    project.connection()
+    live = project.views.path  # elsewhere where nothing can be written
     # Beside the live views, for there is room for them; no other name can be in the way in a folder of our own.
     with tempfile.TemporaryDirectory(prefix=f"{live.name}.check-", dir=live.parent) as folder:
         rebuilt = Path(folder) / "rebuilt.db"

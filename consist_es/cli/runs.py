@@ -8,9 +8,9 @@ import click
 import msgspec
 
 from consist_es.cli import wording
+from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names, scenario_named
 from consist_es.cli.output import emit_json, note, table
-from consist_es.cli.program import json_option, opened, project_option
 from consist_es.projections import run_table
 from consist_es.projections.run_table import RunRow, ScenarioRow
 

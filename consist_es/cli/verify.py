@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from consist_es.cli.common import NEGATIVE, json_option, project_option, short
 from consist_es.cli.output import emit, emit_json, note, table
-from consist_es.cli.program import NEGATIVE, json_option, project_option, short
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET, counted
 from consist_es.log.segment import segment_name

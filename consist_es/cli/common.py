@@ -38,22 +38,22 @@ class Program(click.Group):
             try:
                 value = super().invoke(ctx)
                 sys.stdout.flush()
-            except ConsistError as error:
-                raise _Refused(error) from error
             except KeyboardInterrupt:
                 sys.exit(INTERRUPTED)
             except BrokenPipeError:
                 _close_quietly()
                 sys.exit(BROKEN_PIPE)
+            except (ConsistError, OSError) as error:
+                raise _Refused(error) from error
             return value
 
 
 class _Refused(click.ClickException):
-    """An error of the library, as the command line says it."""
+    """An error of the library or the operating system, as the command line says it."""
 
     exit_code = WRONG
 
-    def __init__(self, error: ConsistError) -> None:
+    def __init__(self, error: ConsistError | OSError) -> None:
         super().__init__(str(error))
 
     def show(self, file: Any = None) -> None:
