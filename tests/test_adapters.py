@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import consist_es as consist
 from consist_es import ExecutionOptions, RunContext, RunResult, Tracker
 from consist_es.adapters import AdapterResult, CanonicalizationSnapshot, FolderAdapter, Reference
 from consist_es.adapters.prepare import VALUES_LIMIT, PreparedAdapter, prepare_adapter
@@ -153,6 +154,32 @@ def test_a_trace_counts_and_explains_its_adapter(tracker: Tracker, configs: Path
     assert traced().cache_hit
     (configs / "run.ini").write_text("[run]\nthreads = 8\n")
     assert differs(traced()) == ["run.ini: run.threads: '4' -> '8'"]
+
+
+def test_a_scenarios_step_takes_its_adapter_from_its_definition(tracker: Tracker, configs: Path) -> None:
+    @consist.define_step(adapter=FolderAdapter("configs"), outputs=["o"])
+    def defined() -> Path:
+        return made()
+
+    hits = []
+    for threads in (4, 4, 8):
+        (configs / "run.ini").write_text(f"[run]\nthreads = {threads}\n")
+        with tracker.scenario("s") as sc:
+            hits.append(sc.run(defined).cache_hit)
+    assert hits == [False, True, False]
+
+
+def test_without_tracking_the_adapter_is_asked_all_the_same(configs: Path) -> None:
+    seen: list[CanonicalizationSnapshot | None] = []
+
+    def looks(_consist_ctx: RunContext) -> None:
+        seen.append(_consist_ctx.canonicalization)
+
+    options = ExecutionOptions(inject_context=True)
+    with consist.create_tracker(enabled=False) as off:
+        off.run(looks, adapter=FolderAdapter("configs"), execution_options=options)
+    assert seen[0] is not None
+    assert seen[0].adapter_name == "folder"
 
 
 def test_an_adapter_and_identity_inputs_go_together(tracker: Tracker, configs: Path) -> None:
@@ -363,6 +390,11 @@ def test_an_adapter_of_a_few_lines_will_do(tracker: Tracker, here: Path) -> None
     assert differs(tracker.run(step, outputs=["o"], adapter=Prices(file, version="2"))) == [
         "adapter: prices 1 -> prices 2"
     ]
+
+
+def test_name_and_version_are_part_of_an_adapters_digest(here: Path) -> None:
+    digests = {given_data({"a": 1}, **members).info["digest"] for members in ({}, {"name": "y"}, {"version": "2"})}
+    assert len(digests) == 3
 
 
 def test_an_adapter_without_keys_for_its_files_is_explained_by_its_data(here: Path) -> None:

@@ -91,6 +91,7 @@ def test_two_ways_to_write_a_substitution_are_one(one: str, other: str) -> None:
         ("a = 1.", 'a = "1."'),
         ("a.b = 1", '"a.b" = 1'),
         ("a = null", ""),
+        ("a = x", "a = x\x85"),
     ],
 )
 def test_texts_that_may_be_read_differently_differ(one: str, other: str) -> None:
@@ -160,6 +161,13 @@ def test_a_substitution_that_no_path_sets_counts_the_environment(monkeypatch: py
     assert read(f"{text}\nCONSIST_TEST_X = ${{?b}}")["a"] == two["a"]  # it may be unset in the file after all
 
 
+def test_a_path_below_a_substitution_may_be_unset_and_counts_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("up.x", "1")
+    assert len(read("a = ${up.x}\nup { x = 1 }")["a"]) == 3
+    assert len(read("a = ${up.x}\nup { y = 1 }")["a"]) == 4
+    assert len(read("a = ${up.x}\nup { x = 1 }\nup = ${?b}")["a"]) == 4
+
+
 # ---------------------------------------------------------------- includes
 
 
@@ -194,7 +202,7 @@ def test_an_include_of_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_an_include_that_includes_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "main.conf").write_text('include "b.conf"')
-    (tmp_path / "b.conf").write_text('include "main.conf"')
+    (tmp_path / "b.conf").write_text(f'include "../{tmp_path.name}/main.conf"')
     assert "includes itself" in cause(tmp_path)
 
 

@@ -5,6 +5,7 @@ format but HOCON, whose rules say what it means: elsewhere programs differ in wh
 """
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,7 @@ def _text(path: Path, read_bytes: ReadBytes) -> str:
 def _source(path: Path, text: str, read_bytes: ReadBytes, open_files: tuple[Path, ...]) -> Source:
     def include(name: str) -> Source:
         found = path.parent / name
-        if found in open_files:
+        if os.path.realpath(found) in map(os.path.realpath, open_files):
             raise ConfigFileError(path, None, f"include {name!r} includes itself, directly or by way of other files")
         try:
             included = _text(found, read_bytes)

@@ -34,9 +34,9 @@ class Source(msgspec.Struct, frozen=True):
 
 MAX_DEPTH = 90
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-_UNQUOTED = re.compile(r"(?:(?!//)[^$\"{}\[\]:=,+#`^?!@*&\\\s])+")
-_BLANK = re.compile(r"[^\S\n]+")
-_GAP = re.compile(r"(?:\s|\ufeff|#[^\n]*|//[^\n]*)*")
+_UNQUOTED = re.compile(r"(?:(?!//)(?:[^$\"{}\[\]:=,+#`^?!@*&\\\s]|\x85))+")  # \x85 is whitespace to Python alone
+_BLANK = re.compile(r"[^\S\n\x85]+")
+_GAP = re.compile(r"(?:[^\S\x85]|\ufeff|#[^\n]*|//[^\n]*)*")
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _TRIPLE = re.compile(r'"""(.*?"*)"""(?!")', re.DOTALL)
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None}
@@ -213,18 +213,18 @@ class _Parser:
             if part is _NOTHING:
                 break
             if blank and parts:
-                parts.append(blank.group())
+                parts.append(_Blank(blank.group()))
             parts.append(part)
         if not parts:
             self.fail(f"{self.shown()} where a value is expected")
         if len(parts) == 1:
             return _plain(parts[0])
         if any(isinstance(part, list | Object) for part in parts):
-            return self.collections([part for part in parts if not _is_blank(part)], start)
+            return self.collections([part for part in parts if not isinstance(part, _Blank)], start)
         if any(isinstance(part, Substitution) for part in parts):
             return Joined(_with_texts_joined(parts))
         text = "".join(parts)
-        if text[0] in "-0123456789" and not any(isinstance(part, _Quoted) or part.isspace() for part in parts):
+        if text[0] in "-0123456789" and not any(isinstance(part, _Quoted | _Blank) for part in parts):
             return ("number", text)  # such as 1. or 007: some programs see a number in it
         return text
 
@@ -305,6 +305,12 @@ class _Parser:
             return self.fail(f"the quoted text {quoted[:20]} is not valid: {error}", start)
 
 
+class _Blank(str):
+    """Whitespace between two pieces of a value."""
+
+    __slots__ = ()
+
+
 class _Quoted(str):
     """Text that is text whatever it looks like."""
 
@@ -322,10 +328,6 @@ def _with_texts_joined(parts: list[Any]) -> tuple[Any, ...]:
         else:
             found.append(str(part) if isinstance(part, str) else part)
     return tuple(found)
-
-
-def _is_blank(part: Any) -> bool:
-    return isinstance(part, str) and not isinstance(part, _Quoted) and part.isspace()
 
 
 def _plain(part: Any) -> Any:

@@ -150,6 +150,7 @@ def _reference(given: Any, name: str) -> Reference:
 def _relative(adapter: Any, name: str) -> _Found:
     result = canonicalize_relative(adapter, name)
     digest = _digest([name, result.version, result.identity_hash])
+    to_plain(result.shown, f"values of adapter {name!r}")
     return _Found(result.version, digest, result.shown, result.references)
 
 
