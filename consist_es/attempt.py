@@ -48,8 +48,6 @@ class Attempt:
         self.key = key
         self.parent = parent
         self.snapshot: Snapshot | None = None
-        self.started = False
-        """The log has the beginning."""
         self.ended = False
         """The log has the end."""
         self._active: ActiveRun | None = None

@@ -195,7 +195,7 @@ class Engine:
         if hit is not None and ends:
             drafts += journal.drafts(attempt.hit_completed(hit))
         self.project.record(drafts, commit=ends)
-        attempt.started, attempt.ended = True, ends
+        attempt.ended = ends
         attempt.active = ActiveRun(
             self.queries.run_by_key(attempt.key),
             journal=journal,
@@ -241,15 +241,27 @@ class Engine:
             attempt.close()
 
     def _failed(self, attempt: Attempt, error: BaseException) -> None:
-        if not attempt.started or attempt.ended:
+        if attempt.ended:
             return
         try:
-            attempt.journal.record(attempt.failed_event(error), commit=True)
+            recorded = self._record_failure(attempt, error)
+        except KeyboardInterrupt:  # of one who does not wait for the end: it is recorded all the same
+            self._record_failure(attempt, error)
+            raise
         except (ConsistError, OSError) as unrecorded:
             error.add_note(f"consist-es could not record this failure: {unrecorded}")
             return
+        if recorded:
+            self.hooks.failed(self.queries.run_by_key(attempt.key), error)
+
+    def _record_failure(self, attempt: Attempt, error: BaseException) -> bool:
+        """Whether the run had begun and not ended. The log knows: an interrupt may strike just after an append."""
+        attempt.ended = not self.queries.is_running(attempt.key)
+        if attempt.ended:
+            return False
+        attempt.journal.record(attempt.failed_event(error), commit=True)
         attempt.ended = True
-        self.hooks.failed(self.queries.run_by_key(attempt.key), error)
+        return True
 
     def _reuse(self, attempt: Attempt, hit: Hit) -> RunResult:
         """The result of a hit."""

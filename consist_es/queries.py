@@ -43,6 +43,11 @@ class Queries:
             raise MissingKeyError("run", key, ())
         return self._run(row)
 
+    def is_running(self, key: str) -> bool:
+        """Whether the run of this key has begun and not ended."""
+        row = run_table.by_key(self._conn, key)
+        return row is not None and row.status == "running"
+
     def get_run(self, run_id: str) -> Run | None:
         """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
         row = run_table.get(self._conn, run_id)

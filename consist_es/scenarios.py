@@ -104,15 +104,18 @@ class ScenarioContext:
         self._inputs = {}
         journal = Journal(engine.project, engine.uris, key, key)
         environment, drafts = engine.project.environment(self._defaults.project_root)
-        engine.project.record(drafts + journal.drafts(self._started(environment)))
+        drafts += journal.drafts(self._started(environment))
         self._began = time.monotonic()
-        self._journal = journal
-        self._run = engine.queries.run_by_key(key)
-        self._open = ExitStack()
-        try:
+        try:  # from here on every way out is recorded, also an interrupt
+            engine.project.record(drafts)
+            self._journal = journal
+            self._run = engine.queries.run_by_key(key)
+            self._open = ExitStack()
             self._set_up(journal, key)
         except BaseException as error:
-            self._exit(error)
+            if engine.queries.is_running(key):
+                self._journal, self._run = journal, engine.queries.run_by_key(key)
+                self._exit(error)
             raise
         return self
 
@@ -165,6 +168,10 @@ class ScenarioContext:
         try:
             if journal is not None:
                 self._record_exit(journal, error, missing or [])
+        except KeyboardInterrupt as interrupt:  # of one who does not wait for the end: it is recorded all the same
+            if journal is not None:
+                self._record_exit(journal, error or interrupt, missing or [])
+            raise
         except (ConsistError, OSError) as unrecorded:
             if error is None:
                 raise
@@ -180,6 +187,8 @@ class ScenarioContext:
             engine.hooks.failed(run, error)
 
     def _record_exit(self, journal: Journal, error: BaseException | None, missing: list[str]) -> None:
+        if not self._engine.queries.is_running(self._key):
+            return
         steps = run_table.steps(self._engine.project.connection(), self._key)
         status = "completed" if error is None else "failed" if isinstance(error, Exception) else "interrupted"
         bad = steps[-1] if steps and steps[-1].status in ("failed", "interrupted") else None

@@ -122,8 +122,10 @@ def _json_merge(old: str | None, new: str) -> str:
 @contextmanager
 def transaction(conn: sqlite3.Connection) -> Iterator[None]:
     """Whole or not at all, and one writer at a time."""
-    conn.execute("BEGIN IMMEDIATE")
+    if conn.in_transaction:  # an interrupt can strike between any two instructions, also those that undo
+        conn.execute("ROLLBACK")
     try:
+        conn.execute("BEGIN IMMEDIATE")
         yield
         conn.execute("COMMIT")
     finally:

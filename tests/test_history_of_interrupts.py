@@ -9,7 +9,7 @@ import pytest
 
 import consist_es as consist
 from consist_es import Run, Tracker, errors
-from tests.api_support import made
+from tests.api_support import made, run_script
 
 
 class Broken(Exception):
@@ -195,3 +195,53 @@ def test_a_step_whose_end_cannot_be_recorded_fails_and_says_so(
     monkeypatch.undo()
     with pytest.raises(errors.LogFullError):  # it runs again: what has no end in the log is no hit
         tracker.run(fills_it_at_the_end, outputs=["o"])
+
+
+HAMMERED = """
+import random, signal
+from pathlib import Path
+import consist_es as consist
+from consist_es import CacheOptions, Tracker
+from consist_es.context import top
+
+tracker = Tracker(run_dir="runs", db_path="p.db", sync="os")
+
+def step(n: int) -> Path:
+    path = consist.output_path("o", "txt")
+    path.write_text(str(n))
+    return path
+
+def model(n: int) -> None:
+    with tracker.scenario("s") as sc:
+        sc.run(step, name="hit", config={"n": 0}, outputs=["o"])
+        with sc.trace("block") as t:
+            t.log_meta(n=n)
+        sc.run(step, name="miss", config={"n": n}, outputs=["o"])
+
+def interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+model(0)
+random.seed(5)
+interrupted = 0
+for n in range(80):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.random() * 0.04)
+        model(n)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupted += 1
+    assert top() is None
+print(interrupted)
+tracker.project.views.rebuild(target=Path("again.db"))
+assert tracker.project.views.compare(Path("again.db")) == {}
+statuses = {run.status for run in tracker.find_runs(limit=None)}
+assert statuses <= {"completed", "interrupted"}, statuses
+model(1000)
+"""
+
+
+def test_interrupts_at_any_moment_leave_every_run_with_its_end_and_the_tracker_usable(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(HAMMERED)
+    assert int(run_script(tmp_path / "model.py").stdout) > 5
