@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.tables import is_table
 from consist_es.artifacts.uris import UriMap, inside
 from consist_es.capture import Snapshot
 from consist_es.errors import UsageError, UsageTypeError
+from consist_es.logging_calls import notes_of
 from consist_es.options import OutputArtifactSpec
 from consist_es.output_sets import DRIVER, log_set
 from consist_es.outputs import in_declared_order, returned_outputs
-from consist_es.recording import ArtifactNotes
 from consist_es.step import Step
 
 
@@ -79,12 +81,9 @@ def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | 
     for key, spec in step.output_paths.items():
         path = declared_path(key, spec, active.directory, active.journal.uris, coupler)
         if os.path.lexists(path):
-            notes = ArtifactNotes(
-                driver=spec.driver,
-                facet=spec.facet,
-                facet_schema_version=spec.facet_schema_version,
-                meta=spec.meta or {},
-            )
+            facet, version = spec.facet, spec.facet_schema_version
+            notes = notes_of(spec.schema, driver=spec.driver, facet=facet, facet_schema_version=version)
+            notes = msgspec.structs.replace(notes, meta={**notes.meta, **(spec.meta or {})})
             found[key] = active.log(path, key, "output", notes)
     return found
 

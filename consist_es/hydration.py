@@ -71,7 +71,8 @@ def _requested(step: Step, hit: Hit, copier: Copier, directory: Path, coupler: M
         try:
             events.append(copier.copy(hit.all_outputs[key], target, reason="outputs-requested"))
         except (MaterializeError, ArtifactMissingError) as error:
-            warnings.warn(f"{error} The step runs instead of being reused.", ConsistWarning, stacklevel=2)
+            if step.args.cache_options.cache_hydration_failure == "warn":
+                warnings.warn(f"{error} The step runs instead of being reused.", ConsistWarning, stacklevel=2)
             return Hydrated(Miss("candidate_outputs_invalid", hit.source, [str(error)]), events)
     return Hydrated(_with_copies(hit, dict(zip(targets, events, strict=True))), events)
 

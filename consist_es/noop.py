@@ -7,8 +7,10 @@ arguments. Nothing is recorded anywhere, nothing is looked up, and files are not
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,11 @@ class NoopTracker(Tracker):
         mounts: Mapping[str, str | os.PathLike[str]] | None = None,
         project_root: str | os.PathLike[str] = ".",
     ) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="consist-es-", ignore_cleanup_errors=True)
+        scratch = tempfile.mkdtemp(prefix="consist-es-")
+        self._forget = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)  # nobody has to close it
         super().__init__(
             output_base_dir if output_base_dir is not None else OUTPUTS,
-            Path(self._scratch.name) / "nothing.db",
+            Path(scratch) / "nothing.db",
             mounts,
             project_root=project_root,
             hashing_strategy="fast",
@@ -44,7 +47,7 @@ class NoopTracker(Tracker):
     def close(self) -> None:
         """Drop what was kept while running."""
         super().close()
-        self._scratch.cleanup()
+        self._forget()
 
 
 def noop_scenario(name: str, **kwargs: Any) -> Any:

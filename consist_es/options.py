@@ -56,6 +56,7 @@ class CacheOptions:
     """``reuse`` (look up, run on a miss), ``overwrite`` (always run) or ``readonly`` (look up; a run is not kept)."""
     cache_hydration: str | None = None
     cache_hydration_failure: str = "warn"
+    """Where ``outputs-requested`` cannot be had the step runs: with a warning (``warn``), or without (``miss``)."""
     cache_version: int | None = None
     cache_epoch: int | None = None
     validate_cached_outputs: str | None = None
@@ -83,8 +84,16 @@ class CacheOptions:
             raise UsageTypeError(f"code_identity_extra_deps takes a list of str, not {deps!r}.")
         if self.cache_hydration_failure == "miss" and self.cache_hydration not in (None, "outputs-requested"):
             raise UsageError("cache_hydration_failure='miss' goes with cache_hydration='outputs-requested' only.")
-        if self.validate_materialized_inputs and self.cache_hydration not in (None, "inputs-missing"):
-            raise UsageError("validate_materialized_inputs=True goes with cache_hydration='inputs-missing' only.")
+        if self.validate_materialized_inputs:
+            raise UsageError(
+                "validate_materialized_inputs=True is not supported: cache_hydration='inputs-missing' puts back what "
+                "is gone, and an input that was edited is digested, warned about and counts as it is now."
+            )
+        if self.materialize_cached_outputs_source_root is not None:
+            raise UsageError(
+                "materialize_cached_outputs_source_root is not supported: outputs are looked for where they were "
+                "recorded and below today's run_dir and mounts. Open the tracker with the moved folder as run_dir."
+            )
 
 
 @dataclass(frozen=True, slots=True)

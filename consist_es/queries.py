@@ -16,7 +16,7 @@ from consist_es.projections import lineage, lineage_tree, run_table
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_table import RunRow
 from consist_es.recording import artifact_of_row
-from consist_es.runs import Run, RunResult, run_of_row
+from consist_es.runs import Run, RunResult, run_of_row, step_summary
 
 
 @dataclass(slots=True)
@@ -80,7 +80,10 @@ class Queries:
         return [self._run(row) for row in run_table.find(self._conn, limit=limit, **filters)]
 
     def _run(self, row: RunRow) -> Run:
-        return run_of_row(row, parent_id=self._id(row.parent_key), source_id=self._id(row.cache_source_key))
+        run = run_of_row(row, parent_id=self._id(row.parent_key), source_id=self._id(row.cache_source_key))
+        if row.kind == "scenario" and (steps := run_table.steps(self._conn, row.key)):
+            run.meta["steps"] = [step_summary(step) for step in steps]
+        return run
 
     def _id(self, key: str | None) -> str | None:
         row = None if key is None else run_table.by_key(self._conn, key)

@@ -44,7 +44,10 @@ class Run:
     config: Any = None
     facet: Any = None
     meta: dict[str, Any] = field(default_factory=dict)
-    """Logged metadata, and what the library knows: cache_hit, cache_source, cache_miss_explanation, error."""
+    """Logged metadata, and what the library knows: cache_hit, cache_source, cache_miss_explanation, error.
+
+    Of a scenario also steps (one summary each, in order), failed_step and missing_outputs.
+    """
     signature: str | None = None
     """The fingerprint."""
     config_hash: str | None = None
@@ -101,6 +104,10 @@ def run_of_row(row: RunRow, *, parent_id: str | None = None, source_id: str | No
         }
     if row.error_message is not None:
         meta["error"] = row.error_message
+    if row.failed_step is not None:
+        meta["failed_step"] = row.failed_step
+    if row.missing_outputs:
+        meta["missing_outputs"] = row.missing_outputs
     return Run(
         id=row.id,
         key=row.key,
@@ -130,6 +137,21 @@ def run_of_row(row: RunRow, *, parent_id: str | None = None, source_id: str | No
         ended_at=datetime.fromisoformat(row.ended_at) if row.ended_at else None,
         duration_seconds=row.seconds,
     )
+
+
+def step_summary(row: RunRow) -> dict[str, Any]:
+    """A step as its scenario's ``meta["steps"]`` lists it."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "model": row.model,
+        "status": row.status,
+        "cache_hit": row.cache == "hit",
+        "description": row.description,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "duration_seconds": row.seconds,
+    }
 
 
 @runtime_checkable

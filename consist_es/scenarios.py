@@ -28,7 +28,7 @@ from consist_es.projections import run_table
 from consist_es.recording import artifact_of_event, describe
 from consist_es.runs import Run, RunResult
 from consist_es.step import StepDefaults
-from consist_es.surface import run_arguments, trace_arguments
+from consist_es.surface import arun_arguments, run_arguments, trace_arguments
 
 
 class ScenarioContext:
@@ -341,7 +341,7 @@ class ScenarioContext:
 
     async def arun(self, fn: Any = None, name: str | None = None, **arguments: Any) -> RunResult:
         """As `run`, for ``async def`` steps; takes the same keywords."""
-        args = run_arguments({**_RUN_DEFAULTS, "fn": fn, "name": name, **arguments})
+        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS)
         result = await self._engine.arun(args, self._scope("arun()"))
         self.coupler.absorb(result.outputs)
         return result

@@ -13,6 +13,7 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.context import active_run, active_run_or_none, default_tracker
 from consist_es.errors import NoTrackerError
 from consist_es.noop import NoopTracker
+from consist_es.options import check_option
 from consist_es.runs import Run
 
 
@@ -88,6 +89,7 @@ def cached_artifacts(direction: str = "output") -> dict[str, Artifact]:
     active = active_run_or_none()
     if active is None or not active.is_cached:
         return {}
+    check_option("direction", direction, ("input", "output"), optional=False)
     return dict(active.cached) if direction == "output" else active.inputs
 
 

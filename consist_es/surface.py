@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from consist_es.errors import UsageTypeError
 from consist_es.options import CacheOptions, ExecutionOptions, OutputPolicyOptions, StepArguments
 
 _CACHE = (
@@ -16,6 +17,17 @@ _CACHE = (
     "code_identity_extra_deps",
 )
 _POLICY = ("output_mismatch", "output_missing")
+
+
+def arun_arguments(fn: Any, name: Any, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> StepArguments:
+    """The arguments of an `arun` surface: `defaults` are the keywords of the `run` beside it, and it takes no others.
+
+    Raises:
+        UsageTypeError: a keyword that `run` does not take.
+    """
+    if unknown := sorted(set(given) - set(defaults)):
+        raise UsageTypeError(f"arun() got an unexpected keyword argument {unknown[0]!r}: it takes those of run().")
+    return run_arguments({**defaults, "fn": fn, "name": name, **given})
 
 
 def run_arguments(given: Mapping[str, Any]) -> StepArguments:

@@ -34,7 +34,7 @@ from consist_es.recording import Digester
 from consist_es.runs import Run, RunResult
 from consist_es.scenarios import ScenarioContext
 from consist_es.step import StepDefaults
-from consist_es.surface import run_arguments, trace_arguments
+from consist_es.surface import arun_arguments, run_arguments, trace_arguments
 from consist_es.tracker_queries import TrackerQueries
 
 
@@ -151,7 +151,7 @@ class Tracker(TrackerQueries):
 
     async def arun(self, fn: Any = None, name: str | None = None, **arguments: Any) -> RunResult:
         """As `run`, for ``async def`` steps; takes the same keywords."""
-        args = run_arguments({**_RUN_DEFAULTS, "fn": fn, "name": name, **arguments})
+        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS)
         return await self._engine.arun(args, Scope(self._defaults))
 
     def trace(

@@ -28,6 +28,11 @@ MAKERS: list[tuple[Callable[[], object], type[Exception], str]] = [
         errors.UsageError,
         "inputs-missing",
     ),
+    (
+        lambda: CacheOptions(materialize_cached_outputs_source_root="old"),
+        errors.UsageError,
+        "Open the tracker with the moved folder as run_dir",
+    ),
     (lambda: OutputPolicyOptions(output_missing="eror"), errors.OptionError, "'warn', 'error', 'ignore'"),
     (lambda: OutputPolicyOptions(output_mismatch="no"), errors.OptionError, "output_mismatch='no'"),
     (lambda: ExecutionOptions(input_binding="path"), errors.OptionError, "'paths'"),
@@ -78,7 +83,7 @@ def test_a_mount_needs_a_scheme_that_a_uri_can_begin_with(here: Path, scheme: st
 
 def test_a_run_dir_that_cannot_be_is_refused_naming_it(here: Path) -> None:
     (here / "file").write_text("")
-    with pytest.raises(errors.PathError, match="run_dir .*file cannot be made"):
+    with pytest.raises(errors.PathError, match=r"run_dir .*file cannot be made"):
         Tracker(run_dir="file", db_path="p.db")
     with pytest.raises(errors.UsageTypeError, match="cache_epoch takes an int, not str"):
         Tracker(run_dir="runs", cache_epoch="1")  # type: ignore[arg-type]
