@@ -30,12 +30,13 @@ def work(key: str, n: int, fails: bool, first: Path | None = None, second: Path 
     if fails:
         raise StepError(f"{key} {n}")
     out = consist.output_path(key, ext="txt")
-    out.write_text(told(key, n, *(path and path.read_text() for path in (first, second))))
+    texts = [None if path is None else path.read_text() for path in (first, second)]
+    out.write_text(told(key, n, *texts))
     return out
 
 
-def told(key: str, n: int, first: str | None, second: str | None) -> str:
-    return json.dumps([key, n, first, second])
+def told(key: str, n: int, *texts: str | None) -> str:
+    return json.dumps([key, n, *texts])
 
 
 class ProgramsAgreeWithTheSpec(RuleBasedStateMachine):
