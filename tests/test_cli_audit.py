@@ -181,6 +181,7 @@ def test_an_event_of_an_unknown_type_is_shown_as_such(log: Path) -> None:
     scenario = events(log, "steep")[-1].scenario
     try:
         append(log, TeleportLogged(where="away"), scenario=scenario, run=scenario)
+        assert told("steep")[-1][1] == "steep: teleport logged: where='away'", "known, but without words of its own"
     finally:
         del REGISTRY["teleport_logged", 1]
     _, words = told("steep")[-1]
@@ -195,6 +196,7 @@ def test_every_event_there_is_has_words(path: Path, here: Path) -> None:
     line = wording.line_of(event, Names(project.connection))
     said = wording.as_json(event, Names(project.connection))
     project.close()
+    assert type(event.event) in wording.WORDS
     assert line.text.startswith("run ü: ")
     assert said["text"] == line.text
     assert said["data"] != {}

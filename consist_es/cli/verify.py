@@ -17,7 +17,7 @@ from consist_es.project_file import log_folder
 
 _WHAT_TO_DO = (
     "Nothing was changed. Restore the damaged files from a copy; what lies before the first problem is good and can be "
-    "read. Writers refuse to go on until then, so that nothing is built on the damage."
+    "read."
 )
 _TORN = (
     "A writer was killed there, or is writing just now. No recorded event is lost: the next writer moves these bytes "

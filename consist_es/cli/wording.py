@@ -67,7 +67,9 @@ def _said(recorded: Recorded, names: Names) -> Line:
     if isinstance(event, UnknownEvent):
         data = _cut(event.data.decode("utf-8", "replace"))
         return Line(f"event of a type that this version does not know, {event.type} (v{event.v}): {data}", ODD)
-    return _WORDS[type(event)](event, names)
+    if type(event) in WORDS:
+        return WORDS[type(event)](event, names)
+    return Line(f"{recorded.type.replace('_', ' ')}: {_pairs(msgspec.to_builtins(event))}")
 
 
 def as_json(recorded: Recorded, names: Names) -> dict[str, Any]:
@@ -342,7 +344,7 @@ def revision(environment: Any) -> str:
     return f"git commit {environment.git_commit[:12]}{dirty}"
 
 
-_WORDS: dict[type, Callable[[Any, Names], Line]] = {
+WORDS: dict[type, Callable[[Any, Names], Line]] = {
     ArtifactLogged: _logged,
     ArtifactMaterialized: _materialized,
     CacheHit: _hit,
@@ -362,3 +364,4 @@ _WORDS: dict[type, Callable[[Any, Names], Line]] = {
     StepStarted: _step_started,
     WriterAttached: _attached,
 }
+"""Event type -> its words. One that is not here yet, or that somebody else registered, is told field by field."""
