@@ -129,7 +129,9 @@ class Attempt:
         verdict = self.verdict
         if isinstance(verdict, Hit):
             outputs = links(self.hit_outputs(verdict))
-            return CacheHit(source=verdict.source, validation=verdict.validation, outputs=outputs)
+            return CacheHit(
+                source=verdict.source, validation=verdict.validation, outputs=outputs, accepted=verdict.accepted
+            )
         return CacheMissed(
             reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details
         )

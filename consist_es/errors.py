@@ -11,11 +11,13 @@
     │   ├── LogFormatError            written by a newer library, or not a log at all
     │   ├── LogMismatchError          a cursor that does not belong to this log, or a log that was swapped
     │   ├── LogReadError              the operating system could not read it
+    │   ├── LogTamperedError          not the log that an earlier tree head speaks of
     │   └── LogReadOnlyError          a write was asked of a log opened for reading
     ├── ViewError                     the SQLite views
     │   ├── NotOurDatabaseError       the file at db_path is somebody else's
     │   └── ViewAccessError           it cannot be written: permissions, or another program's lock
     ├── ProjectNotFoundError          no project where the command line looked
+    ├── SignatureError                a tree head that cannot be signed, or whose signature does not hold
     ├── UsageError (ValueError)       an argument's value
     │   ├── OptionError               not one of the allowed values
     │   ├── KeyNameError              no valid artifact key
@@ -26,7 +28,10 @@
     │   ├── AdapterError              a config adapter that does not keep its contract, or is not there
     │   ├── LimitError                something larger than the log takes
     │   ├── PathError                 a path that leaves the place it must stay in
+    │   ├── TreeHeadError             a file that is no tree head, or not of this log
+    │   ├── ProofError                something that the tree head does not prove
     │   ├── BindingError              inputs that cannot be given to the function
+    │   ├── AcceptanceError           a change that cannot be accepted, or an acceptance that is not there
     │   ├── RuntimeArgumentError      required runtime kwargs that are missing
     │   ├── TntpError                 a traffic network file (of the demo) that cannot be read
     │   └── AssignmentError           traffic (of the demo) that cannot be assigned to its network
@@ -138,6 +143,18 @@ class LogMismatchError(LogError):
         )
 
 
+class LogTamperedError(LogError):
+    """The log is not what an earlier tree head says that it was."""
+
+    def __init__(self, folder: object, problem: str) -> None:
+        self.folder, self.problem = folder, problem
+        super().__init__(
+            f"{folder} is not the log that it was: {problem}. Nothing was changed. Compare it with the tree heads that "
+            "you keep elsewhere (`consist-es verify --against FILE`), and restore the log from a copy. Where you went "
+            "back to an older copy on purpose, move its folder `checkpoints` away."
+        )
+
+
 class LogReadOnlyError(LogError):
     """The log was opened for reading, or lies where nothing can be written."""
 
@@ -177,6 +194,10 @@ class ViewAccessError(ViewError):
 
 class ProjectNotFoundError(ConsistError):
     """The command line found no project, or more than one."""
+
+
+class SignatureError(ConsistError):
+    """A tree head cannot be signed, or its signature does not hold."""
 
 
 # ---------------------------------------------------------------- arguments
@@ -258,12 +279,33 @@ class PathError(UsageError):
     """A path leaves the folder that it must stay in."""
 
 
+class TreeHeadError(UsageError):
+    """A file is no tree head, or not one of this log."""
+
+    def __init__(self, where: object, problem: str, remedy: str = "") -> None:
+        self.where, self.problem = where, problem
+        remedy = remedy or "Give a file that `consist-es checkpoint` wrote for this project."
+        super().__init__(f"{where}: {problem}. {remedy}")
+
+
+class ProofError(UsageError):
+    """Something that the tree head does not prove."""
+
+
 class BindingError(UsageError):
     """Inputs cannot be given to the step's function as asked."""
 
 
 class OutputSetError(UsageError):
     """An output set is not as it was declared."""
+
+
+class AcceptanceError(UsageError):
+    """A change cannot be accepted as harmless, or there is no acceptance to revoke; nothing was recorded."""
+
+    def __init__(self, run: str, problem: str, remedy: str) -> None:
+        self.run, self.problem = run, problem
+        super().__init__(f"accept({run!r}): {problem}. {remedy}")
 
 
 class RuntimeArgumentError(UsageError):

@@ -313,6 +313,8 @@ class CacheHit(Event, frozen=True, kw_only=True):
     validation: str
     """How the outputs were checked: ``stat``, ``digest`` …"""
     outputs: list[OutputLink] = []
+    accepted: list[str] = []
+    """Where the source has another fingerprint: the accepted changes that lead to it, in words, nearest first."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):
@@ -331,6 +333,28 @@ class HitDemoted(Event, frozen=True, kw_only=True):
 
     key: str
     reason: str
+
+
+class ChangeAccepted(Event, frozen=True, kw_only=True):
+    """Somebody vouches that a change leaves results equal: who looks for one fingerprint may be given the other's."""
+
+    fingerprint: str
+    """Of the run that the event is about."""
+    as_fingerprint: str
+    as_run: str
+    """Key of the earlier run with that fingerprint."""
+    reason: str
+    user: str = ""
+    differs: list[str] = []
+    """What the change was, in words."""
+
+
+class AcceptanceRevoked(Event, frozen=True, kw_only=True):
+    """Every acceptance for this fingerprint so far is taken back: later look-ups no longer follow it."""
+
+    fingerprint: str
+    reason: str | None = None
+    user: str = ""
 
 
 # ---------------------------------------------------------------- artifacts

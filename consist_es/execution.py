@@ -76,7 +76,7 @@ class Engine:
         with self._recorded(attempt):
             if (turn := self._turn(attempt)) is not None:
                 turn.take()
-                attempt.verdict = self.look_up(attempt.step)
+                attempt.verdict = self.look_up(attempt.step, scope.scenario)
             self._start(attempt, scope)
             if attempt.hit:
                 return self._reuse(attempt, attempt.hit)
@@ -93,7 +93,7 @@ class Engine:
         with self._recorded(attempt):
             if (turn := self._turn(attempt)) is not None:
                 await turn.atake()
-                attempt.verdict = self.look_up(attempt.step)
+                attempt.verdict = self.look_up(attempt.step, scope.scenario)
             self._start(attempt, scope)
             if attempt.hit:
                 return self._reuse(attempt, attempt.hit)
@@ -134,7 +134,7 @@ class Engine:
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
         key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
         journal = Journal(self.project, self.uris, scope.scenario, key)
-        return Attempt(step, self.look_up(step), journal, key, parent, self._directory(step, key))
+        return Attempt(step, self.look_up(step, scope.scenario), journal, key, parent, self._directory(step, key))
 
     def _turn(self, attempt: Attempt) -> Turn | None:
         """The turn to wait for before computing; None where a result is there, or nobody could use this one's."""
@@ -155,8 +155,8 @@ class Engine:
         copier = Copier(self.uris, self.digester, self.allow_external_paths)
         return hydrate(step, verdict, copier=copier, directory=directory, source_dir=source_dir, coupler=scope.coupler)
 
-    def look_up(self, step: Step) -> Hit | Miss:
-        """Ask the cache."""
+    def look_up(self, step: Step, scenario: str | None = None) -> Hit | Miss:
+        """Ask the cache. `scenario`: key of the one that the step belongs to."""
         if not self.use_cache:
             return Miss("tracking_off")
         if step.cache_mode == "overwrite":
@@ -169,6 +169,8 @@ class Engine:
             strict=step.args.cache_options.validate_cached_outputs == "strict",
             config=step.config_plain,
             inputs=[item.link() for item in step.inputs],
+            files={str(item.artifact.id): item.artifact for item in step.inputs},
+            scenario=scenario,
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
 

@@ -12,9 +12,9 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap, readable
 from consist_es.errors import InputError, PathError
 from consist_es.events import FingerprintInfo, InputLink
-from consist_es.identity.fingerprint import explain
+from consist_es.identity.fingerprint import InputFile, explain
 from consist_es.projections import cache_index, lineage, run_table
-from consist_es.projections.cache_index import CacheCandidate
+from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_table import RunRow
 from consist_es.recording import Digester, artifact_of_row
@@ -30,6 +30,8 @@ class Hit(msgspec.Struct, frozen=True):
     """What its caller received, in order."""
     all_outputs: dict[str, Artifact]
     validation: str
+    accepted: list[str] = []
+    """Where its fingerprint is another one: the accepted changes that lead to it, in words."""
 
 
 class Miss(msgspec.Struct, frozen=True):
@@ -51,6 +53,10 @@ class Question(msgspec.Struct, frozen=True):
     strict: bool
     config: Any
     inputs: Sequence[InputLink]
+    files: Mapping[str, Artifact] = {}
+    """Artifact id -> the input."""
+    scenario: str | None = None
+    """Key of the scenario that the step belongs to."""
 
 
 def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
@@ -58,26 +64,42 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
     if question.fingerprint.digest is None:
         return Miss("not_identifiable", differs=list(question.fingerprint.unstable))
     refused: Miss | None = None
-    for candidate in cache_index.candidates(conn, question.fingerprint.digest):
-        source = run_table.by_key(conn, candidate.run_key)
-        outputs = _artifacts(conn, candidate.outputs, uris)
-        all_outputs = _artifacts(conn, candidate.all_outputs, uris)
-        problem = _renamed(source, question) or _problem(conn, candidate, question, all_outputs, uris, digester)
-        if problem is None:
-            for key in question.declared:
-                outputs.setdefault(key, all_outputs[key])
-            source_id = source.id if source else candidate.run_key
-            validation = "digest" if question.strict else "stat+digest"
-            return Hit(candidate.run_key, source_id, outputs, all_outputs, validation)
-        refused = refused or problem
+    for fingerprint, path in cache_index.reached(conn, question.fingerprint.digest):
+        for candidate in cache_index.candidates(conn, fingerprint):
+            verdict = _tried(conn, candidate, question, uris, digester)
+            if isinstance(verdict, Hit):
+                return msgspec.structs.replace(verdict, accepted=[accepted_as(conn, item) for item in path])
+            refused = refused or verdict
     return refused or _explained(conn, question)
 
 
-def _artifacts(conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow], uris: UriMap) -> dict[str, Artifact]:
+def _tried(
+    conn: sqlite3.Connection, candidate: CacheCandidate, question: Question, uris: UriMap, digester: Digester
+) -> Hit | Miss:
+    source = run_table.by_key(conn, candidate.run_key)
+    outputs = artifacts_of(conn, candidate.outputs, uris)
+    all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
+    if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
+        return problem
+    for key in question.declared:
+        outputs.setdefault(key, all_outputs[key])
+    source_id = source.id if source else candidate.run_key
+    validation = "digest" if question.strict else "stat+digest"
+    return Hit(candidate.run_key, source_id, outputs, all_outputs, validation)
+
+
+def accepted_as(conn: sqlite3.Connection, item: Acceptance) -> str:
+    """An accepted change in words: ``accepted as baseline_assign: only renamed a variable``."""
+    run = run_table.by_key(conn, item.as_run_key)
+    return f"accepted as {item.as_run_key if run is None else run.id}: {item.reason}"
+
+
+def artifacts_of(conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow], uris: UriMap) -> dict[str, Artifact]:
+    """Artifacts of rows, with the readable ids of their producers."""
     ids: dict[str, str] = {}
     for row in rows.values():
         if row.producer_key and row.producer_key not in ids:
-            producer = run_table.get(conn, row.producer_key)
+            producer = run_table.by_key(conn, row.producer_key)
             ids[row.producer_key] = producer.id if producer else row.producer_key
     return {key: artifact_of_row(row, uris, run_id=ids.get(row.producer_key or "")) for key, row in rows.items()}
 
@@ -92,24 +114,26 @@ def _renamed(source: RunRow | None, question: Question) -> Miss | None:
     return Miss("outputs_renamed", source.key, [said])
 
 
-def _problem(
+def refusal(
     conn: sqlite3.Connection,
     candidate: CacheCandidate,
-    question: Question,
+    declared: Sequence[str],
     outputs: Mapping[str, Artifact],
     uris: UriMap,
     digester: Digester,
+    *,
+    strict: bool,
 ) -> Miss | None:
     """What keeps a candidate from answering, or None."""
-    missing = [key for key in question.declared if key not in outputs]
+    missing = [key for key in declared if key not in outputs]
     if missing:
         said = [f"output {key!r} is declared now and was not produced then" for key in missing]
         return Miss("outputs_incomplete", candidate.run_key, said)
-    if bad := _changed(outputs.items(), digester, question.strict):
+    if bad := _changed(outputs.items(), digester, strict):
         said = [f"output {key!r} {what}" for key, what in bad.items()]
         return Miss("candidate_outputs_invalid", candidate.run_key, said, {"outputs": bad})
     rows = lineage.inputs(conn, candidate.run_key, via="logged")
-    if bad := _changed(_artifacts(conn, rows, uris).items(), digester, question.strict):
+    if bad := _changed(artifacts_of(conn, rows, uris).items(), digester, strict):
         said = [f"input {key!r}, which the step logged itself, {what}" for key, what in bad.items()]
         return Miss("inputs_changed", candidate.run_key, said, {"inputs": bad})
     return None
@@ -133,14 +157,46 @@ def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, stri
 
 
 def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
+    """Why there is no candidate: the same work that cannot be used, else what differs from the nearest run."""
     info = question.fingerprint
-    nearest = cache_index.nearest(conn, model=question.model, name=question.name, info=info)
-    if nearest is None or nearest.fingerprint_info is None:
-        return Miss("no_similar_prior_run")
-    if nearest.fingerprint == info.digest:
-        why = nearest.not_reusable_reason or f"it {nearest.status}"
-        return Miss("prior_run_not_reusable", nearest.key, [f"run {nearest.id!r} is the same work, but {why}"])
-    reason, differs = explain(
-        info, nearest.fingerprint_info, question.config, nearest.config, question.inputs, nearest.inputs
+    same = cache_index.same_work(conn, info.digest or "")
+    if same is not None:
+        reason = "prior_run_not_reusable" if same.status == "completed" else f"prior_run_{same.status}"
+        return Miss(reason, same.key, [f"run {same.id!r} is the same work, but {_unusable(same)}"])
+    nearest = cache_index.nearest(
+        conn,
+        model=question.model,
+        name=question.name,
+        info=info,
+        scenario=question.scenario,
+        differing=lambda run: len(_differences(conn, question, run)[1]),
     )
+    if nearest is None:
+        return Miss("no_similar_prior_run")
+    reason, differs = _differences(conn, question, nearest)
     return Miss(reason, nearest.key, differs)
+
+
+def _unusable(run: RunRow) -> str:
+    """Why a run must not answer, in words."""
+    match run.status:
+        case "completed":
+            return run.not_reusable_reason or "one of its outputs is not recorded"
+        case "running":
+            return "it has not ended: it still runs, or its process is gone"
+        case "abandoned":
+            return f"it was abandoned: {run.error_message}"
+        case _:
+            return f"it {'was interrupted' if run.status == 'interrupted' else run.status}: {run.error_type}" + (
+                f": {run.error_message}" if run.error_message else ""
+            )
+
+
+def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> tuple[str, list[str]]:
+    """A reason in one word, and how the step that is asked for differs from an earlier run."""
+    if run.fingerprint_info is None:
+        return "no_similar_prior_run", []
+    info, files = question.fingerprint, lineage.by_ids(conn, sorted({link.artifact for link in run.inputs}))
+    known: dict[str, InputFile] = {**files, **question.files}
+    links = (question.inputs, run.inputs)
+    return explain(info, run.fingerprint_info, question.config, run.config, *links, files=known)

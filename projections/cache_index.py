@@ -1,15 +1,24 @@
-"""The cache index: which runs may answer for a later one, by fingerprint."""
+"""The cache index: which runs may answer for a later one, by fingerprint, and which changes are accepted."""
 
 import sqlite3
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from consist_es.events import FingerprintInfo, OutputLink, Recorded, StepCompleted
+from consist_es.events import (
+    AcceptanceRevoked,
+    ChangeAccepted,
+    FingerprintInfo,
+    OutputLink,
+    Recorded,
+    StepCompleted,
+)
+from consist_es.identity.adapters import counted
 from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.plumbing import run_of, to_text
+from consist_es.projections.plumbing import first, from_text, run_of, to_text
 from consist_es.projections.run_table import RunRow, run_row
 from consist_es.projector import Statement
 from consist_es.view_file import query
@@ -18,11 +27,13 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "cache_index"
-version = 1
-tables: tuple[str, ...] = ("cache_index",)
+version = 2
+tables: tuple[str, ...] = ("cache_index", "acceptances")
 
+RECENT = 500
+"""Among how many runs of a model, and of a name, `nearest` looks."""
 NEAR = 20
-"""How many earlier runs `nearest` looks at."""
+"""How many of these it compares key by key."""
 
 
 class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +46,28 @@ class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
     all_outputs: dict[str, ArtifactRow]
 
 
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that somebody vouched for, and that nobody revoked."""
+
+    seq: int
+    fingerprint: str
+    as_fingerprint: str
+    run_key: str
+    as_run_key: str
+    reason: str
+    user: str
+    differs: list[str]
+    at: str
+
+
 def create(db: "sqlite_utils.Database") -> None:
-    """Make the table."""
+    """Make the tables."""
     columns: dict[str, type] = {"run_key": str, "fingerprint": str, "seq": int, "outputs": str, "all_outputs": str}
     db.create_table("cache_index", columns, pk="run_key")
+    change: dict[str, type] = {"seq": int, "fingerprint": str, "as_fingerprint": str, "run_key": str, "as_run_key": str}
+    said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "revoked_seq": int}
+    accepted = db.create_table("acceptances", {**change, **said}, pk="seq")
+    accepted.create_index(["fingerprint", "seq"], "acceptances_by_fingerprint")  # a revocation finds its rows by it
 
 
 def index(db: "sqlite_utils.Database") -> None:
@@ -47,15 +76,26 @@ def index(db: "sqlite_utils.Database") -> None:
 
 
 _INSERT = "INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs) VALUES (?, ?, ?, ?, ?)"
+_ACCEPT = """
+INSERT INTO acceptances (seq, fingerprint, as_fingerprint, run_key, as_run_key, reason, user, differs, at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_REVOKE = "UPDATE acceptances SET revoked_seq = ? WHERE fingerprint = ? AND revoked_seq IS NULL"
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.folding.Projection`."""
     event = recorded.event
-    if not isinstance(event, StepCompleted) or not event.reusable or event.fingerprint is None:
-        return ()
-    links = (to_text(event.outputs), to_text(event.all_outputs))
-    return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *links)),)
+    if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
+        links = (to_text(event.outputs), to_text(event.all_outputs))
+        return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *links)),)
+    if isinstance(event, ChangeAccepted):
+        change = (event.fingerprint, event.as_fingerprint, run_of(recorded), event.as_run)
+        said = (event.reason, event.user, to_text(event.differs), recorded.at)
+        return ((_ACCEPT, (recorded.seq, *change, *said)),)
+    if isinstance(event, AcceptanceRevoked):
+        return ((_REVOKE, (recorded.seq, event.fingerprint)),)
+    return ()
 
 
 _LINKS = msgspec.json.Decoder(list[OutputLink])
@@ -84,31 +124,112 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
     return found
 
 
-_NEWEST_OF_MODEL = """
-SELECT * FROM runs WHERE model = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
-ORDER BY started_seq DESC LIMIT ?
-"""
-_NEWEST_OF_NAME = """
-SELECT * FROM runs WHERE name = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
-ORDER BY started_seq DESC LIMIT ?
+# ---------------------------------------------------------------- accepted changes
+
+_ACCEPTED = """
+SELECT seq, fingerprint, as_fingerprint, run_key, as_run_key, reason, user, differs, at FROM acceptances
+WHERE fingerprint = ? AND revoked_seq IS NULL ORDER BY seq DESC
 """
 
 
-def nearest(conn: sqlite3.Connection, *, model: str, name: str, info: FingerprintInfo) -> RunRow | None:
+def acceptances(conn: sqlite3.Connection, fingerprint: str) -> list[Acceptance]:
+    """What this fingerprint is accepted as, the newest first; revoked ones are left out."""
+    names = Acceptance.__struct_fields__
+    rows = (dict(zip(names, row, strict=True)) for row in query(conn, _ACCEPTED, (fingerprint,)))
+    return [Acceptance(**{**row, "differs": from_text(row["differs"], [])}) for row in rows]
+
+
+def reached(conn: sqlite3.Connection, fingerprint: str) -> Iterator[tuple[str, tuple[Acceptance, ...]]]:
+    """This fingerprint, and every one that it is accepted as, directly or over others: nearest first, each once."""
+    seen = {fingerprint}
+    waiting: deque[tuple[str, tuple[Acceptance, ...]]] = deque([(fingerprint, ())])
+    while waiting:
+        found, path = waiting.popleft()
+        yield found, path
+        for item in acceptances(conn, found):
+            if item.as_fingerprint not in seen:
+                seen.add(item.as_fingerprint)
+                waiting.append((item.as_fingerprint, (*path, item)))
+
+
+# ---------------------------------------------------------------- explaining a miss
+
+_SAME_WORK = """
+SELECT * FROM runs WHERE fingerprint = ? AND kind <> 'scenario' AND cache IS NOT 'hit'
+ORDER BY started_seq DESC LIMIT 1
+"""
+_NEAR = """
+SELECT * FROM runs WHERE key IN (
+    SELECT key FROM (
+        SELECT key FROM runs WHERE model = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
+        ORDER BY started_seq DESC LIMIT ?)
+    UNION
+    SELECT key FROM (
+        SELECT key FROM runs WHERE name = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
+        ORDER BY started_seq DESC LIMIT ?))
+ORDER BY (model = ?) + (name = ?) DESC,
+    (code_digest = ?) + (config_digest = ?) + (inputs_digest = ?) + (labels_digest = ?) DESC, started_seq DESC
+LIMIT ?
+"""
+_SCENARIO = "SELECT name FROM runs WHERE key = ?"
+_UNIT = ("year", "iteration", "phase", "stage")
+
+
+def same_work(conn: sqlite3.Connection, fingerprint: str) -> RunRow | None:
+    """The newest run with this fingerprint that was no hit, however it ended."""
+    return first([run_row(row) for row in query(conn, _SAME_WORK, (fingerprint,))])
+
+
+def nearest(
+    conn: sqlite3.Connection,
+    *,
+    model: str,
+    name: str,
+    info: FingerprintInfo,
+    scenario: str | None = None,
+    differing: Callable[[RunRow], int] = lambda _run: 0,
+) -> RunRow | None:
     """The earlier run that a miss is explained by, or None.
 
-    Among the newest `NEAR` runs of the same model (else of the same name) that completed and were no hits, the one
-    that shares most of the parts code, config, inputs and labels; the newest of equals.
+    Of the runs of the same model or name that completed and were no hits: the same model and name first, then
+    those that differ in the fewest parts (another year, iteration, phase or stage counts twice: it is other work),
+    then those of a scenario of the same name as `scenario` (a key), then the fewest `differing` keys, then the newest.
     """
-    rows = query(conn, _NEWEST_OF_MODEL, (model, NEAR)) or query(conn, _NEWEST_OF_NAME, (name, NEAR))
-    return max(map(run_row, rows), key=lambda run: _shared(run, info), default=None)
+    digests = (info.code, info.config, info.inputs, info.labels)
+    own = _scenario_name(conn, scenario)
+    values = (model, RECENT, name, RECENT, model, name, *digests, NEAR)
+    ranked: dict[tuple[int, int, bool], list[RunRow]] = {}
+    for run in map(run_row, query(conn, _NEAR, values)):
+        same = (run.model == model) + (run.name == name)
+        rank = (same, -_distance(run, info), own is not None and _scenario_name(conn, run.scenario_key) == own)
+        ranked.setdefault(rank, []).append(run)
+    if not ranked:
+        return None
+    return max(ranked[max(ranked)], key=lambda run: (-differing(run), run.started_seq))
 
 
-def _shared(run: RunRow, info: FingerprintInfo) -> int:
-    pairs: tuple[tuple[Any, str], ...] = (
-        (run.code_digest, info.code),
-        (run.config_digest, info.config),
-        (run.inputs_digest, info.inputs),
-        (run.labels_digest, info.labels),
+def _scenario_name(conn: sqlite3.Connection, key: str | None) -> str | None:
+    found = query(conn, _SCENARIO, (key,)) if key else []
+    return found[0][0] if found else None
+
+
+def _distance(run: RunRow, info: FingerprintInfo) -> int:
+    """How many parts of two identities differ."""
+    old = run.fingerprint_info
+    if old is None:
+        return len(_UNIT) + len(FingerprintInfo.__struct_fields__)
+    labels, before = info.label_values, old.label_values
+    unit = any(labels.get(name) != before.get(name) for name in _UNIT)
+    pairs = (
+        (old.code, info.code),
+        (old.config, info.config),
+        (old.inputs, info.inputs),
+        (old.identity_inputs, info.identity_inputs),
+        (counted(old.adapter), counted(info.adapter)),
+        (_without(before, _UNIT), _without(labels, _UNIT)),
     )
-    return sum(mine == theirs for mine, theirs in pairs)
+    return 2 * unit + sum(mine != theirs for mine, theirs in pairs)
+
+
+def _without(labels: dict[str, object], names: Iterable[str]) -> dict[str, object]:
+    return {name: value for name, value in labels.items() if name not in names}

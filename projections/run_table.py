@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 1
+version = 2
 tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments")
 
 COLUMNS: dict[str, type] = {
@@ -215,6 +215,7 @@ def index(db: "sqlite_utils.Database") -> None:
     runs.create_index(["name", "started_seq"], "runs_by_name")
     runs.create_index(["status", "started_seq"], "runs_by_status")
     runs.create_index(["kind", "started_seq"], "runs_by_kind")
+    runs.create_index(["fingerprint", "started_seq"], "runs_by_fingerprint")
     runs.create_index(["started_seq"], "runs_by_start")
     db.table("run_tags").create_index(["tag"], "run_tags_by_tag")
     db.table("run_facets").create_index(["key", "value_str"], "run_facets_by_key")
@@ -344,7 +345,8 @@ def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:
 
 
 def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
-    return [(_HIT, (event.source, to_text({"validation": event.validation}), run_of(recorded)))]
+    details = {"validation": event.validation, **({"accepted": event.accepted} if event.accepted else {})}
+    return [(_HIT, (event.source, to_text(details), run_of(recorded)))]
 
 
 def _missed(recorded: Recorded, event: CacheMissed) -> list[Statement]:

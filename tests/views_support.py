@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from consist_es import view_file
 from consist_es.events import (
     REGISTRY,
+    AcceptanceRevoked,
     ArtifactLogged,
     ArtifactMaterialized,
     CacheHit,
     CacheMissed,
+    ChangeAccepted,
     CouplerSet,
     Cursor,
     Draft,
@@ -148,7 +150,7 @@ def one_of_each() -> list[Draft]:
         on("A", StepCompleted(seconds=2.5, outputs=links[:1], all_outputs=links, fingerprint="fp", reusable=True)),
         on("A", CouplerSet(key="zones", artifact="a1")),
         within("S", step("B", "A", kind="trace")),
-        on("B", CacheHit(source="A", validation="stat", outputs=links)),
+        on("B", CacheHit(source="A", validation="stat", outputs=links, accepted=["accepted as A: moved"])),
         on("B", HitDemoted(key="extra", reason="an output of its own")),
         within("S", artifact("B", "a3", "extra")),
         on("B", StepCompleted(seconds=0.5, all_outputs=[OutputLink(key="extra", artifact="a3")], reason="demoted")),
@@ -156,6 +158,9 @@ def one_of_each() -> list[Draft]:
         on("C", StepFailed(status="failed", seconds=0.1, error=error)),
         within("S", step("D")),
         on("D", StepAbandoned(reason="its process is gone")),
+        on("D", ChangeAccepted(fingerprint="fp2", as_fingerprint="fp", as_run="A", reason="renamed", user="u")),
+        on("D", AcceptanceRevoked(fingerprint="fp2", reason="it was not", user="u")),
+        on("C", ChangeAccepted(fingerprint="fp3", as_fingerprint="fp", as_run="A", reason="moved", differs=["code"])),
         on(
             None, ArtifactMaterialized(artifact="a1", key="zones", uri="./x", source_uri="./a1", digest="d", reason="r")
         ),
@@ -193,6 +198,7 @@ ERRORS = st.builds(ErrorInfo, type=TEXT, message=TEXT, traceback=OPTIONAL_TEXT)
 OUTPUTS = st.lists(st.builds(OutputLink, key=NAMES, artifact=ARTIFACTS), max_size=3)
 INPUTS = st.lists(st.builds(InputLink, role=NAMES, artifact=ARTIFACTS, key=NAMES, digest=OPTIONAL_TEXT), max_size=3)
 YEARS = st.none() | st.integers(2020, 2050)
+FPS = st.sampled_from(["f0", "f1", "f2"])
 PRINTS = st.sampled_from([fingerprint("f0"), fingerprint("f1", code="other"), fingerprint(None)])
 
 EVENTS = st.one_of(
@@ -261,6 +267,8 @@ EVENTS = st.one_of(
     st.builds(CacheHit, source=KEYS, validation=TEXT, outputs=OUTPUTS),
     st.builds(CacheMissed, reason=TEXT, nearest=st.none() | KEYS, differs=st.lists(TEXT, max_size=2), details=OBJECTS),
     st.builds(HitDemoted, key=NAMES, reason=TEXT),
+    st.builds(ChangeAccepted, fingerprint=FPS, as_fingerprint=FPS, as_run=KEYS, reason=TEXT),
+    st.builds(AcceptanceRevoked, fingerprint=FPS, reason=OPTIONAL_TEXT),
     st.builds(
         ArtifactLogged,
         artifact=ARTIFACTS,

@@ -8,10 +8,12 @@ import msgspec
 
 from consist_es.cli.names import Names
 from consist_es.events import (
+    AcceptanceRevoked,
     ArtifactLogged,
     ArtifactMaterialized,
     CacheHit,
     CacheMissed,
+    ChangeAccepted,
     CouplerSet,
     EnvironmentRecorded,
     ErrorInfo,
@@ -42,6 +44,10 @@ REASONS = {
     "candidate_outputs_invalid": "the recorded outputs are not what they were",
     "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
     "prior_run_not_reusable": "the earlier run may not be reused",
+    "prior_run_failed": "the earlier run failed",
+    "prior_run_interrupted": "the earlier run was interrupted",
+    "prior_run_abandoned": "the earlier run's process died",
+    "prior_run_running": "the earlier run has not ended",
     "cache_mode_overwrite": "it was asked to run again",
     "not_identifiable": "its work cannot be identified",
 }
@@ -249,7 +255,9 @@ def _step_abandoned(event: StepAbandoned, _names: Names) -> Line:
 
 def _hit(event: CacheHit, names: Names) -> Line:
     outputs = _keys(event.outputs) or "no outputs"
-    return Line(f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation})", GOOD)
+    accepted = "".join(f"; {text}" for text in event.accepted)
+    said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}"
+    return Line(said, ODD if accepted else GOOD)
 
 
 def _missed(event: CacheMissed, names: Names) -> Line:
@@ -257,6 +265,16 @@ def _missed(event: CacheMissed, names: Names) -> Line:
     nearest = f"; nearest run {names.run(event.nearest)}" if event.nearest else ""
     differs = _after_colon("; ".join(event.differs))
     return Line(f"cache miss: {event.reason}{gloss}{nearest}{differs}", ODD)
+
+
+def _accepted(event: ChangeAccepted, names: Names) -> Line:
+    what = f"accepted as {names.run(event.as_run)} by {event.user or 'somebody'}: {event.reason}"
+    change = f" (the change: {'; '.join(event.differs)})" if event.differs else ""
+    return Line(what + change, ODD)
+
+
+def _revoked(event: AcceptanceRevoked, _names: Names) -> Line:
+    return Line(f"no longer accepted, says {event.user or 'somebody'}{_after_colon(event.reason or '')}", ODD)
 
 
 def _demoted(event: HitDemoted, _names: Names) -> Line:
@@ -345,10 +363,12 @@ def revision(environment: Any) -> str:
 
 
 WORDS: dict[type, Callable[[Any, Names], Line]] = {
+    AcceptanceRevoked: _revoked,
     ArtifactLogged: _logged,
     ArtifactMaterialized: _materialized,
     CacheHit: _hit,
     CacheMissed: _missed,
+    ChangeAccepted: _accepted,
     CouplerSet: _coupler_set,
     EnvironmentRecorded: _environment,
     HitDemoted: _demoted,

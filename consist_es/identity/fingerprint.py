@@ -1,7 +1,8 @@
 """The fingerprint: what makes two runs the same, part by part, and the account of how two differ."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, Protocol
 
 import msgspec
 from blake3 import blake3
@@ -79,6 +80,22 @@ _SHOWN = 60
 _LISTED = 20
 
 
+class InputFile(Protocol):
+    """What is known of the file behind an input."""
+
+    @property
+    def uri(self) -> str: ...
+
+    @property
+    def driver(self) -> str: ...
+
+    @property
+    def table_path(self) -> str | None: ...
+
+    @property
+    def array_path(self) -> str | None: ...
+
+
 def explain(
     new: FingerprintInfo,
     old: FingerprintInfo,
@@ -86,21 +103,26 @@ def explain(
     old_config: Any,
     new_inputs: Sequence[InputLink],
     old_inputs: Sequence[InputLink],
+    *,
+    files: Mapping[str, InputFile] | None = None,
 ) -> tuple[str, list[str]]:
     """Why `new` is not `old`: a reason in one word, and the differences in words, most likely cause first.
 
-    The configs are plain forms, as they are stored. Reasons: ``config_changed``, ``inputs_changed``,
+    The configs are plain forms, as they are stored. `files`: artifact id of an input -> its file, so that inputs are
+    named by their files as well. Reasons: ``config_changed``, ``inputs_changed``,
     ``code_changed``, ``config_and_inputs_changed`` and so on for two of these, ``all_components_changed``,
     ``labels_changed``, ``identity_inputs_changed``, ``adapter_changed``, ``unstable``, ``version_changed``.
     """
     differences = {
         "config": _configs(new, old, new_config, old_config),
-        "inputs": _inputs(new, old, new_inputs, old_inputs),
+        "inputs": _inputs(new, old, new_inputs, old_inputs, files or {}),
         "labels": _mapping(new.label_values, old.label_values, "{}") if new.labels != old.labels else [],
         "identity_inputs": _extra(new.identity_inputs, old.identity_inputs),
         "adapter": explain_adapters(new.adapter, old.adapter),
         "code": _code(new, old),
     }
+    if differences["code"] and differences["inputs"] == [_SAME_INPUTS]:  # the new code takes them in another form
+        differences["inputs"] = differences.pop("inputs")
     lines = [line for part in differences.values() for line in part]
     if new.version != old.version:
         lines.append(f"fingerprint version: {old.version} -> {new.version}")
@@ -165,8 +187,16 @@ def _mapping(new: Mapping[str, Any], old: Mapping[str, Any], form: str) -> list[
     return [f"{form.format(name)}: {_show(old.get(name))} -> {_show(new.get(name))}" for name in changed]
 
 
+_SAME_CONTENT = "inputs: same content, but a file name, driver, or table differs"
+_SAME_INPUTS = "inputs: same files and content, but the function receives them in another form or under another name"
+
+
 def _inputs(
-    new: FingerprintInfo, old: FingerprintInfo, new_links: Iterable[InputLink], old_links: Iterable[InputLink]
+    new: FingerprintInfo,
+    old: FingerprintInfo,
+    new_links: Iterable[InputLink],
+    old_links: Iterable[InputLink],
+    files: Mapping[str, InputFile],
 ) -> list[str]:
     if new.inputs == old.inputs:
         return []
@@ -175,11 +205,45 @@ def _inputs(
     for via, role in [*then, *(place for place in now if place not in then)]:
         before, after = then.get((via, role)), now.get((via, role))
         if before is None or after is None:
-            lines.append(f"input {role!r}: {'added' if before is None else 'removed'}")
+            there = before or after
+            lines.append(f"input {role!r}: {'added' if before is None else 'removed'}{_named(there, files)}")
         elif before.digest != after.digest:
-            same = " (the content that another role had)" if _elsewhere(after, role, then) else f" ({after.key})"
-            lines.append(f"input {role!r}: content differs{same}")
-    return lines or ["inputs: same content, but a file name, driver, or table differs"]
+            lines.append(f"input {role!r}: content differs{_content(after, before, role, then, files)}")
+        elif change := _other_file(files.get(after.artifact), files.get(before.artifact)):
+            lines.append(f"input {role!r}: same content, but {change}")
+    return lines or [_SAME_INPUTS if files else _SAME_CONTENT]
+
+
+def _content(
+    after: InputLink,
+    before: InputLink,
+    role: str,
+    then: Mapping[tuple[str, str], InputLink],
+    files: Mapping[str, InputFile],
+) -> str:
+    """Where the content is that differs: the file, both files where it is another one, or the role it came from."""
+    if _elsewhere(after, role, then):
+        return " (the content that another role had)"
+    new, old = files.get(after.artifact), files.get(before.artifact)
+    if new is None:
+        return f" ({after.key})"
+    return f" ({new.uri})" if old is None or old.uri == new.uri else f" ({old.uri} -> {new.uri})"
+
+
+def _named(link: InputLink | None, files: Mapping[str, InputFile]) -> str:
+    found = None if link is None else files.get(link.artifact)
+    return "" if found is None else f" ({found.uri})"
+
+
+def _other_file(new: InputFile | None, old: InputFile | None) -> str:
+    """What else of a file counts, where it differs."""
+    if new is None or old is None:
+        return ""
+    names = (PurePosixPath(old.uri).name, PurePosixPath(new.uri).name)
+    pairs = {"file": names} | {
+        name: (getattr(old, name), getattr(new, name)) for name in ("driver", "table_path", "array_path")
+    }
+    return ", ".join(f"{name} {before} -> {after}" for name, (before, after) in pairs.items() if before != after)
 
 
 def _by_role(links: Iterable[InputLink]) -> dict[tuple[str, str], InputLink]:
