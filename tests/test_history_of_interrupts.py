@@ -1,14 +1,15 @@
 """However a step ends, its end is in the log, the exception reaches the caller, and the tracker goes on."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 import consist_es as consist
 from consist_es import Run, Tracker, errors
+from consist_es.events import Draft
 from tests.api_support import made, run_script
 
 
@@ -195,6 +196,54 @@ def test_a_step_whose_end_cannot_be_recorded_fails_and_says_so(
     monkeypatch.undo()
     with pytest.raises(errors.LogFullError):  # it runs again: what has no end in the log is no hit
         tracker.run(fills_it_at_the_end, outputs=["o"])
+
+
+def interrupted_after(tracker: Tracker, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """From now on, an interrupt strikes as soon as an event of this kind was appended, before anybody knows of it."""
+    append = tracker.project.log.append
+
+    def appends(drafts: Sequence[Draft], **options: Any) -> list[int]:
+        places = append(drafts, **options)
+        if any(kind == draft.event.TYPE for draft in drafts):
+            raise KeyboardInterrupt
+        return places
+
+    monkeypatch.setattr(tracker.project.log, "append", appends)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scenario", "run"),
+    [
+        ("scenario_started", "interrupted", None),
+        ("step_started", "interrupted", "interrupted"),
+        ("step_completed", "interrupted", "completed"),
+        ("scenario_exited", "completed", "completed"),
+    ],
+)
+def test_an_interrupt_just_after_an_append_gives_every_run_exactly_one_end(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, kind: str, scenario: str, run: str | None
+) -> None:
+    interrupted_after(tracker, monkeypatch, kind)
+    with pytest.raises(KeyboardInterrupt), tracker.scenario("s") as sc:
+        sc.run(step, outputs=["o"])
+    monkeypatch.undo()
+    assert {found.id: found.status for found in tracker.find_runs()} == {
+        "s": scenario,
+        **({"s_step": run} if run else {}),
+    }
+    types = [entry.type for entry in tracker.project.log.read()]
+    assert types.count("scenario_exited") == 1
+    assert types.count("step_completed") + types.count("step_failed") == (1 if run else 0)
+
+
+def test_a_transaction_that_an_interrupt_left_open_is_undone(tracker: Tracker) -> None:
+    tracker.run(step, outputs=["o"])
+    conn = tracker.project.connection()
+    conn.execute("PRAGMA query_only = OFF")
+    conn.execute("BEGIN IMMEDIATE")
+    conn.execute("DELETE FROM runs")
+    assert tracker.run(step, outputs=["o"]).cache_hit
+    assert len(tracker.find_runs()) == 2
 
 
 HAMMERED = """
