@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
@@ -69,12 +70,14 @@ class Project:
         with self._attaching:
             if self._attached == self.storage.pid():
                 return
-            self._attached = self.storage.pid()
             dead = [row for row in run_table.running(self.connection()) if self._is_gone(row)]
             if dead:
-                self.log.append([_abandoned(row) for row in dead])
-            self.folder.mkdir(parents=True, exist_ok=True)
-            remember_database(self.folder, self.db_path)
+                # several processes may notice the same runs: `since` and the events' ids make it once for all
+                self.log.append([_abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
+            self._attached = self.storage.pid()
+            with suppress(OSError):  # the name is a hint; where nothing can be written, the append says so
+                self.folder.mkdir(parents=True, exist_ok=True)
+                remember_database(self.folder, self.db_path)
 
     def _is_gone(self, row: RunRow) -> bool:
         """Whether the process that wrote a run's start is certainly no longer there: same host only."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from consist_es import ConsistWarning, Tracker, errors
+from consist_es.projections import run_table
 from tests.api_support import ROOT, made, run_script
 
 
@@ -209,6 +210,17 @@ def test_a_killed_process_leaves_its_runs_abandoned_for_the_next_writer(here: Pa
         assert (hits["s_good#2"], hits["s_dies#2"]) == (True, False)
         abandoned = [entry for entry in tracker.project.log.read() if entry.type == "step_abandoned"]
         assert len(abandoned) == 2  # once each, whoever looks
+
+
+def test_two_processes_that_find_the_same_dead_runs_say_so_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with start(here, "kill") as dead:
+        assert dead.wait(60) == -signal.SIGKILL
+    with Tracker(run_dir="runs", db_path="p.db") as one, Tracker(run_dir="runs", db_path="p.db") as other:
+        found = run_table.running(one.project.connection())
+        one.run(step)
+        monkeypatch.setattr(run_table, "running", lambda conn: found)  # the other had looked before the first wrote
+        other.run(step)
+        assert [entry.type for entry in one.project.log.read()].count("step_abandoned") == 2
 
 
 def test_runs_of_a_living_process_are_left_alone(here: Path) -> None:
