@@ -300,6 +300,8 @@ class StepAbandoned(Event, frozen=True, kw_only=True):
     """A run's process is gone without an end event; noticed and recorded by a later writer."""
 
     reason: str
+    set_aside: str | None = None
+    """Portable URI of the folder into which its partial outputs were renamed."""
 
 
 # ---------------------------------------------------------------- cache

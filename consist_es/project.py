@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from consist_es.artifacts.uris import UriMap
+from consist_es.errors import PathError
 from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.identity.environment import environment
@@ -79,6 +81,13 @@ class Project:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 remember_database(self.folder, self.db_path)
 
+    def _abandon_dead(self) -> None:
+        """Record the end of runs whose process is gone. Another process may do so at once: `since` keeps it to one."""
+        seen = self.views.checkpoint().seq
+        dead = [row for row in run_table.running(self.connection()) if self._is_gone(row)]
+        if dead:
+            self.log.append([_abandoned(row) for row in dead], since=seen)
+
     def _is_gone(self, row: RunRow) -> bool:
         """Whether the process that wrote a run's start is certainly no longer there: same host only."""
         writer = run_table.writer_details(self.connection(), row.writer)
@@ -101,5 +110,24 @@ def _exists(pid: int) -> bool:
 
 
 def _abandoned(row: RunRow) -> Draft:
-    reason = f"process {row.writer} is gone and recorded no end"
-    return Draft(StepAbandoned(reason=reason), scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
+    event = StepAbandoned(
+        reason=f"process {row.writer} is gone and recorded no end",
+        set_aside=_set_aside(row),
+    )
+    return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
+
+
+def _set_aside(row: RunRow) -> str | None:
+    """Rename the folder of a dead run's partial outputs, where it was the run's own; None where there is none."""
+    if not row.artifact_dir or not row.run_dir:
+        return None
+    uris = UriMap(run_dir=row.run_dir, mounts=row.mounts)
+    try:
+        folder = uris.resolve(row.artifact_dir)
+        if folder.name != row.key or not folder.is_dir():
+            return None
+        aside = folder.with_name(f"{folder.name}.abandoned")
+        folder.rename(aside)
+    except (PathError, OSError):  # on another machine, or not ours to rename: it stays, and nothing refers to it
+        return None
+    return uris.uri(aside)

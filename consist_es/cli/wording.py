@@ -247,7 +247,8 @@ def _step_failed(event: StepFailed, _names: Names) -> Line:
 
 
 def _step_abandoned(event: StepAbandoned, _names: Names) -> Line:
-    return Line(f"abandoned: {event.reason}", BAD)
+    aside = f"; partial outputs set aside in {event.set_aside}" if event.set_aside else ""
+    return Line(f"abandoned: {event.reason}{aside}", BAD)
 
 
 # ---------------------------------------------------------------- cache
