@@ -294,3 +294,19 @@ def test_the_quick_check_tells_size_time_and_absence(tmp_path: Path) -> None:
     assert not stat_matches(path, 1, found.st_mtime_ns + 1)
     assert not stat_matches(tmp_path / "gone", 1, 1)
     assert not stat_matches(tmp_path, tmp_path.stat().st_size, tmp_path.stat().st_mtime_ns)
+
+
+def test_files_hashed_side_by_side_have_the_same_digests_and_the_same_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}").write_bytes(bytes([number]) * number * 1000)
+    one_by_one = digest_path(tmp_path)
+    monkeypatch.setattr("consist_es.identity.digest._MANY", 0)
+    assert digest_path(tmp_path) == one_by_one
+    (tmp_path / "7").unlink()
+    (tmp_path / "7").mkdir()
+    assert digest_path(tmp_path) != one_by_one
+    os.mkfifo(tmp_path / "8x")
+    with pytest.raises(InputError, match="8x"):
+        digest_path(tmp_path)

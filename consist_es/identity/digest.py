@@ -13,6 +13,7 @@ is a case that must be an error with a name.
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,13 +21,16 @@ import msgspec
 from blake3 import blake3
 
 from consist_es.errors import InputError, OptionError
-from consist_es.identity.digest_cache import DigestCache, Stamp, now_ns, stamp_of
+from consist_es.identity.digest_cache import DigestCache, now_ns, stamp_of
 
 METHODS = ("full", "fast")
 _FOLDER_DOMAIN = "consist-es folder digest 1"
 _CHUNK = 1 << 20
 _LARGE = 16 << 20
 """From this size on, several threads hash chunks of this size."""
+_MANY = 16 << 20
+"""Bytes in several files from which on they are hashed side by side."""
+_THREADS = 8
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -98,15 +102,21 @@ def _file_digests(files: list[tuple[bytes, os.stat_result]], cache: DigestCache 
     """Content digest of every file, in order; one look-up and one write to the cache for all."""
     stamps = {path: stamp_of(found) for path, found in files}
     known = cache.lookup(stamps) if cache else {}
-    fresh: dict[bytes, tuple[Stamp, str, int]] = {}
-    for path, found in files:
-        if path not in known:
-            began = now_ns()
-            known[path] = _hash_file(path, found)
-            fresh[path] = (stamps[path], known[path], began)
+    unknown = [(path, found) for path, found in files if path not in known]
+    began = now_ns()
+    fresh = dict(zip((path for path, _ in unknown), _hash_files(unknown), strict=True))
     if cache and fresh:
-        cache.record(fresh)
+        cache.record({path: (stamps[path], digest, began) for path, digest in fresh.items()})
+    known.update(fresh)
     return [known[path] for path, _ in files]
+
+
+def _hash_files(files: list[tuple[bytes, os.stat_result]]) -> list[str]:
+    """Digests in order; several files at once where there is enough to read for threads to pay."""
+    if len(files) < 2 or sum(found.st_size for _, found in files) < _MANY:
+        return [_hash_file(path, found) for path, found in files]
+    with ThreadPoolExecutor(max_workers=min(_THREADS, os.cpu_count() or 1)) as pool:
+        return list(pool.map(lambda file: _hash_file(*file), files))
 
 
 def _hash_file(path: bytes, expected: os.stat_result) -> str:
