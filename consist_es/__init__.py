@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         log_output,
         output_dir,
         output_path,
+        run,
         scenario,
     )
     from consist_es.tracker import Tracker
@@ -115,6 +116,7 @@ _HOME = {
         "log_output",
         "output_dir",
         "output_path",
+        "run",
         "scenario",
     ),
     "module_queries": (
@@ -202,6 +204,7 @@ __all__ = [
     "ref",
     "refs",
     "require_runtime_kwargs",
+    "run",
     "run_set",
     "scenario",
     "set_current_tracker",

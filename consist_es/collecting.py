@@ -112,8 +112,8 @@ def _check_missing(step: Step, active: ActiveRun, present: Mapping[str, Artifact
 
 
 def _hint(step: Step, active: ActiveRun, missing: list[str]) -> str:
-    if gone := [f" It returned {active.absent[key]}: nothing is there." for key in missing if key in active.absent]:
-        return "".join(gone)
+    if gone := [active.absent[key] for key in missing if key in active.absent]:
+        return "".join(f" It returned {path}: nothing is there. Write it first." for path in gone)
     if any(key in step.output_paths for key in missing):
         return f" Relative output_paths lie in the run's own folder, {active.directory}; use absolute paths for others."
     return " Return it, write and log it, or declare what the step really makes."

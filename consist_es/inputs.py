@@ -140,7 +140,7 @@ def _resolve(role: str, value: Any, via: str, sources: Sources, before: Sequence
     if isinstance(value, str) and sources.coupler is not None and value in sources.coupler:
         value = sources.coupler[value]
     if isinstance(value, RunResultLike):
-        value = select_output(value)
+        value = _only_output(value, shown)
     if isinstance(value, Artifact):
         return _from_artifact(role, value, via, shown, sources, before)
     if isinstance(value, ArtifactLike):
@@ -151,6 +151,13 @@ def _resolve(role: str, value: Any, via: str, sources: Sources, before: Sequence
             "Values that are no files belong into config= or runtime_kwargs."
         )
     return _from_path(role, os.fspath(value), via, shown, sources, before)
+
+
+def _only_output(result: RunResultLike, shown: str) -> Any:
+    try:
+        return select_output(result)
+    except UsageError as error:
+        raise UsageError(f"{shown}: {error}") from error
 
 
 def _from_artifact(
@@ -188,8 +195,13 @@ def _from_path(
 ) -> BoundInput:
     path = sources.uris.resolve_given(text)
     if not os.path.lexists(path):
-        also = " Nor is it a coupler key." if sources.coupler is not None else ""
-        raise InputError(f"{shown}: {text!r} does not exist (looked at {path}).{also}")
+        also = ""
+        if sources.coupler is not None:
+            also = f" Nor is it a coupler key: there are {', '.join(map(repr, sources.coupler)) or 'none'}."
+        raise InputError(
+            f"{shown}: {text!r} does not exist (looked at {path}).{also} "
+            "Relative paths begin at the working directory: make the file, or correct the path."
+        )
     digest = sources.digester.digest(path)
     if known := sources.known(sources.uris.uri(path), digest.value):
         return BoundInput(role, known, path, digest.value, via)

@@ -91,13 +91,19 @@ def _declared(value: Any, declared: Sequence[str], policies: Policies) -> list[t
         pairs = [(str(key), item) for key, item in value.items() if item is not None]
     elif isinstance(value, list | tuple):
         if len(value) != len(declared):
-            policies.mismatched(f"returned {len(value)} values for {len(declared)} outputs ({', '.join(declared)}).")
+            listed = ", ".join(declared)
+            policies.mismatched(
+                f"returned {len(value)} values for {len(declared)} outputs ({listed}). Return one for each, or a dict."
+            )
             return []
         pairs = [(key, item) for key, item in zip(declared, value, strict=True) if item is not None]
     elif len(declared) == 1:
         pairs = [(declared[0], value)]
     elif is_recordable(value, text=True):
-        policies.mismatched(f"returned one value for {len(declared)} outputs ({', '.join(declared)}).")
+        listed = ", ".join(declared)
+        policies.mismatched(
+            f"returned one value for {len(declared)} outputs ({listed}). Return a list with one for each, or a dict."
+        )
         return []
     else:
         pairs = [(declared[0], value)]

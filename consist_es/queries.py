@@ -17,6 +17,7 @@ from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_table import RunRow
 from consist_es.recording import artifact_of_row
 from consist_es.runs import Run, RunResult, run_of_row, step_summary
+from consist_es.why import Why, why
 
 
 @dataclass(slots=True)
@@ -80,10 +81,19 @@ class Queries:
         return [self._run(row) for row in run_table.find(self._conn, limit=limit, **filters)]
 
     def _run(self, row: RunRow) -> Run:
-        run = run_of_row(row, parent_id=self._id(row.parent_key), source_id=self._id(row.cache_source_key))
+        ids = (self._id(row.parent_key), self._id(row.cache_source_key))
+        run = run_of_row(row, parent_id=ids[0], source_id=ids[1], account=lambda: self.why(row.key))
         if row.kind == "scenario" and (steps := run_table.steps(self._conn, row.key)):
             run.meta["steps"] = [step_summary(step) for step in steps]
         return run
+
+    def why(self, key: str) -> Why:
+        """Why the run of a unique key was a hit or a miss.
+
+        Raises:
+            MissingKeyError: there is none. UsageError: a scenario.
+        """
+        return why(self._conn, self.row_of(key))
 
     def _id(self, key: str | None) -> str | None:
         row = None if key is None else run_table.by_key(self._conn, key)
@@ -128,7 +138,7 @@ class Queries:
         if keys is not None:
             for key in (wanted := list(keys)):
                 if key not in outputs:
-                    raise MissingKeyError("output", key, outputs)
+                    raise MissingKeyError("output", key, outputs, f"These are the results of run {row.id!r}.")
             outputs = {key: outputs[key] for key in wanted}
         return RunResult(self._run(row), outputs, cache_hit=row.cache == "hit")
 
@@ -145,7 +155,10 @@ class Queries:
         runs = self.find_runs(**filters)
         if len(runs) != 1:
             listed = ", ".join(run.id for run in runs[:5]) or "none"
-            raise UsageError(f"find_run({_shown(filters)}) needs exactly one run and found {len(runs)}: {listed}.")
+            raise UsageError(
+                f"find_run({_shown(filters)}) needs exactly one run and found {len(runs)}: {listed}. "
+                "Filter further, or ask find_latest_run() or find_runs()."
+            )
         return runs[0]
 
     def find_latest_run(self, **filters: Any) -> Run:
@@ -171,7 +184,7 @@ class Queries:
             named = {**lineage.inputs(self._conn, row.key), **lineage.outputs(self._conn, row.key)}
             if str(wanted) in named:
                 return named[str(wanted)]
-            raise MissingKeyError(f"artifact of run {row.id!r}", wanted, named)
+            raise MissingKeyError("artifact", wanted, named, f"These are the inputs and outputs of run {row.id!r}.")
         found = lineage.artifact(self._conn, str(wanted)) or lineage.latest_by_key(self._conn, str(wanted))
         if found is None:
             recent = {row.key for row in lineage.find_artifacts(self._conn, limit=50)}

@@ -250,7 +250,7 @@ class ScenarioContext:
             notes=notes_of(**options),
         )
         if event.kind == "missing":
-            raise InputError(f"add_input({key!r}): {path} does not exist.")
+            raise InputError(f"add_input({key!r}): {path} does not exist. Make it first, or correct the path.")
         if isinstance(value, Artifact) and value.hash == event.digest:
             event = msgspec.structs.replace(event, artifact=str(value.id), producer=value.producer)
         before = self._inputs.get(key)

@@ -14,7 +14,9 @@ from consist_es.context import active_run, active_run_or_none, default_tracker
 from consist_es.errors import NoTrackerError
 from consist_es.noop import NoopTracker
 from consist_es.options import check_option
-from consist_es.runs import Run
+from consist_es.runs import Run, RunResult
+from consist_es.surface import check_keywords
+from consist_es.tracker import Tracker
 
 
 def current_run() -> Run | None:
@@ -91,6 +93,20 @@ def cached_artifacts(direction: str = "output") -> dict[str, Artifact]:
         return {}
     check_option("direction", direction, ("input", "output"), optional=False)
     return dict(active.cached) if direction == "output" else active.inputs
+
+
+def run(fn: Any = None, name: str | None = None, *, tracker: Any = None, **arguments: Any) -> RunResult:
+    """`Tracker.run` on the given or the default tracker; takes its keywords.
+
+    Raises:
+        NoTrackerError: neither; lists how to set one. UsageTypeError: a keyword that it does not take.
+    """
+    found = tracker if tracker is not None else default_tracker()
+    if found is None:
+        raise NoTrackerError("run()")
+    check_keywords("run()", arguments, Tracker.run.__kwdefaults__ or {})
+    result: RunResult = found.run(fn, name, **arguments)
+    return result
 
 
 def scenario(

@@ -130,7 +130,7 @@ def prepare(
     cache = args.cache_options
     outputs = tuple(check_key(key, "output key") for key in names(args.outputs, "outputs"))
     if len(set(outputs)) < len(outputs):
-        raise UsageError(f"outputs={list(outputs)}: a key is declared twice.")
+        raise UsageError(f"outputs={list(outputs)}: a key is declared twice. Name each output once.")
     adapter = _adapter(args, defaults, sources.digester)
     labels = {"model": model, **labels}
     info = _identity(args, defaults, labels, inputs, plan, adapter, sources.digester, frame)

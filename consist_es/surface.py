@@ -1,11 +1,16 @@
 """From the public signatures to one options struct."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from consist_es.errors import UsageTypeError
 from consist_es.options import CacheOptions, ExecutionOptions, OutputPolicyOptions, StepArguments
 
+GROUPS: dict[str, Any] = {
+    "cache_options": CacheOptions,
+    "output_policy": OutputPolicyOptions,
+    "execution_options": ExecutionOptions,
+}
 _CACHE = (
     "cache_mode",
     "cache_hydration",
@@ -19,23 +24,33 @@ _CACHE = (
 _POLICY = ("output_mismatch", "output_missing")
 
 
+def check_keywords(call: str, given: Mapping[str, Any], allowed: Iterable[str]) -> None:
+    """Refuse keywords that a step does not take; for one that belongs into an option group, say into which.
+
+    Raises:
+        UsageTypeError: the first such keyword.
+    """
+    for name in sorted(set(given) - set(allowed)):
+        groups = {field: kind for field, kind in GROUPS.items() if name in kind.__dataclass_fields__}
+        remedy = [f" Give it as {field}={kind.__name__}({name}=…)." for field, kind in groups.items()]
+        raise UsageTypeError(f"{call} got an unexpected keyword argument {name!r}.{''.join(remedy)}")
+
+
 def arun_arguments(fn: Any, name: Any, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> StepArguments:
     """The arguments of an `arun` surface: `defaults` are the keywords of the `run` beside it, and it takes no others.
 
     Raises:
         UsageTypeError: a keyword that `run` does not take.
     """
-    if unknown := sorted(set(given) - set(defaults)):
-        raise UsageTypeError(f"arun() got an unexpected keyword argument {unknown[0]!r}: it takes those of run().")
+    check_keywords("arun()", given, defaults)
     return run_arguments({**defaults, "fn": fn, "name": name, **given})
 
 
 def run_arguments(given: Mapping[str, Any]) -> StepArguments:
     """The arguments of a `run` surface, from its `locals()`."""
     values = {name: value for name, value in given.items() if name != "self"}
-    values["cache_options"] = _group(values.pop("cache_options"), CacheOptions)
-    values["output_policy"] = _group(values.pop("output_policy"), OutputPolicyOptions)
-    values["execution_options"] = _group(values.pop("execution_options"), ExecutionOptions)
+    for field, kind in GROUPS.items():
+        values[field] = _group(values[field], kind)
     return StepArguments(**values)
 
 

@@ -86,7 +86,9 @@ class TrackerQueries:
         result = self._queries.result(run_id, None if keys is None else names(keys, "keys"))
         for key, artifact in result.outputs.items():
             if validate == "strict" and not artifact.path.exists():
-                raise ArtifactMissingError(f"Output {key!r} of run {run_id!r} is not at {artifact.path}.")
+                raise ArtifactMissingError(
+                    f"Output {key!r} of run {run_id!r} is not at {artifact.path}. Restore it, or run the step again."
+                )
         return result
 
     def diff_runs(self, run_id_1: str, run_id_2: str) -> dict[str, tuple[Any, Any]]:
@@ -125,7 +127,7 @@ class TrackerQueries:
         if key is None and len(outputs) == 1:
             return next(iter(outputs.values()))
         if key is None or key not in outputs:
-            raise MissingKeyError(f"output of run {run_id!r}", key, outputs)
+            raise MissingKeyError("output", key, outputs, f"These are the outputs of run {run_id!r}.")
         return outputs[key]
 
     def load_run_output(self, run_id: str, key: str | None = None, **options: Any) -> Any:

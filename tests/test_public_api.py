@@ -63,6 +63,7 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (Coupler.missing_declared_outputs, ""),
     (Coupler.collect_by_keys, "artifacts, *keys, prefix=''"),
     (Coupler.describe_outputs, ""),
+    (consist.run, "fn=None, name=None, *, tracker=None, **arguments"),
     (consist.ref, "run_result, key=None"),
     (consist.output_path, "key, ext='parquet'"),
     (consist.output_dir, "namespace=None"),
