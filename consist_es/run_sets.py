@@ -31,6 +31,9 @@ _COLUMNS = (
 )
 
 
+_FIELDS = tuple(name for name in Run.__dataclass_fields__ if not name.startswith("_"))
+
+
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys; dots inside keys are escaped as ``\\\\.``."""
     if not isinstance(value, Mapping):
@@ -48,7 +51,7 @@ def field_of(run: Run, name: str) -> Any:
     Raises:
         UsageError: neither an attribute nor a facet key.
     """
-    if name in Run.__dataclass_fields__:
+    if name in _FIELDS:
         return getattr(run, name)
     facets = flat(run.facet)
     key = name.removeprefix("facet.")
@@ -56,7 +59,7 @@ def field_of(run: Run, name: str) -> Any:
         return from_plain(facets[key])
     if name.startswith("facet.") or facets or "." in name:
         return None
-    raise UsageError(f"Runs have no field or facet {name!r}. Fields: {', '.join(Run.__dataclass_fields__)}.")
+    raise UsageError(f"Runs have no field or facet {name!r}. Fields: {', '.join(_FIELDS)}.")
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.errors import MissingKeyError, UsageError
+from consist_es.errors import MissingKeyError, StateError, UsageError
 
 if TYPE_CHECKING:
     from consist_es.projections.run_table import RunRow
+    from consist_es.why import Why
 
 
 @dataclass(slots=True)
@@ -60,6 +61,17 @@ class Run:
     ended_at: datetime | None = None
     duration_seconds: float | None = None
     """Monotonic; None while running."""
+    _account: Callable[[], Why] | None = field(default=None, repr=False, compare=False)
+
+    def why(self) -> Why:
+        """Why it was a hit or a miss: the nearest earlier run, what differs from it, and what it cost; printable.
+
+        Raises:
+            UsageError: a scenario. StateError: a run that is not recorded yet.
+        """
+        if self._account is None:
+            raise StateError(f"Run {self.id!r} is not recorded yet: ask it why once it has started.")
+        return self._account()
 
     @property
     def created_at(self) -> datetime | None:
@@ -89,11 +101,22 @@ class Run:
         }
 
 
-def run_of_row(row: RunRow, *, parent_id: str | None = None, source_id: str | None = None) -> Run:
-    """The public form of a row of the run table; `source_id` is the id of the run that a hit came from."""
+def run_of_row(
+    row: RunRow,
+    *,
+    parent_id: str | None = None,
+    source_id: str | None = None,
+    account: Callable[[], Why] | None = None,
+) -> Run:
+    """The public form of a row of the run table.
+
+    `source_id` is the id of the run that a hit came from; `account` answers `Run.why`.
+    """
     meta = dict(row.meta)
     if row.cache == "hit":
         meta |= {"cache_hit": True, "cache_source": source_id}
+        if accepted := row.cache_details.get("accepted"):
+            meta["cache_accepted"] = accepted
     elif row.cache_reason:
         meta["cache_miss_explanation"] = {
             "status": "miss",
@@ -136,6 +159,7 @@ def run_of_row(row: RunRow, *, parent_id: str | None = None, source_id: str | No
         started_at=datetime.fromisoformat(row.started_at) if row.started_at else None,
         ended_at=datetime.fromisoformat(row.ended_at) if row.ended_at else None,
         duration_seconds=row.seconds,
+        _account=account,
     )
 
 

@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from consist_es import context, logging_calls
+from consist_es import acceptance, context, logging_calls
 from consist_es.active import ActiveRun, OutputCapture
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
 from consist_es.artifacts.uris import UriMap
 from consist_es.coupler import Coupler
-from consist_es.errors import NoActiveRunError, PathError, UsageTypeError
+from consist_es.errors import AccessModeError, NoActiveRunError, PathError, UsageTypeError
 from consist_es.execution import Engine, Scope
 from consist_es.header import make_header
 from consist_es.hooks import Hook, Hooks
@@ -238,6 +238,30 @@ class Tracker(TrackerQueries):
             cache_hydration=step_cache_hydration,
         )
         return ScenarioContext(self._engine, header, defaults, coupler=coupler)
+
+    # ------------------------------------------------------------ accepted changes
+
+    def accept(self, run: str, as_run: str, reason: str) -> None:
+        """Accept a harmless change: what is the same work as `run` is answered by `as_run` from now on, and says so.
+
+        Raises:
+            MissingKeyError: no such run. AcceptanceError (ValueError): it cannot be accepted; says why.
+        """
+        self._check_writable("accept()")
+        acceptance.accept(self._project, run, as_run, reason, uris=self._engine.uris)
+
+    def revoke_acceptance(self, run: str, reason: str | None = None) -> None:
+        """Take back what was accepted for `run`: later look-ups no longer follow it.
+
+        Raises:
+            MissingKeyError: no such run. AcceptanceError (ValueError): nothing is accepted for it.
+        """
+        self._check_writable("revoke_acceptance()")
+        acceptance.revoke(self._project, run, reason)
+
+    def _check_writable(self, call: str) -> None:
+        if self._engine.access_mode != "standard":
+            raise AccessModeError(self._engine.access_mode, call)
 
     # ------------------------------------------------------------ inside a step
 

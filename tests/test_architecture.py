@@ -39,7 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler"}
         | {"lookup", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
-        | {"queries", "run_sets"}
+        | {"queries", "run_sets", "why", "acceptance"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
     frozenset({"__init__"}),

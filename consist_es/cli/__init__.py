@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from consist_es import __version__
+from consist_es.cli.accept import accept
 from consist_es.cli.audit import audit
 from consist_es.cli.common import INTERRUPTED, Program
 from consist_es.cli.demo import demo
@@ -16,6 +17,7 @@ from consist_es.cli.log import log
 from consist_es.cli.replay import replay
 from consist_es.cli.runs import runs, scenarios
 from consist_es.cli.verify import verify
+from consist_es.cli.why import why
 
 _TERMINATED = 128 + signal.SIGTERM
 """What a shell reports of a program that SIGTERM ended."""
@@ -32,7 +34,7 @@ def program() -> None:
     """
 
 
-for _command in (replay, audit, runs, scenarios, log, verify, demo):
+for _command in (replay, audit, runs, scenarios, log, verify, demo, why, accept):
     program.add_command(_command)
 
 

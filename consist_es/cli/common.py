@@ -98,9 +98,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 @contextmanager
-def opened(db_path: Path) -> Iterator[Project]:
-    """The project, for reading: nothing is ever added to its log."""
-    project = Project(db_path, read_only=True)
+def opened(db_path: Path, *, read_only: bool = True) -> Iterator[Project]:
+    """The project; where it is `read_only`, nothing is ever added to its log."""
+    project = Project(db_path, read_only=read_only)
     try:
         yield project
     finally:

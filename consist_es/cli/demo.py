@@ -11,9 +11,10 @@ import click
 from consist_es import view_file
 from consist_es.cli.common import NEGATIVE, json_option, short
 from consist_es.cli.output import emit, emit_json, note, table
-from consist_es.cli.wording import counted, duration, why
+from consist_es.cli.wording import counted, duration
 from consist_es.errors import UsageError
 from consist_es.view_diff import counts
+from consist_es.why import in_words
 
 if TYPE_CHECKING:
     from consist_es.demo.story import Outcome, Question
@@ -130,7 +131,7 @@ def _outcome_of(result: "RunResult") -> str:
     meta = result.run.meta
     if result.cache_hit:
         return f"reused {meta['cache_source']}"
-    reason = why(meta["cache_miss_explanation"]["reason"])
+    reason = in_words(meta["cache_miss_explanation"]["reason"])
     return f"computed in {duration(result.run.duration_seconds or 0.0)}: {reason}"
 
 

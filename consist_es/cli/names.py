@@ -38,6 +38,19 @@ class Names:
         return self._artifacts[artifact_id]
 
 
+def run_named(conn: sqlite3.Connection, name: str) -> RunRow:
+    """A run by its id (the latest attempt), ``id#n``, or key.
+
+    Raises:
+        MissingKeyError: there is none; lists the newest ones.
+    """
+    row = run_table.get(conn, name)
+    if row is None:
+        newest = [run.id for run in run_table.find(conn, limit=_LISTED)]
+        raise MissingKeyError("run", name, newest, "These are the newest ones.")
+    return row
+
+
 def scenario_named(conn: sqlite3.Connection, name: str) -> RunRow:
     """The header run of a scenario, by its id (the latest attempt), ``id#n``, or name.
 

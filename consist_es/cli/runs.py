@@ -7,12 +7,12 @@ from typing import Any
 import click
 import msgspec
 
-from consist_es.cli import wording
 from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names, scenario_named
 from consist_es.cli.output import emit_json, note, table
 from consist_es.projections import run_table
 from consist_es.projections.run_table import RunRow, ScenarioRow
+from consist_es.why import in_words
 
 _STATUSES = ("running", "completed", "failed", "interrupted", "abandoned")
 
@@ -86,7 +86,7 @@ def _why(run: RunRow, names: Names) -> str:
         return f"reused {names.run(run.cache_source_key)}"
     if run.cache_reason is None:
         return ""
-    return ": ".join([wording.why(run.cache_reason), *(["; ".join(run.cache_differs)] if run.cache_differs else [])])
+    return ": ".join([in_words(run.cache_reason), *(["; ".join(run.cache_differs)] if run.cache_differs else [])])
 
 
 def _scenario_cells(row: ScenarioRow) -> tuple[Any, ...]:

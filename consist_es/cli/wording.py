@@ -34,24 +34,11 @@ from consist_es.events import (
     UnknownEvent,
     WriterAttached,
 )
+from consist_es.why import REASONS, in_words
 
 GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
 _LONGEST_VALUE = 200
 _DIGEST_SHOWN = len("b3:") + 10
-
-REASONS = {
-    "no_similar_prior_run": "nothing like it ran before",
-    "candidate_outputs_invalid": "the recorded outputs are not what they were",
-    "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
-    "prior_run_not_reusable": "the earlier run may not be reused",
-    "prior_run_failed": "the earlier run failed",
-    "prior_run_interrupted": "the earlier run was interrupted",
-    "prior_run_abandoned": "the earlier run's process died",
-    "prior_run_running": "the earlier run has not ended",
-    "cache_mode_overwrite": "it was asked to run again",
-    "not_identifiable": "its work cannot be identified",
-}
-"""Reasons of a miss, in words; one that is not here speaks for itself."""
 
 
 class Line(NamedTuple):
@@ -89,11 +76,6 @@ def as_json(recorded: Recorded, names: Names) -> dict[str, Any]:
         "text": line_of(recorded, names).text,
         "data": data,
     }
-
-
-def why(reason: str) -> str:
-    """The reason of a miss in words."""
-    return REASONS.get(reason, reason.replace("_", " "))
 
 
 # ---------------------------------------------------------------- pieces
@@ -262,7 +244,7 @@ def _hit(event: CacheHit, names: Names) -> Line:
 
 
 def _missed(event: CacheMissed, names: Names) -> Line:
-    gloss = f" ({why(event.reason)})" if event.reason in REASONS else ""
+    gloss = f" ({in_words(event.reason)})" if event.reason in REASONS else ""
     nearest = f"; nearest run {names.run(event.nearest)}" if event.nearest else ""
     differs = _after_colon("; ".join(event.differs))
     return Line(f"cache miss: {event.reason}{gloss}{nearest}{differs}", ODD)

@@ -1,0 +1,32 @@
+"""``consist-es why``: why a step ran again, or did not have to."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from consist_es.cli.common import json_option, opened, project_option
+from consist_es.cli.names import run_named
+from consist_es.cli.output import emit, emit_json
+from consist_es.why import why as account
+
+
+@click.command()
+@click.argument("run")
+@json_option
+@project_option
+def why(run: str, as_json: bool, db_path: Path) -> None:
+    """Say why RUN was computed, or reused.
+
+    RUN is the id of a step's run, as `runs` lists it: its latest attempt, or prepare#2 for an earlier one. Of a step
+    that was computed: the nearest earlier run, and what differs from it, down to the key, file or function. Of one that
+    was reused: the run that answered, how its outputs were checked, and what that saved.
+    """
+    with opened(db_path) as project:
+        views = project.connection()
+        found = account(views, run_named(views, run))
+    if as_json:
+        emit_json(msgspec.to_builtins(found))
+        return
+    for line in str(found).splitlines():
+        emit(line)

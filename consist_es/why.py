@@ -1,0 +1,110 @@
+"""Why a step ran, or did not have to: the account of one run, from what was recorded when it was looked up."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+
+import msgspec
+
+from consist_es.errors import UsageError
+from consist_es.projections import run_table
+from consist_es.projections.run_table import RunRow
+
+REASONS = {
+    "cache_mode_overwrite": "it was asked to run again",
+    "candidate_outputs_invalid": "the recorded outputs are not what they were",
+    "no_similar_prior_run": "nothing like it ran before",
+    "not_identifiable": "its work cannot be identified",
+    "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
+    "prior_run_abandoned": "the earlier run's process died",
+    "prior_run_failed": "the earlier run failed",
+    "prior_run_interrupted": "the earlier run was interrupted",
+    "prior_run_not_reusable": "the earlier run may not be reused",
+    "prior_run_running": "the earlier run has not ended",
+}
+"""Reasons of a miss, in words; one that is not here speaks for itself."""
+
+
+def in_words(reason: str) -> str:
+    """The reason of a miss for people."""
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run was a hit or a miss, and what that cost. Its text is meant to be read."""
+
+    run: str
+    """Id of the run."""
+    verdict: str
+    """``hit``, ``miss``, or ``demoted``: a trace that had hit, until its block made an output of its own."""
+    reason: str
+    """Of a miss in one word, ``config_changed``; of a hit ``same_identity`` or ``accepted``."""
+    nearest: str | None = None
+    """Id of the run that answered, or of the earlier run that the missed one is nearest to."""
+    differs: list[str] = []
+    """What differs from it, most likely cause first: ``config.growth: 1.0 -> 1.1``."""
+    validation: str | None = None
+    """Of a hit: how the outputs were checked."""
+    accepted: list[str] = []
+    """Of a hit: the accepted changes that it rests on."""
+    seconds: float | None = None
+    """What the run took; None while it runs, or where its end is not known."""
+    nearest_seconds: float | None = None
+    """What `nearest` took: of a hit, what it saved."""
+
+    def __str__(self) -> str:
+        return "\n".join([*(self._hit() if self.verdict == "hit" else self._miss())])
+
+    def _hit(self) -> list[str]:
+        how = f"; its outputs were checked ({self.validation})" if self.validation else ""
+        saved = "" if self.nearest_seconds is None else f" and saved {span(self.nearest_seconds)}"
+        lines = [f"{self.run} was not computed again: {self.nearest} did the same work{how}."]
+        lines += [f"  {text}" for text in self.accepted]
+        return [*lines, f"  It took {span(self.seconds)}{saved}."]
+
+    def _miss(self) -> list[str]:
+        what = "was computed, though it had hit" if self.verdict == "demoted" else "was computed"
+        nearest = f" The nearest earlier run is {self.nearest}:" if self.nearest else ""
+        took = "It has no end that is known." if self.seconds is None else f"It took {span(self.seconds)}."
+        then = "" if self.nearest_seconds is None else f" {self.nearest} took {span(self.nearest_seconds)}."
+        lines = [f"{self.run} {what}: {in_words(self.reason)} ({self.reason}).{nearest}"]
+        return [*lines, *(f"  {text}" for text in self.differs), f"  {took}{then}"]
+
+
+def span(seconds: float | None) -> str:
+    """A time, of long ones also as hours, minutes and seconds."""
+    if seconds is None:
+        return "a time that is not known"
+    long = f" ({timedelta(seconds=round(seconds))})" if seconds >= 120 else ""
+    return f"{seconds:.2f} s{long}"
+
+
+def why(conn: sqlite3.Connection, row: RunRow) -> Why:
+    """The account of a run.
+
+    Raises:
+        UsageError: a scenario; names its steps.
+    """
+    if row.kind == "scenario":
+        steps = ", ".join(step.id for step in run_table.steps(conn, row.key)) or "none"
+        raise UsageError(
+            f"{row.id!r} is a scenario, which is never looked up: ask of one of its steps. Steps: {steps}."
+        )
+    near = None if row.cache_source_key is None else run_table.by_key(conn, row.cache_source_key)
+    details = row.cache_details
+    accepted = list(details.get("accepted", ()))
+    verdict = {"hit": "hit", "demoted": "demoted"}.get(row.cache or "", "miss")
+    return Why(
+        run=row.id,
+        verdict=verdict,
+        reason=("accepted" if accepted else "same_identity")
+        if verdict == "hit"
+        else row.cache_reason or "not_recorded",
+        nearest=row.cache_source_key if near is None else near.id,
+        differs=row.cache_differs,
+        validation=details.get("validation") if verdict == "hit" else None,
+        accepted=accepted if verdict == "hit" else [],
+        seconds=row.seconds,
+        nearest_seconds=None if near is None else near.seconds,
+    )
