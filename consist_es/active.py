@@ -68,6 +68,8 @@ class ActiveRun:
         self.cached: dict[str, Artifact] = dict(cached or {})
         self.is_cached = cached is not None
         self.outputs: dict[str, Logged] = {}
+        self.found: dict[Path, Any] = {}
+        """Files that lay where outputs are declared before the step ran, with their state."""
         self.absent: dict[str, Path] = {}
         """Paths that the function returned as outputs and where nothing is, by key."""
         self.late_inputs: list[BoundInput] = []

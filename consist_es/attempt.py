@@ -35,13 +35,23 @@ class Attempt:
     """A step with the cache's verdict on it; knows which of its events are in the log."""
 
     def __init__(
-        self, step: Step, verdict: Hit | Miss, journal: Journal, key: str, parent: str | None, directory: Path
+        self,
+        step: Step,
+        verdict: Hit | Miss,
+        journal: Journal,
+        key: str,
+        parent: str | None,
+        *,
+        directory: Path,
+        seen: int,
     ) -> None:
         self.step = step
         self.verdict = verdict
         self.copies: list[ArtifactMaterialized] = []
         self.staged: dict[str, Path] = {}
         self.directory = directory
+        self.seen = seen
+        """The last position of the log before the look-up."""
         self.turn: Turn | None = None
         """The right to compute, where it was asked for."""
         self.journal = journal

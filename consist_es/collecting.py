@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,29 @@ def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | 
     found = {}
     for key, spec in step.output_paths.items():
         path = declared_path(key, spec, active.directory, active.journal.uris, coupler)
-        if os.path.lexists(path):
+        if os.path.lexists(path) and active.found.get(path) != state_of(path):
             facet, version = spec.facet, spec.facet_schema_version
             notes = notes_of(spec.schema, driver=spec.driver, facet=facet, facet_schema_version=version)
             notes = msgspec.structs.replace(notes, meta={**notes.meta, **(spec.meta or {})})
             found[key] = active.log(path, key, "output", notes)
     return found
+
+
+def state_of(path: Path) -> tuple[int, ...] | None:
+    """What changes when the file at `path` is written; None where there is no file. Folders have no such state."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def found_before(step: Step, directory: Path, uris: UriMap, coupler: Mapping[str, Any] | None) -> dict[Path, Any]:
+    """Files that lie where outputs are declared before the step runs: left as they are, they are not its outputs."""
+    paths = (declared_path(key, spec, directory, uris, coupler) for key, spec in step.output_paths.items())
+    return {path: state for path in paths if (state := state_of(path)) is not None}
 
 
 def declared_path(
@@ -114,6 +132,9 @@ def _check_missing(step: Step, active: ActiveRun, present: Mapping[str, Artifact
 def _hint(step: Step, active: ActiveRun, missing: list[str]) -> str:
     if gone := [active.absent[key] for key in missing if key in active.absent]:
         return "".join(f" It returned {path}: nothing is there. Write it first." for path in gone)
+    if active.found and any(key in step.output_paths for key in missing):
+        left = ", ".join(str(path) for path in active.found if state_of(path) == active.found[path])
+        return f" The step left {left} as it was before: only what it writes is its output."
     if any(key in step.output_paths for key in missing):
         return f" Relative output_paths lie in the run's own folder, {active.directory}; use absolute paths for others."
     return " Return it, write and log it, or declare what the step really makes."

@@ -6,6 +6,7 @@ event on, every way out is recorded too.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import types
@@ -23,7 +24,7 @@ from consist_es.artifacts.keys import safe_name
 from consist_es.artifacts.uris import UriMap, inside
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
-from consist_es.collecting import collect
+from consist_es.collecting import collect, found_before
 from consist_es.context import Frame, pushed, top
 from consist_es.errors import AccessModeError, ConsistError, RunActiveError, UsageTypeError
 from consist_es.events import StepCompleted
@@ -74,9 +75,9 @@ class Engine:
         """Call the step's function, or reuse an earlier run of it."""
         attempt = self.begin(args, scope)
         with self._recorded(attempt):
-            if (turn := self._turn(attempt)) is not None:
+            if not _loop_is_running() and (turn := self._turn(attempt)) is not None:
                 turn.take()
-                attempt.verdict = self.look_up(attempt.step, scope.scenario)
+                self._look_again(attempt, scope)
             self._start(attempt, scope)
             if attempt.hit:
                 return self._reuse(attempt, attempt.hit)
@@ -93,7 +94,7 @@ class Engine:
         with self._recorded(attempt):
             if (turn := self._turn(attempt)) is not None:
                 await turn.atake()
-                attempt.verdict = self.look_up(attempt.step, scope.scenario)
+                self._look_again(attempt, scope)
             self._start(attempt, scope)
             if attempt.hit:
                 return self._reuse(attempt, attempt.hit)
@@ -134,7 +135,9 @@ class Engine:
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
         key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
         journal = Journal(self.project, self.uris, scope.scenario, key)
-        return Attempt(step, self.look_up(step, scope.scenario), journal, key, parent, self._directory(step, key))
+        seen = self.project.log.head().seq
+        verdict = self.look_up(step, scope.scenario)
+        return Attempt(step, verdict, journal, key, parent, directory=self._directory(step, key), seen=seen)
 
     def _turn(self, attempt: Attempt) -> Turn | None:
         """The turn to wait for before computing; None where a result is there, or nobody could use this one's."""
@@ -145,6 +148,11 @@ class Engine:
         who = f"{self.project.log.writer}, run {attempt.key}"
         attempt.turn = Turn(self.project.folder / "turns", digest, self.project.storage, who=who, step=step.name)
         return attempt.turn
+
+    def _look_again(self, attempt: Attempt, scope: Scope) -> None:
+        """With the turn in hand: somebody may have computed the step since the first look."""
+        if self.project.log.head().seq != attempt.seen:
+            attempt.verdict = self.look_up(attempt.step, scope.scenario)
 
     def _hydrate(self, attempt: Attempt, scope: Scope) -> Hydrated:
         step, verdict, directory = attempt.step, attempt.verdict, attempt.directory
@@ -208,6 +216,7 @@ class Engine:
             cached=attempt.hit_outputs(hit) if hit is not None else None,
             canonicalization=None if step.adapter is None else step.adapter.snapshot,
         )
+        attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
 
     def _directory(self, step: Step, key: str) -> Path:
@@ -324,3 +333,12 @@ class Engine:
         if step.adapter is not None and (changed := step.adapter.changes()):
             return f"config files changed while the step ran: {', '.join(changed)}"
         return None
+
+
+def _loop_is_running() -> bool:
+    """Whether waiting here would hold up a loop of tasks: what is waited for may be one of them."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -81,6 +81,8 @@ def _tried(
     all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
     if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
         return problem
+    if renamed := _renamed(source, question):
+        return renamed
     for key in question.declared:
         outputs.setdefault(key, all_outputs[key])
     source_id = source.id if source else candidate.run_key

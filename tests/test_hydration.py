@@ -8,6 +8,7 @@ import pytest
 
 import consist_es as consist
 from consist_es import CacheOptions, ExecutionOptions, RunContext, Tracker, errors
+from consist_es.errors import OutputError
 from consist_es.events import ArtifactMaterialized, CacheHit, CacheMissed, StepStarted
 from tests import cli_support as cli
 from tests.api_support import made
@@ -142,7 +143,8 @@ def test_another_file_at_the_requested_place_is_left_alone_and_the_step_runs(
     assert run_to("final.csv", asked)  # these bytes are there already
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert not run_to("mine.csv", asked)
+        with pytest.raises(OutputError, match="only what it writes"):  # it runs, and writes somewhere else
+            run_to("mine.csv", asked)
     assert ["another file is there already" in str(warning.message) for warning in caught] == [True] * (
         failure == "warn"
     )
