@@ -223,19 +223,21 @@ def index(db: "sqlite_utils.Database") -> None:
 
 # ---------------------------------------------------------------- fold
 
+# Not INSERT ... SELECT: SQLite would copy each row to a table of its own first, because the SELECT reads the same table.
 _START = """
 INSERT INTO runs (
     key, run_id, attempt, id, status, kind, name, model, function, parent_key, scenario_key, description,
     year, iteration, phase, stage, tags, config, facet, facet_schema_version, meta,
     fingerprint, code_digest, config_digest, inputs_digest, labels_digest, fingerprint_info, inputs,
     cache_mode, declared, options, mounts, run_dir, artifact_dir, environment, writer, started_at, started_seq)
-SELECT
-    ?, run_id, attempt, CASE WHEN attempt = 1 AND instr(run_id, '#') = 0 THEN run_id ELSE run_id || '#' || attempt END,
+VALUES (
+    ?, ?, (SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE run_id = ?),
+    (SELECT CASE WHEN max(attempt) IS NULL AND instr(?, '#') = 0 THEN ?
+        ELSE ? || '#' || (coalesce(max(attempt), 0) + 1) END FROM runs WHERE run_id = ?),
     'running', ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?,
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-FROM (SELECT ? AS run_id, (SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE run_id = ?) AS attempt)
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
 _COMPLETED = """
@@ -307,8 +309,9 @@ def _started(
     key = run_of(recorded)
     labels = (event.description, event.year, event.iteration, event.phase, event.stage)
     said = (to_text(event.tags), to_text(event.config), to_text(event.facet), facet_version, to_text(event.meta))
-    where = (event.environment, recorded.by, recorded.at, recorded.seq, event.run_id, event.run_id)
-    statements: list[Statement] = [(_START, (key, *values, *labels, *said, *identity, *rest, *where))]
+    where = (event.environment, recorded.by, recorded.at, recorded.seq)
+    attempt = (event.run_id,) * 6
+    statements: list[Statement] = [(_START, (key, *attempt, *values, *labels, *said, *identity, *rest, *where))]
     statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
     statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
     return statements
