@@ -223,7 +223,7 @@ def index(db: "sqlite_utils.Database") -> None:
 
 # ---------------------------------------------------------------- fold
 
-# Not INSERT ... SELECT: SQLite would copy each row to a table of its own first, because the SELECT reads the same table.
+# Not INSERT ... SELECT from the same table: SQLite would copy each row through a temporary one.
 _START = """
 INSERT INTO runs (
     key, run_id, attempt, id, status, kind, name, model, function, parent_key, scenario_key, description,
