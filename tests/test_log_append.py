@@ -91,7 +91,7 @@ def test_the_file_is_lines_of_json_that_any_tool_reads(log: LocalLog) -> None:
     header, *lines = [json.loads(line) for line in (log.folder / "00000001.jsonl").read_text().splitlines()]
     assert (header["format"], header["version"], header["first"]) == ("consist-es log", 1, 1)
     assert header["project"] == log.project_id
-    assert lines[-1]["data"] == {"reason": "a"}
+    assert lines[-1]["data"] == {"reason": "a", "set_aside": None}
 
 
 def test_an_event_without_an_id_gets_one_that_sorts_by_time(log: LocalLog) -> None:
@@ -275,7 +275,7 @@ def test_a_large_payload_lies_in_a_blob_and_reads_like_any_other(log: LocalLog) 
     assert event.size < 500
     assert log.read_at(event.segment, event.offset) == event
     assert verify(log.folder).ok
-    assert msgspec.json.decode(blob.read_bytes()) == {"reason": big}
+    assert msgspec.json.decode(blob.read_bytes()) == {"reason": big, "set_aside": None}
 
 
 def test_the_same_large_payload_is_kept_once(log: LocalLog) -> None:

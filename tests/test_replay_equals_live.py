@@ -19,6 +19,7 @@ from consist_es.events import (
     CacheHit,
     CacheMissed,
     CouplerSet,
+    Event,
     HitDemoted,
     MetaLogged,
     OutputsDeclared,
@@ -212,7 +213,16 @@ def test_the_programs_reach_every_event_that_a_model_can_cause(tracker: Tracker)
     for where in ("alone", "a"):
         run_part(tracker, where, everything)
     found = {entry.type for entry in tracker.project.log.read()}
-    reached = {CacheHit, CacheMissed, CouplerSet, HitDemoted, MetaLogged, OutputsDeclared, ScenarioExited, StepFailed}
+    reached: set[type[Event]] = {
+        CacheHit,
+        CacheMissed,
+        CouplerSet,
+        HitDemoted,
+        MetaLogged,
+        OutputsDeclared,
+        ScenarioExited,
+        StepFailed,
+    }
     assert found >= {kind.TYPE for kind in reached}
 
 
