@@ -17,6 +17,8 @@ from consist_es.log.record import text_of
 from consist_es.storage import Storage
 
 HEAD_FILE = "head"
+VERIFIED_FILE = "verified"
+"""A file of the same form: the watermark as it was when `consist_es.log.verify` last found everything whole."""
 SLOT = 256
 _TAG = b"consist-es log 1 watermark\n"
 
@@ -57,10 +59,10 @@ def _newest(slots: list[Watermark | None]) -> Watermark | None:
     return max((mark for mark in slots if mark), key=lambda mark: mark.seq, default=None)
 
 
-def read_watermark(storage: Storage, folder: Path) -> Watermark | None:
+def read_watermark(storage: Storage, folder: Path, name: str = HEAD_FILE) -> Watermark | None:
     """The newest valid slot; None where there is none."""
     try:
-        fd = storage.open(folder / HEAD_FILE, os.O_RDONLY)
+        fd = storage.open(folder / name, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
@@ -69,10 +71,10 @@ def read_watermark(storage: Storage, folder: Path) -> Watermark | None:
         storage.close(fd)
 
 
-def write_watermark(storage: Storage, folder: Path, mark: Watermark) -> None:
+def write_watermark(storage: Storage, folder: Path, mark: Watermark, name: str = HEAD_FILE) -> None:
     """Move the watermark forward. An error is of no consequence: the old mark stays true."""
     with contextlib.suppress(OSError):
-        fd = storage.open(folder / HEAD_FILE, os.O_RDWR | os.O_CREAT)
+        fd = storage.open(folder / name, os.O_RDWR | os.O_CREAT)
         try:
             _rewrite(storage, fd, mark)
         finally:

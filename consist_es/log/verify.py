@@ -9,7 +9,7 @@ import msgspec
 from consist_es.errors import LogError
 from consist_es.log.blobs import BLOB_FOLDER, resolve
 from consist_es.log.files import QUARANTINE
-from consist_es.log.head import HEAD_FILE, SLOT, Watermark, read_watermark
+from consist_es.log.head import HEAD_FILE, SLOT, VERIFIED_FILE, Watermark, read_watermark, write_watermark
 from consist_es.log.record import (
     BLOB_START,
     CHAIN_LENGTH,
@@ -28,6 +28,7 @@ from consist_es.log.segment import (
     Walk,
     line_at,
     open_segment,
+    place_before,
     segment_name,
     segment_numbers,
 )
@@ -55,7 +56,7 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `verify` found."""
 
     events: int
-    """Whole events that are in their place."""
+    """Whole events that are in their place, those up to `since` included."""
     segments: int
     bytes: int
     """Bytes of all segments."""
@@ -72,6 +73,8 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """Files in the quarantine folder: what earlier repairs cut off."""
     watermark: int | None
     """Position up to which the log was synced; None where that is not known."""
+    since: int = 0
+    """Position up to which an earlier walk found everything whole, and this one did not look again."""
 
 
 def verify(folder: Path, storage: Storage | None = None, progress: Progress | None = None) -> VerifyReport:
@@ -83,9 +86,41 @@ def verify(folder: Path, storage: Storage | None = None, progress: Progress | No
     return _Check(Path(folder), storage or LocalStorage(), progress).report()
 
 
+def verify_again(
+    folder: Path, storage: Storage | None = None, progress: Progress | None = None, *, full: bool = False
+) -> VerifyReport:
+    """The same, but only from where the last such walk that found no fault noted that everything is whole and synced.
+
+    The note is the file ``verified``; it is used only where the chain at its place is still the same, and it is a
+    problem where it is not: what was synced and found whole is gone. `full` walks everything all the same. What lies
+    before the note is taken on trust: damage that came later is found by a full walk alone.
+    """
+    folder, storage = Path(folder), storage or LocalStorage()
+    try:
+        noted = read_watermark(storage, folder, VERIFIED_FILE)
+    except OSError:
+        noted = None
+    check = _Check(folder, storage, progress, noted, full=full)
+    report = check.report()
+    if report.ok and check.mark is not None:
+        write_watermark(storage, folder, check.mark, VERIFIED_FILE)
+    return report
+
+
 class _Check:
-    def __init__(self, folder: Path, storage: Storage, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        storage: Storage,
+        progress: Progress | None,
+        noted: Watermark | None = None,
+        *,
+        full: bool = True,
+    ) -> None:
         self._folder, self._storage, self._progress = folder, storage, progress
+        self._noted, self._full = noted, full
+        self.mark: Watermark | None = None
+        """The watermark before the walk."""
         self._problems: list[Problem] = []
         self._events = 0
         self._done = 0
@@ -97,13 +132,17 @@ class _Check:
         """Where the last segment that was checked ended."""
 
     def report(self) -> VerifyReport:
-        mark = self._watermark()
+        mark = self.mark = self._watermark()
         self._floor = mark.seq if mark else 0
         numbers = self._numbers()
         opened = {number: self._open(number) for number in numbers}
         self._total = sum(self._size(number) for number in numbers)
+        start = self._start(opened)
         for number in numbers:
-            self._segment(number, opened)
+            if number != max(numbers) and number + 1 not in opened:
+                self._problem(segment_name(number + 1), 0, None, "the segment is missing")
+            if start is None or number >= start.segment:
+                self._segment(number, opened, start)
         head = self._place.seq if self._place else 0
         if mark is not None:
             self._check_watermark(mark, head)
@@ -118,7 +157,38 @@ class _Check:
             torn_bytes=self._torn[1],
             quarantined=self._quarantined(),
             watermark=mark.seq if mark else None,
+            since=start.seq if start else 0,
         )
+
+    def _start(self, opened: dict[int, Opened | None]) -> Place | None:
+        """The place that an earlier walk noted; None to begin at the beginning."""
+        noted = self._noted
+        if noted is None or (place := self._noted_place(noted, opened)) is None or self._full:
+            return None
+        segment, following = opened[place.segment], opened.get(place.segment + 1)
+        if segment is None or (following is not None and following.header.first <= place.seq):
+            return None  # its events were copied to the next segment since
+        self._events, self._place = place.seq, segment.start
+        self._done = place.offset + sum(self._size(number) for number in opened if number < place.segment)
+        return place
+
+    def _noted_place(self, noted: Watermark, opened: dict[int, Opened | None]) -> Place | None:
+        segment = opened.get(noted.segment)
+        try:
+            fd = self._storage.open(self._folder / segment_name(noted.segment), os.O_RDONLY)
+            try:
+                place = None if segment is None else place_before(self._storage, fd, segment, noted.offset)
+            finally:
+                self._storage.close(fd)
+            if place is None or (place.seq, place.chain) == (noted.seq, noted.chain.encode()):
+                return place
+            problem = "the record there is another"
+        except (BadRecord, OSError) as error:
+            problem = str(error)
+        what = f"an earlier check found it whole and synced, but {problem}"
+        name = segment_name(noted.segment)
+        self._problem(name, noted.offset, noted.seq, f"{what} (if that was meant to be, remove {VERIFIED_FILE!r})")
+        return None
 
     def _problem(self, file: str, offset: int, position: int | None, what: str) -> None:
         if len(self._problems) < MOST_PROBLEMS:
@@ -195,12 +265,10 @@ class _Check:
 
     # ------------------------------------------------------------ segments
 
-    def _segment(self, number: int, all_opened: dict[int, Opened | None]) -> None:
+    def _segment(self, number: int, all_opened: dict[int, Opened | None], start: Place | None) -> None:
         opened = all_opened[number]
         last = number == max(all_opened)
         following = all_opened.get(number + 1)
-        if not last and number + 1 not in all_opened:
-            self._problem(segment_name(number + 1), 0, None, "the segment is missing")
         if opened is None:
             self._place = None
             return
@@ -209,7 +277,8 @@ class _Check:
         try:
             fd = self._storage.open(self._folder / segment_name(number), os.O_RDONLY)
             try:
-                self._lines(fd, opened, limit, last)
+                begin = start if start is not None and start.segment == number else opened.start
+                self._lines(fd, begin, limit, last)
             finally:
                 self._storage.close(fd)
         except OSError as error:
@@ -226,8 +295,8 @@ class _Check:
         elif (start.seq, start.chain) != (place.seq, place.chain):
             self._problem(name, 0, start.seq + 1, f"it does not go on after position {place.seq}, where the last ended")
 
-    def _lines(self, fd: int, opened: Opened, limit: int | None, last: bool) -> None:
-        place: Place | None = opened.start
+    def _lines(self, fd: int, begin: Place, limit: int | None, last: bool) -> None:
+        place: Place | None = begin
         while place is not None:
             rest = self._walk(fd, place, limit)
             reached = self._place
