@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from consist_es.identity.bytecode import essence, global_names
+from consist_es.identity.exposed import surely_bound_first
 from consist_es.identity.modules import file_label
 from consist_es.identity.source import Source, digest_plain, load_source
 from consist_es.identity.visitor import Visitor
@@ -66,15 +67,6 @@ def _names(argument: Any) -> Iterable[str]:
 
 def _bound_first(node: ast.With | ast.AsyncWith) -> set[str]:
     """Names that the block surely binds before it reads them: what they were before does not count."""
-    bound = {name.id for item in node.items if item.optional_vars for name in _all_names(item.optional_vars)}
-    read: set[str] = set()
-    for statement in node.body:
-        if isinstance(statement, ast.Assign):
-            read |= {name.id for name in _all_names(statement.value)}
-            bound |= {target.id for target in statement.targets if isinstance(target, ast.Name)} - read
-        read |= {name.id for name in _all_names(statement)}
-    return bound
-
-
-def _all_names(node: ast.AST) -> Iterator[ast.Name]:
-    return (item for item in ast.walk(node) if isinstance(item, ast.Name))
+    heads = [item.optional_vars for item in node.items if item.optional_vars]
+    given = {name.id for head in heads for name in ast.walk(head) if isinstance(name, ast.Name)}
+    return surely_bound_first(node.body, given)
