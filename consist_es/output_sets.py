@@ -120,13 +120,29 @@ class OutputSet:
     def __post_init__(self) -> None:
         check_option("validate", self.validate, ("manifest", "exists"), optional=False)
 
-    def identity(self) -> dict[str, Any]:
-        """What of it decides which files are members, and so counts for the step's identity."""
+    def identity(self, config: Any) -> dict[str, Any]:
+        """What of it decides which files are members and whether they are all, and so counts for the step's identity.
+
+        An expectation counts too: a run that was never held against it must not answer for one that is.
+        """
         include: Any = self.include
         if isinstance(include, FilenamePattern):
             captures = {name: [type(item).__name__, item.regex] for name, item in include.captures.items()}
             include = {"template": include.template, "captures": captures}
-        return {"include": include, "exclude": self.exclude, "recursive": self.recursive}
+        count, members = self._expected(config)
+        return {
+            "root": os.fspath(self.root),
+            "include": include,
+            "exclude": self.exclude,
+            "recursive": self.recursive,
+            "expected_count": count,
+            "expected_members": None if members is None else sorted(members),
+            "partition_key": self.partition_key,
+        }
+
+    def _expected(self, config: Any) -> tuple[int | None, Sequence[str] | None]:
+        count = self.expected_count(config) if callable(self.expected_count) else self.expected_count
+        return count, self.expected_members(config) if callable(self.expected_members) else self.expected_members
 
     def members(self, folder: Path) -> dict[str, dict[str, Any]]:
         """Relative path -> captured parts, sorted.
@@ -162,10 +178,9 @@ class OutputSet:
         Raises:
             OutputSetError: says what is missing, too many, or twice.
         """
-        count = self.expected_count(config) if callable(self.expected_count) else self.expected_count
+        count, wanted = self._expected(config)
         if count is not None and len(members) != count:
             raise OutputSetError(f"Output set {key!r} has {len(members)} members, {count} were expected.")
-        wanted = self.expected_members(config) if callable(self.expected_members) else self.expected_members
         if wanted is not None and set(wanted) != set(members):
             missing, extra = sorted(set(wanted) - set(members)), sorted(set(members) - set(wanted))
             raise OutputSetError(f"Output set {key!r}: missing members {missing}, unexpected members {extra}.")

@@ -258,7 +258,7 @@ def _identity(
         code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root)
     else:
         code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root, uses=args.config)
-    sets = {f"output_set {key}": spec.identity() for key, spec in _output_sets(args.output_sets).items()}
+    sets = {f"output_set {key}": spec.identity(args.config) for key, spec in _output_sets(args.output_sets).items()}
     epoch = cache.cache_epoch if cache.cache_epoch is not None else defaults.cache_epoch
     return fingerprint(
         code=code,
