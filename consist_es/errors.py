@@ -61,13 +61,21 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
+from consist_es.escapes import shown
+
 
 class ConsistError(Exception):
-    """Base of every error that this library raises on purpose."""
+    """Base of every error that this library raises on purpose. Its text is safe to print, whatever names are in it."""
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
 
 class ConsistWarning(UserWarning):
-    """Base of every warning of this library."""
+    """Base of every warning of this library. Its text is safe to print, whatever names are in it."""
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
 
 # ---------------------------------------------------------------- log
@@ -357,7 +365,7 @@ class MissingKeyError(ConsistError, KeyError):
         super().__init__(f"No {what} {key!r}. Available: {listed}." + (f" {hint}" if hint else ""))
 
     def __str__(self) -> str:  # KeyError shows the repr of its argument
-        return str(self.args[0])
+        return shown(self.args[0])
 
 
 # ---------------------------------------------------------------- state

@@ -9,6 +9,7 @@ from uuid import UUID
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
 from consist_es.errors import ArtifactMissingError, MissingKeyError, OptionError
+from consist_es.escapes import shown
 from consist_es.options import check_option, names
 from consist_es.queries import Queries
 from consist_es.run_sets import RunSet, config_diff, field_of
@@ -170,8 +171,9 @@ class TrackerQueries:
         return self._queries.tree(key_or_id, up=False, max_depth=max_depth)
 
     def print_lineage(self, key_or_id: str | UUID | Artifact, max_depth: int | None = None) -> None:
-        """Print where an artifact comes from, as an indented tree."""
-        print("\n".join(_lines(self.get_artifact_lineage(key_or_id, max_depth), 0)))
+        """Print where an artifact comes from, as an indented tree; what a terminal would obey is shown as ``\\x1b``."""
+        for line in _lines(self.get_artifact_lineage(key_or_id, max_depth), 0):
+            print(shown(line))
 
 
 def _lines(node: dict[str, Any], depth: int) -> Sequence[str]:

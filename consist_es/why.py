@@ -8,6 +8,7 @@ from datetime import timedelta
 import msgspec
 
 from consist_es.errors import UsageError
+from consist_es.escapes import shown
 from consist_es.projections import run_table
 from consist_es.projections.run_table import RunRow
 
@@ -54,7 +55,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """What `nearest` took: of a hit, what it saved."""
 
     def __str__(self) -> str:
-        return "\n".join([*(self._hit() if self.verdict == "hit" else self._miss())])
+        return "\n".join(map(shown, self._hit() if self.verdict == "hit" else self._miss()))
 
     def _hit(self) -> list[str]:
         how = f"; its outputs were checked ({self.validation})" if self.validation else ""

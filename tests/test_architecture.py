@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Rooms from the ground floor up. A module may import from its own floor and from below, never from above.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors"}),
+    frozenset({"errors", "escapes"}),
     frozenset({"events", "plain", "plain_arrays", "storage"}),
     frozenset({"log", "identity", "artifacts", "options", "runs"}),
     frozenset({"projector", "folding", "view_diff", "view_file"}),

@@ -7,7 +7,6 @@ ever read as markup.
 import json
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
@@ -15,37 +14,15 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_JOINERS = "\u200c\u200d"
-"""Format characters that some scripts, and emoji, cannot be written without; harmless."""
+from consist_es.escapes import shown
+
+__all__ = ["console_of", "emit", "emit_json", "entry", "note", "shown", "table", "to_json"]
+
 _NARROW = 30
 """Where there is less room than this, the terminal itself may break the lines."""
 
 
 # ---------------------------------------------------------------- text
-
-
-def shown(value: object) -> str:
-    """Text that a terminal shows and does not obey.
-
-    Control characters (C0, C1), bidirectional and other format characters, line separators and lone surrogates become
-    ``\\x1b``, ``\\u202e`` and so on. A byte of a file name that is not UTF-8 is shown as that byte.
-    """
-    text = str(value)
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escaped(char) if _is_unsafe(char) else char for char in text)
-
-
-def _is_unsafe(char: str) -> bool:
-    return unicodedata.category(char) in _UNSAFE and char not in _JOINERS
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is not UTF-8 (PEP 383)
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def to_json(value: Any) -> str:
