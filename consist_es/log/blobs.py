@@ -36,7 +36,8 @@ def write_blob(storage: Storage, folder: Path, data: bytes) -> bytes:
             with contextlib.suppress(OSError):
                 storage.unlink(temporary)
             raise
-    storage.sync_folder(place)  # also where it was there: its writer may have died before this
+    for holder in (place, folder):  # also where it was there: its writer may have died before this
+        storage.sync_folder(holder)
     return msgspec.json.encode(_Reference(blob=digest, size=len(data)))
 
 

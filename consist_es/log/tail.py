@@ -11,6 +11,7 @@ from consist_es.log.files import create_segment, quarantine, remove_leftovers
 from consist_es.log.head import Watermark, read_watermark, write_watermark
 from consist_es.log.record import BadRecord, decode_event, genesis
 from consist_es.log.segment import (
+    CHUNK,
     FORMAT,
     VERSION,
     Header,
@@ -24,7 +25,7 @@ from consist_es.log.segment import (
     segment_name,
     segment_numbers,
 )
-from consist_es.storage import Storage
+from consist_es.storage import Storage, write_all
 
 
 class Active:
@@ -34,6 +35,8 @@ class Active:
         self.fd, self.header, self.start, self.place = fd, opened.header, opened.start, place
         self.name_safe = name_safe
         """Whether this process has made sure that the file's name survives a power cut."""
+        self.adopted = name_safe
+        """Whether this process's syncs cover everything in the file, see `Tail.adopt`."""
 
 
 class Tail:
@@ -80,6 +83,23 @@ class Tail:
         """Everything up to here is safe on disk."""
         mark = Watermark(place.seq, place.segment, place.offset, place.chain.decode())
         write_watermark(self._storage, self.folder, mark)
+
+    def adopt(self, active: Active) -> None:
+        """Have this process's next sync cover what others wrote: under the lock, once per segment.
+
+        A sync that fails marks the bytes as clean, and only those who have the file open are told. Where the process
+        that was told died before it could copy them, a later one would sync the file with success and without them.
+        So it writes everything above the watermark again, the same bytes at the same place.
+        """
+        if active.adopted:
+            return
+        mark = read_watermark(self._storage, self.folder)
+        offset = self._safe_place(active.fd, Opened(active.header, active.start), mark).offset
+        while offset < active.place.offset:
+            lines = self._storage.read_at(active.fd, min(CHUNK, active.place.offset - offset), offset)
+            write_all(self._storage, active.fd, lines, offset)
+            offset += len(lines)
+        active.adopted = True
 
     def sync_failed(self, segment: int, safe: Watermark | None) -> None:
         """Never write to this segment again; `current` puts what was not safe into a new one."""
@@ -176,16 +196,27 @@ class Tail:
         if not rest.torn:
             raise LogCorruptError(segment_name(place.segment), rest.offset, rest.problem, after=place.seq)
         name, length = quarantine(self._storage, self.folder, active.fd, place.segment, place.offset)
-        self._storage.truncate(active.fd, place.offset)
+        self.cut(active)
         repair = LogRepaired(
             segment=place.segment, offset=place.offset, length=length, quarantine=name, reason=rest.problem
         )
         self.repairs.append(repair)
 
+    def cut(self, active: Active) -> None:
+        """Cut off what follows the last whole batch, safe on disk before anything is written there: a power cut must
+        not leave a mixture of the old bytes and the new, for that would look like damage."""
+        self._storage.truncate(active.fd, active.place.offset)
+        safe = read_watermark(self._storage, self.folder)
+        try:
+            self._storage.datasync(active.fd)
+        except OSError:
+            self.sync_failed(active.place.segment, safe)
+
     # ------------------------------------------------------------ leaving a segment
 
     def begin_next(self, active: Active) -> Active:
         """The segment after a sealed one."""
+        self.adopt(active)
         safe = read_watermark(self._storage, self.folder)
         try:
             self._storage.datasync(active.fd)

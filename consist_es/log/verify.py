@@ -200,8 +200,9 @@ class _Check:
 
     def _watermark(self) -> Watermark | None:
         try:
+            found = self._read(self._folder / HEAD_FILE, 2 * SLOT)  # first: a writer may be making the file just now
             mark = read_watermark(self._storage, self._folder)
-            if mark is None and self._read(self._folder / HEAD_FILE, 2 * SLOT):
+            if mark is None and found:
                 self._problem(HEAD_FILE, 0, None, "no slot of the watermark matches its checksum")
         except OSError as error:
             self._problem(HEAD_FILE, 0, None, f"cannot be read: {error}")

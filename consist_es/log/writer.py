@@ -40,6 +40,8 @@ class Writer:
         self._lock = Lock(folder / LOCK_FILE, storage)
         self._mutex = threading.Lock()
         self._tail = Tail(folder, storage)
+        self._folders_safe = False
+        """Whether this process has made sure that the folder and those above it survive a power cut."""
         on_fork(self)
 
     @property
@@ -93,6 +95,9 @@ class Writer:
             fresh = [item for item in items if item.id not in known]
             if fresh:
                 active = self._roll_if_due(active)
+            if sync:
+                self._tail.adopt(active)
+            if fresh:
                 self._write(active, self._own() + fresh)
             place = active.place
         if sync:
@@ -211,7 +216,7 @@ class Writer:
         offset = active.place.offset
         with contextlib.suppress(OSError):  # then the next writer finds an unfinished batch and cuts it off
             if failed or self._storage.size(active.fd) != offset + length:
-                self._storage.truncate(active.fd, offset)
+                self._tail.cut(active)
 
     def _time(self, last: str) -> str:
         """The wall clock, but never before the last event."""
@@ -222,9 +227,7 @@ class Writer:
 
     def _sync(self, active: Active, place: Place) -> None:
         """Return once everything up to `place` survives a power cut."""
-        if not active.name_safe:
-            self._storage.sync_folder(self.folder)
-            active.name_safe = True
+        self._make_names_safe(active)
         safe = read_watermark(self._storage, self.folder)
         try:
             self._storage.datasync(active.fd)
@@ -232,6 +235,17 @@ class Writer:
             self._recover(place, safe, error)
         else:
             self._tail.mark(place)
+
+    def _make_names_safe(self, active: Active) -> None:
+        """Whoever made the segment or a folder above it may have died, or failed, before the name was safe."""
+        if not self._folders_safe:
+            for folder in self.folder.parents:
+                with contextlib.suppress(PermissionError):  # not ours to make, so it was there before
+                    self._storage.sync_folder(folder)
+            self._folders_safe = True
+        if not active.name_safe:
+            self._storage.sync_folder(self.folder)
+            active.name_safe = True
 
     def _recover(self, place: Place, safe: Watermark | None, error: OSError) -> None:
         self._tail.sync_failed(place.segment, safe)
