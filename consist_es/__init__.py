@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from consist_es.coupler import Coupler, CouplerView, DeclaredOutput
     from consist_es.definition import StepContext, define_step, require_runtime_kwargs
     from consist_es.errors import CodeIdentityUnavailableError, ConsistError, ConsistWarning
+    from consist_es.forecast import Forecast
     from consist_es.module_queries import (
         FacetIndex,
         RunFieldIndex,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
         scenario,
     )
     from consist_es.tracker import Tracker
+    from consist_es.why import Why
 
 _HOME = {
     "artifacts.artifact": ("Artifact", "ArtifactLike"),
@@ -89,6 +91,7 @@ _HOME = {
     "coupler": ("Coupler", "CouplerView", "DeclaredOutput"),
     "definition": ("StepContext", "define_step", "require_runtime_kwargs"),
     "errors": ("CodeIdentityUnavailableError", "ConsistError", "ConsistWarning"),
+    "forecast": ("Forecast",),
     "noop": ("NoopTracker", "create_tracker", "noop_scenario"),
     "options": (
         "ArtifactSpec",
@@ -133,6 +136,7 @@ _HOME = {
     ),
     "run_sets": ("AlignedPair", "RunSet"),
     "tracker": ("Tracker",),
+    "why": ("Why",),
 }
 _MODULE_OF = {name: f"consist_es.{module}" for module, names in _HOME.items() for name in names}
 
@@ -154,6 +158,7 @@ __all__ = [
     "ExecutionOptions",
     "FacetIndex",
     "FilenamePattern",
+    "Forecast",
     "IntCapture",
     "NoopTracker",
     "OutputArtifactSpec",
@@ -168,6 +173,7 @@ __all__ = [
     "ScenarioContext",
     "StepContext",
     "Tracker",
+    "Why",
     "cached_artifacts",
     "cached_output",
     "capture_outputs",

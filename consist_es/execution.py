@@ -137,7 +137,7 @@ class Engine:
         journal = Journal(self.project, self.uris, scope.scenario, key)
         seen = self.project.log.head().seq
         verdict = self.look_up(step, scope.scenario)
-        return Attempt(step, verdict, journal, key, parent, directory=self._directory(step, key), seen=seen)
+        return Attempt(step, verdict, journal, key, parent, directory=self.directory_of(step, key), seen=seen)
 
     def _turn(self, attempt: Attempt) -> Turn | None:
         """The turn to wait for before computing; None where a result is there, or nobody could use this one's."""
@@ -219,7 +219,7 @@ class Engine:
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
 
-    def _directory(self, step: Step, key: str) -> Path:
+    def directory_of(self, step: Step, key: str) -> Path:
         """The run's own folder: unique per attempt, unless the user's function says otherwise."""
         outputs = Path(self.uris.run_dir) / "outputs"
         if self.subdir_of is None:

@@ -17,6 +17,7 @@ from consist_es.errors import BindingError, ConsistWarning, InputError, UsageErr
 from consist_es.events import ArtifactLogged, InputLink
 from consist_es.identity.fingerprint import InputPart
 from consist_es.options import BindingResult, StepArguments, names
+from consist_es.pending import Pending
 from consist_es.recording import Digester, artifact_of_event, describe
 from consist_es.runs import RunResultLike, select_output
 
@@ -75,20 +76,53 @@ def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
         MissingKeyError: a required coupler key is not set.
         UsageError, UsageTypeError: a form that is not taken.
     """
-    inputs, required, optional = _declared(args)
-    if sources.coupler is None and (required or optional):
-        raise UsageError("input_keys and optional_input_keys name coupler keys: use them on a scenario's run or trace.")
     found: list[BoundInput] = []
-    for role, value in _pairs(inputs, sources.coupler, args.execution_options.binding):
-        found.append(_resolve(role, value, "inputs", sources, found))
-    coupler = {} if sources.coupler is None else sources.coupler  # an empty one is false, and says what it lacks
-    for key in (*required, *(key for key in optional if key in coupler)):
-        if all(item.role != key for item in found):
-            found.append(_resolve(key, coupler[key], "input_keys", sources, found))
-    unnamed = sum(not item.named for item in found)
-    for index, value in enumerate(_sequence(args.depends_on, "depends_on"), start=unnamed):
-        found.append(_resolve(f"#{index}", value, "depends_on", sources, found))
+    for ref in _references(args, sources.coupler):
+        found.append(_resolve(ref, sources, found))
     return found
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """One thing that a step takes as an input, as the caller named it."""
+
+    role: str
+    value: Any
+    via: str
+
+    @property
+    def shown(self) -> str:
+        """How messages call it."""
+        return f"{self.via}[{self.role!r}]" if self.via != "input_keys" else f"coupler key {self.role!r}"
+
+
+def awaited(args: StepArguments, coupler: Mapping[str, Any] | None) -> list[Pending]:
+    """Those inputs of a step that are outputs which were only forecast."""
+    meant = (_meant(ref, coupler) for ref in _references(args, coupler))
+    return [value for value in meant if isinstance(value, Pending) and not value.is_there]
+
+
+def _references(args: StepArguments, coupler: Mapping[str, Any] | None) -> list[Reference]:
+    inputs, required, optional = _declared(args)
+    if coupler is None and (required or optional):
+        raise UsageError("input_keys and optional_input_keys name coupler keys: use them on a scenario's run or trace.")
+    found = [
+        Reference(role, value, "inputs") for role, value in _pairs(inputs, coupler, args.execution_options.binding)
+    ]
+    names_now = {} if coupler is None else coupler  # an empty one is false, and says what it lacks
+    for key in (*required, *(key for key in optional if key in names_now)):
+        if all(ref.role != key for ref in found):
+            found.append(Reference(key, names_now[key], "input_keys"))
+    unnamed = sum(ref.role.startswith("#") for ref in found)
+    others = enumerate(_sequence(args.depends_on, "depends_on"), start=unnamed)
+    return [*found, *(Reference(f"#{index}", value, "depends_on") for index, value in others)]
+
+
+def _meant(ref: Reference, coupler: Mapping[str, Any] | None) -> Any:
+    """What a reference stands for: a coupler key (str in a scenario) for its value, a result for its only output."""
+    value = ref.value
+    if isinstance(value, str) and coupler is not None and value in coupler:
+        value = coupler[value]
+    return _only_output(value, ref.shown) if isinstance(value, RunResultLike) else value
 
 
 def _declared(args: StepArguments) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
@@ -134,13 +168,11 @@ def _sequence(value: Any, what: str) -> Sequence[Any]:
     return tuple(value)
 
 
-def _resolve(role: str, value: Any, via: str, sources: Sources, before: Sequence[BoundInput]) -> BoundInput:
+def _resolve(ref: Reference, sources: Sources, before: Sequence[BoundInput]) -> BoundInput:
     """One reference: coupler key (str in a scenario), result, artifact, path."""
-    shown = f"{via}[{role!r}]" if via != "input_keys" else f"coupler key {role!r}"
-    if isinstance(value, str) and sources.coupler is not None and value in sources.coupler:
-        value = sources.coupler[value]
-    if isinstance(value, RunResultLike):
-        value = _only_output(value, shown)
+    role, via, shown, value = ref.role, ref.via, ref.shown, _meant(ref, sources.coupler)
+    if isinstance(value, Pending):
+        value = value.made(shown)
     if isinstance(value, Artifact):
         return _from_artifact(role, value, via, shown, sources, before)
     if isinstance(value, ArtifactLike):

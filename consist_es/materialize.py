@@ -73,6 +73,19 @@ class Copier(msgspec.Struct, frozen=True):
             shutil.rmtree(room, ignore_errors=True)
         return self._event(artifact, source, target, reason)
 
+    def obstacle(self, artifact: Artifact, target: Path, placed: str | None = None) -> str | None:
+        """Why `copy` would refuse to copy now, or None. `placed`: digest of what will lie at the target by then."""
+        try:
+            self.source_of(artifact)
+        except ArtifactMissingError as error:
+            return str(error)
+        found = placed
+        if placed is None and os.path.lexists(target):
+            found = self._digest(target, artifact) or "unreadable"
+        if found is None or found == artifact.hash:
+            return None
+        return str(MaterializeError(artifact.key, target, "another file is there already; it would be left alone"))
+
     def source_of(self, artifact: Artifact) -> Path:
         """The first place that holds the artifact's recorded bytes.
 

@@ -72,7 +72,7 @@ class Project:
         with self._attaching:
             if self._attached == self.storage.pid():
                 return
-            dead = [row for row in run_table.running(self.connection()) if self._is_gone(row)]
+            dead = [row for row in run_table.running(self.connection()) if self.is_gone(row)]
             if dead:
                 # several processes may notice the same runs: `since` and the events' ids make it once for all
                 self.log.append([_abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
@@ -84,11 +84,11 @@ class Project:
     def _abandon_dead(self) -> None:
         """Record the end of runs whose process is gone. Another process may do so at once: `since` keeps it to one."""
         seen = self.views.checkpoint().seq
-        dead = [row for row in run_table.running(self.connection()) if self._is_gone(row)]
+        dead = [row for row in run_table.running(self.connection()) if self.is_gone(row)]
         if dead:
             self.log.append([_abandoned(row) for row in dead], since=seen)
 
-    def _is_gone(self, row: RunRow) -> bool:
+    def is_gone(self, row: RunRow) -> bool:
         """Whether the process that wrote a run's start is certainly no longer there: same host only."""
         writer = run_table.writer_details(self.connection(), row.writer)
         if writer is None or writer.host != self.storage.host():

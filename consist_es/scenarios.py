@@ -20,6 +20,7 @@ from consist_es.coupler import Coupler
 from consist_es.errors import AccessModeError, ClosedError, ConsistError, InputError, RequiredOutputsError
 from consist_es.events import ScenarioExited, ScenarioStarted
 from consist_es.execution import Engine, Scope
+from consist_es.forecast import Forecast, Foresight
 from consist_es.header import Header
 from consist_es.journal import Journal
 from consist_es.logging_calls import notes_of
@@ -52,6 +53,7 @@ class ScenarioContext:
         self._open: ExitStack | None = None
         self._inputs: dict[str, Artifact] = {}
         self._began = 0.0
+        self._foresight = Foresight(engine)
 
     # ------------------------------------------------------------ what it is
 
@@ -102,6 +104,7 @@ class ScenarioContext:
         if self._run is not None and self._own_coupler:
             self.coupler = Coupler()
         self._inputs = {}
+        self._foresight = Foresight(engine)
         journal = Journal(engine.project, engine.uris, key, key)
         environment, drafts = engine.project.environment(self._defaults.project_root)
         drafts += journal.drafts(self._started(environment))
@@ -337,6 +340,7 @@ class ScenarioContext:
     def _ran(self, args: StepArguments) -> RunResult:
         result = self._engine.run(args, self._scope("run()"))
         self.coupler.absorb(result.outputs)
+        self._foresight.ran(result)
         return result
 
     async def arun(self, fn: Any = None, name: str | None = None, **arguments: Any) -> RunResult:
@@ -344,7 +348,20 @@ class ScenarioContext:
         args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS)
         result = await self._engine.arun(args, self._scope("arun()"))
         self.coupler.absorb(result.outputs)
+        self._foresight.ran(result)
         return result
+
+    def forecast(self, fn: Any = None, name: str | None = None, **arguments: Any) -> Forecast:
+        """What `run` would do with the same arguments, without running or recording anything; see `docs/why.md`.
+
+        A dry run: it holds for the moment when the steps that were forecast before have run. Also outside the block.
+
+        Raises:
+            UsageError, UsageTypeError, InputError, MissingKeyError: arguments that `run` refuses.
+        """
+        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS, "forecast()")
+        key = None if self._journal is None else self._journal.run
+        return self._foresight.forecast(args, Scope(self._defaults, key, self.coupler))
 
     def trace(
         self,

@@ -21,7 +21,7 @@ from consist_es.definition import with_definition
 from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
 from consist_es.events import FingerprintInfo
 from consist_es.identity.code import code_identity, trace_identity
-from consist_es.identity.config import as_mapping
+from consist_es.identity.config import as_mapping, config_digest
 from consist_es.identity.fingerprint import InputPart, fingerprint
 from consist_es.inputs import BoundInput, Sources, identity_digests, resolve_inputs
 from consist_es.options import (
@@ -103,6 +103,42 @@ class Step(msgspec.Struct, frozen=True):
         return f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__qualname__)}"
 
 
+class Outline(msgspec.Struct, frozen=True):
+    """What is known of a step before its inputs are."""
+
+    name: str
+    model: str
+    unit: tuple[Any, ...]
+    """Digest of the config, model, year, iteration, phase and stage: what differs in one of them is other work."""
+    declared: tuple[str, ...]
+    output_paths: dict[str, OutputArtifactSpec]
+    staging: Mapping[str, Any]
+    hydration: str
+    fallback: str
+    """Key of a single output where none is declared."""
+
+
+def outline(args: StepArguments, defaults: StepDefaults) -> Outline:
+    """The outline of a step whose arguments have its function's own defaults filled in. Raises as `prepare` does."""
+    _check_labels(args)
+    template = with_definition(args)[1]
+    name = _name(args, template or defaults.name_template)
+    _check_callable(args, name, is_async=True)
+    model = check_name(args.model if args.model is not None else name, "model")
+    places = _output_paths(args.output_paths)
+    declared = (*places, *names(args.outputs, "outputs"), *_output_sets(args.output_sets))
+    return Outline(
+        name=name,
+        model=model,
+        unit=(config_digest(args.config), model, args.year, args.iteration, args.phase, args.stage),
+        declared=tuple(dict.fromkeys(declared)),
+        output_paths=places,
+        staging=args.execution_options.input_paths or {},
+        hydration=_hydration(args, defaults),
+        fallback=getattr(args.fn, "__name__", name),
+    )
+
+
 def prepare(
     args: StepArguments,
     defaults: StepDefaults,
@@ -116,7 +152,7 @@ def prepare(
     Raises:
         UsageError, UsageTypeError, InputError, ConfigTypeError, CodeIdentityUnavailableError …: nothing is recorded.
     """
-    _check_groups(args)
+    check_groups(args)
     args, template = with_definition(args)
     _check_labels(args)
     name = _name(args, template or defaults.name_template)
@@ -164,7 +200,8 @@ def _check_labels(args: StepArguments) -> None:
         setattr(args, field, checked_text(field, getattr(args, field)))
 
 
-def _check_groups(args: StepArguments) -> None:
+def check_groups(args: StepArguments) -> None:
+    """Refuse option groups of a wrong type; where one is missing, its defaults count."""
     groups = {
         "cache_options": CacheOptions,
         "output_policy": OutputPolicyOptions,

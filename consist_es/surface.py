@@ -36,13 +36,17 @@ def check_keywords(call: str, given: Mapping[str, Any], allowed: Iterable[str]) 
         raise UsageTypeError(f"{call} got an unexpected keyword argument {name!r}.{''.join(remedy)}")
 
 
-def arun_arguments(fn: Any, name: Any, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> StepArguments:
-    """The arguments of an `arun` surface: `defaults` are the keywords of the `run` beside it, and it takes no others.
+def arun_arguments(
+    fn: Any, name: Any, given: Mapping[str, Any], defaults: Mapping[str, Any], call: str = "arun()"
+) -> StepArguments:
+    """The arguments of an `arun` or `forecast` surface.
+
+    `defaults` are the keywords of the `run` beside it, and it takes no others.
 
     Raises:
         UsageTypeError: a keyword that `run` does not take.
     """
-    check_keywords("arun()", given, defaults)
+    check_keywords(call, given, defaults)
     return run_arguments({**defaults, "fn": fn, "name": name, **given})
 
 

@@ -17,6 +17,7 @@ from consist_es.artifacts.uris import UriMap
 from consist_es.coupler import Coupler
 from consist_es.errors import AccessModeError, NoActiveRunError, PathError, UsageTypeError
 from consist_es.execution import Engine, Scope
+from consist_es.forecast import Forecast, Foresight
 from consist_es.header import make_header
 from consist_es.hooks import Hook, Hooks
 from consist_es.options import (
@@ -82,6 +83,7 @@ class Tracker(TrackerQueries):
             allow_external_paths=_external(allow_external_paths),
         )
         self._defaults = StepDefaults(project_root=Path(os.path.abspath(project_root)), cache_epoch=epoch)
+        self._foresight = Foresight(self._engine)
         self._last_run: Run | None = None
 
     def close(self) -> None:
@@ -147,12 +149,24 @@ class Tracker(TrackerQueries):
         execution_options: Any = None,
     ) -> RunResult:
         """Run a step outside any scenario, or reuse an earlier run of it; as `ScenarioContext.run`, no coupler."""
-        return self._engine.run(run_arguments(locals()), Scope(self._defaults))
+        result = self._engine.run(run_arguments(locals()), Scope(self._defaults))
+        self._foresight.ran(result)
+        return result
 
     async def arun(self, fn: Any = None, name: str | None = None, **arguments: Any) -> RunResult:
         """As `run`, for ``async def`` steps; takes the same keywords."""
         args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS)
-        return await self._engine.arun(args, Scope(self._defaults))
+        result = await self._engine.arun(args, Scope(self._defaults))
+        self._foresight.ran(result)
+        return result
+
+    def forecast(self, fn: Any = None, name: str | None = None, **arguments: Any) -> Forecast:
+        """What `run` would do with the same arguments, without running or recording anything; see `docs/why.md`.
+
+        A dry run: it holds for the moment when the steps that were forecast before have run.
+        """
+        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS, "forecast()")
+        return self._foresight.forecast(args, Scope(self._defaults))
 
     def trace(
         self,

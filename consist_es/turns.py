@@ -21,11 +21,31 @@ PAUSE = 0.05
 """Seconds between two looks of a waiting task."""
 
 
+def holder(folder: Path, fingerprint: str, storage: Storage) -> str | None:
+    """Who computes what has this fingerprint just now, or None. Changes nothing, and holds up nobody."""
+    try:
+        fd = storage.open(_place(folder, fingerprint), os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        if storage.flock(fd, blocking=False):
+            return None
+        return storage.read_at(fd, 400, 0).decode("utf-8", "replace") or "another process"
+    except OSError:
+        return None
+    finally:
+        storage.close(fd)
+
+
+def _place(folder: Path, fingerprint: str) -> Path:
+    return folder / fingerprint.replace(":", "-")
+
+
 class Turn:
     """The right to compute what has one fingerprint; held until `end`."""
 
     def __init__(self, folder: Path, fingerprint: str, storage: Storage, *, who: str, step: str) -> None:
-        self._path = folder / fingerprint.replace(":", "-")
+        self._path = _place(folder, fingerprint)
         self._storage = storage
         self._who = who
         self._step = step

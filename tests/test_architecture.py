@@ -39,9 +39,10 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler"}
         | {"lookup", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
-        | {"queries", "run_sets", "why", "acceptance"}
+        | {"queries", "run_sets", "why", "acceptance", "pending", "forecast"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
+    frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views"}),
     frozenset({"__init__"}),
     frozenset({"cli", "demo"}),
     frozenset({"__main__"}),
