@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.copies import copy_path, held, root_of
 from consist_es.artifacts.formats import bundle_members, member_suffix
 from consist_es.artifacts.uris import UriMap, below
 from consist_es.errors import ArtifactMissingError, InputError, MaterializeError, PathError
@@ -30,21 +31,23 @@ class Copier(msgspec.Struct, frozen=True):
         Raises:
             PathError: names the ways to allow it.
         """
-        if self.allow_external:
-            return
-        real = os.path.realpath(target)
-        roots = [os.path.realpath(root) for root in (self.uris.run_dir, *self.uris.mounts.values())]
-        if all(below(real, root) is None for root in roots):
+        if root_of(target, self._roots) is None:
             raise PathError(
                 f"{target} lies outside the run directory ({self.uris.run_dir}) and the mounts. "
                 "Copy below them, or open the tracker with allow_external_paths=True."
             )
 
+    @property
+    def _roots(self) -> tuple[str, ...]:
+        """Where it may write."""
+        return (os.sep,) if self.allow_external else (self.uris.run_dir, *self.uris.mounts.values())
+
     def copy(self, artifact: Artifact, target: Path, *, reason: str, replace: bool = False) -> ArtifactMaterialized:
         """Put the artifact's bytes at `target`, checked against its digest, and say so in an event.
 
         The same bytes already there are left alone. Other bytes are refused, or with `replace` set aside under
-        another name first. The copy is made in a folder beside the target and renamed: no half of it is ever seen.
+        another name first. The copy is made in a folder beside the target and renamed: no half of it is ever seen. All
+        of it happens in the folder that was checked, also where somebody swaps it for a link meanwhile.
 
         Raises:
             MaterializeError: other bytes at the target, or the source is not as it was recorded.
@@ -52,26 +55,33 @@ class Copier(msgspec.Struct, frozen=True):
         """
         self.check_place(target)
         source = self.source_of(artifact)
-        if os.path.lexists(target):
+        try:
+            with held(target.parent, self._roots) as folder:
+                self._place(artifact, source, target, folder / target.name, replace)
+        except OSError as error:
+            raise MaterializeError(artifact.key, target, error.strerror or str(error)) from error
+        return self._event(artifact, source, target, reason)
+
+    def _place(self, artifact: Artifact, source: Path, target: Path, place: Path, replace: bool) -> None:
+        """Put the bytes at `place`: the target, reached through its open folder."""
+        if os.path.lexists(place):
             if self._digest(target, artifact) == artifact.hash:
-                return self._event(artifact, source, target, reason)
+                return
             if not replace:
                 raise MaterializeError(artifact.key, target, "another file is there already; it was left alone")
-            for member in bundle_members(target):
+            for member in bundle_members(place):
                 member.rename(_free_name(member, "replaced"))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        room = _free_name(target, "part")
-        room.mkdir()
+        room = _free_name(place, "part")
+        room.mkdir(mode=0o700)  # nobody else gets at the copy before it is checked
         try:
             for member in bundle_members(source):
-                _copy(member, room / _renamed(member, source, target))
-            if self._digest(room / target.name, artifact) != artifact.hash:
+                copy_path(member, room / _renamed(member, source, place))
+            if self._digest(room / place.name, artifact) != artifact.hash:
                 raise MaterializeError(artifact.key, target, f"{source} is not what was recorded any more")
-            for member in sorted(room.iterdir(), key=lambda path: path.name == target.name):  # the main file last
-                member.replace(target.with_name(member.name))
+            for member in sorted(room.iterdir(), key=lambda path: path.name == place.name):  # the main file last
+                member.replace(place.with_name(member.name))
         finally:
             shutil.rmtree(room, ignore_errors=True)
-        return self._event(artifact, source, target, reason)
 
     def obstacle(self, artifact: Artifact, target: Path, placed: str | None = None) -> str | None:
         """Why `copy` would refuse to copy now, or None. `placed`: digest of what will lie at the target by then."""
@@ -132,18 +142,6 @@ def layout(artifacts: Iterable[tuple[str, Artifact]], old_folder: Path, new_fold
         taken = new_folder / rel in places.values()
         places[key] = new_folder / key / rel if taken else new_folder / rel
     return places
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        if source.is_dir():
-            shutil.copytree(source, target, symlinks=True)
-        else:
-            shutil.copy2(source, target)  # with its time: a fast digest covers it
-            with target.open("rb") as file:
-                os.fsync(file.fileno())
-    except OSError as error:
-        raise MaterializeError(source.name, target, str(error)) from error
 
 
 def _renamed(member: Path, source: Path, target: Path) -> str:

@@ -42,7 +42,7 @@ class UriMap(msgspec.Struct, frozen=True):
     def uri(self, path: str | os.PathLike[str]) -> str:
         """The portable URI of a path."""
         absolute = os.path.abspath(os.fspath(path))
-        for candidate in dict.fromkeys((absolute, os.path.realpath(absolute))):
+        for candidate in dict.fromkeys((absolute, real_path(absolute))):
             for scheme, root in sorted(self.mounts.items(), key=lambda item: -len(item[1])):
                 if (rel := below(candidate, root)) is not None:
                     return f"{scheme}://{quote(rel)}"
@@ -80,6 +80,14 @@ class UriMap(msgspec.Struct, frozen=True):
         if uri.startswith("./"):
             return inside(unquote(run_dir) if run_dir else self.run_dir, unquote(uri[2:]), uri)
         return Path(unquote(uri))
+
+
+def real_path(path: str | os.PathLike[str]) -> str:
+    """The absolute path without links; with them where one comes or goes this very moment."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return os.path.abspath(path)
 
 
 def below(path: str, root: str) -> str | None:
