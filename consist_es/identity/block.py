@@ -10,6 +10,7 @@ from consist_es.identity.bytecode import essence, global_names
 from consist_es.identity.exposed import surely_bound_first
 from consist_es.identity.modules import file_label
 from consist_es.identity.source import Source, digest_plain, load_source
+from consist_es.identity.variables import variable_parts
 from consist_es.identity.visitor import Visitor
 
 _READS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS")
@@ -30,6 +31,7 @@ def visit_block(visitor: Visitor, frame: types.FrameType) -> Any:
         label = f"block in {label}"
         block = ast.Module(body=node.body, type_ignores=[])
         visitor.parts[label] = source.digest_of(*node.body)
+        visitor.parts |= variable_parts(source, *node.body)
         last = node.body[-1].end_lineno or node.lineno
         names = set(_read(code, node.body[0].lineno, last)) - _bound_first(node)
     local = {name: value for name, value in frame.f_locals.items() if name in names}

@@ -38,6 +38,7 @@ def _environment(project_root: Path | None) -> EnvironmentRecorded:
     )
 
 
+@functools.cache
 def _packages() -> dict[str, str]:
     """Normalised name -> version; the first on the path wins, as on import."""
     found: dict[str, str] = {}

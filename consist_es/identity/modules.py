@@ -1,6 +1,5 @@
 """Which modules are ours, and which of them a piece of code pulls in."""
 
-import ast
 import datetime
 import decimal
 import enum
@@ -15,8 +14,9 @@ from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.digest import digest_path
-from consist_es.identity.source import ImportRef, Source, digest_plain, load_source
-from consist_es.plain import to_plain
+from consist_es.identity.loaded import loaded_parts, portable
+from consist_es.identity.source import ImportRef, Source, load_source
+from consist_es.identity.variables import variable_parts
 
 _OURS = Path(__file__).resolve().parent.parent
 _SEEN: dict[str, tuple[str, Any]] = {}
@@ -102,6 +102,7 @@ class Modules:
             self.parts[label] = digest_path(filename).value
             return []
         self.parts[label] = source.digest
+        self.parts |= variable_parts(source, source.tree)
         if source.dynamic:
             self.computed.append(label)
         module = sys.modules.get(name)
@@ -118,27 +119,7 @@ class Modules:
             self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
         elif digest != source.digest:
             _SEEN[source.filename] = (source.digest, spec)
-        values = _module_values(source, vars(module), self.root, only_changed=not eager)
-        if values:
-            self.parts[f"values of {label}"] = digest_plain(values)
-        replaced = _replaced(source, vars(module))
-        if replaced:
-            self.parts[f"functions replaced in {label}"] = digest_plain(replaced)
-
-
-def _module_values(source: Source, namespace: dict[str, Any], root: Path, *, only_changed: bool) -> dict[str, Any]:
-    """Present values of a module's constants where the source does not say them.
-
-    `only_changed` leaves out those that the source computes: of a module that may not be loaded yet, they would
-    count in one run and not in the next.
-    """
-    found: dict[str, Any] = {}
-    for name, literal in _constants(source).items():
-        if name in namespace and not (only_changed and literal is None):
-            plain = portable_or_none(namespace[name], root)
-            if plain is not None and plain != literal:
-                found[name] = plain
-    return found
+        self.parts |= loaded_parts(source, vars(module), label, self.root, only_changed=not eager)
 
 
 def portable_or_none(value: Any, root: Path) -> Any:
@@ -149,13 +130,6 @@ def portable_or_none(value: Any, root: Path) -> Any:
         return [type(value).__name__, portable(value, root)]
     except (ConfigTypeError, ConfigValueError):
         return None
-
-
-def portable(value: Any, root: Path) -> Any:
-    """Plain form; a path below `root` counts relative to it, so that moving a project changes nothing."""
-    if isinstance(value, Path) and value.is_relative_to(root):
-        return {"$project_path": to_plain(value.relative_to(root).as_posix())}
-    return to_plain(value)
 
 
 def file_label(filename: str, root: Path) -> str:
@@ -172,63 +146,6 @@ def _file_label(filename: str, root: Path, search: tuple[str, ...]) -> str:
         if base.is_absolute() and path.is_relative_to(base):
             return path.relative_to(base).as_posix()
     return path.name
-
-
-@functools.lru_cache(maxsize=1024)
-def _constants(source: Source) -> dict[str, Any]:
-    """Module-level variables -> type and plain form of the literal that is their one assignment, else None.
-
-    Variables that some function declares ``global`` are state, not constants.
-    """
-    state = {name for node in ast.walk(source.tree) if isinstance(node, ast.Global) for name in node.names}
-    found: dict[str, Any] = {}
-    for statement in _statements(source.tree.body):
-        for name, value in _assigned(statement):
-            if name not in state and not name.startswith("__"):
-                once = isinstance(value, ast.Constant) and name not in found
-                found[name] = _literal(value.value) if once and isinstance(value, ast.Constant) else None
-    return found
-
-
-def _literal(value: Any) -> Any:
-    return [type(value).__name__, to_plain(value)]
-
-
-def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
-    for statement in body:
-        yield statement
-        if isinstance(statement, (ast.If, ast.Try, ast.With, ast.For)):
-            for field in ("body", "orelse", "finalbody"):
-                yield from _statements(getattr(statement, field, []))
-
-
-def _assigned(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:
-    targets: list[ast.expr]
-    value: ast.expr | None = None
-    if isinstance(statement, ast.Assign):
-        targets, value = statement.targets, statement.value
-    elif isinstance(statement, (ast.AnnAssign, ast.AugAssign)):
-        targets = [statement.target]
-        value = statement.value if isinstance(statement, ast.AnnAssign) else None
-    else:
-        return []
-    names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
-    return [(name, value if isinstance(targets[0], ast.Name) else None) for name in names]
-
-
-def _replaced(source: Source, namespace: dict[str, Any]) -> list[Any]:
-    """Module-level functions whose present value is not what the source defines."""
-    from consist_es.identity.bytecode import essence
-
-    found: list[Any] = []
-    for statement in source.tree.body:
-        if isinstance(statement, ast.FunctionDef) and not statement.decorator_list:
-            value = namespace.get(statement.name)
-            if not isinstance(value, types.FunctionType):
-                found.append([statement.name, type(value).__name__])
-            elif not source.has(value.__code__):
-                found.append([statement.name, essence(value.__code__)])
-    return found
 
 
 # ---------------------------------------------------------------- names to files

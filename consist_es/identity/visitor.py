@@ -13,13 +13,13 @@ from typing import Any
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity import writes
 from consist_es.identity.bytecode import essence, global_names
+from consist_es.identity.loaded import portable
 from consist_es.identity.modules import (
     Modules,
     file_label,
     file_of,
     is_first_party,
     is_ours,
-    portable,
     portable_or_none,
 )
 from consist_es.identity.objects import (
@@ -39,6 +39,7 @@ from consist_es.identity.objects import (
     wrapped_by,
 )
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
+from consist_es.identity.variables import variable_parts
 from consist_es.plain import type_name
 
 _C_CALLABLES = (
@@ -201,6 +202,8 @@ class Visitor:
         filename = fn.__code__.co_filename
         node = None if source is None else source.find(fn.__code__)
         self.parts[label] = function_digest(fn, source, node)
+        if source is not None and node is not None:
+            self.parts |= variable_parts(source, node)
         self._captured(fn, label, node)
         if self.follow:
             if filename == self.own or not Path(filename).is_file():
@@ -278,6 +281,7 @@ class Visitor:
             self.unstable.append(f"{label} runs code by name, and has no source file")
             return
         self.parts[f"whole {file_label(source.filename, self.root)}"] = source.digest
+        self.parts |= variable_parts(source, source.tree)
         self.modules.follow(source.imports, package)
 
     def _effects(self) -> None:
@@ -312,6 +316,7 @@ class Visitor:
         nodes = source.classes.get(cls.__qualname__, []) if source is not None else []
         if source is not None and nodes:
             self.parts[label] = source.digest_of(*nodes)
+            self.parts |= variable_parts(source, *nodes)
         if self.follow and filename and filename != self.own:
             self.modules.follow_loaded(cls.__module__, filename)
         self._members(cls, label, generated=bool(nodes))

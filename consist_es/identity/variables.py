@@ -1,0 +1,75 @@
+"""Environment variables that code names: their present values are part of what it does."""
+
+import ast
+import functools
+import os
+from collections.abc import Iterator
+
+from consist_es.identity.source import Source, digest_plain
+
+_READING = ("get", "pop", "setdefault", "__getitem__", "__contains__")
+
+
+def variable_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
+    """Part for each variable that the code below some nodes of a source names -> digest of its value now.
+
+    Seen are ``os.environ["A"]``, ``.get("A")``, ``"A" in os.environ`` and ``os.getenv("A")``, also through names
+    imported from `os` and names bound once to the text. A name that is computed otherwise is not seen.
+    """
+    names = {name for node in nodes for name in _named(source, node)}
+    return {f"environment variable {name}": digest_plain(os.environ.get(name)) for name in sorted(names)}
+
+
+@functools.lru_cache(maxsize=4096)
+def _named(source: Source, node: ast.AST) -> frozenset[str]:
+    if not any(word in source.text for word in ("environ", "getenv")):
+        return frozenset()
+    texts = _texts(source)
+    arguments = [argument for item in ast.walk(node) for argument in _arguments(item, _aliases(source))]
+    known = (
+        argument.value if isinstance(argument, ast.Constant) else texts.get(_id(argument)) for argument in arguments
+    )
+    return frozenset(name for name in known if isinstance(name, str) and name)
+
+
+def _arguments(node: ast.AST, aliases: dict[str, str]) -> Iterator[ast.expr]:
+    """What a node asks the environment for."""
+    if isinstance(node, ast.Subscript) and _is(node.value, "environ", aliases):
+        yield node.slice
+    elif isinstance(node, ast.Compare) and any(_is(item, "environ", aliases) for item in node.comparators):
+        yield node.left
+    elif isinstance(node, ast.Call) and (node.args or node.keywords):
+        first = node.args[0] if node.args else node.keywords[0].value
+        method = node.func if isinstance(node.func, ast.Attribute) else None
+        if _is(node.func, "getenv", aliases) or (
+            method is not None and method.attr in _READING and _is(method.value, "environ", aliases)
+        ):
+            yield first
+
+
+def _is(node: ast.expr, what: str, aliases: dict[str, str]) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr == what
+    return aliases.get(_id(node)) == what
+
+
+def _id(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _aliases(source: Source) -> dict[str, str]:
+    """Names that stand for `os.environ` and `os.getenv` in a file."""
+    imports = [node for node in ast.walk(source.tree) if isinstance(node, ast.ImportFrom) and node.module == "os"]
+    return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
+
+
+def _texts(source: Source) -> dict[str, str]:
+    """Variables of a file whose one assignment is a text."""
+    found: dict[str, str | None] = {}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Assign):
+            value = node.value.value if isinstance(node.value, ast.Constant) else None
+            for target in node.targets:
+                name = _id(target)
+                found[name] = value if isinstance(value, str) and name not in found else None
+    return {name: value for name, value in found.items() if value is not None}
