@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from consist_es.artifacts.uris import UriMap
+from consist_es.artifacts.copies import held
+from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.errors import PathError
 from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.digest_cache import DigestCache
@@ -21,18 +23,29 @@ from consist_es.projections.run_table import RunRow
 from consist_es.projector import Projector
 from consist_es.storage import LocalStorage, Storage
 
+_RUN_KEY = re.compile(r"-[0-9a-f]{12}$")
+"""How the keys of runs end, and so the names of their folders."""
+
 
 class Project:
     """One log, its views at `db_path`, and the digests of files that it knows.
 
-    Nothing is written before the first event. Threads may share a project; a forked child may go on with it.
+    Nothing is written before the first event. Threads may share a project; a forked child may go on with it. `roots`:
+    folders of ours, below which the partial outputs of dead runs are set aside; the folder of the log is always one.
     """
 
     def __init__(
-        self, db_path: Path, *, sync: str = "commit", read_only: bool = False, storage: Storage | None = None
+        self,
+        db_path: Path,
+        *,
+        sync: str = "commit",
+        read_only: bool = False,
+        roots: Sequence[str] = (),
+        storage: Storage | None = None,
     ) -> None:
         self.db_path = db_path
         self.folder = log_folder(db_path)
+        self._roots = (str(self.folder.parent), *roots)
         self.storage = storage or LocalStorage()
         self.log = LocalLog(self.folder, sync=sync, storage=self.storage, read_only=read_only)
         self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
@@ -75,7 +88,7 @@ class Project:
             dead = [row for row in run_table.running(self.connection()) if self.is_gone(row)]
             if dead:
                 # several processes may notice the same runs: `since` and the events' ids make it once for all
-                self.log.append([_abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
+                self.log.append([self._abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
             self._attached = self.storage.pid()
             with suppress(OSError):  # the name is a hint; where nothing can be written, the append says so
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -98,36 +111,41 @@ class Project:
         started = self.storage.pid_started(writer.pid)
         return started != writer.pid_started if started else not _exists(writer.pid)
 
+    def _abandoned(self, row: RunRow) -> Draft:
+        event = StepAbandoned(
+            reason=f"process {row.writer} is gone and recorded no end",
+            set_aside=_set_aside(row, self._roots),
+        )
+        return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
+
 
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # the number is what a log says, which may come from anybody
         return False
     except OSError:
         pass
     return True
 
 
-def _abandoned(row: RunRow) -> Draft:
-    event = StepAbandoned(
-        reason=f"process {row.writer} is gone and recorded no end",
-        set_aside=_set_aside(row),
-    )
-    return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
+def _set_aside(row: RunRow, roots: Sequence[str]) -> str | None:
+    """Rename the folder of a dead run's partial outputs, where it was the run's own; None where there is none.
 
-
-def _set_aside(row: RunRow) -> str | None:
-    """Rename the folder of a dead run's partial outputs, where it was the run's own; None where there is none."""
-    if not row.artifact_dir or not row.run_dir:
+    The row is what a log says, which may come from anybody: nothing outside the roots is touched, and no folder that is
+    not named like a run's.
+    """
+    if not row.artifact_dir or not row.run_dir or not _RUN_KEY.search(row.key):
         return None
-    uris = UriMap(run_dir=row.run_dir, mounts=row.mounts)
+    mounts = {scheme: unquote(root) for scheme, root in row.mounts.items()}
+    uris = UriMap(run_dir=unquote(row.run_dir), mounts=mounts)
     try:
         folder = uris.resolve(row.artifact_dir)
-        if folder.name != row.key or not folder.is_dir():
+        if folder.name != row.key or not folder.is_dir() or folder.is_symlink():
             return None
         aside = folder.with_name(f"{folder.name}.abandoned")
-        folder.rename(aside)
+        with held(folder.parent, roots) as place:
+            (place / folder.name).rename(place / aside.name)
     except (PathError, OSError):  # on another machine, or not ours to rename: it stays, and nothing refers to it
         return None
     return uris.uri(aside)

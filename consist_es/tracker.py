@@ -67,7 +67,8 @@ class Tracker(TrackerQueries):
         self.run_dir = Path(os.path.abspath(run_dir))
         self.db_path = Path(os.path.abspath(db_path)) if db_path is not None else self.run_dir / "provenance.db"
         uris = UriMap.of(self.run_dir, mounts)
-        self._project = Project(self.db_path, sync=sync, read_only=access_mode != "standard")
+        roots = (uris.run_dir, *uris.mounts.values())
+        self._project = Project(self.db_path, sync=sync, read_only=access_mode != "standard", roots=roots)
         self._project.connection()  # a db_path that is somebody else's file is refused now, not at the first step
         _make_folder(self.run_dir)
         self._queries = Queries(self._project, uris)
