@@ -11,9 +11,11 @@ import click
 from consist_es import __version__
 from consist_es.cli.accept import accept
 from consist_es.cli.audit import audit
+from consist_es.cli.checkpoint import checkpoint
 from consist_es.cli.common import INTERRUPTED, Program
 from consist_es.cli.demo import demo
 from consist_es.cli.log import log
+from consist_es.cli.prove import prove
 from consist_es.cli.replay import replay
 from consist_es.cli.runs import runs, scenarios
 from consist_es.cli.verify import verify
@@ -34,7 +36,7 @@ def program() -> None:
     """
 
 
-for _command in (replay, audit, runs, scenarios, log, verify, demo, why, accept):
+for _command in (replay, audit, runs, scenarios, log, verify, demo, why, accept, checkpoint, prove):
     program.add_command(_command)
 
 

@@ -9,6 +9,7 @@ from consist_es.cli import wording
 from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names, scenario_named
 from consist_es.cli.output import emit, emit_json
+from consist_es.cli.prove import against_option, evidence, out_option, write_proof
 from consist_es.cli.teller import Teller
 from consist_es.folding import dead_letters
 from consist_es.project import Project
@@ -21,26 +22,38 @@ _STATUS_STYLES = {"completed": wording.GOOD, "running": wording.ODD}
 @click.command()
 @click.argument("scenario")
 @click.option("--all", "every", is_flag=True, help="Every attempt, the first one first.")
+@click.option("--proof", is_flag=True, help="Give the events with proofs, for people without the log.")
+@against_option
+@out_option
 @json_option
 @project_option
-def audit(scenario: str, every: bool, as_json: bool, db_path: Path) -> None:
+def audit(
+    scenario: str, every: bool, proof: bool, against: Path | None, out: Path | None, as_json: bool, db_path: Path
+) -> None:
     """Tell what happened in SCENARIO, event by event.
 
     One line for each event: its position in the log, its time (UTC), the run, and what happened: what a step was given,
     why it was reused or not, what it made. SCENARIO is an id or a name. Of a scenario that was entered several times,
     the latest attempt is told; name an earlier one as baseline#2.
 
-    The events are read from the log itself, and each is checked against its chain.
+    The events are read from the log itself, and each is checked against its chain. With --proof they are not told but
+    put into one line of JSON, together with those that recorded the files they speak of, the tree head, and a proof for
+    each event; tools/check_proof.py checks it anywhere.
     """
+    if (against or out) and not proof:
+        raise click.UsageError("--against and --out belong to --proof: give that too.")
     with opened(db_path) as project:
         views = project.connection()
         teller = Teller(Names(project.connection), as_json)
         header = scenario_named(views, scenario)
         attempts = run_table.attempts(views, header.run_id)
+        chosen = [attempt for attempt in (attempts if every else [header]) if attempt.kind == "scenario"]
+        if proof:
+            write_proof(project.folder, evidence(project, [attempt.key for attempt in chosen]), against, out)
+            return
         _tell_dead_letters(views, as_json)
-        for attempt in attempts if every else [header]:
-            if attempt.kind == "scenario":
-                _tell(project, attempt, len(attempts), teller)
+        for attempt in chosen:
+            _tell(project, attempt, len(attempts), teller)
 
 
 def _tell(project: Project, header: RunRow, attempts: int, teller: Teller) -> None:

@@ -7,10 +7,12 @@ import click
 import msgspec
 
 from consist_es.cli.common import NEGATIVE, json_option, project_option, short
+from consist_es.cli.evidence import check_heads, readable_file
 from consist_es.cli.output import emit, emit_json, note, table
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET, counted
 from consist_es.log.segment import segment_name
+from consist_es.log.treehead import read_head_file
 from consist_es.log.verify import VerifyReport
 from consist_es.log.verify import verify as verify_log
 from consist_es.project_file import log_folder
@@ -26,22 +28,31 @@ _TORN = (
 
 
 @click.command()
+@click.option(
+    "--against", metavar="FILE", type=readable_file, multiple=True, help="Compare with this tree head; may be repeated."
+)
+@click.option("--signers", metavar="FILE", type=readable_file, help="Whose signatures count, as in ssh-keygen(1).")
 @json_option
 @project_option
-def verify(as_json: bool, db_path: Path) -> None:
+def verify(against: tuple[Path, ...], signers: Path | None, as_json: bool, db_path: Path) -> None:
     """Check every event of the log against its chain. Reads only.
 
     Exit code 1 where anything is wrong, an incomplete record at the end included. A rewrite of the whole log cannot be
-    found in this way, nor the loss of its newest events where those had not been synced.
+    found in this way, nor the loss of its newest events where those had not been synced. Tree heads find both: give
+    those that `checkpoint` wrote and that were kept elsewhere, with --against. With --signers their signatures are
+    checked too.
     """
-    folder = log_folder(db_path)
+    if signers is not None and not against:
+        raise click.UsageError("--signers is about the tree heads that --against names: give both.")
+    folder, heads = log_folder(db_path), {path: read_head_file(path) for path in against}
     with Bar("Checking the log") as bar:
         report = verify_log(folder, progress=bar)
     if as_json:
         emit_json({"folder": str(folder), **msgspec.to_builtins(report)})
     else:
         _print(folder, report)
-    if not report.ok:
+    extended = check_heads(folder, heads, signers, as_json) if heads else True
+    if not (report.ok and extended):
         sys.exit(NEGATIVE)
 
 

@@ -45,6 +45,7 @@ class Survey:
         """Where the walk began."""
         self._last: tuple[int, Line] | None = None
         self._sizes, self._positions = frozenset(sizes), frozenset(positions)
+        self._noted = self._sizes | self._positions
 
     def start_from(self, place: Cursor, peaks: Iterable[bytes]) -> None:
         """Go on from an earlier walk."""
@@ -66,20 +67,22 @@ class Survey:
             LogMismatchError: the place to go on from is not in the log.
         """
         total = stop or read_head(self._storage, self._folder).seq if progress else 0
-        if stop == self.tree.size:
+        tree = self.tree
+        if stop == tree.size:
             return
         for found in read_lines(self._storage, self._folder, self.place):
             self._last = found
-            self._take(*found)
-            if self.tree.size == stop:
+            tree.add(leaf_hash(found[1].covered))
+            size = tree.size
+            if size in self._noted:
+                self._note(size, found)
+            if size == stop:
                 return  # what follows need not be whole
-            if progress is not None and self.tree.size % _STRIDE == 0:
-                progress(self.tree.size, total)
+            if progress is not None and size % _STRIDE == 0:
+                progress(size, total)
 
-    def _take(self, segment: int, line: Line) -> None:
-        self.tree.add(leaf_hash(line.covered))
-        size = self.tree.size
+    def _note(self, size: int, found: tuple[int, Line]) -> None:
         if size in self._sizes:
             self.roots[size] = self.tree.root()
         if size in self._positions:
-            self.lines[size] = segment, line
+            self.lines[size] = found
