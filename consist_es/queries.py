@@ -49,12 +49,12 @@ class Queries:
         row = run_table.by_key(self._conn, key)
         return row is not None and row.status == "running"
 
-    def get_run(self, run_id: str) -> Run | None:
+    def get_run(self, run_id: str | Run) -> Run | None:
         """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
-        row = run_table.get(self._conn, run_id)
+        row = run_table.get(self._conn, _ref(run_id))
         return None if row is None else self._run(row)
 
-    def key_of(self, run_id: str) -> str:
+    def key_of(self, run_id: str | Run) -> str:
         """The unique key of `get_run`.
 
         Raises:
@@ -62,13 +62,13 @@ class Queries:
         """
         return self.row_of(run_id).key
 
-    def row_of(self, run_id: str) -> RunRow:
+    def row_of(self, run_id: str | Run) -> RunRow:
         """The row of `get_run`.
 
         Raises:
             MissingKeyError: no such run; lists some that there are.
         """
-        row = run_table.get(self._conn, run_id)
+        row = run_table.get(self._conn, _ref(run_id))
         if row is None:
             recent = [row.id for row in run_table.find(self._conn, limit=10)]
             raise MissingKeyError("run", run_id, recent, "These are the newest ones.")
@@ -112,13 +112,13 @@ class Queries:
         """The public form of a row."""
         return artifact_of_row(row, self.uris, run_id=self._id(row.producer_key))
 
-    def outputs(self, run_id: str) -> dict[str, Artifact]:
+    def outputs(self, run_id: str | Run) -> dict[str, Artifact]:
         """Outputs of a run by key; of a scenario those of all its steps, the latest of each key."""
         row = self.row_of(run_id)
         found = lineage.scenario_outputs if row.kind == "scenario" else lineage.outputs
         return self._artifacts(found(self._conn, row.key))
 
-    def inputs(self, run_id: str) -> dict[str, Artifact]:
+    def inputs(self, run_id: str | Run) -> dict[str, Artifact]:
         """Inputs of a run by role; of a scenario those that none of its steps made."""
         row = self.row_of(run_id)
         found = lineage.scenario_inputs if row.kind == "scenario" else lineage.inputs
@@ -127,7 +127,7 @@ class Queries:
     def _artifacts(self, rows: Mapping[str, ArtifactRow]) -> dict[str, Artifact]:
         return {key: self.artifact(row) for key, row in rows.items()}
 
-    def result(self, run_id: str, keys: Iterable[str] | None = None) -> RunResult:
+    def result(self, run_id: str | Run, keys: Iterable[str] | None = None) -> RunResult:
         """The result of an earlier run, as its caller received it.
 
         Raises:
@@ -144,7 +144,7 @@ class Queries:
 
     # ------------------------------------------------------------ one of many
 
-    def find_run(self, run_id: str | None = None, **filters: Any) -> Run:
+    def find_run(self, run_id: str | Run | None = None, **filters: Any) -> Run:
         """The only run that matches.
 
         Raises:
@@ -230,6 +230,11 @@ class Queries:
             "runs": runs,
             **({"repeated": True} if node.repeated else {}),
         }
+
+
+def _ref(run: str | Run) -> str:
+    """What names a run in a look-up; a `Run` names itself, not the latest attempt of its id."""
+    return run.key if isinstance(run, Run) else run
 
 
 def _shown(filters: Mapping[str, Any]) -> str:

@@ -17,13 +17,16 @@ from consist_es.runs import Run, RunResult
 
 
 class TrackerQueries:
-    """The reading half of `Tracker`. Run ids give the latest attempt; ``id#n`` an earlier one."""
+    """The reading half of `Tracker`.
+
+    Run ids give the latest attempt, ``id#n`` the n-th; a `Run` stands for itself.
+    """
 
     _queries: Queries
 
     # ------------------------------------------------------------ runs
 
-    def get_run(self, run_id: str) -> Run | None:
+    def get_run(self, run_id: str | Run) -> Run | None:
         """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
         return self._queries.get_run(run_id)
 
@@ -47,7 +50,7 @@ class TrackerQueries:
             )
         return {field_of(run, name): run for run in reversed(runs)}
 
-    def find_run(self, run_id: str | None = None, **filters: Any) -> Run:
+    def find_run(self, run_id: str | Run | None = None, **filters: Any) -> Run:
         """The only run that matches; `id` is the same as `run_id`.
 
         Raises:
@@ -67,7 +70,7 @@ class TrackerQueries:
         """The id of `find_latest_run`."""
         return self.find_latest_run(**filters).id
 
-    def get_run_config(self, run_id: str) -> Any:
+    def get_run_config(self, run_id: str | Run) -> Any:
         """The config that a run was given, in plain JSON form.
 
         Raises:
@@ -75,7 +78,7 @@ class TrackerQueries:
         """
         return self._queries.find_run(run_id).config
 
-    def get_run_result(self, run_id: str, keys: Any = None, validate: str = "lazy") -> RunResult:
+    def get_run_result(self, run_id: str | Run, keys: Any = None, validate: str = "lazy") -> RunResult:
         """The result of an earlier run as its caller received it, to be used with `ref`.
 
         `validate`: ``lazy`` and ``none`` do not look at the files, ``strict`` requires each to exist.
@@ -102,7 +105,7 @@ class TrackerQueries:
 
     # ------------------------------------------------------------ their artifacts
 
-    def get_run_outputs(self, run_id: str) -> dict[str, Artifact]:
+    def get_run_outputs(self, run_id: str | Run) -> dict[str, Artifact]:
         """Outputs of a run by key; of a scenario those of all its steps, the latest of each key.
 
         Raises:
@@ -110,7 +113,7 @@ class TrackerQueries:
         """
         return self._queries.outputs(run_id)
 
-    def get_run_inputs(self, run_id: str) -> dict[str, Artifact]:
+    def get_run_inputs(self, run_id: str | Run) -> dict[str, Artifact]:
         """Inputs of a run by binding name; of a scenario those that none of its steps made.
 
         Raises:
@@ -118,7 +121,7 @@ class TrackerQueries:
         """
         return self._queries.inputs(run_id)
 
-    def get_run_artifact(self, run_id: str, key: str | None = None) -> Artifact:
+    def get_run_artifact(self, run_id: str | Run, key: str | None = None) -> Artifact:
         """One output of a run: that of `key`, or its only one.
 
         Raises:
@@ -131,7 +134,7 @@ class TrackerQueries:
             raise MissingKeyError("output", key, outputs, f"These are the outputs of run {run_id!r}.")
         return outputs[key]
 
-    def load_run_output(self, run_id: str, key: str | None = None, **options: Any) -> Any:
+    def load_run_output(self, run_id: str | Run, key: str | None = None, **options: Any) -> Any:
         """The data of one output of a run; see `consist_es.load`."""
         return load(self.get_run_artifact(run_id, key), **options)
 

@@ -216,3 +216,18 @@ def test_a_run_set_and_a_pair_are_data_frames_where_pandas_is(asked: Tracker) ->
     assert list(pair.to_frame()["on"]) == ["2030", "2020"]
     stacked = pair.apply(lambda left, right, year: pandas.DataFrame({"year": [year]}))
     assert list(stacked["year"]) == [2030, 2020]
+
+
+def test_a_run_stands_for_itself_and_its_id_for_the_latest_attempt(tracker: Tracker) -> None:
+    def step(n: int) -> Path:
+        out = consist.output_path("o", "txt")
+        out.write_text(str(n))
+        return out
+
+    first, second = (tracker.run(step, config={"n": n}, outputs=["o"]).run for n in (1, 2))
+    assert (first.id, second.id) == ("step", "step#2")
+    assert tracker.get_run_outputs(first)["o"].path.read_text() == "1"
+    assert tracker.get_run_outputs(first.id)["o"].path.read_text() == "2"
+    assert tracker.get_run(first) == first
+    assert tracker.get_run_result(second).run == second
+    assert tracker.get_run_config(first) == {"n": 1}
