@@ -12,6 +12,7 @@ from uuid import UUID
 
 from consist_es.artifacts.formats import MATRIX_DRIVERS, TABULAR_DRIVERS
 from consist_es.artifacts.uris import UriMap, unquote
+from consist_es.errors import PathError
 
 T = TypeVar("T")
 
@@ -87,7 +88,10 @@ class Artifact(os.PathLike[str]):
         """Every place the bytes may lie, best first: below today's roots, then where they were recorded."""
         uris = self.uris or UriMap(run_dir=unquote(self.root) if self.root else os.curdir)
         here = uris.resolve(self.container_uri)
-        there = uris.resolve(self.container_uri, run_dir=self.root) if self.root else here
+        try:
+            there = uris.resolve(self.container_uri, run_dir=self.root) if self.root else here
+        except PathError:  # the root is what a log says, which may come from anybody
+            there = here
         return tuple(dict.fromkeys((here, there)))
 
     @property

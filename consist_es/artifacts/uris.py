@@ -67,19 +67,20 @@ class UriMap(msgspec.Struct, frozen=True):
         `run_dir`: the recorded `root` that ``./`` pointed to when the URI was made, if not this map's own.
 
         Raises:
-            PathError: the scheme is not mounted, or the URI leaves its root.
+            PathError: the scheme is not mounted, the URI leaves its root, or it is of none of the three forms.
         """
         if match := _SCHEME.match(uri):
             scheme, rel = match.groups()
             if scheme == "file":
-                return Path("/" + unquote(rel).lstrip("/"))
+                return _absolute("/" + unquote(rel).lstrip("/"), uri)
             if scheme not in self.mounts:
                 known = ", ".join(sorted(self.mounts)) or "none"
                 raise PathError(f"{uri!r}: scheme {scheme!r} is not mounted. Mounted: {known}. Pass mounts=.")
             return inside(self.mounts[scheme], unquote(rel), uri)
         if uri.startswith("./"):
-            return inside(unquote(run_dir) if run_dir else self.run_dir, unquote(uri[2:]), uri)
-        return Path(unquote(uri))
+            root = str(_absolute(unquote(run_dir), run_dir)) if run_dir else self.run_dir
+            return inside(root, unquote(uri[2:]), uri)
+        return _absolute(unquote(uri), uri)
 
 
 def real_path(path: str | os.PathLike[str]) -> str:
@@ -96,6 +97,13 @@ def below(path: str, root: str) -> str | None:
         return "."
     prefix = root.rstrip(os.sep) + os.sep
     return path[len(prefix) :].replace(os.sep, "/") if path.startswith(prefix) else None
+
+
+def _absolute(path: str, shown: object) -> Path:
+    """An absolute path as `UriMap.uri` writes one; anything else was not written by us."""
+    if "\0" in path or not os.path.isabs(path) or ".." in PurePosixPath(path.replace(os.sep, "/")).parts:
+        raise PathError(f"{shown!r} is no place: use ./…, scheme://…, or an absolute path without '..'.")
+    return Path(path)
 
 
 def inside(root: str | os.PathLike[str], rel: str, shown: object) -> Path:
