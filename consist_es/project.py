@@ -60,7 +60,7 @@ class Project:
         Raises:
             LogWriteError, LogFullError: nothing was recorded.
         """
-        self._attach()
+        self.attach()
         return self.log.append(drafts, commit=commit)
 
     def connection(self) -> sqlite3.Connection:
@@ -78,8 +78,9 @@ class Project:
         self.views.close()
         self.log.close()
 
-    def _attach(self) -> None:
-        """Once per process, before its first event: note the database's name, close runs of dead processes."""
+    def attach(self) -> None:
+        """Once per process, before its first event: note the database's name, record the end of runs whose process is
+        gone."""
         if self._attached == self.storage.pid():
             return
         with self._attaching:
@@ -93,13 +94,6 @@ class Project:
             with suppress(OSError):  # the name is a hint; where nothing can be written, the append says so
                 self.folder.mkdir(parents=True, exist_ok=True)
                 remember_database(self.folder, self.db_path)
-
-    def _abandon_dead(self) -> None:
-        """Record the end of runs whose process is gone. Another process may do so at once: `since` keeps it to one."""
-        seen = self.views.checkpoint().seq
-        dead = [row for row in run_table.running(self.connection()) if self.is_gone(row)]
-        if dead:
-            self.log.append([_abandoned(row) for row in dead], since=seen)
 
     def is_gone(self, row: RunRow) -> bool:
         """Whether the process that wrote a run's start is certainly no longer there: same host only."""

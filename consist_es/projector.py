@@ -5,7 +5,6 @@ written in the transaction of what was folded, and a view file that does not fit
 rebuilt from the first event.
 """
 
-import gc
 import itertools
 import os
 import sqlite3
@@ -27,9 +26,10 @@ from consist_es.errors import (
     ViewAccessError,
 )
 from consist_es.events import Cursor, Recorded
-from consist_es.folding import BATCH, Projection, Statement, cut, fold, whole
+from consist_es.folding import BATCH, Projection, Statement, cut, fold, no_collector, whole
 from consist_es.storage import LocalStorage, Lock, Storage, on_fork
 from consist_es.view_diff import Difference, differences, dump, tables
+from consist_es.view_tables import BEHIND, LEVEL, OUTDATED, OWN, create_own, reached, same_place
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -152,7 +152,27 @@ class Projector:
 
     def checkpoint(self) -> Cursor:
         """How far the views are, after catching up."""
-        return _checkpoint(self.catch_up())
+        return reached(self.catch_up())
+
+    def standing(self) -> str:
+        """How the file stands to the log, without changing it: `LEVEL`, `BEHIND`, `OUTDATED`, or what else lies there
+        (`consist_es.view_file.identify`).
+
+        Raises:
+            LogMismatchError: the file knows events that the log does not have.
+            sqlite3.Error: the file is damaged.
+        """
+        if (what := view_file.identify(self.path)) != view_file.OURS:
+            return what
+        with closing(view_file.connect(self.path)) as conn:
+            if self._is_outdated(conn):
+                return OUTDATED
+            at = reached(conn)
+            if same_place(at, self._log.head()):
+                return LEVEL
+            for _ in self._log.read(at if at.seq else None):
+                break
+            return BEHIND
 
     def close(self) -> None:
         """Close the connections of all threads. A later call opens them again."""
@@ -210,10 +230,10 @@ class Projector:
     def _is_level(self, conn: sqlite3.Connection) -> bool:
         # The checkpoint first: the log may grow between the two, but never shrinks.
         try:
-            reached = _checkpoint(conn)
+            at = reached(conn)
         except sqlite3.Error:
             return False  # the slow way finds out what is wrong
-        return _same(reached, self._log.head())
+        return same_place(at, self._log.head())
 
     def _tell(self) -> None:
         """Warn when all is done: where warnings are errors, nothing is left half done."""
@@ -298,11 +318,11 @@ class Projector:
 
     def _is_outdated(self, conn: sqlite3.Connection) -> bool:
         """Whether other versions of the views made the file; `LogMismatchError` where another log did."""
-        wanted = {"meta", "checkpoint", "dead_letter"}.union(*(view.tables for view in self._projections))
-        if not wanted <= tables(conn) or (reached := _checkpoint(conn)).seq < 0:
+        wanted = OWN.union(*(view.tables for view in self._projections))
+        if not wanted <= tables(conn) or (at := reached(conn)).seq < 0:
             return True
         found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._meta()
-        if found.get("project", expected["project"]) != expected["project"] and reached.seq:
+        if found.get("project", expected["project"]) != expected["project"] and at.seq:
             raise LogMismatchError(self._log.folder, "the views are of another project")
         return found != expected
 
@@ -313,10 +333,10 @@ class Projector:
     def _fold_some(self, conn: sqlite3.Connection) -> bool:
         """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head."""
         with view_file.writing(conn):
-            reached = _checkpoint(conn)
-            if _same(reached, self._log.head()):
+            at = reached(conn)
+            if same_place(at, self._log.head()):
                 return False
-            events = whole(self._log.read(reached if reached.seq else None))
+            events = whole(self._log.read(at if at.seq else None))
             self._apply(conn, events)
         return len(events) >= BATCH
 
@@ -374,7 +394,7 @@ class Projector:
 
         head = self._log.head().seq
         events = cut(self._log.read(None), until)
-        with closing(view_file.create(path)) as conn, _no_collector():
+        with closing(view_file.create(path)) as conn, no_collector():
             db = sqlite_utils.Database(conn)
             self._create(db)
             done = 0
@@ -390,42 +410,12 @@ class Projector:
         return done
 
     def _create(self, db: "sqlite_utils.Database") -> None:
-        meta = db.create_table("meta", {"key": str, "value": str}, pk="key")
-        meta.insert_all({"key": key, "value": value} for key, value in self._meta().items())
-        place = {"id": int, "seq": int, "segment": int, "offset": int, "chain": str}
-        db.create_table("checkpoint", place, pk="id").insert(
-            {"id": 1, "seq": 0, "segment": 1, "offset": 0, "chain": ""}
-        )
-        letter = {"seq": int, "projection": str, "type": str, "error": str}
-        db.create_table("dead_letter", letter, pk=("seq", "projection"))
+        create_own(db, self._meta())
         for projection in self._projections:
             projection.create(db)
 
 
-# ---------------------------------------------------------------- reading
-
-
-def _checkpoint(conn: sqlite3.Connection) -> Cursor:
-    """How far a file got; position -1 if it does not say."""
-    row = conn.execute("SELECT seq, segment, offset, chain FROM checkpoint").fetchone()
-    return Cursor(*row) if row else Cursor(seq=-1)
-
-
-def _same(one: Cursor, other: Cursor) -> bool:
-    # Where a segment ends, the same place can be written in two ways.
-    return one.seq == other.seq and (one.chain == other.chain or one.seq == 0)
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Spare a rebuild the garbage collector's walks over a million events: there are no cycles in them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+# ---------------------------------------------------------------- pieces
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "escapes"}),
     frozenset({"events", "plain", "plain_arrays", "storage"}),
     frozenset({"log", "identity", "artifacts", "options", "runs"}),
-    frozenset({"projector", "folding", "view_diff", "view_file"}),
+    frozenset({"projector", "folding", "view_diff", "view_file", "view_tables"}),
     frozenset({"projections"}),
     frozenset({"project", "project_file"}),
     frozenset(
@@ -42,6 +42,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         | {"queries", "run_sets", "why", "acceptance", "pending", "forecast"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
+    frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views"}),
     frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views"}),
     frozenset({"__init__"}),
     frozenset({"cli", "demo"}),

@@ -14,6 +14,7 @@ from consist_es.cli.audit import audit
 from consist_es.cli.checkpoint import checkpoint
 from consist_es.cli.common import INTERRUPTED, Program
 from consist_es.cli.demo import demo
+from consist_es.cli.doctor import doctor
 from consist_es.cli.log import log
 from consist_es.cli.prove import prove
 from consist_es.cli.replay import replay
@@ -36,7 +37,7 @@ def program() -> None:
     """
 
 
-for _command in (replay, audit, runs, scenarios, log, verify, demo, why, accept, checkpoint, prove):
+for _command in (replay, audit, runs, scenarios, log, verify, demo, why, accept, doctor, checkpoint, prove):
     program.add_command(_command)
 
 

@@ -105,6 +105,17 @@ class LocalLog:
         must_sync = self.sync == "always" or (self.sync == "commit" and commit)
         return self._writer.append(items, sync=must_sync, since=since)
 
+    def tidy(self) -> None:
+        """Finish what a killed writer left at the end of the log, as the next append would. Needs a log that is there.
+
+        Raises:
+            LogCorruptError, LogFormatError, LogMismatchError, LogWriteError, LogLockError: see `append`.
+            LogReadOnlyError: the log was opened for reading, or the file system is.
+        """
+        if self.read_only:
+            raise LogReadOnlyError(self.folder)
+        self._writer.tidy()
+
     def read(self, after: Cursor | None = None) -> Iterator[Recorded]:
         """Every event after `after` in order, up to the last whole batch there is. Takes no lock, writes nothing.
 

@@ -75,6 +75,24 @@ class Writer:
             self._tail.forget()
             self._lock.close()
 
+    def tidy(self) -> None:
+        """Do what the next append would do first: cut off an unfinished batch, go on after a sealed segment, remove
+        unfinished files."""
+        with self._mutex:
+            try:
+                with self._lock:
+                    active = self._roll_if_due(self._tail.current(self._time("")))
+                    if self._tail.repairs:
+                        self._write(active, self._own())
+                    place = active.place
+                self._sync(active, place)
+            except OSError as error:
+                self._let_go()
+                raise self._translated(error, 0) from error
+            except BaseException:
+                self._let_go()
+                raise
+
     def after_fork(self) -> None:
         """The child is a writer of its own, and shares no open file with its parent."""
         self._mutex = threading.Lock()

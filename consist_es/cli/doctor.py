@@ -1,0 +1,65 @@
+"""``consist-es doctor``: is all well with this project, and if not, what is to be done?"""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from consist_es.cli.common import NEGATIVE, json_option, project_option
+from consist_es.cli.output import emit, emit_json, note
+from consist_es.cli.progress import Bar
+from consist_es.cli.wording import BAD, GOOD, ODD, QUIET, counted
+from consist_es.diagnosis import ERROR, NOTE, OK, WARNING, Finding
+from consist_es.doctor import examine, mend
+from consist_es.project import Project
+
+_STYLES = {OK: GOOD, NOTE: QUIET, WARNING: ODD, ERROR: BAD}
+
+
+@click.command()
+@click.option("--fix", is_flag=True, help="Put right what can be put right without losing anything.")
+@click.option("--deep", is_flag=True, help="Read the whole log and every output, and compare the views row for row.")
+@json_option
+@project_option
+def doctor(fix: bool, deep: bool, as_json: bool, db_path: Path) -> None:
+    """Look at everything: log, views, runs, outputs, and the machine under them.
+
+    Each finding says what it is about and what to do. Exit code 1 where a warning or an error is left, 0 where there
+    are none; notes are good to know, and nothing is wrong with them.
+
+    --fix records runs whose process is gone as abandoned, moves an unfinished record to quarantine, removes unfinished
+    files, and makes damaged views anew. It never deletes an output, and does nothing to a damaged log.
+    """
+    project = Project(db_path, read_only=not fix)
+    try:
+        with Bar("Looking") as bar:
+            findings = list(examine(project, deep=deep, progress=bar))
+            if fix and any(finding.mends for finding in findings):
+                _say(mend(project, findings))
+                findings = list(examine(project, deep=deep, progress=bar))
+    finally:
+        project.close()
+    for finding in findings:
+        _print(finding, as_json)
+    wrong = sum(finding.is_wrong for finding in findings)
+    if wrong:
+        note(f"{counted(wrong, 'finding')} to look at.")
+        sys.exit(NEGATIVE)
+
+
+def _say(done: list[str]) -> None:
+    if not done:
+        note("Nothing was fixed: the log is damaged, and that comes first.")
+    for text in done:
+        note(f"Fixed: {text}.")
+
+
+def _print(finding: Finding, as_json: bool) -> None:
+    if as_json:
+        emit_json(msgspec.to_builtins(finding))
+        return
+    where = f" ({finding.where})" if finding.where else ""
+    emit(f"{finding.level:7}  {finding.check}: {finding.what}{where}", _STYLES[finding.level])
+    if finding.todo and finding.level != OK:
+        emit(f"         -> {finding.todo}", QUIET)
