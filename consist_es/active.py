@@ -19,7 +19,15 @@ from consist_es.artifacts.keys import check_key, free_name
 from consist_es.artifacts.tables import table_suffix, write_table
 from consist_es.artifacts.uris import inside
 from consist_es.capture import Snapshot, capture_keys
-from consist_es.errors import ClosedError, ConsistWarning, MissingKeyError, OptionError, UsageError, UsageTypeError
+from consist_es.errors import (
+    ClosedError,
+    ConsistWarning,
+    MissingKeyError,
+    OptionError,
+    PathError,
+    UsageError,
+    UsageTypeError,
+)
 from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink
 from consist_es.inputs import BoundInput
 from consist_es.journal import Journal
@@ -194,6 +202,8 @@ class ActiveRun:
     def log_table(self, table: Any, key: str, notes: ArtifactNotes | None = None) -> Artifact:
         """Write a table in the format that suits it into the run's folder and record it, see `write_table`."""
         path = self.output_path(check_key(key, "output key"), table_suffix(table))
+        if path.is_symlink():
+            raise PathError(f"{path} is a link: a table is never written through one. Remove it.")
         write_table(table, path, key)
         return self.log(path, key, "output", notes)
 

@@ -11,7 +11,7 @@ import inspect
 import os
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
 from consist_es.context import Frame, pushed, top
-from consist_es.errors import AccessModeError, ConsistError, RunActiveError, UsageTypeError
+from consist_es.errors import AccessModeError, ConsistError, PathError, RunActiveError, UsageTypeError
 from consist_es.events import StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
@@ -159,7 +159,8 @@ class Engine:
         source_dir = None
         if isinstance(verdict, Hit) and step.hydration == "outputs-all":
             source = self.queries.run_by_key(verdict.source)
-            source_dir = self.uris.resolve(source.artifact_dir, run_dir=source.run_dir or None)
+            with suppress(PathError):  # not mounted here, or not said where the run's start was redacted
+                source_dir = self.uris.resolve(source.artifact_dir, run_dir=source.run_dir or None)
         copier = Copier(self.uris, self.digester, self.allow_external_paths)
         return hydrate(step, verdict, copier=copier, directory=directory, source_dir=source_dir, coupler=scope.coupler)
 

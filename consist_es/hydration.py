@@ -18,7 +18,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.collecting import declared_path
-from consist_es.errors import ArtifactMissingError, ConsistWarning, MaterializeError
+from consist_es.errors import ArtifactMissingError, ConsistWarning, MaterializeError, PathError
 from consist_es.events import ArtifactMaterialized
 from consist_es.lookup import Hit, Miss
 from consist_es.materialize import Copier, layout
@@ -83,7 +83,7 @@ def _all(hit: Hit, copier: Copier, directory: Path, source_dir: Path | None) -> 
     for key, target in places.items():
         try:
             done[key] = copier.copy(hit.all_outputs[key], target, reason="outputs-all")
-        except (MaterializeError, ArtifactMissingError) as error:
+        except (MaterializeError, ArtifactMissingError, PathError) as error:
             warnings.warn(f"{error} The output stays where it is.", ConsistWarning, stacklevel=2)
     return Hydrated(_with_copies(hit, done), list(done.values()))
 

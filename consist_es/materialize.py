@@ -12,7 +12,7 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.copies import copy_path, held, root_of
 from consist_es.artifacts.formats import bundle_members, member_suffix
-from consist_es.artifacts.uris import UriMap, below
+from consist_es.artifacts.uris import UriMap, below, inside
 from consist_es.errors import ArtifactMissingError, InputError, MaterializeError, PathError
 from consist_es.events import ArtifactMaterialized
 from consist_es.recording import Digester
@@ -135,12 +135,16 @@ def is_fast(artifact: Artifact) -> bool:
 
 
 def layout(artifacts: Iterable[tuple[str, Artifact]], old_folder: Path, new_folder: Path) -> dict[str, Path]:
-    """Key -> place below `new_folder`, keeping each artifact's place below `old_folder`; others by file name."""
+    """Key -> place below `new_folder`, keeping each artifact's place below `old_folder`; others by file name.
+
+    Raises:
+        PathError: a key that leads out of the folder; none that was recorded here does.
+    """
     places: dict[str, Path] = {}
     for key, artifact in artifacts:
         rel = below(os.path.abspath(artifact.path), os.path.abspath(old_folder)) or artifact.path.name
         taken = new_folder / rel in places.values()
-        places[key] = new_folder / key / rel if taken else new_folder / rel
+        places[key] = inside(new_folder, f"{key}/{rel}", key) if taken else new_folder / rel
     return places
 
 

@@ -28,7 +28,7 @@ from consist_es.errors import (
 from consist_es.events import Cursor, Recorded
 from consist_es.folding import BATCH, Projection, Statement, cut, fold, no_collector, whole
 from consist_es.storage import LocalStorage, Lock, Storage, on_fork
-from consist_es.view_diff import Difference, differences, dump, tables
+from consist_es.view_diff import Difference, acts_by_itself, differences, dump, tables
 from consist_es.view_tables import BEHIND, LEVEL, OUTDATED, OWN, create_own, reached, same_place
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ class Projector:
     def _is_outdated(self, conn: sqlite3.Connection) -> bool:
         """Whether other versions of the views made the file; `LogMismatchError` where another log did."""
         wanted = OWN.union(*(view.tables for view in self._projections))
-        if not wanted <= tables(conn) or (at := reached(conn)).seq < 0:
+        if not wanted <= tables(conn) or acts_by_itself(conn) or (at := reached(conn)).seq < 0:
             return True
         found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._meta()
         if found.get("project", expected["project"]) != expected["project"] and at.seq:

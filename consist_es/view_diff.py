@@ -23,6 +23,15 @@ def tables(conn: sqlite3.Connection) -> set[str]:
     return {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
+def acts_by_itself(conn: sqlite3.Connection) -> bool:
+    """Whether the file holds what does something when a table is read or written: triggers, virtual tables.
+
+    We make none, and somebody else's would be run by our own queries. Views of the user's own do no harm.
+    """
+    made = "SELECT 1 FROM sqlite_master WHERE type = 'trigger' OR sql LIKE 'create virtual%' LIMIT 1"
+    return conn.execute(made).fetchone() is not None
+
+
 def counts(conn: sqlite3.Connection) -> dict[str, int]:
     """Table -> number of rows."""
     import sqlite_utils

@@ -111,6 +111,7 @@ _SET_APPLICATION_ID = "PRAGMA application_id = 0x636F6E73"  # a PRAGMA takes no 
 
 def _prepare(conn: sqlite3.Connection) -> None:
     conn.create_function("json_merge", 2, _json_merge, deterministic=True)
+    conn.execute("PRAGMA trusted_schema = OFF")  # the file may come from anybody: see sqlite.org/security.html
     conn.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file: damage shows here
 
 

@@ -1,11 +1,12 @@
 """A cache of file digests, shared by processes: a convenience that may vanish or break at any time."""
 
+import errno
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -15,9 +16,7 @@ _RACY_NS = 3_000_000_000
 _WAIT_SECONDS = 0.5
 _BATCH = 500
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS digests_1 (path BLOB PRIMARY KEY, stamp TEXT, digest TEXT, mark BLOB) WITHOUT ROWID"
-)
+_TABLE = "CREATE TABLE digests_1 (path BLOB PRIMARY KEY, stamp TEXT, digest TEXT, mark BLOB) WITHOUT ROWID"
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -107,16 +106,32 @@ class DigestCache:
             return self._connection
         self._drop()
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = self._connected()
+        # The file may come from anybody: a trigger or a view in it would be run by a query.
+        if connection.execute("SELECT sql FROM sqlite_master LIMIT 2").fetchall() != [(_TABLE,)]:
+            connection.close()
+            self.path.unlink(missing_ok=True)
+            connection = self._connected()
+        self._connection, self._owner = connection, self._place()
+        return connection
+
+    def _connected(self) -> sqlite3.Connection:
+        if self.path.is_symlink():  # SQLite would write into whatever it leads to
+            raise OSError(errno.ELOOP, "a link, not a cache", os.fspath(self.path))
+        with suppress(FileExistsError):
+            # SQLite itself would create it as 0644 and so take the group's right to write that an umask of 002 gives.
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         connection = sqlite3.connect(self.path, timeout=_WAIT_SECONDS, check_same_thread=False)
         try:
             # in memory: a journal file of a deleted cache must not be taken for the new one's
             connection.execute("PRAGMA journal_mode=MEMORY")
             connection.execute("PRAGMA synchronous=OFF")
-            connection.execute(_TABLE)
+            connection.execute("PRAGMA trusted_schema=OFF")
+            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                connection.execute(_TABLE)
         except sqlite3.Error:
             connection.close()
             raise
-        self._connection, self._owner = connection, self._place()
         return connection
 
     def _place(self) -> tuple[int, int, int] | None:
