@@ -30,6 +30,7 @@
     │   ├── PathError                 a path that leaves the place it must stay in
     │   ├── TreeHeadError             a file that is no tree head, or not of this log
     │   ├── ProofError                something that the tree head does not prove
+    │   ├── RedactionError            a payload that cannot be redacted
     │   ├── BindingError              inputs that cannot be given to the function
     │   ├── AcceptanceError           a change that cannot be accepted, or an acceptance that is not there
     │   ├── RuntimeArgumentError      required runtime kwargs that are missing
@@ -298,6 +299,14 @@ class TreeHeadError(UsageError):
 
 class ProofError(UsageError):
     """Something that the tree head does not prove."""
+
+
+class RedactionError(UsageError):
+    """A payload cannot be redacted; nothing was changed."""
+
+    def __init__(self, position: int, problem: str, remedy: str) -> None:
+        self.position, self.problem = position, problem
+        super().__init__(f"Position {position} cannot be redacted: {problem}. {remedy} Nothing was changed.")
 
 
 class BindingError(UsageError):

@@ -38,6 +38,15 @@ class UnknownEvent(msgspec.Struct, frozen=True):
     """The payload's JSON, byte for byte as stored."""
 
 
+class RedactedEvent(msgspec.Struct, frozen=True):
+    """An event whose payload was redacted. Its envelope stands; a `PayloadRedacted` says who took it out, and why."""
+
+    type: str
+    v: int
+    digest: str
+    """blake3 of the payload, 64 hex digits."""
+
+
 class Draft(msgspec.Struct, frozen=True):
     """An event on its way into the log: what is known before it has a position."""
 
@@ -66,7 +75,7 @@ class Recorded(msgspec.Struct, frozen=True):
     v: int
     scenario: str | None
     run: str | None
-    event: Event | UnknownEvent
+    event: Event | UnknownEvent | RedactedEvent
     chain: str
     segment: int
     offset: int
@@ -179,6 +188,25 @@ class SegmentSealed(Event, frozen=True, kw_only=True):
     """Bytes before this event's line."""
 
 
+class PayloadRedacted(Event, frozen=True, kw_only=True):
+    """The payload of an earlier event was taken out of the log; its digest is left in its place.
+
+    It names the scenario and run that the earlier event was about.
+    """
+
+    position: int
+    event: str
+    """Type of the earlier event."""
+    digest: str
+    """blake3 of what was taken out, 64 hex digits: of the payload, or of the reference to its blob."""
+    size: int
+    """Bytes of that, which its line keeps."""
+    reason: str
+    user: str = ""
+    status: str | None = None
+    """Where the earlier event was the end of a run: how that ended."""
+
+
 class EnvironmentRecorded(Event, frozen=True, kw_only=True):
     """The software a run saw; recorded once per distinct digest."""
 
@@ -189,6 +217,8 @@ class EnvironmentRecorded(Event, frozen=True, kw_only=True):
     git_commit: str | None = None
     git_dirty: str | None = None
     """Digest of the uncommitted change, None where the tree is clean or there is no repository."""
+    variables: dict[str, str | None] = {}
+    """Environment variables that the tracker was told to record, None for those that were not set."""
 
 
 # ---------------------------------------------------------------- scenarios

@@ -63,6 +63,19 @@ class Project:
         self.attach()
         return self.log.append(drafts, commit=commit)
 
+    def redact(self, positions: Sequence[int], reason: str) -> bool:
+        """Take the payloads of these events out of the log, and out of the views.
+
+        False where another program is reading the views: what is gone from them may still be in their file.
+
+        Raises:
+            RedactionError: a payload that cannot be redacted. LogError: as for `LocalLog.redact`.
+        """
+        self.attach()
+        self.log.redact(positions, reason, self.storage.user())
+        self.views.rebuild()
+        return self.views.settle()
+
     def connection(self) -> sqlite3.Connection:
         """The views, caught up with the log."""
         return self.views.catch_up()

@@ -25,7 +25,7 @@ from consist_es.errors import (
     UsageError,
     ViewAccessError,
 )
-from consist_es.events import Cursor, Recorded
+from consist_es.events import Cursor, PayloadRedacted, Recorded
 from consist_es.folding import BATCH, Projection, Statement, cut, fold, no_collector, whole
 from consist_es.storage import LocalStorage, Lock, Storage, on_fork
 from consist_es.view_diff import Difference, acts_by_itself, differences, dump, tables
@@ -173,6 +173,12 @@ class Projector:
             for _ in self._log.read(at if at.seq else None):
                 break
             return BEHIND
+
+    def settle(self) -> bool:
+        """Leave nothing of former rows in the file or beside it; False where another program is reading meanwhile."""
+        conn = self.catch_up()
+        with view_file.translated(self.path):
+            return view_file.checkpointed(conn)
 
     def close(self) -> None:
         """Close the connections of all threads. A later call opens them again."""
@@ -331,14 +337,21 @@ class Projector:
         return {"project": self._log.project_id or "", "format": str(FORMAT), **versions}
 
     def _fold_some(self, conn: sqlite3.Connection) -> bool:
-        """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head."""
+        """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head.
+
+        What was redacted was folded before, so then everything is folded anew.
+        """
         with view_file.writing(conn):
             at = reached(conn)
             if same_place(at, self._log.head()):
                 return False
             events = whole(self._log.read(at if at.seq else None))
-            self._apply(conn, events)
-        return len(events) >= BATCH
+            redacted = any(isinstance(recorded.event, PayloadRedacted) for recorded in events)
+            if not redacted:
+                self._apply(conn, events)
+        if redacted:
+            self._replace(self.path)
+        return redacted or len(events) >= BATCH
 
     def _apply(self, conn: sqlite3.Connection, events: list[Recorded]) -> None:
         for projection in self._projections:

@@ -63,6 +63,9 @@ class Storage(Protocol):
     def mode(self, path: Path) -> int:
         """Permission bits."""
 
+    def set_mode(self, fd: int, mode: int) -> None:
+        """Give an open file these permission bits."""
+
     def flock(self, fd: int, *, blocking: bool) -> bool:
         """Take the exclusive lock of an open file; False where another holds it and `blocking` is False."""
 
@@ -150,6 +153,9 @@ class LocalStorage:
 
     def mode(self, path: Path) -> int:
         return path.stat().st_mode & 0o7777
+
+    def set_mode(self, fd: int, mode: int) -> None:
+        os.fchmod(fd, mode)
 
     def flock(self, fd: int, *, blocking: bool) -> bool:
         import fcntl

@@ -183,6 +183,11 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, place: Path) -
     target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def checkpointed(conn: sqlite3.Connection) -> bool:
+    """Move what is beside the file into it and cut that to nothing; False where a reader stays in the way."""
+    return not conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+
 def discard(path: Path) -> None:
     """Remove a file that holds nothing, or that was never whole, and whatever SQLite left beside it."""
     for name in (path, *side_files(path)):

@@ -4,8 +4,8 @@ The folder lies on top of the repository, and is imported as `consist_es.project
 (docs/decisions/0003-projections-folder.md).
 """
 
-from consist_es.projections import audit_index, cache_index, coupler_state, lineage, run_table
+from consist_es.projections import audit_index, cache_index, coupler_state, lineage, redactions, run_table
 from consist_es.projector import Projection
 
-BUILTIN: tuple[Projection, ...] = (run_table, lineage, coupler_state, cache_index, audit_index)
+BUILTIN: tuple[Projection, ...] = (run_table, lineage, coupler_state, cache_index, audit_index, redactions)
 """All views of a project."""

@@ -21,7 +21,9 @@ from consist_es.events import (
     HitDemoted,
     InputLink,
     MetaLogged,
+    PayloadRedacted,
     Recorded,
+    RedactedEvent,
     ScenarioExited,
     ScenarioStarted,
     StepAbandoned,
@@ -31,7 +33,7 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.plain import to_plain
-from consist_es.projections import facets
+from consist_es.projections import facets, redactions
 from consist_es.projections.plumbing import first, from_text, run_of, to_text
 from consist_es.projector import Statement
 from consist_es.view_file import query
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 2
+version = 3
 tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments")
 
 COLUMNS: dict[str, type] = {
@@ -202,7 +204,7 @@ def create(db: "sqlite_utils.Database") -> None:
     more: dict[str, type] = {"library": str, "python": str, "platform": str, "at": str, "seq": int}
     db.create_table("writers", {**writer, **more}, pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
-    db.create_table("environments", {**software, "at": str, "seq": int}, pk="digest")
+    db.create_table("environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
 
 
 def index(db: "sqlite_utils.Database") -> None:
@@ -270,15 +272,18 @@ INSERT INTO writers (writer, host, boot, pid, pid_started, user, library, python
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _ENVIRONMENT = """
-INSERT INTO environments (digest, python, platform, packages, git_commit, git_dirty, at, seq)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO environments (digest, python, platform, packages, git_commit, git_dirty, variables, at, seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.folding.Projection`."""
-    handler = _FOLDS.get(type(recorded.event))
-    return handler(recorded, recorded.event) if handler else ()
+    event: Any = recorded.event
+    if isinstance(event, RedactedEvent):
+        event = redactions.start(recorded) or event
+    handler = _FOLDS.get(type(event))
+    return handler(recorded, event) if handler else ()
 
 
 def _scenario_started(recorded: Recorded, event: ScenarioStarted) -> list[Statement]:
@@ -372,7 +377,7 @@ def _writer(recorded: Recorded, event: WriterAttached) -> list[Statement]:
 
 def _environment(recorded: Recorded, event: EnvironmentRecorded) -> list[Statement]:
     software = (event.digest, event.python, event.platform, to_text(event.packages), event.git_commit, event.git_dirty)
-    return [(_ENVIRONMENT, (*software, recorded.at, recorded.seq))]
+    return [(_ENVIRONMENT, (*software, to_text(event.variables), recorded.at, recorded.seq))]
 
 
 _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
@@ -388,6 +393,8 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
     MetaLogged: _meta_logged,
     WriterAttached: _writer,
     EnvironmentRecorded: _environment,
+    RedactedEvent: redactions.outcome,
+    PayloadRedacted: redactions.status,
 }
 
 
@@ -434,6 +441,12 @@ def get(conn: sqlite3.Connection, ref: str) -> RunRow | None:
 def by_key(conn: sqlite3.Connection, key: str) -> RunRow | None:
     """The run with this key, or None."""
     return first(_runs(conn, "SELECT * FROM runs WHERE key = ?", (key,)))
+
+
+def id_of(conn: sqlite3.Connection, key: str) -> str:
+    """The readable id of the run with this key; the key itself where there is none."""
+    found = query(conn, "SELECT id FROM runs WHERE key = ?", (key,))
+    return str(found[0][0]) if found else key
 
 
 def attempts(conn: sqlite3.Connection, run_id: str) -> list[RunRow]:
@@ -547,8 +560,8 @@ def environment_known(conn: sqlite3.Connection, digest: str) -> bool:
 
 def environment(conn: sqlite3.Connection, digest: str) -> EnvironmentRecorded | None:
     """The software environment with this digest."""
-    sql = "SELECT python, platform, packages, git_commit, git_dirty FROM environments WHERE digest = ?"
-    for python, platform, packages, commit, dirty in query(conn, sql, (digest,)):
+    sql = "SELECT python, platform, packages, git_commit, git_dirty, variables FROM environments WHERE digest = ?"
+    for python, platform, packages, commit, dirty, variables in query(conn, sql, (digest,)):
         return EnvironmentRecorded(
             digest=digest,
             python=python,
@@ -556,5 +569,6 @@ def environment(conn: sqlite3.Connection, digest: str) -> EnvironmentRecorded | 
             packages=from_text(packages, {}),
             git_commit=commit,
             git_dirty=dirty,
+            variables=from_text(variables, {}),
         )
     return None

@@ -31,6 +31,7 @@ from consist_es.events import (
     MetaLogged,
     OutputLink,
     OutputsDeclared,
+    PayloadRedacted,
     Recorded,
     ScenarioExited,
     ScenarioStarted,
@@ -170,6 +171,7 @@ def one_of_each() -> list[Draft]:
         Draft(NoteTaken(text="from the future"), scenario="S", run="A"),
         Draft(ScenarioExited(status="failed", seconds=9.0, error=error, failed_step="C", missing_outputs=["z"])),
         on("S", ScenarioExited(status="failed", seconds=9.0, error=error, failed_step="C", missing_outputs=["zones"])),
+        on("A", PayloadRedacted(position=10, event="meta_logged", digest="00", size=80, reason="a password", user="u")),
     ]
 
 
@@ -223,6 +225,15 @@ EVENTS = st.one_of(
         reason=TEXT,
     ),
     st.builds(SegmentSealed, segment=st.just(1), size=st.integers(0, 9)),
+    st.builds(
+        PayloadRedacted,
+        position=st.integers(1, 9),
+        event=NAMES,
+        digest=TEXT,
+        size=st.integers(80, 99),
+        reason=TEXT,
+        status=st.none() | st.sampled_from(["completed", "failed", "interrupted"]),
+    ),
     st.builds(
         EnvironmentRecorded, digest=NAMES, python=TEXT, platform=TEXT, packages=st.dictionaries(TEXT, TEXT, max_size=2)
     ),

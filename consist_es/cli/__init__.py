@@ -17,6 +17,7 @@ from consist_es.cli.demo import demo
 from consist_es.cli.doctor import doctor
 from consist_es.cli.log import log
 from consist_es.cli.prove import prove
+from consist_es.cli.redact import redact
 from consist_es.cli.replay import replay
 from consist_es.cli.runs import runs, scenarios
 from consist_es.cli.verify import verify
@@ -37,7 +38,7 @@ def program() -> None:
     """
 
 
-for _command in (replay, audit, runs, scenarios, log, verify, demo, why, accept, doctor, checkpoint, prove):
+for _command in (replay, audit, runs, scenarios, log, verify, demo, why, accept, checkpoint, prove, doctor, redact):
     program.add_command(_command)
 
 

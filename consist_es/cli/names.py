@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Callable
 
 from consist_es.errors import MissingKeyError, UsageError
-from consist_es.projections import lineage, run_table
+from consist_es.projections import lineage, redactions, run_table
 from consist_es.projections.lineage import ArtifactRow
+from consist_es.projections.redactions import Redaction
 from consist_es.projections.run_table import RunRow
 
 _LISTED = 10
@@ -36,6 +37,10 @@ class Names:
                 return None
             self._artifacts[artifact_id] = row
         return self._artifacts[artifact_id]
+
+    def redaction(self, position: int) -> Redaction | None:
+        """Why the payload of an event is gone, None where the views do not know it."""
+        return redactions.redaction(self._views(), position)
 
 
 def run_named(conn: sqlite3.Connection, name: str) -> RunRow:

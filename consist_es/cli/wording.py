@@ -23,7 +23,9 @@ from consist_es.events import (
     MetaLogged,
     OutputLink,
     OutputsDeclared,
+    PayloadRedacted,
     Recorded,
+    RedactedEvent,
     ScenarioExited,
     ScenarioStarted,
     SegmentSealed,
@@ -57,18 +59,31 @@ def line_of(recorded: Recorded, names: Names) -> Line:
 
 def _said(recorded: Recorded, names: Names) -> Line:
     event = recorded.event
+    if isinstance(event, RedactedEvent):
+        return Line(f"{event.type.replace('_', ' ')}: {_gone(recorded.seq, names)}", ODD)
     if isinstance(event, UnknownEvent):
-        data = _cut(event.data.decode("utf-8", "replace"))
+        data = _cut(msgspec.json.format(event.data, indent=-1).decode("utf-8", "replace"))
         return Line(f"event of a type that this version does not know, {event.type} (v{event.v}): {data}", ODD)
     if type(event) in WORDS:
         return WORDS[type(event)](event, names)
     return Line(f"{recorded.type.replace('_', ' ')}: {_pairs(msgspec.to_builtins(event))}")
 
 
+def _gone(position: int, names: Names) -> str:
+    """That a payload was redacted, and what was said of it."""
+    found = names.redaction(position)
+    if found is None:
+        return "its payload was redacted; who did, and why, is not recorded"
+    return f"its payload was redacted by {found.user or 'somebody'} (position {found.seq}): {found.reason}"
+
+
 def as_json(recorded: Recorded, names: Names) -> dict[str, Any]:
     """One event as a program wants it: the envelope, the readable id of its run, the payload, and the line."""
     event = recorded.event
-    data = json.loads(event.data) if isinstance(event, UnknownEvent) else msgspec.to_builtins(event)
+    if isinstance(event, RedactedEvent):
+        data = {"$redacted": event.digest}
+    else:
+        data = json.loads(event.data) if isinstance(event, UnknownEvent) else msgspec.to_builtins(event)
     about = recorded.run or recorded.scenario
     return {
         **{name: getattr(recorded, name) for name in ("seq", "at", "id", "by", "type", "v", "scenario", "run")},
@@ -332,6 +347,11 @@ def _sealed(event: SegmentSealed, _names: Names) -> Line:
     return Line(f"segment {event.segment} sealed at {event.size} bytes", QUIET)
 
 
+def _redacted(event: PayloadRedacted, _names: Names) -> Line:
+    what = f"payload of position {event.position} ({event.event}) redacted by {event.user or 'somebody'}"
+    return Line(f"{what}: {event.reason}", ODD)
+
+
 def _environment(event: EnvironmentRecorded, _names: Names) -> Line:
     parts = (f"Python {event.python}", counted(len(event.packages), "package"), revision(event), event.platform)
     return Line(f"environment {short_digest(event.digest)}: {', '.join(part for part in parts if part)}", QUIET)
@@ -358,6 +378,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     LogRepaired: _repaired,
     MetaLogged: _meta,
     OutputsDeclared: _declared,
+    PayloadRedacted: _redacted,
     ScenarioExited: _scenario_exited,
     ScenarioStarted: _scenario_started,
     SegmentSealed: _sealed,

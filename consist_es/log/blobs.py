@@ -69,16 +69,30 @@ def resolve(storage: Storage, folder: Path, data: bytes) -> bytes:
     """
     if not data.startswith(BLOB_START):
         return data
-    try:
-        reference = msgspec.json.decode(data, type=_Reference)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise BadRecord(f"the reference to a blob does not decode: {error}") from error
+    reference = _reference(data)
     name = reference.blob
-    if len(name) != 64 or not set(name) <= set("0123456789abcdef"):  # it becomes a file name
-        raise BadRecord(f"{name!r} is no name of a blob")
     found = _read(storage, folder / BLOB_FOLDER / name)
     if found is None:
         raise BadRecord(f"its payload {BLOB_FOLDER}/{name} is missing")
     if len(found) != reference.size or blake3(found).hexdigest() != name:
         raise BadRecord(f"its payload {BLOB_FOLDER}/{name} is damaged")
     return found
+
+
+def _reference(data: bytes) -> _Reference:
+    try:
+        reference = msgspec.json.decode(data, type=_Reference)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BadRecord(f"the reference to a blob does not decode: {error}") from error
+    if len(reference.blob) != 64 or not set(reference.blob) <= set("0123456789abcdef"):  # it becomes a file name
+        raise BadRecord(f"{reference.blob!r} is no name of a blob")
+    return reference
+
+
+def blob_name(data: bytes) -> str:
+    """Name of the blob that a line's data refer to.
+
+    Raises:
+        BadRecord: they refer to none.
+    """
+    return _reference(data).blob

@@ -8,13 +8,21 @@ from consist_es.log.segment import Header, Opened, encode_header, read_header, s
 from consist_es.storage import Storage, make_folder, write_all
 
 QUARANTINE = "quarantine"
+REDACTION = "redaction"
+"""What is being redacted just now, see `consist_es.log.redaction`."""
+REDACTION_PART = f"{REDACTION}.tmp"
 _TEMPORARY = ".jsonl.tmp"
+
+
+def temporary_of(path: Path) -> Path:
+    """Where a segment is made before it gets its name."""
+    return path.with_suffix(_TEMPORARY)
 
 
 def create_segment(storage: Storage, folder: Path, header: Header, previous: bytes, lines: bytes) -> tuple[int, Opened]:
     """A new segment, whole and safe on disk before it has its name; open for reading and writing."""
     path = folder / segment_name(header.segment)
-    temporary = path.with_suffix(_TEMPORARY)
+    temporary = temporary_of(path)
     fd = storage.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
         write_all(storage, fd, encode_header(header, previous) + lines, 0)
@@ -29,11 +37,16 @@ def create_segment(storage: Storage, folder: Path, header: Header, previous: byt
         raise
 
 
-def remove_leftovers(storage: Storage, folder: Path) -> None:
-    """Segments that a killed writer began and never named. Under the lock: nobody else is making one."""
-    for name in storage.listdir(folder):
-        if name.endswith(_TEMPORARY):
+def remove_leftovers(storage: Storage, folder: Path) -> bool:
+    """Files that a killed writer began and never named. Under the lock: nobody else is making one.
+
+    Tells whether a killed writer left a redaction to be finished.
+    """
+    listed = storage.listdir(folder)
+    for name in listed:
+        if name.endswith(_TEMPORARY) or name == REDACTION_PART:
             storage.unlink(folder / name)
+    return REDACTION in listed
 
 
 def quarantine(storage: Storage, folder: Path, fd: int, segment: int, offset: int) -> tuple[str, int]:

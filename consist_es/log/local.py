@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from consist_es.errors import LogReadError, LogReadOnlyError, OptionError
+from consist_es.errors import LogReadError, LogReadOnlyError, OptionError, RedactionError
 from consist_es.events import Cursor, Draft, Recorded
 from consist_es.log.files import new_id
 from consist_es.log.reader import read, read_at, read_head
@@ -104,6 +104,25 @@ class LocalLog:
         items = [prepare(draft, draft.id or new_id(self._storage)) for draft in drafts]
         must_sync = self.sync == "always" or (self.sync == "commit" and commit)
         return self._writer.append(items, sync=must_sync, since=since)
+
+    def redact(self, positions: Sequence[int], reason: str, user: str = "") -> None:
+        """Take the payloads of these events out of the log for good, and record who did, why, and what was there.
+
+        The payload's digest is left in its place, so the chain, the Merkle tree and the places of all events stay what
+        they are. If the process dies on the way, the next writer finishes it. Safe on disk when it returns.
+
+        Raises:
+            RedactionError: no such event, one of the log's own, or one that shares its blob with another.
+            LogReadOnlyError, LogFullError, LogWriteError, LogCorruptError, LogFormatError, LogMismatchError,
+            LogLockError: as for `append`.
+        """
+        if self.read_only:
+            raise LogReadOnlyError(self.folder)
+        wanted = sorted(set(positions))
+        if wanted and self.project_id is None:
+            raise RedactionError(wanted[0], f"there is no event in {self.folder}", "")
+        if wanted:
+            self._writer.redact(wanted, reason, user)
 
     def tidy(self) -> None:
         """Finish what a killed writer left at the end of the log, as the next append would. Needs a log that is there.

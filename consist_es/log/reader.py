@@ -52,8 +52,11 @@ def _recorded(storage: Storage, folder: Path, segment: int, line: Line) -> Recor
         data = resolve(storage, folder, line.data)
         return recorded(line.head, data, line.chain, segment, line.offset, line.size)
     except BadRecord as error:
-        seq = line.head.seq
-        raise LogCorruptError(segment_name(segment), line.offset, str(error), after=seq - 1) from error
+        try:
+            return _read_at(storage, folder, segment, line.offset)  # its blob may have been redacted since
+        except (BadRecord, OSError):
+            seq = line.head.seq
+            raise LogCorruptError(segment_name(segment), line.offset, str(error), after=seq - 1) from error
     except OSError as error:
         raise LogReadError(folder, error) from error
 
@@ -218,17 +221,24 @@ def _chain_before(storage: Storage, fd: int, offset: int) -> bytes:
 def read_at(storage: Storage, folder: Path, segment: int, offset: int) -> Recorded:
     """The event whose line begins there, checked against the one before it."""
     try:
-        fd = storage.open(folder / segment_name(segment), os.O_RDONLY)
         try:
-            line = line_at(storage, fd, offset)
-            head_bytes, payload, chain = split_line(line)
-            if chain != chain_of(_chain_before(storage, fd, offset), head_bytes, payload):
-                raise BadRecord("the chain value does not match the record and the one before it")
-            payload = resolve(storage, folder, payload)
-            return recorded(decode_head(head_bytes), payload, chain, segment, offset, len(line))
-        finally:
-            storage.close(fd)
+            return _read_at(storage, folder, segment, offset)
+        except BadRecord:
+            return _read_at(storage, folder, segment, offset)  # its blob may just have been redacted
     except BadRecord as error:
         raise LogCorruptError(segment_name(segment), offset, str(error)) from error
     except OSError as error:
         raise LogReadError(folder, error) from error
+
+
+def _read_at(storage: Storage, folder: Path, segment: int, offset: int) -> Recorded:
+    fd = storage.open(folder / segment_name(segment), os.O_RDONLY)
+    try:
+        line = line_at(storage, fd, offset)
+        head_bytes, payload, chain = split_line(line)
+        if chain != chain_of(_chain_before(storage, fd, offset), head_bytes, payload):
+            raise BadRecord("the chain value does not match the record and the one before it")
+        payload = resolve(storage, folder, payload)
+        return recorded(decode_head(head_bytes), payload, chain, segment, offset, len(line))
+    finally:
+        storage.close(fd)

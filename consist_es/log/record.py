@@ -11,6 +11,7 @@ width. So a line is taken apart without parsing it.
 
 import binascii
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ import msgspec
 from blake3 import blake3
 
 from consist_es.errors import LimitError, LogCorruptError, UsageTypeError
-from consist_es.events import REGISTRY, Draft, Event, Recorded, UnknownEvent
+from consist_es.events import REGISTRY, Draft, Event, Recorded, RedactedEvent, UnknownEvent
 
 DATA_CAP = 1 << 20
 """Bytes of payload that a line holds at most; a larger one lies in a blob."""
@@ -31,6 +32,11 @@ TAIL_END = b'"}\n'
 CHAIN_LENGTH = 43
 TAIL_LENGTH = len(TAIL_START) + CHAIN_LENGTH + len(TAIL_END)
 BLOB_START = b'{"$blob":"'
+REDACTED_START = b'{"$redacted":"'
+ROOM = len(REDACTED_START) + 64 + len(b'"}')
+"""Bytes of payload that a line holds at least, so that every payload can be redacted in its place."""
+FILLER = b"\t"
+"""Fills up what is shorter. Not blanks: one flipped bit makes a blank a zero, which is what a power cut leaves."""
 
 _LINE_TAG = b"consist-es log 1 line\n"
 _GENESIS_TAG = b"consist-es log 1 genesis\n"
@@ -91,7 +97,7 @@ def chain_of(previous: bytes, head: bytes, data: bytes) -> bytes:
 def covered(previous: bytes, head: bytes, data: bytes) -> bytes:
     """What the chain value of a line is the blake3 of. It is also the line's leaf in the log's Merkle tree, so that
     what leaves the chain whole leaves the tree whole too."""
-    return _LINE_TAG + previous + len(head).to_bytes(8, "little") + head + blake3(data).digest()
+    return _LINE_TAG + previous + len(head).to_bytes(8, "little") + head + payload_digest(data)
 
 
 def genesis(project: str) -> bytes:
@@ -102,6 +108,32 @@ def genesis(project: str) -> bytes:
 def header_check(header: bytes, previous: bytes) -> bytes:
     """Checksum of a segment's header line up to its ``,"check":``, together with the chain value it starts from."""
     return text_of(blake3(_HEADER_TAG + previous + header).digest())
+
+
+# ---------------------------------------------------------------- redacted payloads
+
+_REDACTED = re.compile(rb'\{"\$redacted":"([0-9a-f]{64})"\t*\}')
+
+
+def payload_digest(data: bytes) -> bytes:
+    """The blake3 of a payload: of the data of a line, or as these say where the payload was redacted.
+
+    So the digest that enters the chain is always the original payload's: a redaction that says another one breaks it.
+    """
+    if data.startswith(REDACTED_START) and (match := _REDACTED.fullmatch(data)):
+        return bytes.fromhex(match[1].decode())
+    return blake3(data).digest()
+
+
+def redacted_digest(data: bytes) -> str | None:
+    """The digest of the payload that was here, in hex; None where the data are a payload."""
+    match = _REDACTED.fullmatch(data) if data.startswith(REDACTED_START) else None
+    return None if match is None else match[1].decode()
+
+
+def redacted_form(data: bytes) -> bytes:
+    """What takes the place of a payload: its digest, in as many bytes."""
+    return REDACTED_START + blake3(data).hexdigest().encode() + b'"' + FILLER * (len(data) - ROOM) + b"}"
 
 
 # ---------------------------------------------------------------- payloads
@@ -120,6 +152,10 @@ def encode_data(event: Event) -> bytes:
     data = msgspec.json.encode(event)
     if len(data) > EVENT_CAP:
         raise LimitError(f"An event of type {event.TYPE}", len(data), EVENT_CAP)
+    if data.startswith(b'{"$'):
+        raise UsageTypeError(f"The first field of {event.TYPE} begins with $, which is kept for the log: rename it.")
+    if len(data) < ROOM:
+        data = data[:-1].ljust(ROOM - 1, FILLER) + b"}"
     _require_readable(event, data)
     return data
 
@@ -208,12 +244,15 @@ _RAW = msgspec.json.Decoder(msgspec.Raw)
 _PLAIN = msgspec.json.Decoder(dict[str, Any])
 
 
-def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent:
-    """The payload as its struct; an `UnknownEvent` where this library does not know (type, v).
+def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent | RedactedEvent:
+    """The payload as its struct; an `UnknownEvent` where this library does not know (type, v), a `RedactedEvent` where
+    the payload was redacted.
 
     Raises:
         BadRecord: the bytes are no JSON, or do not fit the type.
     """
+    if (digest := redacted_digest(data)) is not None:
+        return RedactedEvent(type=type, v=v, digest=digest)
     key = (type, v)
     try:
         if key in UPCASTERS:

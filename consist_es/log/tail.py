@@ -9,7 +9,7 @@ from consist_es.errors import LogCorruptError, LogMismatchError, LogWriteError
 from consist_es.events import LogRepaired
 from consist_es.log.files import create_segment, quarantine, remove_leftovers
 from consist_es.log.head import Watermark, read_watermark, write_watermark
-from consist_es.log.record import BadRecord, decode_event, genesis
+from consist_es.log.record import TAIL_LENGTH, BadRecord, chain_before, decode_event, genesis
 from consist_es.log.segment import (
     CHUNK,
     FORMAT,
@@ -51,6 +51,8 @@ class Tail:
         self.repairs: list[LogRepaired] = []
         """What was repaired and is not in the log yet."""
         self.project: str | None = None
+        self.redacting = False
+        """Whether a redaction was begun and not finished, as far as this process has seen."""
         self._active: Active | None = None
         self._failed: tuple[int, Watermark | None] | None = None
         """Segment whose sync failed, and what was safe on disk before."""
@@ -118,7 +120,7 @@ class Tail:
         fd, opened = open_segment(self._storage, self.folder, numbers[-1], os.O_RDWR)
         try:
             self._check_project(opened.header.project)
-            remove_leftovers(self._storage, self.folder)
+            self.redacting = remove_leftovers(self._storage, self.folder)
             return Active(fd, opened, self._safe_place(fd, opened, mark))
         except BaseException:
             self._storage.close(fd)
@@ -164,7 +166,7 @@ class Tail:
         while True:
             path = self.folder / segment_name(active.place.segment)
             if self._storage.inode(path) != self._storage.inode(active.fd):
-                raise LogMismatchError(path, "another file is in its place")
+                active = self._opened_again(active, path)
             try:
                 fd, opened = open_segment(self._storage, self.folder, active.place.segment + 1, os.O_RDWR)
             except FileNotFoundError:
@@ -172,6 +174,22 @@ class Tail:
             self.forget()
             self._active = active = Active(fd, opened, opened.start)
             self._check_project(opened.header.project)
+
+    def _opened_again(self, active: Active, path: Path) -> Active:
+        """Another file has the segment's name: fine where it is the same log up to here, as after a redaction."""
+        place = active.place
+        fd, opened = open_segment(self._storage, self.folder, place.segment, os.O_RDWR)
+        try:
+            before = self._storage.read_at(fd, TAIL_LENGTH, place.offset - TAIL_LENGTH)
+            if opened.header != active.header or chain_before(before) != place.chain:
+                raise BadRecord("another history")
+        except BadRecord as error:
+            self._storage.close(fd)
+            self._check_project(opened.header.project)
+            raise LogMismatchError(path, "another file is in its place") from error
+        self.forget()
+        self._active = Active(fd, opened, place)
+        return self._active
 
     def _take_in(self, active: Active) -> None:
         walk = Walk(self._storage, active.fd, active.place)

@@ -8,7 +8,7 @@ import msgspec
 
 from consist_es.errors import LogError
 from consist_es.log.blobs import BLOB_FOLDER, resolve
-from consist_es.log.files import QUARANTINE
+from consist_es.log.files import QUARANTINE, REDACTION
 from consist_es.log.head import HEAD_FILE, SLOT, VERIFIED_FILE, Watermark, read_watermark, write_watermark
 from consist_es.log.record import (
     BLOB_START,
@@ -21,7 +21,9 @@ from consist_es.log.record import (
     decode_head,
     split_line,
 )
+from consist_es.log.redaction import Account, read_intent, unaccounted
 from consist_es.log.segment import (
+    Line,
     Opened,
     Place,
     Rest,
@@ -63,7 +65,7 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     head: int
     """Position of the last event of the last whole batch."""
     ok: bool
-    """No problem, and no incomplete batch at the end."""
+    """No problem, no incomplete batch at the end, and no unfinished redaction."""
     problems: list[Problem]
     torn_bytes: int
     """Bytes after the last whole batch: of a writer that was killed, or that is writing. The next append cuts them."""
@@ -73,6 +75,10 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """Files in the quarantine folder: what earlier repairs cut off."""
     watermark: int | None
     """Position up to which the log was synced; None where that is not known."""
+    redacted: list[int] = []
+    """Positions whose payload was taken out, as far as this walk saw them or the events that say so."""
+    redacting: bool = False
+    """A redaction was begun and not finished: it is under way, or the next writer finishes it."""
     since: int = 0
     """Position up to which an earlier walk found everything whole, and this one did not look again."""
 
@@ -128,6 +134,7 @@ class _Check:
         self._torn = (0, 0)
         self._floor = 0
         self._project: str | None = None
+        self._account = Account()
         self._place: Place | None = None
         """Where the last segment that was checked ended."""
 
@@ -146,17 +153,20 @@ class _Check:
         head = self._place.seq if self._place else 0
         if mark is not None:
             self._check_watermark(mark, head)
+        redacting = self._check_redactions(start.seq if start else 0)
         return VerifyReport(
             events=self._events,
             segments=len(numbers),
             bytes=self._total,
             head=head,
-            ok=not self._problems and not self._torn[1],
+            ok=not self._problems and not self._torn[1] and not redacting,
             problems=self._problems,
             torn_offset=self._torn[0],
             torn_bytes=self._torn[1],
             quarantined=self._quarantined(),
             watermark=mark.seq if mark else None,
+            redacted=self._account.positions,
+            redacting=redacting,
             since=start.seq if start else 0,
         )
 
@@ -317,8 +327,7 @@ class _Check:
             self._place = walk.place
             self._events += len(batch)
             for line in batch:
-                if line.data.startswith(BLOB_START):
-                    self._blob(line.data, line.offset, line.head.seq)
+                self._look_into(line, place.segment)
             self._advance(batch[-1].size + batch[-1].offset - batch[0].offset)
         return walk.rest
 
@@ -327,11 +336,27 @@ class _Check:
         if self._progress is not None and before >> 20 != self._done >> 20:
             self._progress(self._done, self._total)
 
-    def _blob(self, data: bytes, offset: int, position: int) -> None:
+    def _look_into(self, line: Line, segment: int) -> None:
         try:
-            resolve(self._storage, self._folder, data)
+            self._account.see(line)
+        except BadRecord as error:
+            self._problem(segment_name(segment), line.offset, line.head.seq, str(error))
+        if not line.data.startswith(BLOB_START):
+            return
+        try:
+            resolve(self._storage, self._folder, line.data)
         except (BadRecord, OSError) as error:
-            self._problem(BLOB_FOLDER, 0, position, str(error))
+            self._problem(BLOB_FOLDER, 0, line.head.seq, str(error))
+
+    def _check_redactions(self, since: int) -> bool:
+        """Every payload that is gone is accounted for; whether there is a redaction to be finished."""
+        try:
+            for position, what in unaccounted(self._storage, self._folder, self._account, since):
+                self._problem("", 0, position, what)
+            return read_intent(self._storage, self._folder) is not None
+        except (LogError, OSError) as error:
+            self._problem(REDACTION, 0, None, str(error))
+            return True
 
     def _look_again(self, fd: int, reached: Place) -> Place | None:
         """An unfinished batch at the very end is no damage, and somebody may be writing it just now."""

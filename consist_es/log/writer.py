@@ -4,7 +4,7 @@ import contextlib
 import errno
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,7 @@ from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id
 from consist_es.log.head import Watermark, read_watermark
 from consist_es.log.record import DATA_CAP, BadRecord, Prepared, decode_head, encode_line, prepare, split_line
+from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
 from consist_es.log.segment import SEALED, Place, lines_back, open_segment, segment_name
 from consist_es.log.tail import Active, Tail
 from consist_es.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
@@ -54,12 +55,27 @@ class Writer:
 
     def append(self, items: list[Prepared], *, sync: bool, since: int | None) -> list[int]:
         """Append what is not there yet and return the position of every item."""
+        with self._alone(sum(len(item.data) for item in items)):
+            return self._append(items, sync, since)
+
+    def redact(self, positions: Sequence[int], reason: str, user: str) -> None:
+        """Take the payloads of these events out of the log, and record that, safe on disk."""
+        with self._alone(0), self._lock:
+            active = self._current()
+            ids = [new_id(self._storage) for _ in positions]
+            intent = plan(self._storage, self.folder, positions, active.place.seq, reason, user, ids)
+            write_intent(self._storage, self.folder, intent)
+            self._finish_redaction(intent)
+
+    @contextlib.contextmanager
+    def _alone(self, needed: int) -> Iterator[None]:
+        """One thread at a time; what goes wrong is translated, and nothing is remembered of it."""
         with self._mutex:
             try:
-                return self._append(items, sync, since)
+                yield
             except OSError as error:
                 self._let_go()
-                raise self._translated(error, sum(len(item.data) for item in items)) from error
+                raise self._translated(error, needed) from error
             except BaseException:
                 self._let_go()
                 raise
@@ -106,9 +122,12 @@ class Writer:
     def _append(self, items: list[Prepared], sync: bool, since: int | None) -> list[int]:
         if self._tail.project is None and make_folder(self._storage, self.folder):
             self._warn_if_open_to_all()
-        items = [self._without_bulk(item) for item in items]
+        slim = [self._without_bulk(item) for item in items]
         with self._lock:
-            active = self._tail.current(self._time(""))
+            active = self._current()
+            if slim != items:  # the blob of the same payload may have been redacted before we had the lock
+                slim = [self._without_bulk(item) for item in items]
+            items = slim
             known = {} if since is None else self._known(active, {item.id for item in items}, since)
             fresh = [item for item in items if item.id not in known]
             if fresh:
@@ -143,6 +162,42 @@ class Writer:
         return LogWriteError(self.folder, error)
 
     # ------------------------------------------------------------ under the lock
+
+    def _current(self) -> Active:
+        """The active segment; a redaction that a dead writer left is finished first."""
+        active = self._tail.current(self._time(""))
+        if self._tail.redacting:
+            if (intent := read_intent(self._storage, self.folder)) is not None:
+                return self._finish_redaction(intent)
+            self._tail.redacting = False
+        return active
+
+    def _finish_redaction(self, intent: Intent) -> Active:
+        """Carry out what was decided, as far as it is not, and record it."""
+        carry_out(self._storage, self.folder, intent)
+        self._tail.forget()  # its file may be another one now
+        active = self._tail.current(self._time(""))
+        known = self._known(active, {target.id for target in intent.targets}, intent.since)
+        items = [
+            prepare(Draft(target.event, target.scenario, target.run), target.id)
+            for target in intent.targets
+            if target.id not in known
+        ]
+        if items:
+            active = self._roll_if_due(active)
+            self._tail.adopt(active)
+            self._write(active, self._own() + items)
+        self._make_names_safe(active)
+        safe = read_watermark(self._storage, self.folder)
+        try:
+            self._storage.datasync(active.fd)
+        except OSError:
+            self._tail.sync_failed(active.place.segment, safe)
+            raise
+        self._tail.mark(active.place)
+        forget_intent(self._storage, self.folder)
+        self._tail.redacting = False
+        return active
 
     def _known(self, active: Active, wanted: set[str], since: int) -> dict[str, int]:
         """Positions after `since` of the events with these ids, searched from the end of the log."""

@@ -1,0 +1,363 @@
+"""Taking a payload out of the log: what is to go is written down first, then done, and begun again by whoever finds it.
+
+The segment is copied with the payload's digest in the payload's place, and the copy renamed over the segment. So a
+reader sees the one or the other, never a part; and of a writer that died at any moment the next one finishes the work
+from the file ``redaction``, which holds nothing of the payload.
+"""
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from consist_es.errors import LogCorruptError, LogError, RedactionError
+from consist_es.events import Cursor, PayloadRedacted
+from consist_es.log.blobs import BLOB_FOLDER, blob_name
+from consist_es.log.files import REDACTION, REDACTION_PART, temporary_of
+from consist_es.log.reader import read_lines
+from consist_es.log.record import (
+    BLOB_START,
+    ROOM,
+    TAIL_LENGTH,
+    BadRecord,
+    decode_event,
+    decode_head,
+    payload_digest,
+    redacted_digest,
+    redacted_form,
+    split_line,
+)
+from consist_es.log.segment import (
+    Line,
+    Opened,
+    Walk,
+    lines_back,
+    open_segment,
+    segment_name,
+    segment_numbers,
+)
+from consist_es.storage import Storage, write_all
+
+OWN_TYPES = ("writer_attached", "log_repaired", "segment_sealed", PayloadRedacted.TYPE)
+"""Events of the log itself. They hold nothing that a user gave, and the log cannot do without them."""
+_CHUNK = 1 << 20
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One payload that goes."""
+
+    event: PayloadRedacted
+    """What will be recorded of it."""
+    id: str
+    """Identity of that event."""
+    scenario: str | None
+    run: str | None
+    blob: str | None
+    """Name of the blob that holds the payload, where it lies in one."""
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What the file ``redaction`` holds."""
+
+    since: int
+    """Position after which the events of this redaction will be."""
+    targets: list[Target]
+
+
+# ---------------------------------------------------------------- what is to go
+
+
+def find_lines(storage: Storage, folder: Path, positions: Collection[int]) -> dict[int, Line]:
+    """The lines of these positions, checked against the chain.
+
+    Raises:
+        LogCorruptError: a line that is wanted, or one before it in its segment, is not whole.
+    """
+    found: dict[int, Line] = {}
+    for number, wanted in _segments_of(storage, folder, positions).items():
+        found |= _lines_in(storage, folder, number, wanted)
+    return found
+
+
+def _segments_of(storage: Storage, folder: Path, positions: Collection[int]) -> dict[int, set[int]]:
+    """Segment -> those positions whose line counts there."""
+    firsts = {number: _opened(storage, folder, number).header.first for number in segment_numbers(storage, folder)}
+    found: dict[int, set[int]] = {}
+    for position in positions:
+        found.setdefault(max(n for n, first in firsts.items() if first <= position), set()).add(position)
+    return found
+
+
+def _opened(storage: Storage, folder: Path, number: int) -> Opened:
+    fd, opened = open_segment(storage, folder, number)
+    storage.close(fd)
+    return opened
+
+
+def _lines_in(storage: Storage, folder: Path, number: int, positions: Collection[int]) -> dict[int, Line]:
+    fd, opened = open_segment(storage, folder, number)
+    try:
+        walk = Walk(storage, fd, opened.start)
+        lines = (line for batch in walk.batches() for line in batch)
+        found = {line.head.seq: line for line in _up_to(lines, max(positions)) if line.head.seq in positions}
+    finally:
+        storage.close(fd)
+    if len(found) < len(positions):
+        rest = walk.rest
+        problem = rest.problem if rest else "a record that should be here is missing"
+        offset = rest.offset if rest else walk.place.offset
+        raise LogCorruptError(segment_name(number), offset, problem, after=walk.place.seq)
+    return found
+
+
+def _up_to(lines: Iterator[Line], position: int) -> Iterator[Line]:
+    for line in lines:
+        yield line
+        if line.head.seq >= position:
+            return
+
+
+def plan(
+    storage: Storage, folder: Path, positions: Sequence[int], head: int, reason: str, user: str, ids: Iterable[str]
+) -> Intent:
+    """Check that these payloads can go.
+
+    Raises:
+        RedactionError: one cannot.
+        LogCorruptError: the log is not whole where they are.
+    """
+    for position in positions:
+        if not 1 <= position <= head:
+            raise RedactionError(position, f"the log ends at position {head}", "`consist-es log` lists the events.")
+    lines = find_lines(storage, folder, positions)
+    for position in positions:
+        _check(position, lines[position])
+    targets = [_target(lines[position], reason, user, own) for position, own in zip(positions, ids, strict=True)]
+    _check_blobs(storage, folder, targets)
+    return Intent(head, targets)
+
+
+def _check(position: int, line: Line) -> None:
+    if line.head.type in OWN_TYPES:
+        what = f"it is a {line.head.type} event of the log itself"
+        raise RedactionError(position, what, "It holds nothing that a step, its config or its metadata said.")
+    if redacted_digest(line.data) is not None:
+        raise RedactionError(position, "it is redacted already", "`consist-es log` says when and why.")
+    if len(line.data) < ROOM:
+        what = f"its payload has {len(line.data)} bytes, and the digest that takes its place {ROOM}"
+        raise RedactionError(position, what, "Only versions before 0.1 wrote such short ones.")
+
+
+def _target(line: Line, reason: str, user: str, own_id: str) -> Target:
+    event = PayloadRedacted(
+        position=line.head.seq,
+        event=line.head.type,
+        digest=payload_digest(line.data).hex(),
+        size=len(line.data),
+        reason=reason,
+        user=user,
+        status=_status(line),
+    )
+    blob = blob_name(line.data) if line.data.startswith(BLOB_START) else None
+    return Target(event, own_id, line.head.scenario, line.head.run, blob)
+
+
+def _status(line: Line) -> str | None:
+    """How a run ended, so that it does not look as if it were running; one of a few words, and no secret."""
+    if line.head.type not in ("scenario_exited", "step_failed") or line.data.startswith(BLOB_START):
+        return None
+    status = getattr(decode_event(line.head.type, line.head.v, line.data), "status", None)
+    return status if status in ("completed", "failed", "interrupted") else None
+
+
+def _check_blobs(storage: Storage, folder: Path, targets: list[Target]) -> None:
+    """A blob can be shared: taking it from one event must not take it from another."""
+    going = {target.blob: target.event.position for target in targets if target.blob is not None}
+    if not going:
+        return
+    positions = {target.event.position for target in targets}
+    for _segment, line in read_lines(storage, folder, Cursor()):
+        seq = line.head.seq
+        if seq not in positions and line.data.startswith(BLOB_START) and (name := blob_name(line.data)) in going:
+            problem = f"position {seq} has the same payload, which is kept once for both"
+            raise RedactionError(going[name], problem, f"Name both: `consist-es redact {going[name]} {seq}`.")
+
+
+# ---------------------------------------------------------------- the file
+
+
+def write_intent(storage: Storage, folder: Path, intent: Intent) -> None:
+    """From here on the redaction is certain. May raise OSError, and then it is not."""
+    part = folder / REDACTION_PART
+    fd = storage.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        write_all(storage, fd, msgspec.json.encode(intent) + b"\n", 0)
+        storage.datasync(fd)
+    finally:
+        storage.close(fd)
+    storage.rename(part, folder / REDACTION)
+    storage.sync_folder(folder)
+
+
+def read_intent(storage: Storage, folder: Path) -> Intent | None:
+    """The redaction that is under way, or that a dead writer left; None where there is none. May raise OSError.
+
+    Raises:
+        LogCorruptError: the file is damaged.
+    """
+    try:
+        fd = storage.open(folder / REDACTION, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        return msgspec.json.decode(storage.read_at(fd, storage.size(fd), 0), type=Intent)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise LogCorruptError(REDACTION, 0, f"what is to be redacted cannot be read: {error}") from error
+    finally:
+        storage.close(fd)
+
+
+def forget_intent(storage: Storage, folder: Path) -> None:
+    """All is done, and safe on disk. May raise OSError."""
+    storage.unlink(folder / REDACTION)
+    storage.sync_folder(folder)
+
+
+# ---------------------------------------------------------------- doing it
+
+
+def carry_out(storage: Storage, folder: Path, intent: Intent) -> None:
+    """Take out what is not out yet: from segments, also from the parts that were given up, and blobs. Under the lock.
+
+    May raise OSError; it can be done again.
+
+    Raises:
+        LogCorruptError: a line is not what it was when the redaction was decided.
+    """
+    digests = {target.event.position: target.event.digest for target in intent.targets}
+    for number, positions in _segments_of(storage, folder, digests).items():
+        _redact_in(storage, folder, number, positions, digests)
+        while number > 1 and (positions := _copies_in(storage, folder, number - 1, positions)):
+            number -= 1
+            _redact_in(storage, folder, number, positions, digests)
+    for target in intent.targets:
+        if target.blob is not None:
+            with contextlib.suppress(FileNotFoundError):
+                storage.unlink(folder / BLOB_FOLDER / target.blob)
+            storage.sync_folder(folder / BLOB_FOLDER)
+
+
+def _copies_in(storage: Storage, folder: Path, number: int, positions: set[int]) -> set[int]:
+    """Positions that are in this segment too: in its end, which was given up and copied to the next one."""
+    fd, _ = open_segment(storage, folder, number)
+    try:
+        for start, line in lines_back(storage, fd, storage.size(fd)):
+            if start > 0:
+                last = decode_head(split_line(line)[0]).seq
+                return {position for position in positions if position <= last}
+    except BadRecord as error:
+        raise LogCorruptError(segment_name(number), 0, f"its last record: {error}") from error
+    finally:
+        storage.close(fd)
+    return set()
+
+
+def _redact_in(
+    storage: Storage, folder: Path, number: int, positions: Collection[int], digests: dict[int, str]
+) -> None:
+    lines = _lines_in(storage, folder, number, positions)
+    for position, line in lines.items():
+        if payload_digest(line.data).hex() != digests[position]:
+            problem = f"position {position} is not the event whose redaction was decided"
+            raise LogCorruptError(segment_name(number), line.offset, problem)
+    if due := [line for line in lines.values() if redacted_digest(line.data) is None]:
+        _replace(storage, folder / segment_name(number), due)
+
+
+def _replace(storage: Storage, path: Path, lines: list[Line]) -> None:
+    """Put a copy without these payloads in the segment's place: of the same size and mode, and safe on disk before."""
+    part = temporary_of(path)
+    source = storage.open(path, os.O_RDONLY)
+    try:
+        target = storage.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        try:
+            _copy(storage, source, target)
+            for line in lines:
+                offset = line.offset + line.size - TAIL_LENGTH - len(line.data)
+                write_all(storage, target, redacted_form(line.data), offset)
+            storage.set_mode(target, storage.mode(path))
+            storage.datasync(target)
+        finally:
+            storage.close(target)
+    finally:
+        storage.close(source)
+    storage.rename(part, path)
+    storage.sync_folder(path.parent)
+
+
+def _copy(storage: Storage, source: int, target: int) -> None:
+    offset = 0
+    while data := storage.read_at(source, _CHUNK, offset):
+        write_all(storage, target, data, offset)
+        offset += len(data)
+
+
+# ---------------------------------------------------------------- checking
+
+
+class Account:
+    """Compares, on a walk through the log, the payloads that are gone with the events that say why."""
+
+    def __init__(self) -> None:
+        self.gone: dict[int, tuple[str, int]] = {}
+        """Position -> digest and size of what was there."""
+        self._said: dict[int, tuple[str, int]] = {}
+
+    def see(self, line: Line) -> None:
+        """Take in one line.
+
+        Raises:
+            BadRecord: a `payload_redacted` that does not decode.
+        """
+        if (digest := redacted_digest(line.data)) is not None:
+            self.gone[line.head.seq] = (digest, len(line.data))
+        elif line.head.type == PayloadRedacted.TYPE:
+            event = decode_event(line.head.type, line.head.v, line.data)
+            if isinstance(event, PayloadRedacted):
+                self._said[event.position] = (event.digest, event.size)
+
+    def problems(self, pending: Intent | None, since: int) -> Iterator[tuple[int, str]]:
+        """(position, what is wrong) where the two do not agree. Lines up to `since` were not seen."""
+        expected = {t.event.position: (t.event.digest, t.event.size) for t in pending.targets} if pending else {}
+        for position, what in self.gone.items():
+            said = self._said.get(position) or expected.get(position)
+            if said is None:
+                yield position, "its payload is gone, and no event says that it was redacted"
+            elif said != what:
+                yield position, "its payload is gone, and another one was redacted"
+        for position in self._said:
+            if position > since and position not in self.gone:
+                yield position, "its payload was redacted, and is there again"
+
+    @property
+    def positions(self) -> list[int]:
+        """Everything that was redacted."""
+        return sorted({*self.gone, *self._said})
+
+
+def unaccounted(storage: Storage, folder: Path, account: Account, since: int) -> list[tuple[int, str]]:
+    """What a walk found wrong, unless a second one finds it right: payloads may be redacted during the first.
+
+    May raise OSError and LogError.
+    """
+    if not (found := list(account.problems(read_intent(storage, folder), since))):
+        return []
+    again = Account()
+    try:
+        for _segment, line in read_lines(storage, folder, Cursor()):
+            again.see(line)
+    except (LogError, BadRecord):
+        return found
+    return list(again.problems(read_intent(storage, folder), 0))

@@ -1,0 +1,138 @@
+"""Redactions: which payloads were taken out of the log, by whom and why, and what is still known of their runs.
+
+A run does not vanish with the payload that began it, nor does it seem to go on where the one that ended it is gone.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from consist_es.events import (
+    FingerprintInfo,
+    PayloadRedacted,
+    Recorded,
+    RedactedEvent,
+    ScenarioStarted,
+    StepStarted,
+)
+from consist_es.projections.plumbing import first, run_of
+from consist_es.projector import Statement
+from consist_es.view_file import query
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+name = "redactions"
+version = 1
+tables: tuple[str, ...] = ("redactions",)
+
+REDACTED = "(redacted)"
+"""What stands where something is no longer known."""
+
+
+class Redaction(msgspec.Struct, frozen=True, kw_only=True):
+    """A payload that is gone."""
+
+    position: int
+    """Of the event that had it."""
+    type: str
+    digest: str
+    size: int
+    reason: str
+    user: str
+    at: str
+    seq: int
+    """Position of the event that says so."""
+
+
+def create(db: "sqlite_utils.Database") -> None:
+    """Make the table."""
+    what: dict[str, type] = {"position": int, "type": str, "digest": str, "size": int, "reason": str, "user": str}
+    db.create_table("redactions", {**what, "at": str, "seq": int}, pk="position")
+
+
+def index(db: "sqlite_utils.Database") -> None:
+    """The primary key is all that queries need."""
+
+
+_INSERT = """
+INSERT INTO redactions (position, type, digest, size, reason, user, at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING
+"""
+
+
+def fold(recorded: Recorded) -> Iterable[Statement]:
+    """See `consist_es.folding.Projection`."""
+    event = recorded.event
+    if isinstance(event, PayloadRedacted):
+        what = (event.position, event.event, event.digest, event.size, event.reason, event.user)
+        return ((_INSERT, (*what, recorded.at, recorded.seq)),)
+    return ()
+
+
+def redaction(conn: sqlite3.Connection, position: int) -> Redaction | None:
+    """Why the payload of this event is gone; None where nobody said so."""
+    sql = "SELECT position, type, digest, size, reason, user, at, seq FROM redactions WHERE position = ?"
+    rows = query(conn, sql, (position,))
+    return first([Redaction(**dict(zip(Redaction.__struct_fields__, row, strict=True))) for row in rows])
+
+
+# ---------------------------------------------------------------- for the run table
+
+_RUN_KEY = re.compile(r"(.+)-[0-9a-f]{12}", re.DOTALL)
+_ENDED = """
+UPDATE runs SET status = ?, ended_at = ?, reusable = ?, not_reusable_reason = ?, error_message = ?, ended_seq = ?
+WHERE key = ?
+"""
+_ABANDONED = """
+UPDATE runs SET status = 'abandoned', error_message = ?, ended_seq = ? WHERE key = ? AND status = 'running'
+"""
+_CACHE = "UPDATE runs SET cache = ?, cache_reason = ? WHERE key = ?"
+_STATUS = """
+UPDATE runs SET status = ?, error_message = CASE ? WHEN 'completed' THEN NULL ELSE error_message END
+WHERE key = ? AND ended_seq = ?
+"""
+_OUTCOMES = {"cache_hit": "hit", "cache_missed": "missed", "hit_demoted": "demoted"}
+
+
+def start(recorded: Recorded) -> ScenarioStarted | StepStarted | None:
+    """What is known of a run whose beginning was redacted: its run id, by its key. None for other events.
+
+    Keys are made of the run id, see `consist_es.execution`; one that is not made so stands for the run id itself.
+    """
+    key = recorded.run or ""
+    match = _RUN_KEY.fullmatch(key)
+    run_id = match[1] if match else key
+    if recorded.type == ScenarioStarted.TYPE:
+        return ScenarioStarted(run_id=run_id, name=run_id, model=REDACTED)
+    if recorded.type == StepStarted.TYPE:
+        unknown = FingerprintInfo(
+            version=0, digest=None, code="", config="", inputs="", labels="", code_mode="", unstable=[REDACTED]
+        )
+        return StepStarted(run_id=run_id, name=REDACTED, model=REDACTED, parent=recorded.scenario, fingerprint=unknown)
+    return None
+
+
+def outcome(recorded: Recorded, event: RedactedEvent) -> list[Statement]:
+    """What a redacted event still says of its run: that it ended, or what the cache said in one word."""
+    where = (recorded.seq, recorded.run)
+    match event.type:
+        case "step_completed":
+            return [(_ENDED, ("completed", recorded.at, False, "the record of its end was redacted", None, *where))]
+        case "step_failed" | "scenario_exited":
+            return [(_ENDED, ("failed", recorded.at, None, None, REDACTED, *where))]
+        case "step_abandoned":
+            return [(_ABANDONED, (REDACTED, *where))]
+        case "cache_hit" | "cache_missed" | "hit_demoted":
+            return [(_CACHE, (_OUTCOMES[event.type], REDACTED, recorded.run))]
+    return []
+
+
+def status(recorded: Recorded, event: PayloadRedacted) -> list[Statement]:
+    """How a run ended whose end was redacted."""
+    if event.status is None:
+        return []
+    return [(_STATUS, (event.status, event.status, run_of(recorded), event.position))]
