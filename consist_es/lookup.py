@@ -101,8 +101,7 @@ def artifacts_of(conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow], uris
     ids: dict[str, str] = {}
     for row in rows.values():
         if row.producer_key and row.producer_key not in ids:
-            producer = run_table.by_key(conn, row.producer_key)
-            ids[row.producer_key] = producer.id if producer else row.producer_key
+            ids[row.producer_key] = run_table.id_of(conn, row.producer_key)
     return {key: artifact_of_row(row, uris, run_id=ids.get(row.producer_key or "")) for key, row in rows.items()}
 
 

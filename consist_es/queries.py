@@ -96,8 +96,7 @@ class Queries:
         return why(self._conn, self.row_of(key))
 
     def _id(self, key: str | None) -> str | None:
-        row = None if key is None else run_table.by_key(self._conn, key)
-        return key if row is None else row.id
+        return None if key is None else run_table.id_of(self._conn, key)
 
     # ------------------------------------------------------------ artifacts
 

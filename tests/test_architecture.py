@@ -43,7 +43,6 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
     frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views"}),
-    frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views"}),
     frozenset({"__init__"}),
     frozenset({"cli", "demo"}),
     frozenset({"__main__"}),
@@ -60,8 +59,8 @@ CIRCLES = {
     ("consist_es.artifacts.artifact", "consist_es.artifacts.drivers"): "as_df() hands itself to a driver, when called",
     ("consist_es.plain", "consist_es.plain_arrays"): "one encoding in two files; values in arrays are values again",
 }
-    "consist_es/events.py": "the catalogue of all events, which has no logic: it is read in one place",
 LONG_MODULES = {
+    "consist_es/events.py": "the catalogue of all events, which has no logic: it is read in one place",
     "projections/run_table.py": "still to be split: its queries want a file of their own",
 }
 LONG_FUNCTIONS: dict[str, str] = {}

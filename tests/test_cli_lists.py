@@ -167,9 +167,13 @@ def test_damage_is_a_no_with_its_place_and_what_to_do(log: Path) -> None:
     assert said["problems"][0]["offset"] == event.offset
 
 
-def test_verify_reads_only(log: Path, here: Path) -> None:
+def test_verify_adds_nothing_but_its_own_note(log: Path, here: Path) -> None:
     Path("provenance.db").unlink()
     before = {path: path.read_bytes() for path in log.rglob("*") if path.is_file()}
     run("verify")
-    assert {path: path.read_bytes() for path in log.rglob("*") if path.is_file()} == before
+    after = {path: path.read_bytes() for path in log.rglob("*") if path.is_file()}
+    assert after.pop(log / "verified")
+    assert after == before
+    assert "as an earlier check found it" in run("verify").stdout
+    assert "as an earlier check found it" not in run("verify", "--full").stdout
     assert not Path("provenance.db").exists()

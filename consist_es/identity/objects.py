@@ -61,11 +61,13 @@ def holds_function(value: Any) -> bool:
     return isinstance(value, (types.FunctionType, functools.partial, types.MethodType))
 
 
-def names_in(node: ast.AST) -> list[str]:
+@functools.lru_cache(maxsize=4096)
+def names_in(node: ast.AST) -> tuple[str, ...]:
     """Every name below a node, sorted."""
-    return sorted({item.id for item in ast.walk(node) if isinstance(item, ast.Name)})
+    return tuple(sorted({item.id for item in ast.walk(node) if isinstance(item, ast.Name)}))
 
 
+@functools.lru_cache(maxsize=4096)
 def reads_modules(node: ast.AST) -> bool:
     """Whether ``sys.modules`` is mentioned."""
     return any(isinstance(item, ast.Attribute) and item.attr == "modules" for item in ast.walk(node))

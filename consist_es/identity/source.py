@@ -37,7 +37,8 @@ class Source:
         self.tree = ast.parse(text)
         self.keep_docstrings = "__doc__" in text
         self._codes: dict[tuple[int, str], list[types.CodeType]] | None = None
-        self._digest: str | None = None
+        self._digests: dict[tuple[ast.AST, ...], str] = {}
+        """Of nodes that were asked for: every run of a step asks for the same ones again."""
         self.functions: dict[tuple[int, str], list[Function]] = {}
         self.classes: dict[str, list[ast.ClassDef]] = {}
         self._index(self.tree, "")
@@ -61,13 +62,14 @@ class Source:
     @property
     def digest(self) -> str:
         """Over the normal form of the whole file."""
-        if self._digest is None:
-            self._digest = self.digest_of(self.tree)
-        return self._digest
+        return self.digest_of(self.tree)
 
     def digest_of(self, *nodes: ast.AST) -> str:
-        """Over the normal form of some nodes."""
-        return digest_plain([normal(node, keep_docstrings=self.keep_docstrings) for node in nodes])
+        """Over the normal form of some of the source's own nodes."""
+        if nodes not in self._digests:
+            plain = [normal(node, keep_docstrings=self.keep_docstrings) for node in nodes]
+            self._digests[nodes] = digest_plain(plain)
+        return self._digests[nodes]
 
     def find(self, code: types.CodeType) -> Function | None:
         """The node that `code` was compiled from; None where the file no longer says what is loaded."""

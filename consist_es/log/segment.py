@@ -1,5 +1,6 @@
 """A segment file: its header line, and the walk that checks its lines one after the other."""
 
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -126,7 +127,12 @@ def read_header(storage: Storage, fd: int, path: Path) -> Opened:
         LogFormatError: no segment of ours, or of a newer version.
         LogCorruptError: a damaged header.
     """
-    line = line_at(storage, fd, 0)
+    return _parse_header(line_at(storage, fd, 0), path)
+
+
+@functools.lru_cache(maxsize=64)
+def _parse_header(line: bytes, path: Path) -> Opened:
+    # The same few lines are read again and again: a process looks at the end of the log before every query.
     try:
         plain: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.DecodeError, ValueError, RecursionError):

@@ -1,0 +1,41 @@
+"""The bench's log is a log like any other, and the bench runs."""
+
+from pathlib import Path
+
+from consist_es.log.local import LocalLog
+from consist_es.log.verify import verify
+from consist_es.project import Project
+from consist_es.projections import lineage, run_table
+from tools.bench import biglog, measure
+
+
+def test_the_big_log_is_whole_and_spreads_over_segments(tmp_path: Path) -> None:
+    folder = tmp_path / "big.events"
+    made = biglog.write(folder, 1000, segment_size=100_000)
+    report = verify(folder)
+    assert (report.ok, report.events, report.watermark) == (True, made, made)
+    assert report.segments > 5
+
+
+def test_the_views_can_take_all_of_the_big_log(tmp_path: Path) -> None:
+    biglog.write(tmp_path / "big.events", 500)
+    project = Project(tmp_path / "big.db")
+    conn = project.connection()
+    assert conn.execute("SELECT count(*) FROM dead_letter").fetchone() == (0,)
+    scenarios = run_table.scenarios(conn)
+    assert {(row.steps, row.hits, row.running) for row in scenarios} == {(biglog.STEPS, biglog.STEPS // 2, 0)}
+    assert len(lineage.find_artifacts(conn, limit=None)) == len(scenarios) * biglog.STEPS // 2
+    project.close()
+
+
+def test_the_big_log_can_be_written_on(tmp_path: Path) -> None:
+    folder = tmp_path / "big.events"
+    made = biglog.write(folder, 100)
+    measure.WORK["append"](folder)
+    assert LocalLog(folder).head().seq == made + 2  # the writer introduces itself
+
+
+def test_every_figure_of_the_bench_is_measured(tmp_path: Path) -> None:
+    figures = [*measure.appends(tmp_path / "a", 100), *measure.big(tmp_path / "big", 100)]
+    assert len({figure.name for figure in figures}) == len(figures)
+    assert all(figure.value > 0 for figure in figures)

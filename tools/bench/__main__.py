@@ -1,0 +1,57 @@
+"""Measure and print. ``python -m tools.bench [--quick] [--events N]``, from the root of a checkout."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sqlite3
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from consist_es import __version__
+from consist_es.doctor_log import filesystem_of
+from tools.bench.measure import Figure, appends, big, steps
+
+
+def machine(folder: Path) -> str:
+    """On what this is measured."""
+    return (
+        f"{os.cpu_count()}-core {platform.system()}, {filesystem_of(folder) or 'unknown file system'}, "
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, consist-es {__version__}"
+    )
+
+
+def shown(figure: Figure) -> str:
+    """One line of the table."""
+    digits = 0 if abs(figure.value) >= 100 else 2
+    return f"{figure.name:52} {figure.value:14,.{digits}f} {figure.unit}".rstrip()
+
+
+def main() -> None:
+    """Everything in a folder that is removed afterwards."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything: does it run at all?")
+    parser.add_argument(
+        "--events", type=int, default=1_000_000, help="length of the big log (1 KB each, views included 2)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where to work, on the disk to measure; default: a temporary folder"
+    )
+    asked = parser.parse_args()
+    scale = 10 if asked.quick else 1
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=asked.folder) as name:
+        folder = Path(name)
+        print(f"{machine(folder)}; {datetime.now(UTC):%Y-%m-%d}; load {os.getloadavg()[0]:.1f}", flush=True)
+        for figures in (
+            appends(folder / "appends", 5000 // scale),
+            steps(folder / "steps", 200 // scale),
+            big(folder, asked.events // scale),
+        ):
+            for figure in figures:
+                print(shown(figure), flush=True)
+
+
+if __name__ == "__main__":
+    main()
