@@ -66,10 +66,12 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 
     def _miss(self) -> list[str]:
         what = "was computed, though it had hit" if self.verdict == "demoted" else "was computed"
-        nearest = f" The nearest earlier run is {self.nearest}:" if self.nearest else ""
+        colon = ":" if self.differs else "."
+        nearest = f" The nearest earlier run is {self.nearest}{colon}" if self.nearest else ""
         took = "It has no end that is known." if self.seconds is None else f"It took {span(self.seconds)}."
         then = "" if self.nearest_seconds is None else f" {self.nearest} took {span(self.nearest_seconds)}."
-        lines = [f"{self.run} {what}: {in_words(self.reason)} ({self.reason}).{nearest}"]
+        word = f" ({self.reason})" if self.reason.isidentifier() else ""  # what demoted a hit is said in words
+        lines = [f"{self.run} {what}: {in_words(self.reason)}{word}.{nearest}"]
         return [*lines, *(f"  {text}" for text in self.differs), f"  {took}{then}"]
 
 

@@ -64,6 +64,10 @@ def writes_there(n: int) -> None:
     Path("there.txt").write_text(f"{n}\n")
 
 
+def named() -> None:
+    made("copy", "copied\n")
+
+
 def fails(n: int) -> Path:
     raise ValueError(f"planned {n}")
 
@@ -99,9 +103,8 @@ STEPS: dict[str, Callable[[int], Call]] = {
         "cache_options": options(cache_mode=MODES[n % 3]),
     },
     "hydrated": lambda n: {
-        "fn": make,
-        "config": {"n": 1},
-        "output_paths": {"a": f"copy{n}.txt"} if n else {"a": Path("place.txt").absolute()},
+        "fn": named,
+        "output_paths": {"a": ["copy.txt", "renamed.txt", Path("runs/place.txt").absolute()][n]},
         "cache_options": options(cache_hydration="outputs-requested"),
         "output_policy": consist.OutputPolicyOptions(output_missing="ignore"),
     },
@@ -147,16 +150,32 @@ def lose_shared(n: int) -> None:
     Path("shared.txt").unlink(missing_ok=True)
 
 
-EDITS = {"edit": edit_file, "lose": lose_outputs, "spoil": spoil_outputs, "lose shared": lose_shared}
-sessions = st.lists(
-    st.tuples(
-        st.lists(st.tuples(st.sampled_from(list(EDITS)), st.integers(0, 1)), max_size=1),
-        st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(0, 2)), min_size=1, max_size=6),
-        st.booleans(),
-    ),
-    min_size=2,
-    max_size=4,
+def take_place(n: int) -> None:
+    Path("runs/place.txt").parent.mkdir(exist_ok=True)
+    Path("runs/place.txt").write_text("copied\n" if n else "taken\n")
+
+
+EDITS = {
+    "take place": take_place,
+    "edit": edit_file,
+    "lose": lose_outputs,
+    "spoil": spoil_outputs,
+    "lose shared": lose_shared,
+}
+FAMILIES = (
+    ("make a", "make b", "make otherwise", "use a", "use b", "key c", "keys", "undeclared", "several"),
+    ("plain", "there", "reads there", "identity", "staged", "late"),
+    ("shared", "shares", "reads shared"),
+    ("make a", "mode", "hydrated", "all", "restores", "unstable", "fails", "use a"),
+    tuple(STEPS),
 )
+
+
+def sessions(steps: tuple[str, ...]) -> st.SearchStrategy[list[tuple[list[Op], list[Op], bool]]]:
+    """Programs of several sessions: edits, steps, and whether all steps are forecast before the first one runs."""
+    edits = st.lists(st.tuples(st.sampled_from(list(EDITS)), st.integers(0, 1)), max_size=1)
+    calls = st.lists(st.tuples(st.sampled_from(steps), st.integers(0, 2)), min_size=1, max_size=6)
+    return st.lists(st.tuples(edits, calls, st.sampled_from([True, True, False])), min_size=2, max_size=4)
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:
@@ -207,7 +226,7 @@ def check(op: Op, said: Forecast | type[BaseException], outcome: str | type[Base
 
 
 @settings(max_examples=60)
-@given(sessions)
+@given(st.sampled_from(FAMILIES).flatmap(sessions))
 def test_every_verdict_is_the_outcome(program: list[tuple[list[Op], list[Op], bool]]) -> None:
     with tempfile.TemporaryDirectory() as name, working_in(name) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -363,6 +382,65 @@ def test_an_async_step_can_be_forecast(tracker: Tracker) -> None:
         return made()
 
     assert tracker.forecast(later, outputs=["o"]).verdict == "miss"
+
+
+def test_a_file_that_a_step_ahead_writes_is_no_ground_for_a_verdict(tracker: Tracker) -> None:
+    Path("there.txt").write_text("x\n")
+    reader, writer = STEPS["reads there"](0), STEPS["there"](1)
+    with tracker.scenario("s") as sc:
+        sc.run(**reader)
+        sc.run(**STEPS["identity"](0))
+    with tracker.scenario("s") as sc:
+        assert sc.forecast(**reader).verdict == "hit"
+        assert sc.forecast(**writer).verdict == "miss"
+        for call in (reader, STEPS["identity"](0)):
+            said = sc.forecast(**call)
+            assert (said.verdict, said.reason, said.waits_for) == ("open", "inputs_written_ahead", ["writes_there"])
+
+
+def test_a_place_that_earlier_runs_of_a_step_wrote_to_is_no_ground_for_a_verdict(tracker: Tracker) -> None:
+    reader = STEPS["reads shared"](0)
+    with tracker.scenario("s") as sc:
+        sc.run(**STEPS["shares"](1))
+        sc.run(**reader)
+    with tracker.scenario("s") as sc:
+        assert sc.forecast(**STEPS["shares"](2)).verdict == "miss"
+        assert sc.forecast(**reader).reason == "inputs_written_ahead"
+        assert sc.forecast(**STEPS["shares"](1)).reason == "outputs_in_shared_place"
+
+
+def test_outputs_that_a_step_ahead_may_restore_are_no_ground_for_a_miss(tracker: Tracker) -> None:
+    with tracker.scenario("s") as sc:
+        lost = sc.run(**MAKE)
+        path = lost.outputs["a"].path
+    path.unlink()
+    with tracker.scenario("s") as sc:
+        assert sc.forecast(fn=make, config={"n": 7}, cache_options=options(cache_hydration="inputs-missing")).verdict
+        assert sc.forecast(**MAKE).reason == "outputs_restored_ahead"
+
+
+def test_a_copy_that_cannot_be_made_is_a_miss(tracker: Tracker) -> None:
+    tracker.run(**STEPS["hydrated"](0))
+    Path("runs/place.txt").write_text("taken")
+    said = tracker.forecast(**STEPS["hydrated"](2))
+    assert (said.verdict, said.reason) == ("miss", "candidate_outputs_invalid")
+    assert "another file is there already" in said.differs[0]
+    with pytest.warns(consist.ConsistWarning):
+        assert not tracker.run(**STEPS["hydrated"](2)).cache_hit
+
+
+def test_a_hit_that_will_be_copied_under_another_name_is_pending_for_later_steps(tracker: Tracker) -> None:
+    with tracker.scenario("s") as sc:
+        sc.run(**STEPS["hydrated"](0))
+        sc.run(**STEPS["use a"](0))
+    with tracker.scenario("s") as sc:
+        assert [sc.forecast(**STEPS[op](0)).verdict for op in ("hydrated", "use a")] == ["hit", "hit"]
+    with tracker.scenario("s") as sc:
+        assert sc.forecast(**STEPS["hydrated"](1)).verdict == "hit"
+        said = sc.forecast(**STEPS["use a"](0))
+        assert (said.verdict, said.waits_for) == ("open", ["named"])
+        assert sc.run(**STEPS["hydrated"](1)).cache_hit
+        assert not sc.run(**STEPS["use a"](0)).cache_hit
 
 
 def test_a_scenario_can_be_forecast_before_it_is_entered(tracker: Tracker) -> None:

@@ -273,4 +273,7 @@ def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[str]:
         return []
     if new.code_mode != old.code_mode:
         return [f"code identity mode: {old.code_mode} -> {new.code_mode}"]
-    return _added_removed(new.code_parts, old.code_parts, "code of {}", "changed") or ["code differs"]
+    changed = {name for name in new.code_parts if old.code_parts.get(name) != new.code_parts[name]}
+    inner = {name.rpartition(".")[0] for name in changed}  # a class of which a method says more
+    now, then = ({name: part for name, part in side.code_parts.items() if name not in inner} for side in (new, old))
+    return _added_removed(now, then, "code of {}", "changed") or ["code differs"]
