@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from consist_es.artifacts.uris import require_path
 from consist_es.errors import PathError
 
 
@@ -23,7 +24,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     def take(cls, folder: Path, pattern: str, *, recursive: bool = False) -> Snapshot:
         """Look now; the folder is made where it is missing."""
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-            raise PathError(f"capture pattern {pattern!r} leaves the folder: use a pattern like '*.csv' or '**/*.csv'.")
+            raise PathError(f"capture pattern {pattern!a} leaves the folder: use a pattern like '*.csv' or '**/*.csv'.")
+        if not Path(require_path(pattern, "capture pattern")).parts:
+            raise PathError(f"capture pattern {pattern!a} names no file: use a pattern like '*.csv' or '**/*.csv'.")
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder, pattern, recursive, _files(folder, pattern, recursive))
 

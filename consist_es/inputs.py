@@ -12,7 +12,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, key_from_path
-from consist_es.artifacts.uris import UriMap, readable
+from consist_es.artifacts.uris import UriMap, readable, require_path
 from consist_es.errors import BindingError, ConsistWarning, InputError, UsageError, UsageTypeError
 from consist_es.events import ArtifactLogged, InputLink
 from consist_es.identity.fingerprint import InputPart
@@ -301,7 +301,7 @@ def _labelled(item: Any, root: Path) -> tuple[str, Path]:
 
 def _path(value: Any) -> Path:
     if isinstance(value, str | Path | Artifact):
-        return Path(value).absolute()
+        return Path(require_path(os.fspath(value), "identity_inputs")).absolute()
     raise UsageTypeError(f"identity_inputs takes paths, not {type(value).__name__}: {value!r}.")
 
 

@@ -12,7 +12,7 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.copies import copy_path, held, root_of
 from consist_es.artifacts.formats import bundle_members, member_suffix
-from consist_es.artifacts.uris import UriMap, below, inside
+from consist_es.artifacts.uris import UriMap, below, inside, require_path
 from consist_es.errors import ArtifactMissingError, InputError, MaterializeError, PathError
 from consist_es.events import ArtifactMaterialized
 from consist_es.recording import Digester
@@ -31,6 +31,7 @@ class Copier(msgspec.Struct, frozen=True):
         Raises:
             PathError: names the ways to allow it.
         """
+        require_path(str(target), "a target")
         if root_of(target, self._roots) is None:
             raise PathError(
                 f"{target} lies outside the run directory ({self.uris.run_dir}) and the mounts. "

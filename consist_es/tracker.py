@@ -13,7 +13,7 @@ from consist_es import acceptance, context, logging_calls
 from consist_es.active import ActiveRun, OutputCapture
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
-from consist_es.artifacts.uris import UriMap
+from consist_es.artifacts.uris import UriMap, require_path
 from consist_es.coupler import Coupler
 from consist_es.errors import AccessModeError, NoActiveRunError, PathError, UsageTypeError
 from consist_es.execution import Engine, Scope
@@ -64,8 +64,9 @@ class Tracker(TrackerQueries):
         check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
         check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
         epoch = checked_year("cache_epoch", cache_epoch)
-        self.run_dir = Path(os.path.abspath(run_dir))
-        self.db_path = Path(os.path.abspath(db_path)) if db_path is not None else self.run_dir / "provenance.db"
+        self.run_dir = Path(os.path.abspath(require_path(os.fspath(run_dir), "run_dir")))
+        place = self.run_dir / "provenance.db" if db_path is None else require_path(os.fspath(db_path), "db_path")
+        self.db_path = Path(os.path.abspath(place))
         uris = UriMap.of(self.run_dir, mounts)
         roots = (uris.run_dir, *uris.mounts.values())
         self._project = Project(self.db_path, sync=sync, read_only=access_mode != "standard", roots=roots)

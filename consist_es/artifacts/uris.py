@@ -15,6 +15,8 @@ import msgspec
 from consist_es.errors import PathError, UsageTypeError
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(.*)$", re.DOTALL)
+_NAME_MAX, _PATH_MAX = 255, 4096
+"""Bytes of a name and of a path that Linux takes (NAME_MAX and PATH_MAX of limits.h, the latter with its NUL)."""
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
@@ -31,8 +33,8 @@ class UriMap(msgspec.Struct, frozen=True):
         for scheme, root in (mounts or {}).items():
             if not _SCHEME.match(f"{scheme}://") or scheme == "file":
                 raise PathError(f"mounts: {scheme!r} is no usable scheme: use letters, digits, + . - and not 'file'.")
-            roots[scheme] = os.path.abspath(os.fspath(root))
-        return cls(run_dir=os.path.abspath(run_dir), mounts=roots)
+            roots[scheme] = os.path.abspath(require_path(os.fspath(root), f"mounts[{scheme!r}]"))
+        return cls(run_dir=os.path.abspath(require_path(os.fspath(run_dir), "run_dir")), mounts=roots)
 
     @property
     def root(self) -> str:
@@ -54,12 +56,14 @@ class UriMap(msgspec.Struct, frozen=True):
         """The absolute path of what a user passed: a path, relative to the working directory, or a mounted URI.
 
         Raises:
-            UsageTypeError: neither str nor path.
+            UsageTypeError: neither str nor path. PathError: it leaves a mount, or no system takes it for a path.
         """
         if not isinstance(value, str | os.PathLike):
             raise UsageTypeError(f"A path or URI is expected, not {type(value).__name__}: {value!r}.")
         text = os.fspath(value)
-        return self.resolve(text) if "://" in text else Path(os.path.abspath(text))
+        if not isinstance(text, str):
+            raise UsageTypeError(f"A path or URI is expected as str, not as {type(text).__name__}: {value!r}.")
+        return self.resolve(text) if "://" in text else Path(os.path.abspath(require_path(text, "a path")))
 
     def resolve(self, uri: str, *, run_dir: str | None = None) -> Path:
         """The path a URI stands for here.
@@ -101,17 +105,44 @@ def below(path: str, root: str) -> str | None:
 
 def _absolute(path: str, shown: object) -> Path:
     """An absolute path as `UriMap.uri` writes one; anything else was not written by us."""
-    if "\0" in path or not os.path.isabs(path) or ".." in PurePosixPath(path.replace(os.sep, "/")).parts:
-        raise PathError(f"{shown!r} is no place: use ./…, scheme://…, or an absolute path without '..'.")
-    return Path(path)
+    if not Path(path).is_absolute() or ".." in PurePosixPath(path.replace(os.sep, "/")).parts:
+        raise PathError(f"{_cut(shown)} is no place: use ./…, scheme://…, or an absolute path without '..'.")
+    return Path(require_path(path, "a place"))
 
 
 def inside(root: str | os.PathLike[str], rel: str, shown: object) -> Path:
     """`root / rel`, refused where it would leave the root by ``..``, an absolute path or a NUL."""
     parts = PurePosixPath(rel.replace(os.sep, "/"))
-    if "\0" in rel or parts.is_absolute() or ".." in parts.parts:
-        raise PathError(f"{shown!r} leaves {os.fspath(root)}: use a relative path without '..'.")
-    return Path(root) / Path(*parts.parts)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise PathError(f"{_cut(shown)} leaves {os.fspath(root)}: use a relative path without '..'.")
+    return Path(root) / Path(*PurePosixPath(require_path(str(parts), "a path")).parts)
+
+
+def require_path(text: str, what: str) -> str:
+    """Return `text` if the system could take it for a path, whatever is there.
+
+    Raises:
+        PathError: it holds a NUL or a lone surrogate, or it or a name in it is too long.
+    """
+    try:
+        data = os.fsencode(text)
+    except UnicodeEncodeError:
+        data = b"\0"
+    longest = max(map(len, data.split(os.fsencode(os.sep))))
+    if b"\0" in data:
+        problem = "it holds a NUL character or a lone surrogate"
+    elif longest > _NAME_MAX:
+        problem = f"a name in it has {longest:,} bytes, at most {_NAME_MAX} are allowed"
+    elif len(data) >= _PATH_MAX:
+        problem = f"it has {len(data):,} bytes, at most {_PATH_MAX - 1:,} are allowed"
+    else:
+        return text
+    raise PathError(f"{what}: {_cut(text)} is no path here: {problem}.")
+
+
+def _cut(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def quote(text: str) -> str:
