@@ -127,6 +127,10 @@ def test_what_a_proof_says_reaches_no_terminal_unescaped(log: Path) -> None:
     assert proof.isascii()
     assert proof.rstrip("\n").isprintable()
     assert json.loads(json.loads(proof)["events"][0]["data"])["values"] == event.values
+    rewrite(log, 5, lambda data: data.replace(b"-", b"\x7f"))  # as no writer of ours does
+    proof = made(log, 5)
+    assert passes(proof)
+    assert "\x7f" not in proof
 
 
 # ---------------------------------------------------------------- inclusion

@@ -161,8 +161,6 @@ def extends(old: int, old_root: bytes, size: int, root: bytes, path: Sequence[by
 def _climb(index: int, last: int, begin: bytes, path: Sequence[bytes]) -> tuple[bytes, bytes] | None:
     """Follow a path upwards from a node. Gives the root of all that lies at the node and to its left, and the root of
     everything; None where the path has not the length that it must have."""
-    if any(len(sibling) != HASH_SIZE for sibling in path):
-        return None
     old = new = begin
     for sibling in path:
         if last == 0:
