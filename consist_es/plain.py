@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.secret import Masked, Secret
 
 MAX_DEPTH = 100
 MAX_KEY = 256
@@ -147,6 +148,8 @@ class _Walk:
             return {"$object": [type_name(kind), self._fields(fields, where)]}
         if isinstance(value, Mapping):
             return {"$object": [type_name(kind), {"": self.plain(dict(value), where)}]}
+        if kind.__module__.partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):
+            return {"$secret": self.plain(value.get_secret_value(), where)}
         raise ConfigTypeError(
             f"{where}: {type_name(kind).removeprefix('builtins.')} is not supported; it has no canonical form. "
             "Use numbers, strings, lists, dicts, dates, paths, enums, dataclasses or arrays, "
@@ -256,6 +259,8 @@ _SCALARS: dict[type, Callable[[Any, str], Any]] = {
     range: lambda value, where: {"$range": [_Walk().plain(n, where) for n in (value.start, value.stop, value.step)]},
     re.Pattern: lambda value, where: {"$regex": [_Walk().plain(value.pattern, where), value.flags]},
     type(...): lambda _value, _: {"$ellipsis": True},
+    Secret: lambda value, where: {"$secret": _Walk().plain(value.value, where)},
+    Masked: lambda value, _: {"$masked": value.hash},
 }
 _SETS: dict[type, str] = {set: "$set", frozenset: "$frozenset"}
 
@@ -291,8 +296,16 @@ def from_plain(value: Any) -> Any:
     if len(value) == 1:
         ((tag, body),) = value.items()
         if tag.startswith("$") and not tag.startswith("$$"):
-            return _RESTORE[tag](body) if tag in _RESTORE else {tag: body}
+            return _restored(tag, body)
     return {key[1:] if key.startswith("$$") else key: from_plain(item) for key, item in value.items()}
+
+
+def _restored(tag: str, body: Any) -> Any:
+    """The value that a tag stands for; the tag itself where its content is none that `to_plain` writes."""
+    try:
+        return _RESTORE[tag](body) if tag in _RESTORE else {tag: body}
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
+        return {tag: body}
 
 
 def _moment_back(kind: Any) -> Callable[[Any], Any]:

@@ -21,6 +21,7 @@ from consist_es.events import ArtifactLogged
 from consist_es.identity.digest import Digest, digest_path
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.plain import from_plain, to_plain
+from consist_es.runs import moment_of
 
 if TYPE_CHECKING:
     from consist_es.projections.lineage import ArtifactRow
@@ -142,8 +143,7 @@ def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None
 
 def artifact_of_row(row: ArtifactRow, uris: UriMap, *, run_id: str | None) -> Artifact:
     """The artifact of a row of the artifacts table."""
-    created = datetime.fromisoformat(row.created_at) if row.created_at else None
-    return _artifact(row, uris, row.artifact_id, row.parent_id, row.producer_key, run_id, created)
+    return _artifact(row, uris, row.artifact_id, row.parent_id, row.producer_key, run_id, moment_of(row.created_at))
 
 
 def _artifact(
@@ -156,7 +156,7 @@ def _artifact(
     created: datetime | None,
 ) -> Artifact:
     return Artifact(
-        id=uuid.UUID(artifact_id),
+        id=_uuid(artifact_id),
         key=source.key,
         container_uri=source.uri,
         driver=source.driver,
@@ -168,7 +168,7 @@ def _artifact(
         producer=producer,
         table_path=source.table_path,
         array_path=source.array_path,
-        parent_artifact_id=uuid.UUID(parent) if parent else None,
+        parent_artifact_id=_uuid(parent) if parent else None,
         schema=source.schema,
         rows=source.rows,
         facet=from_plain(source.facet),
@@ -177,3 +177,11 @@ def _artifact(
         uris=uris,
         root=source.root or None,
     )
+
+
+def _uuid(text: str) -> uuid.UUID:
+    """A recorded id; one made from the text where the log says what is no UUID, and so was not written by us."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return uuid.uuid5(uuid.NAMESPACE_OID, text)

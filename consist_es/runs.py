@@ -156,8 +156,8 @@ def run_of_row(
         input_hash=row.inputs_digest,
         run_dir=row.run_dir,
         artifact_dir=row.artifact_dir,
-        started_at=datetime.fromisoformat(row.started_at) if row.started_at else None,
-        ended_at=datetime.fromisoformat(row.ended_at) if row.ended_at else None,
+        started_at=moment_of(row.started_at),
+        ended_at=moment_of(row.ended_at),
         duration_seconds=row.seconds,
         _account=account,
     )
@@ -234,3 +234,11 @@ def select_output(result: RunResultLike, key: str | None = None) -> Any:
         raise UsageError("This result has no outputs: there is nothing to refer to. Choose a step that has some.")
     listed = ", ".join(map(repr, result.outputs))
     raise UsageError(f"This result has several outputs ({listed}): choose one with ref(result, key=...).")
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """A recorded time; None where there is none, or where the log says what is no time."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

@@ -97,7 +97,9 @@ class LocalStorage:
     """The real thing."""
 
     def open(self, path: Path, flags: int) -> int:
-        """A file that may be written is never reached through a link at the end of its path."""
+        """A file that may be written is never reached through a link at the end of its path, and a FIFO in the place of
+        one is never waited for."""
+        flags |= getattr(os, "O_NONBLOCK", 0)
         if flags & (os.O_WRONLY | os.O_RDWR):
             flags |= getattr(os, "O_NOFOLLOW", 0)
         return os.open(path, flags, 0o666)

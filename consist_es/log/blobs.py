@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
-from consist_es.log.record import BLOB_START, BadRecord
+from consist_es.log.record import BLOB_START, EVENT_CAP, BadRecord
 from consist_es.storage import Storage, make_folder, write_all
 
 BLOB_FOLDER = "blobs"
@@ -27,7 +27,7 @@ def write_blob(storage: Storage, folder: Path, data: bytes) -> bytes:
     digest = blake3(data).hexdigest()
     place = folder / BLOB_FOLDER
     make_folder(storage, place)
-    if _read(storage, place / digest) != data:
+    if _read(storage, place / digest, len(data)) != data:
         temporary = place / f"{digest}.{storage.token(8).hex()}.tmp"
         try:
             _write(storage, temporary, data)
@@ -50,13 +50,14 @@ def _write(storage: Storage, path: Path, data: bytes) -> None:
         storage.close(fd)
 
 
-def _read(storage: Storage, path: Path) -> bytes | None:
+def _read(storage: Storage, path: Path, size: int) -> bytes | None:
+    """The bytes of a file, None where it is missing; of one that has another size than this, nothing is read."""
     try:
         fd = storage.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
-        return storage.read_at(fd, storage.size(fd), 0)
+        return storage.read_at(fd, size, 0) if storage.size(fd) == size else b""
     finally:
         storage.close(fd)
 
@@ -71,7 +72,7 @@ def resolve(storage: Storage, folder: Path, data: bytes) -> bytes:
         return data
     reference = _reference(data)
     name = reference.blob
-    found = _read(storage, folder / BLOB_FOLDER / name)
+    found = _read(storage, folder / BLOB_FOLDER / name, reference.size)
     if found is None:
         raise BadRecord(f"its payload {BLOB_FOLDER}/{name} is missing")
     if len(found) != reference.size or blake3(found).hexdigest() != name:
@@ -84,6 +85,8 @@ def _reference(data: bytes) -> _Reference:
         reference = msgspec.json.decode(data, type=_Reference)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadRecord(f"the reference to a blob does not decode: {error}") from error
+    if not 0 <= reference.size <= EVENT_CAP:
+        raise BadRecord(f"a payload of {reference.size} bytes, at most {EVENT_CAP} are allowed")
     if len(reference.blob) != 64 or not set(reference.blob) <= set("0123456789abcdef"):  # it becomes a file name
         raise BadRecord(f"{reference.blob!r} is no name of a blob")
     return reference

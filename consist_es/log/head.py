@@ -45,9 +45,14 @@ def _check(mark: Watermark) -> str:
 def _parse(slot: bytes) -> Watermark | None:
     try:
         found = msgspec.json.decode(slot, type=_Slot)
-        return found.mark if found.check == _check(found.mark) else None
+        return found.mark if found.check == _check(found.mark) and _is_sound(found.mark) else None
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
+
+
+def _is_sound(mark: Watermark) -> bool:
+    """Whether the numbers can be what they say; the checksum holds for whatever somebody writes with one."""
+    return mark.seq >= 0 and 0 < mark.segment < 10**8 and 0 <= mark.offset < 1 << 62
 
 
 def parse_slots(data: bytes) -> list[Watermark | None]:

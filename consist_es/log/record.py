@@ -10,6 +10,7 @@ width. So a line is taken apart without parsing it.
 """
 
 import binascii
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -255,6 +256,8 @@ def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent | Redac
         return RedactedEvent(type=type, v=v, digest=digest)
     key = (type, v)
     try:
+        if data.count(b"[") + data.count(b"{") > _MAX_DEPTH:  # few have so many, and most of these are not deep
+            _require_flat(data)
         if key in UPCASTERS:
             return _upcast(type, v, _PLAIN.decode(data))
         if key in REGISTRY:
@@ -264,6 +267,17 @@ def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent | Redac
         return UnknownEvent(type=type, v=v, data=data)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadRecord(f"the payload of type {type}, version {v} does not decode: {error}") from error
+
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
+
+
+def _require_flat(data: bytes) -> None:
+    """What is read back is walked by recursion: nothing deeper than what is written may come that far."""
+    bare = _STRINGS.sub(b"", data)
+    if max(itertools.accumulate(_STEPS.get(byte, 0) for byte in bare)) > _MAX_DEPTH + 1:
+        raise ValueError(f"values nested more than {_MAX_DEPTH} deep")
 
 
 def _decoder(key: tuple[str, int]) -> msgspec.json.Decoder[Any]:

@@ -31,6 +31,8 @@ VERSION = 1
 SEGMENT_SIZE = 64 << 20
 """Bytes after which a new segment is begun."""
 CHUNK = 256 << 10
+LINE_CAP = 16 << 20
+"""Bytes after which a line that has not ended is none of ours: a file from somebody else must not fill the memory."""
 SEALED = "segment_sealed"
 
 _CHECK = b',"check":"'
@@ -184,10 +186,10 @@ def open_segment(storage: Storage, folder: Path, number: int, flags: int = os.O_
 
 
 def line_at(storage: Storage, fd: int, offset: int, size: int = 4096) -> bytes:
-    """The bytes from `offset` up to and with the next newline, or to the end of the file."""
+    """The bytes from `offset` up to and with the next newline, or to the end of the file, or to `LINE_CAP`."""
     data = b""
     while b"\n" not in data:
-        more = storage.read_at(fd, size, offset + len(data))
+        more = storage.read_at(fd, size, offset + len(data)) if len(data) < LINE_CAP else b""
         if not more:
             return data
         data += more
@@ -257,8 +259,19 @@ class Walk:
             kept = lines.pop()
             for line in lines:
                 yield line + b"\n"
+            if len(kept) > LINE_CAP:
+                yield kept + (b"\n" if self._goes_on(offset) else b"")
+                return
         if kept:
             yield kept
+
+    def _goes_on(self, offset: int) -> bool:
+        """Whether there is a newline at or after `offset`: then what lies before it was not left by a killed writer."""
+        while chunk := self._storage.read_at(self._fd, CHUNK, offset):
+            if b"\n" in chunk:
+                return True
+            offset += len(chunk)
+        return False
 
     def _judge(self, raw: bytes, offset: int, problem: str) -> Rest:
         """A killed writer leaves a line without its newline; a power cut may leave zeros where a page was not written.
@@ -277,7 +290,7 @@ def lines_back(storage: Storage, fd: int, stop: int) -> Iterator[tuple[int, byte
     data = b""
     begin, size, started = stop, 16 << 10, False
     while begin > 0:
-        size = min(size * 2, begin)
+        size = min(size * 2, 4 << 20, begin)
         begin -= size
         data = storage.read_at(fd, size, begin) + data
         if not started:
@@ -291,6 +304,8 @@ def lines_back(storage: Storage, fd: int, stop: int) -> Iterator[tuple[int, byte
             position -= len(line) + 1
             yield position, line + b"\n"
         data = data[: position - begin]
+        if len(data) > LINE_CAP:
+            return
 
 
 def place_before(storage: Storage, fd: int, opened: Opened, offset: int) -> Place:
