@@ -174,6 +174,21 @@ def test_verify_adds_nothing_but_its_own_note(log: Path, here: Path) -> None:
     after = {path: path.read_bytes() for path in log.rglob("*") if path.is_file()}
     assert after.pop(log / "verified")
     assert after == before
-    assert "as an earlier check found it" in run("verify").stdout
-    assert "as an earlier check found it" not in run("verify", "--full").stdout
+    assert "as an earlier check found it" in run("verify", "--recent").stdout
+    assert "as an earlier check found it" not in run("verify").stdout
+
+
+def test_verify_looks_at_every_event_again_unless_told_otherwise(log: Path) -> None:
+    run("verify")
+    segment = log / "00000001.jsonl"
+    raw = bytearray(segment.read_bytes())
+    raw[raw.index(b'"data":') + 9] ^= 1
+    segment.write_bytes(bytes(raw))
+    run("verify", "--recent")
+    assert "DAMAGED" in run("verify", code=1).stdout
+
+
+def test_verify_leaves_the_views_alone(log: Path) -> None:
+    Path("provenance.db").unlink()
+    run("verify")
     assert not Path("provenance.db").exists()

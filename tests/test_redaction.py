@@ -763,8 +763,8 @@ def test_the_command_redacts_and_says_what_it_cannot_reach(here: Path) -> None:
     assert f"position {position}" in done.stdout
     for copy in ("backups", "exports", "reports", "proof bundles", "replay --db", "replace it"):
         assert copy in done.stderr
-    assert run_json("verify", "--full")[0]["redacted"] == [position]
-    assert f"redacted: the payload of position {position}" in run("verify", "--full").stdout
+    assert run_json("verify")[0]["redacted"] == [position]
+    assert f"redacted: the payload of position {position}" in run("verify").stdout
     assert run("replay", "--check")
 
 

@@ -35,14 +35,14 @@ _REDACTING = (
     "--against", metavar="FILE", type=readable_file, multiple=True, help="Compare with this tree head; may be repeated."
 )
 @click.option("--signers", metavar="FILE", type=readable_file, help="Whose signatures count, as in ssh-keygen(1).")
-@click.option("--full", is_flag=True, help="Begin at the first event, whatever an earlier check found.")
+@click.option("--recent", is_flag=True, help="Go on from where the last check that found no fault got.")
 @json_option
 @project_option
-def verify(against: tuple[Path, ...], signers: Path | None, full: bool, as_json: bool, db_path: Path) -> None:
+def verify(against: tuple[Path, ...], signers: Path | None, recent: bool, as_json: bool, db_path: Path) -> None:
     """Check every event of the log against its chain. Changes nothing in it.
 
-    A check that finds no fault notes how far the log is whole, and the next one goes on from there, if the chain is
-    still the same at that place. What was damaged before it since is found by --full alone.
+    A check that finds no fault notes how far the log is whole. With --recent the next one goes on from there, if the
+    chain is still the same at that place; damage done since to what lies before it is not looked for then.
 
     Exit code 1 where anything is wrong, an incomplete record at the end included. A rewrite of the whole log cannot be
     found in this way, nor the loss of its newest events where those had not been synced. Tree heads find both: give
@@ -53,7 +53,7 @@ def verify(against: tuple[Path, ...], signers: Path | None, full: bool, as_json:
         raise click.UsageError("--signers is about the tree heads that --against names: give both.")
     folder, heads = log_folder(db_path), {path: read_head_file(path) for path in against}
     with Bar("Checking the log") as bar:
-        report = verify_again(folder, progress=bar, full=full)
+        report = verify_again(folder, progress=bar, full=not recent)
     if as_json:
         emit_json({"folder": str(folder), **msgspec.to_builtins(report)})
     else:
@@ -76,7 +76,7 @@ def _print(folder: Path, report: VerifyReport) -> None:
     style = GOOD if report.ok else BAD if report.problems else ODD
     emit(f"{short(folder)}: {verdict}; {size}, the last at position {report.head}; synced up to: {synced}", style)
     if report.since:
-        emit(f"up to position {report.since}: as an earlier check found it; --full looks again", QUIET)
+        emit(f"up to position {report.since}: as an earlier check found it; leave --recent out to look again", QUIET)
     if report.problems:
         rows = [(problem.file, problem.offset, problem.position, problem.what) for problem in report.problems]
         table(("file", "byte", "position", "problem"), rows)
