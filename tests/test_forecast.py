@@ -1,6 +1,7 @@
 """A forecast says what a run would do, records nothing, and is never wrong."""
 
 import os
+import random
 import tempfile
 import threading
 import warnings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 import consist_es as consist
 from consist_es import CacheOptions, ExecutionOptions, Forecast, Tracker, errors
+from consist_es.adapters import FolderAdapter
 from tests.api_support import made
 
 Op = tuple[str, int]
@@ -225,7 +227,7 @@ def check(op: Op, said: Forecast | type[BaseException], outcome: str | type[Base
         assert said.waits_for, op
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(st.sampled_from(FAMILIES).flatmap(sessions))
 def test_every_verdict_is_the_outcome(program: list[tuple[list[Op], list[Op], bool]]) -> None:
     with tempfile.TemporaryDirectory() as name, working_in(name) as folder, warnings.catch_warnings():
@@ -441,6 +443,37 @@ def test_a_hit_that_will_be_copied_under_another_name_is_pending_for_later_steps
         assert (said.verdict, said.waits_for) == ("open", ["named"])
         assert sc.run(**STEPS["hydrated"](1)).cache_hit
         assert not sc.run(**STEPS["use a"](0)).cache_hit
+
+
+def test_config_files_that_a_step_ahead_writes_are_no_ground_for_a_verdict(tracker: Tracker, here: Path) -> None:
+    Path("settings.json").write_text('{"a": 1}')
+
+    def settle() -> None:
+        Path("settings.json").write_text('{"a": 2}')
+
+    reader: Call = {**MAKE, "adapter": FolderAdapter("settings.json")}
+    tracker.run(**reader)
+    assert tracker.forecast(**reader).verdict == "hit"
+    tracker.forecast(fn=settle, output_paths={"settings": here / "settings.json"})
+    assert tracker.forecast(**reader).reason == "inputs_written_ahead"
+
+
+def test_work_that_cannot_be_identified_is_a_certain_miss(tracker: Tracker) -> None:
+    rng = random.Random(0)
+
+    def loose() -> Path:
+        return made("o", str(rng.random()))
+
+    for _ in range(2):
+        said = tracker.forecast(loose, outputs=["o"])
+        assert (said.verdict, said.reason) == ("miss", "not_identifiable")
+
+
+def test_where_nothing_is_looked_up_every_step_will_run(here: Path) -> None:
+    sc = consist.noop_scenario("s")
+    for call in (MAKE, USE):
+        said = sc.forecast(**call)
+        assert (said.verdict, said.reason) == ("miss", "tracking_off")
 
 
 def test_a_scenario_can_be_forecast_before_it_is_entered(tracker: Tracker) -> None:
