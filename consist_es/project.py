@@ -12,7 +12,7 @@ from pathlib import Path
 
 from consist_es.artifacts.copies import held
 from consist_es.artifacts.uris import UriMap, unquote
-from consist_es.errors import PathError
+from consist_es.errors import LogFormatError, PathError
 from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.identity.environment import environment
@@ -46,6 +46,8 @@ class Project:
         self.db_path = db_path
         self.folder = log_folder(db_path)
         self._roots = (str(self.folder.parent), *roots)
+        if not read_only:
+            _refuse_links(self.folder)
         self.storage = storage or LocalStorage()
         self.log = LocalLog(self.folder, sync=sync, storage=self.storage, read_only=read_only)
         self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
@@ -124,6 +126,21 @@ class Project:
             set_aside=_set_aside(row, self._roots),
         )
         return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
+
+
+def _refuse_links(folder: Path) -> None:
+    """Nothing in a log's folder is a link; in one from somebody else a link would have us write somewhere else.
+
+    Raises:
+        LogFormatError: names it.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                raise LogFormatError(
+                    f"{entry.path} is a link, and nothing in a log's folder is one: what is written there would end up "
+                    f"at {os.path.realpath(entry.path)}. Nothing was changed. Remove it, or put the file in its place."
+                )
 
 
 def _exists(pid: int) -> bool:

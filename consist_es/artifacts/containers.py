@@ -11,6 +11,9 @@ from typing import Any
 from consist_es.artifacts.formats import bundle_members
 from consist_es.artifacts.zarr_arrays import arrays_of
 
+_MAX_STEPS = 20_000_000
+"""Instructions of SQLite's machine after which a GeoPackage is not described; some seconds at most. Counting the rows
+of a table takes a few, whatever its size."""
 _MAX_NODES = 10_000
 """An HDF5 file with more groups and arrays than this is not described."""
 
@@ -79,6 +82,8 @@ def geopackage_schema(path: Path) -> tuple[dict[str, str] | None, int | None]:
     from sqlite_utils import Database
 
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.set_progress_handler(lambda: 1, _MAX_STEPS)  # what looks like a table may be a query without an end
         rows = connection.execute(
             "SELECT table_name FROM gpkg_contents WHERE data_type IN ('features', 'attributes') ORDER BY table_name"
         )

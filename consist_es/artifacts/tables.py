@@ -14,7 +14,10 @@ from consist_es.artifacts.driver import need_for
 from consist_es.errors import ReturnTypeError
 
 MAX_CSV_SCAN = 256 * 1024 * 1024
-"""Bytes of a CSV file up to which its rows are counted; the count of a larger one is left open."""
+"""Bytes of a CSV file, unpacked, up to which its rows are counted; the count of a larger one is left open."""
+MAX_COLUMNS = 10_000
+MAX_NAMES = 1_000_000
+"""Characters of all column names. A table with more columns or longer names is recorded without its schema."""
 
 
 class TableInfo(msgspec.Struct, frozen=True):
@@ -37,9 +40,17 @@ def describe_table(path: Path, driver: str) -> TableInfo:
     import pyarrow as pa
 
     try:
-        return reader(path)
+        return _kept(reader(path))
     except (pa.ArrowException, sqlite3.Error, OSError, ValueError, LookupError, TypeError, RuntimeError):
         return TableInfo()
+
+
+def _kept(found: TableInfo) -> TableInfo:
+    """What was found, without a schema that is too large for an event."""
+    schema = found.schema or {}
+    if len(schema) > MAX_COLUMNS or sum(len(name) + len(kind) for name, kind in schema.items()) > MAX_NAMES:
+        return TableInfo(None, found.rows)
+    return found
 
 
 def _schema(schema: Any) -> dict[str, str]:
@@ -55,10 +66,14 @@ def _parquet(path: Path) -> TableInfo:
 
 def _arrow(path: Path) -> TableInfo:
     import pyarrow as pa
+    import pyarrow.dataset
+    import pyarrow.fs
 
     with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-        rows = sum(reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
-        return TableInfo(_schema(reader.schema), rows)
+        schema = _schema(reader.schema)
+    # counted by the headers alone: the batches themselves may unpack to any size
+    fragment = pyarrow.dataset.IpcFileFormat().make_fragment(str(path), filesystem=pyarrow.fs.LocalFileSystem())
+    return TableInfo(schema, fragment.count_rows())
 
 
 def _csv(path: Path) -> TableInfo:
@@ -66,7 +81,17 @@ def _csv(path: Path) -> TableInfo:
 
     with pyarrow.csv.open_csv(path) as reader:
         count = path.stat().st_size <= MAX_CSV_SCAN
-        return TableInfo(_schema(reader.schema), sum(batch.num_rows for batch in reader) if count else None)
+        return TableInfo(_schema(reader.schema), _rows(reader) if count else None)
+
+
+def _rows(batches: Any) -> int | None:
+    """Rows in all; None where there is more than can be counted in passing: a small file may unpack to a huge one."""
+    rows = size = 0
+    for batch in batches:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if size > MAX_CSV_SCAN:
+            return None
+    return rows
 
 
 def _zarr(path: Path) -> TableInfo:

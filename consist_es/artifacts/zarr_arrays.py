@@ -19,7 +19,13 @@ def arrays_of(store: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         yield from ((folder, metadata) for metadata in arrays)
 
 
+_MAX_BYTES = 16 << 20
+"""A metadata file larger than this is none."""
+
+
 def _metadata(file: Path) -> dict[str, Any]:
+    if file.is_symlink() or file.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"{file} is a link, or too large for Zarr metadata")
     metadata = json.loads(file.read_bytes())
     if not isinstance(metadata, dict):
         raise ValueError(f"{file} is no Zarr metadata")

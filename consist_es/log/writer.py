@@ -120,7 +120,8 @@ class Writer:
             self._tail.forget()
 
     def _append(self, items: list[Prepared], sync: bool, since: int | None) -> list[int]:
-        if self._tail.project is None and make_folder(self._storage, self.folder):
+        if self._tail.project is None:
+            make_folder(self._storage, self.folder)
             self._warn_if_open_to_all()
         slim = [self._without_bulk(item) for item in items]
         with self._lock:
