@@ -48,6 +48,12 @@ def test_a_healthy_project_has_nothing_to_look_at(folder: Path) -> None:
         assert findings(*arguments) == {}
 
 
+def test_everything_is_looked_at(folder: Path) -> None:
+    always = {"log", "file system", "sqlite", "views", "dead letters", "runs", "outputs", "orphans"}
+    assert {finding["check"] for finding in run_json("doctor")} == always
+    assert {finding["check"] for finding in run_json("doctor", "--deep")} == always | {"rows"}
+
+
 def test_a_look_changes_nothing_in_the_log(folder: Path) -> None:
     (folder / "00000002.jsonl.tmp").write_bytes(b"{")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
@@ -202,6 +208,20 @@ def test_sqlite_versions_with_the_wal_reset_bug(version: tuple[int, ...]) -> Non
 @pytest.mark.parametrize("version", [(3, 6, 23), (3, 44, 6), (3, 50, 7), (3, 51, 3), (3, 52, 0), (3, 53, 1)])
 def test_sqlite_versions_without_it(version: tuple[int, ...]) -> None:
     assert not has_wal_reset_bug(version)
+
+
+def test_a_project_on_a_network_file_system_is_warned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consist_es.doctor.filesystem_of", lambda _path: "nfs4")
+    found = findings(code=1)["file system"]
+    assert [finding["what"].split(" on ")[0] for finding in found] == ["the log lies", "the views lie"]
+
+
+def test_a_version_with_the_wal_reset_bug_is_no_fault_of_the_project(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 2))
+    (said,) = (finding for finding in run_json("doctor") if finding["check"] == "sqlite")
+    assert (said["level"], "3.51.2" in said["what"]) == (NOTE, True)
 
 
 # ---------------------------------------------------------------- views
