@@ -89,6 +89,9 @@ class Projector:
         self._mutex = threading.RLock()
         self._connections: dict[int, _Open] = {}
         self._is_local = False
+        self._shares_locks = False
+        """Whether this is a child that was forked while other threads had the file open. What SQLite knows of its locks
+        it knows per process and file, so it would take its parent's for its own: such a child makes another file."""
         self._move(Path(db_path))
         on_fork(self)
         _PROJECTORS.add(self)
@@ -203,6 +206,7 @@ class Projector:
     def after_fork(self) -> None:
         """Start afresh in a child; connections of the parent's other threads must not even be closed here."""
         _PARENTS.extend(held.conn for held in self._connections.values())
+        self._shares_locks = bool(self._connections)
         self._connections = {}
         self._mutex = threading.RLock()
 
@@ -255,7 +259,10 @@ class Projector:
 
     def _somewhere(self, work: Callable[[], _T]) -> _T:
         """Do the work where the file should be; if that cannot be written, at a node-local file from then on."""
-        if not self._is_local and not view_file.writable(self.path):
+        if self._shares_locks:
+            self._shares_locks = False
+            self._go_local(view_file.own_to_process)
+        elif not self._is_local and not view_file.writable(self.path):
             self._go_local()
         try:
             return work()
@@ -266,10 +273,10 @@ class Projector:
             self._go_local()
             return work()
 
-    def _go_local(self) -> None:
+    def _go_local(self, place: Callable[[str, Path], Path] = view_file.node_local) -> None:
         self.close()
         self._is_local = True
-        self._move(view_file.node_local(self._log.project_id or "new", self._log.folder))
+        self._move(place(self._log.project_id or "new", self._log.folder))
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -305,6 +312,7 @@ class Projector:
             return conn
 
     def _opened(self) -> sqlite3.Connection:
+        view_file.discard(_built(self.path))  # of a rebuild that was killed: the lock is held, so none is going on
         what = view_file.identify(self.path)
         if what == view_file.NOTHING:
             self._replace(self.path)
@@ -380,7 +388,7 @@ class Projector:
         problem: str = "",
     ) -> int:
         """Build a new file and put it at `place`; with `why`, what lies there is set aside."""
-        built = place.with_name(place.name + ".rebuild")
+        built = _built(place)
         try:
             done = self._build(built, until, progress)
             if why:
@@ -429,6 +437,11 @@ class Projector:
 
 
 # ---------------------------------------------------------------- pieces
+
+
+def _built(place: Path) -> Path:
+    """Where a file is made that is to be put at `place`."""
+    return place.with_name(place.name + ".rebuild")
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

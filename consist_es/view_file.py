@@ -235,6 +235,16 @@ def node_local(project_id: str, log_folder: Path) -> Path:
     return folder / f"{project_id}-{copy:08x}.db"
 
 
+def own_to_process(project_id: str, log_folder: Path) -> Path:
+    """Where this process has the views of a project to itself. What dead processes left there is removed."""
+    place = node_local(project_id, log_folder)
+    for left in place.parent.glob(f"{place.stem}-*.db*"):
+        pid = left.name[len(place.stem) + 1 :].partition(".")[0]
+        if pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
+            left.unlink(missing_ok=True)
+    return place.with_name(f"{place.stem}-{os.getpid()}.db")
+
+
 def _user() -> str:
     return str(os.getuid()) if hasattr(os, "getuid") else "views"
 

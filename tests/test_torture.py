@@ -3,22 +3,48 @@
 `tools/torture` holds the rows; docs/reliability.md says what they tried and what came of it.
 """
 
+import os
 import random
+import sqlite3
 import sys
+import threading
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
+import msgspec
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
+from torture.children import ended, fork
 from torture.memory import STATES, Disk, Memory
 from torture.promises import BLOB, FOLDER, SMALL, batch, check_memory
+from torture.rows import ROWS
+from torture.runner import run_row
+from torture.trial import Row, Trial
 from torture.twin import Died, Plan, Twin
 
-from consist_es.errors import LogFullError, LogWriteError
+from consist_es import Tracker, lookup, projector, view_file
+from consist_es.attempt import Attempt
+from consist_es.errors import InputError, LogFullError, LogWriteError
+from consist_es.events import Recorded
+from consist_es.execution import Engine
+from consist_es.folding import fold, whole
+from consist_es.identity import config, digest
+from consist_es.identity.digest_cache import DigestCache
+from consist_es.log import blobs, segment, tail
 from consist_es.log.local import LocalLog
+from consist_es.log.record import decode_head, split_line
+from consist_es.log.segment import Line, Place, check_line
+from consist_es.log.tail import Active, Tail
 from consist_es.log.verify import verify
-from consist_es.storage import Storage
+from consist_es.log.writer import Writer
+from consist_es.project import Project
+from consist_es.projections import BUILTIN
+from consist_es.projector import Projector
+from consist_es.storage import Lock, Storage
+from consist_es.view_tables import reached
 
 # ---------------------------------------------------------------- bugs that the harness found
 
@@ -113,3 +139,166 @@ def test_verify_does_not_take_a_watermark_that_is_being_made_for_a_damaged_one()
     done: list[bool] = []
     assert verify(FOLDER, Late(disk)).problems == []
     assert done
+
+
+def test_what_a_killed_rebuild_left_behind_is_removed_by_the_next_process(here: Path) -> None:
+    left = here / "p.db.rebuild"
+    left.write_bytes(b"half a database")
+    with Tracker(run_dir="runs", db_path="p.db"):
+        assert not left.exists()
+
+
+def test_a_child_forked_while_other_threads_have_the_views_open_makes_views_of_its_own(here: Path) -> None:
+    stop = threading.Event()
+    ready = threading.Barrier(2)
+    with Tracker(run_dir="runs", db_path="p.db") as tracker:
+
+        def hold() -> None:
+            tracker.find_runs()
+            ready.wait()
+            stop.wait()
+
+        def child() -> None:
+            assert tracker.find_runs() == []
+            assert tracker.project.views.path != here / "p.db"
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        ready.wait()
+        try:
+            assert ended(fork(child)) == 0
+        finally:
+            stop.set()
+            thread.join()
+        assert tracker.project.views.path == here / "p.db"
+
+
+def test_a_child_forked_while_another_thread_is_in_the_digest_cache_is_not_stuck(tmp_path: Path) -> None:
+    cache = DigestCache(tmp_path / "digests.sqlite")
+    with cache._guard:  # as another thread would hold it
+        assert ended(fork(lambda: cache.close()), 20) == 0
+
+
+# ---------------------------------------------------------------- the matrix, in its short form
+
+
+def tortured(row: Row, count: int, where: Path, seconds: float = 150.0) -> Trial:
+    """A row that was run, with seed 1."""
+    return run_row(row, count, 1, where, seconds)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.id for row in ROWS])
+def test_the_promise_holds(row: Row, tmp_path: Path) -> None:
+    trial = tortured(row, row.short, tmp_path)
+    assert trial.failures == [], f"repeat with: python -m tools.torture --only {row.id} --seed {trial.seed}"
+    assert trial.tried or row.short == 0
+
+
+# ---------------------------------------------------------------- planted faults
+
+
+def mark_without_sync(self: Writer, active: Active, place: Place) -> None:
+    self._tail.mark(place)
+
+
+def every_record_ends_a_batch(line: bytes, place: Place) -> Line:
+    found = check_line(line, place)
+    return found._replace(head=msgspec.structs.replace(found.head, end=True))
+
+
+def unchecked_line(line: bytes, place: Place) -> Line:
+    head_bytes, data, chain = split_line(line)
+    return Line(decode_head(head_bytes), data, chain, place.offset, len(line), b"")
+
+
+def checkpoint_apart(self: Projector, conn: sqlite3.Connection) -> bool:
+    at = reached(conn)
+    events = whole(self._log.read(at if at.seq else None))
+    with view_file.writing(conn):
+        if events:
+            _set_checkpoint(self, conn, events[-1])
+    with view_file.writing(conn):
+        for view in BUILTIN:
+            fold(conn, view, events)
+    return bool(events)
+
+
+def _set_checkpoint(self: Projector, conn: sqlite3.Connection, last: Recorded) -> None:
+    at = self._log.cursor_after(last)
+    conn.execute(projector._SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))
+
+
+def quarantine_nothing(storage: Storage, folder: Path, fd: int, segment: int, offset: int) -> tuple[str, int]:
+    return "nowhere", storage.size(fd) - offset
+
+
+def sync_once_more(self: Writer, place: Place, safe: object, error: OSError) -> None:
+    self._storage.datasync(self._tail.current("").fd)
+    self._tail.mark(place)
+
+
+def trust_the_clock(self: Writer, last: str) -> str:
+    return self._storage.now().isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def record_exceptions_only(self: Engine, attempt: Attempt, error: BaseException) -> None:
+    if isinstance(error, Exception):
+        RECORD_FAILURE(self, attempt, error)
+
+
+def digest_of_nothing(path: bytes, expected: os.stat_result) -> str:
+    try:
+        return HASH_FILE(path, expected)
+    except InputError:
+        return "b3:error"
+
+
+def blob_without_sync(storage: Storage, path: Path, data: bytes) -> None:
+    fd = storage.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    storage.write_at(fd, data, 0)
+    storage.close(fd)
+
+
+RECORD_FAILURE = Engine._failed
+HASH_FILE = digest._hash_file
+
+PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
+    "sync removed": (Writer, "_sync", mark_without_sync, "R4", 400),
+    "lock removed": (Lock, "_take", lambda self, blocking: True, "R21", 40),
+    "batch flag ignored": (segment, "check_line", every_record_ends_a_batch, "R5", 20),
+    "chain not checked": (segment, "check_line", unchecked_line, "R6", 3),
+    "checkpoint outside the transaction": (Projector, "_fold_some", checkpoint_apart, "R17", 30),
+    "cut after a failed write removed": (Writer, "_take_back", lambda *_: None, "R20", 40),
+    "watermark not written": (Tail, "mark", lambda *_: None, "R7", 400),
+    "quarantine removed": (tail, "quarantine", quarantine_nothing, "R5", 20),
+    "failed sync tried again": (Writer, "_recover", sync_once_more, "R22", 600),
+    "digests of cached outputs not checked again": (lookup, "_changed", lambda *_: {}, "R12", 5),
+    "abandoned runs not looked for": (Project, "is_gone", lambda *_: False, "R3", 5),
+    "names of folders not synced": (Writer, "_make_names_safe", lambda *_: None, "R22", 600),
+    "ids of a retry ignored": (Writer, "_known", lambda *_: {}, "R20", 40),
+    "wall clock trusted": (Writer, "_time", trust_the_clock, "R16", 1),
+    "interrupts not recorded": (Engine, "_failed", record_exceptions_only, "R15", 1),
+    "errors of hashing swallowed": (digest, "_hash_file", digest_of_nothing, "R14", 1),
+    "blobs not synced": (blobs, "_write", blob_without_sync, "R22", 600),
+    "numbers of a config compared by value": (
+        config,
+        "frame",
+        lambda plain: repr(plain).replace(".0", ""),
+        "R13",
+        2000,
+    ),
+}
+"""Where a fault is planted, what is put there, the row that must notice it, and the count that suffices."""
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_the_harness_notices(fault: str, tmp_path: Path) -> None:
+    owner, name, instead, row_id, count = PLANTED[fault]
+    row = next(row for row in ROWS if row.id == row_id)
+    assert hasattr(owner, name), "the fault is planted nowhere"
+    with mock.patch.object(owner, name, instead):
+        trial = tortured(row, count, tmp_path)
+    assert trial.failures, f"{row_id} noticed nothing in {trial.tried}"
+    assert not trial.failures[0].startswith("Traceback"), trial.failures[
+        0
+    ]  # a fault that breaks the row proves nothing

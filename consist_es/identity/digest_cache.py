@@ -12,11 +12,17 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
+from consist_es.storage import on_fork
+
 _RACY_NS = 3_000_000_000
 _WAIT_SECONDS = 0.5
 _BATCH = 500
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _TABLE = "CREATE TABLE digests_1 (path BLOB PRIMARY KEY, stamp TEXT, digest TEXT, mark BLOB) WITHOUT ROWID"
+
+
+_PARENTS: list[sqlite3.Connection | None] = []
+"""Connections that a child inherited, kept from being closed."""
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -53,6 +59,13 @@ class DigestCache:
         self._connection: sqlite3.Connection | None = None
         self._owner: tuple[int, int, int] | None = None
         """Process, device and inode of the open connection's file."""
+        on_fork(self)
+
+    def after_fork(self) -> None:
+        """Another thread of the parent may have been inside; the child must not even close its connection."""
+        self._guard = threading.Lock()
+        _PARENTS.append(self._connection)
+        self._connection, self._owner = None, None
 
     def lookup(self, stamps: Mapping[bytes, Stamp]) -> dict[bytes, str]:
         """Digests of those files whose stamp is the recorded one."""

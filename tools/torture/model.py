@@ -7,6 +7,7 @@ import random
 from consist_es.errors import LogError, LogFullError, LogMismatchError, LogReadError
 from consist_es.events import Draft, Recorded
 from consist_es.log.local import LocalLog
+from consist_es.log.verify import verify
 from torture.memory import STATES, Disk, Memory
 from torture.promises import FOLDER, SMALL, check_events, check_memory, ids_of, some_batch
 from torture.trial import Trial, require
@@ -80,6 +81,8 @@ class Program:
         if isinstance(error, LogFullError) and self.plan.name == "write_at" and not self.plan.after:
             shown = [event.id for event in self._read()]
             require(drafts[0].id not in shown, "nothing of a batch may be there after LogFullError")
+            report = verify(FOLDER, Memory(self.disk))
+            require(self.torn or not report.torn_bytes, "after LogFullError the log is not as it was")
         if self.chance.random() < 0.8:
             positions = self.log.append(drafts, commit=commit, since=since)
             self.open = []

@@ -1,0 +1,173 @@
+"""R2, R8, R25: every call that a verb makes of the operating system is the one that kills it, or fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from consist_es.errors import ConsistError, LogLockError
+from consist_es.storage import LocalStorage
+from torture import verbs
+from torture.children import Ledger, ended, fork
+from torture.memory import fault
+from torture.trial import Trial, require
+from torture.twin import ERRORS, WRITES, Plan, Twin, kill
+
+CAME_THROUGH, STRUCK = 0, 10
+"""Exit status of a child whose plan was not reached, or that survived what it brought."""
+KILLED = -9
+
+
+def _child(verb: str, plan: Plan, ledger: Ledger) -> None:
+    """A verb with its fault; then the same tracker must be good for another step."""
+    twin = Twin(LocalStorage(), plan)
+    try:
+        tracker = verbs.opened(twin)
+    except ConsistError:
+        plan.lift()
+        tracker = verbs.opened(twin)
+    struck = False
+    try:
+        verbs.VERBS[verb](tracker, ledger.add)
+    except ConsistError:
+        struck = True
+    struck = struck or plan.reached
+    plan.lift()
+    ledger.add(tracker.run(verbs.step, name="next", outputs=["o"], config={"n": "next"}).run.id)
+    os._exit(STRUCK if struck else CAME_THROUGH)
+
+
+def disturbed(trial: Trial, verb: str, plan: Plan, template: Path, number: int) -> int:
+    """Run a verb in a child with a fault, and check the project afterwards; the child's exit status."""
+    room = trial.folder / f"{number}"
+    verbs.copied(template, room)
+    ledger = Ledger(trial.folder / f"{number}.ledger")
+    errors = trial.folder / f"{number}.errors"
+
+    def work() -> None:
+        with verbs.inside(room):
+            _child(verb, plan, ledger)
+
+    status = ended(fork(work, errors))
+    try:
+        require(status in (CAME_THROUGH, STRUCK, KILLED), lambda: errors.read_text()[-700:])
+        with verbs.inside(room):
+            verbs.check_project(ledger.all())
+    finally:
+        ledger.close()
+        shutil.rmtree(room)
+    return status
+
+
+def _template(trial: Trial) -> Path:
+    """A project to copy."""
+    verbs.warm(trial.folder / "warm")
+    verbs.prepare(trial.folder / "template")
+    return trial.folder / "template"
+
+
+def _every_call(trial: Trial, plans: Callable[[int], list[Plan]], told: str, stride: int = 1) -> None:
+    """Verb by verb: the fault at call 1, 2, 3 …, until a verb comes through without it."""
+    template = _template(trial)
+    number = 0
+    for verb in verbs.VERBS:
+        at, most = 1 + trial.random.randrange(stride), 0
+        for _ in trial.cases(1000):
+            reached = False
+            for plan in plans(at):
+                number += 1
+                status = CAME_THROUGH
+                with trial.case(f"{verb}, call {at}, {_shown(plan)}", told):
+                    status = disturbed(trial, verb, plan, template, number)
+                reached = reached or status != CAME_THROUGH
+            if not reached:
+                break
+            most = at
+            at += stride
+        trial.notes[f"calls of {verb}"] = most
+
+
+def _shown(plan: Plan) -> str:
+    words = [errno.errorcode.get(plan.error or 0, "killed")]
+    words += [word for word in ("lasting", "after", "short") if getattr(plan, word)]
+    return " ".join(words)
+
+
+def kill_points(trial: Trial) -> None:
+    """R2: each verb is killed at each of its calls that change something; of a write, half is done."""
+    _every_call(trial, lambda at: [Plan(at, deed=kill, short=True, among=WRITES)], "kill points", max(trial.count, 1))
+
+
+def failing_calls(trial: Trial) -> None:
+    """R8: each call of each verb fails; with `count` 0 with every error, else with a stride and changing errors."""
+    _every_call(trial, _all_errors if trial.count == 0 else _one_error, "failing calls", max(trial.count, 1))
+
+
+def _all_errors(at: int) -> list[Plan]:
+    plans = [Plan(at, error, lasting=lasting) for error in ERRORS for lasting in (False, True)]
+    return [*plans, Plan(at, errno.ENOSPC, short=True), Plan(at, errno.EIO, after=True)]
+
+
+def _one_error(at: int) -> list[Plan]:
+    error = ERRORS[at // 2 % len(ERRORS)]
+    return [Plan(at, error, lasting=at % 4 == 0, short=at % 3 == 0, after=at % 5 == 0)]
+
+
+# ---------------------------------------------------------------- R25
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def network(trial: Trial) -> None:
+    """R25: no locks at all is a refusal; a stale handle at any call is an error or no harm; a rename that was done
+    but is reported as failed is survived."""
+    template = _template(trial)
+    for number, (what, plan) in enumerate(_network_plans(trial.count)):
+        with trial.case(f"{what}, call {plan.at}", what):
+            if what == "no locks":
+                _refused_without_locks(trial, plan, template, number)
+            else:
+                disturbed(trial, "run", plan, template, number)
+
+
+class NoLocks(LocalStorage):
+    """A file system below a folder that has no locks."""
+
+    def __init__(self, folder: Path, error: int) -> None:
+        self._folder, self._error = str(folder), error
+
+    def flock(self, fd: int, *, blocking: bool) -> bool:
+        if os.readlink(f"/proc/self/fd/{fd}").startswith(self._folder):  # noqa: PTH115
+            raise fault(self._error)
+        return super().flock(fd, blocking=blocking)
+
+
+def _network_plans(count: int) -> Iterator[tuple[str, Plan]]:
+    for error in NO_LOCKS:
+        yield "no locks", Plan(1, error, lasting=True, among=frozenset({"flock"}))
+    for at in range(1, count + 1):
+        yield "stale handle", Plan(at, errno.ESTALE)
+        yield "lost reply", Plan(at, errno.EIO, after=True)
+    for at in range(1, 4):
+        yield "rename done, said to have failed", Plan(at, errno.ENOENT, after=True, among=frozenset({"rename"}))
+
+
+def _refused_without_locks(trial: Trial, plan: Plan, template: Path, number: int) -> None:
+    room = trial.folder / f"nolock{number}"
+    verbs.copied(template, room)
+    before = verbs.events_of(room)
+    with verbs.inside(room), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the views are kept elsewhere
+        try:
+            with verbs.opened(NoLocks(room, plan.error or 0)) as tracker:
+                tracker.run(verbs.step, outputs=["o"], config={"n": "nolock"})
+        except LogLockError:
+            pass
+        else:
+            raise AssertionError("a step was recorded without a lock")
+    require(verbs.events_of(room) == before, "something was written without a lock")
+    shutil.rmtree(room)

@@ -1,0 +1,52 @@
+"""The matrix: which row is which program, and how much of it each form tries."""
+
+from torture.bytes_served import served
+from torture.calls import failing_calls, kill_points, network
+from torture.company import company
+from torture.damage import flips, moved, prefixes
+from torture.decoder import fuzz
+from torture.endings import clocks, endings
+from torture.injected import injected_errors, injected_kills
+from torture.keys import identity, unhashable
+from torture.kills import abandoned, kills, together
+from torture.model import compound, programs
+from torture.power import power_cuts
+from torture.room import full
+from torture.simulation import simulations
+from torture.trial import Row
+from torture.upkeep import leaks, mutation
+from torture.views import golden, holders, replays
+
+ROWS = (
+    Row("R1", "acknowledged work survives SIGKILL", kills, 2_000, 10_000, 100_000),
+    Row("R2", "killed at every call that changes something", kill_points, 5, 1, 1),
+    Row("R2s", "the same at real system calls", injected_kills, 60, 5, 1),
+    Row("R3", "no run stays running", abandoned, 10, 100, 500),
+    Row("R4", "power loss", power_cuts, 5_000, 100_000, 500_000),
+    Row("R5", "every byte prefix recovers", prefixes, 60, 300, 1_000),
+    Row("R6", "every single-bit flip is detected", flips, 40, 300, 300),
+    Row("R7", "records moved, dropped, doubled, spliced", moved, 20_000, 1_000_000, 1_000_000),
+    Row("R8", "I/O errors at every call", failing_calls, 12, 2, 0),
+    Row("R8s", "the same at real system calls", injected_errors, 60, 5, 1),
+    Row("R9", "disk full, no room, no permission", full, 1, 1, 1),
+    Row("R10", "many processes, one kill per second", together, 15, 300, 1_000),
+    Row("R11", "views and log held open meanwhile", holders, 20, 100, 300),
+    Row("R12", "the cache never serves wrong bytes", served, 200, 1_000, 10_000),
+    Row("R13", "identity is sound and stable", identity, 100_000, 1_000_000, 10_000_000),
+    Row("R14", "failure to hash is an error", unhashable, 1, 1, 1),
+    Row("R15", "every ending is recorded", endings, 1, 1, 1),
+    Row("R16", "order from the log, not the clock", clocks, 1, 1, 1),
+    Row("R17", "replay is complete and deterministic", replays, 100, 5_000, 5_000),
+    Row("R18", "old logs stay readable", golden, 1, 1, 1),
+    Row("R19", "the decoder is robust", fuzz, 400_000, 1_000_000, 50_000_000),
+    Row("R20", "the log does what a list does", programs, 200, 20_000, 20_000),
+    Row("R21", "simulation of a machine", simulations, 300, 20_000, 1_000_000),
+    Row("R22", "faults while recovering from faults", compound, 1_000, 5_000, 50_000),
+    Row("R24", "threads, forks, pools, loops, interrupts", company, 200, 2_000, 10_000),
+    Row("R25", "file systems like a network's", network, 8, 60, 200),
+    Row("Q1", "mutants of the log are noticed", mutation, 0, 100, 1_000),
+    Row("Q2", "a long life leaks nothing", leaks, 500, 10_000, 10_000),
+)
+
+TINY = {"R4": 400, "R5": 20, "R6": 3, "R7": 400, "R20": 25, "R21": 30, "R22": 150}
+"""Counts for rows in memory where only a planted fault is to be noticed."""

@@ -1,0 +1,109 @@
+"""Runs rows, one after the other, and says what each of them tried and what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+from torture.rows import ROWS, TINY
+from torture.trial import Row, Trial
+
+FORMS = ("short", "night", "release")
+
+
+def run_row(row: Row, count: int, seed: int, where: Path, seconds: float) -> Trial:
+    """One row in a folder of its own, which is removed afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=f"torture-{row.id}-", dir=where))
+    trial = Trial(count, folder, seed, seconds)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            row.run(trial)
+    except Exception:  # noqa: BLE001  a row that breaks is a failure of that row
+        trial.fail(traceback.format_exc()[-1500:])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return trial
+
+
+def result_of(row: Row, count: int, trial: Trial) -> dict[str, Any]:
+    """What the documentation needs."""
+    return {
+        "id": row.id,
+        "promise": row.promise,
+        "count": count,
+        "seed": trial.seed,
+        "tried": trial.tried,
+        "failed": trial.failed,
+        "failures": trial.failures,
+        "notes": trial.notes,
+        "seconds": round(trial.seconds, 1),
+    }
+
+
+def show(result: dict[str, Any]) -> None:
+    """One line, and what failed."""
+    tried = ", ".join(f"{number:,} {what}" for what, number in result["tried"].items())
+    verdict = f"{result['failed']} FAILED" if result["failed"] else "ok"
+    print(f"{result['id']:4} {result['promise']}: {tried}: {verdict} ({result['seconds']} s)", flush=True)
+    for name, note in result["notes"].items():
+        print(f"       {name}: {note}", flush=True)
+    for failure in result["failures"]:
+        print(f"     ! {failure}", flush=True)
+
+
+def arguments(given: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.torture", description=__doc__)
+    form = parser.add_mutually_exclusive_group()
+    for name in FORMS:
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=f"the {name} counts")
+    parser.add_argument("--tiny", action="store_true", help="rows in memory only, for planted faults")
+    parser.add_argument("--only", default="", help="ids of rows, like R1,R5")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3600.0, help="at most so long per row")
+    parser.add_argument("--where", type=Path, default=Path(tempfile.gettempdir()), help="folder for what is made")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    return parser.parse_args(given)
+
+
+def main(given: list[str]) -> int:
+    """Exit code 1 where a promise was broken."""
+    options = arguments(given)
+    form = options.form or "short"
+    wanted = set(filter(None, options.only.split(",")))
+    if unknown := wanted - {row.id for row in ROWS}:
+        print(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(row.id for row in ROWS)}")
+        return 2
+    results = []
+    print(
+        f"form {'tiny' if options.tiny else form}, seed {options.seed}, Python {platform.python_version()}", flush=True
+    )
+    for row in ROWS:
+        if (wanted and row.id not in wanted) or (options.tiny and row.id not in TINY):
+            continue
+        count = TINY[row.id] if options.tiny else getattr(row, form)
+        result = result_of(row, count, run_row(row, count, options.seed, options.where, options.seconds))
+        show(result)
+        results.append(result)
+        if options.tiny and result["failed"]:
+            break
+        if options.json:
+            write(options.json, form, results)
+    failed = [result["id"] for result in results if result["failed"]]
+    print(f"FAILED: {', '.join(failed)}" if failed else f"all {len(results)} rows ok")
+    return 1 if failed else 0
+
+
+def write(path: Path, form: str, results: list[dict[str, Any]]) -> None:
+    """After every row, so that a run that is cut short has left what it found."""
+    about = {"form": form, "python": sys.version.split()[0], "when": time.strftime("%Y-%m-%d"), "rows": results}
+    path.write_text(json.dumps(about, indent=1) + "\n")

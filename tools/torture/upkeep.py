@@ -1,0 +1,153 @@
+"""Q1 and Q2: how much of the code the tests and the rows reach, and whether a long life leaks."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from consist_es.log.local import LocalLog
+from torture import verbs
+from torture.promises import batch
+from torture.trial import Trial, require
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODULES = ("record", "segment", "reader", "tail", "writer", "head", "blobs", "files")
+"""Of `consist_es.log`: what the mutation test changes."""
+WITNESSES = "R4,R5,R6,R7,R20,R21,R22"
+"""Rows in memory, which must notice a mutant."""
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _resident() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+def leaks(trial: Trial) -> None:
+    """Q2: `count` logs opened, written, read and closed, and a twentieth as many trackers."""
+    folder = trial.folder / "x.events"
+    verbs.prepare(trial.folder / "p")
+    with trial.case("opens", "projects"), verbs.inside(trial.folder / "p"):
+        for warm in (True, False):
+            if not warm:
+                gc.collect()
+                before = _descriptors(), _resident()
+            for number in trial.cases(min(200, trial.count) if warm else trial.count):
+                log = LocalLog(folder, sync="os", segment_size=200_000)
+                if number % 10 == 0:
+                    log.append(batch(f"{warm}{number}", 1))
+                log.head()
+                log.close()
+                if number % 20 == 0:
+                    with verbs.opened(sync="os") as tracker:
+                        tracker.run(verbs.step, outputs=["o"], config={"n": number % 40})
+                trial.tell("opens")
+        gc.collect()
+        after = _descriptors(), _resident()
+        grown = after[1] - before[1]
+        trial.notes |= {"descriptors": f"{before[0]} -> {after[0]}", "memory grown by, MB": round(grown / 1e6, 1)}
+        require(after[0] <= before[0], f"open files grew from {before[0]} to {after[0]}")
+        require(grown < 50e6, f"memory grew by {grown / 1e6:.0f} MB")
+
+
+# ---------------------------------------------------------------- Q1
+
+
+class _Mutant(ast.NodeTransformer):
+    """Changes the `at`-th thing that can be changed."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.seen, self.what = at, 0, ""
+
+    def _turn(self, node: ast.AST) -> bool:
+        self.seen += 1
+        if self.seen - 1 != self.at:
+            return False
+        self.what = f"line {getattr(node, 'lineno', 0)}: {ast.unparse(node)[:80]}"
+        return True
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        swaps = {ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE}
+        swaps |= {ast.GtE: ast.Gt, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In}
+        if self._turn(node):
+            node.ops = [swaps[type(node.ops[0])](), *node.ops[1:]]
+        return node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self.generic_visit(node)
+        if self._turn(node):
+            node.op = ast.And() if isinstance(node.op, ast.Or) else ast.Or()
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Add | ast.Sub) and self._turn(node):
+            node.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        self.generic_visit(node)
+        return ast.Pass() if isinstance(node.value, ast.Call) and self._turn(node) else node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        self.generic_visit(node)
+        if self._turn(node):
+            node.test = ast.UnaryOp(ast.Not(), node.test)
+        return node
+
+
+def mutants() -> Iterator[tuple[str, int]]:
+    """Every module with every place that can be changed."""
+    for name in MODULES:
+        tree = ast.parse((ROOT / "consist_es" / "log" / f"{name}.py").read_text())
+        counter = _Mutant(-1)
+        counter.visit(tree)
+        for at in range(counter.seen):
+            yield name, at
+
+
+def mutation(trial: Trial) -> None:
+    """Q1: `count` mutants of the log; the rows in memory must notice each. A survivor is listed, not a failure."""
+    if trial.count == 0:
+        trial.notes["mutants"] = "none in this form"
+        return
+    copy = trial.folder / "copy"
+    shutil.copytree(ROOT / "consist_es", copy / "consist_es", symlinks=False, ignore=shutil.ignore_patterns("__pyc*"))
+    everything = list(mutants())
+    chosen = random.Random(trial.seed).sample(everything, min(trial.count, len(everything)))
+    survivors = []
+    for number in trial.cases(len(chosen)):
+        name, at = chosen[number]
+        path = copy / "consist_es" / "log" / f"{name}.py"
+        original = path.read_text()
+        mutant = _Mutant(at)
+        path.write_text(ast.unparse(mutant.visit(ast.parse(original))))
+        noticed = _noticed(copy)
+        path.write_text(original)
+        trial.tell("mutants")
+        trial.tell("mutants noticed", int(noticed))
+        if not noticed:
+            survivors.append(f"{name}.py, {mutant.what}")
+    trial.notes |= {"places": len(everything), "survivors": survivors}
+
+
+def _noticed(copy: Path) -> bool:
+    command = [sys.executable, "-W", "ignore", "-m", "torture", "--tiny", "--only", WITNESSES]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(copy), str(ROOT / "tools")])}
+    try:
+        done = subprocess.run(command, env=environment, cwd=copy, capture_output=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        return True
+    return done.returncode != 0
