@@ -217,7 +217,7 @@ class Projector:
         held = self._connections.get(threading.get_ident())
         if held is None:
             return None
-        if held.file == _file_at(self.path):
+        if held.file == view_file.file_at(self.path):
             return held.conn
         self._forget()
         return None
@@ -234,7 +234,7 @@ class Projector:
         for ident in self._connections.keys() - alive:
             self._connections.pop(ident).conn.close()
         conn = view_file.connect(self.path)
-        self._connections[threading.get_ident()] = _Open(conn, _file_at(self.path))
+        self._connections[threading.get_ident()] = _Open(conn, view_file.file_at(self.path))
         return conn
 
     def _is_level(self, conn: sqlite3.Connection) -> bool:
@@ -312,7 +312,9 @@ class Projector:
             return conn
 
     def _opened(self) -> sqlite3.Connection:
-        view_file.discard(_built(self.path))  # of a rebuild that was killed: the lock is held, so none is going on
+        view_file.discard(
+            view_file.built_for(self.path)
+        )  # of a rebuild that was killed: the lock is held, so none is going on
         what = view_file.identify(self.path)
         if what == view_file.NOTHING:
             self._replace(self.path)
@@ -388,7 +390,7 @@ class Projector:
         problem: str = "",
     ) -> int:
         """Build a new file and put it at `place`; with `why`, what lies there is set aside."""
-        built = _built(place)
+        built = view_file.built_for(place)
         try:
             done = self._build(built, until, progress)
             if why:
@@ -437,19 +439,6 @@ class Projector:
 
 
 # ---------------------------------------------------------------- pieces
-
-
-def _built(place: Path) -> Path:
-    """Where a file is made that is to be put at `place`."""
-    return place.with_name(place.name + ".rebuild")
-
-
-def _file_at(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 # ---------------------------------------------------------------- fork

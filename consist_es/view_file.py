@@ -188,6 +188,20 @@ def checkpointed(conn: sqlite3.Connection) -> bool:
     return not conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
 
+def built_for(place: Path) -> Path:
+    """Where a file is made that is to be put at `place`."""
+    return place.with_name(place.name + ".rebuild")
+
+
+def file_at(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file at a path; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def discard(path: Path) -> None:
     """Remove a file that holds nothing, or that was never whole, and whatever SQLite left beside it."""
     for name in (path, *side_files(path)):
