@@ -105,7 +105,8 @@ def attack(case: Case, driver: Driver, work: Path) -> Result:
         return Result(case, SKIPPED, f"{', '.join(sorted(absent))} is not installed")
     project, records, log = work / "project", work / "records", work / "log.txt"
     shutil.rmtree(work, ignore_errors=True)
-    write(project, {**case.files, "main.py": case.main})
+    scripts = {"main.py": case.main} | ({} if case.again is None else {"again.py": case.again})
+    write(project, {**case.files, **scripts})
     codes = [driver.run(project, "main.py", records, log)]
     first = len(lines(records))
     if early := unable(case, list(map(json.loads, lines(records)))):
@@ -117,9 +118,7 @@ def attack(case: Case, driver: Driver, work: Path) -> Result:
             return Result(case, BROKEN, f"{error}; see {log}")
         if case.moved:
             project = work / ELSEWHERE
-        if case.again is not None:
-            write(project, {"main.py": case.again})
-        codes.append(driver.run(project, "main.py", records, log))
+        codes.append(driver.run(project, [*scripts][-1], records, log))
     calls = list(map(json.loads, lines(records)))
     if case.change is not None and len(calls) == first and codes[-1] == 0:
         return Result(case, BROKEN, "the second process made no call")

@@ -24,13 +24,14 @@ class Case:
     verdict: str
     """``hit`` where nothing that a step can tell has changed, ``miss`` where something has."""
     main: str
-    """The script that makes the calls; the last one counts. Run twice where there is a `change`."""
+    """``main.py``, which makes the calls; the last one counts. Run twice where there is a `change`."""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     change: Change | None = None
     again: str | None = None
-    """The second process's script, where it is another one."""
+    """``again.py``, run by the second process in its place."""
     needs: frozenset[str] = frozenset()
-    """What a tool must be able to say: inputs, outputs, depends, loaded, keys, runtime, fast."""
+    """What a tool must be able to say: inputs, outputs, declared (outputs known beforehand), depends, loaded, keys,
+    runtime (changes within the process), fast."""
     packages: frozenset[str] = frozenset()
     first_fails: bool = False
     """The first call is not meant to end well."""

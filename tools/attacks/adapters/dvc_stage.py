@@ -17,7 +17,7 @@ from typing import Any
 from attacks.request import NotExpressible, Request
 
 yaml: Any = importlib.import_module("ruamel.yaml")
-CAN = {"inputs", "outputs", "depends"}
+CAN = {"inputs", "outputs", "declared", "depends"}
 STAGE = """\
 import builtins, importlib, json, os, sys
 from pathlib import Path
@@ -77,7 +77,7 @@ def call(request: Request) -> Path | None:
 def sources() -> list[str]:
     """The project's Python files and native modules, without the calling script and our own."""
     found = (path.relative_to(Path.cwd()).as_posix() for end in ("py", "so") for path in Path.cwd().rglob(f"*.{end}"))
-    return sorted(path for path in found if path not in ("main.py", "stage.py"))
+    return sorted(path for path in found if path not in ("main.py", "again.py", "stage.py"))
 
 
 def changed_yaml(name: str, key: str, value: Any) -> Any:

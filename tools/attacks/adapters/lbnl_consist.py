@@ -12,7 +12,7 @@ from attacks.request import Request
 
 consist: Any = importlib.import_module("consist")
 types: Any = importlib.import_module("consist.types")
-CAN = {"inputs", "outputs", "depends", "loaded", "keys", "runtime", "fast"}
+CAN = {"inputs", "outputs", "declared", "depends", "loaded", "keys", "runtime", "fast"}
 
 
 def version() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from attacks.request import Request
 from consist_es import CacheOptions, ExecutionOptions, Tracker, __version__, output_path
 
-CAN = {"inputs", "outputs", "depends", "loaded", "keys", "runtime", "fast"}
+CAN = {"inputs", "outputs", "declared", "depends", "loaded", "keys", "runtime", "fast"}
 
 with tempfile.TemporaryDirectory() as folder, Tracker(folder) as warm:
     warm.run(lambda: None, name="warm")  # everything is imported before the forks, which then start at once

@@ -64,22 +64,19 @@ edits("line_ends_of_another_system", "hit", PLAIN, PLAIN.replace("\n", "\r\n"))
 GROUP.add(
     "workflow_around_the_step_edited",
     "hit",
-    again="from model import step\nprint('a new line of the workflow')\ncall(step)\n",
-    change={"notes.txt": "edited"},
+    change={"main.py": "from model import step\nprint('a new line of the workflow')\ncall(step)\n"},
 )
 GROUP.add(
     "step_in_the_script_itself_edited",
     "miss",
     "def step():\n    ran(1)\ncall(step)\n",
-    again="def step():\n    ran(2)\ncall(step)\n",
-    change={},
+    change={"main.py": "def step():\n    ran(2)\ncall(step)\n"},
     needs="runtime",
 )
 GROUP.add(
     "workflow_in_the_script_of_the_step_edited",
     "hit",
     "def step():\n    ran(1)\ncall(step)\n",
-    again="def step():\n    ran(1)\nprint('more')\ncall(step)\n",
-    change={},
+    change={"main.py": "def step():\n    ran(1)\nprint('more')\ncall(step)\n"},
     needs="runtime",
 )

@@ -7,8 +7,11 @@ from attacks.case import Change, Group, keep_times
 
 GROUP = Group("output files", "outputs")
 MODEL = """
+import os
 def step(config, out):
     ran()
+    if os.path.isdir(out):
+        os.rmdir(out)
     with open(out, "w") as file:
         file.write("result of %s" % config["v"])
     return made(out)

@@ -66,7 +66,7 @@ GROUP.add(
         """
     },
     change={"well": ""},
-    needs="outputs",
+    needs="outputs declared",
     first_fails=True,
     good="result",
 )
