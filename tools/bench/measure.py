@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench import biglog
 from consist_es import CacheOptions, Tracker, output_path
 from consist_es.events import Draft, MetaLogged
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify_again
 from consist_es.project import Project
-from tools.bench import biglog
 
+TOOLS = Path(__file__).resolve().parent.parent
 HITS = 500
 
 
@@ -125,8 +126,9 @@ def big(folder: Path, count: int) -> Iterator[Figure]:
 
 def in_process(what: str, log: Path) -> tuple[Took, float]:
     """One piece of work in a fresh interpreter: its time, without starting up, and its peak memory in MB."""
-    command = [sys.executable, "-m", "tools.bench.measure", what, str(log)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."})
+    command = [sys.executable, str(Path(__file__).resolve()), what, str(log)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(TOOLS.parent), str(TOOLS)))}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     wall, cpu, peak = map(float, done.stdout.split())
     return Took(wall, cpu), peak
 
