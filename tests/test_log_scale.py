@@ -1,6 +1,5 @@
 """Long logs: opening looks at the end alone, memory does not grow with the log, and old segments may be read-only."""
 
-import importlib
 import os
 import shutil
 import sys
@@ -22,6 +21,10 @@ from consist_es.log.verify import verify, verify_again
 from consist_es.project import Project
 from consist_es.storage import LocalStorage
 from tests.test_log_processes import fork, status_of
+
+
+SOMEBODY = 65534
+"""A user without rights of any kind."""
 
 
 class Counting(LocalStorage):
@@ -101,14 +104,15 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path, what: str) -> None:
 @pytest.fixture
 def archive() -> Iterator[Path]:
     """A folder that every user can reach, as those of pytest are not."""
-    for name in ("getpass", "platform", "sqlite_utils"):  # the interpreter may lie where only we can read
-        importlib.import_module(name)
+    with tempfile.TemporaryDirectory() as name:  # import everything now: the interpreter may lie where only we can read
+        project = Project(Path(name) / "x.db")
+        project.record(drafts("x"), commit=True)
+        project.views.rebuild()
+        project.close()
     folder = Path(tempfile.mkdtemp(prefix="archive-"))
-    folder.chmod(0o777)
     yield folder
-    for path in folder.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o777)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700)
     shutil.rmtree(folder)
 
 
@@ -118,8 +122,8 @@ def as_somebody(work: object) -> int:
 
     def child() -> None:
         if os.getuid() == 0:
-            os.setgid(65534)
-            os.setuid(65534)
+            os.setgid(SOMEBODY)
+            os.setuid(SOMEBODY)
         work()
 
     return status_of(fork(child))
@@ -148,17 +152,17 @@ def use(folder: Path) -> None:
     assert verify_again(folder).ok
 
 
-def share(folder: Path) -> None:
-    """Give a log to the user of `as_somebody`."""
-    folder.chmod(0o777)
-    for path in folder.iterdir():
-        path.chmod(0o666)
+def give(*paths: Path) -> None:
+    """To the user of `as_somebody`."""
+    if os.getuid() == 0:
+        for path in paths:
+            os.chown(path, SOMEBODY, SOMEBODY)
 
 
 def test_sealed_segments_may_be_read_only(archive: Path) -> None:
     folder = archive / "x.events"
     biglog.write(folder, 500, segment_size=50_000)
-    share(folder)
+    give(archive, folder, *folder.iterdir())
     for path in sealed(folder):
         path.chmod(0o444)
     assert as_somebody(lambda: use(folder)) == 0
@@ -167,6 +171,7 @@ def test_sealed_segments_may_be_read_only(archive: Path) -> None:
 def test_a_log_on_read_only_media_can_be_verified_and_replayed(archive: Path) -> None:
     folder = archive / "x.events"
     made = biglog.write(folder, 500, segment_size=50_000)
+    give(archive, folder, *folder.iterdir())
     for path in folder.iterdir():
         path.chmod(0o444)
     folder.chmod(0o555)
