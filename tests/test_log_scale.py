@@ -22,7 +22,6 @@ from consist_es.project import Project
 from consist_es.storage import LocalStorage
 from tests.test_log_processes import fork, status_of
 
-
 SOMEBODY = 65534
 """A user without rights of any kind."""
 
