@@ -180,12 +180,13 @@ class ViewError(ConsistError):
 
 
 class NotOurDatabaseError(ViewError):
-    """The file at `db_path` is not a database of this library, and no log lies beside it."""
+    """The file at `db_path` is not a database of this library, and no log lies beside it; or it is a folder."""
 
     def __init__(self, path: object, log: object, what: str) -> None:
         self.path, self.log, self.what = path, log, what
+        why = "" if what == "a folder" else f", and there is no log at {log}"
         super().__init__(
-            f"{path} is {what}, not a consist-es database, and there is no log at {log}. "
+            f"{path} is {what}, not a consist-es database{why}. "
             "The file was left untouched: give db_path another name, or move the file away."
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from consist_es.errors import ProjectNotFoundError
 from consist_es.view_file import NOTHING, OURS, identify
 
+_HINT_CAP = 8192
 HINT = "database"
 """File in the log folder: the name of the database that was last used with it. A hint, never the truth."""
 
@@ -20,11 +21,8 @@ def remember_database(folder: Path, db_path: Path) -> None:
     """Note the database's name in the log folder, so that the command line rebuilds it under the same name."""
     hint = folder / HINT
     text = json.dumps(os.path.relpath(db_path, folder)) + "\n"
-    try:
-        if hint.read_text() == text:
-            return
-    except OSError:
-        pass
+    if _read(hint) == text.encode():
+        return
     part = folder / f"{HINT}.{os.getpid()}"
     part.write_text(text)
     part.replace(hint)
@@ -34,14 +32,28 @@ def database_of(folder: Path) -> Path:
     """The database that shows the log in `folder`: the one last used, else ``<stem>.db`` beside it."""
     default = folder.with_suffix(".db")
     try:
-        name = json.loads((folder / HINT).read_text())
-    except (OSError, ValueError):
+        name = json.loads(_read(folder / HINT))
+    except (ValueError, RecursionError):
         return default
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name.isprintable():
         return default
     path = Path(os.path.normpath(folder / name))
-    # A copied or edited hint must not point at somebody else's file.
-    return path if path.parent == folder.parent and log_folder(path) == folder else default
+    # A copied or edited hint must not point at somebody else's file, nor at the log itself.
+    return path if path.parent == folder.parent and log_folder(path) == folder != path else default
+
+
+def _read(hint: Path) -> bytes:
+    """The first bytes of the file, nothing where there is none; a FIFO in its place is not waited for."""
+    try:
+        fd = os.open(hint, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, _HINT_CAP)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def find_project(given: str | os.PathLike[str] | None, working: Path) -> Path:

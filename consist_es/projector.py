@@ -324,7 +324,7 @@ class Projector:
         return self._hold()
 
     def _refuse_without_log(self, what: str) -> None:
-        if self._log.head().seq == 0:
+        if what == view_file.FOLDER or self._log.head().seq == 0:  # a folder is never set aside: it may hold anything
             raise NotOurDatabaseError(self.path, self._log.folder, what)
 
     def _start_over(self, why: str, problem: str) -> sqlite3.Connection:

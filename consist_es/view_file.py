@@ -30,6 +30,7 @@ APPLICATION_ID = 0x636F6E73
 
 NOTHING = "nothing"
 OURS = "a consist-es database"
+FOLDER = "a folder"
 
 BUSY_SECONDS = 5.0
 """How long to wait for another program's write transaction."""
@@ -48,7 +49,7 @@ _SIDE_FILES = ("-wal", "-shm", "-journal")
 def identify(path: Path) -> str:
     """What lies at `path`: `NOTHING` (also for an empty file), `OURS`, or in words what else it is."""
     if path.is_dir():
-        return "a folder"
+        return FOLDER
     try:
         with path.open("rb") as file:
             start = file.read(512)

@@ -31,7 +31,8 @@ def create_own(db: "sqlite_utils.Database", about: Mapping[str, str]) -> None:
 def reached(conn: sqlite3.Connection) -> Cursor:
     """How far a file got; position -1 if it does not say."""
     row = conn.execute("SELECT seq, segment, offset, chain FROM checkpoint").fetchone()
-    return Cursor(*row) if row else Cursor(seq=-1)
+    is_ours = row is not None and [type(value) for value in row] == [int, int, int, str]
+    return Cursor(*row) if is_ours else Cursor(seq=-1)
 
 
 def same_place(one: Cursor, other: Cursor) -> bool:
