@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from consist_es.run_sets import AlignedPair, RunSet
     from consist_es.runs import Run, RunResult, RunResultLike
     from consist_es.scenarios import ScenarioContext
+    from consist_es.secret import Secret
     from consist_es.shortcuts import (
         cached_artifacts,
         cached_output,
@@ -106,6 +107,7 @@ _HOME = {
     "runs": ("Run", "RunResult", "RunResultLike"),
     "run_context": ("RunContext",),
     "scenarios": ("ScenarioContext",),
+    "secret": ("Secret",),
     "shortcuts": (
         "cached_artifacts",
         "cached_output",
@@ -171,6 +173,7 @@ __all__ = [
     "RunResultLike",
     "RunSet",
     "ScenarioContext",
+    "Secret",
     "StepContext",
     "Tracker",
     "Why",

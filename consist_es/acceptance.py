@@ -13,6 +13,7 @@ from consist_es.errors import AcceptanceError, MissingKeyError
 from consist_es.events import AcceptanceRevoked, ChangeAccepted, Draft, Event
 from consist_es.identity.fingerprint import explain
 from consist_es.lookup import artifacts_of, refusal
+from consist_es.masking import Masker
 from consist_es.options import checked_text
 from consist_es.project import Project
 from consist_es.projections import cache_index, lineage, run_table
@@ -50,7 +51,7 @@ def accept(project: Project, run: str, as_run: str, reason: str, *, uris: UriMap
         as_run=old.key,
         reason=text,
         user=project.storage.user(),
-        differs=_differs(conn, new, old),
+        differs=_differs(conn, new, old, project.masker),
     )
     _record(project, event, new)
     return event
@@ -121,9 +122,10 @@ def _recorded_places(conn: sqlite3.Connection, row: RunRow) -> UriMap:
     return UriMap(run_dir=unquote(row.run_dir), mounts={} if header is None else header.mounts)
 
 
-def _differs(conn: sqlite3.Connection, new: RunRow, old: RunRow) -> list[str]:
+def _differs(conn: sqlite3.Connection, new: RunRow, old: RunRow, hide: Masker) -> list[str]:
     if new.fingerprint_info is None or old.fingerprint_info is None:
         return []
     files = lineage.by_ids(conn, sorted({link.artifact for link in (*new.inputs, *old.inputs)}))
-    parts = (new.fingerprint_info, old.fingerprint_info, new.config, old.config, new.inputs, old.inputs)
-    return explain(*parts, files=files)[1]
+    now, then = hide.fingerprint(new.fingerprint_info), hide.fingerprint(old.fingerprint_info)
+    configs = (hide.plain(new.config), hide.plain(old.config))
+    return explain(now, then, *configs, new.inputs, old.inputs, files=files)[1]

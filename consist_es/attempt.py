@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from consist_es.active import ActiveRun
@@ -159,7 +159,9 @@ class Attempt:
     def failed_event(self, error: BaseException) -> StepFailed:
         """The end of a run by an exception."""
         status = "failed" if isinstance(error, Exception) else "interrupted"
-        return StepFailed(status=status, seconds=self.seconds, error=error_info(error))
+        return StepFailed(
+            status=status, seconds=self.seconds, error=error_info(error, self.journal.project.masker.error)
+        )
 
     def coupler_drafts(self, outputs: list[OutputLink]) -> list[Draft]:
         """The outputs under their names in the scenario's coupler; none outside a scenario."""
@@ -173,8 +175,8 @@ def links(outputs: Mapping[str, Artifact]) -> list[OutputLink]:
     return [OutputLink(key=key, artifact=str(artifact.id)) for key, artifact in outputs.items()]
 
 
-def error_info(error: BaseException) -> ErrorInfo:
-    """An exception as text; one whose own text cannot be had never hides what happened."""
+def error_info(error: BaseException, mask: Callable[[str], str]) -> ErrorInfo:
+    """An exception as text, without the secrets in it; one whose own text cannot be had never hides what happened."""
     try:
         message = str(error)
     except Exception as broken:  # noqa: BLE001  the user's __str__ may raise anything
@@ -183,7 +185,9 @@ def error_info(error: BaseException) -> ErrorInfo:
         trace: str | None = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001  the same, from inside the formatter
         trace = None
-    return ErrorInfo(type=type(error).__qualname__, message=_clean(message), traceback=trace and _clean(trace))
+    return ErrorInfo(
+        type=type(error).__qualname__, message=_clean(mask(message)), traceback=trace and _clean(mask(trace))
+    )
 
 
 _LONGEST = 100_000

@@ -180,6 +180,7 @@ class Engine:
             inputs=[item.link() for item in step.inputs],
             files={str(item.artifact.id): item.artifact for item in step.inputs},
             scenario=scenario,
+            masker=self.project.masker,
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
 

@@ -13,6 +13,7 @@ from consist_es.artifacts.uris import UriMap, readable
 from consist_es.errors import InputError, PathError
 from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.fingerprint import InputFile, explain
+from consist_es.masking import Masker
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
@@ -57,6 +58,8 @@ class Question(msgspec.Struct, frozen=True):
     """Artifact id -> the input."""
     scenario: str | None = None
     """Key of the scenario that the step belongs to."""
+    masker: Masker | None = None
+    """Hides what an earlier run recorded when it was not yet a secret."""
 
 
 def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
@@ -200,4 +203,7 @@ def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> t
     info, files = question.fingerprint, lineage.by_ids(conn, sorted({link.artifact for link in run.inputs}))
     known: dict[str, InputFile] = {**files, **question.files}
     links = (question.inputs, run.inputs)
-    return explain(info, run.fingerprint_info, question.config, run.config, *links, files=known)
+    then, config = run.fingerprint_info, run.config
+    if question.masker is not None:
+        then, config = question.masker.fingerprint(then), question.masker.plain(config)
+    return explain(info, then, question.config, config, *links, files=known)

@@ -345,6 +345,11 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def is_masked(plain: Any) -> bool:
+    """Whether a plain form stands for a value that is not recorded, see `consist_es.masking`."""
+    return isinstance(plain, dict) and plain.keys() == {"$masked"}
+
+
 def frame(plain: Any) -> bytes:
     """Bytes of a plain form, equal exactly where the forms are: every part carries its type and length.
 

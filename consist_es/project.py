@@ -15,8 +15,9 @@ from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.errors import LogFormatError, PathError
 from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.digest_cache import DigestCache
-from consist_es.identity.environment import environment
+from consist_es.identity.environment import environment, with_variables
 from consist_es.log.local import LocalLog
+from consist_es.masking import Masker, key_file
 from consist_es.project_file import log_folder, remember_database
 from consist_es.projections import BUILTIN, run_table
 from consist_es.projections.run_table import RunRow
@@ -32,6 +33,7 @@ class Project:
 
     Nothing is written before the first event. Threads may share a project; a forked child may go on with it. `roots`:
     folders of ours, below which the partial outputs of dead runs are set aside; the folder of the log is always one.
+    `mask_keys`: names of further keys whose values are secrets. `record_env`: environment variables to record.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Project:
         sync: str = "commit",
         read_only: bool = False,
         roots: Sequence[str] = (),
+        mask_keys: Sequence[str] = (),
+        record_env: Sequence[str] = (),
         storage: Storage | None = None,
     ) -> None:
         self.db_path = db_path
@@ -52,6 +56,8 @@ class Project:
         self.log = LocalLog(self.folder, sync=sync, storage=self.storage, read_only=read_only)
         self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
         self.digests = DigestCache(self.folder / "digests.sqlite")
+        self.masker = Masker(key_file(self.folder), mask_keys)
+        self._record_env = tuple(record_env)
         self._attached: int | None = None
         self._attaching = threading.Lock()
 
@@ -59,11 +65,13 @@ class Project:
         """Append events as one batch and give their positions. Returns once they cannot be lost any more:
         to a killed process always, to a power cut as the sync policy says (`commit` marks ends of runs).
 
+        Whatever looks like a secret in what users said is masked here, on the one way into the log.
+
         Raises:
             LogWriteError, LogFullError: nothing was recorded.
         """
         self.attach()
-        return self.log.append(drafts, commit=commit)
+        return self.log.append([self.masker.draft(draft) for draft in drafts], commit=commit)
 
     def redact(self, positions: Sequence[int], reason: str) -> bool:
         """Take the payloads of these events out of the log, and out of the views.
@@ -85,6 +93,9 @@ class Project:
     def environment(self, project_root: Path) -> tuple[str, list[Draft]]:
         """Digest of the software environment, and the event to record it where the project has not seen it yet."""
         event: EnvironmentRecorded = environment(project_root)
+        if self._record_env:
+            variables = self.masker.variables({name: _variable(name) for name in self._record_env})
+            event = with_variables(event, variables)
         known = run_table.environment_known(self.connection(), event.digest)
         return event.digest, [] if known else [Draft(event)]
 
@@ -173,3 +184,9 @@ def _set_aside(row: RunRow, roots: Sequence[str]) -> str | None:
     except (PathError, OSError):  # on another machine, or not ours to rename: it stays, and nothing refers to it
         return None
     return uris.uri(aside)
+
+
+def _variable(name: str) -> str | None:
+    """The value of an environment variable, as a text that can be recorded."""
+    value = os.environ.get(name)
+    return None if value is None else value.encode("utf-8", "backslashreplace").decode()

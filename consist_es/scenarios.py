@@ -198,7 +198,7 @@ class ScenarioContext:
         event = ScenarioExited(
             status=status,
             seconds=time.monotonic() - self._began,
-            error=None if error is None else error_info(error),
+            error=None if error is None else error_info(error, self._engine.project.masker.error),
             failed_step=bad.name if bad is not None and error is not None else None,
             missing_outputs=missing,
         )

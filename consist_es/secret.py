@@ -1,6 +1,6 @@
 """Values that must not be recorded: marked by the user, or found by `consist_es.masking`."""
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -25,6 +25,9 @@ class Secret(Generic[T]):
     def __repr__(self) -> str:
         return "Secret(...)"
 
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
     def __eq__(self, other: object) -> bool:
         return self._value == other._value if isinstance(other, Secret) else NotImplemented
 
@@ -42,8 +45,3 @@ class Masked:
 
     def __repr__(self) -> str:
         return "Masked(...)"
-
-
-def revealed(value: Any) -> Any:
-    """The value of a `Secret`; any other value as it is."""
-    return value.value if isinstance(value, Secret) else value

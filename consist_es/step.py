@@ -20,10 +20,11 @@ from consist_es.binding import CallPlan, plan_call
 from consist_es.definition import with_definition
 from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
 from consist_es.events import FingerprintInfo
-from consist_es.identity.code import code_identity, trace_identity
+from consist_es.identity.code import CodeIdentity, code_identity, trace_identity, with_parts
 from consist_es.identity.config import as_mapping, config_digest
 from consist_es.identity.fingerprint import InputPart, fingerprint
 from consist_es.inputs import BoundInput, Sources, identity_digests, resolve_inputs
+from consist_es.masking import Masker
 from consist_es.options import (
     CacheOptions,
     ExecutionOptions,
@@ -45,6 +46,7 @@ class StepDefaults(msgspec.Struct, frozen=True):
 
     project_root: Path
     cache_epoch: int | None
+    masker: Masker
     run_id_prefix: str = ""
     tags: tuple[str, ...] = ()
     facet: dict[str, Any] = {}
@@ -159,17 +161,19 @@ def prepare(
     _check_callable(args, name, is_async)
     model = check_name(args.model if args.model is not None else name, "model")
     inputs = resolve_inputs(args, sources)
-    config_plain = to_plain(args.config, "config")
+    config_plain = defaults.masker.plain(to_plain(args.config, "config"))
     config_values = as_mapping(args.config)
     labels = {"year": args.year, "iteration": args.iteration, "phase": args.phase, "stage": args.stage}
-    plan = None if args.kind == "trace" else _plan(args, name, inputs, config_values, labels)
+    plan = None if args.kind == "trace" else _plan(args, name, inputs, config_values, labels, defaults.masker)
     cache = args.cache_options
     outputs = tuple(check_key(key, "output key") for key in names(args.outputs, "outputs"))
     if len(set(outputs)) < len(outputs):
         raise UsageError(f"outputs={list(outputs)}: a key is declared twice. Name each output once.")
     adapter = _adapter(args, defaults, sources.digester)
-    labels = {"model": model, **labels}
-    info = _identity(args, defaults, labels, inputs, plan, adapter, sources.digester, frame)
+    labels = {"model": model, **labels, "context": True if plan is not None and plan.context else None}
+    parts = [_part(item, plan, args.execution_options) for item in inputs]
+    code = _code(args, defaults, frame)
+    info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
     return Step(
         args=args,
         name=name,
@@ -260,7 +264,12 @@ def _check_callable(args: StepArguments, name: str, is_async: bool) -> None:
 
 
 def _plan(
-    args: StepArguments, name: str, inputs: list[BoundInput], config_values: dict[str, Any], labels: Mapping[str, Any]
+    args: StepArguments,
+    name: str,
+    inputs: list[BoundInput],
+    config_values: dict[str, Any],
+    labels: Mapping[str, Any],
+    masker: Masker,
 ) -> CallPlan:
     execution = args.execution_options
     named = any(item.named for item in inputs)
@@ -272,44 +281,51 @@ def _plan(
         inputs=inputs,
         binding=execution.binding,
         config=args.config,
-        config_values=config_values,
+        config_values=masker.revealed(config_values),
         labels=labels,
-        runtime=dict(execution.runtime_kwargs or {}),
+        runtime=masker.revealed(execution.runtime_kwargs or {}),
         inject=execution.inject_context,
     )
+
+
+def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | None) -> CodeIdentity:
+    """Identity of the code. What an environment variable with a secret in it was counts by a keyed hash."""
+    cache, masker = args.cache_options, defaults.masker
+    mode, deps, root = cache.code_identity, cache.code_identity_extra_deps, defaults.project_root
+    if frame is not None:
+        code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root)
+    else:
+        code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root, uses=args.config)
+    hidden = masker.code_parts(code.parts)
+    return with_parts(code, hidden) if hidden else code
 
 
 def _identity(
     args: StepArguments,
     defaults: StepDefaults,
     labels: Mapping[str, Any],
-    inputs: Sequence[BoundInput],
-    plan: CallPlan | None,
+    inputs: Sequence[InputPart],
     adapter: PreparedAdapter | None,
     digester: Digester,
-    frame: types.FrameType | None,
+    code: CodeIdentity,
+    config_plain: Any,
 ) -> FingerprintInfo:
     cache = args.cache_options
-    mode, deps, root = cache.code_identity, cache.code_identity_extra_deps, defaults.project_root
-    if frame is not None:
-        code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root)
-    else:
-        code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root, uses=args.config)
     sets = {f"output_set {key}": spec.identity(args.config) for key, spec in _output_sets(args.output_sets).items()}
     epoch = cache.cache_epoch if cache.cache_epoch is not None else defaults.cache_epoch
     return fingerprint(
         code=code,
         config=args.config,
-        inputs=[_part(item, plan, args.execution_options) for item in inputs],
+        config_plain=config_plain,
+        inputs=inputs,
         labels={
             **labels,
             "cache_epoch": epoch,
             "cache_version": cache.cache_version,
             **sets,
-            "context": True if plan is not None and plan.context else None,
             "capture": None if args.capture_dir is None else args.capture_pattern,
         },
-        identity_inputs=identity_digests(args.identity_inputs, root, digester),
+        identity_inputs=identity_digests(args.identity_inputs, defaults.project_root, digester),
         adapter=None if adapter is None else adapter.info,
     )
 
@@ -317,7 +333,9 @@ def _identity(
 def _adapter(args: StepArguments, defaults: StepDefaults, digester: Digester) -> PreparedAdapter | None:
     if args.adapter is None:
         return None
-    return prepare_adapter(args.adapter, defaults.project_root, lambda path: digester.digest(path).value)
+    return prepare_adapter(
+        args.adapter, defaults.project_root, lambda path: digester.digest(path).value, defaults.masker
+    )
 
 
 def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions) -> InputPart:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class Tracker(TrackerQueries):
     `run_dir` receives outputs. `db_path` is the SQLite file of the views, under any name; the log lies beside it
     (``provenance.db`` and ``provenance.events/``). Without it both lie in `run_dir`. `sync` says when appends
     are made durable against a power cut: ``commit`` (ends of runs and scenarios), ``always`` or ``os``.
+    `mask_keys`: names of keys whose values are masked wherever they are recorded, besides ``password``, ``token`` and
+    the like. `record_env`: names of environment variables to record; no other is. See docs/secrets-and-redaction.md.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Tracker(TrackerQueries):
         run_subdir_fn: Callable[[Run], str] | None = None,
         allow_external_paths: bool | None = None,
         sync: str = "commit",
+        mask_keys: Iterable[str] | None = None,
+        record_env: Iterable[str] | None = None,
     ) -> None:
         check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
         check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
@@ -69,7 +73,14 @@ class Tracker(TrackerQueries):
         self.db_path = Path(os.path.abspath(place))
         uris = UriMap.of(self.run_dir, mounts)
         roots = (uris.run_dir, *uris.mounts.values())
-        self._project = Project(self.db_path, sync=sync, read_only=access_mode != "standard", roots=roots)
+        self._project = Project(
+            self.db_path,
+            sync=sync,
+            read_only=access_mode != "standard",
+            roots=roots,
+            mask_keys=names(mask_keys, "mask_keys"),
+            record_env=names(record_env, "record_env"),
+        )
         self._project.connection()  # a db_path that is somebody else's file is refused now, not at the first step
         _make_folder(self.run_dir)
         self._queries = Queries(self._project, uris)
@@ -84,7 +95,8 @@ class Tracker(TrackerQueries):
             subdir_of=run_subdir_fn,
             allow_external_paths=_external(allow_external_paths),
         )
-        self._defaults = StepDefaults(project_root=Path(os.path.abspath(project_root)), cache_epoch=epoch)
+        root = Path(os.path.abspath(project_root))
+        self._defaults = StepDefaults(project_root=root, cache_epoch=epoch, masker=self._project.masker)
         self._foresight = Foresight(self._engine)
         self._last_run: Run | None = None
 
@@ -247,6 +259,7 @@ class Tracker(TrackerQueries):
         defaults = StepDefaults(
             project_root=self._defaults.project_root,
             cache_epoch=self._defaults.cache_epoch if cache_epoch is None else checked_year("cache_epoch", cache_epoch),
+            masker=self._defaults.masker,
             run_id_prefix=f"{header.run_id}_",
             tags=names(step_tags, "step_tags") if not isinstance(step_tags, str) else _refuse_str("step_tags"),
             facet=dict(step_facet or {}),

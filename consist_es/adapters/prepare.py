@@ -15,7 +15,9 @@ from consist_es.adapters.registry import named_adapter
 from consist_es.adapters.relative import canonicalize_relative, is_relative
 from consist_es.errors import AdapterTypeError
 from consist_es.identity.adapters import short_digest
+from consist_es.masking import Masker
 from consist_es.plain import frame, to_plain
+from consist_es.secret import Masked
 
 DigestFile = Callable[[Path], str]
 
@@ -34,6 +36,7 @@ class PreparedAdapter(msgspec.Struct, frozen=True):
     adapter: Any
     root: Path
     digest_file: DigestFile
+    masker: Masker | None
     info: dict[str, Any]
     """As recorded in the run's fingerprint: name, version, digest; for people files, values and references."""
     references: tuple[Reference, ...]
@@ -58,7 +61,7 @@ class PreparedAdapter(msgspec.Struct, frozen=True):
         """Files that are no longer what they were; none where only their layout is another."""
         before = {reference.path: reference.digest for reference in self.references}
         try:
-            now = prepare_adapter(self.adapter, self.root, self.digest_file)
+            now = prepare_adapter(self.adapter, self.root, self.digest_file, self.masker)
         except Exception as error:  # noqa: BLE001  an adapter is the user's code, and the step itself went well
             return [f"{type(error).__name__}: {error}"]
         if now.info["digest"] == self.info["digest"]:
@@ -75,10 +78,13 @@ class _Found(msgspec.Struct, frozen=True):
     digest: str
     data: Mapping[str, Any]
     references: list[Reference]
+    hidden: frozenset[str] = frozenset()
+    """Keys of the data in which a secret was masked."""
 
 
-def prepare_adapter(given: Any, root: Path, digest_file: DigestFile) -> PreparedAdapter:
-    """Let an adapter, or the one of that name, read its files.
+def prepare_adapter(given: Any, root: Path, digest_file: DigestFile, masker: Masker | None = None) -> PreparedAdapter:
+    """Let an adapter, or the one of that name, read its files. With a `masker` nothing that is recorded, digests
+    included, tells anything of the secrets in them.
 
     Raises:
         AdapterError, AdapterTypeError: it does not keep its contract, or there is none of that name.
@@ -90,7 +96,7 @@ def prepare_adapter(given: Any, root: Path, digest_file: DigestFile) -> Prepared
         raise AdapterTypeError(f"adapter={adapter.__name__} is a class: pass an object, adapter={adapter.__name__}(…).")
     relative = is_relative(adapter)
     name = _text(adapter, "model_name" if relative else "name")
-    found = _relative(adapter, name) if relative else _own(adapter, name, root)
+    found = _relative(adapter, name, masker) if relative else _own(adapter, name, root, masker)
     references = tuple(_complete(reference, root, digest_file) for reference in found.references)
     keys = {reference.key for reference in references} & set(found.data)
     info = {
@@ -99,9 +105,9 @@ def prepare_adapter(given: Any, root: Path, digest_file: DigestFile) -> Prepared
         "digest": found.digest,
         "files": {key: _digest(to_plain(found.data[key], key)) for key in sorted(keys)},
         "values": _fitting(_values(found.data, keys)),
-        "references": [msgspec.to_builtins(reference) for reference in references],
+        "references": [msgspec.to_builtins(_hiding(reference, found.hidden, masker)) for reference in references],
     }
-    return PreparedAdapter(adapter, root, digest_file, info, references)
+    return PreparedAdapter(adapter, root, digest_file, masker, info, references)
 
 
 # ---------------------------------------------------------------- asking the adapter
@@ -120,7 +126,7 @@ def _text(adapter: Any, member: str) -> str:
     raise AdapterTypeError(f"adapter={adapter!r}: {what} is {value!r}; it must be a printable text.")
 
 
-def _own(adapter: Any, name: str, root: Path) -> _Found:
+def _own(adapter: Any, name: str, root: Path, masker: Masker | None) -> _Found:
     version = _text(adapter, "version")
     if not callable(getattr(adapter, "canonicalize", None)):
         raise AdapterTypeError(f"adapter={adapter!r} is no config adapter: it has no method canonicalize(root).")
@@ -135,8 +141,26 @@ def _own(adapter: Any, name: str, root: Path) -> _Found:
         )
     if references is None or isinstance(references, str | bytes | Mapping):
         raise AdapterTypeError(f"Config adapter {name!r}: references is a list of Reference or paths.")
+    to_plain(dict(data), f"data of adapter {name!r}")
+    data, hidden = _without_secrets(data, masker)
     plain = to_plain(dict(data), f"data of adapter {name!r}")
-    return _Found(version, _digest([name, version, plain]), data, [_reference(item, name) for item in references])
+    listed = [_reference(item, name) for item in references]
+    return _Found(version, _digest([name, version, plain]), data, listed, hidden)
+
+
+def _without_secrets(data: Mapping[str, Any], masker: Masker | None) -> tuple[Mapping[str, Any], frozenset[str]]:
+    """The data with secrets masked, and the keys in which there were any."""
+    if masker is None:
+        return data, frozenset()
+    masked = masker.data(data)
+    return masked, frozenset(key for key in data if frame(to_plain(masked[key])) != frame(to_plain(data[key])))
+
+
+def _hiding(reference: Reference, hidden: frozenset[str], masker: Masker | None) -> Reference:
+    """A reference whose digest does not help to guess a secret in the file."""
+    if masker is None or reference.digest is None or not hidden or reference.key not in {*hidden, ""}:
+        return reference
+    return msgspec.structs.replace(reference, digest=f"masked:{masker.keyed(reference.digest.encode())}")
 
 
 def _reference(given: Any, name: str) -> Reference:
@@ -147,11 +171,15 @@ def _reference(given: Any, name: str) -> Reference:
     raise AdapterTypeError(f"Config adapter {name!r}: a reference is a Reference or a path, not {given!r}.")
 
 
-def _relative(adapter: Any, name: str) -> _Found:
+def _relative(adapter: Any, name: str, masker: Masker | None) -> _Found:
     result = canonicalize_relative(adapter, name)
-    digest = _digest([name, result.version, result.identity_hash])
     to_plain(result.shown, f"values of adapter {name!r}")
-    return _Found(result.version, digest, result.shown, result.references)
+    shown, hidden = _without_secrets(result.shown, masker)
+    told = result.identity_hash
+    if masker is not None and hidden:
+        told = masker.keyed(told.encode())  # the adapter took it of the secrets too
+    digest = _digest([name, result.version, told])
+    return _Found(result.version, digest, shown, result.references, hidden)
 
 
 def _digest(plain: Any) -> str:
@@ -197,6 +225,8 @@ def _segment(key: Any) -> str:
 
 def _shown_value(value: Any) -> Any:
     """A value as a record can hold it and people can read it; None for what is told by the file's digest alone."""
+    if isinstance(value, Masked):
+        return value
     if isinstance(value, tuple) and len(value) > 1 and value[0] in LITERALS:
         return None if value[0] in ("bytes", "documents") else _cut(str(value[1]))
     if isinstance(value, list):
@@ -220,9 +250,9 @@ def _fitting(values: dict[str, Any]) -> dict[str, Any]:
     """The values, or as much of them as a record should carry."""
     if _size(values) <= VALUES_LIMIT:
         return values
-    shorter = {key: short_digest(value) if _size(value) > _SHORT else value for key, value in values.items()}
+    shorter = {key: short_digest(to_plain(value)) if _size(value) > _SHORT else value for key, value in values.items()}
     return shorter if _size(shorter) <= VALUES_LIMIT else {}
 
 
 def _size(value: Any) -> int:
-    return len(msgspec.json.encode(value))
+    return len(msgspec.json.encode(value, enc_hook=to_plain))

@@ -5,7 +5,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from consist_es.plain import frame
+from consist_es.plain import frame, is_masked
 
 _FOR_PEOPLE = frozenset({"files", "values", "references"})
 _SHOWN = 60
@@ -87,10 +87,13 @@ def _change(new: Any, old: Any) -> str:
         come = [item for item in new if item not in old]
         if gone or come:
             return ", ".join([*(f"without {_show(item)}" for item in gone), *(f"with {_show(item)}" for item in come)])
-    return f"{_show(old)} -> {_show(new)}"
+    changed = " (changed)" if is_masked(new) and is_masked(old) else ""
+    return f"{_show(old)} -> {_show(new)}{changed}"
 
 
 def _show(value: Any) -> str:
+    if is_masked(value):
+        return "masked"
     if _is_digest(value):
         return "(a value)"
     text = repr(value)

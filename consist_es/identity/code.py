@@ -9,7 +9,7 @@ What cannot be identified does not raise: it is listed in `unstable`, and such a
 """
 
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,16 @@ class CodeIdentity(msgspec.Struct, frozen=True):
     """Function, value, file or dependency -> digest."""
     unstable: list[str]
     """What could not be identified; the step is not reused unless this is empty."""
+
+
+def with_parts(code: CodeIdentity, changed: Mapping[str, str]) -> CodeIdentity:
+    """The same identity with other digests for some of its parts."""
+    parts = {**code.parts, **changed}
+    return msgspec.structs.replace(code, digest=_digest(code.mode, parts), parts=parts)
+
+
+def _digest(mode: str, parts: Mapping[str, str]) -> str:
+    return digest_plain([_DOMAIN, mode, dict(parts)])
 
 
 def code_identity(
@@ -84,7 +94,7 @@ def trace_identity(
 
 def _identity(mode: str, target: Any, parts: dict[str, str], unstable: Sequence[str]) -> CodeIdentity:
     ordered = {"callable": digest_plain(target), **dict(sorted(parts.items()))}
-    return CodeIdentity(digest_plain([_DOMAIN, mode, ordered]), mode, ordered, sorted(set(unstable)))
+    return CodeIdentity(_digest(mode, ordered), mode, ordered, sorted(set(unstable)))
 
 
 def _mode(mode: str | None) -> str:

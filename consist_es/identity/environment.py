@@ -6,6 +6,7 @@ import platform
 import re
 from pathlib import Path
 
+import msgspec
 from blake3 import blake3
 
 from consist_es.events import EnvironmentRecorded
@@ -19,6 +20,13 @@ def environment(project_root: Path | None = None) -> EnvironmentRecorded:
     Read once per process and project: packages installed and commits made later in its life are not seen.
     """
     return _environment(None if project_root is None else project_root.absolute())
+
+
+def with_variables(event: EnvironmentRecorded, variables: dict[str, str | None]) -> EnvironmentRecorded:
+    """The environment together with variables, which are given as they will be recorded."""
+    content = ["consist-es environment 1 with variables", event.digest, variables]
+    digest = f"b3:{blake3(frame(content)).hexdigest()}"
+    return msgspec.structs.replace(event, digest=digest, variables=variables)
 
 
 @functools.lru_cache(maxsize=8)

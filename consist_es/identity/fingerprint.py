@@ -10,8 +10,8 @@ from blake3 import blake3
 from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted, explain_adapters
 from consist_es.identity.code import CodeIdentity
-from consist_es.identity.config import config_digest
-from consist_es.plain import frame, to_plain
+from consist_es.identity.config import config_digest, digest_of_plain
+from consist_es.plain import frame, is_masked, to_plain
 
 FINGERPRINT_VERSION = 1
 
@@ -38,11 +38,13 @@ def fingerprint(
     labels: Mapping[str, Any],
     identity_inputs: Mapping[str, str] | None = None,
     adapter: Mapping[str, Any] | None = None,
+    config_plain: Any = None,
 ) -> FingerprintInfo:
     """Identity of a run. Its `digest` is None where the code has unstable parts: such a run is never reused.
 
     Every part is typed and framed under its own name, so nothing can move from one part to another. The order of
-    `inputs` does not count, their roles do; labels that are None are as if they were not there. Raises what
+    `inputs` does not count, their roles do; labels that are None are as if they were not there. `config_plain` counts
+    in place of the config: its plain form, without secrets. Raises what
     `to_plain` raises for the config and labels.
     """
     label_values = {name: to_plain(value, name) for name, value in labels.items() if value is not None}
@@ -51,7 +53,7 @@ def fingerprint(
     rows = sorted((msgspec.structs.astuple(part) for part in inputs), key=lambda row: frame(list(row)))
     parts = {
         "code": code.digest,
-        "config": config_digest(config),
+        "config": config_digest(config) if config_plain is None else digest_of_plain(config_plain),
         "inputs": _digest("inputs", [list(row) for row in rows]),
         "labels": _digest("labels", label_values),
     }
@@ -165,7 +167,10 @@ def _tree(new: Any, old: Any, path: str) -> list[str]:
         return lines
     if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
         return [line for i, pair in enumerate(zip(new, old, strict=True)) for line in _tree(*pair, f"{path}[{i}]")]
-    return [] if frame(new) == frame(old) else [f"{path}: {_show(old)} -> {_show(new)}"]
+    if frame(new) == frame(old):
+        return []
+    changed = " (changed)" if is_masked(new) and is_masked(old) else ""
+    return [f"{path}: {_show(old)} -> {_show(new)}{changed}"]
 
 
 def _tagged(plain: dict[str, Any]) -> bool:
@@ -177,6 +182,8 @@ def _change(new: Mapping[str, Any], old: Mapping[str, Any], key: str, path: str)
 
 
 def _show(plain: Any) -> str:
+    if is_masked(plain):
+        return "masked"
     text = repr(plain)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
