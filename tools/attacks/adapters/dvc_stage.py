@@ -1,7 +1,8 @@
 """DVC: one stage per step in ``dvc.yaml``, run by ``dvc repro``.
 
 The stage depends on all of the project's Python files but the script that makes the calls, which is more than
-DVC's guides ask for, on its inputs and declared dependencies, and on ``params.yaml``, where its config lies.
+DVC's guides ask for, on its inputs and declared dependencies, and on ``params.yaml``, where its config lies. A step
+without an output file gets one that says that it is done, since DVC keeps outputs, not results.
 """
 
 import importlib
@@ -34,6 +35,8 @@ if config is not None:
     given["config"] = config
 module, _, function = function.partition(":")
 getattr(importlib.import_module(module), function)(**given)
+if "out" not in given:
+    Path(name + ".done").touch()
 """
 
 
@@ -60,14 +63,14 @@ def call(request: Request) -> Path | None:
     params = changed_yaml("params.yaml", request.name, request.config)
     check(request.config, params.get(request.name))
     arguments = dict(request.inputs) | ({} if request.output is None else {"out": request.output})
+    said = json.dumps(arguments, sort_keys=True)
     stage: dict[str, Any] = {
-        "cmd": f"python -B stage.py {request.name} {fn.__module__}:{fn.__name__} '{json.dumps(arguments)}'",
-        "deps": [*sources(), *request.depends, *request.inputs.values()],
+        "cmd": f"python -B stage.py {request.name} {fn.__module__}:{fn.__name__} '{said}'",
+        "deps": [*sources(), *request.depends, *sorted(request.inputs.values())],
+        "outs": [f"{request.name}.done" if request.output is None else request.output],
     }
     if request.config is not None:
         stage["params"] = [request.name]
-    if request.output is not None:
-        stage["outs"] = [request.output]
     stages = changed_yaml("dvc.yaml", "stages", None).get("stages") or {}
     changed_yaml("dvc.yaml", "stages", {**stages, request.name: stage})
     command("repro", request.name)
@@ -95,8 +98,17 @@ def changed_yaml(name: str, key: str, value: Any) -> Any:
 
 def check(config: Any, read: Any) -> None:
     """What the stage will read must be what the case means."""
-    if repr(config) != repr(read):
+    if in_order(config) != in_order(read):
         raise NotExpressible(f"params.yaml cannot hold it: {config!r:.80}")
+
+
+def in_order(value: Any) -> str:
+    """What a value is, with its types; the order of dicts does not count, and what DVC cannot lock is nothing."""
+    if type(value) is dict:
+        return str(sorted((in_order(key), in_order(item)) for key, item in value.items()))
+    if type(value) is list:
+        return str([in_order(item) for item in value])
+    return f"{type(value)} {value!r}" if not isinstance(value, bytes) else f"bytes {id(value)}"
 
 
 def command(*words: str) -> None:
