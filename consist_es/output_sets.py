@@ -32,6 +32,11 @@ class IntCapture:
         """What it matches."""
         return r"\d+" if self.digits is None else rf"\d{{{self.digits}}}"
 
+    def ends(self, name: str, at: int) -> Iterable[int]:
+        """Where what it matches from `at` on may end, the longest first."""
+        found = re.compile(self.regex).match(name, at)
+        return () if found is None else range(found.end(), at if self.digits is None else found.end() - 1, -1)
+
     def value(self, text: str) -> int:
         """The number."""
         return int(text)
@@ -51,6 +56,11 @@ class EnumCapture:
     def regex(self) -> str:
         """What it matches; longer words first, so that one word may begin with another."""
         return "|".join(re.escape(word) for word in sorted(self.values, key=len, reverse=True))
+
+    def ends(self, name: str, at: int) -> Iterable[int]:
+        """Where what it matches from `at` on may end, the longest first."""
+        words = sorted(self.values, key=len, reverse=True)
+        return (at + len(word) for word in words if name.startswith(word, at))
 
     def value(self, text: str) -> str:
         """The word."""
@@ -77,18 +87,36 @@ class FilenamePattern:
     def match(self, name: str) -> dict[str, Any] | None:
         """The captured parts of a name, or None where it does not match."""
         pieces = _FIELD.split(self.template)
-        regex = "".join(self._part(piece) if index % 2 else re.escape(piece) for index, piece in enumerate(pieces))
-        found = re.fullmatch(regex, name)
-        if found is None:
+        texts = self._texts(pieces, name, 0, 0, set())
+        if texts is None:
             return None
-        parts = found.groupdict()
         return {
-            part: self.captures[part].value(text) if part in self.captures else text for part, text in parts.items()
+            part: self.captures[part].value(text) if part in self.captures else text
+            for part, text in zip(pieces[1::2], texts, strict=True)
         }
 
-    def _part(self, name: str) -> str:
-        capture = self.captures.get(name)
-        return f"(?P<{name}>{capture.regex if capture else '[^/]+'})"
+    def _texts(self, pieces: list[str], name: str, piece: int, at: int, dead: set[tuple[int, int]]) -> list[str] | None:
+        """Texts of the parts from `piece` on, every one as long as it can be, or None.
+
+        `dead`: where the rest is known not to fit. A regular expression would try again there, and take for ever over a
+        name that somebody made for it.
+        """
+        begin = at + len(pieces[piece])
+        if (piece, at) in dead or not name.startswith(pieces[piece], at):
+            return None
+        if piece == len(pieces) - 1:
+            return [] if begin == len(name) else None
+        for end in self._ends(pieces[piece + 1], name, begin):
+            if (rest := self._texts(pieces, name, piece + 2, end, dead)) is not None:
+                return [name[begin:end], *rest]
+        dead.add((piece, at))
+        return None
+
+    def _ends(self, part: str, name: str, at: int) -> Iterable[int]:
+        if (capture := self.captures.get(part)) is not None:
+            return capture.ends(name, at)
+        slash = name.find("/", at)
+        return range(len(name) if slash < 0 else slash, at, -1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from consist_es.adapters.hocon_tree import Joined, Object, Path, Substitution, canonical, circular
+from consist_es.adapters.hocon_tree import Joined, Object, Path, Substitution, canonical, circular, substitutions
 from consist_es.errors import ConfigFileError
 
 
@@ -33,6 +33,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 MAX_DEPTH = 90
+MAX_SUBSTITUTIONS = 1000
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _UNQUOTED = re.compile(r"(?:(?!//)(?:[^$\"{}\[\]:=,+#`^?!@*&\\\s]|\x85))+")  # \x85 is whitespace to Python alone
 _BLANK = re.compile(r"[^\S\n\x85]+")
@@ -50,6 +51,8 @@ def read_hocon(source: Source) -> dict[str, Any]:
     """
     root = Object()
     _Parser(source, root).file()
+    if sum(1 for _ in substitutions(root)) > MAX_SUBSTITUTIONS:  # whether they go in circles takes their square
+        raise ConfigFileError(source.name, None, f"more than {MAX_SUBSTITUTIONS:,} substitutions")
     if (circle := circular(root)) is not None:
         problem = f"${{{'.'.join(circle.path)}}} depends on itself, or on the object that it is part of"
         raise ConfigFileError(circle.file, circle.line, problem)
