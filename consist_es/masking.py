@@ -74,6 +74,7 @@ class Masker:
         stems = [r"[\W_]?".join(words) for words in (*_BUILT_IN, *((word,) for word in _WHOLE), *self._more)]
         found = "|".join(sorted(map(str, stems), key=len, reverse=True))
         name = rf"(?<![\w.\-])(?=[\w.\-]*?(?:{found}))(?P<name>[\w.\-]++)"
+        self._stem = re.compile(found, re.IGNORECASE)
         self._hint = re.compile(rf"{found}|://|:/", re.IGNORECASE)
         self._pair = re.compile(name + _SEPARATOR, re.IGNORECASE)
         self._flag = re.compile(r"(?=--?\w)" + name + r"\s++", re.IGNORECASE)
@@ -81,6 +82,8 @@ class Masker:
     # ------------------------------------------------------------ names
 
     def _hides(self, name: str) -> bool:
+        if not self._stem.search(name):
+            return False
         words = _words(name)
         if len(words) == 1 and words[0] in _WHOLE:
             return True
@@ -171,7 +174,7 @@ class Masker:
 
     def text(self, text: str) -> str:
         """A text without what looks like a credential in it: user and password of a URL, ``token=…`` and the like."""
-        if not self._hint.search(text):
+        if not _SIGNS.search(text) or not self._hint.search(text):
             return text
         text = self.places(text)
         text = _PEM.sub(lambda match: f"{match['begin']}{self._mark(match['value'])}{match['end']}", text)
@@ -306,6 +309,8 @@ _SEPARATOR = (
 _VALUE = re.compile(r"\"(?:[^\"\\]|\\.)++\"|'(?:[^'\\]|\\.)++'|[\"']?[^\s,;&)\]}'\"]+")
 _USER = re.compile(r"(?P<before>://)(?P<value>[^\s/?#'\"<>]{1,512})@")
 _USER_WITH_SLASH = re.compile(r"(?P<before>:/{1,3})(?P<value>[^\s/?#@:'\"<>]{0,128}:[^\s'\"<>@]{1,256})@")
+_SIGNS = re.compile(r"[=:,\-]")
+"""One of these is in every text that has something to mask."""
 _MARK = re.compile(r"\$masked:[0-9a-f]{32}")
 _PEM = re.compile(
     r"(?P<begin>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<value>[^-]+)(?P<end>-----END [A-Z ]*PRIVATE KEY-----)"

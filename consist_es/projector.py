@@ -63,6 +63,9 @@ class Log(Protocol):
 
     def head(self) -> Cursor: ...
 
+    def moved(self, cursor: Cursor, /) -> bool:
+        """Whether the event of the cursor lies elsewhere now."""
+
     def cursor_after(self, recorded: Recorded, /) -> Cursor: ...
 
 
@@ -349,19 +352,19 @@ class Projector:
     def _fold_some(self, conn: sqlite3.Connection) -> bool:
         """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head.
 
-        What was redacted was folded before, so then everything is folded anew.
+        What was redacted, or copied to another segment, was folded before, so then everything is folded anew.
         """
         with view_file.writing(conn):
             at = reached(conn)
             if same_place(at, self._log.head()):
                 return False
             events = whole(self._log.read(at if at.seq else None))
-            redacted = any(isinstance(recorded.event, PayloadRedacted) for recorded in events)
-            if not redacted:
+            anew = any(isinstance(recorded.event, PayloadRedacted) for recorded in events) or self._log.moved(at)
+            if not anew:
                 self._apply(conn, events)
-        if redacted:
+        if anew:
             self._replace(self.path)
-        return redacted or len(events) >= BATCH
+        return anew or len(events) >= BATCH
 
     def _apply(self, conn: sqlite3.Connection, events: list[Recorded]) -> None:
         for projection in self._projections:

@@ -283,17 +283,22 @@ _REFUSALS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOP
 
 @contextmanager
 def translated(where: object) -> Iterator[None]:
-    """SQLite's errors as `ViewError`; those about access as `ViewAccessError`."""
+    """Errors of SQLite and the system as `ViewError`; those about access as `ViewAccessError`."""
     try:
         yield
     except sqlite3.Error as error:
         if code_of(error) in _REFUSALS:
             raise ViewAccessError(where, error) from error
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
-        raise ViewError(
-            f"The views in {where} cannot be used: {error} ({name}). The log is unharmed: "
-            "make room if the disk is full, or rebuild the views with `consist-es replay`."
-        ) from error
+        raise _unusable(where, error, getattr(error, "sqlite_errorname", type(error).__name__)) from error
+    except OSError as error:
+        raise _unusable(where, error, type(error).__name__) from error
+
+
+def _unusable(where: object, error: Exception, name: str) -> ViewError:
+    return ViewError(
+        f"The views in {where} cannot be used: {error} ({name}). The log is unharmed: "
+        "make room if the disk is full, or rebuild the views with `consist-es replay`."
+    )
 
 
 def query(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

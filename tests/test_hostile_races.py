@@ -146,7 +146,7 @@ def test_what_the_system_refuses_is_an_error_that_names_key_and_target(run_dir: 
     copier = Copier(UriMap(run_dir=str(run_dir)), DIGESTER)
     event = describe(run_dir / "source.txt", key="k", direction="output", uris=copier.uris, digester=DIGESTER)
     artifact = artifact_of_event(event, copier.uris, run_id=None)
-    with pytest.raises(MaterializeError, match=r"'k' cannot be copied to .*: File name too long") as caught:
+    with pytest.raises(PathError, match="a name in it has 256 bytes") as caught:
         copier.copy(artifact, run_dir / ("n" * 256), reason="test")
     assert "/proc/" not in str(caught.value)
     (run_dir / "source.txt").unlink()

@@ -27,7 +27,7 @@ from torture.twin import Died, Plan, Twin
 
 from consist_es import Tracker, lookup, projector, view_file
 from consist_es.attempt import Attempt
-from consist_es.errors import InputError, LogFullError, LogWriteError
+from consist_es.errors import InputError, LogFullError, LogWriteError, ViewError
 from consist_es.events import Recorded
 from consist_es.execution import Engine
 from consist_es.folding import fold, whole
@@ -43,7 +43,7 @@ from consist_es.log.writer import Writer
 from consist_es.project import Project
 from consist_es.projections import BUILTIN
 from consist_es.projector import Projector
-from consist_es.storage import Lock, Storage
+from consist_es.storage import LocalStorage, Lock, Storage
 from consist_es.view_tables import reached
 
 # ---------------------------------------------------------------- bugs that the harness found
@@ -177,6 +177,31 @@ def test_a_child_forked_while_another_thread_is_in_the_digest_cache_is_not_stuck
     cache = DigestCache(tmp_path / "digests.sqlite")
     with cache._guard:  # as another thread would hold it
         assert ended(fork(lambda: cache.close()), 20) == 0
+
+
+def test_views_say_where_an_event_lies_also_after_a_failed_sync_moved_it(tmp_path: Path) -> None:
+    twin = Twin(LocalStorage())
+    log = LocalLog(tmp_path / "p.events", storage=twin)
+    log.append(batch("a", 2))
+    with Projector(tmp_path / "p.db", log, BUILTIN) as views:
+        views.catch_up()
+        twin.plan = Failing("datasync", 5)
+        log.append(batch("b", 2), commit=True)
+        assert log.head().segment == 2
+        views.rebuild(target=tmp_path / "new.db")
+        assert views.compare(tmp_path / "new.db") == {}
+
+
+def test_an_error_of_the_system_while_views_are_rebuilt_is_an_error_of_ours(here: Path) -> None:
+    twin = Twin(LocalStorage())
+    log = LocalLog(here / "p.events", sync="os")
+    log.append(batch("a", 2))
+    with Projector(here / "p.db", log, BUILTIN, storage=twin) as views:
+        views.catch_up()
+        twin.plan = Failing("datasync", 122)
+        with pytest.raises(ViewError, match="quota exceeded"):
+            views.rebuild()
+        views.rebuild()
 
 
 # ---------------------------------------------------------------- the matrix, in its short form

@@ -325,6 +325,9 @@ class MemoryLog:
         """Events after a cursor."""
         return iter(self.events[after.seq if after else 0 :])
 
+    def moved(self, cursor: Cursor, /) -> bool:
+        return False
+
     def head(self) -> Cursor:
         """The end."""
         return self.cursor_after(self.events[-1]) if self.events else Cursor()

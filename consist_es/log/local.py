@@ -154,6 +154,21 @@ class LocalLog:
         """Where to go on reading after this event."""
         return Cursor(seq=event.seq, segment=event.segment, offset=event.offset + event.size, chain=event.chain)
 
+    def moved(self, cursor: Cursor) -> bool:
+        """Whether the event of `cursor` lies elsewhere now: a sync failed, and a new segment holds a copy of it.
+
+        Raises:
+            LogFormatError, LogCorruptError, LogReadError: the next segment cannot be read.
+        """
+        try:
+            fd, opened = open_segment(self._storage, self.folder, cursor.segment + 1)
+            self._storage.close(fd)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise LogReadError(self.folder, error) from error
+        return opened.header.first <= cursor.seq
+
     def head(self) -> Cursor:
         """The end of the log: after the last whole batch. Reads the end of the last segment only.
 

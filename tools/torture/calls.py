@@ -25,12 +25,13 @@ KILLED = -9
 def _child(verb: str, plan: Plan, ledger: Ledger) -> None:
     """A verb with its fault; then the same tracker must be good for another step."""
     twin = Twin(LocalStorage(), plan)
+    struck = False
     try:
         tracker = verbs.opened(twin)
     except ConsistError:
+        struck = True
         plan.lift()
         tracker = verbs.opened(twin)
-    struck = False
     try:
         verbs.VERBS[verb](tracker, ledger.add)
     except ConsistError:

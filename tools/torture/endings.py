@@ -197,7 +197,7 @@ def _latest_is_last(times: Iterator[datetime]) -> None:
                 last = tracker.run(verbs.step, outputs=["o"], config={"n": f"{process}.{number}"}).run
                 require(tracker.find_latest_run(name="step").id == last.id, "the latest run is not the last one")
             events = list(tracker.project.log.read())
-            runs = tracker.find_runs()
+            runs = tracker.find_runs(limit=None)
     moments = [event.at for event in events]
     require(moments == sorted(moments), "time goes backwards in the log")
     require(all(run.ended_at and run.started_at and run.ended_at >= run.started_at for run in runs), "ends before")

@@ -26,8 +26,8 @@ LIVES = 100
 def kills(trial: Trial) -> None:
     """R1: SIGKILL and SIGSTOP at random moments, nine of ten in appends, the others in steps."""
     verbs.warm(trial.folder / "warm")
-    _kill_appends(trial, trial.count - trial.count // 10)
     _kill_steps(trial, trial.count // 10)
+    _kill_appends(trial, trial.count - trial.count // 10)
 
 
 # ---------------------------------------------------------------- appends

@@ -93,7 +93,7 @@ def _begun() -> Tracker:
 
 
 def _acknowledged(tracker: Tracker) -> list[str]:
-    return [run.id for run in tracker.find_runs()]
+    return [run.id for run in tracker.find_runs(limit=None)]
 
 
 def _until_full(tracker: Tracker) -> list[str]:

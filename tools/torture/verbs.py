@@ -171,7 +171,7 @@ def check_project(acknowledged: Collection[str] = (), *, ended: bool = True) -> 
         with opened() as tracker:
             again = tracker.run(step, outputs=["o"], config={"n": "after"})
             require(again.outputs["o"].path.read_text() == "after\n", "the next step has not its output")
-            runs = {run.id: run.status for run in tracker.find_runs()}
+            runs = {run.id: run.status for run in tracker.find_runs(limit=None)}
             running = [name for name, status in runs.items() if status == "running"]
             require(not running or not ended, f"still running: {running}")
             lost = [name for name in acknowledged if runs.get(name) not in ("completed", "failed", "interrupted")]
