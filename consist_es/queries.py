@@ -10,7 +10,7 @@ from uuid import UUID
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap
-from consist_es.errors import MissingKeyError, UsageError
+from consist_es.errors import MissingKeyError, UsageError, UsageTypeError
 from consist_es.project import Project
 from consist_es.projections import lineage, lineage_tree, run_table
 from consist_es.projections.lineage import ArtifactRow
@@ -78,6 +78,9 @@ class Queries:
         """Runs that match all filters, newest first; see `Tracker.find_runs`."""
         if parent_id is not None:
             filters["parent"] = parent_id
+        for name in ("facet", "metadata"):
+            if not isinstance(filters.get(name) or {}, Mapping):
+                raise UsageTypeError(f"{name} takes a mapping of key to value, not {type(filters[name]).__name__}.")
         return [self._run(row) for row in run_table.find(self._conn, limit=limit, **filters)]
 
     def _run(self, row: RunRow) -> Run:

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from consist_es.errors import ViewAccessError, ViewError
+from consist_es.errors import UsageError, ViewAccessError, ViewError
 from consist_es.storage import Storage
 
 APPLICATION_ID = 0x636F6E73
@@ -305,9 +305,12 @@ def query(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> lis
     """All rows of a query, as plain tuples.
 
     Raises:
-        ViewError: SQLite could not answer.
+        ViewError: SQLite could not answer. UsageError: a value that no recorded one can be.
     """
     with translated("this project"):
         cursor = conn.cursor()
         cursor.row_factory = None
-        return cursor.execute(sql, values).fetchall()
+        try:
+            return cursor.execute(sql, values).fetchall()
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise UsageError(f"Nothing that is recorded can be like what is asked for: {error}.") from error

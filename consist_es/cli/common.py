@@ -30,13 +30,19 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 class Program(click.Group):
     """The group of all commands; no error of ours ends in a traceback."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """As every group does it; what click says of a wrong argument is safe to print, as what we say is."""
+        with _printable():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
         with warnings.catch_warnings():
             warnings.simplefilter("always", ConsistWarning)
             warnings.showwarning = _show_warning
             try:
-                value = super().invoke(ctx)
+                with _printable():
+                    value = super().invoke(ctx)
                 sys.stdout.flush()
             except KeyboardInterrupt:
                 sys.exit(INTERRUPTED)
@@ -46,6 +52,17 @@ class Program(click.Group):
             except (ConsistError, OSError) as error:
                 raise _Refused(error) from error
             return value
+
+
+@contextmanager
+def _printable() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        said = error.format_message()
+        if (safe := "\n".join(map(shown, said.split("\n")))) == said:
+            raise
+        raise click.UsageError(safe, error.ctx) from error
 
 
 class _Refused(click.ClickException):
