@@ -1,0 +1,1 @@
+"""Longer forms of the tests of hostile input: see docs/security.md."""
