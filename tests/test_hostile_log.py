@@ -273,7 +273,7 @@ def test_a_folder_in_the_place_of_the_views_is_left_alone(project: Path, here: P
     (here / "project.db").unlink()
     (here / "project.db").mkdir()
     (here / "project.db" / "x").write_text("mine")
-    with pytest.raises(NotOurDatabaseError, match="project.db is a folder"):
+    with pytest.raises(NotOurDatabaseError, match=r"project.db is a folder"):
         Tracker("runs", "project.db")
     assert (here / "project.db" / "x").read_text() == "mine"
 

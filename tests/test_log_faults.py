@@ -394,7 +394,8 @@ class Powered(LocalStorage):
         ).read_bytes()  # also where it was opened for writing
 
     def sync_folder(self, folder: Path) -> None:
-        self.names[folder] = {path.name: path.lstat().st_ino for path in folder.iterdir()}
+        with os.scandir(folder) as entries:  # others' entries may vanish meanwhile: no stat
+            self.names[folder] = {entry.name: entry.inode() for entry in entries}
 
     def cut(self, folder: Path, copy: Path, chance: random.Random) -> None:
         """One of the states that a power cut may leave: any unsynced name or byte there or not."""
