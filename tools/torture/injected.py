@@ -75,8 +75,9 @@ def _one(folder: Path, verb: str, inject: str) -> bool:
     try:
         with verbs.inside(room):
             verbs.check_project((folder / "ledger").read_text().split())
-        last = done.stderr.strip().splitlines()[-1:] or [""]
-        fine = done.returncode in (0, -9, 137) or "consist_es.errors." in last[0]
+        fine = done.returncode in (0, -9, 137) or any(  # notes may follow the line that names the error
+            line.startswith("consist_es.errors.") for line in done.stderr.splitlines()
+        )
         require(fine, f"exit {done.returncode}: {done.stderr[-500:]}")
     finally:
         shutil.rmtree(room)

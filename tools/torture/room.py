@@ -128,32 +128,32 @@ def _goes_on(tracker: Tracker, acknowledged: list[str]) -> None:
 
 def _no_permission(room: Path) -> None:
     """Somebody else's project: queries and hits work, recording is refused at once, nothing changes."""
-    with verbs.inside(room):
-        tracker = _begun()
-        tracker.close()
-        before = _bytes()
-        if os.getuid() == 0:
-            for path in (Path(), *Path().rglob("*")):
-                path.chmod(0o555 if path.is_dir() else 0o444)
-            tempfile.tempdir = tempfile.mkdtemp(dir=room.parent)
-            Path(tempfile.tempdir).chmod(0o777)
-            os.setgroups([])
-            os.setuid(65534)
-        else:
-            Path("p.events").chmod(0o555)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Tracker(run_dir="runs", db_path="p.db") as tracker:
-                require([run.status for run in tracker.find_runs()] == ["completed"], "queries do not work")
-                try:
-                    tracker.run(verbs.step, outputs=["o"], config={"n": 5})
-                except LogReadOnlyError:
-                    pass
-                except ConsistError as error:
-                    raise AssertionError(f"{type(error).__name__}: {error}") from error
-                else:
-                    raise AssertionError("a step was recorded")
-        require(_bytes() == before, "something was written")
+    os.chdir(room)  # for good: the way back may be closed to another user
+    tracker = _begun()
+    tracker.close()
+    before = _bytes()
+    if os.getuid() == 0:
+        for path in (Path(), *Path().rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        tempfile.tempdir = tempfile.mkdtemp(dir=room.parent)
+        Path(tempfile.tempdir).chmod(0o777)
+        os.setgroups([])
+        os.setuid(65534)
+    else:
+        Path("p.events").chmod(0o555)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Tracker(run_dir="runs", db_path="p.db") as tracker:
+            require([run.status for run in tracker.find_runs()] == ["completed"], "queries do not work")
+            try:
+                tracker.run(verbs.step, outputs=["o"], config={"n": 5})
+            except LogReadOnlyError:
+                pass
+            except ConsistError as error:
+                raise AssertionError(f"{type(error).__name__}: {error}") from error
+            else:
+                raise AssertionError("a step was recorded")
+    require(_bytes() == before, "something was written")
 
 
 def _bytes() -> dict[str, bytes]:
