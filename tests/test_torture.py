@@ -208,7 +208,7 @@ def test_an_error_of_the_system_while_views_are_rebuilt_is_an_error_of_ours(here
 # ---------------------------------------------------------------- the matrix, in its short form
 
 
-def tortured(row: Row, count: int, where: Path, seconds: float = 150.0) -> Trial:
+def tortured(row: Row, count: int, where: Path, seconds: float = 240.0) -> Trial:
     """A row that was run, with seed 1."""
     return run_row(row, count, 1, where, seconds)
 

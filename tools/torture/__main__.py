@@ -1,4 +1,4 @@
-"""``python -m tools.torture [--short | --night | --release] [--only R1,R5] [--seed N] [--seconds N] [--json FILE]``."""
+"""``python -m tools.torture [--short | --night | --release] [--only R1,R5] [--seed N] [--jobs N]``."""
 
 import sys
 from pathlib import Path

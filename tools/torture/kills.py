@@ -183,7 +183,7 @@ def _one_abandoned(kind: str) -> None:
 
 
 def together(trial: Trial) -> None:
-    """R10: `count` steps in each of eight processes, without and with one SIGKILL per second."""
+    """R10: `count` steps by 8 to 64 processes, without and with one SIGKILL per second."""
     verbs.warm(trial.folder / "warm")
     for deadly in (False, True):
         with trial.case("with kills" if deadly else "without kills", "projects"):
@@ -203,11 +203,11 @@ def _together(trial: Trial, deadly: bool) -> None:
     room = trial.room(f"together-{deadly}")
     verbs.prepare(room / "p")
     ledger, waits = Ledger(room / "ledger"), Ledger(room / "waits")
-    processes = 8 if trial.count <= 50 else 16
+    processes = 8 if trial.count <= 400 else 16 if trial.count <= 16_000 else 64
+    steps = trial.count // processes
     names = [f"w{number}" for number in range(processes)]
     pids = {
-        fork(partial(_work, room / "p", ledger, waits, name, trial.count), room / f"errors-{name}"): name
-        for name in names
+        fork(partial(_work, room / "p", ledger, waits, name, steps), room / f"errors-{name}"): name for name in names
     }
     dead = set[str]()
     next_kill = time.monotonic() + 1.0
@@ -226,7 +226,7 @@ def _together(trial: Trial, deadly: bool) -> None:
         acknowledged = ledger.all()
         verbs.check_project(acknowledged)
     require(len(set(acknowledged)) == len(acknowledged), "two runs have one id")
-    wanted = trial.count * (processes - len(dead))
+    wanted = steps * (processes - len(dead))
     require(len(acknowledged) >= wanted, f"{len(acknowledged)} of {wanted}")
     trial.tell("steps", len(acknowledged))
     trial.tell("kills", len(dead))

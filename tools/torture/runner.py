@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from torture.rows import ROWS, TINY
 from torture.trial import Row, Trial
 
 FORMS = ("short", "night", "release")
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def run_row(row: Row, count: int, seed: int, where: Path, seconds: float) -> Trial:
@@ -69,6 +74,7 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="rows in memory only, for planted faults")
     parser.add_argument("--only", default="", help="ids of rows, like R1,R5")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="rows at a time, each in a process of its own")
     parser.add_argument("--seconds", type=float, default=3600.0, help="at most so long per row")
     parser.add_argument("--where", type=Path, default=Path(tempfile.gettempdir()), help="folder for what is made")
     parser.add_argument("--json", type=Path, help="file for the results")
@@ -83,15 +89,12 @@ def main(given: list[str]) -> int:
     if unknown := wanted - {row.id for row in ROWS}:
         print(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(row.id for row in ROWS)}")
         return 2
-    results = []
+    rows = [row for row in ROWS if (not wanted or row.id in wanted) and (not options.tiny or row.id in TINY)]
     print(
         f"form {'tiny' if options.tiny else form}, seed {options.seed}, Python {platform.python_version()}", flush=True
     )
-    for row in ROWS:
-        if (wanted and row.id not in wanted) or (options.tiny and row.id not in TINY):
-            continue
-        count = TINY[row.id] if options.tiny else getattr(row, form)
-        result = result_of(row, count, run_row(row, count, options.seed, options.where, options.seconds))
+    results = []
+    for result in in_order(rows, form, options) if options.jobs == 1 else side_by_side(rows, form, options):
         show(result)
         results.append(result)
         if options.tiny and result["failed"]:
@@ -101,6 +104,38 @@ def main(given: list[str]) -> int:
     failed = [result["id"] for result in results if result["failed"]]
     print(f"FAILED: {', '.join(failed)}" if failed else f"all {len(results)} rows ok")
     return 1 if failed else 0
+
+
+def in_order(rows: list[Row], form: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Row after row, in this process."""
+    for row in rows:
+        count = TINY[row.id] if options.tiny else getattr(row, form)
+        yield result_of(row, count, run_row(row, count, options.seed, options.where, options.seconds))
+
+
+def side_by_side(rows: list[Row], form: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Every row in a process of its own, some at a time; as they end."""
+    with ThreadPoolExecutor(options.jobs) as pool:
+        waiting = {pool.submit(apart, row, form, options): row for row in rows}
+        for future in as_completed(waiting):
+            yield future.result()
+
+
+def apart(row: Row, form: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One row in a process of its own."""
+    with tempfile.TemporaryDirectory(dir=options.where) as folder:
+        found = Path(folder) / "result.json"
+        how = [f"--{form}", *(["--tiny"] if options.tiny else []), "--seed", f"{options.seed}"]
+        command = [sys.executable, "-m", "torture", *how, "--only", row.id, "--json", f"{found}"]
+        limits = ["--seconds", f"{options.seconds}", "--where", f"{options.where}"]
+        path = os.pathsep.join([f"{ROOT}", f"{ROOT / 'tools'}"])
+        environment = {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run([*command, *limits], capture_output=True, text=True, check=False, env=environment)
+        if found.exists():
+            return dict(json.loads(found.read_text())["rows"][0])
+    trial = Trial(getattr(row, form), options.where, options.seed)
+    trial.fail(f"exit {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
+    return result_of(row, trial.count, trial)
 
 
 def write(path: Path, form: str, results: list[dict[str, Any]]) -> None:
