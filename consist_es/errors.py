@@ -302,6 +302,17 @@ class ProofError(UsageError):
     """Something that the tree head does not prove."""
 
 
+class ArchiveError(UsageError):
+    """A segment of the log cannot be put away; it stays where it was."""
+
+    def __init__(self, segment: str, place: object, problem: str) -> None:
+        self.segment, self.place, self.problem = segment, place, problem
+        super().__init__(
+            f"{segment} cannot be archived in {place}: {problem}. The segment stays where it was, and so do those "
+            "after it. Nothing is lost: put that right and run the command again."
+        )
+
+
 class RedactionError(UsageError):
     """A payload cannot be redacted; nothing was changed."""
 

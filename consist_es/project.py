@@ -17,6 +17,7 @@ from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.identity.environment import environment, with_variables
 from consist_es.log.local import LocalLog
+from consist_es.log.segment import segment_name, segment_numbers
 from consist_es.masking import Masker, key_file
 from consist_es.project_file import log_folder, remember_database
 from consist_es.projections import BUILTIN, run_table
@@ -140,18 +141,23 @@ class Project:
 
 
 def _refuse_links(folder: Path) -> None:
-    """Nothing in a log's folder is a link; in one from somebody else a link would have us write somewhere else.
+    """In a log's folder, what may be written to is no link; in one from somebody else it would lead us elsewhere.
+
+    Segments before the newest may lie in an archive: they are only read.
 
     Raises:
         LogFormatError: names it.
     """
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                raise LogFormatError(
-                    f"{entry.path} is a link, and nothing in a log's folder is one: what is written there would end up "
-                    f"at {os.path.realpath(entry.path)}. Nothing was changed. Remove it, or put the file in its place."
-                )
+    try:
+        archived = set(map(segment_name, segment_numbers(LocalStorage(), folder)[:-1]))
+        links = sorted(path for path in folder.iterdir() if path.is_symlink() and path.name not in archived)
+    except OSError:
+        return
+    if links:
+        raise LogFormatError(
+            f"{links[0]} is a link, and of a log only the segments before the newest may be: what is written there "
+            f"would end up at {links[0].resolve()}. Nothing was changed. Remove it, or put the file in its place."
+        )
 
 
 def _exists(pid: int) -> bool:

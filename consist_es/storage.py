@@ -51,6 +51,9 @@ class Storage(Protocol):
     def rename(self, source: Path, target: Path) -> None:
         """Replace `target` atomically."""
 
+    def symlink(self, target: Path, path: Path) -> None:
+        """Make `path` a link to `target`."""
+
     def unlink(self, path: Path) -> None: ...
 
     def listdir(self, folder: Path) -> list[str]: ...
@@ -139,6 +142,9 @@ class LocalStorage:
 
     def rename(self, source: Path, target: Path) -> None:
         source.replace(target)
+
+    def symlink(self, target: Path, path: Path) -> None:
+        path.symlink_to(target)
 
     def unlink(self, path: Path) -> None:
         path.unlink()

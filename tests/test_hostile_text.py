@@ -99,6 +99,7 @@ def commands(name: str) -> dict[str, list[list[str]]]:
     """Command -> ways to call it, with a name wherever one is taken."""
     return {
         "accept": [[name, "--as", name, "--reason", name], [name, "--revoke"]],
+        "archive": [[], ["--to", name]],
         "audit": [[name], ["--all", name], ["--proof", name, "--against", name]],
         "checkpoint": [["--sign", name, "--out", name]],
         "demo": [["--folder", f"provenance.events/lock/{name}"]],

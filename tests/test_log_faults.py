@@ -85,6 +85,18 @@ class Faulty(Unsynced):
         self._call()
         super().unlink(path)
 
+    def symlink(self, target: Path, path: Path) -> None:
+        self._call()
+        super().symlink(target, path)
+
+    def mode(self, path: Path) -> int:
+        self._call()
+        return super().mode(path)
+
+    def set_mode(self, fd: int, mode: int) -> None:
+        self._call()
+        super().set_mode(fd, mode)
+
     def listdir(self, folder: Path) -> list[str]:
         self._call()
         return super().listdir(folder)

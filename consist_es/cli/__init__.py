@@ -10,6 +10,7 @@ import click
 
 from consist_es import __version__
 from consist_es.cli.accept import accept
+from consist_es.cli.archive import archive
 from consist_es.cli.audit import audit
 from consist_es.cli.checkpoint import checkpoint
 from consist_es.cli.common import INTERRUPTED, Program
@@ -38,7 +39,9 @@ def program() -> None:
     """
 
 
-for _command in (replay, audit, runs, scenarios, log, verify, demo, why, accept, checkpoint, prove, doctor, redact):
+_LOOK = (audit, runs, scenarios, log, why, verify, doctor, checkpoint, prove)
+_ACT = (replay, accept, redact, archive, demo)
+for _command in (*_LOOK, *_ACT):
     program.add_command(_command)
 
 

@@ -83,12 +83,14 @@ def _left_beside(project: Project, lines: dict[int, Line]) -> list[str]:
     held = [path for path in sorted(cut_off.glob("*")) if any(data in path.read_bytes() for data in payloads)]
     database = project.views.path
     aside = [path for kind in ("damaged", "orphaned") for path in database.parent.glob(f"{database.name}.{kind}-*")]
-    return [short(path) for path in (*held, *sorted(aside))]
+    archived = [path.resolve() for path in sorted(project.folder.glob("*.jsonl")) if path.is_symlink()]
+    copies = [path for path in archived if any(data in path.read_bytes() for data in payloads)]
+    return [short(path) for path in (*held, *copies, *sorted(aside))]
 
 
 def _tell_what_is_left(left: list[str], clean: bool) -> None:
     if not clean:
         note(_READ_BY_OTHERS, ODD)
     for path in left:
-        note(f"{path} was kept aside earlier and may hold it too: remove it if you do not need it.", ODD)
+        note(f"{path} was put aside earlier and may hold it too: remove it if you do not need it.", ODD)
     note(_ELSEWHERE)

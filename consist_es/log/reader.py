@@ -75,7 +75,7 @@ class _Tour:
     def lines(self) -> Iterator[tuple[int, Line]]:
         place = self._start()
         while place is not None:
-            following = self._header(place.segment + 1)  # before the lines: once it is there, they are complete
+            following = self._following(place.segment + 1)  # before the lines: once it is there, they are complete
             if following is None or following.start.seq >= place.seq:
                 self._place = place
                 for line in self._segment(place, following):
@@ -118,6 +118,15 @@ class _Tour:
         except FileNotFoundError:
             return None
         self._storage.close(fd)
+        return opened
+
+    def _following(self, number: int) -> Opened | None:
+        """The next segment; None after the last. One that is missing between others is no end."""
+        opened = self._header(number)
+        if opened is None and any(later >= number for later in segment_numbers(self._storage, self._folder)):
+            opened = self._header(number)  # a writer may just have made it
+            if opened is None:
+                raise LogCorruptError(segment_name(number), 0, "the segment is missing")
         return opened
 
     def _segment(self, place: Place, following: Opened | None) -> Iterator[Line]:

@@ -299,6 +299,9 @@ class Memory:
         self._folder(target.parent).put(target.name, inode)
         self._folder(source.parent).put(source.name, None)
 
+    def symlink(self, target: Path, path: Path) -> None:
+        raise fault(errno.EPERM)
+
     def unlink(self, path: Path) -> None:
         if path.name not in self._folder(path.parent).names:
             raise fault(errno.ENOENT)

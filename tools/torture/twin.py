@@ -18,7 +18,8 @@ from torture.memory import Memory, fault
 T = TypeVar("T")
 
 WRITES = frozenset(
-    {"open", "write_at", "truncate", "datasync", "sync_folder", "rename", "unlink", "mkdir", "set_mode", "flock"}
+    {"open", "write_at", "truncate", "datasync", "sync_folder", "rename", "symlink", "unlink", "mkdir"}
+    | {"set_mode", "flock"}
 )
 """Calls that change something, or that decide who may."""
 READS = frozenset({"read_at", "size", "listdir", "inode", "mode"})
@@ -174,6 +175,9 @@ class Twin:
 
     def rename(self, source: Path, target: Path) -> None:
         self._call("rename", lambda: self.inner.rename(source, target))
+
+    def symlink(self, target: Path, path: Path) -> None:
+        self._call("symlink", lambda: self.inner.symlink(target, path))
 
     def unlink(self, path: Path) -> None:
         self._call("unlink", lambda: self.inner.unlink(path))

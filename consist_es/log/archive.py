@@ -1,0 +1,130 @@
+"""Segments that nothing is appended to any more: made read-only, and moved to where they are kept for good.
+
+A segment is copied, the copy read back and compared, and only then a link takes the segment's place. A process that is
+killed on the way leaves the segment where it was, or the link in its place; doing it again goes on from there.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from blake3 import blake3
+
+from consist_es.errors import ArchiveError, LogReadError
+from consist_es.log.files import temporary_of
+from consist_es.log.segment import segment_name, segment_numbers
+from consist_es.log.writer import LOCK_FILE
+from consist_es.storage import Lock, Storage, write_all
+
+_CHUNK = 4 << 20
+_WRITABLE = 0o222
+
+
+def archive(storage: Storage, folder: Path, target: Path | None = None) -> Iterator[Path]:
+    """Make every segment but the newest read-only, in `target` where it is given; yield where each lies then.
+
+    The caller has verified the log: what is damaged should not be put away as if it were good. Writers wait while one
+    segment is worked on, not for all of them.
+
+    Raises:
+        ArchiveError: a segment cannot be put there; it stays where it was, and so do those after it.
+        LogReadError: the log's folder cannot be listed.
+        LogLockError: there is no flock on this file system.
+    """
+    place = None if target is None else target.resolve()
+    if place is not None and (place == folder.resolve() or not place.is_dir()):
+        what = "that is the log's own folder" if place.is_dir() else "there is no such folder"
+        raise ArchiveError(segment_name(1), place, f"{what}; name another one")
+    try:
+        numbers = segment_numbers(storage, folder)[:-1]
+    except OSError as error:
+        raise LogReadError(folder, error) from error
+    for number in numbers:
+        with _told(number, place or folder), Lock(folder / LOCK_FILE, storage):
+            path = folder / segment_name(number)
+            if place is None or is_link(storage, path):
+                _protect(storage, path)
+            else:
+                _move(storage, path, place / path.name)
+        yield path.resolve()
+
+
+@contextmanager
+def _told(number: int, place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArchiveError(segment_name(number), place, str(error)) from error
+
+
+def is_link(storage: Storage, path: Path) -> bool:
+    """Whether the segment lies elsewhere. May raise OSError."""
+    fd = storage.open(path, os.O_RDONLY)
+    try:
+        return storage.inode(path) != storage.inode(fd)
+    finally:
+        storage.close(fd)
+
+
+def _protect(storage: Storage, path: Path) -> None:
+    mode = storage.mode(path)
+    if not mode & _WRITABLE:
+        return
+    fd = storage.open(path, os.O_RDONLY)
+    try:
+        storage.set_mode(fd, mode & ~_WRITABLE)
+    finally:
+        storage.close(fd)
+
+
+def _move(storage: Storage, path: Path, target: Path) -> None:
+    digest = _digest(storage, path)
+    try:
+        there = _digest(storage, target)
+    except FileNotFoundError:
+        _copy(storage, path, target)
+        there = _digest(storage, target)
+    if there != digest:
+        raise ArchiveError(path.name, target.parent, "another file of that name is there; name an empty folder")
+    _protect(storage, target)
+    link = temporary_of(path)
+    with suppress(FileNotFoundError):
+        storage.unlink(link)
+    storage.symlink(target, link)
+    storage.rename(link, path)
+    storage.sync_folder(path.parent)
+
+
+def _copy(storage: Storage, path: Path, target: Path) -> None:
+    """Under another name first, so that half a copy never looks like a whole one."""
+    part = temporary_of(target)
+    fd = storage.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        offset = 0
+        for data in _chunks(storage, path):
+            write_all(storage, fd, data, offset)
+            offset += len(data)
+        storage.datasync(fd)
+    finally:
+        storage.close(fd)
+    storage.rename(part, target)
+    storage.sync_folder(target.parent)
+
+
+def _digest(storage: Storage, path: Path) -> bytes:
+    hasher = blake3()
+    for data in _chunks(storage, path):
+        hasher.update(data)
+    return hasher.digest()
+
+
+def _chunks(storage: Storage, path: Path) -> Iterator[bytes]:
+    fd = storage.open(path, os.O_RDONLY)
+    try:
+        offset = 0
+        while data := storage.read_at(fd, _CHUNK, offset):
+            yield data
+            offset += len(data)
+    finally:
+        storage.close(fd)
