@@ -67,6 +67,43 @@ CHANGES: dict[str, tuple[Files, Files]] = {
     "computed default": ({M: "K=[1]\ndef step(a=K[0]): return a\n"}, {M: "K=[2]\ndef step(a=K[0]): return a\n"}),
     "keyword default": ({M: "def step(*, a=1): return a\n"}, {M: "def step(*, a='1'): return a\n"}),
     "constant": ({M: "K = 1\ndef step(): return K\n"}, {M: "K = 2\ndef step(): return K\n"}),
+    "a field of a named tuple": (
+        {M: "from collections import namedtuple\nP = namedtuple('P', 'a b')\ndef step(): return P(1, 2).b\n"},
+        {M: "from collections import namedtuple\nP = namedtuple('P', 'b a')\ndef step(): return P(1, 2).b\n"},
+    ),
+    "a field of a named tuple that was swapped": (
+        {M: "from typing import NamedTuple\nclass P(NamedTuple):\n a: int\n b: int\ndef step(): return P(1, 2).b\n"},
+        {M: "from typing import NamedTuple\nclass P(NamedTuple):\n a: int\n b: int\nP.b = P.a\ndef step(): return P(1, 2).b\n"},
+    ),
+    "a method of a named tuple": (
+        {M: "from typing import NamedTuple\nclass P(NamedTuple):\n a: int\n def f(self): return 1\ndef step(): return P(1).f()\n"},
+        {M: "from typing import NamedTuple\nclass P(NamedTuple):\n a: int\n def f(self): return 2\ndef step(): return P(1).f()\n"},
+    ),
+    "what a defaultdict makes": (
+        {M: "from collections import defaultdict as d\nK = d(int)\ndef step(): return K['x']\n"},
+        {M: "from collections import defaultdict as d\nK = d(list)\ndef step(): return K['x']\n"},
+    ),
+    "what a defaultdict holds": (
+        {M: "from collections import defaultdict as d\nK = d(int, a=1)\ndef step(): return K['a']\n"},
+        {M: "from collections import defaultdict as d\nK = d(int, a=2)\ndef step(): return K['a']\n"},
+    ),
+    "time zone": (
+        {M: "import datetime as d\nK = d.timezone.utc\ndef step(): return d.datetime.now(K)\n"},
+        {M: "import datetime as d\nK = d.timezone(d.timedelta(hours=1))\ndef step(): return d.datetime.now(K)\n"},
+    ),
+    "named time zone": (
+        {M: "import zoneinfo\nK = zoneinfo.ZoneInfo('Europe/Zurich')\ndef step(): return K\n"},
+        {M: "import zoneinfo\nK = zoneinfo.ZoneInfo('Europe/Lisbon')\ndef step(): return K\n"},
+    ),
+    "slice": ({M: "K = slice(1, 2)\ndef step(): return K\n"}, {M: "K = slice(1, 3)\ndef step(): return K\n"}),
+    "what is dispatched to": (
+        {M: "import functools\nclass C:\n @functools.singledispatchmethod\n def f(self, x): return 0\n @f.register\n def _(self, x: int): return 1\ndef step(): return C().f(1)\n"},
+        {M: "import functools\nclass C:\n @functools.singledispatchmethod\n def f(self, x): return 0\n @f.register\n def _(self, x: int): return 2\ndef step(): return C().f(1)\n"},
+    ),
+    "what a partial method is given": (
+        {M: "import functools\ndef g(s, n): return n\nclass C: pass\nC.f = functools.partialmethod(g, 1)\ndef step(): return C().f()\n"},
+        {M: "import functools\ndef g(s, n): return n\nclass C: pass\nC.f = functools.partialmethod(g, 2)\ndef step(): return C().f()\n"},
+    ),
     "computed constant": ({M: "K = sum([1])\ndef step(): return K\n"}, {M: "K = sum([2])\ndef step(): return K\n"}),
     "constant in a nested function": (
         {M: "K = 1\ndef step(): return [(lambda: K)() for _ in 'a']\n"},

@@ -1,11 +1,13 @@
 """Walks the live objects that a callable reaches, and gives each a place in the code identity."""
 
 import collections
+import datetime
 import functools
 import logging
 import threading
 import types
 import typing
+import zoneinfo
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,9 +50,11 @@ _C_CALLABLES = (
 )  # fmt: skip
 _TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ParamSpec, typing.NewType)
 _HARMLESS = (logging.Logger, logging.LoggerAdapter, type(threading.Lock()), type(threading.RLock()), threading.Event)
+_TUPLE_FIELD: Any = type(vars(collections.namedtuple("_Sample", "field"))["field"])
+"""What reads a field of a named tuple, by its number."""
 _NESTED = 20
 """How deep containers that hold functions may be nested, well within our stack."""
-_CONTAINERS = (list, tuple, dict, set, frozenset)
+_CONTAINERS = (list, tuple, dict, collections.defaultdict, set, frozenset)
 _DYNAMIC = {"globals", "eval", "exec", "__import__", "importlib", "import_module"}
 
 
@@ -99,13 +103,17 @@ class Visitor:
             return {
                 "$method": [self.reference(value.__self__, f"self of {where}"), self.reference(value.__func__, where)]
             }
-        if isinstance(value, functools.partial):
+        if isinstance(value, (functools.partial, functools.partialmethod)):
             inside = [value.func, value.args, dict(value.keywords)]
             return {"$partial": [self.reference(item, f"partial of {where}") for item in inside]}
         if isinstance(value, _C_CALLABLES):
             return self._builtin(value, where)
         if isinstance(value, type):
             return {"$class": self.cls(value)}
+        if isinstance(value, _TUPLE_FIELD) and _TUPLE_FIELD is not property:  # elsewhere than in CPython it is one
+            return {"$field": value.__reduce__()[1][0]}
+        if isinstance(value, functools.singledispatchmethod):
+            return {"$dispatch": [self.reference(item, where) for item in (value.func, value.dispatcher)]}
         if isinstance(value, (staticmethod, classmethod)):
             return {type(value).__name__: self.reference(value.__func__, where)}
         return self._instance(value, where)
@@ -115,6 +123,10 @@ class Visitor:
             return {"$ours": artifact_content(value)}
         if isinstance(value, _TYPING) or type(value).__module__ in ("typing", "operator", "typing_extensions"):
             return {"$repr": repr(value)}
+        if type(value) is datetime.timezone or (type(value) is zoneinfo.ZoneInfo and value.key is not None):
+            return {"$zone": repr(value)}
+        if isinstance(value, slice):
+            return {"$slice": [self.reference(item, where) for item in (value.start, value.stop, value.step)]}
         if isinstance(value, _HARMLESS):
             return {"$ignored": type_name(type(value))}
         if wrapped_by(value) is not None and not is_first_party(class_file(type(value))):
@@ -149,7 +161,10 @@ class Visitor:
         name = type_name(type(value))
         if isinstance(value, dict):
             pairs = [[self.reference(k, where), self.reference(v, f"{where}[{k!r}]")] for k, v in value.items()]
-            return {name: sorted(pairs, key=digest_plain)}
+            pairs.sort(key=digest_plain)
+            if isinstance(value, collections.defaultdict):
+                return {name: [self.reference(value.default_factory, f"default of {where}"), pairs]}
+            return {name: pairs}
         if isinstance(value, _CONTAINERS):
             items = [self.reference(item, f"{where}[{i}]") for i, item in enumerate(value)]
             return {name: items if isinstance(value, (list, tuple)) else sorted(items, key=digest_plain)}
