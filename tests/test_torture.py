@@ -222,6 +222,14 @@ def test_the_promise_holds(row: Row) -> None:
     assert trial.tried or row.short == 0
 
 
+def test_the_page_has_the_counts_of_every_form() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "reliability.md").read_text("utf-8")
+    found = {cells[0]: cells for line in page.splitlines() if len(cells := line.strip("| ").split(" | ")) == 6}
+    for row in ROWS:
+        _, promise, _, *counts = found[row.id]
+        assert (promise, *counts) == (row.promise, *(f"{count:,}" for count in (row.short, row.night, row.release)))
+
+
 # ---------------------------------------------------------------- planted faults
 
 
