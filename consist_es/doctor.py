@@ -13,6 +13,7 @@ from consist_es.doctor_log import (
     check_leftovers,
     check_permissions,
     check_quarantine,
+    check_redaction,
     check_sqlite,
     check_tail,
     filesystem_of,
@@ -38,6 +39,7 @@ def examine(project: Project, *, deep: bool = False, progress: Progress | None =
     report = verify_again(folder, storage, progress, full=deep)
     yield from check_chain(report)
     yield from check_tail(report)
+    yield from check_redaction(report)
     yield from check_quarantine(folder, report)
     if not report.problems:
         yield from check_leftovers(folder, storage)
@@ -82,7 +84,7 @@ def mend(project: Project, findings: list[Finding]) -> list[str]:
         return []
     wanted = {finding.check for finding in findings if finding.mends}
     done = []
-    if wanted & {"tail", "leftovers"}:
+    if wanted & {"tail", "leftovers", "redaction"}:
         done += _tidy(project)
     if wanted & {"views", "rows"}:
         done.append(f"made the views anew from {project.views.rebuild()} events")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from consist_es.diagnosis import ERROR, NOTE, OK, WARNING, Finding, listed
 from consist_es.log.blobs import BLOB_FOLDER
-from consist_es.log.files import QUARANTINE
-from consist_es.log.segment import SEALED, lines_back, open_segment, segment_name, segment_numbers
+from consist_es.log.files import QUARANTINE, REDACTION
+from consist_es.log.segment import is_sealed, open_segment, segment_name, segment_numbers
 from consist_es.log.verify import VerifyReport
 from consist_es.storage import Storage
 
@@ -61,6 +61,14 @@ def check_tail(report: VerifyReport) -> Iterator[Finding]:
     )
 
 
+def check_redaction(report: VerifyReport) -> Iterator[Finding]:
+    """A redaction that was decided, and perhaps not carried out."""
+    if report.redacting:
+        what = "a redaction was begun and not finished: what was to go may still be there"
+        todo = "The next writer, or doctor --fix, finishes it."
+        yield Finding(WARNING, "redaction", what, REDACTION, todo, mends=True)
+
+
 def check_quarantine(folder: Path, report: VerifyReport) -> Iterator[Finding]:
     """What earlier repairs cut off."""
     for name in report.quarantined:
@@ -91,17 +99,16 @@ def check_leftovers(folder: Path, storage: Storage) -> Iterator[Finding]:
         what = "an unfinished file of a process that was killed, of no meaning"
         yield Finding(WARNING, "leftovers", what, str(path.relative_to(folder)), "doctor --fix removes it.", mends=True)
     numbers = segment_numbers(storage, folder)
-    if numbers and _is_sealed(folder, numbers[-1], storage):
+    if numbers and _ends(folder, numbers[-1], storage):
         what = "the last segment is sealed and the next one was never begun"
         todo = "The next writer, or doctor --fix, begins it."
         yield Finding(WARNING, "leftovers", what, segment_name(numbers[-1]), todo, mends=True)
 
 
-def _is_sealed(folder: Path, number: int, storage: Storage) -> bool:
+def _ends(folder: Path, number: int, storage: Storage) -> bool:
     fd, _ = open_segment(storage, folder, number)
     try:
-        _, line = next(lines_back(storage, fd, storage.size(fd)), (0, b""))
-        return f'"type":"{SEALED}"'.encode() in line[:2000]
+        return is_sealed(storage, fd)
     finally:
         storage.close(fd)
 

@@ -17,6 +17,7 @@ from consist_es.diagnosis import MOST, NOTE, OK, WARNING, Finding, listed
 from consist_es.doctor_log import check_filesystem, check_hosts, filesystem_of, has_wal_reset_bug
 from consist_es.events import ArtifactLogged, Draft, MetaLogged, ScenarioStarted, SegmentSealed, StepAbandoned
 from consist_es.log.local import LocalLog
+from consist_es.log.redaction import plan, write_intent
 from consist_es.storage import LocalStorage
 from tests.api_support import made, run_script
 from tests.cli_support import append, record, run, run_json
@@ -98,6 +99,18 @@ def test_an_unfinished_tail_is_moved_to_quarantine(folder: Path) -> None:
     assert kept["level"] == NOTE
     assert (folder / kept["where"]).read_bytes() == b'{"seq":9'
     assert "log_repaired" in run("log", "--json").stdout
+
+
+def test_a_redaction_that_was_not_finished_is_finished(folder: Path) -> None:
+    log = LocalLog(folder)
+    (position,) = log.append([Draft(MetaLogged(values={"note": "hunter2" * 30}), "s", "r")])
+    log.close()
+    intent = plan(LocalStorage(), folder, [position], position, "a password", "", ["redacted-1"])
+    write_intent(LocalStorage(), folder, intent)
+    assert only(findings(code=1), "redaction")["mends"]
+    assert findings("--fix") == {}
+    assert b"hunter2" not in (folder / "00000001.jsonl").read_bytes()
+    assert "payload_redacted" in run("log", "--json").stdout
 
 
 def test_unfinished_files_are_removed_unless_somebody_may_be_writing_them(folder: Path) -> None:

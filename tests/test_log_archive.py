@@ -116,12 +116,39 @@ def test_a_file_that_is_there_is_not_written_over(folder: Path, place: Path) -> 
     assert verify(folder).ok
 
 
-def test_the_place_must_be_there_and_another_one(folder: Path) -> None:
+def test_the_place_must_be_there_and_another_one(folder: Path, place: Path) -> None:
+    before = [path.read_bytes() for path in segments(folder)]
     with pytest.raises(ArchiveError, match=r"nowhere: there is no such folder; name another one"):
         list(archive(LocalStorage(), folder, folder.parent / "nowhere"))
-    with pytest.raises(ArchiveError, match=r"that is the log's own folder"):
+    with pytest.raises(ArchiveError, match=r"a link, or the segment itself; name another folder"):
         list(archive(LocalStorage(), folder, folder))
+    (place / "00000001.jsonl").symlink_to(folder / "00000001.jsonl")
+    with pytest.raises(ArchiveError, match=r"a link, or the segment itself; name another folder"):
+        list(archive(LocalStorage(), folder, place))
+    (place / "00000001.jsonl").unlink()
+    (place / "00000001.jsonl").hardlink_to(folder / "00000001.jsonl")
+    with pytest.raises(ArchiveError, match=r"a link, or the segment itself; name another folder"):
+        list(archive(LocalStorage(), folder, place))
     assert not any(path.is_symlink() for path in segments(folder))
+    assert [path.read_bytes() for path in segments(folder)] == before
+
+
+def test_a_writer_that_had_the_segment_open_goes_on(tmp_path: Path, place: Path) -> None:
+    folder = tmp_path / "p.events"
+    early = LocalLog(folder, segment_size=1500)
+    note = [Draft(MetaLogged(values={"n": 1}), "s", "r")]
+    early.append(note)
+    grow(folder, 20, size=300, segment_size=1500)
+    assert len(list(archive(LocalStorage(), folder, place))) > 3
+    head = LocalLog(folder).head().seq
+    assert early.append(note, commit=True) == [head + 1]
+    assert verify(folder).ok
+
+
+def test_who_may_not_read_the_log_may_not_read_the_copies(folder: Path, place: Path) -> None:
+    for path in segments(folder):
+        path.chmod(0o600)
+    assert {path.stat().st_mode & 0o777 for path in archive(LocalStorage(), folder, place)} == {0o400}
 
 
 def test_where_the_archive_cannot_be_reached_no_reader_takes_the_rest_for_the_whole(folder: Path, place: Path) -> None:

@@ -337,6 +337,42 @@ def test_a_payload_goes_from_the_part_of_a_segment_that_was_given_up_too(tmp_pat
     assert verify(log.folder).ok
 
 
+@pytest.mark.parametrize("damage", ["none", "before", "in", "cut"])
+def test_a_damaged_end_that_was_given_up_holds_no_redaction_up(tmp_path: Path, damage: str) -> None:
+    class Unsyncable(Unsynced):
+        bad = 0
+
+        def datasync(self, fd: int) -> None:
+            if os.readlink(f"/proc/self/fd/{fd}").endswith(f"{self.bad}.jsonl"):  # noqa: PTH115
+                raise OSError(errno.EIO, "Input/output error")
+
+    storage = Unsyncable()
+    log = opened(tmp_path / "x", storage=storage)
+    log.append([note("a")], commit=True)
+    log.append([note("b")])
+    (position,) = log.append([meta()])
+    storage.bad = 1
+    log.append([note("after")], commit=True)
+    given_up, _ = sorted(log.folder.glob("*.jsonl"))
+    data = given_up.read_bytes()
+    place = {"none": 0, "cut": 0, "before": data.index(b'"id":"b"'), "in": data.index(SECRET.encode())}[damage]
+    if damage == "cut":
+        given_up.write_bytes(data[:-9])
+    elif place:  # what a failed sync may leave of bytes that it dropped
+        given_up.write_bytes(data[:place] + bytes(4) + data[place + 4 :])
+    assert verify(log.folder).ok
+    before = [event.id for event in log.read()]
+
+    log.redact([position], "r")
+
+    assert SECRET.encode() not in bytes_below(log.folder)
+    assert [event.id for event in log.read()][: len(before)] == before
+    log.append([note("later")], commit=True)
+    assert LocalLog(log.folder).append([note("much later")], commit=True)
+    assert verify(log.folder).ok
+    assert verify(log.folder).redacted == [position]
+
+
 def test_a_large_payload_goes_with_its_blob(tmp_path: Path) -> None:
     log = opened(tmp_path / "x")
     (position,) = log.append([meta(SECRET + "x" * (1 << 20))])

@@ -33,9 +33,8 @@ def archive(storage: Storage, folder: Path, target: Path | None = None) -> Itera
         LogLockError: there is no flock on this file system.
     """
     place = None if target is None else target.resolve()
-    if place is not None and (place == folder.resolve() or not place.is_dir()):
-        what = "that is the log's own folder" if place.is_dir() else "there is no such folder"
-        raise ArchiveError(segment_name(1), place, f"{what}; name another one")
+    if place is not None and not place.is_dir():
+        raise ArchiveError(segment_name(1), place, "there is no such folder; name another one")
     try:
         numbers = segment_numbers(storage, folder)[:-1]
     except OSError as error:
@@ -43,7 +42,7 @@ def archive(storage: Storage, folder: Path, target: Path | None = None) -> Itera
     for number in numbers:
         with _told(number, place or folder), Lock(folder / LOCK_FILE, storage):
             path = folder / segment_name(number)
-            if place is None or is_link(storage, path):
+            if place is None or _is_link(storage, path):
                 _protect(storage, path)
             else:
                 _move(storage, path, place / path.name)
@@ -58,8 +57,7 @@ def _told(number: int, place: Path) -> Iterator[None]:
         raise ArchiveError(segment_name(number), place, str(error)) from error
 
 
-def is_link(storage: Storage, path: Path) -> bool:
-    """Whether the segment lies elsewhere. May raise OSError."""
+def _is_link(storage: Storage, path: Path) -> bool:
     fd = storage.open(path, os.O_RDONLY)
     try:
         return storage.inode(path) != storage.inode(fd)
@@ -79,13 +77,16 @@ def _protect(storage: Storage, path: Path) -> None:
 
 
 def _move(storage: Storage, path: Path, target: Path) -> None:
-    digest = _digest(storage, path)
     try:
-        there = _digest(storage, target)
+        there = storage.inode(target)
     except FileNotFoundError:
         _copy(storage, path, target)
-        there = _digest(storage, target)
-    if there != digest:
+    else:
+        if there == storage.inode(path) or _is_link(storage, target):
+            raise ArchiveError(
+                path.name, target.parent, "what is there is a link, or the segment itself; name another folder"
+            )
+    if _digest(storage, target) != _digest(storage, path):
         raise ArchiveError(path.name, target.parent, "another file of that name is there; name an empty folder")
     _protect(storage, target)
     link = temporary_of(path)
@@ -99,8 +100,13 @@ def _move(storage: Storage, path: Path, target: Path) -> None:
 def _copy(storage: Storage, path: Path, target: Path) -> None:
     """Under another name first, so that half a copy never looks like a whole one."""
     part = temporary_of(target)
-    fd = storage.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with suppress(FileNotFoundError):
+        storage.unlink(part)  # of an attempt that was killed
+    fd = storage.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
+        storage.set_mode(
+            fd, storage.mode(path)
+        )  # before a byte of it is there: who may not read it may not read it here
         offset = 0
         for data in _chunks(storage, path):
             write_all(storage, fd, data, offset)

@@ -23,17 +23,16 @@ from consist_es.log.record import (
     TAIL_LENGTH,
     BadRecord,
     decode_event,
-    decode_head,
     payload_digest,
     redacted_digest,
     redacted_form,
-    split_line,
 )
 from consist_es.log.segment import (
     Line,
     Opened,
+    Rest,
     Walk,
-    lines_back,
+    is_sealed,
     open_segment,
     segment_name,
     segment_numbers,
@@ -136,6 +135,8 @@ def plan(
         _check(position, lines[position])
     targets = [_target(lines[position], reason, user, own) for position, own in zip(positions, ids, strict=True)]
     _check_blobs(storage, folder, targets)
+    for number in _segments_of(storage, folder, positions):
+        list(_given_up_before(storage, folder, number))
     return Intent(head, targets)
 
 
@@ -229,7 +230,7 @@ def forget_intent(storage: Storage, folder: Path) -> None:
 
 
 def carry_out(storage: Storage, folder: Path, intent: Intent) -> None:
-    """Take out what is not out yet: from segments, also from the parts that were given up, and blobs. Under the lock.
+    """Take out what is not out yet: of segments, with the parts that were given up, and blobs. Under the lock.
 
     May raise OSError; it can be done again.
 
@@ -239,9 +240,8 @@ def carry_out(storage: Storage, folder: Path, intent: Intent) -> None:
     digests = {target.event.position: target.event.digest for target in intent.targets}
     for number, positions in _segments_of(storage, folder, digests).items():
         _redact_in(storage, folder, number, positions, digests)
-        while number > 1 and (positions := _copies_in(storage, folder, number - 1, positions)):
-            number -= 1
-            _redact_in(storage, folder, number, positions, digests)
+        for copy, end in _given_up_before(storage, folder, number):
+            _replace(storage, folder / segment_name(copy), [], end)
     for target in intent.targets:
         if target.blob is not None:
             with contextlib.suppress(FileNotFoundError):
@@ -249,19 +249,40 @@ def carry_out(storage: Storage, folder: Path, intent: Intent) -> None:
             storage.sync_folder(folder / BLOB_FOLDER)
 
 
-def _copies_in(storage: Storage, folder: Path, number: int, positions: set[int]) -> set[int]:
-    """Positions that are in this segment too: in its end, which was given up and copied to the next one."""
-    fd, _ = open_segment(storage, folder, number)
-    try:
-        for start, line in lines_back(storage, fd, storage.size(fd)):
-            if start > 0:
-                last = decode_head(split_line(line)[0]).seq
-                return {position for position in positions if position <= last}
-    except BadRecord as error:
-        raise LogCorruptError(segment_name(number), 0, f"its last record: {error}") from error
-    finally:
-        storage.close(fd)
-    return set()
+def _given_up_before(storage: Storage, folder: Path, number: int) -> Iterator[tuple[int, int]]:
+    """Segments whose ends were given up after a failed sync, with the offset from which on they do not count.
+
+    Such an end is copied to the next segment, and from there on to `number`. What is in it may be damaged, so that
+    nothing of it can be redacted: all of it goes. A segment that was sealed ends the search.
+    """
+    for segment in range(number - 1, 0, -1):
+        fd, opened = open_segment(storage, folder, segment)
+        try:
+            if is_sealed(storage, fd):
+                return
+            end = _end_before(storage, fd, opened, _opened(storage, folder, segment + 1).header.first)
+            size = storage.size(fd)
+        finally:
+            storage.close(fd)
+        if end < size:
+            yield segment, end
+
+
+def _end_before(storage: Storage, fd: int, opened: Opened, position: int) -> int:
+    """Where `position` would begin.
+
+    Raises:
+        LogCorruptError: what comes before it is not whole.
+    """
+    walk = Walk(storage, fd, opened.start)
+    if walk.place.seq < position - 1:
+        for _ in walk.batches():
+            if walk.place.seq >= position - 1:
+                break
+    if walk.place.seq == position - 1:
+        return walk.place.offset
+    rest = walk.rest or Rest(walk.place.offset, f"the record before position {position} is missing", False, b"")
+    raise LogCorruptError(segment_name(opened.header.segment), rest.offset, rest.problem, after=walk.place.seq)
 
 
 def _redact_in(
@@ -276,18 +297,21 @@ def _redact_in(
         _replace(storage, folder / segment_name(number), due)
 
 
-def _replace(storage: Storage, path: Path, lines: list[Line]) -> None:
-    """Put a copy without these payloads in the segment's place: of the same size and mode, and safe on disk before."""
+def _replace(storage: Storage, path: Path, lines: list[Line], end: int | None = None) -> None:
+    """Put a copy without these payloads in the segment's place: of the same size, or up to `end`, and of the same mode,
+    and safe on disk before."""
     part = temporary_of(path)
     source = storage.open(path, os.O_RDONLY)
     try:
         target = storage.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         try:
+            storage.set_mode(target, storage.mode(path))
             _copy(storage, source, target)
+            if end is not None:
+                storage.truncate(target, end)
             for line in lines:
                 offset = line.offset + line.size - TAIL_LENGTH - len(line.data)
                 write_all(storage, target, redacted_form(line.data), offset)
-            storage.set_mode(target, storage.mode(path))
             storage.datasync(target)
         finally:
             storage.close(target)

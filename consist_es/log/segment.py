@@ -308,6 +308,16 @@ def lines_back(storage: Storage, fd: int, stop: int) -> Iterator[tuple[int, byte
             return
 
 
+def is_sealed(storage: Storage, fd: int) -> bool:
+    """Whether the segment ends with the event that says it is complete."""
+    size = storage.size(fd)
+    start, line = next(lines_back(storage, fd, size), (0, b""))
+    try:
+        return start > 0 and start + len(line) == size and decode_head(split_line(line)[0]).type == SEALED
+    except BadRecord:
+        return False
+
+
 def place_before(storage: Storage, fd: int, opened: Opened, offset: int) -> Place:
     """The place at `offset`, from the line that ends there.
 

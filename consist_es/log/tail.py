@@ -162,18 +162,26 @@ class Tail:
     # ------------------------------------------------------------ following
 
     def _follow(self, active: Active) -> Active:
-        """Other processes may have begun further segments."""
-        while True:
-            path = self.folder / segment_name(active.place.segment)
-            if self._storage.inode(path) != self._storage.inode(active.fd):
-                active = self._opened_again(active, path)
-            try:
-                fd, opened = open_segment(self._storage, self.folder, active.place.segment + 1, os.O_RDWR)
-            except FileNotFoundError:
-                return active
-            self.forget()
-            self._active = active = Active(fd, opened, opened.start)
-            self._check_project(opened.header.project)
+        """Other processes may have begun further segments. Only the newest is opened for writing: those before it may
+        be read-only by now, or lie elsewhere."""
+        newest = self._newest(active.place.segment)
+        if newest == active.place.segment:
+            path = self.folder / segment_name(newest)
+            same = self._storage.inode(path) == self._storage.inode(active.fd)
+            return active if same else self._opened_again(active, path)
+        fd, opened = open_segment(self._storage, self.folder, newest, os.O_RDWR)
+        self.forget()
+        self._active = active = Active(fd, opened, opened.start)
+        self._check_project(opened.header.project)
+        return active
+
+    def _newest(self, segment: int) -> int:
+        """The newest segment, where `segment` was it before."""
+        try:
+            self._storage.inode(self.folder / segment_name(segment + 1))
+        except FileNotFoundError:
+            return segment
+        return segment_numbers(self._storage, self.folder)[-1]
 
     def _opened_again(self, active: Active, path: Path) -> Active:
         """Another file has the segment's name: fine where it is the same log up to here, as after a redaction."""

@@ -92,12 +92,12 @@ class Writer:
             self._lock.close()
 
     def tidy(self) -> None:
-        """Do what the next append would do first: cut off an unfinished batch, go on after a sealed segment, remove
-        unfinished files."""
+        """Do what the next append would do first: cut off an unfinished batch, go on after a sealed segment, finish a
+        redaction, remove unfinished files."""
         with self._mutex:
             try:
                 with self._lock:
-                    active = self._roll_if_due(self._tail.current(self._time("")))
+                    active = self._roll_if_due(self._current())
                     if self._tail.repairs:
                         self._write(active, self._own())
                     place = active.place
