@@ -119,12 +119,10 @@ class LogFullError(LogWriteError):
 class LogLockError(LogError):
     """The log's lock could not be had."""
 
-    def __init__(self, path: object, problem: object) -> None:
+    def __init__(self, path: object, problem: object, remedy: str = "") -> None:
         self.path, self.problem = path, problem
-        super().__init__(
-            f"Cannot lock {path}: {problem}. Is the folder on a file system without flock? "
-            "Put the project on a local disk, or wait until the other writer has finished."
-        )
+        remedy = remedy or "Is the folder on a file system without flock? Put the project on a local disk."
+        super().__init__(f"Cannot lock {path}: {problem}. {remedy} Nothing was recorded.")
 
 
 class LogFormatError(LogError):

@@ -11,12 +11,13 @@ import os
 import sys
 import threading
 import time
+import warnings
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from consist_es.errors import LogLockError
+from consist_es.errors import ConsistWarning, LogLockError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Error numbers that say: no room (disk, quota, file size limit)."""
@@ -71,6 +72,12 @@ class Storage(Protocol):
 
     def flock(self, fd: int, *, blocking: bool) -> bool:
         """Take the exclusive lock of an open file; False where another holds it and `blocking` is False."""
+
+    def flock_within(self, fd: int, seconds: float) -> bool:
+        """Take the exclusive lock of an open file; False where another has held it all the time."""
+
+    def lock_holder(self, fd: int) -> str:
+        """Who holds the exclusive lock of an open file, in words."""
 
     def unlock(self, fd: int) -> None: ...
 
@@ -174,6 +181,28 @@ class LocalStorage:
             return False
         return True
 
+    def flock_within(self, fd: int, seconds: float) -> bool:
+        """By asking again and again: flock(2) knows no time limit."""
+        deadline, pause = self.monotonic() + seconds, 0.0002
+        while not self.flock(fd, blocking=False):
+            if self.monotonic() > deadline:
+                return False
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.002)
+        return True
+
+    def lock_holder(self, fd: int) -> str:
+        """From proc_locks(5) and proc_pid_stat(5), where there are such files."""
+        info = os.fstat(fd)
+        place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for line in Path("/proc/locks").read_text("ascii").splitlines():
+                words = line.split()
+                if words[1] == "FLOCK" and words[5] == place and int(words[4]) > 0:
+                    state = Path(f"/proc/{words[4]}/stat").read_bytes().rpartition(b")")[2].split()[0]
+                    return f"process {words[4]}{', which is stopped,' if state in (b'T', b't') else ''}"
+        return "another process"
+
     def unlock(self, fd: int) -> None:
         import fcntl
 
@@ -266,6 +295,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+SLOW, PATIENCE = 10.0, 600.0
+"""Seconds after which a wait for a lock is told, and those after which it is an error."""
+
+
 class Lock:
     """A lock between processes and threads: flock on a file that is created once and never deleted.
 
@@ -288,7 +321,7 @@ class Lock:
         """Take the lock; False where another holds it and `blocking` is False.
 
         Raises:
-            LogLockError: the file system has no flock, or no lock is to be had.
+            LogLockError: the file system has no flock, or another process has held the lock for `PATIENCE` seconds.
             OSError: the lock file cannot be opened.
         """
         if not self._mutex.acquire(blocking):
@@ -306,13 +339,23 @@ class Lock:
             if self._fd is None:
                 self._fd = self._storage.open(self.path, os.O_RDWR | os.O_CREAT)
             try:
-                if not self._storage.flock(self._fd, blocking=blocking):
+                if not (self._waited(self._fd) if blocking else self._storage.flock(self._fd, blocking=False)):
                     return False
             except OSError as error:
                 raise LogLockError(self.path, error) from error
             if self._is_current(self._fd):
                 return True
             self._drop()
+
+    def _waited(self, fd: int) -> bool:
+        if self._storage.flock_within(fd, SLOW):
+            return True
+        holder = self._storage.lock_holder(fd)
+        warnings.warn(f"Waiting for {self.path}: {holder} has held it for {SLOW:g} s.", ConsistWarning, stacklevel=7)
+        if self._storage.flock_within(fd, PATIENCE - SLOW):
+            return True
+        problem = f"{self._storage.lock_holder(fd)} on {self._storage.host()} has held it for {PATIENCE:g} s"
+        raise LogLockError(self.path, problem, "Let that process go on or end it, and try again.")
 
     def _is_current(self, fd: int) -> bool:
         try:

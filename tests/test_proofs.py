@@ -99,7 +99,7 @@ def test_the_script_runs_without_this_library_and_checks_the_payloads_too(log: P
     Path("proof").write_text(made(log, 3, 7))
     done = run_script("proof", "head")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("GOOD: 2 events; payloads missing: [] - of 'consist-es/")
+    assert done.stdout.startswith("GOOD: 2 events; payloads missing: [] - of ['consist-es/")
 
 
 def test_the_script_needs_the_standard_library_alone_but_then_says_what_it_did_not_check(log: Path) -> None:
@@ -243,6 +243,16 @@ def test_a_payload_in_a_blob_goes_with_the_proof(log: Path) -> None:
     assert passes(dumped(plain), head_of(log))
     plain["blobs"][digest] += " "
     assert not passes(dumped(plain))
+    del plain["blobs"][digest]
+    Path("proof").write_text(dumped(plain))
+    assert run_script("proof").stdout.startswith("GOOD: 1 events; payloads missing: [12] - of")
+    plain["blobs"][blake3(b"another").hexdigest()] = "another"
+    assert not passes(dumped(plain))
+
+
+def test_a_proof_of_nothing_is_none(log: Path) -> None:
+    plain = json.loads(made(log, 3))
+    assert not passes(dumped({**plain, "events": []}))
 
 
 def test_a_blob_that_is_damaged_is_not_handed_out(log: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from consist_es.errors import LogLockError
+from consist_es import storage
+from consist_es.errors import ConsistWarning, LogLockError
 from consist_es.storage import LocalStorage, Lock, make_folder, write_all
 
 
@@ -136,6 +137,34 @@ def test_a_file_system_without_flock_is_named_in_the_error(tmp_path: Path) -> No
         lock.acquire()
     with pytest.raises(LogLockError):  # and not a deadlock
         lock.acquire()
+
+
+def test_who_waits_long_for_a_lock_is_told_for_whom_and_not_left_waiting_for_ever(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hold() -> None:
+        held = Lock(lock.path)
+        held.acquire()
+        os.write(writing, b"x")
+        time.sleep(60)
+
+    reading, writing = os.pipe()
+    pid = fork(hold)
+    os.read(reading, 1)
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+    monkeypatch.setattr(storage, "SLOW", 0.05)
+    monkeypatch.setattr(storage, "PATIENCE", 0.1)
+    try:
+        with (
+            pytest.warns(ConsistWarning, match=f"Waiting for .*lock: process {pid}, which is stopped, has held it"),
+            pytest.raises(LogLockError, match=rf"process {pid}, which is stopped, on .* Let that process go on or end"),
+        ):
+            lock.acquire()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert lock.acquire()
 
 
 def test_a_lock_file_is_never_opened_through_a_link(tmp_path: Path) -> None:

@@ -344,6 +344,12 @@ class Memory:
         self.disk.locks[inode] = (self, fd)
         return True
 
+    def flock_within(self, fd: int, seconds: float) -> bool:
+        return self.flock(fd, blocking=True)
+
+    def lock_holder(self, fd: int) -> str:
+        return "another process"
+
     def unlock(self, fd: int) -> None:
         if fd not in self._fds:
             raise fault(errno.EBADF)

@@ -200,6 +200,12 @@ class Twin:
     def flock(self, fd: int, *, blocking: bool) -> bool:
         return self._call("flock", lambda: self.inner.flock(fd, blocking=blocking))
 
+    def flock_within(self, fd: int, seconds: float) -> bool:
+        return self._call("flock", lambda: self.inner.flock_within(fd, seconds))
+
+    def lock_holder(self, fd: int) -> str:
+        return self.inner.lock_holder(fd)
+
     def unlock(self, fd: int) -> None:
         if not self.plan.dead:
             self.inner.unlock(fd)
