@@ -20,7 +20,7 @@ from consist_es.doctor_log import (
     leftovers,
     now_of,
 )
-from consist_es.doctor_outputs import check_orphans, check_outputs
+from consist_es.doctor_outputs import Roots, check_orphans, check_outputs
 from consist_es.doctor_views import check_dead_letters, check_rows, check_runs, check_views, hosts, newest_time
 from consist_es.errors import LogError, ViewError
 from consist_es.log.verify import Progress, verify_again
@@ -68,8 +68,9 @@ def _look_inside(project: Project, kind: str, *, deep: bool, progress: Progress 
     yield from check_clock(newest_time(conn), now_of(project.storage))
     yield from check_hosts(hosts(conn), kind)
     yield from check_runs(project)
-    yield from check_outputs(conn, project.digests, deep=deep)
-    yield from check_orphans(conn)
+    roots = Roots(conn, project.folder.parent)
+    yield from check_outputs(conn, project.digests, roots, deep=deep)
+    yield from check_orphans(conn, roots)
 
 
 def mend(project: Project, findings: list[Finding]) -> list[str]:

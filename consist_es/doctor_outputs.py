@@ -12,6 +12,7 @@ from consist_es.diagnosis import NOTE, OK, WARNING, Finding, listed
 from consist_es.errors import InputError, PathError
 from consist_es.identity.digest import stat_matches
 from consist_es.identity.digest_cache import DigestCache
+from consist_es.moved import root_now
 from consist_es.projections import run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
 from consist_es.recording import Digester, artifact_of_row
@@ -28,6 +29,10 @@ _WRITTEN_AGAIN = """
 SELECT r.id FROM artifacts a LEFT JOIN runs r ON r.key = a.producer_key
 WHERE a.uri = ? AND a.root = ? AND a.created_seq > ? AND a.digest = ? ORDER BY a.created_seq DESC LIMIT 1
 """
+_MADE_BELOW = """
+SELECT uri FROM artifacts WHERE uri GLOB ? AND (root = ? OR ?) AND producer_key IS NOT NULL AND digest IS NOT NULL
+ORDER BY rowid DESC LIMIT 1000
+"""
 _MOUNTS = "SELECT mounts FROM runs WHERE kind = 'scenario' AND mounts <> '{}' ORDER BY started_seq DESC LIMIT 1"
 _RUN_DIRS = "SELECT DISTINCT run_dir FROM runs WHERE run_dir <> ''"
 _OTHER_NAMES = "SELECT DISTINCT artifact_dir FROM runs WHERE artifact_dir <> '' AND artifact_dir NOT LIKE '%/' || key"
@@ -43,18 +48,36 @@ class Made(msgspec.Struct, frozen=True):
     answers: bool
 
 
-def check_outputs(conn: sqlite3.Connection, cache: DigestCache, *, deep: bool) -> Iterator[Finding]:
+class Roots:
+    """Where what was recorded below a run directory or a mount is looked for: as a tracker beside the log would."""
+
+    def __init__(self, conn: sqlite3.Connection, project: Path) -> None:
+        self._conn, self._project = conn, project
+        self._maps: dict[str, UriMap] = {}
+        found = query(conn, _MOUNTS)
+        mounts = msgspec.json.decode(found[0][0], type=dict[str, str]) if found else {}
+        self._mounts = {scheme: self._mount(scheme, root) for scheme, root in mounts.items()}
+
+    def of(self, root: str) -> UriMap:
+        """The map of what was recorded with this run directory."""
+        if root not in self._maps:
+            place = root_now(unquote(root), self._project, self._made("./*", root)) if root else os.curdir
+            self._maps[root] = UriMap(run_dir=place, mounts=self._mounts)
+        return self._maps[root]
+
+    def _mount(self, scheme: str, root: str) -> str:
+        return root_now(root, self._project, self._made(f"{scheme}://*", None), scheme)
+
+    def _made(self, pattern: str, root: str | None) -> list[str]:
+        return [uri for (uri,) in query(self._conn, _MADE_BELOW, (pattern, root, root is None))]
+
+
+def check_outputs(conn: sqlite3.Connection, cache: DigestCache, roots: Roots, *, deep: bool) -> Iterator[Finding]:
     """Outputs of completed runs that are gone or changed. Only what has another size or time than recorded is read;
     with `deep` everything is."""
-    uris = UriMap(run_dir=os.curdir, mounts=_mounts(conn))
     digester = Digester("full", None if deep else cache)
-    found = (finding for made in _outputs(conn) if (finding := _of_output(conn, made, uris, digester, deep=deep)))
+    found = (finding for made in _outputs(conn) if (finding := _of_output(conn, made, roots, digester, deep=deep)))
     yield from listed(found, Finding(OK, "outputs", "every output is where and what it was"))
-
-
-def _mounts(conn: sqlite3.Connection) -> dict[str, str]:
-    found = query(conn, _MOUNTS)
-    return msgspec.json.decode(found[0][0], type=dict[str, str]) if found else {}
 
 
 def _outputs(conn: sqlite3.Connection) -> Iterator[Made]:
@@ -66,11 +89,10 @@ def _outputs(conn: sqlite3.Connection) -> Iterator[Made]:
         last = rows[-1][0]
 
 
-def _of_output(conn: sqlite3.Connection, made: Made, uris: UriMap, digester: Digester, *, deep: bool) -> Finding | None:
+def _of_output(conn: sqlite3.Connection, made: Made, roots: Roots, digester: Digester, *, deep: bool) -> Finding | None:
     row = made.artifact
-    own = msgspec.structs.replace(uris, run_dir=unquote(row.root)) if row.root else uris
     try:
-        path = artifact_of_row(row, own, run_id=made.run).path
+        path = artifact_of_row(row, roots.of(row.root), run_id=made.run).path
     except PathError as error:
         return Finding(NOTE, "outputs", f"{row.key} of run {made.run} cannot be looked for: {error}", row.uri)
     found = _digest(path, row, digester, deep=deep)
@@ -104,7 +126,7 @@ def _digest(path: Path, row: ArtifactRow, digester: Digester, *, deep: bool) -> 
 # ---------------------------------------------------------------- folders
 
 
-def check_orphans(conn: sqlite3.Connection) -> Iterator[Finding]:
+def check_orphans(conn: sqlite3.Connection, roots: Roots) -> Iterator[Finding]:
     """Folders below ``outputs`` of the run directories that belong to no run of this log."""
     found = (
         Finding(
@@ -115,7 +137,7 @@ def check_orphans(conn: sqlite3.Connection) -> Iterator[Finding]:
             "Another project may share the run directory. Remove it if nobody needs it; doctor never does.",
         )
         for (run_dir,) in query(conn, _RUN_DIRS)
-        for folder in _strangers(conn, Path(unquote(run_dir)) / "outputs")
+        for folder in _strangers(conn, Path(roots.of(run_dir).run_dir) / "outputs")
     )
     yield from listed(found, Finding(OK, "orphans", "every output folder belongs to a run"))
 

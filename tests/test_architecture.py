@@ -37,12 +37,12 @@ LAYERS: tuple[frozenset[str], ...] = (
             "hooks",
             "logging_calls",
         }
-        | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler"}
+        | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
         | {"lookup", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
         | {"queries", "run_sets", "why", "acceptance", "pending", "forecast"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
-    frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views"}),
+    frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views", "moved"}),
     frozenset({"__init__"}),
     frozenset({"cli", "demo"}),
     frozenset({"__main__"}),

@@ -439,6 +439,85 @@ def test_an_output_that_no_run_answers_with_and_that_was_written_again_is_no_fau
     assert (said["level"], said["what"]) == (NOTE, "result of run fixed was written again by run fixed#2")
 
 
+# ---------------------------------------------------------------- a project that was moved
+
+LAYOUTS = {
+    "beside": ("runs", "provenance.db"),
+    "inside": ("runs", "runs/provenance.db"),
+    "deeper": ("data/runs", "provenance.db"),
+    "side by side": ("runs", "views/provenance.db"),
+}
+
+
+@pytest.fixture(params=list(LAYOUTS))
+def moved(here: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> tuple[Path, str, str]:
+    """A project of that layout that is recorded in one place and then moved to another: output, run_dir, db_path."""
+    run_dir, database = LAYOUTS[request.param]
+    (here / "old").mkdir()
+    monkeypatch.chdir(here / "old")
+    with consist.Tracker(run_dir=run_dir, db_path=database) as tracker:
+        tracker.run(first, config={"raw": 0}, outputs=["first"])
+        path = tracker.run(first, config={"raw": 1}, outputs=["first"]).outputs["first"].path
+    monkeypatch.chdir(here)
+    (here / "old").rename(here / "new")
+    monkeypatch.chdir(here / "new")
+    return here / "new" / path.relative_to(here / "old"), run_dir, database
+
+
+def test_a_project_that_was_moved_is_well_as_its_hits_are(moved: tuple[Path, str, str]) -> None:
+    _, run_dir, database = moved
+    for arguments in ([], ["--deep"]):
+        assert findings("--project", database, *arguments) == {}
+    with consist.Tracker(run_dir=run_dir, db_path=database) as tracker:
+        assert tracker.run(first, config={"raw": 1}, outputs=["first"]).cache_hit
+    assert findings("--project", database) == {}
+
+
+def test_an_output_that_is_gone_from_a_project_that_was_moved_is_named_where_it_should_be(
+    moved: tuple[Path, str, str],
+) -> None:
+    output, _, database = moved
+    output.unlink()
+    said = only(findings("--project", database, code=1), "outputs")
+    assert (said["what"], said["where"]) == ("first of run first#2 is gone", str(output))
+
+
+def test_a_copy_is_looked_at_before_what_it_was_copied_from(
+    output: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(here / "runs", here / "copy" / "runs")
+    shutil.copytree(here / "provenance.events", here / "copy" / "provenance.events")
+    copied = here / "copy" / output.relative_to(here)
+    copied.write_text("other")
+    assert findings() == {}
+    monkeypatch.chdir(here / "copy")
+    (said,) = findings(code=1)["outputs"]
+    assert (said["what"], said["where"]) == ("first of run first has changed", str(copied))
+
+
+def test_an_output_below_a_mount_that_was_moved_along_is_no_fault(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept(place: Path) -> None:
+        (place / "kept.txt").write_text("x")
+
+    (here / "old" / "data").mkdir(parents=True)
+    monkeypatch.chdir(here / "old")
+    with consist.Tracker(run_dir="runs", db_path="provenance.db", mounts={"data": "data"}) as tracker:
+        options = consist.ExecutionOptions(runtime_kwargs={"place": here / "old" / "data"})
+        with tracker.scenario("s") as sc:
+            sc.run(kept, output_paths={"kept": "data://kept.txt"}, execution_options=options)
+    monkeypatch.chdir(here)
+    (here / "old").rename(here / "new")
+    monkeypatch.chdir(here / "new")
+    assert findings() == {}
+
+
+def test_a_folder_that_no_run_knows_is_named_where_the_project_was_moved_to(moved: tuple[Path, str, str]) -> None:
+    output, _, database = moved
+    stranger = output.parent.with_name("first-000000000000")
+    stranger.mkdir()
+    assert only(findings("--project", database), "orphans")["where"] == str(stranger)
+
+
 # ---------------------------------------------------------------- folders
 
 
