@@ -16,6 +16,32 @@ if TYPE_CHECKING:
     from consist_es.why import Why
 
 
+class Account:
+    """Answers `Run.why` from the views of a project. A pickle cannot carry these: there it only says whom to ask."""
+
+    def __init__(self, ask: Callable[[], Why] | None, key: str) -> None:
+        self._ask, self._key = ask, key
+
+    def __call__(self) -> Why:
+        """Ask.
+
+        Raises:
+            StateError: it came out of a pickle.
+        """
+        if self._ask is None:
+            raise StateError(
+                f"Run {self._key!r} came out of a pickle, and what answers why() stayed where it was recorded: "
+                f"ask a tracker of that project, tracker.get_run({self._key!r}).why()."
+            )
+        return self._ask()
+
+    def __reduce__(self) -> tuple[type[Account], tuple[None, str]]:
+        return Account, (None, self._key)
+
+    def __deepcopy__(self, memo: object) -> Account:
+        return self
+
+
 @dataclass(slots=True)
 class Run:
     """One execution of a step, one cache hit, or one scenario header, as the log has it.
@@ -61,13 +87,13 @@ class Run:
     ended_at: datetime | None = None
     duration_seconds: float | None = None
     """Monotonic; None while running."""
-    _account: Callable[[], Why] | None = field(default=None, repr=False, compare=False)
+    _account: Account | None = field(default=None, repr=False, compare=False)
 
     def why(self) -> Why:
         """Why it was a hit or a miss: the nearest earlier run, what differs from it, and what it cost; printable.
 
         Raises:
-            UsageError: a scenario. StateError: a run that is not recorded yet.
+            UsageError: a scenario. StateError: a run that is not recorded yet, or that came out of a pickle.
         """
         if self._account is None:
             raise StateError(f"Run {self.id!r} is not recorded yet: ask it why once it has started.")
@@ -159,7 +185,7 @@ def run_of_row(
         started_at=moment_of(row.started_at),
         ended_at=moment_of(row.ended_at),
         duration_seconds=row.seconds,
-        _account=account,
+        _account=None if account is None else Account(account, row.key),
     )
 
 

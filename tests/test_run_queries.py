@@ -1,5 +1,7 @@
 """What code asks about earlier runs: by filter, as results, as lineage, and as sets of runs to compare."""
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 import consist_es as consist
 from consist_es import RunSet, Tracker, errors
-from tests.api_support import made
+from tests.api_support import made, run_script
 
 
 def source(growth: float) -> Path:
@@ -36,6 +38,56 @@ def asked(tracker: Tracker) -> Tracker:
 
 
 # ---------------------------------------------------------------- one run
+
+POOL = """\
+from concurrent.futures import ProcessPoolExecutor
+import consist_es as consist
+
+def step(n):
+    path = consist.output_path("o", "txt")
+    path.write_text(str(n))
+    return path
+
+def work(n):
+    with consist.Tracker(run_dir="runs") as tracker:
+        return tracker.run(step, config={"n": n}, outputs=["o"])
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1) as pool:
+        results = list(pool.map(work, [1, 2]))
+    assert [result.output.path.read_text() for result in results] == ["1", "2"]
+    assert [result.run.config for result in results] == [{"n": 1}, {"n": 2}]
+"""
+
+
+def test_a_process_gives_back_the_result_of_its_step(here: Path) -> None:
+    (here / "pool.py").write_text(POOL)
+    run_script(here / "pool.py")
+
+
+def test_a_run_out_of_a_pickle_is_the_same_and_says_whom_to_ask_why(asked: Tracker) -> None:
+    for run in (*asked.find_runs(limit=3), asked.find_run(kind="scenario", name="base")):
+        again = pickle.loads(pickle.dumps(run))
+        assert again == run
+        for _ in range(2):
+            with pytest.raises(errors.StateError, match=rf"tracker\.get_run\('{run.key}'\)\.why\(\)"):
+                again.why()
+            again = pickle.loads(pickle.dumps(again))
+    run = asked.find_runs(name="source")[0]
+    assert asked.get_run(pickle.loads(pickle.dumps(run))) == run
+    assert asked.find_run(run.key).why() == run.why()
+
+
+def test_a_result_out_of_a_pickle_has_its_outputs(asked: Tracker) -> None:
+    result = asked.get_run_result("base_source")
+    again = pickle.loads(pickle.dumps(result))
+    assert (again.run, again.outputs, again.cache_hit) == (result.run, result.outputs, result.cache_hit)
+    assert again.output_path("pop").read_text() == result.output_path("pop").read_text()
+
+
+def test_a_copy_of_a_run_can_still_say_why(asked: Tracker) -> None:
+    run = asked.find_runs(name="source")[0]
+    assert copy.copy(run).why() == copy.deepcopy(run).why() == run.why()
 
 
 def test_find_runs_filters_and_gives_the_newest_first(asked: Tracker) -> None:
