@@ -27,6 +27,15 @@ REASONS = {
 """Reasons of a miss, in words; one that is not here speaks for itself."""
 
 
+_ENDS = {
+    "abandoned": "was abandoned",
+    "failed": "failed",
+    "interrupted": "was interrupted",
+    "running": "has not ended: it still runs, or its process is gone",
+}
+"""Statuses of a run that did not complete, in words."""
+
+
 def in_words(reason: str) -> str:
     """The reason of a miss for people."""
     return REASONS.get(reason, reason.replace("_", " "))
@@ -53,9 +62,20 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """What the run took; None while it runs, or where its end is not known."""
     nearest_seconds: float | None = None
     """What `nearest` took: of a hit, what it saved."""
+    status: str = "completed"
+    """What became of the run: ``running``, ``completed``, ``failed``, ``interrupted`` or ``abandoned``."""
+    error: str | None = None
+    """Of a run that did not complete, what ended it: ``ValueError: no zone 7``."""
 
     def __str__(self) -> str:
-        return "\n".join(map(shown, self._hit() if self.verdict == "hit" else self._miss()))
+        return "\n".join(map(shown, [*self._end(), *(self._hit() if self.verdict == "hit" else self._miss())]))
+
+    def _end(self) -> list[str]:
+        """What became of a run that did not complete: nobody is to take it for one that did."""
+        if self.status not in _ENDS:
+            return []
+        error = f": {self.error}" if self.error else ""
+        return [f"{self.run} {_ENDS[self.status]}{error}."]
 
     def _hit(self) -> list[str]:
         how = f"; its outputs were checked ({self.validation})" if self.validation else ""
@@ -65,7 +85,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         return [*lines, f"  It took {span(self.seconds)}{saved}."]
 
     def _miss(self) -> list[str]:
-        what = "was computed, though it had hit" if self.verdict == "demoted" else "was computed"
+        what = "was begun" if self._end() else "was computed"
+        what += ", though it had hit" if self.verdict == "demoted" else ""
         colon = ":" if self.differs else "."
         nearest = f" The nearest earlier run is {self.nearest}{colon}" if self.nearest else ""
         took = "It has no end that is known." if self.seconds is None else f"It took {span(self.seconds)}."
@@ -110,4 +131,11 @@ def why(conn: sqlite3.Connection, row: RunRow) -> Why:
         accepted=accepted if verdict == "hit" else [],
         seconds=row.seconds,
         nearest_seconds=None if near is None else near.seconds,
+        status=row.status,
+        error=_error(row),
     )
+
+
+def _error(row: RunRow) -> str | None:
+    said = ": ".join(filter(None, (row.error_type, row.error_message)))
+    return said.splitlines()[0].rstrip(".") if said else None

@@ -388,6 +388,55 @@ def killed() -> Path:
     return made()
 
 
+def stopped() -> None:
+    raise KeyboardInterrupt
+
+
+def broken() -> None:
+    raise ValueError("no zone 7.\nor 8")
+
+
+@pytest.mark.parametrize(
+    ("fn", "status", "line"),
+    [
+        (stopped, "interrupted", "slow was interrupted: KeyboardInterrupt."),
+        (broken, "failed", "slow failed: ValueError: no zone 7."),
+    ],
+)
+def test_a_run_that_did_not_complete_says_so_first(
+    tracker: Tracker, fn: Callable[[], None], status: str, line: str
+) -> None:
+    with suppress(KeyboardInterrupt, ValueError):
+        tracker.run(fn, name="slow")
+    why = tracker.find_run("slow").why()
+    assert why.status == status
+    assert str(why).splitlines()[:2] == [line, "slow was begun: nothing like it ran before (no_similar_prior_run)."]
+    assert command("why", "slow").stdout == f"{why}\n"
+    assert run_json("why", "slow")[0]["status"] == status
+
+
+def test_a_run_whose_process_died_is_not_said_to_have_been_computed(here: Path) -> None:
+    with Tracker(run_dir="runs", db_path="p.db") as tracker:
+        child = os.fork()
+        if child == 0:
+            tracker.run(killed, outputs=["o"])
+        os.waitpid(child, 0)
+        lines = command("why", "killed").stdout.splitlines()
+        assert lines[0] == "killed has not ended: it still runs, or its process is gone."
+        assert lines[1].startswith("killed was begun: ")
+        tracker.run(step)
+    lines = command("why", "killed").stdout.splitlines()
+    assert lines[0].startswith("killed was abandoned: process ")
+    assert lines[0].endswith(" is gone and recorded no end.")
+    assert lines[1].startswith("killed was begun: ")
+
+
+def test_a_run_that_completed_says_no_more_than_before(tracker: Tracker) -> None:
+    why = told(tracker.run(step))
+    assert (why.status, why.error) == ("completed", None)
+    assert str(why).startswith("step was computed: ")
+
+
 def test_a_scenario_has_no_why_and_names_its_steps(tracker: Tracker) -> None:
     with tracker.scenario("s") as sc:
         sc.run(step)
