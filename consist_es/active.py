@@ -31,6 +31,7 @@ from consist_es.errors import (
 from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink
 from consist_es.inputs import BoundInput
 from consist_es.journal import Journal
+from consist_es.observing import Observations
 from consist_es.plain import to_plain
 from consist_es.recording import ArtifactNotes, Digester, artifact_of_event, describe
 from consist_es.runs import Run
@@ -82,6 +83,7 @@ class ActiveRun:
         """Paths that the function returned as outputs and where nothing is, by key."""
         self.late_inputs: list[BoundInput] = []
         """What the run logged as inputs itself."""
+        self.observations = Observations(None)
         self._lock = threading.RLock()
         self._open = True
 

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from consist_es.artifacts.keys import check_key
 from consist_es.errors import ConsistWarning, MissingKeyError, UsageTypeError
 from consist_es.events import CouplerSet, Event, OutputsDeclared
 from consist_es.journal import Journal
+from consist_es.observing import observations
 
 
 class DeclaredOutput(msgspec.Struct, frozen=True):
@@ -27,8 +29,9 @@ class DeclaredOutput(msgspec.Struct, frozen=True):
 class Coupler(Mapping[str, Any]):
     """Names of a scenario -> latest artifact (or path, where code runs without tracking).
 
-    A mapping in the order in which the keys were first set. Setting is recorded while the scenario is open;
-    reading never is. Values are artifacts, artifact-likes (`path`, `container_uri`), paths or path strings.
+    A mapping in the order in which the keys were first set. Setting is recorded while the scenario is open; reading is
+    recorded with a run that reads while it executes, see `consist_es.observing`. Values are artifacts, artifact-likes
+    (`path`, `container_uri`), paths or path strings.
     """
 
     def __init__(self) -> None:
@@ -44,16 +47,20 @@ class Coupler(Mapping[str, Any]):
         return self.require(key)
 
     def __iter__(self) -> Iterator[str]:
+        self._read(None)
         return iter(self._values)
 
     def __len__(self) -> int:
+        self._read(None)
         return len(self._values)
 
     def __contains__(self, key: object) -> bool:
+        self._read(key)
         return key in self._values
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of `key`, or `default`. A key that breaks the key rules is an error."""
+        self._read(key)
         return self._values.get(check_key(key), default)
 
     def require(self, key: str) -> Any:
@@ -62,13 +69,14 @@ class Coupler(Mapping[str, Any]):
         Raises:
             MissingKeyError: it is not set; lists the keys that are.
         """
+        self._read(key)
         if key not in self._values:
             raise MissingKeyError("coupler key", key, self._values, "Set it, or run the step that produces it first.")
         return self._values[key]
 
     def path(self, key: str, *, required: bool = True) -> Path | None:
         """Where the value of `key` lies; None where it is not set and not required."""
-        if not required and key not in self._values:
+        if not required and key not in self:
             return None
         value = self.require(key)
         return value.path if isinstance(value, ArtifactLike) else Path(os.path.abspath(value))
@@ -118,12 +126,20 @@ class Coupler(Mapping[str, Any]):
         self._store(collected)
         return collected
 
+    def _read(self, key: Any) -> None:
+        """A step that reads a key while it runs depends on what it finds."""
+        if (run := observations()) is not None:
+            run.coupler(self, key)
+
     def _store(self, values: Mapping[str, Any]) -> None:
         events: list[Event] = []
         for key, value in values.items():
             events.append(_event(check_key(key, "coupler key"), value, self._journal))
         if self._journal is not None:
             self._journal.record(*events)
+        if (run := observations()) is not None:
+            for key in values:
+                run.wrote(key)
         self.absorb(values)
 
     def absorb(self, values: Mapping[str, Any]) -> None:
@@ -196,6 +212,11 @@ class Coupler(Mapping[str, Any]):
     def declared_outputs(self) -> dict[str, DeclaredOutput]:
         """A copy of all declarations."""
         return dict(self._declared)
+
+
+def values_of(coupler: Coupler) -> Mapping[str, Any]:
+    """Keys and values as they are now, looked at on no step's behalf."""
+    return MappingProxyType(coupler._values)
 
 
 def _event(key: str, value: Any, journal: Journal | None) -> CouplerSet:

@@ -315,6 +315,8 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """Whether a later look-up may answer with this run. Never true for a hit."""
     reason: str | None = None
     """Why it is not reusable."""
+    observed: dict[str, str] = {}
+    """What the step read of its scenario by itself, beside its inputs -> digest of what that was."""
 
 
 class StepFailed(Event, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ from consist_es.inputs import Sources, changed_since, identity_changed
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss, Question, look_up
 from consist_es.materialize import Copier
+from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
 from consist_es.project import Project
 from consist_es.queries import Queries
@@ -51,6 +52,8 @@ class Scope(msgspec.Struct, frozen=True):
     scenario: str | None = None
     """Key of the scenario's header run."""
     coupler: Mapping[str, Any] | None = None
+    around: Surroundings | None = None
+    """What the step can read of its scenario by itself."""
 
 
 @dataclass(slots=True)
@@ -136,7 +139,7 @@ class Engine:
         key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
         journal = Journal(self.project, self.uris, scope.scenario, key)
         seen = self.project.log.head().seq
-        verdict = self.look_up(step, scope.scenario)
+        verdict = self.look_up(step, scope)
         return Attempt(step, verdict, journal, key, parent, directory=self.directory_of(step, key), seen=seen)
 
     def _turn(self, attempt: Attempt) -> Turn | None:
@@ -152,7 +155,7 @@ class Engine:
     def _look_again(self, attempt: Attempt, scope: Scope) -> None:
         """With the turn in hand: somebody may have computed the step since the first look."""
         if self.project.log.head().seq != attempt.seen:
-            attempt.verdict = self.look_up(attempt.step, scope.scenario)
+            attempt.verdict = self.look_up(attempt.step, scope)
 
     def _hydrate(self, attempt: Attempt, scope: Scope) -> Hydrated:
         step, verdict, directory = attempt.step, attempt.verdict, attempt.directory
@@ -164,8 +167,8 @@ class Engine:
         copier = Copier(self.uris, self.digester, self.allow_external_paths)
         return hydrate(step, verdict, copier=copier, directory=directory, source_dir=source_dir, coupler=scope.coupler)
 
-    def look_up(self, step: Step, scenario: str | None = None) -> Hit | Miss:
-        """Ask the cache. `scenario`: key of the one that the step belongs to."""
+    def look_up(self, step: Step, scope: Scope) -> Hit | Miss:
+        """Ask the cache."""
         if not self.use_cache:
             return Miss("tracking_off")
         if step.cache_mode == "overwrite":
@@ -179,7 +182,8 @@ class Engine:
             config=step.config_plain,
             inputs=[item.link() for item in step.inputs],
             files={str(item.artifact.id): item.artifact for item in step.inputs},
-            scenario=scenario,
+            scenario=scope.scenario,
+            around=None if scope.around is None else scope.around.now,
             masker=self.project.masker,
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
@@ -218,6 +222,7 @@ class Engine:
             cached=attempt.hit_outputs(hit) if hit is not None else None,
             canonicalization=None if step.adapter is None else step.adapter.snapshot,
         )
+        attempt.active.observations = Observations(scope.around)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
 
@@ -313,6 +318,7 @@ class Engine:
             fingerprint=step.fingerprint.digest,
             reusable=reason is None,
             reason=reason,
+            observed=attempt.active.observations.seen,
         )
 
     def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:
@@ -327,6 +333,8 @@ class Engine:
             return f"outputs were logged that are not there: {', '.join(absent)}"
         if absent := [item.role for item in active.late_inputs if not item.digest]:
             return f"inputs were logged that are not there: {', '.join(absent)}"
+        if beside := active.observations.beside:
+            return f"it read {', '.join(beside)} while it ran: give it what it needs as inputs or config"
         if changed := changed_since((*step.inputs, *active.late_inputs), self.digester):
             return f"inputs changed while the step ran: {', '.join(changed)}"
         known, given = step.fingerprint.identity_inputs, step.args.identity_inputs

@@ -168,7 +168,7 @@ class Foresight:
             return self._open(sketch, "inputs_missing", self._ahead)  # one of them may make the file
         if args.parent_run_id is not None:
             self._engine.queries.key_of(args.parent_run_id)
-        verdict = self._engine.look_up(step, scope.scenario)
+        verdict = self._engine.look_up(step, scope)
         if isinstance(verdict, Hit):
             verdict = self._hydrated(step, verdict, names_now)
         return self._answer(sketch, step, verdict, names_now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -58,6 +58,8 @@ class Question(msgspec.Struct, frozen=True):
     """Artifact id -> the input."""
     scenario: str | None = None
     """Key of the scenario that the step belongs to."""
+    around: Callable[[str], str] | None = None
+    """What the step could read of its scenario by itself -> digest of what that is now."""
     masker: Masker | None = None
     """Hides what an earlier run recorded when it was not yet a secret."""
 
@@ -84,8 +86,8 @@ def _tried(
     all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
     if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
         return problem
-    if renamed := _renamed(source, question):
-        return renamed
+    if problem := _renamed(source, question) or _surroundings_changed(candidate, question):
+        return problem
     for key in question.declared:
         outputs.setdefault(key, all_outputs[key])
     source_id = source.id if source else candidate.run_key
@@ -116,6 +118,14 @@ def _renamed(source: RunRow | None, question: Question) -> Miss | None:
         return None
     said = f"outputs were declared as {', '.join(then)} then and as {', '.join(now) or 'nothing'} now"
     return Miss("outputs_renamed", source.key, [said])
+
+
+def _surroundings_changed(candidate: CacheCandidate, question: Question) -> Miss | None:
+    """Whether what the step read of its scenario by itself is another now."""
+    now = question.around or (lambda _name: "")
+    changed = [name for name, then in candidate.observed.items() if now(name) != then]
+    said = [f"{name}, which the step read itself, is not what it was" for name in changed]
+    return Miss("scenario_changed", candidate.run_key, said) if changed else None
 
 
 def refusal(

@@ -16,7 +16,7 @@ from consist_es.artifacts.keys import check_key, safe_name
 from consist_es.artifacts.uris import quote
 from consist_es.attempt import error_info
 from consist_es.context import Frame, pushed, top
-from consist_es.coupler import Coupler
+from consist_es.coupler import Coupler, values_of
 from consist_es.errors import AccessModeError, ClosedError, ConsistError, InputError, RequiredOutputsError
 from consist_es.events import ScenarioExited, ScenarioStarted
 from consist_es.execution import Engine, Scope
@@ -24,6 +24,7 @@ from consist_es.forecast import Forecast, Foresight
 from consist_es.header import Header
 from consist_es.journal import Journal
 from consist_es.logging_calls import notes_of
+from consist_es.observing import Surroundings, digest_now, observations
 from consist_es.options import StepArguments
 from consist_es.projections import run_table
 from consist_es.recording import artifact_of_event, describe
@@ -60,6 +61,7 @@ class ScenarioContext:
     @property
     def run_id(self) -> str:
         """Id of the header run; before the scenario is first entered the id it will ask for."""
+        self._read("run_id")
         return self._header.run_id if self._run is None else self._run.id
 
     @property
@@ -85,11 +87,13 @@ class ScenarioContext:
     @property
     def config(self) -> Mapping[str, Any]:
         """Read-only view of the scenario's configuration."""
+        self._read("config")
         return MappingProxyType(self._header.config)
 
     @property
     def inputs(self) -> Mapping[str, Artifact]:
         """Read-only view of the external inputs added with `add_input`, by key."""
+        self._read("inputs")
         return MappingProxyType(self._inputs)
 
     # ------------------------------------------------------------ with
@@ -361,7 +365,7 @@ class ScenarioContext:
         """
         args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS, "forecast()")
         key = None if self._journal is None else self._journal.run
-        return self._foresight.forecast(args, Scope(self._defaults, key, self.coupler))
+        return self._foresight.forecast(args, self._scope_of(key))
 
     def trace(
         self,
@@ -417,7 +421,21 @@ class ScenarioContext:
 
     def _scope(self, call: str) -> Scope:
         self._check_open(call)
-        return Scope(self._defaults, self._key, self.coupler)
+        return self._scope_of(self._key)
+
+    def _scope_of(self, key: str | None) -> Scope:
+        return Scope(self._defaults, key, self.coupler, Surroundings(self, self.coupler, self._now))
+
+    def _read(self, what: str) -> None:
+        """A step that reads this while it runs depends on what it finds."""
+        if (run := observations()) is not None:
+            run.scenario(self, what)
+
+    def _now(self, name: str) -> str:
+        """See `Surroundings.now`."""
+        engine, header = self._engine, self._header
+        config = engine.project.masker.plain(header.config_plain)
+        return digest_now(name, header.run_id, config, self._inputs, values_of(self.coupler), engine.digester)
 
 
 _RUN_DEFAULTS: dict[str, Any] = dict(ScenarioContext.run.__kwdefaults__ or {})

@@ -83,10 +83,10 @@ class Tracker(TrackerQueries):
         )
         self._project.connection()  # a db_path that is somebody else's file is refused now, not at the first step
         _make_folder(self.run_dir)
-        self._queries = Queries(self._project, uris)
+        self._answers = Queries(self._project, uris)
         self._engine = Engine(
             project=self._project,
-            queries=self._queries,
+            queries=self._answers,
             uris=uris,
             digester=Digester(hashing_strategy, self._project.digests),
             hooks=Hooks(),

@@ -10,6 +10,7 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
 from consist_es.errors import ArtifactMissingError, MissingKeyError, OptionError
 from consist_es.escapes import shown
+from consist_es.observing import observations
 from consist_es.options import check_option, names
 from consist_es.queries import Queries
 from consist_es.run_sets import RunSet, config_diff, field_of
@@ -22,7 +23,14 @@ class TrackerQueries:
     Run ids give the latest attempt, ``id#n`` the n-th; a `Run` stands for itself.
     """
 
-    _queries: Queries
+    _answers: Queries
+
+    @property
+    def _queries(self) -> Queries:
+        """A step that asks while it runs depends on the answer, and no later run can be held against that."""
+        if (run := observations()) is not None:
+            run.other("the record of other runs")
+        return self._answers
 
     # ------------------------------------------------------------ runs
 

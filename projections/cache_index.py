@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "cache_index"
-version = 2
+version = 3
 tables: tuple[str, ...] = ("cache_index", "acceptances")
 
 RECENT = 500
@@ -44,6 +44,8 @@ class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """Position of its `StepCompleted`."""
     outputs: dict[str, ArtifactRow]
     all_outputs: dict[str, ArtifactRow]
+    observed: dict[str, str] = {}
+    """What it read of its scenario by itself -> digest of what that was."""
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +65,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
 def create(db: "sqlite_utils.Database") -> None:
     """Make the tables."""
     columns: dict[str, type] = {"run_key": str, "fingerprint": str, "seq": int, "outputs": str, "all_outputs": str}
-    db.create_table("cache_index", columns, pk="run_key")
+    db.create_table("cache_index", {**columns, "observed": str}, pk="run_key")
     change: dict[str, type] = {"seq": int, "fingerprint": str, "as_fingerprint": str, "run_key": str, "as_run_key": str}
     said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "revoked_seq": int}
     accepted = db.create_table("acceptances", {**change, **said}, pk="seq")
@@ -75,7 +77,9 @@ def index(db: "sqlite_utils.Database") -> None:
     db.table("cache_index").create_index(["fingerprint", "seq"], "cache_index_by_fingerprint")
 
 
-_INSERT = "INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs) VALUES (?, ?, ?, ?, ?)"
+_INSERT = """
+INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed) VALUES (?, ?, ?, ?, ?, ?)
+"""
 _ACCEPT = """
 INSERT INTO acceptances (seq, fingerprint, as_fingerprint, run_key, as_run_key, reason, user, differs, at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -87,8 +91,8 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.folding.Projection`."""
     event = recorded.event
     if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
-        links = (to_text(event.outputs), to_text(event.all_outputs))
-        return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *links)),)
+        texts = (to_text(event.outputs), to_text(event.all_outputs), to_text(event.observed))
+        return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *texts)),)
     if isinstance(event, ChangeAccepted):
         change = (event.fingerprint, event.as_fingerprint, run_of(recorded), event.as_run)
         said = (event.reason, event.user, to_text(event.differs), recorded.at)
@@ -106,9 +110,9 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
 
     A run with an output that the views do not hold is none of them: what cannot be checked is not served.
     """
-    sql = "SELECT run_key, seq, outputs, all_outputs FROM cache_index WHERE fingerprint = ? ORDER BY seq DESC"
+    sql = "SELECT run_key, seq, outputs, all_outputs, observed FROM cache_index WHERE fingerprint = ? ORDER BY seq DESC"
     found = []
-    for run_key, seq, given, logged in query(conn, sql, (fingerprint,)):
+    for run_key, seq, given, logged, observed in query(conn, sql, (fingerprint,)):
         outputs, all_outputs = _LINKS.decode(given), _LINKS.decode(logged)
         wanted = {link.artifact for link in (*outputs, *all_outputs)}
         rows = lineage.by_ids(conn, sorted(wanted))
@@ -119,6 +123,7 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
                     seq=seq,
                     outputs={link.key: rows[link.artifact] for link in outputs},
                     all_outputs={link.key: rows[link.artifact] for link in all_outputs},
+                    observed=from_text(observed, {}),
                 )
             )
     return found

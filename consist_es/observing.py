@@ -1,0 +1,107 @@
+"""What a step reads by itself while it runs, beside what it was given: a later hit depends on that too.
+
+A step or block can reach for its scenario's config, inputs and coupler, or ask the tracker about other runs; its code
+and arguments do not show it. What it reads of its own scenario is recorded with the run, and must be the same where
+the run is to answer for a later one. A run that read anything else of the kind is never reused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import ArtifactLike
+from consist_es.context import active_run_or_none
+from consist_es.errors import ConsistError
+from consist_es.identity.config import digest_of_plain
+from consist_es.plain import to_plain
+from consist_es.recording import Digester
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a step can read of its scenario."""
+
+    scenario: Any
+    coupler: Any
+    now: Callable[[str], str]
+    """Name of something that can be read -> digest of what it is at present, "" where it cannot be told."""
+
+
+class Observations:
+    """What one run has read so far."""
+
+    def __init__(self, around: Surroundings | None) -> None:
+        self._around = around
+        self._own: set[str] = set()
+        self.seen: dict[str, str] = {}
+        """What it read of its scenario -> digest of what that was."""
+        self.beside: list[str] = []
+        """What it read and cannot be compared later, in words."""
+
+    def coupler(self, coupler: Any, key: str | None) -> None:
+        """It read a key of a coupler, or None: which keys there are."""
+        if key is not None and key in self._own:
+            return
+        own = self._around is not None and self._around.coupler is coupler
+        self._read(own, "the coupler's keys" if key is None else f"coupler key {key!r}", "another scenario's coupler")
+
+    def wrote(self, key: str) -> None:
+        """It set a coupler key itself: from now on reading that says nothing new."""
+        if f"coupler key {key!r}" not in self.seen:
+            self._own.add(key)
+
+    def scenario(self, scenario: Any, what: str) -> None:
+        """It read the scenario's ``config``, ``inputs`` or ``run_id``."""
+        own = self._around is not None and self._around.scenario is scenario
+        self._read(own, f"the scenario's {what}", f"another scenario's {what}")
+
+    def other(self, what: str) -> None:
+        """It read something that no later run can be held against."""
+        if what not in self.beside:
+            self.beside.append(what)
+
+    def _read(self, own: bool, name: str, otherwise: str) -> None:
+        if not own or self._around is None:
+            self.other(otherwise)
+        elif name not in self.seen and not (found := self._around.now(name)):
+            self.other(f"{name}, which cannot be identified")
+        elif name not in self.seen:
+            self.seen[name] = found
+
+
+def observations() -> Observations | None:
+    """Those of the run whose function or block is executing, or None."""
+    run = active_run_or_none()
+    return None if run is None else run.observations
+
+
+def digest_now(
+    name: str, run_id: str, config: Any, inputs: Mapping[str, Any], coupler: Mapping[str, Any], digester: Digester
+) -> str:
+    """Digest of what a name of `Observations.seen` stands for in a scenario, "" where it cannot be told."""
+    match name:
+        case "the scenario's config":
+            return digest_of_plain(config)
+        case "the scenario's run_id":
+            return digest_of_plain(run_id)
+        case "the scenario's inputs":
+            found = {key: _content(value, digester) for key, value in inputs.items()}
+            return digest_of_plain(found) if all(found.values()) else ""
+        case "the coupler's keys":
+            return digest_of_plain(list(coupler))
+    key = next((key for key in coupler if name == f"coupler key {key!r}"), None)
+    return digest_of_plain(None) if key is None else _content(coupler[key], digester)
+
+
+def _content(value: Any, digester: Digester) -> str:
+    """Digest of a coupler's value: of its bytes and metadata."""
+    try:
+        path = value.path if isinstance(value, ArtifactLike) else Path(os.path.abspath(value))
+        meta = to_plain(dict(getattr(value, "meta", None) or {}), "metadata")
+        return digest_of_plain([digester.digest(path).value, meta])
+    except (ConsistError, OSError, TypeError):
+        return ""
