@@ -28,10 +28,14 @@ VARIABLE = "environment variable "
 
 _WORDS = (
     "apikey", "apikeys", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "passcode",
-    "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "token",
+    "creds", "jwt", "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "token",
 )  # fmt: skip
+_ENDS = ("credential", "credentials", "passphrase", "passwd", "password", "passwords", "secret", "secrets", "token")
+"""Words that also count where another one runs into them: PGPASSWORD, clientsecret."""
 _PAIRS = (
-    "access key", "access keys", "access tokens", "account key", "api key", "api keys", "api tokens", "auth tokens",
+    "access key", "access keys", "access tokens", "account key", "admin pass", "api key", "api keys", "api tokens",
+    "auth key", "auth pass", "auth tokens", "db pass", "ftp pass", "login pass", "mail pass", "mysql pass", "pg pass",
+    "proxy pass", "root pass", "secret key", "smtp pass", "ssh pass", "user pass",
     "client key", "encryption key", "master key", "pass phrase", "pass word", "private key", "private keys",
     "shared key", "signing key", "ssh key", "subscription key",
 )  # fmt: skip
@@ -75,7 +79,7 @@ class Masker:
         found = "|".join(sorted(map(str, stems), key=len, reverse=True))
         name = rf"(?<![\w.\-])(?=[\w.\-]*?(?:{found}))(?P<name>[\w.\-]++)"
         self._stem = re.compile(found, re.IGNORECASE)
-        self._hint = re.compile(rf"{found}|://|:/", re.IGNORECASE)
+        self._hint = re.compile(rf"{found}|://|:/|curl|mysql|sig", re.IGNORECASE)
         self._pair = re.compile(name + _SEPARATOR, re.IGNORECASE)
         self._flag = re.compile(r"(?=--?\w)" + name + r"\s++", re.IGNORECASE)
 
@@ -86,6 +90,8 @@ class Masker:
             return False
         words = _words(name)
         if len(words) == 1 and words[0] in _WHOLE:
+            return True
+        if any(word.endswith(_ENDS) for word in words):
             return True
         return any(_holds(words, wanted) for wanted in (*_BUILT_IN, *self._more))
 
@@ -178,7 +184,15 @@ class Masker:
             return text
         text = self.places(text)
         text = _PEM.sub(lambda match: f"{match['begin']}{self._mark(match['value'])}{match['end']}", text)
+        for pattern in _FURTHER:
+            text = pattern.sub(lambda match: f"{match['before']}{self._mark(match['value'])}", text)
+        text = _ELEMENT.sub(self._element, text)
         return self._pairs(self._flag, self._pairs(self._pair, text))
+
+    def _element(self, match: re.Match[str]) -> str:
+        if not self.hides(match["name"]):
+            return match[0]
+        return f"<{match['name']}>{self._mark(match['value'])}</{match['name']}>"
 
     def places(self, text: str) -> str:
         """A text without users and passwords in its URLs."""
@@ -198,7 +212,8 @@ class Masker:
         """A text without the values of names that are credentials."""
         parts, done = [], 0
         while match := pattern.search(text, done):
-            found = _VALUE.match(text, match.end()) if self.hides(match["name"].strip("-.")) else None
+            value = _IN_QUERY if text[max(match.start() - 1, 0)] in "?&" else _VALUE
+            found = value.match(text, match.end()) if self.hides(match["name"].strip("-.")) else None
             stop = match.end("name") if found is None else match.end()  # what follows may be the name that counts
             parts.append(text[done:stop])
             done = stop
@@ -306,10 +321,19 @@ _SEPARATOR = (
     rf"(?:[\"'\])}}]{{0,3}}+\s*+(?::\s*{_TYPES}\s*=(?!=)|=>|[:=!]?=|:)\s*+|[\"']\s*,\s*(?=[bBrRuU]?[\"']))"
     r"(?:(?:bearer|basic|token|digest|negotiate)\s+)?(?:[bBrRfFuU]{1,2}(?=[\"']))?"
 )
-_VALUE = re.compile(r"\"(?:[^\"\\]|\\.)++\"|'(?:[^'\\]|\\.)++'|[\"']?[^\s,;&)\]}'\"]+")
+_VALUE = re.compile(r"\"(?:[^\"\\]|\\.)++\"|'(?:[^'\\]|\\.)++'|\S*[^\s,;)\]}'\"]")
+"""A quoted text, or all up to the next blank but for closing brackets: rather too much than too little."""
 _USER = re.compile(r"(?P<before>://)(?P<value>[^\s/?#'\"<>]{1,512})@")
 _USER_WITH_SLASH = re.compile(r"(?P<before>:/{1,3})(?P<value>[^\s/?#@:'\"<>]{0,128}:[^\s'\"<>@]{1,256})@")
-_SIGNS = re.compile(r"[=:,\-]")
+_IN_QUERY = re.compile(r"[^\s&#'\"]+")
+_FURTHER = (
+    re.compile(r"(?P<before>[?&](?:sig|signature|X-Amz-Signature)=)(?P<value>[^\s&#'\"]+)", re.IGNORECASE),
+    re.compile(r"(?P<before>\bcurl\b[^\n|;]{0,2000}?\s(?:-u\s*|--user[ =]))(?P<value>[^\s'\"]+)"),
+    re.compile(r"(?P<before>\bmysql\w{0,20}\b[^\n|;]{0,2000}?\s-p)(?P<value>[^\s'\"]+)"),
+)
+"""What is known by the place where it stands."""
+_ELEMENT = re.compile(r"<(?P<name>[\w.\-]{1,200})>(?P<value>[^<]{1,4000})</(?P=name)>")
+_SIGNS = re.compile(r"[=:,\-<]")
 """One of these is in every text that has something to mask."""
 _MARK = re.compile(r"\$masked:[0-9a-f]{32}")
 _PEM = re.compile(

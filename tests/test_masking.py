@@ -373,7 +373,8 @@ def test_a_secret_that_nothing_masked_is_hidden_on_the_way_into_the_log(here: Pa
         "password", "PASSWORD", "db_password", "db-password", "dbPassword", "DBPassword", "password2", "passwd", "pwd",
         "secret", "client_secret", "token", "api_token", "x-auth-token", "apikey", "apiKey", "API_KEY", "api.key",
         "credentials", "private_key", "privateKey", "aws_secret_access_key", "Authorization", "passphrase", "cookie",
-        "auth", "tokens", "access_tokens", "pw",
+        "auth", "tokens", "access_tokens", "pw", "PGPASSWORD", "dbpassword", "clientsecret", "authtoken", "ACCESSTOKEN",
+        "secretkey", "authkey", "auth_key", "user_pass", "dbPass", "SSHPASS", "jwt", "creds",
     ],
 )  # fmt: skip
 def test_names_of_credentials_are_known_in_every_spelling(masker: Masker, name: str) -> None:
@@ -384,7 +385,7 @@ def test_names_of_credentials_are_known_in_every_spelling(masker: Masker, name: 
     "name",
     [
         "", "passenger", "passengers", "tokenizer", "max_tokens", "keyboard", "key", "keys", "monkey", "secretary",
-        "author", "authors", "bypass", "compass", "api", "access", "authorised_by", "pass_through", "growth", "año",
+        "author", "authors", "bypass", "compass", "transit_pass", "overpass", "sig", "api", "access", "authorised_by", "pass_through", "growth", "año",
     ],
 )  # fmt: skip
 def test_names_that_only_look_alike_are_not(masker: Masker, name: str) -> None:
@@ -455,6 +456,15 @@ def test_different_values_stay_different(shared: Masker, one: Any, other: Any, k
         ("https://HIDE@github.com/x.git", "https://M@github.com/x.git"),
         ("see http://a:HIDE@b and http://c:HIDE@d.", "see http://M@b and http://M@d."),
         ("token=HIDE", "token=M"),
+        ("PGPASSWORD=HIDE psql", "PGPASSWORD=M psql"),
+        ("clientsecret: HIDE", "clientsecret: M"),
+        ("password=ab,HIDE;x'HIDE y", "password=M y"),
+        ("(password=HIDE), and", "(password=M), and"),
+        ("<user>bob</user><db.password>HIDE</db.password>", "<user>bob</user><db.password>M</db.password>"),
+        ("curl -s -u bob:HIDE https://example.org", "curl -s -u M https://example.org"),
+        ("curl --user bob:HIDE https://example.org", "curl --user M https://example.org"),
+        ("mysqldump -h db -pHIDE zones", "mysqldump -h db -pM zones"),
+        ("get https://x.org/a.parquet?sv=1&sig=HIDE&se=2", "get https://x.org/a.parquet?sv=1&sig=M&se=2"),
         ("GET /x?api_key=HIDE&n=1", "GET /x?api_key=M&n=1"),
         ("password: HIDE, user=bob", "password: M, user=bob"),
         ("passengers: token=HIDE", "passengers: token=M"),
