@@ -385,7 +385,8 @@ def test_names_of_credentials_are_known_in_every_spelling(masker: Masker, name: 
     "name",
     [
         "", "passenger", "passengers", "tokenizer", "max_tokens", "keyboard", "key", "keys", "monkey", "secretary",
-        "author", "authors", "bypass", "compass", "transit_pass", "overpass", "sig", "api", "access", "authorised_by", "pass_through", "growth", "año",
+        "author", "authors", "bypass", "compass", "transit_pass",
+        "overpass", "sig", "api", "access", "authorised_by", "pass_through", "growth", "año",
     ],
 )  # fmt: skip
 def test_names_that_only_look_alike_are_not(masker: Masker, name: str) -> None:
