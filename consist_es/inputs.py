@@ -231,8 +231,8 @@ def _from_path(
         if sources.coupler is not None:
             also = f" Nor is it a coupler key: there are {', '.join(map(repr, sources.coupler)) or 'none'}."
         raise InputError(
-            f"{shown}: {text!r} does not exist (looked at {path}).{also} "
-            "Relative paths begin at the working directory: make the file, or correct the path."
+            f"{shown}: {text!r} does not exist (looked at {path}).{also} {_begins(text, sources.uris)}: "
+            "make the file, or correct the path."
         )
     digest = sources.digester.digest(path)
     if known := sources.known(sources.uris.uri(path), digest.value):
@@ -243,6 +243,15 @@ def _from_path(
         key = check_key(role, "input name")
     event = describe(path, key=key, direction="input", uris=sources.uris, digester=sources.digester, role=role)
     return BoundInput(role, artifact_of_event(event, sources.uris, run_id=None), path, digest.value, via, event)
+
+
+def _begins(text: str, uris: UriMap) -> str:
+    """Where a path that a user gave begins."""
+    scheme, colon, _ = text.partition("://")
+    if not colon or scheme not in uris.mounts:
+        return "Relative paths begin at the working directory"
+    root = Path(uris.mounts[scheme])
+    return f"mounts={{{scheme!r}: …}} is {root}{'' if root.is_dir() else ', where no folder is'}"
 
 
 def changed_since(bound: Iterable[BoundInput], digester: Digester) -> list[str]:

@@ -13,7 +13,7 @@ from consist_es import acceptance, context, logging_calls
 from consist_es.active import ActiveRun, OutputCapture
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
-from consist_es.artifacts.uris import UriMap, require_path
+from consist_es.artifacts.uris import UriMap, given_folder, given_path
 from consist_es.coupler import Coupler
 from consist_es.errors import AccessModeError, NoActiveRunError, PathError, UsageTypeError
 from consist_es.execution import Engine, Scope
@@ -68,9 +68,9 @@ class Tracker(TrackerQueries):
         check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
         check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
         epoch = checked_year("cache_epoch", cache_epoch)
-        self.run_dir = Path(os.path.abspath(require_path(os.fspath(run_dir), "run_dir")))
-        place = self.run_dir / "provenance.db" if db_path is None else require_path(os.fspath(db_path), "db_path")
-        self.db_path = Path(os.path.abspath(place))
+        self.run_dir = given_folder(run_dir, "run_dir")
+        self.db_path = self.run_dir / "provenance.db" if db_path is None else given_path(db_path, "db_path")
+        given_folder(self.db_path.parent, "the folder of db_path")
         uris = UriMap.of(self.run_dir, mounts)
         roots = (uris.run_dir, *uris.mounts.values())
         self._project = Project(
@@ -95,7 +95,7 @@ class Tracker(TrackerQueries):
             subdir_of=run_subdir_fn,
             allow_external_paths=_external(allow_external_paths),
         )
-        root = Path(os.path.abspath(project_root))
+        root = given_folder(project_root, "project_root")
         self._defaults = StepDefaults(project_root=root, cache_epoch=epoch, masker=self._project.masker)
         self._foresight = Foresight(self._engine)
         self._last_run: Run | None = None

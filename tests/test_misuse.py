@@ -429,6 +429,13 @@ def unmounted(tracker: Tracker, here: Path) -> None:
 
 
 @row(INPUTS, ValueError)
+def nothing_mounted(tracker: Tracker, here: Path) -> None:
+    """A URI below a mount whose folder is not there"""
+    with Tracker(run_dir="runs", db_path="project.db", mounts={"data": "dtaa"}) as other:
+        other.run(takes, name="bad", inputs={"x": "data://x.csv"})
+
+
+@row(INPUTS, ValueError)
 def one_identity_input(tracker: Tracker, here: Path) -> None:
     """A single path as `identity_inputs`"""
     tracker.run(bad, identity_inputs="settings.yaml")
@@ -715,6 +722,45 @@ def unknown_keyword(tracker: Tracker, here: Path) -> None:
 def hashing(tracker: Tracker, here: Path) -> None:
     """A misspelt hashing strategy"""
     Tracker(run_dir="runs", hashing_strategy="fsat")
+
+
+@row(TRACKERS, ValueError)
+def run_dir_file(tracker: Tracker, here: Path) -> None:
+    """A `run_dir` that is a file"""
+    (here / "model.py").touch()
+    Tracker(run_dir="model.py")
+
+
+@row(TRACKERS, ValueError)
+def database_below_file(tracker: Tracker, here: Path) -> None:
+    """A `db_path` below a file"""
+    (here / "model.py").touch()
+    Tracker(run_dir="runs", db_path="model.py/views/p.db")
+
+
+@row(TRACKERS, TypeError)
+def run_dir_number(tracker: Tracker, here: Path) -> None:
+    """A `run_dir` that is no path"""
+    Tracker(run_dir=3)  # type: ignore[arg-type]
+
+
+@row(TRACKERS, TypeError)
+def mount_list(tracker: Tracker, here: Path) -> None:
+    """A list as `mounts`"""
+    Tracker(run_dir="runs", mounts=["data"])  # type: ignore[arg-type]
+
+
+@row(TRACKERS, TypeError)
+def mount_number(tracker: Tracker, here: Path) -> None:
+    """A mount that is no path"""
+    Tracker(run_dir="runs", mounts={"data": 3})  # type: ignore[dict-item]
+
+
+@row(TRACKERS, ValueError)
+def mount_file(tracker: Tracker, here: Path) -> None:
+    """A mount that is a file"""
+    (here / "data.csv").touch()
+    Tracker(run_dir="runs", mounts={"data": "data.csv"})
 
 
 @row(TRACKERS, errors.NotOurDatabaseError)

@@ -29,12 +29,17 @@ class UriMap(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, run_dir: Path, mounts: Mapping[str, str | os.PathLike[str]] | None) -> "UriMap":
         """Check the mounts and make their roots absolute."""
+        if not isinstance(mounts or {}, Mapping):
+            raise UsageTypeError(
+                f"mounts takes a mapping of scheme to folder, as in {{'data': '/shared/data'}}, not "
+                f"{type(mounts).__name__}: {mounts!r}."
+            )
         roots = {}
         for scheme, root in (mounts or {}).items():
             if not _SCHEME.match(f"{scheme}://") or scheme == "file":
                 raise PathError(f"mounts: {scheme!r} is no usable scheme: use letters, digits, + . - and not 'file'.")
-            roots[scheme] = os.path.abspath(require_path(os.fspath(root), f"mounts[{scheme!r}]"))
-        return cls(run_dir=os.path.abspath(require_path(os.fspath(run_dir), "run_dir")), mounts=roots)
+            roots[scheme] = str(given_folder(root, f"mounts[{scheme!r}]"))
+        return cls(run_dir=str(given_folder(run_dir, "run_dir")), mounts=roots)
 
     @property
     def root(self) -> str:
@@ -138,6 +143,39 @@ def require_path(text: str, what: str) -> str:
     else:
         return text
     raise PathError(f"{what}: {_cut(text)} is no path here: {problem}.")
+
+
+def given_path(value: object, what: str) -> Path:
+    """The absolute path of what a user names by the argument `what`.
+
+    Raises:
+        UsageTypeError: neither str nor path. PathError: no system takes it for a path.
+    """
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        raise UsageTypeError(f"{what} takes a path, not {type(value).__name__}: {value!r}.")
+    return Path(os.path.abspath(require_path(text, what)))
+
+
+def given_folder(value: object, what: str) -> Path:
+    """As `given_path`, of a folder; it need not be there.
+
+    Raises:
+        PathError: it is a file, or lies below one.
+    """
+    path = given_path(value, what)
+    for place in (path, *path.parents):
+        if _is_file(place):
+            below_it = "" if place == path else f" lies below {place}, which"
+            raise PathError(f"{what}: {path}{below_it} is a file. Give a folder: it need not be there yet.")
+    return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # out of reach: whoever uses it says so
+        return False
 
 
 def _cut(value: object) -> str:
