@@ -19,7 +19,7 @@ from consist_es.errors import UsageError, UsageTypeError
 from consist_es.logging_calls import notes_of
 from consist_es.options import OutputArtifactSpec
 from consist_es.output_sets import DRIVER, log_set
-from consist_es.outputs import in_declared_order, returned_outputs
+from consist_es.outputs import in_declared_order, miscounted, returned_outputs
 from consist_es.step import Step
 
 
@@ -57,7 +57,7 @@ def collect(
     present = {key: artifact for key, artifact in result.items() if artifact.kind != "missing"}
     if active.is_cached:
         present = {**active.cached, **present}
-    _check_missing(step, active, present)
+    _check_missing(step, active, present, miscounted(value, step.outputs))
     return in_declared_order(present, step.declared)
 
 
@@ -124,9 +124,12 @@ def declared_path(
     return path if path.is_absolute() else inside(directory, os.path.normpath(text), text)
 
 
-def _check_missing(step: Step, active: ActiveRun, present: Mapping[str, Artifact]) -> None:
+def _check_missing(step: Step, active: ActiveRun, present: Mapping[str, Artifact], problem: str | None) -> None:
     missing = [key for key in dict.fromkeys((*step.declared, *active.absent)) if key not in present]
-    step.policies.absent(missing, _hint(step, active, missing))
+    if problem is not None and any(key in step.outputs for key in missing):
+        step.policies.absent(missing, f" It {problem}")
+    else:
+        step.policies.absent(missing, _hint(step, active, missing))
 
 
 def _hint(step: Step, active: ActiveRun, missing: list[str]) -> str:

@@ -25,6 +25,7 @@ from consist_es.doctor_views import check_dead_letters, check_rows, check_runs, 
 from consist_es.errors import LogError, ViewError
 from consist_es.log.verify import Progress, verify_again
 from consist_es.project import Project
+from consist_es.wording import counted
 
 _NOT_SEEN = "so runs, outputs and dead letters were not looked at"
 
@@ -88,7 +89,7 @@ def mend(project: Project, findings: list[Finding]) -> list[str]:
     if wanted & {"tail", "leftovers", "redaction"}:
         done += _tidy(project)
     if wanted & {"views", "rows"}:
-        done.append(f"made the views anew from {project.views.rebuild()} events")
+        done.append(f"made the views anew from {counted(project.views.rebuild(), 'event')}")
     if "runs" in wanted:
         project.attach()
         done.append("recorded the end of runs whose process is gone")

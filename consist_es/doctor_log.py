@@ -15,6 +15,7 @@ from consist_es.log.files import QUARANTINE, REDACTION
 from consist_es.log.segment import is_sealed, open_segment, segment_name, segment_numbers
 from consist_es.log.verify import VerifyReport
 from consist_es.storage import Storage
+from consist_es.wording import counted
 
 NETWORK = re.compile(
     r"nfs4?|cifs|smb3|smbfs|lustre|gpfs|beegfs|fhgfs|ceph|glusterfs|afs|coda|9p|panfs|pvfs2|orangefs|wekafs|virtiofs"
@@ -33,7 +34,7 @@ def check_chain(report: VerifyReport) -> Iterator[Finding]:
     """Every problem that `verify` found, or how much it found whole."""
     synced = "nothing is known to be synced" if report.watermark is None else f"synced up to {report.watermark}"
     again = f" (up to {report.since} as an earlier check found it)" if report.since else ""
-    whole = f"{report.events} events in {report.segments} segments, chain whole{again}, {synced}"
+    whole = f"{counted(report.events, 'event')} in {counted(report.segments, 'segment')}, chain whole{again}, {synced}"
     found = (
         Finding(
             ERROR,
@@ -54,7 +55,7 @@ def check_tail(report: VerifyReport) -> Iterator[Finding]:
     yield Finding(
         WARNING,
         "tail",
-        f"{report.torn_bytes} bytes after the last event: a writer was killed there, or writes just now",
+        f"{counted(report.torn_bytes, 'byte')} after the last event: a writer was killed there, or writes just now",
         f"last segment, byte {report.torn_offset}",
         "The next writer, or doctor --fix, moves them to quarantine; no recorded event is lost.",
         mends=True,

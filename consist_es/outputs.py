@@ -14,6 +14,7 @@ from consist_es.artifacts.keys import check_key
 from consist_es.artifacts.tables import is_table
 from consist_es.errors import ConsistWarning, OutputError, ReturnTypeError
 from consist_es.options import OutputPolicyOptions
+from consist_es.wording import counted
 
 T = TypeVar("T")
 
@@ -37,8 +38,9 @@ class Policies(msgspec.Struct, frozen=True):
     def absent(self, keys: Sequence[str], hint: str = "") -> None:
         """Apply the missing policy to declared outputs that did not appear."""
         if keys:
+            noun = "output" if len(keys) == 1 else "outputs"
             listed = ", ".join(map(repr, keys))
-            _apply(self.missing, f"Step {self.step!r} did not produce its output {listed}.{hint}")
+            _apply(self.missing, f"Step {self.step!r} did not produce its {noun} {listed}.{hint}")
 
 
 def _apply(policy: str, message: str) -> None:
@@ -84,27 +86,34 @@ def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
     return isinstance(value, Mapping) and not is_table(value)
 
 
+def miscounted(value: Any, declared: Sequence[str]) -> str | None:
+    """How what was returned cannot be told apart into the declared outputs: nothing of it is taken. None where it can.
+
+    What no output can be made of is another mistake.
+    """
+    if value is None or _is_mapping(value) or not declared:
+        return None
+    several = isinstance(value, list | tuple)
+    number = len(value) if several else 1
+    if number == len(declared) or not (several or is_recordable(value, text=True)):
+        return None
+    listed = ", ".join(declared)
+    return (
+        f"returned {counted(number, 'value')} for {counted(len(declared), 'output')} ({listed}). "
+        f"Return {'one for each' if several else 'a list with one for each'}, or a dict."
+    )
+
+
 def _declared(value: Any, declared: Sequence[str], policies: Policies) -> list[tuple[str, Any]]:
     if value is None:
+        return []
+    if problem := miscounted(value, declared):
+        policies.mismatched(problem)
         return []
     if _is_mapping(value):
         pairs = [(str(key), item) for key, item in value.items() if item is not None]
     elif isinstance(value, list | tuple):
-        if len(value) != len(declared):
-            listed = ", ".join(declared)
-            policies.mismatched(
-                f"returned {len(value)} values for {len(declared)} outputs ({listed}). Return one for each, or a dict."
-            )
-            return []
         pairs = [(key, item) for key, item in zip(declared, value, strict=True) if item is not None]
-    elif len(declared) == 1:
-        pairs = [(declared[0], value)]
-    elif is_recordable(value, text=True):
-        listed = ", ".join(declared)
-        policies.mismatched(
-            f"returned one value for {len(declared)} outputs ({listed}). Return a list with one for each, or a dict."
-        )
-        return []
     else:
         pairs = [(declared[0], value)]
     for key, item in pairs:

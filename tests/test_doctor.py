@@ -49,6 +49,10 @@ def test_a_healthy_project_has_nothing_to_look_at(folder: Path) -> None:
         assert findings(*arguments) == {}
 
 
+def test_what_is_counted_is_named_in_its_number(folder: Path) -> None:
+    assert "events in 1 segment, chain whole" in run("doctor").stdout
+
+
 def test_everything_is_looked_at(folder: Path) -> None:
     always = {"log", "file system", "sqlite", "views", "dead letters", "runs", "outputs", "orphans"}
     assert {finding["check"] for finding in run_json("doctor")} == always

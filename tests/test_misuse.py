@@ -538,6 +538,13 @@ def relative_output(tracker: Tracker, here: Path) -> None:
 
 
 @row(OUTPUTS, RuntimeError)
+def too_few(tracker: Tracker, here: Path) -> None:
+    """A list of another length than `outputs`"""
+    with pytest.warns(consist.ConsistWarning, match="returned 1 value for 2 outputs"):
+        tracker.run(lambda: [made()], name="bad", outputs=["a", "b"])
+
+
+@row(OUTPUTS, RuntimeError)
 def mismatch(tracker: Tracker, here: Path) -> None:
     """A list of another length than `outputs`, under policy error"""
     tracker.run(

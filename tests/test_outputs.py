@@ -97,13 +97,34 @@ def test_a_list_takes_the_declared_keys_in_order(tracker: Tracker) -> None:
 @pytest.mark.filterwarnings("ignore::consist_es.errors.ConsistWarning")
 @pytest.mark.parametrize("policy", [OutputPolicyOptions(), ERROR])
 def test_a_list_of_another_length_is_a_mismatch(tracker: Tracker, policy: OutputPolicyOptions) -> None:
-    with pytest.raises(errors.OutputError):  # as nothing of it is taken, the outputs are missing all the same
-        tracker.run(lambda: [made()], name="s", outputs=["a", "b"], output_policy=policy)
+    with pytest.raises(errors.OutputError) as caught:  # as nothing of it is taken, the outputs are missing all the same
+        tracker.run(lambda: [made("a"), made("b")], name="s", outputs=["a", "b", "c"], output_policy=policy)
+    assert "returned 2 values for 3 outputs (a, b, c). Return one for each, or a dict." in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::consist_es.errors.ConsistWarning")
+def test_what_was_logged_is_not_missing_where_what_was_returned_is_a_mismatch(tracker: Tracker) -> None:
+    def logs() -> list[Path]:
+        consist.log_output(made("a"), "a")
+        return [made("b")]
+
+    with pytest.raises(errors.OutputError, match=r"its output 'b'. It returned 1 value for 2 outputs \(a, b\)"):
+        tracker.run(logs, outputs=["a", "b"])
+    with pytest.raises(errors.OutputError, match=r"its output 'p'. Relative output_paths lie in the run's own folder"):
+        tracker.run(logs, outputs=["a"], output_paths={"p": "p.txt"})
+
+
+@pytest.mark.filterwarnings("ignore::consist_es.errors.ConsistWarning")
+def test_one_path_for_several_outputs_is_a_mismatch_that_the_error_names(tracker: Tracker) -> None:
+    with pytest.raises(
+        errors.OutputError, match=r"its outputs 'a', 'b'. It returned 1 value .* Return a list with one"
+    ):
+        tracker.run(lambda: made(), name="s", outputs=["a", "b"])
 
 
 def test_a_mismatch_warns_by_default(tracker: Tracker) -> None:
     ignore = OutputPolicyOptions(output_missing="ignore")
-    with pytest.warns(ConsistWarning, match="returned 1 values for 2 outputs"):
+    with pytest.warns(ConsistWarning, match=r"returned 1 value for 2 outputs \(a, b\)"):
         tracker.run(lambda: [made()], name="s", outputs=["a", "b"], output_policy=ignore)
 
 

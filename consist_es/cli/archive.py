@@ -8,11 +8,12 @@ import click
 from consist_es.cli.common import NEGATIVE, json_option, project_option, short
 from consist_es.cli.output import emit, emit_json, note
 from consist_es.cli.progress import Bar
-from consist_es.cli.wording import BAD, GOOD, counted
+from consist_es.cli.wording import BAD, GOOD
 from consist_es.log.archive import archive as put_away
 from consist_es.log.verify import verify_again
 from consist_es.project_file import log_folder
 from consist_es.storage import LocalStorage
+from consist_es.wording import counted
 
 
 @click.command()

@@ -15,6 +15,7 @@ from consist_es.folding import dead_letters
 from consist_es.project import Project
 from consist_es.projections import audit_index, run_table
 from consist_es.projections.run_table import RunRow
+from consist_es.wording import counted
 
 _STATUS_STYLES = {"completed": wording.GOOD, "running": wording.ODD}
 
@@ -71,7 +72,7 @@ def _heading(views: sqlite3.Connection, header: RunRow, attempts: int) -> str:
     failed = sum(step.status in ("failed", "interrupted", "abandoned") for step in steps)
     which = f" (attempt {header.attempt} of {attempts})" if attempts > 1 else ""
     took = f" in {wording.duration(header.seconds)}" if header.seconds is not None else ""
-    counts = f"{wording.counted(len(steps), 'step')}, of which {reused} reused and {failed} failed"
+    counts = f"{counted(len(steps), 'step')}, of which {reused} reused and {failed} failed"
     return f"Scenario {header.id}{which}: {header.status}{took}; {counts}"
 
 

@@ -11,10 +11,11 @@ import click
 from consist_es import view_file
 from consist_es.cli.common import NEGATIVE, json_option, short
 from consist_es.cli.output import emit, emit_json, note, table
-from consist_es.cli.wording import counted, duration
+from consist_es.cli.wording import duration
 from consist_es.errors import UsageError
 from consist_es.view_diff import counts
 from consist_es.why import in_words
+from consist_es.wording import counted
 
 if TYPE_CHECKING:
     from consist_es.demo.story import Outcome, Question

@@ -9,10 +9,11 @@ import msgspec
 from consist_es.cli.common import NEGATIVE, json_option, project_option
 from consist_es.cli.output import emit, emit_json, note
 from consist_es.cli.progress import Bar
-from consist_es.cli.wording import BAD, GOOD, ODD, QUIET, counted
+from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
 from consist_es.diagnosis import ERROR, NOTE, OK, WARNING, Finding
 from consist_es.doctor import examine, mend
 from consist_es.project import Project
+from consist_es.wording import counted
 
 _STYLES = {OK: GOOD, NOTE: QUIET, WARNING: ODD, ERROR: BAD}
 

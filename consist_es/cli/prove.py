@@ -10,7 +10,6 @@ from consist_es.cli.common import project_option, short
 from consist_es.cli.evidence import head_to_prove_against, new_file, readable_file, require_new, write_new
 from consist_es.cli.output import note
 from consist_es.cli.progress import Bar
-from consist_es.cli.wording import counted
 from consist_es.events import CacheHit, CouplerSet, Recorded, StepCompleted, StepStarted
 from consist_es.log.proof import prove as make_proof
 from consist_es.log.treehead import TreeHead, read_head_file
@@ -18,6 +17,7 @@ from consist_es.project import Project
 from consist_es.project_file import log_folder
 from consist_es.projections import audit_index, lineage
 from consist_es.storage import LocalStorage
+from consist_es.wording import counted
 
 against_option = click.option(
     "--against", metavar="FILE", type=readable_file, help="Tree head to prove against.  [default: the newest one kept]"

@@ -8,12 +8,13 @@ import click
 from consist_es.cli.common import json_option, opened, project_option, short
 from consist_es.cli.names import Names
 from consist_es.cli.output import emit, emit_json, note, table
-from consist_es.cli.wording import ODD, counted, moment
+from consist_es.cli.wording import ODD, moment
 from consist_es.errors import UsageError
 from consist_es.log.files import QUARANTINE
 from consist_es.log.redaction import find_lines
 from consist_es.log.segment import Line
 from consist_es.project import Project
+from consist_es.wording import counted
 
 _ELSEWHERE = (
     "Copies elsewhere are out of reach: backups and other copies of the project, exports, reports, proof bundles, "

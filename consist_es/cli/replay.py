@@ -15,11 +15,12 @@ from consist_es import view_file
 from consist_es.cli.common import NEGATIVE, json_option, opened, project_option, short
 from consist_es.cli.output import emit, emit_json, note, table
 from consist_es.cli.progress import Bar
-from consist_es.cli.wording import counted, duration
+from consist_es.cli.wording import duration
 from consist_es.errors import NotOurDatabaseError, UsageError
 from consist_es.project import Project
 from consist_es.project_file import log_folder
 from consist_es.view_diff import Difference, counts, keys
+from consist_es.wording import counted
 
 _TRIES = 10
 _ROWS_SHOWN = 5

@@ -10,11 +10,12 @@ from consist_es.cli.common import NEGATIVE, json_option, project_option, short
 from consist_es.cli.evidence import check_heads, readable_file
 from consist_es.cli.output import emit, emit_json, note, table
 from consist_es.cli.progress import Bar
-from consist_es.cli.wording import BAD, GOOD, ODD, QUIET, counted
+from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
 from consist_es.log.segment import segment_name
 from consist_es.log.treehead import read_head_file
 from consist_es.log.verify import VerifyReport, verify_again
 from consist_es.project_file import log_folder
+from consist_es.wording import counted
 
 _WHAT_TO_DO = (
     "Nothing was changed. Restore the damaged files from a copy; what lies before the first problem is good and can be "

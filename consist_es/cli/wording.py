@@ -37,6 +37,7 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.why import REASONS, in_words
+from consist_es.wording import counted
 
 GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
 _LONGEST_VALUE = 200
@@ -110,11 +111,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min {rest:02d} s" if hours else f"{minutes} min {rest:02d} s"
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 step``, ``2 steps``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def short_digest(digest: str | None) -> str:
