@@ -58,6 +58,7 @@
     └── ConsistWarning (UserWarning)  not an error: everything this library warns about
 """
 
+import threading
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
@@ -401,6 +402,7 @@ class NoActiveRunError(StateError):
         self.call = call
         super().__init__(
             f"{call} needs an active run: call it inside the function of a step, or inside `with ….trace(...)`."
+            + _of_thread("the step", ", or call it before and hand on what it gives")
         )
 
 
@@ -411,8 +413,19 @@ class NoTrackerError(StateError):
         self.call = call
         super().__init__(
             f"{call} needs a tracker: pass tracker=…, wrap the code in `with consist.use_tracker(tracker):`, "
-            "or call consist.set_current_tracker(tracker)."
+            "or call consist.set_current_tracker(tracker)." + _of_thread("the default tracker")
         )
+
+
+def _of_thread(what: str, otherwise: str = "") -> str:
+    """What to do where this is a thread that somebody started: it begins with an empty context (PEP 567)."""
+    thread = threading.current_thread()
+    if thread is threading.main_thread():
+        return ""
+    return (
+        f" This is thread {thread.name!r}, which does not know {what} of the thread that started it: start its work as "
+        f"contextvars.copy_context().run(function, ...), one copy for each{otherwise}."
+    )
 
 
 class RunActiveError(StateError):

@@ -1,8 +1,10 @@
 """Which tracker and run are current, and the module-level calls inside and outside a step."""
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,29 @@ def test_another_trackers_run_is_not_this_ones(tracker: Tracker, here: Path) -> 
 
         with pytest.raises(errors.NoActiveRunError):
             tracker.run(uses_the_wrong_one)
+
+
+def test_in_a_thread_of_a_step_the_helpers_say_how_a_thread_is_given_the_step(tracker: Tracker) -> None:
+    def writes() -> dict[str, Path]:
+        with ThreadPoolExecutor(2, thread_name_prefix="mine") as pool:
+            with pytest.raises(
+                errors.NoActiveRunError,
+                match=r"'mine_0'.*contextvars\.copy_context\(\)\.run\(function, \.\.\.\).*call it before",
+            ):
+                pool.submit(made, "a").result()
+            before = consist.output_path("b", "txt")
+            parts = {key: pool.submit(contextvars.copy_context().run, made, key) for key in ("a", "c")}
+            pool.submit(before.write_text, "b\n").result()
+        return {"b": before, **{key: part.result() for key, part in parts.items()}}
+
+    assert set(tracker.run(writes, outputs=["a", "b", "c"]).outputs) == {"a", "b", "c"}
+
+
+def test_in_a_thread_the_default_tracker_of_another_is_said_to_be_unknown(tracker: Tracker) -> None:
+    with consist.use_tracker(tracker), ThreadPoolExecutor(1) as pool:
+        with pytest.raises(errors.NoTrackerError, match=r"does not know the default tracker .*copy_context\(\)\.run"):
+            pool.submit(consist.run, step).result()
+        assert pool.submit(contextvars.copy_context().run, consist.run, step).result().run.status == "completed"
 
 
 def test_threads_and_tasks_have_runs_of_their_own(tracker: Tracker) -> None:
