@@ -96,6 +96,8 @@ class Rest(NamedTuple):
     """True for what a killed writer or a power cut leaves behind, False for damage."""
     line: bytes
     """The line itself, to see whether a second look finds the same."""
+    position: int = 0
+    """Which event should be there."""
 
 
 def segment_name(number: int) -> str:
@@ -233,7 +235,7 @@ class Walk:
             try:
                 line = check_line(raw, here)
             except BadRecord as error:
-                self.rest = self._judge(raw, here.offset, str(error))
+                self.rest = self._judge(raw, here, str(error))
                 return
             batch.append(line)
             head = line.head
@@ -243,7 +245,7 @@ class Walk:
                 yield batch
                 batch = []
         if batch:
-            self.rest = Rest(here.offset, "a batch without its last record", True, b"")
+            self.rest = Rest(here.offset, "a batch without its last record", True, b"", here.seq + 1)
 
     def run(self) -> "Walk":
         """Check everything, keep nothing."""
@@ -273,16 +275,17 @@ class Walk:
             offset += len(chunk)
         return False
 
-    def _judge(self, raw: bytes, offset: int, problem: str) -> Rest:
+    def _judge(self, raw: bytes, here: Place, problem: str) -> Rest:
         """A killed writer leaves a line without its newline; a power cut may leave zeros where a page was not written.
 
         JSON text holds no zero byte, and a whole line that does not fit cannot come from either.
         """
         if not raw.endswith(b"\n"):
-            return Rest(offset, f"an incomplete last record, {len(raw)} bytes", True, raw)
+            return Rest(here.offset, f"an incomplete last record, {len(raw)} bytes", True, raw, here.seq + 1)
         if b"\0" in raw:
-            return Rest(offset, "zeros where records were not written before a power cut", True, raw)
-        return Rest(offset, problem, False, raw)
+            what = "zeros where records were not written before a power cut"
+            return Rest(here.offset, what, True, raw, here.seq + 1)
+        return Rest(here.offset, problem, False, raw, here.seq + 1)
 
 
 def lines_back(storage: Storage, fd: int, stop: int) -> Iterator[tuple[int, bytes]]:

@@ -370,7 +370,7 @@ class _Check:
     def _skip(self, fd: int, reached: Place, rest: Rest) -> Place | None:
         """Report the first line that is wrong, and find the place behind it."""
         name = segment_name(reached.segment)
-        self._problem(name, rest.offset, _position(rest.line), rest.problem)
+        self._problem(name, rest.offset, rest.position, rest.problem)
         if not rest.line.endswith(b"\n"):
             return None
         offset = rest.offset + len(rest.line)
@@ -378,7 +378,7 @@ class _Check:
         before = _stated_chain(self._storage.read_at(fd, TAIL_LENGTH, max(rest.offset - TAIL_LENGTH, 0)))
         chain = _chain_between(before, rest.line, following)
         seq = _position(following)
-        return Place(reached.segment, offset, 0 if seq is None else seq - 1, chain, reached.at)
+        return Place(reached.segment, offset, rest.position if seq is None else seq - 1, chain, reached.at)
 
 
 def _position(line: bytes) -> int | None:

@@ -117,3 +117,4 @@ def _race(trial: Trial) -> None:
         finally:
             stop.set()
             thread.join()
+        require(trial.tried.get("copies"), "nothing was copied")

@@ -95,7 +95,7 @@ def flips(trial: Trial) -> None:
         with trial.case(f"bit {bit % 8} of byte {bit // 8}", "bits flipped"):
             _found(disk, bit // 8, whole)
             if bit % 101 == 0:
-                _refused(disk, bytes(changed))
+                _refused(disk, bytes(changed), bit // 8, whole)
     trial.notes["bytes"] = len(data)
 
 
@@ -109,12 +109,16 @@ def _found(disk: Disk, offset: int, whole: list[Recorded]) -> None:
     require(problem.file == SEGMENT.name, lambda: f"verify names {problem.file}")
     # a flipped newline joins a record with the next one, and the fault is seen where that begins
     require(record.offset <= problem.offset <= record.offset + record.size, lambda: f"verify names byte {problem}")
+    require(problem.position == record.seq, lambda: f"verify names position {problem}")
 
 
-def _refused(disk: Disk, data: bytes) -> None:
+def _refused(disk: Disk, data: bytes, offset: int, whole: list[Recorded]) -> None:
     """A reader serves what is good and then refuses; a writer refuses and changes nothing."""
-    _, error = read_all(disk)
+    found, error = read_all(disk)
     require(error is not None, "a reader noticed nothing")
+    ends = [event.offset + event.size for event in whole if event.end]
+    good = [event for event in whole if event.offset < max((end for end in ends if end <= offset), default=0)]
+    require(found == good or offset < whole[0].offset, f"{len(found)} of {len(good)} good events were served")
     try:
         LocalLog(FOLDER, storage=Memory(disk)).append(batch("new", 1))
     except (LogCorruptError, LogFormatError):

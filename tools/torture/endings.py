@@ -173,7 +173,7 @@ CLOCKS: dict[str, Callable[[], Iterator[datetime]]] = {
     "a day ahead, then right": lambda: _jumping(DAY, 0),
     "a day behind, then right": lambda: _jumping(-DAY, 0),
     "70 years ahead, then right": lambda: _jumping(YEARS, 0),
-    "56 years behind, then right": lambda: _jumping(-56 * 365.25 * DAY, 0),
+    "70 years behind, then right": lambda: _jumping(-YEARS, 0),
     "frozen": _frozen,
     "a second twice": lambda: _jumping(0, -1),
     "back inside a step": lambda: _jumping(0, -3600, -7200),

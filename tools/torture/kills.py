@@ -37,7 +37,7 @@ def _append_for_ever(folder: Path, ledger: Ledger, life: str, chance: random.Ran
     log = LocalLog(folder, sync="os", segment_size=SEGMENT)
     number = 0
     while True:
-        drafts = batch(f"{life}-{number}", chance.randint(1, 3), chance.randint(2_000, 25_000))
+        drafts = batch(f"{life}-{number}", chance.randint(1, 3), chance.randint(5_000, 50_000))
         log.append(drafts)
         for draft in drafts:
             ledger.add(str(draft.id))
@@ -205,20 +205,24 @@ def _together(trial: Trial, deadly: bool) -> None:
     ledger, waits = Ledger(room / "ledger"), Ledger(room / "waits")
     processes = 8 if trial.count <= 400 else 16 if trial.count <= 16_000 else 64
     steps = trial.count // processes
-    names = [f"w{number}" for number in range(processes)]
-    pids = {
-        fork(partial(_work, room / "p", ledger, waits, name, steps), room / f"errors-{name}"): name for name in names
-    }
-    dead = set[str]()
-    next_kill = time.monotonic() + 1.0
+    pids: dict[int, str] = {}
+
+    def begin(name: str, count: int) -> None:
+        pids[fork(partial(_work, room / "p", ledger, waits, name, count), room / f"errors-{name}-{count}")] = name
+
+    for number in range(processes):
+        begin(f"w{number}", steps)
+    kills, next_kill = 0, time.monotonic() + 1.0
     while pids:
         for pid in [pid for pid in pids if os.waitpid(pid, os.WNOHANG)[0]]:
             del pids[pid]
         if deadly and pids and time.monotonic() > next_kill:
             pid = trial.random.choice(list(pids))
             killed(pid)
-            dead.add(pids.pop(pid))
-            next_kill += 1.0
+            name, kills, next_kill = pids.pop(pid), kills + 1, next_kill + 1.0
+            left = steps - sum(run.partition("#")[0] == name for run in ledger.all())
+            if left > 0:  # another one takes its place
+                begin(name, left)
         time.sleep(0.005)
     errors = [path.read_text()[-400:] for path in room.glob("errors-*")]
     require(not errors, lambda: f"{len(errors)} refused: {errors[0]}")
@@ -226,10 +230,9 @@ def _together(trial: Trial, deadly: bool) -> None:
         acknowledged = ledger.all()
         verbs.check_project(acknowledged)
     require(len(set(acknowledged)) == len(acknowledged), "two runs have one id")
-    wanted = steps * (processes - len(dead))
-    require(len(acknowledged) >= wanted, f"{len(acknowledged)} of {wanted}")
+    require(len(acknowledged) == steps * processes, f"{len(acknowledged)} of {steps * processes}")
     trial.tell("steps", len(acknowledged))
-    trial.tell("kills", len(dead))
+    trial.tell("kills", kills)
     trial.notes["longest step, kills" if deadly else "longest step"] = f"{max(map(float, waits.all())):.2f} s"
     ledger.close()
     waits.close()
