@@ -216,6 +216,25 @@ def test_damage_before_good_records_is_named_and_nothing_is_written(here: Path) 
     assert run("verify", "--project", LOG, code=1)
 
 
+def test_damage_before_the_watermark_is_found_by_whoever_reads_it_and_takes_nothing_with_it(here: Path) -> None:
+    with Tracker("runs", "project.db") as tracker:
+        for n in range(4):
+            tracker.run(made, name="first", config={"n": n}, execution_options=NONE)
+    segment = Path(LOG) / "00000001.jsonl"
+    good = segment.read_bytes()
+    place = good.index(b'"step_started"')
+    segment.write_bytes(good[:place] + b"X" + good[place + 1 :])
+    with Tracker("runs", "project.db") as tracker:  # it goes on from the watermark, and reads nothing before it
+        assert tracker.run(made, name="second", execution_options=NONE).run.status == "completed"
+    assert "DAMAGED" in run("verify", "--project", LOG, code=1).stdout
+    assert run("replay", "--project", LOG, code=2).stderr.startswith("Error: The log is damaged: 00000001.jsonl, byte")
+    later = segment.read_bytes()
+    segment.write_bytes(good + later[len(good) :])
+    assert run("verify", "--project", LOG)
+    with Tracker("runs", "project.db") as tracker:
+        assert len(tracker.find_runs()) == 5
+
+
 def test_a_newer_format_is_refused_and_an_unknown_event_is_kept(project: Tracker, here: Path) -> None:
     class Unheard(MetaLogged, frozen=True, kw_only=True):
         pass
