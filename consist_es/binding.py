@@ -7,9 +7,11 @@ a config value of that name; `year`, `iteration`, `phase`, `stage`; the run cont
 from __future__ import annotations
 
 import inspect
+import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,11 +21,13 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import can_load, load, load_table
 from consist_es.definition import RUNTIME
-from consist_es.errors import BindingError, CallError, RuntimeArgumentError
+from consist_es.errors import BindingError, CallError, ConsistWarning, RuntimeArgumentError
 from consist_es.inputs import BoundInput
 
 KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 CONTEXT_NAMES = ("ctx", "_consist_ctx")
+NEAR = 0.8
+"""Ratio of `difflib` from which one name may be meant for another: ``grwoth`` and ``growth`` have 0.83."""
 
 
 class Form(Enum):
@@ -118,7 +122,13 @@ def plan_call(
             values[name] = labels[name]
     context = None if context in runtime else context
     values |= {name: value for name, value in runtime.items() if name not in values}
-    _check(signature, {*values, *bound, *([context] if context else [])}, step)
+    given = {*values, *bound, *([context] if context else [])}
+    _check(signature, given, step)
+    whole = context is not None or "config" in values
+    unused = {name: f"inputs[{name!r}]" for name in named} | (
+        {} if whole else {name: f"config[{name!r}]" for name in config_values}
+    )
+    _warn_misspelt(signature, given, unused, step)
     return CallPlan(values, bound, context)
 
 
@@ -201,6 +211,34 @@ def _is_context(annotation: Any) -> bool:
     if isinstance(annotation, str):
         return annotation.rpartition(".")[2] == "RunContext"
     return isinstance(annotation, type) and annotation.__name__ == "RunContext"
+
+
+def _warn_misspelt(signature: inspect.Signature, given: set[str], offered: Mapping[str, str], step: str) -> None:
+    """Say where a name that no parameter takes is near to that of one that keeps its default. `offered`: how each was
+    given. Config and inputs may hold more than a function takes, so that what is not near is nothing to speak of."""
+    parameters = signature.parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    left = [name for name, parameter in parameters.items() if parameter.kind in KEYWORD and name not in given]
+    for name, shown in offered.items():
+        if left and name not in parameters and (near := _nearest(name, left)) is not None:
+            warnings.warn(
+                f"Step {step!r}: no parameter takes {shown}, and {near!r} keeps its default. Is one misspelt?",
+                ConsistWarning,
+                stacklevel=2,
+            )
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that this one may be meant for; one with another number is another name."""
+    import difflib
+
+    found = difflib.get_close_matches(name, [other for other in names if _numbers(other) == _numbers(name)], 1, NEAR)
+    return found[0] if found else None
+
+
+def _numbers(name: str) -> list[str]:
+    return re.findall(r"\d+", name)
 
 
 def _check(signature: inspect.Signature, given: set[str], step: str) -> None:

@@ -53,6 +53,22 @@ def optional_path(x: Optional[Path] = None) -> None:  # noqa: UP045  the older s
     seen.append(x)
 
 
+def tuned(growth: float = 1.0, rate_2020: float = 1.0, *, zones: Path | None = None) -> None:
+    seen.append((growth, rate_2020, zones))
+
+
+def whole(config: Any, growth: float = 1.0) -> None:
+    seen.append((config, growth))
+
+
+def grows(growth: float = 1.0, **more: Any) -> None:
+    seen.append((growth, more))
+
+
+def with_context(ctx: RunContext, growth: float = 1.0) -> None:
+    seen.append((ctx.config, growth))
+
+
 def union_path(x: Path | None = None) -> None:
     seen.append(x)
 
@@ -234,3 +250,37 @@ def test_required_runtime_kwargs_are_checked_before_the_look_up(tracker: Tracker
     with pytest.raises(errors.RuntimeArgumentError, match="handle"):
         tracker.run(step)
     assert tracker.project.log.head().seq == before
+
+
+# ---------------------------------------------------------------- names that may be misspelt
+
+
+def test_a_config_key_near_to_a_parameter_that_keeps_its_default_is_a_warning(tracker: Tracker) -> None:
+    said = r"Step 'tuned': no parameter takes config\['grwoth'\], and 'growth' keeps its default"
+    with pytest.warns(consist.ConsistWarning, match=said) as caught:
+        tracker.run(tuned, config={"grwoth": 1.2})
+    assert len(caught) == 1
+    assert seen == [(1.0, 1.0, None)]
+
+
+def test_an_input_near_to_a_parameter_that_keeps_its_default_is_a_warning(tracker: Tracker, files: Path) -> None:
+    with pytest.warns(consist.ConsistWarning, match=r"no parameter takes inputs\['zone'\], and 'zones' keeps"):
+        tracker.run(tuned, inputs={"zone": "t.csv"})
+
+
+@pytest.mark.parametrize(
+    ("fn", "arguments"),
+    [
+        (tuned, {"config": {"demand": 1.2, "wroth": 1}}),  # not near
+        (tuned, {"config": {"growth": 1.2, "grwoth": 1.2}}),  # the parameter has its value
+        (tuned, {"config": {"rate_2030": 1.2}}),  # another number is another name
+        (whole, {"config": {"grwoth": 1.2}}),
+        (grows, {"config": {"grwoth": 1.2}}),
+        (with_context, {"config": {"grwoth": 1.2}, "execution_options": ExecutionOptions(inject_context=True)}),
+        (tuned, {"inputs": {"zone": "t.csv"}, "execution_options": NONE}),
+    ],
+)
+def test_a_name_that_may_be_meant_so_is_no_warning(
+    tracker: Tracker, files: Path, fn: Callable[..., None], arguments: dict[str, Any]
+) -> None:
+    tracker.run(fn, **arguments)
