@@ -44,7 +44,7 @@ ROWS = (
     Row("R22", "faults while recovering from faults", compound, 1_000, 5_000, 50_000),
     Row("R24", "threads, forks, pools, loops, interrupts", company, 200, 2_000, 10_000),
     Row("R25", "file systems like a network's", network, 8, 60, 200),
-    Row("Q1", "mutants of the log are noticed", mutation, 0, 100, 1_000),
+    Row("Q1", "mutants of the log are noticed", mutation, 0, 30, 500),
     Row("Q2", "a long life leaks nothing", leaks, 500, 10_000, 10_000),
 )
 
