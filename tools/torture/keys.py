@@ -9,7 +9,6 @@ import random
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from consist_es.errors import InputError
 from consist_es.identity.config import canonical, config_digest
 from consist_es.identity.digest import digest_path
 from torture.children import ended, fork
-from torture.trial import Trial, require
+from torture.trial import Trial, interpreters, require
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOBODY = 65534
@@ -91,9 +90,10 @@ def identity(trial: Trial) -> None:
         if seen.setdefault(second, model(two)) != model(two):
             trial.fail(f"{two!r} has the key of {seen[second]!r}")
     trial.notes["different values"] = len(seen)
-    with trial.case("other processes", "interpreters"):
-        digests = {_digests_elsewhere(trial.seed, hash_seed) for hash_seed in ("0", "1", "77")}
-        require(digests == {_digests(trial.seed)}, "another interpreter gives other keys")
+    for python in interpreters():
+        with trial.case(python, "interpreters"):
+            digests = {_digests_elsewhere(trial.seed, hash_seed, python) for hash_seed in ("0", "1", "77")}
+            require(digests == {_digests(trial.seed)}, "another interpreter gives other keys")
     _trees(trial)
 
 
@@ -102,11 +102,11 @@ def _digests(seed: int) -> str:
     return config_digest([some_value(chance) for _ in range(500)])
 
 
-def _digests_elsewhere(seed: int, hash_seed: str) -> str:
+def _digests_elsewhere(seed: int, hash_seed: str, python: str) -> str:
     path = os.pathsep.join([str(ROOT), str(ROOT / "tools")])
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
     code = f"from torture.keys import _digests; print(_digests({seed}))"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

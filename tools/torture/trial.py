@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -93,6 +95,11 @@ class Trial:
     def seconds(self) -> float:
         """Since the row began."""
         return time.monotonic() - self.began
+
+
+def interpreters() -> list[str]:
+    """This one, and those that ``TORTURE_PYTHONS`` lists: of other versions, with what the library needs."""
+    return [sys.executable, *filter(None, os.environ.get("TORTURE_PYTHONS", "").split(os.pathsep))]
 
 
 def require(truth: object, what: object) -> None:
