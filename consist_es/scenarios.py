@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -22,6 +21,7 @@ from consist_es.events import ScenarioExited, ScenarioStarted
 from consist_es.execution import Engine, Scope
 from consist_es.forecast import Forecast, Foresight
 from consist_es.header import Header
+from consist_es.identity.block import entering_frame
 from consist_es.journal import Journal
 from consist_es.logging_calls import notes_of
 from consist_es.observing import Surroundings, digest_now, observations
@@ -410,11 +410,11 @@ class ScenarioContext:
         Yields the tracker. Outputs are in the coupler once the block has ended (on a hit, from its beginning).
         """
         args = trace_arguments(locals())
-        return self._traced(args, self._scope("trace()"), sys._getframe(1))
+        return self._traced(args, self._scope("trace()"))
 
     @contextmanager
-    def _traced(self, args: StepArguments, scope: Scope, frame: Any) -> Iterator[Any]:
-        with self._engine.trace(args, scope, frame) as result:
+    def _traced(self, args: StepArguments, scope: Scope) -> Iterator[Any]:
+        with self._engine.trace(args, scope, entering_frame()) as result:
             self.coupler.absorb(result.outputs)
             yield self._engine.owner
         self.coupler.absorb(result.outputs)

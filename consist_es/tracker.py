@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from consist_es.execution import Engine, Scope
 from consist_es.forecast import Forecast, Foresight
 from consist_es.header import make_header
 from consist_es.hooks import Hook, Hooks
+from consist_es.identity.block import entering_frame
 from consist_es.options import (
     ACCESS_MODES,
     HASHING,
@@ -222,11 +222,11 @@ class Tracker(TrackerQueries):
         output_missing: str = "warn",
     ) -> AbstractContextManager[Tracker]:
         """Record a block of code as a step outside any scenario. The block runs every time. Yields the tracker."""
-        return self._traced(trace_arguments(locals()), sys._getframe(1))
+        return self._traced(trace_arguments(locals()))
 
     @contextmanager
-    def _traced(self, args: StepArguments, frame: Any) -> Iterator[Tracker]:
-        with self._engine.trace(args, Scope(self._defaults), frame):
+    def _traced(self, args: StepArguments) -> Iterator[Tracker]:
+        with self._engine.trace(args, Scope(self._defaults), entering_frame()):
             yield self
 
     def scenario(

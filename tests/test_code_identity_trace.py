@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from consist_es.errors import CodeIdentityUnavailableError
+from consist_es.identity.block import entering_frame
 from consist_es.identity.code import CodeIdentity, trace_identity
 
 HEAD = """
@@ -41,8 +42,7 @@ def run(root: Path, text: str, monkeypatch: pytest.MonkeyPatch, **options: Any) 
 
     @contextmanager
     def trace(*_: object, **__: object) -> Iterator[None]:
-        frame = sys._getframe(2)
-        found.append(trace_identity(frame, project_root=root, **options))
+        found.append(trace_identity(entering_frame(), project_root=root, **options))
         yield
 
     probe = types.ModuleType("probe")
@@ -139,14 +139,153 @@ def test_a_local_without_canonical_form_is_unstable_and_named(root: Path, monkey
     assert found.unstable[0].startswith("variable 'rng' of block in script.py:<module>: random.Random has no canonical")
 
 
-def test_a_block_without_source_counts_all_the_code_around_it(root: Path) -> None:
-    def made(text: str) -> str:
-        namespace: dict[str, Any] = {"sys": sys, "__name__": "made"}
-        exec(text, namespace)
-        return trace_identity(namespace["frame"], project_root=root).digest
+def test_a_block_without_source_counts_all_the_code_around_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(body: str, before: str = "", value: int = 1) -> str:
+        text = f"def f(v):\n    {before or 'pass'}\n    with trace('x'):\n        {body}\nf({value})\n"
+        return digests(run(root, f"exec({text!r}, {{'trace': trace}})", monkeypatch))[0]
 
-    assert made("frame = sys._getframe()") == made("frame = sys._getframe()")
-    assert made("frame = sys._getframe()") != made("frame = sys._getframe()\nx = 1")
+    assert made("print(v)") == made("print(v)")
+    assert len({made("print(v)"), made("print(v + 1)"), made("print(v)", "v + 2"), made("print(v)", value=2)}) == 4
+    assert made("print(1)", value=1) == made("print(1)", value=2)
+
+
+MANAGED = """
+from contextlib import ExitStack, contextmanager
+VALUE = 1
+@contextmanager
+def timed(name):
+    with trace(name) as t:
+        yield t
+def traced(name):
+    return trace(name)
+"""
+
+
+def entered(how: str, body: str = "print(VALUE)") -> str:
+    return f"{MANAGED}def main(v):\n    with {how} as t:\n        {body}\nmain(1)\n"
+
+
+@pytest.mark.parametrize("how", ["timed('x')", "traced('x')", "[traced('x')][0]", "(yield from ()) or trace('x')"])
+def test_a_block_that_a_helper_enters_is_the_one_around_which_it_stands(
+    root: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    def made(body: str, text: str = MANAGED) -> str:
+        script = entered(how, body).replace(MANAGED, text).replace("main(1)", "list(main(1) or ())")
+        (found,) = digests(run(root, script, monkeypatch))
+        return found
+
+    first = made("print(VALUE, v)")
+    assert first == made("print(VALUE, v)  # why")
+    assert first == made("print(VALUE, v)", MANAGED + "other = 5\n")
+    changed = [made("print(VALUE)"), made("print(VALUE, v)", MANAGED.replace("VALUE = 1", "VALUE = 2"))]
+    assert len({first, *changed}) == 3
+
+
+def test_two_blocks_that_one_helper_enters_are_two(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = MANAGED + "".join(f"with {name}('x'):\n    print({n})\n" for name in ("timed", "traced") for n in (1, 2))
+    assert len(set(digests(run(root, text, monkeypatch)))) == 4
+
+
+def test_the_block_of_a_manager_counts_as_well(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nested = "@contextmanager\ndef twice(n):\n    with timed('x') as t:\n        print(n)\n        yield t\n"
+    texts = [entered("timed('x')"), entered("timed('x')").replace("yield t", "print(name)\n        yield t")]
+    texts += [entered(f"twice({n})").replace("def main", f"{nested}def main") for n in (1, 2)]
+    texts += [texts[1].replace("timed('x')", "timed('y')")]
+    found = [digests(run(root, text, monkeypatch))[0] for text in texts]
+    assert len(set(found)) == len(texts)
+
+
+def test_the_block_of_a_manager_elsewhere_counts_with_what_it_reads(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(value: str, tail: str = "") -> str:
+        (root / "managers.py").write_text(
+            f"from contextlib import contextmanager\nfrom probe import trace\nK = {value}\ndef note():\n    return K\n"
+            "@contextmanager\ndef timed(name):\n    with trace(name) as t:\n        note()\n        yield t\n"
+        )
+        sys.modules.pop("managers", None)
+        script = f"from managers import timed\nwith timed('x'):\n    print(1)\n{tail}"
+        (found,) = digests(run(root, script, monkeypatch))
+        return found
+
+    assert made("1") == made("1", "other = 1\n") != made("2")
+    sys.modules.pop("managers", None)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ("make(1) as v, trace('x'):", "make(2) as v, trace('x'):"),
+        ("trace('x') as t, make(1) as w:", "trace('x') as t, make(2) as w:"),
+        ("trace('x') as t, make(1) as w, make(1):", "trace('x') as t, make(1) as w, make(2):"),
+        ("trace('x') as kept[0]:", "trace('x') as kept[0], make(1):"),
+    ],
+)
+def test_in_a_statement_with_several_items_what_the_block_reads_and_runs_counts(
+    root: Path, monkeypatch: pytest.MonkeyPatch, changed: tuple[str, str]
+) -> None:
+    head = "from contextlib import nullcontext as make\ndef main(v, kept):\n    with "
+    found = []
+    for items in changed:
+        text = f"{head}{items}\n        print(v)\nmain(0, [1])\n"
+        found += digests(run(root, text, monkeypatch)) + digests(run(root, text, monkeypatch))
+    assert found[0] == found[1] != found[2] == found[3]
+
+
+def test_what_an_earlier_item_is_made_from_does_not_count_where_the_block_does_not_read_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import contextlib\nwith (\n    contextlib.nullcontext(1) as a,\n    trace('x') as b,\n):\n    print(2)\n"
+    assert digests(run(root, text, monkeypatch)) == digests(run(root, text.replace("(1)", "(2)"), monkeypatch))
+
+
+def test_a_block_in_a_finally_clause_is_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+from contextlib import nullcontext
+def main(fails, n):
+    try:
+        print(1 // fails)
+    finally:
+        with nullcontext(n) as a, trace('x') as b, nullcontext(n) as c:
+            print(a)
+main(1, 1)
+try:
+    main(0, 1)
+except ZeroDivisionError:
+    pass
+main(1, 2)
+"""
+    first, same, other = digests(run(root, text, monkeypatch))
+    assert first == same != other
+
+
+STACK = "with ExitStack() as stack:\n    t = stack.enter_context(trace('x'))\n    print(1)\n"
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (STACK, "without a `with` statement"),
+        ("with ExitStack() as stack: stack.enter_context(trace('x'))\n", "without a `with` statement"),
+        ("with ExitStack() as stack:\n    stack.enter_context(timed('x'))\n", "without a `with` statement"),
+        ("cm = trace('x')\ncm.__enter__()\nprint(1)\ncm.__exit__(None, None, None)\n", "without a `with` statement"),
+        ("with ExitStack() as stack: cm = trace('x'); cm.__enter__()\n", "without a `with` statement"),
+        ("def f():\n    with trace('x'):\n        yield\nfor _ in f():\n    print(1)\n", "yields to code"),
+        ("def f():\n    with trace('x'), (yield):\n        pass\nnext(f())\n", "yields to code"),
+        ("for _ in timed('x').gen:\n    print(1)\n", "yields to code"),
+        ("exec('trace(1).__enter__()', {'trace': trace})\n", "without a `with` statement"),
+        (
+            "exec('def f():\\n  with trace(1): yield\\nfor _ in f(): pass', {'trace': trace})\n",
+            "yields to code",
+        ),
+    ],
+)
+def test_a_block_that_cannot_be_seen_is_unstable_and_says_why(
+    root: Path, monkeypatch: pytest.MonkeyPatch, how: str, said: str
+) -> None:
+    (found,) = run(root, MANAGED + how, monkeypatch)
+    assert len(found.unstable) == 1
+    assert said in found.unstable[0]
 
 
 def test_modes_apply_to_blocks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,18 +94,18 @@ def test_outputs_all_puts_every_output_into_the_new_runs_folder_in_the_old_layou
 
 
 def test_a_trace_finds_its_outputs_in_its_own_folder_too(tracker: Tracker) -> None:
-    hits = []
-    for _ in range(2):
+    def once() -> tuple[consist.Artifact | None, Path]:
         with tracker.trace("t", output_paths={"o": "o.txt"}, cache_hydration="outputs-requested") as t:
-            hits.append(t.is_cached)
+            place = consist.output_dir() / "o.txt"
             if not t.is_cached:
-                (consist.output_dir() / "o.txt").write_text("o")
-            else:
-                found = t.cached_output("o")
-                assert found is not None
-                assert found.path == consist.output_dir() / "o.txt"
-                assert found.path.read_text() == "o"
-    assert hits == [False, True]
+                place.write_text("o")
+            return t.cached_output("o"), place
+
+    assert once()[0] is None
+    found, place = once()
+    assert found is not None
+    assert found.path == place
+    assert found.path.read_text() == "o"
 
 
 def test_copies_are_in_the_views_and_in_the_audit(tracker: Tracker, here: Path) -> None:

@@ -1,5 +1,7 @@
 """A block of code as a step: it runs every time, and its record says whether it would have had to."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,16 +140,17 @@ def test_a_block_that_makes_an_output_of_its_own_takes_the_hit_back(tracker: Tra
 
 
 def test_logging_the_cached_file_again_keeps_the_hit(tracker: Tracker) -> None:
-    hits = []
-    for _ in range(2):
+    def once() -> bool:
         with tracker.trace("t", outputs=["o"]) as t:
-            hits.append(t.is_cached)
+            hit = t.is_cached
             cached = t.cached_output("o")
             path = cached.path if cached else consist.output_path("o", "txt")
             if not cached:
                 path.write_text("a")
             t.log_output(path, "o")
-    assert hits == [False, True]
+        return hit
+
+    assert [once(), once()] == [False, True]
     assert tracker.find_runs()[0].meta["cache_hit"] is True
 
 
@@ -176,3 +179,57 @@ def test_a_trace_held_wrong_is_refused_before_its_block(
     with pytest.raises(kind), tracker.trace("t", **options):
         pytest.fail("the block ran")
     assert tracker.find_runs() == []
+
+
+@contextmanager
+def timed(within: Tracker | ScenarioContext) -> Iterator[Any]:
+    with within.trace("t", outputs=["o"]) as t:
+        yield t
+
+
+def traced(within: Tracker | ScenarioContext) -> Any:
+    return within.trace("t", outputs=["o"])
+
+
+@pytest.mark.parametrize("enter", [timed, traced])
+@pytest.mark.parametrize("inside", [True, False])
+def test_blocks_that_a_helper_enters_do_not_answer_for_each_other(
+    tracker: Tracker, enter: Callable[[Any], Any], inside: bool
+) -> None:
+    def one(within: Any) -> bool:
+        with enter(within) as t:
+            hit: bool = t.is_cached
+            path = consist.output_path("o", "txt")
+            if not hit:
+                path.write_text("one")
+                t.log_output(path, "o")
+        return hit
+
+    def two(within: Any) -> bool:
+        with enter(within) as t:
+            hit: bool = t.is_cached
+            path = consist.output_path("o", "txt")
+            if not hit:
+                path.write_text("two")
+                t.log_output(path, "o")
+        return hit
+
+    hits = []
+    for block in (one, two, one, two):
+        with tracker.scenario("s") as sc:
+            hits.append(block(sc if inside else tracker))
+    assert hits == [False, False, True, True]
+
+
+def test_a_trace_in_an_exit_stack_is_never_reused_and_says_why(tracker: Tracker) -> None:
+    for text in ("1", "2"):
+        with ExitStack() as stack:
+            t = stack.enter_context(tracker.trace("t", outputs=["o"]))
+            assert not t.is_cached
+            path = consist.output_path("o", "txt")
+            path.write_text(text)
+            t.log_output(path, "o")
+    why = tracker.find_runs()[0].why()
+    assert why.reason == "not_identifiable"
+    assert "without a `with` statement around the block" in why.differs[0]
+    assert "test_trace.py:test_a_trace_in_an_exit_stack" in why.differs[0]

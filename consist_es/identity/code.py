@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from consist_es.errors import CodeIdentityUnavailableError, InputError, OptionError, UsageTypeError
-from consist_es.identity.block import visit_block
+from consist_es.identity.block import entered_blocks, visit_blocks
 from consist_es.identity.digest import digest_path
 from consist_es.identity.git import git_state
 from consist_es.identity.modules import file_label
@@ -79,16 +79,19 @@ def code_identity(
 def trace_identity(
     frame: types.FrameType, *, mode: str | None = None, extra_deps: Sequence[str] | None = None, project_root: Path
 ) -> CodeIdentity:
-    """Identity of the ``with`` block that is being entered at `frame`'s present line.
+    """Identity of the ``with`` block that `frame` is entering just now.
 
-    Counts the block's statements, what they reach, and the present values of local variables they read. Where the
-    block's source cannot be found, the whole code around it counts. Raises as `code_identity` does.
+    Counts the block's statements, what they reach, and the present values of local variables they read; in a context
+    manager of the user's own, also the block that stands around it. Where the source cannot be found, the whole code
+    around the block counts. Raises as `code_identity` does.
     """
     chosen = _mode(mode)
     deps = _dependencies(extra_deps, project_root)
-    chosen, found = _mode_parts(chosen, frame, project_root)
-    visitor = Visitor(project_root, follow=chosen == "imports", declared=bool(deps), own=frame.f_code.co_filename)
-    target = visit_block(visitor, frame)
+    blocks = entered_blocks(frame, project_root)
+    outermost = blocks[-1].frame
+    chosen, found = _mode_parts(chosen, outermost, project_root)
+    visitor = Visitor(project_root, follow=chosen == "imports", declared=bool(deps), own=outermost.f_code.co_filename)
+    target = visit_blocks(visitor, blocks)
     return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable)
 
 

@@ -90,7 +90,11 @@ class Source:
 
     def has(self, code: types.CodeType) -> bool:
         """Whether loaded code is what this text compiles to."""
-        return code in self._compiled().get((code.co_firstlineno, code.co_name), [])
+        return code in self.namesakes(code)
+
+    def namesakes(self, code: types.CodeType) -> list[types.CodeType]:
+        """What this text compiles to at the place of loaded code, and under its name."""
+        return self._compiled().get((code.co_firstlineno, code.co_name), [])
 
     @staticmethod
     def computed_imports(node: ast.AST) -> list[ast.Call]:
@@ -115,7 +119,7 @@ def load_source(filename: str) -> Source | None:
         return known[1]
     try:
         text = stamp if lines is not None else _read(Path(filename))
-        source = Source(filename, text) if text else None
+        source = None if lines == [] else Source(filename, text)
     except (OSError, SyntaxError, ValueError, RecursionError):
         source = None
     _STAMPED[filename] = (stamp, source)
