@@ -48,6 +48,22 @@ def names(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:
     return items
 
 
+def output_names(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    """The declared outputs, in the order in which a returned list is told apart.
+
+    Raises:
+        UsageTypeError: something in it is not a str, it maps to something, or it has no order.
+    """
+    if isinstance(value, Mapping):
+        raise UsageTypeError(
+            f"outputs takes a list of str, not {type(value).__name__}, whose values would be ignored. Where they are "
+            "the paths of the outputs, use output_paths={key: path}."
+        )
+    if isinstance(value, set | frozenset):
+        raise UsageTypeError(f"outputs takes a list of str, not {type(value).__name__}, which has no order.")
+    return names(value, "outputs")
+
+
 @dataclass(frozen=True, slots=True)
 class CacheOptions:
     """How a step uses the cache. None means: the scenario's, then the tracker's default."""

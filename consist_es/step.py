@@ -34,6 +34,7 @@ from consist_es.options import (
     checked_text,
     checked_year,
     names,
+    output_names,
 )
 from consist_es.output_sets import OutputSet
 from consist_es.outputs import Policies
@@ -128,7 +129,7 @@ def outline(args: StepArguments, defaults: StepDefaults) -> Outline:
     _check_callable(args, name, is_async=True)
     model = check_name(args.model if args.model is not None else name, "model")
     places = _output_paths(args.output_paths)
-    declared = (*places, *names(args.outputs, "outputs"), *_output_sets(args.output_sets))
+    declared = (*places, *output_names(args.outputs), *_output_sets(args.output_sets))
     return Outline(
         name=name,
         model=model,
@@ -166,7 +167,7 @@ def prepare(
     labels = {"year": args.year, "iteration": args.iteration, "phase": args.phase, "stage": args.stage}
     plan = None if args.kind == "trace" else _plan(args, name, inputs, config_values, labels, defaults.masker)
     cache = args.cache_options
-    outputs = tuple(check_key(key, "output key") for key in names(args.outputs, "outputs"))
+    outputs = tuple(check_key(key, "output key") for key in output_names(args.outputs))
     if len(set(outputs)) < len(outputs):
         raise UsageError(f"outputs={list(outputs)}: a key is declared twice. Name each output once.")
     adapter = _adapter(args, defaults, sources.digester)

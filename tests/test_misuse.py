@@ -570,6 +570,18 @@ def returned_key(tracker: Tracker, here: Path) -> None:
     tracker.run(lambda: {"a": made("a"), "my trips": made("b")}, name="bad", outputs=["a"])
 
 
+@row(OUTPUTS, TypeError)
+def paths_as_outputs(tracker: Tracker, here: Path) -> None:
+    """A mapping of key to path as `outputs`"""
+    tracker.run(bad, outputs={"trips": "trips.csv"})
+
+
+@row(OUTPUTS, TypeError)
+def unordered_outputs(tracker: Tracker, here: Path) -> None:
+    """A set as `outputs`"""
+    tracker.run(bad, outputs={"a", "b"})
+
+
 @row(OUTPUTS, ValueError)
 def key_twice(tracker: Tracker, here: Path) -> None:
     """A key declared twice"""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from consist_es import CacheOptions, ExecutionOptions, OutputPolicyOptions, Tracker, errors
+from tests.api_support import made
 
 MAKERS: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: CacheOptions(cache_mode="resue"), errors.OptionError, "'reuse', 'overwrite', 'readonly'"),
@@ -81,9 +82,26 @@ def test_a_mount_needs_a_scheme_that_a_uri_can_begin_with(here: Path, scheme: st
         Tracker(run_dir="runs", mounts={scheme: here})
 
 
+def test_a_mount_may_be_made_later(here: Path) -> None:
+    with Tracker(run_dir="runs", mounts={"later": "later"}) as tracker:
+        assert tracker.mounts == {"later": str(here / "later")}
+
+
+def test_outputs_may_be_the_keys_of_a_mapping(tracker: Tracker) -> None:
+    wanted = {"b": 1, "a": 2}
+    result = tracker.run(lambda: [made("x", "1"), made("y", "2")], name="s", outputs=wanted.keys())
+    assert {key: path.path.read_text() for key, path in result.outputs.items()} == {"b": "1", "a": "2"}
+
+
 def test_a_run_dir_that_cannot_be_is_refused_naming_it(here: Path) -> None:
+    (here / "link").symlink_to("nowhere")
+    with pytest.raises(errors.PathError, match=r"run_dir .*link cannot be made"):
+        Tracker(run_dir="link", db_path="p.db")
     (here / "file").write_text("")
-    with pytest.raises(errors.PathError, match=r"run_dir .*file cannot be made"):
-        Tracker(run_dir="file", db_path="p.db")
+    for place in ("file", "file/runs"):
+        with pytest.raises(
+            errors.PathError, match=r"run_dir: .*file is a file\." if place == "file" else "which is a file"
+        ):
+            Tracker(run_dir=place, db_path="p.db")
     with pytest.raises(errors.UsageTypeError, match="cache_epoch takes an int, not str"):
         Tracker(run_dir="runs", cache_epoch="1")  # type: ignore[arg-type]
