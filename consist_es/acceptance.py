@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from consist_es.artifacts.uris import UriMap, unquote
-from consist_es.errors import AcceptanceError, MissingKeyError
+from consist_es.errors import AcceptanceError
 from consist_es.events import AcceptanceRevoked, ChangeAccepted, Draft, Event
 from consist_es.identity.fingerprint import explain
 from consist_es.lookup import artifacts_of, refusal
@@ -17,6 +17,7 @@ from consist_es.masking import Masker
 from consist_es.options import checked_text
 from consist_es.project import Project
 from consist_es.projections import cache_index, lineage, run_table
+from consist_es.projections.run_names import run_named
 from consist_es.projections.run_table import RunRow
 from consist_es.recording import Digester
 
@@ -79,10 +80,7 @@ def _record(project: Project, event: Event, about: RunRow) -> None:
 
 
 def _step(conn: sqlite3.Connection, ref: str, run: str) -> RunRow:
-    row = run_table.get(conn, ref)
-    if row is None:
-        newest = [found.id for found in run_table.find(conn, limit=10)]
-        raise MissingKeyError("run", ref, newest, "These are the newest ones.")
+    row = run_named(conn, ref)
     if row.kind == "scenario":
         steps = ", ".join(step.id for step in run_table.steps(conn, row.key)) or "none"
         raise AcceptanceError(run, f"{row.id!r} is a scenario", f"Name one of its steps: {steps}.")

@@ -14,6 +14,7 @@ from consist_es.errors import MissingKeyError, UsageError, UsageTypeError
 from consist_es.project import Project
 from consist_es.projections import lineage, lineage_tree, run_table
 from consist_es.projections.lineage import ArtifactRow
+from consist_es.projections.run_names import run_named
 from consist_es.projections.run_table import RunRow
 from consist_es.recording import artifact_of_row
 from consist_es.runs import Run, RunResult, run_of_row, step_summary
@@ -68,11 +69,7 @@ class Queries:
         Raises:
             MissingKeyError: no such run; lists some that there are.
         """
-        row = run_table.get(self._conn, _ref(run_id))
-        if row is None:
-            recent = [row.id for row in run_table.find(self._conn, limit=10)]
-            raise MissingKeyError("run", run_id, recent, "These are the newest ones.")
-        return row
+        return run_named(self._conn, _ref(run_id))
 
     def find_runs(self, *, limit: int | None = 100, parent_id: str | None = None, **filters: Any) -> list[Run]:
         """Runs that match all filters, newest first; see `Tracker.find_runs`."""

@@ -101,6 +101,23 @@ def test_find_runs_filters_and_gives_the_newest_first(asked: Tracker) -> None:
         asked.find_runs(yaer=2020)
 
 
+def test_of_a_run_that_is_not_there_the_nearest_names_are_said_and_else_the_newest_runs(asked: Tracker) -> None:
+    for number in range(12):
+        asked.run(source, run_id=f"r{number}", config={"growth": float(number)})
+    with pytest.raises(errors.MissingKeyError) as near:
+        asked.get_run_result("bsae_source")
+    assert str(near.value).startswith("No run 'bsae_source'. Available: ")
+    assert "'base_source'" in str(near.value)
+    assert str(near.value).endswith("These are the nearest names.")
+    with pytest.raises(errors.MissingKeyError) as far:
+        asked.accept("xyzzy", as_run="base_source", reason="a test")
+    assert "'r11'" in str(far.value)
+    assert "base_source" not in str(far.value)
+    assert str(far.value).endswith("These are the newest ones.")
+    with pytest.raises(errors.MissingKeyError, match="'base_source'"):
+        asked.get_run_result("base_source#9")
+
+
 def test_find_runs_indexes_by_a_field_or_a_facet(asked: Tracker) -> None:
     by_year = asked.find_runs(name="source", parent_id="high", index_by="year")
     assert {year: run.id for year, run in by_year.items()} == {2020: "high_source", 2030: "high_source#2"}

@@ -3,13 +3,12 @@
 import sqlite3
 from collections.abc import Callable
 
-from consist_es.errors import MissingKeyError, UsageError
+from consist_es.errors import UsageError
 from consist_es.projections import lineage, redactions, run_table
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.redactions import Redaction
+from consist_es.projections.run_names import no_run
 from consist_es.projections.run_table import RunRow
-
-_LISTED = 10
 
 
 class Names:
@@ -43,19 +42,6 @@ class Names:
         return redactions.redaction(self._views(), position)
 
 
-def run_named(conn: sqlite3.Connection, name: str) -> RunRow:
-    """A run by its id (the latest attempt), ``id#n``, or key.
-
-    Raises:
-        MissingKeyError: there is none; lists the newest ones.
-    """
-    row = run_table.get(conn, name)
-    if row is None:
-        newest = [run.id for run in run_table.find(conn, limit=_LISTED)]
-        raise MissingKeyError("run", name, newest, "These are the newest ones.")
-    return row
-
-
 def scenario_named(conn: sqlite3.Connection, name: str) -> RunRow:
     """The header run of a scenario, by its id (the latest attempt), ``id#n``, or name.
 
@@ -68,8 +54,7 @@ def scenario_named(conn: sqlite3.Connection, name: str) -> RunRow:
     if found := run_table.find(conn, kind="scenario", name=name, limit=1):
         return found[0]
     if row is None:
-        newest = [header.id for header in run_table.find(conn, kind="scenario", limit=_LISTED)]
-        raise MissingKeyError("scenario", name, newest)
+        raise no_run(conn, "scenario", name, kind="scenario")
     above = None if row.scenario_key is None else run_table.by_key(conn, row.scenario_key)
     where = f"It belongs to scenario {above.id!r}: name that." if above else "It ran outside any scenario."
     raise UsageError(f"{name!r} is a run of step {row.name!r}, not a scenario. {where}")
