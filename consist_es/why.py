@@ -22,6 +22,7 @@ REASONS = {
     "prior_run_failed": "the earlier run failed",
     "prior_run_interrupted": "the earlier run was interrupted",
     "prior_run_not_reusable": "the earlier run may not be reused",
+    "scenario_changed": "what it read of its scenario is another now",
     "prior_run_running": "the earlier run has not ended",
 }
 """Reasons of a miss, in words; one that is not here speaks for itself."""

@@ -205,6 +205,59 @@ def test_an_error_of_the_system_while_views_are_rebuilt_is_an_error_of_ours(here
         views.rebuild()
 
 
+def given_up(folder: Path) -> LocalLog:
+    """A log whose first segment was given up from its second batch on, for the second segment."""
+    twin = Twin(LocalStorage())
+    log = LocalLog(folder, storage=twin)
+    log.append(batch("a", 1), commit=True)
+    log.append(batch("b", 1))
+    twin.plan = Failing("datasync", 5)
+    log.append(batch("c", 1), commit=True)
+    assert log.head().segment == 2
+    return log
+
+
+@pytest.mark.parametrize("damage", ["zeros in a record", "zeros at the end", "cut", "another record"])
+def test_a_retry_looks_past_an_end_that_was_given_up_whatever_it_holds(here: Path, damage: str) -> None:
+    log = given_up(here / "p.events")
+    first = here / "p.events" / "00000001.jsonl"
+    data = first.read_bytes()
+    place = data.rindex(b'"id":"')
+    first.write_bytes(
+        {
+            "zeros in a record": data[:place] + bytes(40) + data[place + 40 :],
+            "zeros at the end": data[: place + 9] + bytes(len(data) - place - 9),
+            "cut": data[:-20],
+            "another record": data + data.splitlines(keepends=True)[-1].replace(b'"seq":', b'"seq":1'),
+        }[damage]
+    )
+    assert verify(here / "p.events").ok
+    head = log.head().seq
+    again = LocalLog(here / "p.events")
+    assert again.append(batch("a", 1), since=0) == [2]
+    assert again.append(batch("c", 1), since=0) == [head]
+    assert again.append(batch("d", 1), since=0) == [head + 2]
+
+
+@pytest.mark.parametrize("how", ["rolled", "given up"])
+def test_a_segment_gets_a_successor_only_once_its_own_name_is_safe(how: str) -> None:
+    disk = Disk()
+    twin = Twin(Memory(disk, chance=random.Random(1)))
+    log = LocalLog(FOLDER, storage=twin, segment_size=SMALL, sync="os")
+    log.append(batch("a", 1), commit=True)
+    for number in range(40):  # every new segment's name fails to be made safe, once
+        twin.plan = Failing("sync_folder", 5)
+        try:
+            log.append(batch(f"{number}", 1), since=0)
+        except LogWriteError:
+            log = LocalLog(FOLDER, storage=twin, segment_size=SMALL, sync="os" if how == "rolled" else "always")
+    for seed in range(60):
+        cut = disk.cut("reorder", random.Random(seed))
+        names = [int(name[:8]) for name in cut.names(FOLDER) if name.endswith(".jsonl")]
+        assert sorted(names) == list(range(1, len(names) + 1))
+        LocalLog(FOLDER, storage=Memory(cut)).append(batch("x", 1), commit=True)
+
+
 # ---------------------------------------------------------------- the matrix, in its short form
 
 

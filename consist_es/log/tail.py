@@ -242,6 +242,7 @@ class Tail:
 
     def begin_next(self, active: Active) -> Active:
         """The segment after a sealed one."""
+        self._keep_name(active)
         self.adopt(active)
         safe = read_watermark(self._storage, self.folder)
         try:
@@ -252,6 +253,12 @@ class Tail:
         following = self._begin(active.header.project, active.place, b"")
         self._switch(following)
         return following
+
+    def _keep_name(self, active: Active) -> None:
+        """A segment gets a successor only where its own name survives a power cut: else there could be a gap."""
+        if not active.name_safe:
+            self._storage.sync_folder(self.folder)
+            active.name_safe = True
 
     def _switch(self, active: Active) -> None:
         self.forget()
@@ -271,6 +278,7 @@ class Tail:
         lines = self._storage.read_at(active.fd, end.offset - start.offset, start.offset)
         if Walk(self._storage, active.fd, start).run().place != end:
             raise LogWriteError(self.folder, "events that could not be synced cannot be read back either")
+        self._keep_name(active)
         following = self._begin(active.header.project, start, lines)
         segment, offset = following.place.segment, following.place.offset + len(lines)
         following.place = Place(segment, offset, end.seq, end.chain, end.at, end.sealed)

@@ -22,7 +22,18 @@ from consist_es.events import Draft, Event, SegmentSealed, WriterAttached
 from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id
 from consist_es.log.head import Watermark, read_watermark
-from consist_es.log.record import DATA_CAP, BadRecord, Prepared, decode_head, encode_line, prepare, split_line
+from consist_es.log.record import (
+    DATA_CAP,
+    TAIL_END,
+    TAIL_START,
+    BadRecord,
+    Head,
+    Prepared,
+    decode_head,
+    encode_line,
+    prepare,
+    split_line,
+)
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
 from consist_es.log.segment import SEALED, Place, lines_back, open_segment, segment_name
 from consist_es.log.tail import Active, Tail
@@ -203,33 +214,33 @@ class Writer:
     def _known(self, active: Active, wanted: set[str], since: int) -> dict[str, int]:
         """Positions after `since` of the events with these ids, searched from the end of the log."""
         found: dict[str, int] = {}
-        for head_bytes, limit in self._heads_back(active.header.segment):
-            head = decode_head(head_bytes)
-            if limit is not None and head.seq >= limit:
-                continue
+        for head in self._heads_back(active.header.segment):
             if head.seq <= since:
                 break
             if head.id in wanted:
                 found[head.id] = head.seq
         return found
 
-    def _heads_back(self, segment: int) -> Iterator[tuple[bytes, int | None]]:
-        """(head, position from which on its segment does not count), latest first."""
+    def _heads_back(self, segment: int) -> Iterator[Head]:
+        """The events that count, latest first. What was given up after a failed sync does not, and may be damaged."""
         storage = self._storage
-        limit: int | None = None
+        before: bytes | None = None
         while segment >= 1:
             fd, opened = open_segment(storage, self.folder, segment)
             try:
                 for start, line in lines_back(storage, fd, storage.size(fd)):
+                    if before is not None and not line.endswith(TAIL_START + before + TAIL_END):
+                        continue
+                    before = None
                     if start > 0:
-                        yield self._head_of(line, segment, start), limit
+                        yield self._head_of(line, segment, start)
             finally:
                 storage.close(fd)
-            segment, limit = segment - 1, opened.header.first
+            segment, before = segment - 1, opened.start.chain
 
-    def _head_of(self, line: bytes, segment: int, offset: int) -> bytes:
+    def _head_of(self, line: bytes, segment: int, offset: int) -> Head:
         try:
-            return split_line(line)[0]
+            return decode_head(split_line(line)[0])
         except BadRecord as error:
             raise LogCorruptError(segment_name(segment), offset, str(error)) from error
 
