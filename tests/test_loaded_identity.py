@@ -6,21 +6,29 @@ from typing import Any
 
 import pytest
 
+from consist_es.identity.held import HeldValues
 from consist_es.identity.loaded import loaded_parts, portable
+from consist_es.identity.readers import Readers
 from consist_es.identity.source import Source, digest_plain
 from consist_es.identity.variables import variable_parts
-from consist_es.identity.writes import written
 
 ROOT = Path("/project")
 
 
-def parts(text: str, change: str = "", *, only_changed: bool = False) -> list[str]:
-    """Names of the parts of a module with this source, after some statements were run in it."""
+def parts(text: str, change: str = "", *, only_changed: bool = False, step: str = "") -> list[str]:
+    """Names of the parts of a module with this source, after some statements were run in it and read by `step`."""
     namespace: dict[str, Any] = {"__name__": "helper"}
     source = Source("helper.py", text)
     exec(compile(text, "helper.py", "exec"), namespace)
     exec(change, namespace)
-    return sorted(loaded_parts(source, namespace, "helper.py", ROOT, only_changed=only_changed))
+    found, held = loaded_parts(source, namespace, "helper.py", only_changed=only_changed)
+    readers = Readers()
+    readers.add(source.tree)
+    readers.add(ast.parse(step))
+    judge = HeldValues(ROOT, readers, lambda item: None, lambda value: None)
+    judge.add(held)
+    judge.count(found)
+    return sorted(found)
 
 
 @pytest.mark.parametrize(
@@ -56,25 +64,78 @@ def test_a_value_that_the_source_computes_counts_only_where_the_module_is_certai
     assert parts(text, only_changed=True) == []
 
 
-@pytest.mark.parametrize(
-    "function",
-    ["A['a'] = 2", "A.update(a=2)", "A['a']['b'] = 2", "A['a'] += 1", "del A['a']", "global A\n A = {}"],
-)
-def test_a_variable_that_the_modules_functions_write_is_state(function: str) -> None:
-    assert parts(f"A = {{'a': 1}}\ndef f():\n {function}", "A['a'] = 3") == []
+FILLS = [
+    "if 1 not in A: A[1] = g()\n return A[1]",
+    "return A.setdefault('b', g())",
+    "global A\n if not A: A = g()\n return A",
+    "if A.get(1) is None: A.update(g())\n return A",
+]
+SETS = ["A['a'] = x", "A.update(a=x)", "A.update(x)", "A['a']['b'] = g(x)", "global A\n A = g(x)", "A['a'] = float(x)"]
+SILENT = ["A['a'] += 1", "del A['a']", "A.clear()", "A['b'] = 1"]
+READS = ["return A['a']", "return g(A)", "B = A\n B['a'] = 1", "return lambda: A"]
+
+
+def function(body: str, name: str = "f") -> str:
+    return f"def {name}(x):\n {body}\n"
+
+
+@pytest.mark.parametrize("body", [*FILLS, *SILENT])
+def test_a_variable_that_only_the_functions_that_fill_it_read_is_state(body: str) -> None:
+    text = "A = {'a': 1}\n" + function(body) + function("A.clear()", "reset")
+    assert parts(text, "A['a'] = 3", step="f()") == []
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("body", [*FILLS, *SETS, *SILENT])
+def test_a_variable_that_another_function_reads_counts(body: str, read: str) -> None:
+    text = "A = {'a': 1}\n" + function(body) + function(read, "get")
+    assert parts(text, "A['a'] = 3", step="helper.get()") == ["value A of helper.py"]
+
+
+@pytest.mark.parametrize("body", [*FILLS, *SETS, *SILENT])
+@pytest.mark.parametrize("step", ["helper.A['a']", "getattr(helper, 'A')", "from helper import A", "vars(helper)['A']"])
+def test_a_variable_that_other_code_reads_counts(body: str, step: str) -> None:
+    assert parts("A = {'a': 1}\n" + function(body), "A['a'] = 3", step=step) == ["value A of helper.py"]
+
+
+@pytest.mark.parametrize("body", [*SETS, *SILENT])
+def test_a_reader_that_nothing_names_reads_nothing(body: str) -> None:
+    text = "A = {'a': 1}\n" + function(body) + function("return A", "report")
+    assert parts(text, "A['a'] = 3", step="helper.f(1)") == []
 
 
 @pytest.mark.parametrize(
-    "function",
-    ["A = {}\n A['a'] = 2", "return A['a']", "for A in []:\n  A.update(a=2)", "self.A = 1"],
+    "body", ["A['a'] = x\n return A", "A['a'] = float(x)\n return A['a']", "global A\n A = x\n return A"]
 )
-def test_a_variable_of_the_same_name_within_a_function_is_another(function: str) -> None:
-    assert parts(f"A = {{'a': 1}}\ndef f(self):\n {function}", "A['a'] = 3") == ["value A of helper.py"]
+def test_a_function_that_keeps_what_it_was_handed_sets_a_setting(body: str) -> None:
+    assert parts("A = {'a': 1}\n" + function(body), "A = {'a': 3}", step="f()") == ["value A of helper.py"]
 
 
-def test_attributes_that_methods_write_into_are_state_and_those_of_self_are_not() -> None:
-    found = written(ast.parse("class C:\n def f(self):\n  self.a = 1\n  self.b['x'] = 1\n  C.c = 2\n  C.d.append(1)"))
-    assert found.attributes == {"b", "c", "d"}
+@pytest.mark.parametrize(
+    "body",
+    [
+        "A = {}\n A['a'] = 2",
+        "return A['a']",
+        "for A in []:\n  A.update(a=2)",
+        "self.A = 1",
+        "return lambda A: A.clear()",
+    ],
+)
+def test_a_variable_of_the_same_name_within_a_function_is_another(body: str) -> None:
+    assert parts("A = {'a': 1}\n" + function(body), "A['a'] = 3") == ["value A of helper.py"]
+
+
+def test_class_attributes_that_methods_fill_and_read_are_state_and_those_of_self_are_not() -> None:
+    text = "class C:\n a, b, c, d = {}, {}, {}, 1\n def f(self):\n"
+    text += "  self.a = 1\n  if not self.b: self.b[1] = 1\n  C.c[1] = 1\n  return self.b, C.c, self.d\n"
+    change = "for name in 'abcd': setattr(C, name, {5: 5})"
+    assert parts(text, change) == ["value C.a of helper.py", "value C.d of helper.py"]
+
+
+def test_a_variable_that_the_source_does_not_name_counts_where_it_is_read() -> None:
+    assert parts("", "A = 1", step="helper.A") == ["value A of helper.py"]
+    assert parts("class C: pass", "C.a = 1", step="helper.C.a") == ["value C.a of helper.py"]
+    assert parts("", "A = 1", step="helper.B") == []
 
 
 @pytest.mark.parametrize("value", [ROOT / "data", "/project/data", {"a": [ROOT / "data"]}, "/project"])

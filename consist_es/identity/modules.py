@@ -14,13 +14,16 @@ from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.digest import digest_path
-from consist_es.identity.loaded import loaded_parts, portable
+from consist_es.identity.loaded import Held, loaded_parts, portable, submodules
+from consist_es.identity.readers import Readers
 from consist_es.identity.source import ImportRef, Source, load_source
 from consist_es.identity.variables import variable_parts
 
 _OURS = Path(__file__).resolve().parent.parent
 _SEEN: dict[str, tuple[str, Any]] = {}
 """File -> digest of its source and the spec of the module loaded from it, when this process first looked."""
+_READY: dict[str, bool] = {}
+"""File -> whether its module was loaded when this process first looked: then it is the script that loads it."""
 _SIMPLE = (
     int, float, complex, str, bytes, tuple, frozenset, type(None), Path, datetime.date, decimal.Decimal, enum.Enum,
 )  # fmt: skip
@@ -60,8 +63,10 @@ def file_of(module: object) -> str | None:
 class Modules:
     """The first-party modules that one piece of code pulls in, with a digest for each."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, readers: Readers) -> None:
+        self.root, self._readers = root, readers
+        self.held: list[Held] = []
+        """Values of loaded modules that are still to be judged."""
         self.parts: dict[str, str] = {}
         self.unstable: list[str] = []
         self.computed: list[str] = []
@@ -77,16 +82,18 @@ class Modules:
             if not name or is_ours(name):
                 continue
             found = _locate(name)
-            if found is not None and is_first_party(found) and self._is_new(found, eager):
+            if found is None:
+                self.held += submodules(sys.modules.get(name))
+            elif is_first_party(found) and self._is_new(found, eager):
                 waiting += self._take(name, found, eager)
 
-    def follow_loaded(self, name: str, filename: str) -> None:
+    def follow_loaded(self, name: str, filename: str, *, eager: bool = True) -> None:
         """Take in a module that is loaded, by name and file; its name need not lead there any more."""
         package = name.rpartition(".")[0]
-        self.follow([ImportRef(package, set(), eager=True)] if package else [], "")
-        if is_first_party(filename) and self._is_new(filename, eager=True):
-            for full, eager in self._take(name, filename, eager=True):
-                self.follow([ImportRef(full, set(), eager)], "")
+        self.follow([ImportRef(package, set(), eager)] if package else [], "")
+        if is_first_party(filename) and self._is_new(filename, eager):
+            for full, inner in self._take(name, filename, eager):
+                self.follow([ImportRef(full, set(), inner)], "")
 
     def _is_new(self, filename: str, eager: bool) -> bool:
         """Whether a file has not been followed yet, or only as one that may not be loaded."""
@@ -103,11 +110,14 @@ class Modules:
             return []
         self.parts[label] = source.digest
         self.parts |= variable_parts(source, source.tree)
+        self._readers.add(source.tree)
         if source.dynamic:
             self.computed.append(label)
         module = sys.modules.get(name)
-        if module is not None and file_of(module) == filename:
-            self._check_loaded(label, source, module, eager)
+        loaded = module is not None and file_of(module) == filename
+        ready = _READY.setdefault(filename, loaded)
+        if module is not None and loaded:
+            self._check_loaded(label, source, module, eager or ready)
         package = name if Path(filename).name == "__init__.py" else name.rpartition(".")[0]
         return [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
 
@@ -119,7 +129,9 @@ class Modules:
             self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
         elif digest != source.digest:
             _SEEN[source.filename] = (source.digest, spec)
-        self.parts |= loaded_parts(source, vars(module), label, self.root, only_changed=not eager)
+        parts, held = loaded_parts(source, vars(module), label, only_changed=not eager)
+        self.parts |= parts
+        self.held += held
 
 
 def portable_or_none(value: Any, root: Path) -> Any:

@@ -1,19 +1,31 @@
 """Questions about live objects that the code identity asks."""
 
 import ast
+import collections
+import contextvars
+import datetime
 import enum
 import functools
 import inspect
+import logging
 import sys
+import threading
 import types
+import typing
+import zoneinfo
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from consist_es.identity.bytecode import essence
-from consist_es.identity.modules import file_of, is_first_party
-from consist_es.identity.source import Function, Source, digest_plain
-from consist_es.plain import object_fields
+from consist_es.identity.modules import file_of, is_first_party, is_ours
+from consist_es.identity.source import Function, Source, digest_plain, load_source
+from consist_es.plain import object_fields, type_name
 
+CONTAINERS = (list, tuple, dict, collections.defaultdict, set, frozenset)
+_TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ParamSpec, typing.NewType)
+_HARMLESS = (logging.Logger, logging.LoggerAdapter, type(threading.Lock()), type(threading.RLock()), threading.Event)
+_TUPLE_FIELD: Any = type(vars(collections.namedtuple("_Sample", "field"))["field"])
+"""What reads a field of a named tuple, by its number."""
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, functools.cached_property, property)
 
 
@@ -48,6 +60,14 @@ def content_of(cell: types.CellType) -> Any:
         return None  # not bound yet, for instance a function that names itself
 
 
+def present_in(variable: contextvars.ContextVar[Any]) -> Any:
+    """What a context variable holds here, None where it holds nothing."""
+    try:
+        return variable.get()
+    except LookupError:
+        return None
+
+
 def wrapped_by(value: Any) -> Any:
     """What `functools.wraps` says is inside; looked up without running the object's own attribute access."""
     found = inspect.getattr_static(value, "__wrapped__", None)
@@ -79,6 +99,23 @@ def package_of(namespace: Mapping[str, Any]) -> str:
     return package if isinstance(package, str) else ""
 
 
+def known_form(value: Any) -> Any:
+    """What stands for an object whose type we know; None for others."""
+    if is_ours(type(value).__module__):
+        return {"$ours": artifact_content(value)}
+    if isinstance(value, _TYPING) or type(value).__module__ in ("typing", "operator", "typing_extensions"):
+        return {"$repr": repr(value)}
+    if type(value) is datetime.timezone or (type(value) is zoneinfo.ZoneInfo and value.key is not None):
+        return {"$zone": repr(value)}
+    if isinstance(value, _TUPLE_FIELD) and _TUPLE_FIELD is not property:  # elsewhere than in CPython it is one
+        return {"$field": value.__reduce__()[1][0]}
+    if isinstance(value, _HARMLESS):
+        return {"$ignored": type_name(type(value))}
+    if type(value).__module__ == "numpy" and type(value).__name__ == "ufunc":
+        return {"$builtin": f"numpy.{value.__name__}"}
+    return None
+
+
 def artifact_content(value: Any) -> Any:
     """Content of an artifact, or of the artifacts of a result; None for the rest of this library's objects."""
     digest = getattr(value, "digest", None)
@@ -86,6 +123,26 @@ def artifact_content(value: Any) -> Any:
         return digest
     outputs = getattr(value, "outputs", None)
     return {str(key): artifact_content(item) for key, item in outputs.items()} if isinstance(outputs, Mapping) else None
+
+
+def is_simple(kind: type) -> bool:
+    """Whether all of an object is its attributes and items: pure Python classes of the project, namespaces."""
+    if kind.__module__ in ("types", "argparse") and kind.__name__ in ("SimpleNamespace", "Namespace"):
+        return True
+    if not is_first_party(class_file(kind)):
+        return False
+    known = (*CONTAINERS, collections.UserDict, collections.UserList, object)
+    own = [base for base in kind.__mro__ if base not in known and not is_plain_base(base)]
+    return all(is_first_party(class_file(base)) for base in own) and not any(
+        "__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in own
+    )
+
+
+def class_sources(kind: type) -> tuple[Source, ...]:
+    """The files of the project that a class and its bases are from."""
+    files = dict.fromkeys(class_file(base) for base in kind.__mro__)
+    found = [load_source(name) for name in files if name.endswith(".py") and is_first_party(name)]
+    return tuple(source for source in found if source is not None)
 
 
 def class_file(cls: type) -> str:
@@ -124,6 +181,11 @@ def classes_of(value: Any) -> Iterator[type]:
         elif (fields := object_fields(item)) is not None:
             yield type(item)
             waiting += fields.values()
+
+
+def keeps_results(cls: type, name: str) -> bool:
+    """Whether an attribute holds what a cached property found out."""
+    return any(isinstance(vars(base).get(name), functools.cached_property) for base in cls.__mro__)
 
 
 def is_data(cls: type, name: str, value: Any) -> bool:

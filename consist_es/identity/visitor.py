@@ -1,13 +1,10 @@
 """Walks the live objects that a callable reaches, and gives each a place in the code identity."""
 
+import ast
 import collections
-import datetime
+import contextvars
 import functools
-import logging
-import threading
 import types
-import typing
-import zoneinfo
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,8 @@ from typing import Any
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity import writes
 from consist_es.identity.bytecode import essence, global_names
-from consist_es.identity.loaded import portable
+from consist_es.identity.held import HeldValues
+from consist_es.identity.loaded import Held, portable, subclasses, submodules
 from consist_es.identity.modules import (
     Modules,
     file_label,
@@ -25,22 +23,28 @@ from consist_es.identity.modules import (
     portable_or_none,
 )
 from consist_es.identity.objects import (
-    artifact_content,
+    CONTAINERS,
     class_file,
+    class_sources,
     classes_of,
     content_of,
     function_digest,
     holds_function,
     is_data,
     is_generated,
-    is_plain_base,
+    is_simple,
+    keeps_results,
+    known_form,
     names_in,
     package_of,
+    present_in,
     reads_modules,
     state_of,
     wrapped_by,
 )
+from consist_es.identity.readers import Readers, keeps, writes_to
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
+from consist_es.identity.usage import ATTRIBUTE, usage
 from consist_es.identity.variables import variable_parts
 from consist_es.plain import type_name
 
@@ -48,13 +52,8 @@ _C_CALLABLES = (
     types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
     types.MethodWrapperType, types.ClassMethodDescriptorType,
 )  # fmt: skip
-_TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ParamSpec, typing.NewType)
-_HARMLESS = (logging.Logger, logging.LoggerAdapter, type(threading.Lock()), type(threading.RLock()), threading.Event)
-_TUPLE_FIELD: Any = type(vars(collections.namedtuple("_Sample", "field"))["field"])
-"""What reads a field of a named tuple, by its number."""
 _NESTED = 20
 """How deep containers that hold functions may be nested, well within our stack."""
-_CONTAINERS = (list, tuple, dict, collections.defaultdict, set, frozenset)
 _DYNAMIC = {"globals", "eval", "exec", "__import__", "importlib", "import_module"}
 
 
@@ -65,8 +64,12 @@ class Visitor:
         self.root, self.follow, self.declared, self.own = root, follow, declared, own
         self.parts: dict[str, str] = {}
         self.unstable: list[str] = []
-        self.modules = Modules(root)
-        self._waiting: collections.deque[Callable[[], None]] = collections.deque()
+        self._readers = Readers()
+        self.modules = Modules(root, self._readers)
+        self._held = HeldValues(root, self._readers, self._held_value, self.classes_in)
+        self._lenient = False
+        """Whether what has no canonical form is left out: a module that is used need not use all that it holds."""
+        self._waiting: collections.deque[tuple[Callable[[], None], bool]] = collections.deque()
         """Functions and classes still to be visited; a queue, since call chains may be longer than our stack."""
         self._depth = 0
         self._labels: dict[int, str] = {}
@@ -79,8 +82,16 @@ class Visitor:
 
     def finish(self) -> dict[str, str]:
         """All parts, once everything that was reached has been visited."""
-        while self._waiting:
-            self._waiting.popleft()()
+        more = True
+        while more:
+            while self._waiting:
+                visit, self._lenient = self._waiting.popleft()
+                visit()
+            self._lenient = True
+            held, self.modules.held = self.modules.held, []
+            self._held.add(held)
+            more = self.follow and self._held.count(self.parts)
+        self._lenient = False
         if self.follow:
             self._effects()
             if self.modules.computed and not self.declared:
@@ -90,6 +101,17 @@ class Visitor:
                 )
         self.unstable += self.modules.unstable
         return {**self.parts, **self.modules.parts}
+
+    def _later(self, visit: Callable[[], None], filename: str) -> None:
+        """Visit something in its turn; what is of the callable's own file must be identified in full."""
+        self._waiting.append((visit, self._lenient and filename != self.own))
+
+    def _held_value(self, held: Held) -> Any:
+        """Plain form of what a module holds."""
+        if isinstance(held.value, types.ModuleType):
+            self.modules.follow_loaded(held.value.__name__, file_of(held.value) or "", eager=False)
+            return {"$module": held.value.__name__}
+        return self.reference(held.value, held.where)
 
     # ------------------------------------------------------------ any value
 
@@ -110,8 +132,6 @@ class Visitor:
             return self._builtin(value, where)
         if isinstance(value, type):
             return {"$class": self.cls(value)}
-        if isinstance(value, _TUPLE_FIELD) and _TUPLE_FIELD is not property:  # elsewhere than in CPython it is one
-            return {"$field": value.__reduce__()[1][0]}
         if isinstance(value, functools.singledispatchmethod):
             return {"$dispatch": [self.reference(item, where) for item in (value.func, value.dispatcher)]}
         if isinstance(value, (staticmethod, classmethod)):
@@ -119,20 +139,14 @@ class Visitor:
         return self._instance(value, where)
 
     def _instance(self, value: Any, where: str) -> Any:
-        if is_ours(type(value).__module__):
-            return {"$ours": artifact_content(value)}
-        if isinstance(value, _TYPING) or type(value).__module__ in ("typing", "operator", "typing_extensions"):
-            return {"$repr": repr(value)}
-        if type(value) is datetime.timezone or (type(value) is zoneinfo.ZoneInfo and value.key is not None):
-            return {"$zone": repr(value)}
+        if (known := known_form(value)) is not None:
+            return known
         if isinstance(value, slice):
             return {"$slice": [self.reference(item, where) for item in (value.start, value.stop, value.step)]}
-        if isinstance(value, _HARMLESS):
-            return {"$ignored": type_name(type(value))}
+        if isinstance(value, contextvars.ContextVar):
+            return {"$variable": [value.name, self.reference(present_in(value), where)]}
         if wrapped_by(value) is not None and not is_first_party(class_file(type(value))):
             return {"$wrapper": [type_name(type(value)), self.reference(wrapped_by(value), where)]}
-        if type(value).__module__ == "numpy" and type(value).__name__ == "ufunc":
-            return {"$builtin": f"numpy.{value.__name__}"}
         try:
             plain = portable(value, self.root)
         except (ConfigTypeError, ConfigValueError):
@@ -144,13 +158,15 @@ class Visitor:
         """A value without a plain form: containers and simple objects by what they hold, the rest is unstable."""
         if id(value) in self._labels:
             return {"$again": self._labels[id(value)]}
-        if self._depth < _NESTED and (type(value) in _CONTAINERS or self._is_simple_object(value)):
+        if self._depth < _NESTED and (type(value) in CONTAINERS or is_simple(type(value))):
             self._label(value, where)
             self._depth += 1
             try:
                 return self._parts_of(value, where)
             finally:
                 self._depth -= 1
+        if self._lenient:
+            return None
         self.unstable.append(
             f"{where}: {type_name(type(value))} has no canonical form; pass it as config or make it inside the step"
         )
@@ -158,27 +174,40 @@ class Visitor:
 
     def _parts_of(self, value: Any, where: str) -> Any:
         """A container or simple object, by what it holds."""
-        name = type_name(type(value))
-        if isinstance(value, dict):
-            pairs = [[self.reference(k, where), self.reference(v, f"{where}[{k!r}]")] for k, v in value.items()]
-            pairs.sort(key=digest_plain)
-            if isinstance(value, collections.defaultdict):
-                return {name: [self.reference(value.default_factory, f"default of {where}"), pairs]}
-            return {name: pairs}
-        if isinstance(value, _CONTAINERS):
-            items = [self.reference(item, f"{where}[{i}]") for i, item in enumerate(value)]
-            return {name: items if isinstance(value, (list, tuple)) else sorted(items, key=digest_plain)}
-        state = {name: self.reference(item, f"{where}.{name}") for name, item in sorted(state_of(value).items())}
-        return {"$instance": [self.cls(type(value)), state]}
+        name, items = type_name(type(value)), self._items(value, where)
+        if type(value) is collections.defaultdict:
+            return {name: [self.reference(value.default_factory, f"default of {where}"), items]}
+        if type(value) in CONTAINERS:
+            return {name: items}
+        return {"$instance": [self.cls(type(value)), self._state(value, where), *([] if items is None else [items])]}
 
-    def _is_simple_object(self, value: Any) -> bool:
-        """Whether everything the object is lies in its attributes: pure Python classes of the project, namespaces."""
-        kind = type(value)
-        if kind.__module__ in ("types", "argparse") and kind.__name__ in ("SimpleNamespace", "Namespace"):
-            return True
-        return not any(
-            "__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in kind.__mro__[:-1]
-        ) and all(base is object or is_first_party(class_file(base)) or is_plain_base(base) for base in kind.__mro__)
+    def _items(self, value: Any, where: str) -> Any:
+        """What a container holds, None for anything else."""
+        if isinstance(value, dict):
+            pairs = [[self.reference(k, where), self.reference(v, f"{where}[{k!r}]")] for k, v in dict.items(value)]
+            return sorted(pairs, key=digest_plain)
+        if not isinstance(value, CONTAINERS):
+            return None
+        items = [self.reference(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return items if isinstance(value, (list, tuple)) else sorted(items, key=digest_plain)
+
+    def _state(self, value: Any, where: str) -> dict[str, Any]:
+        """The attributes of an object; of one that a module holds, those that methods write are judged alone."""
+        found = sorted(state_of(value).items())
+        if not self._lenient:
+            return {name: self.reference(item, f"{where}.{name}") for name, item in found}
+        kind, sources = type(value), class_sources(type(value))
+        state = {}
+        for name, item in found:
+            if keeps_results(kind, name):
+                continue
+            inner = f"{where}.{name}"
+            if writes_to(ATTRIBUTE, name, [usage(source.tree) for source in sources], instance=True):
+                held = Held(f"value {inner}", inner, name, item, None, False, sources, True, instance=True)
+                self.modules.held.append(held)
+            elif (plain := self.reference(item, inner)) is not None:
+                state[name] = plain
+        return state
 
     def classes_in(self, value: Any) -> None:
         """Count the classes of objects in a config or captured value as code: their properties and methods."""
@@ -188,6 +217,8 @@ class Visitor:
     def _module(self, module: types.ModuleType) -> Any:
         if self.follow and not is_ours(module.__name__) and is_first_party(file_of(module) or ""):
             self.modules.follow_loaded(module.__name__, file_of(module) or "")
+        elif self.follow and file_of(module) is None:
+            self.modules.held += submodules(module)
         return {"$module": module.__name__}
 
     def _builtin(self, value: Any, where: str) -> Any:
@@ -210,11 +241,12 @@ class Visitor:
         if not is_first_party(filename) and (source is None or not filename.startswith("<")):
             return self._installed(fn) if source is not None else self._sourceless(fn)
         label = self._label(fn, f"{file_label(filename, self.root)}:{fn.__qualname__}")
-        self._waiting.append(lambda: self._visit_function(fn, label, source))
+        self._later(lambda: self._visit_function(fn, label, source), filename)
         return label
 
     def _visit_function(self, fn: types.FunctionType, label: str, source: Source | None) -> None:
         filename = fn.__code__.co_filename
+        self._readers.functions.add(fn.__name__)
         node = None if source is None else source.find(fn.__code__)
         self.parts[label] = function_digest(fn, source, node)
         if source is not None and node is not None:
@@ -238,7 +270,7 @@ class Visitor:
     def _sourceless(self, fn: types.FunctionType) -> str:
         """A function from `exec`, standard input or a lost file: by its instructions."""
         label = self._label(fn, f"{fn.__module__}:{fn.__qualname__}")
-        self._waiting.append(lambda: self._visit_sourceless(fn, label))
+        self._later(lambda: self._visit_sourceless(fn, label), "")
         return label
 
     def _visit_sourceless(self, fn: types.FunctionType, label: str) -> None:
@@ -253,7 +285,8 @@ class Visitor:
             defaults = [list(fn.__defaults__ or ()), fn.__kwdefaults__ or {}]
             self.parts[f"defaults of {label}"] = digest_plain(self.reference(defaults, f"default value of {label}"))
         for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
-            self._value(name, content_of(cell), "closure variable", label, node)
+            if node is None or fn.__code__.co_filename == self.own or not keeps(node, name):
+                self._value(name, content_of(cell), "closure variable", label, node)
         for name, value in sorted(vars(fn).items()):
             if name != "__wrapped__" and not name.startswith(("__consist", "_consist")) and name != "pytestmark":
                 self._value(name, value, "attribute", label, node)
@@ -277,6 +310,10 @@ class Visitor:
         """Count what some code takes from its module: present values, imports, and everything if it is dynamic."""
         package = package_of(namespace)
         self._namespace = namespace
+        if node is None:
+            self._readers.names |= names
+        else:
+            self._readers.add(*(node.body if isinstance(node, ast.Module) else [node]))
         for name in sorted(names & namespace.keys()):
             self._reached[name] = namespace[name]
             if name not in ("__file__", "__builtins__", "__doc__", "__spec__", "__package__", "__loader__"):
@@ -323,7 +360,7 @@ class Visitor:
         label = self._label(
             cls, f"{file_label(filename, self.root)}:{cls.__qualname__}" if filename else type_name(cls)
         )
-        self._waiting.append(lambda: self._visit_class(cls, label, filename))
+        self._later(lambda: self._visit_class(cls, label, filename), filename)
         return label
 
     def _visit_class(self, cls: type, label: str, filename: str) -> None:
@@ -332,15 +369,24 @@ class Visitor:
         if source is not None and nodes:
             self.parts[label] = source.digest_of(*nodes)
             self.parts |= variable_parts(source, *nodes)
-        if self.follow and filename and filename != self.own:
+        followed = self.follow and bool(filename) and filename != self.own
+        if followed:
             self.modules.follow_loaded(cls.__module__, filename)
-        self._members(cls, label, generated=bool(nodes))
+        elif source is not None and nodes:
+            self._readers.add(*nodes)
+            self.modules.held += subclasses(cls, label, source)
+        judged = source if followed and nodes and "<locals>" not in cls.__qualname__ else None
+        if judged is None or not self._lenient:  # else all that there is in its module has been seen to
+            self._members(cls, label, generated=bool(nodes), judged=judged)
         bases = [base for base in (*cls.__bases__, type(cls)) if base not in (object, type)]
         if bases:
             self.parts[f"bases of {label}"] = digest_plain([self.cls(base) for base in bases])
 
-    def _members(self, cls: type, label: str, *, generated: bool) -> None:
+    def _members(self, cls: type, label: str, *, generated: bool, judged: Source | None) -> None:
+        """Methods and data of a class; not the data that methods in its module, which is `judged`, write to."""
         for name, value in sorted(vars(cls).items()):
+            if judged is not None and writes_to(ATTRIBUTE, name, [usage(judged.tree)]):
+                continue
             if isinstance(value, property):
                 found: list[Any] = [item for item in (value.fget, value.fset, value.fdel) if item is not None]
             elif isinstance(value, functools.cached_property):

@@ -12,6 +12,7 @@ from attacks.cases import (
     outputs,
     packages,
     runs,
+    settings,
     values,
 )
 
@@ -22,6 +23,7 @@ GROUPS = (
     callables.GROUP,
     code_files.GROUP,
     helpers.GROUP,
+    settings.GROUP,
     environment.GROUP,
     inputs.GROUP,
     folders.GROUP,

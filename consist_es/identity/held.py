@@ -1,0 +1,79 @@
+"""Judges the values that followed modules hold: settings and registries that the code reads count, state does not."""
+
+import types
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from consist_es.identity.loaded import Held, plain_or_none
+from consist_es.identity.modules import file_of, is_first_party
+from consist_es.identity.readers import Readers
+from consist_es.identity.source import digest_plain
+from consist_es.identity.usage import ATTRIBUTE, NAME, Usage, usage
+from consist_es.plain import type_name
+
+_NOTHING = ["NoneType", None]
+_NEVER_PLAIN = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, types.MemberDescriptorType)
+
+
+class HeldValues:
+    """The values that wait for a verdict: code that is found later may read them."""
+
+    def __init__(self, root: Path, readers: Readers, refer: Callable[[Held], Any], seen: Callable[[Any], None]) -> None:
+        self._root, self._readers, self._refer, self._seen = root, readers, refer, seen
+        self._waiting: dict[str, Held] = {}
+        self._judged: set[str] = set()
+        self._plain: dict[str, Any] = {}
+
+    def add(self, items: Iterable[Held]) -> None:
+        """Values to be judged, once each."""
+        for item in items:
+            if item.label not in self._judged:
+                self._waiting[item.label] = item
+
+    def count(self, parts: dict[str, str]) -> bool:
+        """Add a part for each value that counts by what was reached so far; whether any was judged."""
+        found = False
+        for held in list(self._waiting.values()):
+            if self._is_settled(held) or self._counts(held):
+                del self._waiting[held.label]
+                self._judged.add(held.label)
+                found = True
+                if (plain := self._digested(held)) is not None:
+                    parts[held.label] = digest_plain(plain)
+        return found
+
+    def _is_settled(self, held: Held) -> bool:
+        """Whether a value is just what the source says."""
+        if held.label not in self._plain:
+            never = isinstance(held.value, _NEVER_PLAIN)
+            self._plain[held.label] = None if never else plain_or_none(held.value, self._root)
+        plain = self._plain[held.label]
+        return plain is not None and (plain == held.literal or (held.instance and plain == _NOTHING))
+
+    def _counts(self, held: Held) -> bool:
+        kind = ATTRIBUTE if held.attribute else NAME
+        own: list[Usage] = [usage(source.tree) for source in held.sources]
+        if self._readers.is_state(kind, held.name, own, instance=held.instance):
+            return False
+        if self._plain[held.label] is not None and not held.added:
+            return True
+        return self._readers.reads(kind, held.name, own)
+
+    def _digested(self, held: Held) -> Any:
+        """What stands for a value in the identity; None where there is nothing to say."""
+        plain = self._plain[held.label]
+        if plain is not None:
+            if self._is_settled(held):
+                return None
+            self._seen(held.value)
+            return plain
+        if isinstance(held.value, types.ModuleType) and not is_first_party(file_of(held.value) or ""):
+            return None
+        found = self._refer(held)
+        if isinstance(held.value, types.ModuleType) and held.value.__name__.rpartition(".")[2] == held.name:
+            return None  # a module of the package, which counts by its source
+        if found is None or (isinstance(found, dict) and "$ignored" in found):
+            replaced = held.literal is not None and held.literal != _NOTHING
+            return {"$unknown": type_name(type(held.value))} if replaced else None
+        return [type_name(type(held.value)), found]
