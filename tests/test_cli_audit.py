@@ -137,7 +137,9 @@ def test_a_step_that_took_the_scenarios_id_is_not_told_in_its_place(here: Path) 
 
 def test_an_unknown_scenario_is_refused_and_those_there_are_listed(log: Path) -> None:
     result = run("audit", "bas", code=2)
-    assert result.stderr == "Error: No scenario 'bas'. Available: 'baseline', 'baseline#2', 'steep'. These are the newest ones.\n"
+    assert result.stderr == (
+        "Error: No scenario 'bas'. Available: 'baseline', 'baseline#2', 'steep'. These are the newest ones.\n"
+    )
     assert result.stdout == ""
 
 

@@ -413,6 +413,15 @@ def unloadable(tracker: Tracker, here: Path) -> None:
     tracker.run(plain, name="bad", inputs={"x": "x.txt"}, execution_options=loaded)
 
 
+@row(INPUTS, ValueError)
+def loaded_folder(tracker: Tracker, here: Path) -> None:
+    """A folder of files, with `input_binding="loaded"`"""
+    (here / "zones").mkdir()
+    (here / "zones" / "a.csv").write_text("a\n1\n")
+    loaded = ExecutionOptions(input_binding="loaded")
+    tracker.run(plain, name="bad", inputs={"x": "zones"}, execution_options=loaded)
+
+
 @row(INPUTS, ImportError)
 def missing_extra(tracker: Tracker, here: Path) -> None:
     """A format whose package is not installed"""

@@ -62,9 +62,11 @@ def load(artifact: Artifact, **options: Any) -> Any:
         raise UsageTypeError(f"load() takes an Artifact, not {type(artifact).__name__}.")
     driver = find_driver(artifact.driver)
     if driver is None:
+        folder = artifact.kind == "folder"
+        what = "this folder" if folder else repr(artifact.driver)
         raise LoadError(
-            f"No driver loads {artifact.driver!r} (artifact {artifact.key!r}, {artifact.path}). "
-            "Use artifact.path and read the file yourself, or annotate the step's parameter as Path."
+            f"No driver loads {what} (artifact {artifact.key!r}, {artifact.path}). Use artifact.path and read "
+            f"{'what is in it' if folder else 'the file'} yourself, or annotate the step's parameter as Path."
         )
     check_options(driver.name, options, driver.options)
     path = artifact.path
