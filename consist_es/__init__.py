@@ -224,7 +224,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     module = _MODULE_OF.get(name)
     if module is None:
-        raise AttributeError(f"module 'consist_es' has no attribute {name!r}")
+        from consist_es.absent import asking_module, no_name
+
+        raise no_name(name, asking_module())
     value = globals()[name] = getattr(import_module(module), name)
     return value
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Rooms from the ground floor up. A module may import from its own floor and from below, never from above.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "escapes", "wording"}),
+    frozenset({"absent", "errors", "escapes", "wording"}),
     frozenset({"events", "plain", "plain_arrays", "secret", "storage"}),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
     frozenset({"projector", "folding", "view_diff", "view_file", "view_tables"}),

@@ -2,6 +2,7 @@
 
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 import consist_es as consist
 from consist_es import Coupler, CouplerView, RunContext, ScenarioContext, Tracker
+from consist_es.absent import INSTEAD
+from tests.api_support import ROOT
 
 STEP = (
     "fn=None, name=None, *, run_id=None, model=None, description=None, config=None, adapter=None, "
@@ -132,3 +135,31 @@ def test_replaced_keywords_are_refused_by_steps(tmp_path: Any, keyword: str) -> 
         for call in calls:
             with pytest.raises(TypeError, match=keyword):
                 call(name="x", **{keyword: []})
+
+
+# ---------------------------------------------------------------- names of LBNL's consist that are not here
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_a_name_that_has_no_counterpart_says_what_to_use_instead(name: str) -> None:
+    assert not hasattr(consist, name)
+    with pytest.raises(AttributeError) as caught:
+        getattr(consist, name)
+    assert str(caught.value).startswith(
+        f"module 'consist_es' has no attribute '{name}'. This name of LBNL's consist has "
+    )
+    assert str(caught.value).endswith(f"instead: {INSTEAD[name]}.")
+    with pytest.raises(ImportError, match=re.escape(INSTEAD[name])):
+        exec(f"from consist_es import {name}")
+
+
+def test_a_name_that_nobody_has_is_none_of_theirs() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'consist_es' has no attribute 'trakcer'$"):
+        consist.trakcer  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'trakcer'"):
+        exec("from consist_es import trakcer")
+
+
+def test_the_changelog_lists_the_names_without_counterpart() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert dict(rows) == INSTEAD

@@ -1,0 +1,44 @@
+"""Names of LBNL's consist that have no counterpart here, and what to use instead: for those who move over.
+
+`CHANGELOG.md` has the same table; a test holds them against each other.
+"""
+
+import sys
+
+INSTEAD = {
+    "begin_run": "with tracker.trace(name, ...): its end is recorded also where the block fails",
+    "containers": "a call of the container in the step's function",
+    "current_consist": "consist.current_run()",
+    "end_run": "with tracker.trace(name, ...): its end is recorded also where the block fails",
+    "from_config": "Tracker(run_dir, db_path, ...) with the same arguments",
+    "load_relation": "consist.load_df(artifact), or artifact.path with the reader of your choice",
+    "map_runs": "a loop of sc.run(...), or processes that open a Tracker of the same project each",
+    "RunIdentifiedResultLike": "RunResult, or RunResultLike",
+    "ScenarioLike": "ScenarioContext; a scenario that is not tracked is one too",
+    "single_step_scenario": "with tracker.scenario(name) as sc, sc.trace(step): ...",
+    "start_run": "with tracker.trace(name, ...): its end is recorded also where the block fails",
+    "to_config": "Tracker(run_dir, db_path, ...) with the same arguments",
+    "to_df": "consist.load_df(artifact)",
+    "trace": "tracker.trace(name, ...), or sc.trace(name, ...)",
+    "TrackerConfig": "Tracker(run_dir, db_path, ...) with the same arguments",
+    "TrackerLike": "Tracker; NoopTracker is one too",
+}
+
+
+def no_name(name: str, asking: str | None) -> Exception:
+    """The error of a name that the package does not have. `asking`: name of the module that asks for it.
+
+    ``from consist_es import map_runs`` hides the text of an AttributeError, so that the import system gets an
+    ImportError of its own.
+    """
+    said = f"module 'consist_es' has no attribute {name!r}"
+    if name not in INSTEAD:
+        return AttributeError(said)
+    said += f". This name of LBNL's consist has no counterpart here; instead: {INSTEAD[name]}."
+    importing = asking in ("importlib._bootstrap", "_frozen_importlib")
+    return ImportError(said, name="consist_es") if importing else AttributeError(said)
+
+
+def asking_module() -> str | None:
+    """The module of the code that asks the package for a name: two calls up."""
+    return sys._getframe(2).f_globals.get("__name__")
