@@ -9,7 +9,7 @@ from consist_es.identity.loaded import Held, plain_or_none
 from consist_es.identity.modules import file_of, is_first_party
 from consist_es.identity.readers import Readers
 from consist_es.identity.source import digest_plain
-from consist_es.identity.usage import ATTRIBUTE, NAME, Usage, usage
+from consist_es.identity.usage import ATTRIBUTE, NAME, usage
 from consist_es.plain import type_name
 
 _NOTHING = ["NoneType", None]
@@ -53,7 +53,7 @@ class HeldValues:
 
     def _counts(self, held: Held) -> bool:
         kind = ATTRIBUTE if held.attribute else NAME
-        own: list[Usage] = [usage(source.tree) for source in held.sources]
+        own = tuple(usage(source.tree) for source in held.sources)
         if self._readers.is_state(kind, held.name, own, instance=held.instance):
             return False
         if self._plain[held.label] is not None and not held.added:

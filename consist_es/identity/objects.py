@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from consist_es.identity.bytecode import essence
+from consist_es.identity.config import said_of
 from consist_es.identity.modules import file_of, is_first_party, is_ours
 from consist_es.identity.source import Function, Source, digest_plain, load_source
 from consist_es.plain import object_fields, type_name
@@ -26,6 +27,7 @@ _TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ParamSpec
 _HARMLESS = (logging.Logger, logging.LoggerAdapter, type(threading.Lock()), type(threading.RLock()), threading.Event)
 _TUPLE_FIELD: Any = type(vars(collections.namedtuple("_Sample", "field"))["field"])
 """What reads a field of a named tuple, by its number."""
+_ATOMS = (bool, int, float, str, bytes)
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, functools.cached_property, property)
 
 
@@ -117,10 +119,11 @@ def known_form(value: Any) -> Any:
 
 
 def artifact_content(value: Any) -> Any:
-    """Content of an artifact, or of the artifacts of a result; None for the rest of this library's objects."""
+    """Content of an artifact and what is said of it, or that of the artifacts of a result; None for the rest of this
+    library's objects."""
     digest = getattr(value, "digest", None)
     if isinstance(digest, str):
-        return digest
+        return [digest, said_of(value)] if hasattr(value, "facet") else digest
     outputs = getattr(value, "outputs", None)
     return {str(key): artifact_content(item) for key, item in outputs.items()} if isinstance(outputs, Mapping) else None
 
@@ -170,6 +173,8 @@ def classes_of(value: Any) -> Iterator[type]:
     while waiting:
         item = waiting.pop()
         if id(item) in seen:
+            continue
+        if item is None or type(item) in _ATOMS:
             continue
         seen[id(item)] = item  # kept alive, so that no id is used twice
         if isinstance(item, enum.Enum):

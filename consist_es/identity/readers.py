@@ -5,7 +5,9 @@ functions are handed and keep for others to read is a setting, and counts.
 """
 
 import ast
+import functools
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from consist_es.identity.usage import ATTRIBUTE, CLEAR, FILL, NAME, OWN, READ, SET, WRITES, Unit, Usage, usage
 
@@ -18,34 +20,62 @@ class Readers:
         """Names of functions that were reached as objects."""
         self.names: set[str] = set()
         """Names that code without source mentions."""
-        self._waiting: list[tuple[ast.AST, ...]] = []
-        self._found: dict[int, Usage] = {}
+        self._code: dict[tuple[ast.AST, ...], None] = {}
+        self._reached: tuple[tuple[int, int, int], Reached] | None = None
 
     def add(self, *nodes: ast.AST) -> None:
         """Take in code that was reached."""
-        self._waiting.append(nodes)
+        self._code[nodes] = None
 
-    @property
-    def _code(self) -> dict[int, Usage]:
-        """Looked at no sooner than something is asked: most modules hold what their source says."""
-        while self._waiting:
-            found = usage(*self._waiting.pop())
-            self._found[id(found)] = found
-        return self._found
-
-    def mentions(self, name: str) -> bool:
-        """Whether any of the code mentions a name."""
-        return name in self.names or any(name in item.mentions for item in self._code.values())
-
-    def reads(self, kind: str, name: str, own: Iterable[Usage]) -> bool:
+    def reads(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
         """Whether any code reads a variable (or attribute) of the files that `own` is of."""
-        return any(map(self._reads_in, _units(own, kind, name))) or self._reads_elsewhere(kind, name, own)
+        return self._now().reads(kind, name, own)
 
-    def is_state(self, kind: str, name: str, own: Iterable[Usage], *, instance: bool = False) -> bool:
+    def is_state(self, kind: str, name: str, own: tuple[Usage, ...], *, instance: bool = False) -> bool:
         """Whether functions of its own file write to it, and nothing but what fills it itself reads it.
 
         Of an `instance`, what its methods bind anew counts as written, too.
         """
+        return self._now().is_state(kind, name, own, instance)
+
+    def _now(self) -> "Reached":
+        sizes = (len(self._code), len(self.functions), len(self.names))
+        if self._reached is None or self._reached[0] != sizes:
+            found = _reached(tuple(self._code), frozenset(self.functions), frozenset(self.names))
+            self._reached = (sizes, found)
+        return self._reached[1]
+
+
+@functools.lru_cache(maxsize=128)
+def _reached(code: tuple[tuple[ast.AST, ...], ...], functions: frozenset[str], names: frozenset[str]) -> "Reached":
+    """Kept, since every run of a step asks about the same code again."""
+    return Reached([usage(*nodes) for nodes in code], functions, names)
+
+
+class Reached:
+    """What was reached at some point, with the answers that were given about it."""
+
+    def __init__(self, code: list[Usage], functions: frozenset[str], names: frozenset[str]) -> None:
+        self._code, self._names = code, names
+        self._named = names.union(functions, *(item.mentions for item in code))
+        self._imported = frozenset().union(*(item.imported for item in code))
+        self._reads: dict[Any, bool] = {}
+        self._state: dict[Any, bool] = {}
+
+    def reads(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
+        key = (kind, name, own)
+        if key not in self._reads:
+            here = any(map(self._reads_in, _units(own, kind, name)))
+            self._reads[key] = here or self._reads_elsewhere(kind, name, own)
+        return self._reads[key]
+
+    def is_state(self, kind: str, name: str, own: tuple[Usage, ...], instance: bool) -> bool:
+        key = (kind, name, own, instance)
+        if key not in self._state:
+            self._state[key] = self._find_state(kind, name, own, instance)
+        return self._state[key]
+
+    def _find_state(self, kind: str, name: str, own: tuple[Usage, ...], instance: bool) -> bool:
         units = list(_units(own, kind, name, instance=instance))
         if not any(_flags(uses) & WRITES and not unit.makes for unit, uses in units):
             return False
@@ -56,14 +86,12 @@ class Readers:
 
     def _reads_in(self, item: tuple[Unit, dict[str, int]]) -> bool:
         unit, uses = item
-        reached = not unit.plain or unit.name in self.functions or self.mentions(unit.name or "")
-        return reached and bool(_flags(uses) & READ)
+        return bool(_flags(uses) & READ) and (not unit.plain or unit.name in self._named)
 
-    def _reads_elsewhere(self, kind: str, name: str, own: Iterable[Usage]) -> bool:
-        mine = {id(item) for item in own}
-        others = [item for key, item in self._code.items() if key not in mine]
-        if name in self.names or (kind == NAME and any(name in item.imported for item in self._code.values())):
+    def _reads_elsewhere(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
+        if name in self._names or (kind == NAME and name in self._imported):
             return True
+        others = [item for item in self._code if item not in own]
         stars = [item for item in others if kind == NAME and "*" in item.imported]
         units = [*_units(others, ATTRIBUTE, name), *_units(stars, NAME, name)]
         return any(map(self._reads_in, units))
