@@ -48,6 +48,8 @@ class StepDefaults(msgspec.Struct, frozen=True):
     project_root: Path
     cache_epoch: int | None
     masker: Masker
+    label_root: Path | None = None
+    """Where names of code files start, if not at the project's root."""
     run_id_prefix: str = ""
     tags: tuple[str, ...] = ()
     facet: dict[str, Any] = {}
@@ -293,10 +295,11 @@ def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | 
     """Identity of the code. What an environment variable with a secret in it was counts by a keyed hash."""
     cache, masker = args.cache_options, defaults.masker
     mode, deps, root = cache.code_identity, cache.code_identity_extra_deps, defaults.project_root
+    place = defaults.label_root
     if frame is not None:
-        code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root)
+        code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root, label_root=place)
     else:
-        code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root, uses=args.config)
+        code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root, label_root=place, uses=args.config)
     hidden = masker.code_parts(code.parts)
     return with_parts(code, hidden) if hidden else code
 

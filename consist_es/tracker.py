@@ -20,6 +20,7 @@ from consist_es.forecast import Forecast, Foresight
 from consist_es.header import make_header
 from consist_es.hooks import Hook, Hooks
 from consist_es.identity.block import entering_frame
+from consist_es.identity.modules import label_root
 from consist_es.options import (
     ACCESS_MODES,
     HASHING,
@@ -96,7 +97,8 @@ class Tracker(TrackerQueries):
             allow_external_paths=_external(allow_external_paths),
         )
         root = given_folder(project_root, "project_root")
-        self._defaults = StepDefaults(project_root=root, cache_epoch=epoch, masker=self._project.masker)
+        place = label_root(project_root, self.db_path.parent)
+        self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place)
         self._foresight = Foresight(self._engine)
         self._last_run: Run | None = None
 
@@ -260,6 +262,7 @@ class Tracker(TrackerQueries):
             project_root=self._defaults.project_root,
             cache_epoch=self._defaults.cache_epoch if cache_epoch is None else checked_year("cache_epoch", cache_epoch),
             masker=self._defaults.masker,
+            label_root=self._defaults.label_root,
             run_id_prefix=f"{header.run_id}_",
             tags=names(step_tags, "step_tags") if not isinstance(step_tags, str) else _refuse_str("step_tags"),
             facet=dict(step_facet or {}),

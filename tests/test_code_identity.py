@@ -16,6 +16,8 @@ import pytest
 
 from consist_es.errors import CodeIdentityUnavailableError, InputError, OptionError, UsageTypeError
 from consist_es.identity.code import CodeIdentity, code_identity
+from consist_es.identity.modules import Modules, label_root
+from consist_es.identity.readers import Readers
 
 Files = dict[str, str]
 
@@ -634,3 +636,75 @@ def test_a_script_and_the_same_file_imported_are_one(code: Code) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONHASHSEED": "3"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == found.digest
+
+
+SCRIPT = """
+from pathlib import Path
+import consist_es
+HERE = Path(__file__).resolve().parent
+T = consist_es.Tracker(run_dir=HERE / {runs}, db_path=HERE / {log})
+def step():
+    path = consist_es.output_path("o", "txt")
+    path.write_text((HERE / "rate.txt").read_text() + Path(__file__).name)
+    return path
+result = T.run(step, outputs=["o"])
+print(result.cache_hit, result.output.path.read_text())
+"""
+
+
+def started(script: Path, folder: Path) -> str:
+    """What a script prints that is started from a folder, by the shortest way to it."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, os.path.relpath(script, folder)]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=True, env=environment
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize("log", ["'p.db'", "'runs/p.db'"])
+def test_a_script_started_from_another_folder_or_moved_is_the_same(tmp_path: Path, log: str) -> None:
+    script = tmp_path / "here" / "project" / "m.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(SCRIPT.format(runs="'runs'", log=log))
+    (script.parent / "rate.txt").write_text("1")
+    found = [started(script, folder) for folder in (script.parent, tmp_path, script.parent.parent, script.parent)]
+    assert found == ["False 1m.py", "True 1m.py", "True 1m.py", "True 1m.py"]
+    script.parent.rename(tmp_path / "moved")
+    assert started(tmp_path / "moved" / "m.py", tmp_path) == "True 1m.py"
+
+
+def test_the_same_script_in_two_folders_of_one_log_is_two(tmp_path: Path) -> None:
+    found = []
+    for name in "ab":
+        script = tmp_path / name / "m.py"
+        script.parent.mkdir()
+        script.write_text(SCRIPT.format(runs="'../runs'", log="'../runs/p.db'"))
+        (script.parent / "rate.txt").write_text(name)
+        found.append(started(script, script.parent))
+    assert found == ["False am.py", "False bm.py"]
+
+
+def test_a_project_root_that_is_given_is_where_names_of_files_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "a" / "m.py"), raising=False)
+    monkeypatch.chdir("/")
+    assert label_root(tmp_path / "b", tmp_path / "a") == tmp_path / "b"
+    assert label_root(".", tmp_path / "a") == tmp_path / "a"
+    assert label_root(".", tmp_path / "runs") == tmp_path
+    assert label_root(".", tmp_path / "far" / "runs") == Path("/")
+    assert label_root(".", Path("/")) == Path("/")
+
+
+def test_two_files_that_are_named_alike_both_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "project"
+    found = []
+    for text in ("K = 1\n", "K = 2\n"):
+        modules = Modules(root, Readers())
+        for name in "ab":
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / "rates.py").write_text("K = 5\n" if name == "b" else text)
+            modules.follow_loaded(f"rates_{name}", str(tmp_path / name / "rates.py"))
+        found.append(modules.parts)
+    assert [sorted(parts) for parts in found] == [["rates.py", "rates.py #2"]] * 2
+    assert found[0] != found[1]

@@ -56,11 +56,13 @@ def code_identity(
     mode: str | None = None,
     extra_deps: Sequence[str] | None = None,
     project_root: Path,
+    label_root: Path | None = None,
     uses: Any = None,
 ) -> CodeIdentity:
     """Identity of a callable.
 
-    `extra_deps` are files or folders, relative to `project_root`, that count by content. `uses` is what the
+    `extra_deps` are files or folders, relative to `project_root`, that count by content. Files of code are named
+    from `label_root`, which is `project_root` if it is not given. `uses` is what the
     function will be handed (its config): the classes of objects in there count as code. Raises `OptionError` for
     an unknown mode, `UsageTypeError` for other dependencies than a list of str, `InputError` for one that cannot
     be read, and `CodeIdentityUnavailableError` where there is nothing to identify.
@@ -69,15 +71,21 @@ def code_identity(
     deps = _dependencies(extra_deps, project_root)
     if fn is None:
         return _without_callable(chosen, deps, project_root)
-    chosen, found = _mode_parts(chosen, fn, project_root)
-    visitor = Visitor(project_root, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
+    named_from = label_root or project_root
+    chosen, found = _mode_parts(chosen, fn, project_root, named_from)
+    visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
     target = visitor.reference(fn, "the step")
     visitor.classes_in(uses)
     return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable)
 
 
 def trace_identity(
-    frame: types.FrameType, *, mode: str | None = None, extra_deps: Sequence[str] | None = None, project_root: Path
+    frame: types.FrameType,
+    *,
+    mode: str | None = None,
+    extra_deps: Sequence[str] | None = None,
+    project_root: Path,
+    label_root: Path | None = None,
 ) -> CodeIdentity:
     """Identity of the ``with`` block that `frame` is entering just now.
 
@@ -87,10 +95,11 @@ def trace_identity(
     """
     chosen = _mode(mode)
     deps = _dependencies(extra_deps, project_root)
-    blocks = entered_blocks(frame, project_root)
+    named_from = label_root or project_root
+    blocks = entered_blocks(frame, named_from)
     outermost = blocks[-1].frame
-    chosen, found = _mode_parts(chosen, outermost, project_root)
-    visitor = Visitor(project_root, follow=chosen == "imports", declared=bool(deps), own=outermost.f_code.co_filename)
+    chosen, found = _mode_parts(chosen, outermost, project_root, named_from)
+    visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=outermost.f_code.co_filename)
     target = visit_blocks(visitor, blocks)
     return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable)
 
@@ -117,13 +126,13 @@ def _without_callable(mode: str, deps: dict[str, str], root: Path) -> CodeIdenti
     return _identity(mode, None, {**found, **deps}, [])
 
 
-def _mode_parts(mode: str, fn: Any, root: Path) -> tuple[str, dict[str, str]]:
+def _mode_parts(mode: str, fn: Any, root: Path, named_from: Path) -> tuple[str, dict[str, str]]:
     """What a mode adds to the callable itself, and the mode that it came to."""
     if mode == "repo_git":
         found = _git_part(root)
         return (mode, found) if found is not None else (MODES[0], {})
     if mode == "callable_module":
-        return mode, _module_part(fn, root)
+        return mode, _module_part(fn, named_from)
     return mode, {}
 
 

@@ -5,6 +5,7 @@ import decimal
 import enum
 import functools
 import importlib.machinery
+import os
 import sys
 import sysconfig
 import types
@@ -71,6 +72,7 @@ class Modules:
         self.unstable: list[str] = []
         self.computed: list[str] = []
         """Files that import modules by computed names."""
+        self._labels: dict[str, str] = {}
         self._done: dict[str, bool] = {}
         """File -> whether it was followed as one that is certainly loaded."""
 
@@ -103,7 +105,7 @@ class Modules:
         return True
 
     def _take(self, name: str, filename: str, eager: bool) -> list[tuple[str, bool]]:
-        label = file_label(filename, self.root)
+        label = self._label(filename)
         source = load_source(filename) if filename.endswith(".py") else None
         if source is None:
             self.parts[label] = digest_path(filename).value
@@ -120,6 +122,15 @@ class Modules:
             self._check_loaded(label, source, module, eager or ready)
         package = name if Path(filename).name == "__init__.py" else name.rpartition(".")[0]
         return [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
+
+    def _label(self, filename: str) -> str:
+        """Two files that are named alike get two labels, so that neither hides the other."""
+        label, count = file_label(filename, self.root), 1
+        unique = label
+        while self._labels.setdefault(unique, filename) != filename:
+            count += 1
+            unique = f"{label} #{count}"
+        return unique
 
     def _check_loaded(self, label: str, source: Source, module: types.ModuleType, eager: bool) -> None:
         """What is loaded counts too, where it is more or other than what the file says."""
@@ -144,6 +155,23 @@ def portable_or_none(value: Any, root: Path) -> Any:
         return None
 
 
+def label_root(given: str | os.PathLike[str], log_folder: Path) -> Path:
+    """The folder that files of code are named from: the project's own, if one is `given`.
+
+    Without one (``.``) it is the folder that holds the log, or the one above, if the script lies in there: so it is
+    the same whatever folder the script is started from. Otherwise it is the current folder. Every script that
+    shares a log finds the same folder, so that none of their files share a name.
+    """
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if os.fspath(given) == "." and isinstance(script, str):
+        place = Path(os.path.abspath(script)).parent
+        folder = Path(os.path.abspath(log_folder))
+        for base in (folder, folder.parent):
+            if base != Path(base.anchor) and any(spot.is_relative_to(base) for spot in (place, place.resolve())):
+                return base
+    return Path(os.path.abspath(given))
+
+
 def file_label(filename: str, root: Path) -> str:
     """Name of a source file that is the same on another machine."""
     return _file_label(filename, root, tuple(sys.path))
@@ -155,8 +183,9 @@ def _file_label(filename: str, root: Path, search: tuple[str, ...]) -> str:
     if filename.startswith("<") or not path.is_file():
         return "<interactive>"  # the names that notebooks give their cells differ from session to session
     for base in [root, *map(Path, search)]:
-        if base.is_absolute() and path.is_relative_to(base):
-            return path.relative_to(base).as_posix()
+        for spot in (path, path.resolve()):
+            if base.is_absolute() and spot.is_relative_to(base):
+                return spot.relative_to(base).as_posix()
     return path.name
 
 
