@@ -1,5 +1,7 @@
 """What is left of a log after a cut, a flipped bit, a swapped record: found, named, and never served."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +9,8 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from consist_es.errors import LogCorruptError, LogError, LogMismatchError
-from consist_es.events import Draft, LogRepaired, MetaLogged, Recorded, StepAbandoned
+from consist_es.errors import LogCorruptError, LogError, LogMismatchError, UsageTypeError
+from consist_es.events import Cursor, Draft, LogRepaired, MetaLogged, Recorded, StepAbandoned
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
 from consist_es.storage import LocalStorage
@@ -136,6 +138,41 @@ def test_an_emptied_folder_is_damage_where_something_was_synced(folder: Path) ->
     (folder / SEGMENT).unlink()
     with pytest.raises(LogCorruptError, match="empty, but position 8"):
         list(opened(folder).read())
+
+
+def test_events_that_are_missing_at_the_end_of_a_segment_are_named_by_position(tmp_path: Path) -> None:
+    log = LocalLog(tmp_path / "x", sync="os", segment_size=2000)
+    for number in range(12):
+        log.append(drafts(f"{number}"))
+    first = [event for event in log.read() if event.segment == 1]
+    left = next(event for event in first if event.end)
+    (tmp_path / "x" / SEGMENT).write_bytes((tmp_path / "x" / SEGMENT).read_bytes()[: left.offset + left.size])
+    with pytest.raises(LogCorruptError, match=f"positions {left.seq + 1} to {first[-1].seq} are missing"):
+        list(log.read())
+
+
+def test_a_cursor_behind_the_end_of_the_log_says_which_positions_are_gone(folder: Path) -> None:
+    class Failing(Unsynced):
+        def datasync(self, fd: int) -> None:
+            if os.readlink(f"/proc/self/fd/{fd}").endswith(SEGMENT):  # noqa: PTH115
+                raise OSError(errno.EIO, "Input/output error")
+
+    log = opened(folder)
+    cursor = log.cursor_after(list(log.read())[-1])
+    LocalLog(folder, storage=Failing()).append(drafts("a"), commit=True, since=0)  # not new, and cannot be synced
+    following = folder / "00000002.jsonl"
+    header = following.read_bytes().splitlines(keepends=True)[0]
+    following.write_bytes(header)
+    (folder / "head").unlink()
+    with pytest.raises(LogMismatchError, match=f"positions 1 to {cursor.seq} are gone"):
+        list(log.read(cursor))
+
+
+def test_an_event_that_could_not_be_read_back_is_refused(folder: Path) -> None:
+    size = (folder / SEGMENT).stat().st_size
+    with pytest.raises(UsageTypeError, match=r"Expected `str`, got `int`.* Nothing was recorded"):
+        opened(folder).append([Draft(StepAbandoned(reason=5))])  # type: ignore[arg-type]
+    assert (folder / SEGMENT).stat().st_size == size
 
 
 def test_what_looks_damaged_is_looked_at_twice(folder: Path) -> None:

@@ -23,7 +23,16 @@ MODULES = ("record", "segment", "reader", "tail", "writer", "head", "blobs", "fi
 """Of `consist_es.log`: what the mutation test changes."""
 WITNESSES = "R4,R5,R6,R7,R20,R21,R22"
 """Rows in memory that may notice a mutant."""
-WITNESS_TESTS = ("record", "log_golden", "log_append", "log_damage", "log_faults", "redaction", "storage")
+WITNESS_TESTS = (
+    "record",
+    "log_golden",
+    "log_append",
+    "log_damage",
+    "log_faults",
+    "redaction",
+    "storage",
+    "log_archive",
+)
 """Tests that may notice it before them."""
 
 
