@@ -10,7 +10,7 @@ import pytest
 from blake3 import blake3
 
 from consist_es.errors import LogCorruptError, LogError, LogMismatchError, UsageTypeError
-from consist_es.events import Cursor, Draft, LogRepaired, MetaLogged, Recorded, StepAbandoned
+from consist_es.events import Draft, LogRepaired, MetaLogged, Recorded, StepAbandoned
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
 from consist_es.storage import LocalStorage
