@@ -10,9 +10,10 @@ import asyncio
 import inspect
 import os
 import types
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
 from consist_es.context import Frame, pushed, top
-from consist_es.errors import AccessModeError, ConsistError, PathError, RunActiveError, UsageTypeError
+from consist_es.errors import AccessModeError, ConsistError, ConsistWarning, PathError, RunActiveError, UsageTypeError
 from consist_es.events import StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
@@ -71,6 +72,8 @@ class Engine:
     use_cache: bool = True
     subdir_of: Callable[[Any], str] | None = None
     allow_external_paths: bool = False
+    unidentified: set[str] = field(default_factory=set)
+    """Names of the steps that were said to be computed every time."""
 
     # ------------------------------------------------------------ the three ways to run a step
 
@@ -303,7 +306,21 @@ class Engine:
         attempt.ended = True
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
+        self._warn_unidentified(attempt.step)
         return RunResult(run, outputs)
+
+    def _warn_unidentified(self, step: Step) -> None:
+        """Say once of a step that it will never be reused, though reuse was asked for."""
+        info, wanted = step.fingerprint, self.use_cache and step.cache_mode == "reuse" and step.args.kind == "run"
+        if not wanted or info.digest is not None or step.name in self.unidentified:
+            return
+        self.unidentified.add(step.name)
+        warnings.warn(
+            f"Step {step.name!r} will be computed every time, for its work cannot be identified: {info.unstable[0]}. "
+            "run.why() says all of it.",
+            ConsistWarning,
+            stacklevel=2,
+        )
 
     def _completed(self, attempt: Attempt, outputs: Mapping[str, Artifact]) -> StepCompleted:
         step = attempt.step

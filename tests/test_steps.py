@@ -126,13 +126,30 @@ def test_a_closure_over_what_has_no_identity_never_hits_and_says_why(tracker: Tr
     def next_one() -> Path:
         return made(text=f"{next(numbers)}\n")
 
-    tracker.run(next_one, outputs=["o"])
-    again = tracker.run(next_one, outputs=["o"])
+    with pytest.warns(consist.ConsistWarning) as caught:
+        first = tracker.run(next_one, outputs=["o"])
+    said = "Step 'next_one' will be computed every time, for its work cannot be identified: closure variable 'numbers'"
+    assert [str(warning.message)[: len(said)] for warning in caught] == [said]
+    assert str(caught[0].message).endswith("run.why() says all of it.")
+    assert "numbers" in str(first.run.why())
+    again = tracker.run(next_one, outputs=["o"])  # it is said once
     assert not again.cache_hit
     why = again.run.meta["cache_miss_explanation"]
     assert why["reason"] == "not_identifiable"
     assert "numbers" in " ".join(why["differs"])
     assert again.run.signature is None
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "readonly"])
+def test_of_a_step_that_is_not_to_be_reused_nobody_says_that_it_never_is(tracker: Tracker, mode: str) -> None:
+    numbers = iter([1])
+
+    def uses() -> None:
+        next(numbers, None)
+
+    assert tracker.run(uses, cache_options=CacheOptions(cache_mode=mode)).run.signature is None
+    with consist.noop_scenario("s") as sc:
+        sc.run(uses)
 
 
 def test_overwrite_always_runs_and_becomes_the_one_to_reuse(tracker: Tracker) -> None:
