@@ -12,11 +12,11 @@ from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.errors import AcceptanceError
 from consist_es.events import AcceptanceRevoked, ChangeAccepted, Draft, Event
 from consist_es.identity.fingerprint import explain
-from consist_es.lookup import artifacts_of, refusal
+from consist_es.lookup import artifacts_of, described, refusal
 from consist_es.masking import Masker
 from consist_es.options import checked_text
 from consist_es.project import Project
-from consist_es.projections import cache_index, lineage, run_table
+from consist_es.projections import cache_index, run_table
 from consist_es.projections.run_names import run_named
 from consist_es.projections.run_table import RunRow
 from consist_es.recording import Digester
@@ -123,7 +123,7 @@ def _recorded_places(conn: sqlite3.Connection, row: RunRow) -> UriMap:
 def _differs(conn: sqlite3.Connection, new: RunRow, old: RunRow, hide: Masker) -> list[str]:
     if new.fingerprint_info is None or old.fingerprint_info is None:
         return []
-    files = lineage.by_ids(conn, sorted({link.artifact for link in (*new.inputs, *old.inputs)}))
+    files = described(conn, (*new.inputs, *old.inputs))
     now, then = hide.fingerprint(new.fingerprint_info), hide.fingerprint(old.fingerprint_info)
     configs = (hide.plain(new.config), hide.plain(old.config))
-    return explain(now, then, *configs, new.inputs, old.inputs, files=files)[1]
+    return explain(now, then, *configs, new.inputs, old.inputs, files=files, mask=hide.plain)[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 import warnings
@@ -179,7 +178,7 @@ class ActiveRun:
             event = msgspec.structs.replace(event, role=self._free_role(key, event))
         if isinstance(value, Artifact) and value.hash == event.digest:
             event = _same_artifact(event, value)
-            artifact = dataclasses.replace(value, key=key)
+            artifact = value
         else:
             run_id = self.run.id if direction == "output" else None
             artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)

@@ -76,6 +76,10 @@ class CallPlan(msgspec.Struct, frozen=True):
         """Whether the function gets to see the input's file name: by its argument, or by the run context."""
         return self.context is not None or self.received(item) not in (Form.DATA.value, Form.TABLE.value)
 
+    def hands_out(self, item: BoundInput) -> bool:
+        """Whether the function gets the input's artifact, with all that is said of it."""
+        return self.context is not None or self.received(item) == Form.ARTIFACT.value
+
 
 def plan_call(
     fn: Callable[..., Any],

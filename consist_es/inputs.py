@@ -44,8 +44,9 @@ class BoundInput(msgspec.Struct, frozen=True):
             role=self.role, artifact=str(self.artifact.id), key=self.artifact.key, digest=self.digest, via=self.via
         )
 
-    def part(self, *, name_counts: bool) -> InputPart:
-        """Its part of the fingerprint. The folder never counts, the file name where the function gets to see it."""
+    def part(self, *, name_counts: bool, said: Any) -> InputPart:
+        """Its part of the fingerprint. The folder never counts; the file name, and what is `said` of the artifact,
+        where the function gets to see it."""
         return InputPart(
             role=self.role,
             digest=self.digest,
@@ -54,6 +55,7 @@ class BoundInput(msgspec.Struct, frozen=True):
             table_path=self.artifact.table_path,
             array_path=self.artifact.array_path,
             via=self.via,
+            said=said,
         )
 
 

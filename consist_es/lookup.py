@@ -206,14 +206,19 @@ def _unusable(run: RunRow) -> str:
             )
 
 
+def described(conn: sqlite3.Connection, links: Iterable[InputLink]) -> dict[str, InputFile]:
+    """Artifact id of an input -> what is recorded of it."""
+    rows = lineage.by_ids(conn, sorted({link.artifact for link in links}))
+    return {artifact_id: artifact_of_row(row, None, run_id=None) for artifact_id, row in rows.items()}
+
+
 def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> tuple[str, list[str]]:
     """A reason in one word, and how the step that is asked for differs from an earlier run."""
     if run.fingerprint_info is None:
         return "no_similar_prior_run", []
-    info, files = question.fingerprint, lineage.by_ids(conn, sorted({link.artifact for link in run.inputs}))
-    known: dict[str, InputFile] = {**files, **question.files}
+    info, known = question.fingerprint, {**described(conn, run.inputs), **question.files}
     links = (question.inputs, run.inputs)
-    then, config = run.fingerprint_info, run.config
-    if question.masker is not None:
-        then, config = question.masker.fingerprint(then), question.masker.plain(config)
-    return explain(info, then, question.config, config, *links, files=known)
+    if (masker := question.masker) is None:
+        return explain(info, run.fingerprint_info, question.config, run.config, *links, files=known)
+    then, config = masker.fingerprint(run.fingerprint_info), masker.plain(run.config)
+    return explain(info, then, question.config, config, *links, files=known, mask=masker.plain)

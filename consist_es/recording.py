@@ -141,14 +141,14 @@ def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None
     return _artifact(event, uris, event.artifact, event.parent, event.producer, run_id, None)
 
 
-def artifact_of_row(row: ArtifactRow, uris: UriMap, *, run_id: str | None) -> Artifact:
-    """The artifact of a row of the artifacts table."""
+def artifact_of_row(row: ArtifactRow, uris: UriMap | None, *, run_id: str | None) -> Artifact:
+    """The artifact of a row of the artifacts table; without `uris` it is only to be described."""
     return _artifact(row, uris, row.artifact_id, row.parent_id, row.producer_key, run_id, moment_of(row.created_at))
 
 
 def _artifact(
     source: Any,
-    uris: UriMap,
+    uris: UriMap | None,
     artifact_id: str,
     parent: str | None,
     producer: str | None,

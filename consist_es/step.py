@@ -21,7 +21,7 @@ from consist_es.definition import with_definition
 from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
 from consist_es.events import FingerprintInfo
 from consist_es.identity.code import CodeIdentity, code_identity, trace_identity, with_parts
-from consist_es.identity.config import as_mapping, config_digest
+from consist_es.identity.config import as_mapping, config_digest, said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
 from consist_es.inputs import BoundInput, Sources, identity_digests, resolve_inputs
 from consist_es.masking import Masker
@@ -174,7 +174,7 @@ def prepare(
         raise UsageError(f"outputs={list(outputs)}: a key is declared twice. Name each output once.")
     adapter = _adapter(args, defaults, sources.digester)
     labels = {"model": model, **labels, "context": True if plan is not None and plan.context else None}
-    parts = [_part(item, plan, args.execution_options) for item in inputs]
+    parts = [_part(item, plan, args.execution_options, defaults.masker) for item in inputs]
     code = _code(args, defaults, frame)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
     return Step(
@@ -342,9 +342,10 @@ def _adapter(args: StepArguments, defaults: StepDefaults, digester: Digester) ->
     )
 
 
-def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions) -> InputPart:
+def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions, masker: Masker) -> InputPart:
     """An input in the fingerprint: also as what the function receives it, and a staged one by the name it sees."""
-    part = item.part(name_counts=plan is None or plan.sees_name_of(item))
+    said = masker.plain(said_of(item.artifact)) if plan is None or plan.hands_out(item) else None
+    part = item.part(name_counts=plan is None or plan.sees_name_of(item), said=said)
     via = "inputs" if item.via == "input_keys" else item.via
     part = msgspec.structs.replace(part, via=via if plan is None else f"{via} as {plan.received(item)}")
     staged = (execution.input_paths or {}).get(item.role)

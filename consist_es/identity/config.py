@@ -6,7 +6,8 @@ from typing import Any
 from blake3 import blake3
 
 from consist_es.errors import ConfigTypeError
-from consist_es.plain import frame, object_fields, to_plain, type_name
+from consist_es.plain import frame, is_masked, object_fields, to_plain, type_name
+from consist_es.secret import Masked
 
 _DOMAIN = b"consist-es config 1\x00"
 
@@ -28,6 +29,31 @@ def config_digest(value: Any) -> str:
 def digest_of_plain(plain: Any) -> str:
     """The same digest, from a plain form as it is stored in the log."""
     return f"b3:{blake3(_DOMAIN + frame(plain)).hexdigest()}"
+
+
+_RECORDS = frozenset({"edited_from", "recorded_digest"})
+"""Metadata that the library itself adds to a file that was edited: which record it replaces."""
+
+
+def said_of(artifact: Any) -> dict[str, Any]:
+    """Plain form of what is said about an artifact beside its place and content: key, facet and metadata.
+
+    What differs from record to record of the same thing does not count: ids, times, sizes, the run that made it.
+    """
+    meta = {name: value for name, value in artifact.meta.items() if name not in _RECORDS}
+    said = {"key": artifact.key, "facet": artifact.facet, "metadata": meta}
+    return {name: to_plain(_marked(value), name) for name, value in said.items()}
+
+
+def _marked(value: Any) -> Any:
+    """Recorded values in which what stands for a secret is marked as such, not mistaken for a user's mapping."""
+    if isinstance(value, dict):
+        if is_masked(value):
+            return Masked(value["$masked"])
+        return {key: _marked(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_marked, value))
+    return value
 
 
 def as_mapping(config: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The fingerprint: what makes two runs the same, part by part, and the account of how two differ."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from blake3 import blake3
 from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted, explain_adapters
 from consist_es.identity.code import CodeIdentity
-from consist_es.identity.config import config_digest, digest_of_plain
+from consist_es.identity.config import config_digest, digest_of_plain, said_of
 from consist_es.plain import frame, is_masked, to_plain
 
 FINGERPRINT_VERSION = 1
@@ -28,6 +28,13 @@ class InputPart(msgspec.Struct, frozen=True):
     table_path: str | None = None
     array_path: str | None = None
     via: str = "inputs"
+    said: Any = None
+    """Plain form of its key, facet and metadata, where the function gets to see them; else None."""
+
+    def row(self) -> list[Any]:
+        """Plain form of all of it."""
+        row = list(msgspec.structs.astuple(self))
+        return row if self.said is not None else row[:-1]
 
 
 def fingerprint(
@@ -50,11 +57,11 @@ def fingerprint(
     label_values = {name: to_plain(value, name) for name, value in labels.items() if value is not None}
     extra = {} if identity_inputs is None else dict(identity_inputs)
     plain_adapter = None if adapter is None else to_plain(dict(adapter), "adapter")
-    rows = sorted((msgspec.structs.astuple(part) for part in inputs), key=lambda row: frame(list(row)))
+    rows = sorted((part.row() for part in inputs), key=frame)
     parts = {
         "code": code.digest,
         "config": config_digest(config) if config_plain is None else digest_of_plain(config_plain),
-        "inputs": _digest("inputs", [list(row) for row in rows]),
+        "inputs": _digest("inputs", rows),
         "labels": _digest("labels", label_values),
     }
     whole = {**parts, "identity_inputs": extra, "adapter": counted(plain_adapter), "version": FINGERPRINT_VERSION}
@@ -97,6 +104,15 @@ class InputFile(Protocol):
     @property
     def array_path(self) -> str | None: ...
 
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def facet(self) -> Any: ...
+
+    @property
+    def meta(self) -> Mapping[str, Any]: ...
+
 
 def explain(
     new: FingerprintInfo,
@@ -107,17 +123,18 @@ def explain(
     old_inputs: Sequence[InputLink],
     *,
     files: Mapping[str, InputFile] | None = None,
+    mask: Callable[[Any], Any] = lambda plain: plain,
 ) -> tuple[str, list[str]]:
     """Why `new` is not `old`: a reason in one word, and the differences in words, most likely cause first.
 
     The configs are plain forms, as they are stored. `files`: artifact id of an input -> its file, so that inputs are
-    named by their files as well. Reasons: ``config_changed``, ``inputs_changed``,
+    named by their files as well. `mask` hides secrets in plain forms. Reasons: ``config_changed``, ``inputs_changed``,
     ``code_changed``, ``config_and_inputs_changed`` and so on for two of these, ``all_components_changed``,
     ``labels_changed``, ``identity_inputs_changed``, ``adapter_changed``, ``unstable``, ``version_changed``.
     """
     differences = {
         "config": _configs(new, old, new_config, old_config),
-        "inputs": _inputs(new, old, new_inputs, old_inputs, files or {}),
+        "inputs": _inputs(new, old, new_inputs, old_inputs, files or {}, mask),
         "labels": _mapping(new.label_values, old.label_values, "{}") if new.labels != old.labels else [],
         "identity_inputs": _extra(new.identity_inputs, old.identity_inputs),
         "adapter": explain_adapters(new.adapter, old.adapter),
@@ -204,6 +221,7 @@ def _inputs(
     new_links: Iterable[InputLink],
     old_links: Iterable[InputLink],
     files: Mapping[str, InputFile],
+    mask: Callable[[Any], Any],
 ) -> list[str]:
     if new.inputs == old.inputs:
         return []
@@ -218,7 +236,24 @@ def _inputs(
             lines.append(f"input {role!r}: content differs{_content(after, before, role, then, files)}")
         elif change := _other_file(files.get(after.artifact), files.get(before.artifact)):
             lines.append(f"input {role!r}: same content, but {change}")
-    return lines or [_SAME_INPUTS if files else _SAME_CONTENT]
+    return lines or _otherwise_described(now, then, files, mask) or [_SAME_INPUTS if files else _SAME_CONTENT]
+
+
+def _otherwise_described(
+    now: Mapping[tuple[str, str], InputLink],
+    then: Mapping[tuple[str, str], InputLink],
+    files: Mapping[str, InputFile],
+    mask: Callable[[Any], Any],
+) -> list[str]:
+    """Inputs of which something else is said."""
+    lines = []
+    for place, link in now.items():
+        new, old = files.get(link.artifact), files.get(then[place].artifact)
+        if new is None or old is None:
+            continue
+        changes = _tree(mask(said_of(new)), mask(said_of(old)), f"input {link.role!r}")
+        lines += [f"{change}, with the same content" for change in changes]
+    return lines
 
 
 def _content(
