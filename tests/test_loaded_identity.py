@@ -132,6 +132,40 @@ def test_class_attributes_that_methods_fill_and_read_are_state_and_those_of_self
     assert parts(text, change) == ["value C.a of helper.py", "value C.d of helper.py"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["A[x] = time.time()", "t = perf_counter()\n g()\n d = perf_counter() - t\n A[x] = d", "A.append(time.monotonic())",
+     "global A\n A = datetime.datetime.now()", "A[x] += time.time_ns()"],
+)  # fmt: skip
+def test_what_a_clock_said_is_no_setting_whoever_reads_it(body: str) -> None:
+    text = "A = {'a': 1}\n" + function(body) + function("A.clear()", "reset") + function("return A", "report")
+    assert parts(text, "A['a'] = 3", step="report()") == []
+    assert parts(text + function("A['b'] = x", "set"), "A['a'] = 3", step="report()") == ["value A of helper.py"]
+
+
+@pytest.mark.parametrize("body", ["A[x] = model.time()", "A[x] = time.sleep(1)", "t = time.time()\n A[x] = load()"])
+def test_what_is_no_clocks_word_is_a_setting(body: str) -> None:
+    text = "A = {'a': 1}\n" + function(body) + function("return A", "report")
+    assert parts(text, "A['a'] = 3", step="report()") == ["value A of helper.py"]
+
+
+@pytest.mark.parametrize(
+    ("method", "head", "step", "counts"),
+    [
+        ("dump", "C:", "", False),
+        ("dump", "C:", "c.dump()", True),
+        ("dump", "C(Base):", "", True),
+        ("read", "C:", "", True),
+        ("__len__", "C:", "", True),
+    ],
+)
+def test_a_method_that_nothing_names_reads_nothing(method: str, head: str, step: str, counts: bool) -> None:
+    text = f"Base = list\nclass {head}\n lines = []\n def say(self, x): C.lines.append(x)\n"
+    text += f" def {method}(self): return len(C.lines)\n"
+    found = [part for part in parts(text, "C.lines.append(1)", step=step) if "lines" in part]
+    assert found == (["value C.lines of helper.py"] if counts else [])
+
+
 def test_a_variable_that_the_source_does_not_name_counts_where_it_is_read() -> None:
     assert parts("", "A = 1", step="helper.A") == ["value A of helper.py"]
     assert parts("class C: pass", "C.a = 1", step="helper.C.a") == ["value C.a of helper.py"]

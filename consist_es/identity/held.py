@@ -7,8 +7,9 @@ from typing import Any
 
 from consist_es.identity.loaded import Held, plain_or_none
 from consist_es.identity.modules import file_of, is_first_party
-from consist_es.identity.readers import Readers
-from consist_es.identity.source import digest_plain
+from consist_es.identity.objects import class_sources, keeps_results
+from consist_es.identity.readers import Readers, writes_to
+from consist_es.identity.source import Source, digest_plain
 from consist_es.identity.usage import ATTRIBUTE, NAME, usage
 from consist_es.plain import type_name
 
@@ -23,6 +24,9 @@ class HeldValues:
         self._root, self._readers, self._refer, self._seen = root, readers, refer, seen
         self._waiting: dict[str, Held] = {}
         self._judged: set[str] = set()
+        self._sources: dict[type, tuple[Source, ...]] = {}
+        self._written: dict[tuple[type, str], bool] = {}
+        """Whether methods of a class write to an attribute."""
         self._plain: dict[str, Any] = {}
 
     def add(self, items: Iterable[Held]) -> None:
@@ -43,6 +47,27 @@ class HeldValues:
                     parts[held.label] = digest_plain(plain)
         return found
 
+    def split(self, kind: type, state: dict[str, Any], where: str) -> tuple[dict[str, Any], list[Held]]:
+        """An object's attributes, and apart from them those that are to be judged, since methods write to them.
+
+        What cached properties keep is left out: it follows from the rest.
+        """
+        if kind not in self._sources:
+            self._sources[kind] = class_sources(kind)
+        sources = self._sources[kind]
+        whole: dict[str, Any] = {}
+        apart: list[Held] = []
+        for name, value in sorted(state.items()):
+            if (kind, name) not in self._written:
+                own = tuple(usage(source.tree) for source in sources)
+                self._written[kind, name] = writes_to(ATTRIBUTE, name, own, instance=True)
+            inner = f"{where}.{name}"
+            if self._written[kind, name]:
+                apart.append(Held(f"value {inner}", inner, name, value, None, False, sources, True, instance=True))
+            elif not keeps_results(kind, name):
+                whole[name] = value
+        return whole, apart
+
     def _is_settled(self, held: Held) -> bool:
         """Whether a value is just what the source says."""
         if held.label not in self._plain:
@@ -56,7 +81,7 @@ class HeldValues:
         own = tuple(usage(source.tree) for source in held.sources)
         if self._readers.is_state(kind, held.name, own, instance=held.instance):
             return False
-        if self._plain[held.label] is not None and not held.added:
+        if self._plain[held.label] is not None and (not held.added or self._readers.computes):
             return True
         return self._readers.reads(kind, held.name, own)
 

@@ -113,8 +113,8 @@ def _dispatched(value: Any) -> dict[str, Any] | None:
     """The functions that a single-dispatch function or method chooses from."""
     if isinstance(value, functools.singledispatchmethod):
         value = value.dispatcher
-    registry = getattr(value, "registry", None)
-    if not isinstance(value, types.FunctionType) or not isinstance(registry, types.MappingProxyType):
+    registry = vars(value).get("registry") if isinstance(value, types.FunctionType) else None
+    if not isinstance(registry, types.MappingProxyType):
         return None
     return {f"{kind.__module__}.{kind.__qualname__}": function for kind, function in registry.items()}
 

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from consist_es.identity.usage import ATTRIBUTE, CLEAR, FILL, NAME, OWN, READ, SET, WRITES, Unit, Usage, usage
+from consist_es.identity.usage import ATTRIBUTE, CLEAR, CLOCK, FILL, NAME, OWN, READ, SET, WRITES, Unit, Usage, usage
 
 
 class Readers:
@@ -38,6 +38,11 @@ class Readers:
         """
         return self._now().is_state(kind, name, own, instance)
 
+    @property
+    def computes(self) -> bool:
+        """Whether any code looks things up by computed names."""
+        return self._now().computes
+
     def _now(self) -> "Reached":
         sizes = (len(self._code), len(self.functions), len(self.names))
         if self._reached is None or self._reached[0] != sizes:
@@ -57,7 +62,7 @@ class Reached:
 
     def __init__(self, code: list[Usage], functions: frozenset[str], names: frozenset[str]) -> None:
         self._code, self._names = code, names
-        self._named = names.union(functions, *(item.mentions for item in code))
+        self._named, self.computes = _named({*names, *functions}, [unit for item in code for unit in item.all])
         self._imported = frozenset().union(*(item.imported for item in code))
         self._reads: dict[Any, bool] = {}
         self._state: dict[Any, bool] = {}
@@ -77,16 +82,19 @@ class Reached:
 
     def _find_state(self, kind: str, name: str, own: tuple[Usage, ...], instance: bool) -> bool:
         units = list(_units(own, kind, name, instance=instance))
-        if not any(_flags(uses) & WRITES and not unit.makes for unit, uses in units):
+        writes = [_flags(uses) & WRITES for unit, uses in units if _writes(unit, uses)]
+        if not writes:
             return False
-        if self._reads_elsewhere(kind, name, own):
+        if any(how & CLOCK for how in writes) and not any(how & ~(CLOCK | CLEAR) for how in writes):
+            return True  # a time that was taken differs each time: nothing reproducible depends on it
+        if self._reads_elsewhere(kind, name, own) or (self.computes and any(how & SET for how in writes)):
             return False
         reading = [item for item in units if self._reads_in(item)]
         return not reading or (all(map(_fills_itself, units)) and all(map(_reads_what_it_fills, reading)))
 
     def _reads_in(self, item: tuple[Unit, dict[str, int]]) -> bool:
         unit, uses = item
-        return bool(_flags(uses) & READ) and (not unit.plain or unit.name in self._named)
+        return bool(_flags(uses) & READ) and (not unit.plain or self.computes or unit.name in self._named)
 
     def _reads_elsewhere(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
         if name in self._names or (kind == NAME and name in self._imported):
@@ -97,10 +105,31 @@ class Reached:
         return any(map(self._reads_in, units))
 
 
+def _named(names: set[str], units: list[Unit]) -> tuple[set[str], bool]:
+    """All names in code that may run: what only runs where something names it has to be named by such code.
+
+    Where such code looks things up by computed names, which the second value says, any may be meant.
+    """
+    asleep: dict[str | None, list[Unit]] = {}
+    awake = []
+    for unit in units:
+        if unit.plain and unit.name not in names:
+            asleep.setdefault(unit.name, []).append(unit)
+        else:
+            awake.append(unit)
+    computes = False
+    while awake:
+        unit = awake.pop()
+        computes |= unit.computes
+        for name in unit.mentions - names:
+            names.add(name)
+            awake += asleep.pop(name, ())
+    return names, computes
+
+
 def writes_to(kind: str, name: str, own: Iterable[Usage], *, instance: bool = False) -> bool:
     """Whether any function of some files writes to a thing but to make it."""
-    units = _units(own, kind, name, instance=instance)
-    return any(_flags(uses) & WRITES and not unit.makes for unit, uses in units)
+    return any(_writes(unit, uses) for unit, uses in _units(own, kind, name, instance=instance))
 
 
 def _units(
@@ -116,6 +145,12 @@ def _units(
                 for receiver, how in unit.uses.get(key, {}).items():
                     uses[receiver] = uses.get(receiver, 0) | how
             yield unit, uses
+
+
+def _writes(unit: Unit, uses: dict[str, int]) -> bool:
+    """Whether a function writes something there, other than what an object is made with."""
+    how = _flags(uses) & WRITES
+    return bool(how & CLOCK or (how and not unit.makes))
 
 
 def _flags(uses: dict[str, int]) -> int:
@@ -135,7 +170,7 @@ def _fills_itself(item: tuple[Unit, dict[str, int]]) -> bool:
 
 
 def _reads_what_it_fills(item: tuple[Unit, dict[str, int]]) -> bool:
-    return all(how & (FILL | CLEAR) for how in item[1].values() if how & READ)
+    return all(how & (FILL | CLEAR | CLOCK) for how in item[1].values() if how & READ)
 
 
 def keeps(function: ast.AST, name: str) -> bool:

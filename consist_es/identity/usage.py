@@ -14,7 +14,9 @@ SET = 4
 """Writes what it was handed."""
 CLEAR = 8
 """Empties it."""
-WRITES = FILL | SET | CLEAR
+CLOCK = 16
+"""Writes what a clock says."""
+WRITES = FILL | SET | CLEAR | CLOCK
 
 NAME, ATTRIBUTE, OWN = "name", "attribute", "own"
 """Kinds of things: a variable of the module; an attribute; an attribute that ``self.x = ...`` binds anew."""
@@ -24,6 +26,16 @@ _BLOCKS = (
     ast.ClassDef, ast.If, ast.For, ast.While, ast.With, ast.Try, ast.TryStar, ast.ExceptHandler, ast.Match,
     ast.match_case,
 )  # fmt: skip
+_CALLED_BY_OTHERS = {
+    "read", "readline", "readlines", "write", "flush", "close", "seek", "keys", "values", "items", "get", "run", "emit",
+    "fit", "predict", "transform", "score", "send",
+}  # fmt: skip
+"""Methods that installed packages call on whatever object they are given."""
+_CLOCKS = {
+    f"{word}{unit}" for word in ("time", "perf_counter", "monotonic", "process_time") for unit in ("", "_ns")
+} | {"default_timer", "now", "utcnow"}
+_CLOCK_OWNERS = {"time", "timeit", "datetime", "dt"}
+_LOOK_UPS = {"__dict__", "attrgetter", "dir", "eval", "exec", "getmembers", "globals", "methodcaller", "vars"}
 _SELVES = ("self", "cls")
 _CONVERSIONS = {"float", "int", "str", "bool", "dict", "list", "tuple", "set", "Path", "copy", "deepcopy"}
 _EMPTY = {"dict", "list", "set", "tuple", "OrderedDict", "defaultdict", "deque", "Counter"}
@@ -42,12 +54,14 @@ class Unit:
     def __init__(self, name: str | None, *, plain: bool, outside: bool = False) -> None:
         self.name = name
         self.plain = plain
-        """Whether it only ever runs where something names it: neither a method nor decorated."""
+        """Whether it only ever runs where something names it: neither decorated nor called by other means."""
         self.makes = name in _MAKERS
         self.outside = outside
         self.uses: dict[tuple[str, str], dict[str, int]] = {}
         """Kind and name of a thing -> what the thing is looked up in, as text -> how it is used."""
         self.mentions: set[str] = set()
+        self.computes = False
+        """Whether it looks things up by computed names."""
 
     def add(self, kind: str, name: str, receiver: str, how: int) -> None:
         found = self.uses.setdefault((kind, name), {})
@@ -58,14 +72,11 @@ class Usage:
     """The units of some code, found by what they use."""
 
     def __init__(self, units: Iterable[Unit], imported: Iterable[str]) -> None:
+        self.all = list(units)
         self.units: dict[tuple[str, str], list[Unit]] = {}
-        mentions: set[str] = set()
-        for unit in units:
-            mentions |= unit.mentions - {unit.name}
+        for unit in self.all:
             for key in unit.uses:
                 self.units.setdefault(key, []).append(unit)
-        self.mentions = frozenset(mentions)
-        """All names; of a function that only names itself, not its own."""
         self.imported = frozenset(imported)
         """Names that it takes from other modules; ``*`` for all."""
 
@@ -79,9 +90,7 @@ def usage(*nodes: ast.AST) -> Usage:
             if body is None:
                 _Walk(outside).visit(owner, frozenset())
             else:
-                name = getattr(body, "name", None)
-                method = isinstance(owner, ast.ClassDef)
-                unit = Unit(name, plain=not (method or name is None or getattr(body, "decorator_list", None)))
+                unit = Unit(getattr(body, "name", None), plain=_is_plain(body, owner))
                 _Walk(unit).visit(body, frozenset())
                 units.append(unit)
     froms = [item for node in nodes for item in ast.walk(node) if isinstance(item, ast.ImportFrom)]
@@ -99,6 +108,16 @@ def _parts(node: ast.AST, owner: ast.AST | None = None) -> Iterator[tuple[ast.AS
         yield None, node
 
 
+def _is_plain(function: ast.AST, owner: ast.AST) -> bool:
+    name = getattr(function, "name", None)
+    if name is None or getattr(function, "decorator_list", None):
+        return False
+    if not isinstance(owner, ast.ClassDef):
+        return True
+    inherited = owner.bases or owner.keywords or owner.decorator_list
+    return not (inherited or name.startswith("__") or name in _CALLED_BY_OTHERS)
+
+
 def _is_list_of_names(node: ast.AST) -> bool:
     """Whether it is ``__all__``, which uses nothing."""
     return isinstance(node, ast.Assign) and any(getattr(item, "id", "") == "__all__" for item in node.targets)
@@ -110,6 +129,8 @@ class _Walk:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.given: frozenset[str] = frozenset()
+        self.clocked: frozenset[str] = frozenset()
+        """Local names for what a clock said."""
         self.silent: set[int] = set()
         """Nodes that are only there to be written to."""
 
@@ -133,20 +154,31 @@ class _Walk:
         named = {item.name for item in own if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
         outer = {name for item in own if isinstance(item, (ast.Global, ast.Nonlocal)) for name in item.names}
         shared = {name for item in own if isinstance(item, ast.Global) for name in item.names}
-        before, self.given = self.given, (self.given | parameters) - stored - set(_SELVES)
+        before = self.given, self.clocked
+        self.given = (self.given | parameters) - stored - set(_SELVES)
+        for _ in range(2):  # the end of a span is taken from its beginning
+            self.clocked |= {
+                target.id
+                for item in own
+                if isinstance(item, ast.Assign) and self._is_clocked(item.value)
+                for target in item.targets
+                if isinstance(target, ast.Name)
+            }
         inner = frozenset(((local - shared) | parameters | stored | named) - (outer - local) - shared)
         body = node.body  # type: ignore[attr-defined]
         for item in body if isinstance(body, list) else [body]:
             self.visit(item, inner)
-        self.given = before
+        self.given, self.clocked = before
 
     def _reads(self, node: ast.AST, local: frozenset[str]) -> None:
         if isinstance(node, ast.Name):
             self.unit.mentions.add(node.id)
             if isinstance(node.ctx, ast.Load) and node.id not in local and id(node) not in self.silent:
                 self.unit.add(NAME, node.id, "", READ)
+            self.unit.computes |= node.id in _LOOK_UPS
         elif isinstance(node, ast.Attribute):
             self.unit.mentions.add(node.attr)
+            self.unit.computes |= node.attr in _LOOK_UPS
             if isinstance(node.ctx, ast.Load) and id(node) not in self.silent:
                 self.unit.add(ATTRIBUTE, node.attr, _text(node.value), READ)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
@@ -156,6 +188,8 @@ class _Walk:
         elif (text := _looked_up(node)) is not None:
             self.unit.add(NAME, text, "", READ)
             self.unit.add(ATTRIBUTE, text, "?", READ)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "getattr":
+            self.unit.computes = True
 
     def _writes(self, node: ast.AST, local: frozenset[str]) -> None:
         if isinstance(node, ast.Expr) and _changing(node.value):
@@ -165,7 +199,7 @@ class _Walk:
         elif isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
             targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else [node.target]
             how = CLEAR if isinstance(node, ast.Delete) else self._how(node.value)
-            how = FILL if isinstance(node, ast.AugAssign) else how
+            how = FILL if isinstance(node, ast.AugAssign) and how != CLOCK else how
             for target in targets:
                 for leaf in _leaves(target):
                     self._target(leaf, how, local)
@@ -175,7 +209,9 @@ class _Walk:
         function: ast.Attribute = call.func  # type: ignore[assignment]
         how = CLEAR if function.attr in _CLEARING else FILL
         values = [*call.args, *(item.value for item in call.keywords)]
-        if function.attr == "update" and any(self._how(value) == SET for value in values):
+        if how == FILL and values and self._is_clocked(values[-1]):
+            how = CLOCK
+        elif function.attr == "update" and any(self._how(value) == SET for value in values):
             how = SET
         if id(call) not in self.silent or function.attr in _GIVING:
             how |= READ
@@ -202,16 +238,35 @@ class _Walk:
             self.silent.add(id(thing))
             self.unit.add(NAME, thing.id, "", how)
 
+    def _is_clocked(self, value: ast.expr) -> bool:
+        """Whether a value comes from a clock: it differs each time, so that nothing reproducible depends on it."""
+        for item in ast.walk(value):
+            if isinstance(item, ast.Name) and item.id in self.clocked:
+                return True
+            if isinstance(item, ast.Call) and _is_clock(item.func):
+                return True
+        return False
+
     def _how(self, value: ast.expr | None) -> int:
         """What storing this value is."""
         if value is None:
             return 0
+        if self._is_clocked(value):
+            return CLOCK
         if _is_empty(value):
             return CLEAR
         calls = [item for item in ast.walk(value) if isinstance(item, ast.Call)]
         converted = all(isinstance(call.func, ast.Name) and call.func.id in _CONVERSIONS for call in calls)
         names = {item.id for item in ast.walk(value) if isinstance(item, ast.Name)}
         return SET if converted and names & self.given else FILL
+
+
+def _is_clock(function: ast.expr) -> bool:
+    if isinstance(function, ast.Name):
+        return function.id in _CLOCKS
+    if not isinstance(function, ast.Attribute) or function.attr not in _CLOCKS:
+        return False
+    return _text(function.value).rpartition(".")[2] in _CLOCK_OWNERS
 
 
 def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:

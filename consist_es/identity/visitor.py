@@ -25,7 +25,6 @@ from consist_es.identity.modules import (
 from consist_es.identity.objects import (
     CONTAINERS,
     class_file,
-    class_sources,
     classes_of,
     content_of,
     function_digest,
@@ -33,7 +32,6 @@ from consist_es.identity.objects import (
     is_data,
     is_generated,
     is_simple,
-    keeps_results,
     known_form,
     names_in,
     package_of,
@@ -188,26 +186,18 @@ class Visitor:
             return sorted(pairs, key=digest_plain)
         if not isinstance(value, CONTAINERS):
             return None
-        items = [self.reference(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        base: Any = next(base for base in CONTAINERS if isinstance(value, base))
+        items = [self.reference(item, f"{where}[{i}]") for i, item in enumerate(base.__iter__(value))]
         return items if isinstance(value, (list, tuple)) else sorted(items, key=digest_plain)
 
     def _state(self, value: Any, where: str) -> dict[str, Any]:
         """The attributes of an object; of one that a module holds, those that methods write are judged alone."""
-        found = sorted(state_of(value).items())
-        if not self._lenient:
-            return {name: self.reference(item, f"{where}.{name}") for name, item in found}
-        kind, sources = type(value), class_sources(type(value))
-        state = {}
-        for name, item in found:
-            if keeps_results(kind, name):
-                continue
-            inner = f"{where}.{name}"
-            if writes_to(ATTRIBUTE, name, [usage(source.tree) for source in sources], instance=True):
-                held = Held(f"value {inner}", inner, name, item, None, False, sources, True, instance=True)
-                self.modules.held.append(held)
-            elif (plain := self.reference(item, inner)) is not None:
-                state[name] = plain
-        return state
+        state = state_of(value)
+        if self._lenient:
+            state, alone = self._held.split(type(value), state, where)
+            self.modules.held += alone
+        found = {name: self.reference(item, f"{where}.{name}") for name, item in sorted(state.items())}
+        return {name: plain for name, plain in found.items() if plain is not None or not self._lenient}
 
     def classes_in(self, value: Any) -> None:
         """Count the classes of objects in a config or captured value as code: their properties and methods."""

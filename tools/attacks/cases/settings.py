@@ -73,6 +73,22 @@ between("variable_set_and_read_by_its_name_as_text", "miss", "P = 0\ndef set(rat
         "import settings\ndef step():\n    ran(getattr(settings, 'P'))\n",
         "settings.set(2)", "settings.set(1)")  # fmt: skip
 
+NAMED = "def step():\n    import settings\n    name = 'rate'\n    ran(getattr(settings, name))\n"
+between("variable_set_and_read_by_a_computed_name", "miss",
+        "rate = 0\ndef set(new):\n    global rate\n    rate = new\n",
+        "import settings\n" + NAMED, "settings.set(2)", "settings.set(1)")  # fmt: skip
+between("variable_added_and_read_by_a_computed_name", "miss", "", "import settings\n" + NAMED,
+        "settings.rate = 2", "settings.rate = 1")  # fmt: skip
+BY_NAME = """
+class Model:
+    def __init__(self): self.rates = {}
+    def configure(self, rate): self.rates['car'] = rate
+    def do_car(self): return self.rates['car']
+    def do(self, what): return getattr(self, 'do_' + what)()
+M = Model()
+"""
+setting("object_whose_methods_are_called_by_computed_names", BY_NAME, "M.do('car')", "settings.M.configure({})")
+
 # read from files and the command line when the project starts
 LOADED = "import json\nP = None\ndef load():\n    global P\n    P = json.load(open('rate.json'))\nload()\n"
 MAKES = "import json\nclass C:\n    def __init__(self): self.rate = json.load(open('rate.json'))\nC = C()\n"
@@ -230,3 +246,37 @@ def rate(mode):
         log.info("%s", pool.get())
     return 1
 """)  # fmt: skip
+kept("clocks_and_messages_in_objects", """
+import time
+class Clock:
+    def __init__(self): self.made, self.begun, self.spent = time.time(), {}, {}
+    def start(self, name): self.begun[name] = time.perf_counter()
+    def stop(self, name): self.spent[name] = time.perf_counter() - self.begun[name]
+    def report(self): print(self.spent, time.time() - self.made)
+class Log:
+    def __init__(self): self.messages = []
+    def say(self, text): self.messages.append(text)
+    def dump(self): print(self.messages)
+clock, log = Clock(), Log()
+def rate(mode):
+    clock.start(mode)
+    log.say(mode)
+    clock.stop(mode)
+    return 1
+def main():
+    clock.report()
+    log.dump()
+""")  # fmt: skip
+plugin("plugin_whose_name_is_computed", REGISTRY, "[f() for f in vars(reg)['R'].values()]")
+GROUP.add(
+    "object_with_the_time_it_was_made",
+    "hit",
+    files={"model.py": READ.format("C.rate") + "    settings.C.age()\n", "settings.py": """
+    import time
+    class C:
+        def __init__(self): self.made, self.rate = time.time(), 1
+        def age(self): return time.time() - self.made
+    C = C()
+    """},
+    change={},
+)  # fmt: skip
