@@ -14,11 +14,10 @@ from typing import Any
 
 import msgspec
 
-from consist_es.artifacts.artifact import ArtifactLike
+from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.context import active_run_or_none
 from consist_es.errors import ConsistError
-from consist_es.identity.config import digest_of_plain
-from consist_es.plain import to_plain
+from consist_es.identity.config import digest_of_plain, said_of
 from consist_es.recording import Digester
 
 
@@ -98,10 +97,10 @@ def digest_now(
 
 
 def _content(value: Any, digester: Digester) -> str:
-    """Digest of a coupler's value: of its bytes and metadata."""
+    """Digest of a coupler's value: of its bytes, and of what is said of it."""
     try:
         path = value.path if isinstance(value, ArtifactLike) else Path(os.path.abspath(value))
-        meta = to_plain(dict(getattr(value, "meta", None) or {}), "metadata")
-        return digest_of_plain([digester.digest(path).value, meta])
+        said = said_of(value) if isinstance(value, Artifact) else None
+        return digest_of_plain([digester.digest(path).value, said])
     except (ConsistError, OSError, TypeError):
         return ""

@@ -77,6 +77,28 @@ def test_a_key_of_the_coupler(tracker: Tracker) -> None:
     assert ran(tracker, reads_coupler, "1") == (True, "1\n")
 
 
+@pytest.mark.parametrize("said", [({"facet": {"unit": "km"}}, {"facet": {"unit": "mi"}}), ({"unit": 1}, {"unit": 1.0})])
+def test_what_is_said_of_a_key_of_the_coupler(tracker: Tracker, said: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    def prepare(said: dict[str, Any]) -> None:
+        consist.log_output(made("trips"), "trips", **said)
+
+    def reads(sc: ScenarioContext) -> RunResult:
+        def assign() -> Path:
+            trips = sc.coupler["trips"]
+            return made("flows", f"{trips.facet} {trips.meta}\n")
+
+        return sc.run(assign, outputs=["flows"])
+
+    found = []
+    for each in (said[0], said[0], said[1]):
+        with tracker.scenario("s") as sc:
+            sc.run(prepare, config={"said": each})
+            result = reads(sc)
+            found.append((result.cache_hit, result.outputs["flows"].path.read_text()))
+    assert [hit for hit, _ in found] == [False, True, False]
+    assert found[0][1] == found[1][1] != found[2][1]
+
+
 def test_a_miss_says_what_was_read(tracker: Tracker) -> None:
     ran(tracker, reads_coupler, "1")
     ran(tracker, reads_coupler, "2")
