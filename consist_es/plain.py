@@ -87,6 +87,14 @@ def is_pydantic(value: Any) -> bool:
     return pydantic is not None and isinstance(value, pydantic.BaseModel)
 
 
+def _unset(value: Any, fields: Mapping[str, Any]) -> list[Any]:
+    """Which fields of a pydantic model have their default because nothing was given: `exclude_unset` tells."""
+    if not is_pydantic(value):
+        return []
+    unset = sorted(name for name in type(value).model_fields if name in fields and name not in value.model_fields_set)
+    return [{"$unset": unset}] if unset else []
+
+
 class _Walk:
     """One call of `to_plain`: the containers that we are inside of."""
 
@@ -145,7 +153,7 @@ class _Walk:
         if fields is None and isinstance(value, tuple(_BASES)):
             fields = self._subclass(value)
         if fields is not None:
-            return {"$object": [type_name(kind), self._fields(fields, where)]}
+            return {"$object": [type_name(kind), self._fields(fields, where), *_unset(value, fields)]}
         if isinstance(value, Mapping):
             return {"$object": [type_name(kind), {"": self.plain(dict(value), where)}]}
         if kind.__module__.partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):

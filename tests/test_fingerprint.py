@@ -154,6 +154,14 @@ def test_a_changed_type_is_explained() -> None:
     assert account({"config": {"k": 1}}, {"config": {"k": True}}) == ("config_changed", ["config.k: 1 -> True"])
 
 
+def test_a_changed_field_of_an_object_is_explained_by_its_name() -> None:
+    one, other = (msgspec.defstruct("Rates", [("a", int), ("b", int)])(1, b) for b in (2, 3))
+    assert account({"config": {"rates": one}}, {"config": {"rates": other}})[1] == ["config.rates.b: 2 -> 3"]
+    other = msgspec.defstruct("Others", [("a", int), ("b", int)])(1, 2)
+    (line,) = account({"config": {"rates": one}}, {"config": {"rates": other}})[1]
+    assert line.startswith("config.rates: {'$object'")
+
+
 def test_changed_inputs_are_explained_by_role() -> None:
     new = {"inputs": [msgspec.structs.replace(A, digest="b3:9")]}
     links = ([link("a", "b3:1"), link("b", "b3:2")], [link("a", "b3:9"), link("c", "b3:3")])

@@ -286,6 +286,19 @@ def test_a_pydantic_model_counts_by_its_python_values() -> None:
     assert plain["$object"][1] == {"day": {"$date": "2020-01-01"}, "n": 1}
 
 
+def test_a_pydantic_model_says_which_fields_were_not_given() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model("Model", a=(int, 1), password=(str, ""))
+    assert to_plain(model(a=1, password=""))["$object"][1:] == [{"a": 1, "password": ""}]
+    assert to_plain(model())["$object"][1:] == [{"a": 1, "password": ""}, {"$unset": ["a", "password"]}]
+    assert from_plain(to_plain([model()])) == from_plain(to_plain([model(a=1)])) == [{"a": 1, "password": ""}]
+    late = model(password="")
+    late.a = 1
+    assert to_plain(late) == to_plain(model(a=1, password=""))
+    partial = model.model_construct(_fields_set={"password"})
+    assert to_plain(partial)["$object"][2] == {"$unset": ["a"]}
+
+
 def test_an_attrs_object_counts_by_its_fields_also_in_a_plain_subclass() -> None:
     attrs = pytest.importorskip("attrs")
     base = attrs.make_class("Base", ["x"])

@@ -12,6 +12,7 @@ import pytest
 import consist_es as consist
 from consist_es import CacheOptions, ExecutionOptions, RunResult, Tracker, errors
 from consist_es.events import StepStarted
+from consist_es.plain import from_plain
 from tests.api_support import PATHS, made
 
 
@@ -89,6 +90,40 @@ def test_whatever_a_step_can_depend_on_makes_it_run_again(tracker: Tracker, othe
 def test_what_only_labels_a_run_does_not_make_it_run_again(tracker: Tracker, other: dict[str, Any]) -> None:
     tracker.run(scaled, config={"factor": 1.0}, outputs=["o"])
     assert tracker.run(scaled, config={"factor": 1.0}, outputs=["o"], **other).cache_hit
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_which_fields_of_a_pydantic_model_were_given_counts(tracker: Tracker, nested: bool) -> None:
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model("Model", a=(int, 1))
+
+    def dumped(config: Any) -> Path:
+        given = config["models"][0] if nested else config
+        return made(text=repr(given.model_dump(exclude_unset=True)))
+
+    found = []
+    for value in (model(), model(a=1), model(), model(a=1)):
+        result = tracker.run(dumped, config={"models": [value]} if nested else value, outputs=["o"])
+        found.append((result.cache_hit, result.outputs["o"].path.read_text()))
+    assert found == [(False, "{}"), (False, "{'a': 1}"), (True, "{}"), (True, "{'a': 1}")]
+    runs = tracker.find_runs(name="dumped")
+    assert [from_plain(run.config) for run in runs] == [{"models": [{"a": 1}]} if nested else {"a": 1}] * 4
+    (second,) = [run for run in runs if run.id == "dumped#2"]
+    assert second.why().differs == [f"config{'.models[0]' if nested else ''}, not given: a -> none"]
+
+
+def test_a_pydantic_model_that_a_step_reads_from_around_it_counts_by_which_fields_were_given(tracker: Tracker) -> None:
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model("Model", a=(int, 1))
+
+    def step_with(settings: Any) -> Callable[[], Path]:
+        def closed() -> Path:
+            return made(text=repr(settings.model_dump(exclude_unset=True)))
+
+        return closed
+
+    hits = [tracker.run(step_with(value), outputs=["o"]).cache_hit for value in (model(), model(), model(a=1))]
+    assert hits == [False, True, False]
 
 
 def test_two_functions_of_one_name_are_two_steps(tracker: Tracker) -> None:

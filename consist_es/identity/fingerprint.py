@@ -182,12 +182,27 @@ def _tree(new: Any, old: Any, path: str) -> list[str]:
             else:
                 lines += _tree(new[key], old[key], f"{path}.{key}")
         return lines
+    one, other = _object(new), _object(old)
+    if one is not None and other is not None and one[0] == other[0]:
+        (_, fields, unset), (_, before, missing) = one, other
+        given = [] if unset == missing else [f"{path}, not given: {missing or 'none'} -> {unset or 'none'}"]
+        return _tree(fields, before, path) + given
     if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
         return [line for i, pair in enumerate(zip(new, old, strict=True)) for line in _tree(*pair, f"{path}[{i}]")]
     if frame(new) == frame(old):
         return []
     changed = " (changed)" if is_masked(new) and is_masked(old) else ""
     return [f"{path}: {_show(old)} -> {_show(new)}{changed}"]
+
+
+def _object(plain: Any) -> tuple[Any, Any, str] | None:
+    """Class and fields of an object, and which of these were not given; None for other values."""
+    match plain:
+        case {"$object": [cls, fields]}:
+            return cls, fields, ""
+        case {"$object": [cls, fields, {"$unset": [*names]}]}:
+            return cls, fields, ", ".join(map(str, names))
+    return None
 
 
 def _tagged(plain: dict[str, Any]) -> bool:
