@@ -99,5 +99,5 @@ def test_the_result_of_an_earlier_run_can_be_used_again(tracker: Tracker, result
     assert list(tracker.get_run_result("two", keys="b").outputs) == ["b"]
     with pytest.raises(errors.MissingKeyError, match="'c'"):
         tracker.get_run_result("two", keys=["c"])
-    with pytest.raises(errors.MissingKeyError, match="newest"):
+    with pytest.raises(errors.MissingKeyError, match="nearest"):
         tracker.get_run_result("nope")
