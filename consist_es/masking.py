@@ -25,6 +25,8 @@ from consist_es.secret import Masked, Secret
 MASKED, SECRET = "$masked", "$secret"
 VARIABLE = "environment variable "
 """How the part of a code identity is called that is the value of such a variable."""
+COMMAND_LINE = "command line"
+"""And the one that is the arguments of the program."""
 
 _WORDS = (
     "apikey", "apikeys", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "passcode",
@@ -282,11 +284,12 @@ class Masker:
         return msgspec.structs.replace(info, adapter={**adapter, "values": self.plain(adapter["values"])})
 
     def code_parts(self, parts: Mapping[str, str]) -> dict[str, str]:
-        """Of the parts of a code identity those that are environment variables with a secret, by a keyed hash."""
+        """Of the parts of a code identity those that may hold a secret, by a keyed hash: environment variables that are
+        called so, and the command line."""
         return {
             label: f"masked:{self.keyed(digest.encode())}"
             for label, digest in parts.items()
-            if label.startswith(VARIABLE) and self.hides(label.removeprefix(VARIABLE))
+            if label == COMMAND_LINE or (label.startswith(VARIABLE) and self.hides(label.removeprefix(VARIABLE)))
         }
 
     def revealed(self, values: Mapping[str, Any]) -> dict[str, Any]:

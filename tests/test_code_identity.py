@@ -500,6 +500,28 @@ def test_the_class_of_a_config_object_counts(code: Code) -> None:
     assert len(found) == 2
 
 
+@pytest.mark.parametrize(
+    "text", ["import sys\ndef step(): return sys.argv[1]\n", "from sys import argv\ndef step(): return argv[1:]\n"]
+)
+def test_the_arguments_of_the_program_count_where_a_step_reads_them(
+    code: Code, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    found = set()
+    for argument in ("2030", "2040", "2030"):
+        monkeypatch.setattr(sys, "argv", ["model.py", argument])
+        found.add(code.identity({M: text}).digest)
+    assert len(found) == 2
+
+
+def test_the_arguments_that_a_main_function_reads_do_not_count(code: Code, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "import sys\ndef step(): return 1\ndef main(): return sys.argv\n"
+    found = set()
+    for argument in ("2030", "2040"):
+        monkeypatch.setattr(sys, "argv", ["model.py", argument])
+        found.add(code.identity({M: text}).digest)
+    assert len(found) == 1
+
+
 def test_the_present_code_of_this_library_does_not_count(code: Code) -> None:
     found = code.identity({M: "from consist_es.events import Draft\ndef step(): return Draft\n"})
     assert found.unstable == []

@@ -19,7 +19,7 @@ from consist_es.identity.bytecode import essence, global_names
 from consist_es.identity.exposed import surely_bound_first
 from consist_es.identity.modules import file_label
 from consist_es.identity.source import Source, digest_plain, load_source
-from consist_es.identity.variables import variable_parts
+from consist_es.identity.variables import named_parts
 from consist_es.identity.visitor import Visitor
 
 _READS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS")
@@ -137,7 +137,7 @@ def _visit(visitor: Visitor, block: Block, what: str) -> str:
     else:
         node = ast.Module(body=list(block.statements), type_ignores=[])
         visitor.parts[label] = source.digest_of(*block.statements)
-        visitor.parts |= variable_parts(source, *block.statements)
+        visitor.parts |= named_parts(source, *block.statements)
     if visitor.follow and code.co_filename != visitor.own:
         visitor.modules.follow_loaded(str(frame.f_globals.get("__name__", "")), code.co_filename)
     names = block.names()

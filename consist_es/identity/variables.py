@@ -1,12 +1,15 @@
-"""Environment variables that code names: their present values are part of what it does."""
+"""Environment variables and the command line, where code names them: their present values are part of what it does."""
 
 import ast
 import functools
 import os
+import sys
 from collections.abc import Iterator
 
 from consist_es.identity.source import Source, digest_plain
 
+COMMAND_LINE = "command line"
+"""How the part of a code identity is called that is the arguments of the program."""
 _READING = ("get", "pop", "setdefault", "__getitem__", "__contains__")
 
 
@@ -18,6 +21,27 @@ def variable_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
     """
     names = {name for node in nodes for name in _named(source, node)}
     return {f"environment variable {name}": digest_plain(os.environ.get(name)) for name in sorted(names)}
+
+
+def named_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
+    """The same, with a part for ``sys.argv`` where the code reads it. Of a whole module that would be too much: its
+    `main` reads it, which no step calls."""
+    found = variable_parts(source, *nodes)
+    if any(_reads_arguments(source, node) for node in nodes):
+        found[COMMAND_LINE] = digest_plain(sys.argv[1:])
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _reads_arguments(source: Source, node: ast.AST) -> bool:
+    if "argv" not in source.text:
+        return False
+    imports = [item for item in ast.walk(source.tree) if isinstance(item, ast.ImportFrom) and item.module == "sys"]
+    names = {alias.asname or alias.name for item in imports for alias in item.names if alias.name == "argv"}
+    return any(
+        _id(item) in names or (isinstance(item, ast.Attribute) and item.attr == "argv" and _id(item.value) == "sys")
+        for item in ast.walk(node)
+    )
 
 
 @functools.lru_cache(maxsize=4096)

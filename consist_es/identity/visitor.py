@@ -43,7 +43,7 @@ from consist_es.identity.objects import (
 from consist_es.identity.readers import Readers, keeps, writes_to
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
 from consist_es.identity.usage import ATTRIBUTE, usage
-from consist_es.identity.variables import variable_parts
+from consist_es.identity.variables import named_parts
 from consist_es.plain import type_name
 
 _C_CALLABLES = (
@@ -240,7 +240,7 @@ class Visitor:
         node = None if source is None else source.find(fn.__code__)
         self.parts[label] = function_digest(fn, source, node)
         if source is not None and node is not None:
-            self.parts |= variable_parts(source, node)
+            self.parts |= named_parts(source, node)
         self._captured(fn, label, node)
         if self.follow:
             if filename == self.own or not Path(filename).is_file():
@@ -323,7 +323,7 @@ class Visitor:
             self.unstable.append(f"{label} runs code by name, and has no source file")
             return
         self.parts[f"whole {file_label(source.filename, self.root)}"] = source.digest
-        self.parts |= variable_parts(source, source.tree)
+        self.parts |= named_parts(source, source.tree)
         self.modules.follow(source.imports, package)
 
     def _effects(self) -> None:
@@ -358,7 +358,7 @@ class Visitor:
         nodes = source.classes.get(cls.__qualname__, []) if source is not None else []
         if source is not None and nodes:
             self.parts[label] = source.digest_of(*nodes)
-            self.parts |= variable_parts(source, *nodes)
+            self.parts |= named_parts(source, *nodes)
         followed = self.follow and bool(filename) and filename != self.own
         if followed:
             self.modules.follow_loaded(cls.__module__, filename)
