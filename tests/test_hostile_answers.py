@@ -15,7 +15,7 @@ import pytest
 import consist_es as consist
 from consist_es import CacheOptions, Tracker, errors
 from consist_es.errors import ConsistWarning
-from consist_es.events import MetaLogged, UnknownEvent
+from consist_es.events import REGISTRY, MetaLogged, UnknownEvent
 from consist_es.log.local import LocalLog
 from consist_es.storage import LocalStorage
 from tests.api_support import NONE, made
@@ -239,6 +239,7 @@ def test_a_newer_format_is_refused_and_an_unknown_event_is_kept(project: Tracker
     class Unheard(MetaLogged, frozen=True, kw_only=True):
         pass
 
+    del REGISTRY[Unheard.TYPE, Unheard.V]  # no other test shall know it
     Unheard.TYPE = "unheard_of"
     append(Path(LOG), Unheard(values={"x": 1}))
     last = list(LocalLog(Path(LOG)).read())[-1].event

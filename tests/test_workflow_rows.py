@@ -102,19 +102,25 @@ def test_a_demoted_hit_is_an_event_and_the_run_computed_its_outputs_itself(track
 def test_cached_artifacts_gives_the_outputs_and_the_inputs_of_a_hit(tracker: Tracker, here: Path) -> None:
     (here / "x.txt").write_text("x")
     seen: list[Any] = []
-    for _ in range(2):
+
+    def traced() -> None:
         with tracker.trace("t", inputs={"x": "x.txt"}, outputs=["o"]) as t:
-            seen.append((list(t.cached_artifacts()), list(consist.cached_artifacts("input"))))
-            assert t.cached_artifacts() == consist.cached_artifacts()
+            seen.append((t.is_cached, t.cached_artifacts(), consist.cached_artifacts(), t.cached_artifacts("input")))
             if not t.is_cached:
                 path = consist.output_path("o", "txt")
                 path.write_text("o")
                 t.log_output(path, "o")
             else:
-                assert consist.cached_output("o") == t.cached_output() != t.cached_output("nope")
+                seen.append((consist.cached_output("o"), t.cached_output(), t.cached_output("nope")))
                 with pytest.raises(errors.OptionError, match="'input', 'output'"):
                     consist.cached_artifacts("sideways")
-    assert seen == [([], []), (["o"], ["x"])]
+
+    traced()
+    traced()
+    (first, *nothing), (hit, outputs, same, inputs), named = seen
+    assert (first, nothing) == (False, [{}, {}, {}])
+    assert (hit, list(outputs), same, list(inputs)) == (True, ["o"], outputs, ["x"])
+    assert named == (outputs["o"], outputs["o"], None)
 
 
 # ---------------------------------------------------------------- output sets
