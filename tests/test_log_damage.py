@@ -415,6 +415,15 @@ def test_a_watermark_of_which_no_slot_is_good_is_reported_and_counts_as_none(fol
     assert len(list(opened(folder).read())) == 8
 
 
+@pytest.mark.parametrize("size", [1, 128, 255])
+def test_a_watermark_whose_first_writing_was_cut_short_is_no_damage(folder: Path, size: int) -> None:
+    set_watermark(folder)
+    (folder / "head").write_bytes((folder / "head").read_bytes()[:size])
+    assert verify(folder).ok
+    opened(folder).append(drafts("more"), commit=True)
+    assert verify(folder).watermark == LocalLog(folder).head().seq
+
+
 def test_verify_counts_what_is_there(folder: Path) -> None:
     path = folder / SEGMENT
     path.write_bytes(path.read_bytes() + b'{"seq":9,')

@@ -212,7 +212,7 @@ class _Check:
         try:
             found = self._read(self._folder / HEAD_FILE, 2 * SLOT)  # first: a writer may be making the file just now
             mark = read_watermark(self._storage, self._folder)
-            if mark is None and found:
+            if mark is None and len(found) >= SLOT:  # less is of a writer that was killed when it made the file
                 self._problem(HEAD_FILE, 0, None, "no slot of the watermark matches its checksum")
         except OSError as error:
             self._problem(HEAD_FILE, 0, None, f"cannot be read: {error}")
