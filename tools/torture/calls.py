@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from consist_es.errors import ConsistError, LogLockError
@@ -20,6 +20,7 @@ from torture.twin import ERRORS, WRITES, Plan, Twin, kill
 CAME_THROUGH, STRUCK = 0, 10
 """Exit status of a child whose plan was not reached, or that survived what it brought."""
 KILLED = -9
+ALL = tuple(verbs.VERBS)
 
 
 def _child(verb: str, plan: Plan, ledger: Ledger) -> None:
@@ -71,11 +72,13 @@ def _template(trial: Trial) -> Path:
     return trial.folder / "template"
 
 
-def _every_call(trial: Trial, plans: Callable[[int], list[Plan]], told: str, stride: int = 1) -> None:
+def _every_call(
+    trial: Trial, plans: Callable[[int], list[Plan]], told: str, stride: int = 1, among: Sequence[str] = ALL
+) -> None:
     """Verb by verb: the fault at call 1, 2, 3 …, until a verb comes through without it."""
     template = _template(trial)
     number = 0
-    for verb in verbs.VERBS:
+    for verb in among:
         at, most = 1 + trial.random.randrange(stride), 0
         for _ in trial.cases(1000):
             reached = False
@@ -105,7 +108,17 @@ def kill_points(trial: Trial) -> None:
 
 def failing_calls(trial: Trial) -> None:
     """R8: each call of each verb fails; with `count` 0 with every error, else with a stride and changing errors."""
-    _every_call(trial, _all_errors if trial.count == 0 else _one_error, "failing calls", max(trial.count, 1))
+    _failing_calls(trial, ALL[:5])
+
+
+def more_failing_calls(trial: Trial) -> None:
+    """R8, the other verbs: a row of their own, so that two processes can share the work."""
+    _failing_calls(trial, ALL[5:])
+
+
+def _failing_calls(trial: Trial, among: Sequence[str]) -> None:
+    plans = _all_errors if trial.count == 0 else _one_error
+    _every_call(trial, plans, "failing calls", max(trial.count, 1), among)
 
 
 def _all_errors(at: int) -> list[Plan]:
