@@ -19,14 +19,11 @@ from blake3 import blake3
 
 from consist_es.errors import ConsistWarning
 from consist_es.events import Draft, ErrorInfo, Event, FingerprintInfo
+from consist_es.identity.variables import COMMAND_LINE, VARIABLE
 from consist_es.plain import frame, to_plain
 from consist_es.secret import Masked, Secret
 
 MASKED, SECRET = "$masked", "$secret"
-VARIABLE = "environment variable "
-"""How the part of a code identity is called that is the value of such a variable."""
-COMMAND_LINE = "command line"
-"""And the one that is the arguments of the program."""
 
 _WORDS = (
     "apikey", "apikeys", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "passcode",

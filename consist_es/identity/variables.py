@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from consist_es.identity.source import Source, digest_plain
 
+VARIABLE = "environment variable "
+"""How the part of a code identity is called that is the value of such a variable, before its name."""
 COMMAND_LINE = "command line"
 """How the part of a code identity is called that is the arguments of the program."""
 _READING = ("get", "pop", "setdefault", "__getitem__", "__contains__")
@@ -20,7 +22,7 @@ def variable_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
     imported from `os` and names bound once to the text. A name that is computed otherwise is not seen.
     """
     names = {name for node in nodes for name in _named(source, node)}
-    return {f"environment variable {name}": digest_plain(os.environ.get(name)) for name in sorted(names)}
+    return {f"{VARIABLE}{name}": digest_plain(os.environ.get(name)) for name in sorted(names)}
 
 
 def named_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
