@@ -18,6 +18,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
+from torture import runner
+from torture.calls import PARTS
 from torture.children import ended, fork
 from torture.memory import STATES, Disk, Memory
 from torture.promises import BLOB, FOLDER, SMALL, batch, check_memory
@@ -25,6 +27,7 @@ from torture.rows import ROWS
 from torture.runner import run_row
 from torture.trial import Row, Trial
 from torture.twin import Died, Plan, Twin
+from torture.verbs import VERBS
 
 from consist_es import Tracker, lookup, projector, view_file
 from consist_es.attempt import Attempt
@@ -272,7 +275,59 @@ def test_the_promise_holds(row: Row) -> None:
         Path(where).chmod(0o755)  # another user must reach it, unlike the folders of pytest
         trial = tortured(row, row.short, Path(where))
     assert trial.failures == [], f"repeat with: python -m tools.torture --only {row.id} --seed {trial.seed}"
-    assert trial.tried or row.short == 0
+    assert trial.stopped == []
+    assert trial.tried or trial.lacking or row.short == 0
+    if trial.lacking:
+        pytest.skip("; ".join(trial.lacking))
+
+
+def test_the_rows_of_failing_calls_have_every_verb_once() -> None:
+    assert sorted(verb for verbs in PARTS.values() for verb in verbs) == sorted(VERBS)
+    assert set(PARTS) <= {row.id for row in ROWS}
+
+
+def slow(trial: Trial) -> None:
+    for _ in trial.cases():
+        trial.tell("cases")
+
+
+def short_of_a_tool(trial: Trial) -> None:
+    trial.tell("cases")
+    trial.lacks("no such tool")
+
+
+@pytest.mark.parametrize(
+    ("promise", "form", "limit", "code", "said"),
+    [
+        (slow, "--short", "60", 0, "all 1 rows ok"),
+        (slow, "--short", "-1", 1, "stopped by the time limit at 0 of 1"),
+        (short_of_a_tool, "--short", "60", 0, "INCOMPLETE: X1"),
+        (short_of_a_tool, "--night", "60", 1, "no such tool"),
+        (short_of_a_tool, "--release", "60", 1, "INCOMPLETE: X1"),
+    ],
+)
+def test_a_row_that_did_not_do_what_it_was_asked_is_not_ok(
+    promise: Any, form: str, limit: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mock.patch.object(runner, "ROWS", (Row("X1", "a promise", promise, 1, 1, 1),)):
+        assert runner.main([form, "--seconds", limit, "--where", str(tmp_path)]) == code
+    shown = capsys.readouterr().out
+    assert said in shown
+    assert ("INCOMPLETE" in shown) == ("ok" not in shown)
+
+
+def test_a_row_without_strace_is_incomplete(tmp_path: Path) -> None:
+    row = next(row for row in ROWS if row.id == "R8s")
+    with mock.patch("shutil.which", return_value=None):
+        assert tortured(row, 1, tmp_path).lacking == ["no strace"]
+
+
+def test_only_the_long_forms_ask_for_other_interpreters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORTURE_PYTHONS", raising=False)
+    for thorough in (False, True):
+        trial = Trial(1, tmp_path, 1, thorough=thorough)
+        assert trial.interpreters() == [sys.executable]
+        assert bool(trial.incomplete) == thorough
 
 
 def test_the_page_has_the_counts_of_every_form() -> None:

@@ -37,7 +37,7 @@ def injected_errors(trial: Trial) -> None:
 
 def _injected(trial: Trial, what: str, told: str) -> None:
     if shutil.which("strace") is None:
-        trial.notes["strace"] = "not installed: only the faulty storage was used"
+        trial.lacks("no strace")
         return
     verbs.prepare(trial.folder / "template")
     stride = max(trial.count, 1)

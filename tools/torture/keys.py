@@ -18,7 +18,7 @@ from consist_es.errors import InputError
 from consist_es.identity.config import canonical, config_digest
 from consist_es.identity.digest import digest_path
 from torture.children import ended, fork
-from torture.trial import Trial, interpreters, require
+from torture.trial import Trial, require
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOBODY = 65534
@@ -90,7 +90,7 @@ def identity(trial: Trial) -> None:
         if seen.setdefault(second, model(two)) != model(two):
             trial.fail(f"{two!r} has the key of {seen[second]!r}")
     trial.notes["different values"] = len(seen)
-    for python in interpreters():
+    for python in trial.interpreters():
         with trial.case(python, "interpreters"):
             digests = {_digests_elsewhere(trial.seed, hash_seed, python) for hash_seed in ("0", "1", "77")}
             require(digests == {_digests(trial.seed)}, "another interpreter gives other keys")

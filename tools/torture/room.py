@@ -44,7 +44,7 @@ def _in_a_child(trial: Trial, name: str, work: Callable[[Path], None], number: i
     with trial.case(name, "cases"):
         status = ended(fork(lambda: work(room), errors))
         if status == NO_NAMESPACES:
-            trial.notes["not run"] = "full tmpfs: mounting needs root and mount namespaces"
+            trial.lacks("no full tmpfs: mounting needs root and mount namespaces")
             return
         require(status == 0, lambda: errors.read_text()[-700:] if errors.exists() else f"exit {status}")
     shutil.rmtree(room, ignore_errors=True)

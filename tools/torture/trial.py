@@ -32,36 +32,52 @@ class Row(NamedTuple):
 class Trial:
     """One run of one row: how much to try, where, with which chances, and what came of it."""
 
-    def __init__(self, count: int, folder: Path, seed: int, seconds: float = 3600.0) -> None:
+    def __init__(self, count: int, folder: Path, seed: int, seconds: float = 3600.0, *, thorough: bool = False) -> None:
         self.count = count
         """How many cases are asked for."""
         self.folder = folder
         """Empty, and the row's own."""
         self.seed = seed
+        self.thorough = thorough
+        """A night or release form: what takes how long counts, and other interpreters are asked for."""
         self.random = random.Random(seed)
         self.tried: dict[str, int] = {}
         """What was tried, how often."""
         self.failures: list[str] = []
         self.failed = 0
         self.notes: dict[str, Any] = {}
+        self.stopped: list[str] = []
+        """What the time limit left untried."""
+        self.lacking: list[str] = []
+        """What the machine has not got, and what was not tried for want of it."""
         self.began = time.monotonic()
         self._deadline = self.began + seconds
 
     def cases(self, count: int | None = None) -> Iterator[int]:
-        """0, 1, 2 … as many as asked for, or until the time is up, which is noted."""
+        """0, 1, 2 … as many as asked for, or until the time is up, which leaves the row incomplete."""
         wanted = self.count if count is None else count
         for number in range(wanted):
             if time.monotonic() > self._deadline:
-                self.notes["stopped by the time limit"] = f"at {number} of {wanted}"
+                self.stopped.append(f"stopped by the time limit at {number} of {wanted}")
                 return
             yield number
 
-    def out_of_time(self) -> bool:
-        """Whether the row should come to its end; noted where it did."""
-        if time.monotonic() <= self._deadline:
-            return False
-        self.notes["stopped by the time limit"] = True
-        return True
+    def lacks(self, what: str) -> None:
+        """The machine has not got what a part of the row needs."""
+        if what not in self.lacking:
+            self.lacking.append(what)
+
+    @property
+    def incomplete(self) -> list[str]:
+        """Why the row did not do all that it was asked for."""
+        return self.stopped + self.lacking
+
+    def interpreters(self) -> list[str]:
+        """This one, and those that ``TORTURE_PYTHONS`` lists: of other versions, with what the library needs."""
+        others = list(filter(None, os.environ.get("TORTURE_PYTHONS", "").split(os.pathsep)))
+        if self.thorough and not others:
+            self.lacks("no interpreter of another version: TORTURE_PYTHONS names none")
+        return [sys.executable, *others]
 
     def tell(self, what: str, count: int = 1) -> None:
         """Count something that was tried."""
@@ -95,11 +111,6 @@ class Trial:
     def seconds(self) -> float:
         """Since the row began."""
         return time.monotonic() - self.began
-
-
-def interpreters() -> list[str]:
-    """This one, and those that ``TORTURE_PYTHONS`` lists: of other versions, with what the library needs."""
-    return [sys.executable, *filter(None, os.environ.get("TORTURE_PYTHONS", "").split(os.pathsep))]
 
 
 def require(truth: object, what: object) -> None:

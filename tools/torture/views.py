@@ -30,7 +30,7 @@ from consist_es.view_diff import dump
 from torture import verbs
 from torture.children import ended, fork, killed
 from torture.promises import batch
-from torture.trial import Trial, interpreters, require
+from torture.trial import Trial, require
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TABLES = ("checkpoint", "dead_letter", *(table for view in BUILTIN for table in view.tables))
@@ -63,7 +63,7 @@ def replays(trial: Trial) -> None:
                 views.catch_up()
             require(digest_of(room / "p.db") == wanted, "the views are not what the log says")
         shutil.rmtree(room)
-    for python in interpreters():
+    for python in trial.interpreters():
         with trial.case(python, "interpreters"):
             for seed in ("1", "2"):
                 require(_elsewhere(folder, seed, python) == wanted, f"PYTHONHASHSEED={seed} makes other views")
