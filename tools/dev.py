@@ -1,12 +1,14 @@
-"""The two commands of a checkout; needs nothing but Python and the standard library.
+"""The three commands of a checkout; needs nothing but Python and the standard library.
 
 ::
 
     python3 tools/dev.py demo [arguments of consist-es demo]
     python3 tools/dev.py test [arguments of pytest]
+    python3 tools/dev.py coverage [parts of the names of modules]
 
-Both install the checkout, editable, into ``.venv`` beside pyproject.toml, and skip that where the last install
-saw the same pyproject.toml. ``test`` runs every gate even when one has failed, and names those that did.
+All install the checkout, editable, into ``.venv`` beside pyproject.toml, and skip that where the last install
+saw the same pyproject.toml. ``test`` runs every gate even when one has failed, and names those that did. ``coverage``
+fails unless every branch of the modules in tools/torture/witnesses.py is taken by their tests; it takes minutes.
 """
 
 import sys
@@ -139,9 +141,16 @@ def test(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
+def coverage(arguments: list[str]) -> int:
+    """Measure what the tests of the core reach."""
+    install("test")
+    code = "import sys; sys.path.insert(0, 'tools'); from torture.reached import main; sys.exit(main(sys.argv[1:]))"
+    return run(PYTHON, "-c", code, *arguments)
+
+
 def main(arguments: list[str]) -> int:
     """Choose the command."""
-    commands = {"demo": demo, "test": test}
+    commands = {"demo": demo, "test": test, "coverage": coverage}
     if not arguments or arguments[0] not in commands:
         print(__doc__)
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2

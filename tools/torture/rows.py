@@ -13,6 +13,7 @@ from torture.keys import identity, unhashable
 from torture.kills import abandoned, kills, together
 from torture.model import compound, programs
 from torture.power import power_cuts
+from torture.reached import coverage
 from torture.room import full
 from torture.simulation import simulations
 from torture.trial import Row
@@ -49,7 +50,8 @@ ROWS = (
     Row("R22", "faults while recovering from faults", compound, 1_000, 5_000, 50_000),
     Row("R24", "threads, forks, pools, loops, interrupts", company, 200, 2_000, 10_000),
     Row("R25", "file systems like a network's", network, 8, 60, 200),
-    Row("Q1", "mutants of the log are noticed", mutation, 0, 30, 500),
+    Row("Q1", "mutants of the core are noticed", mutation, 0, 30, 500),
+    Row("Q1c", "every branch of the core is taken by a test", coverage, 0, 1, 1),
     Row("Q2", "a long life leaks nothing", leaks, 500, 10_000, 10_000),
 )
 
