@@ -43,6 +43,7 @@ from consist_es.recording import Digester
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
+from consist_es.trust import Trust
 from consist_es.turns import Turn
 
 
@@ -72,6 +73,8 @@ class Engine:
     use_cache: bool = True
     subdir_of: Callable[[Any], str] | None = None
     allow_external_paths: bool = False
+    trust: Trust | None = None
+    """Whose runs may answer; None: everybody's."""
     unidentified: set[str] = field(default_factory=set)
     """Names of the steps that were said to be computed every time."""
 
@@ -188,6 +191,7 @@ class Engine:
             scenario=scope.scenario,
             around=None if scope.around is None else scope.around.now,
             masker=self.project.masker,
+            trust=self.trust,
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
 

@@ -19,6 +19,10 @@ from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_table import RunRow
 from consist_es.recording import Digester, artifact_of_row
+from consist_es.trust import Trust, foreign_files
+
+NOT_TRUSTED = "writer_not_trusted"
+"""Reason of a miss: what would have answered was recorded by somebody who is no trusted writer."""
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -62,6 +66,8 @@ class Question(msgspec.Struct, frozen=True):
     """What the step could read of its scenario by itself -> digest of what that is now."""
     masker: Masker | None = None
     """Hides what an earlier run recorded when it was not yet a secret."""
+    trust: Trust | None = None
+    """Whose runs may answer; None: everybody's."""
 
 
 def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
@@ -69,30 +75,77 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
     if question.fingerprint.digest is None:
         return Miss("not_identifiable", differs=list(question.fingerprint.unstable))
     refused: Miss | None = None
-    for fingerprint, path in cache_index.reached(conn, question.fingerprint.digest):
+    strangers: list[Acceptance] = []
+    for fingerprint, path in cache_index.reached(
+        conn, question.fingerprint.digest, _counting(conn, question, strangers)
+    ):
         for candidate in cache_index.candidates(conn, fingerprint):
             verdict = _tried(conn, candidate, question, uris, digester)
             if isinstance(verdict, Hit):
                 return msgspec.structs.replace(verdict, accepted=[accepted_as(conn, item) for item in path])
             refused = refused or verdict
+    if refused is None and question.trust is not None and strangers:
+        refused = _vouched_by_stranger(conn, strangers[0], question.trust)
     return refused or _explained(conn, question)
+
+
+def _counting(
+    conn: sqlite3.Connection, question: Question, strangers: list[Acceptance]
+) -> Callable[[Acceptance], bool]:
+    """Whether an accepted change is followed; those that are not are added to `strangers`."""
+
+    def counts(item: Acceptance) -> bool:
+        if question.trust is None or question.trust.admits(conn, item.writer):
+            return True
+        strangers.append(item)
+        return False
+
+    return counts
+
+
+def _vouched_by_stranger(conn: sqlite3.Connection, item: Acceptance, trust: Trust) -> Miss:
+    who = trust.stranger(conn, (item.writer,))
+    said = f"{accepted_as(conn, item)}; that was said by {who}, who is no trusted writer"
+    return Miss(NOT_TRUSTED, item.as_run_key, [said], {"writer": item.writer})
 
 
 def _tried(
     conn: sqlite3.Connection, candidate: CacheCandidate, question: Question, uris: UriMap, digester: Digester
 ) -> Hit | Miss:
     source = run_table.by_key(conn, candidate.run_key)
+    if problem := _of_a_stranger(conn, candidate, source, question):
+        return problem
     outputs = artifacts_of(conn, candidate.outputs, uris)
     all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
     if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
         return problem
     if problem := _renamed(source, question) or _surroundings_changed(candidate, question):
         return problem
+    validation = "digest" if question.strict else "stat+digest"
+    if question.trust is not None:
+        foreign, asked = foreign_files(conn, candidate.writer, all_outputs)
+        if foreign:
+            said = [f"output {key!r} {whose}" for key, whose in foreign.items()]
+            return Miss(NOT_TRUSTED, candidate.run_key, said, {"outputs": foreign})
+        validation += "+owner" if asked else ""
     for key in question.declared:
         outputs.setdefault(key, all_outputs[key])
     source_id = source.id if source else candidate.run_key
-    validation = "digest" if question.strict else "stat+digest"
     return Hit(candidate.run_key, source_id, outputs, all_outputs, validation)
+
+
+def _of_a_stranger(
+    conn: sqlite3.Connection, candidate: CacheCandidate, source: RunRow | None, question: Question
+) -> Miss | None:
+    """Whether somebody recorded the run, its start or its end, who is no trusted writer."""
+    if question.trust is None:
+        return None
+    writers = (candidate.writer, "" if source is None else source.writer)
+    if (who := question.trust.stranger(conn, writers)) is None:
+        return None
+    run = candidate.run_key if source is None else source.id
+    said = [f"run {run!r} is the same work, and was recorded by {who}, who is no trusted writer"]
+    return Miss(NOT_TRUSTED, candidate.run_key, said, {"writer": candidate.writer})
 
 
 def accepted_as(conn: sqlite3.Connection, item: Acceptance) -> str:

@@ -38,6 +38,7 @@ from consist_es.scenarios import ScenarioContext
 from consist_es.step import StepDefaults
 from consist_es.surface import arun_arguments, run_arguments, trace_arguments
 from consist_es.tracker_queries import TrackerQueries
+from consist_es.trust import Trust
 
 
 class Tracker(TrackerQueries):
@@ -48,6 +49,8 @@ class Tracker(TrackerQueries):
     are made durable against a power cut: ``commit`` (ends of runs and scenarios), ``always`` or ``os``.
     `mask_keys`: names of keys whose values are masked wherever they are recorded, besides ``password``, ``token`` and
     the like. `record_env`: names of environment variables to record; no other is. See docs/secrets-and-redaction.md.
+    `trusted_writers`: names of users, ``anna`` or ``anna@host`` as the log has them: only what they recorded answers
+    for a step, one's own runs only where one is on the list. None: everybody. See docs/security.md.
     """
 
     def __init__(
@@ -65,9 +68,11 @@ class Tracker(TrackerQueries):
         sync: str = "commit",
         mask_keys: Iterable[str] | None = None,
         record_env: Iterable[str] | None = None,
+        trusted_writers: Iterable[str] | None = None,
     ) -> None:
         check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
         check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
+        trust = Trust.of(trusted_writers)
         epoch = checked_year("cache_epoch", cache_epoch)
         self.run_dir = given_folder(run_dir, "run_dir")
         self.db_path = self.run_dir / "provenance.db" if db_path is None else given_path(db_path, "db_path")
@@ -95,6 +100,7 @@ class Tracker(TrackerQueries):
             access_mode=access_mode,
             subdir_of=run_subdir_fn,
             allow_external_paths=_external(allow_external_paths),
+            trust=trust,
         )
         root = given_folder(project_root, "project_root")
         place = label_root(project_root, self.db_path.parent)

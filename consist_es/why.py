@@ -24,6 +24,7 @@ REASONS = {
     "prior_run_not_reusable": "the earlier run may not be reused",
     "scenario_changed": "what it read of its scenario is another now",
     "prior_run_running": "the earlier run has not ended",
+    "writer_not_trusted": "somebody recorded it who is no trusted writer",
 }
 """Reasons of a miss, in words; one that is not here speaks for itself."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "cache_index"
-version = 3
+version = 4
 tables: tuple[str, ...] = ("cache_index", "acceptances")
 
 RECENT = 500
@@ -42,6 +42,8 @@ class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
     run_key: str
     seq: int
     """Position of its `StepCompleted`."""
+    writer: str
+    """Who recorded that."""
     outputs: dict[str, ArtifactRow]
     all_outputs: dict[str, ArtifactRow]
     observed: dict[str, str] = {}
@@ -60,14 +62,16 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     differs: list[str]
     at: str
+    writer: str
+    """Who recorded it; `user` is what the record says."""
 
 
 def create(db: "sqlite_utils.Database") -> None:
     """Make the tables."""
     columns: dict[str, type] = {"run_key": str, "fingerprint": str, "seq": int, "outputs": str, "all_outputs": str}
-    db.create_table("cache_index", {**columns, "observed": str}, pk="run_key")
+    db.create_table("cache_index", {**columns, "observed": str, "writer": str}, pk="run_key")
     change: dict[str, type] = {"seq": int, "fingerprint": str, "as_fingerprint": str, "run_key": str, "as_run_key": str}
-    said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "revoked_seq": int}
+    said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "writer": str, "revoked_seq": int}
     accepted = db.create_table("acceptances", {**change, **said}, pk="seq")
     accepted.create_index(["fingerprint", "seq"], "acceptances_by_fingerprint")  # a revocation finds its rows by it
 
@@ -78,11 +82,12 @@ def index(db: "sqlite_utils.Database") -> None:
 
 
 _INSERT = """
-INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed, writer)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _ACCEPT = """
-INSERT INTO acceptances (seq, fingerprint, as_fingerprint, run_key, as_run_key, reason, user, differs, at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO acceptances (seq, fingerprint, as_fingerprint, run_key, as_run_key, reason, user, differs, at, writer)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _REVOKE = "UPDATE acceptances SET revoked_seq = ? WHERE fingerprint = ? AND revoked_seq IS NULL"
 
@@ -92,16 +97,19 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
     event = recorded.event
     if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
         texts = (to_text(event.outputs), to_text(event.all_outputs), to_text(event.observed))
-        return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *texts)),)
+        return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *texts, recorded.by)),)
     if isinstance(event, ChangeAccepted):
         change = (event.fingerprint, event.as_fingerprint, run_of(recorded), event.as_run)
-        said = (event.reason, event.user, to_text(event.differs), recorded.at)
+        said = (event.reason, event.user, to_text(event.differs), recorded.at, recorded.by)
         return ((_ACCEPT, (recorded.seq, *change, *said)),)
     if isinstance(event, AcceptanceRevoked):
         return ((_REVOKE, (recorded.seq, event.fingerprint)),)
     return ()
 
 
+_CANDIDATES = """
+SELECT run_key, seq, outputs, all_outputs, observed, writer FROM cache_index WHERE fingerprint = ? ORDER BY seq DESC
+"""
 _LINKS = msgspec.json.Decoder(list[OutputLink])
 
 
@@ -110,9 +118,8 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
 
     A run with an output that the views do not hold is none of them: what cannot be checked is not served.
     """
-    sql = "SELECT run_key, seq, outputs, all_outputs, observed FROM cache_index WHERE fingerprint = ? ORDER BY seq DESC"
     found = []
-    for run_key, seq, given, logged, observed in query(conn, sql, (fingerprint,)):
+    for run_key, seq, given, logged, observed, writer in query(conn, _CANDIDATES, (fingerprint,)):
         outputs, all_outputs = _LINKS.decode(given), _LINKS.decode(logged)
         wanted = {link.artifact for link in (*outputs, *all_outputs)}
         rows = lineage.by_ids(conn, sorted(wanted))
@@ -124,6 +131,7 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
                     outputs={link.key: rows[link.artifact] for link in outputs},
                     all_outputs={link.key: rows[link.artifact] for link in all_outputs},
                     observed=from_text(observed, {}),
+                    writer=writer,
                 )
             )
     return found
@@ -132,7 +140,7 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
 # ---------------------------------------------------------------- accepted changes
 
 _ACCEPTED = """
-SELECT seq, fingerprint, as_fingerprint, run_key, as_run_key, reason, user, differs, at FROM acceptances
+SELECT seq, fingerprint, as_fingerprint, run_key, as_run_key, reason, user, differs, at, writer FROM acceptances
 WHERE fingerprint = ? AND revoked_seq IS NULL ORDER BY seq DESC
 """
 
@@ -144,7 +152,9 @@ def acceptances(conn: sqlite3.Connection, fingerprint: str) -> list[Acceptance]:
     return [Acceptance(**{**row, "differs": from_text(row["differs"], [])}) for row in rows]
 
 
-def reached(conn: sqlite3.Connection, fingerprint: str) -> Iterator[tuple[str, tuple[Acceptance, ...]]]:
+def reached(
+    conn: sqlite3.Connection, fingerprint: str, counts: Callable[[Acceptance], bool] = lambda _item: True
+) -> Iterator[tuple[str, tuple[Acceptance, ...]]]:
     """This fingerprint, and every one that it is accepted as, directly or over others: nearest first, each once."""
     seen = {fingerprint}
     waiting: deque[tuple[str, tuple[Acceptance, ...]]] = deque([(fingerprint, ())])
@@ -152,7 +162,7 @@ def reached(conn: sqlite3.Connection, fingerprint: str) -> Iterator[tuple[str, t
         found, path = waiting.popleft()
         yield found, path
         for item in acceptances(conn, found):
-            if item.as_fingerprint not in seen:
+            if item.as_fingerprint not in seen and counts(item):
                 seen.add(item.as_fingerprint)
                 waiting.append((item.as_fingerprint, (*path, item)))
 

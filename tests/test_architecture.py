@@ -38,7 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "logging_calls",
         }
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
-        | {"lookup", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
+        | {"lookup", "trust", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
         | {"queries", "run_sets", "why", "acceptance", "pending", "forecast"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
