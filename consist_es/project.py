@@ -103,6 +103,7 @@ class Project:
     def close(self) -> None:
         """Release files and locks. The project can be used again and reopens them."""
         self.views.close()
+        self.digests.close()
         self.log.close()
 
     def attach(self) -> None:

@@ -5,14 +5,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from consist_es import ConsistWarning, Tracker, errors
+from consist_es.identity.digest_cache import now_ns, stamp_of
 from consist_es.projections import run_table
-from tests.api_support import ROOT, made, run_script
+from tests.api_support import NONE, ROOT, made, run_script
 
 
 def step() -> Path:
@@ -249,3 +250,21 @@ def test_a_forked_child_goes_on_with_the_project(tracker: Tracker) -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert tracker.run(step, outputs=["o"]).cache_hit
     assert len(tracker.find_runs()) == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not say what is open")
+def test_a_closed_tracker_has_nothing_of_its_project_open(here: Path) -> None:
+    (here / "in.txt").write_text("in")
+
+    def open_files() -> set[str]:
+        names = set()
+        for entry in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):  # the listing itself
+                names.add(str(entry.readlink()))
+        return {name for name in names if name.startswith(str(here))}
+
+    with Tracker(run_dir="runs", db_path="p.db") as tracker:
+        tracker.run(made, name="s", inputs={"raw": "in.txt"}, outputs=["made"], execution_options=NONE)
+        tracker.project.digests.record({b"f": (stamp_of(here.stat()), "b3:0", now_ns() + 10**10)})
+        assert any(name.endswith("digests.sqlite") for name in open_files())
+    assert open_files() == set()
