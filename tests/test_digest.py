@@ -310,3 +310,37 @@ def test_files_hashed_side_by_side_have_the_same_digests_and_the_same_errors(
     os.mkfifo(tmp_path / "8x")
     with pytest.raises(InputError, match="8x"):
         digest_path(tmp_path)
+
+
+def test_a_file_that_gives_fewer_bytes_than_it_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "f").write_bytes(b"12")
+    monkeypatch.setattr(os, "readv", lambda *_: 0)  # its stamp stays, as on a file system that reports late
+    with pytest.raises(InputError, match="changed while it was read"):
+        digest_path(tmp_path / "f")
+
+
+@pytest.mark.parametrize("call", ["listdir", "readlink"])
+def test_a_folder_that_cannot_be_listed_and_a_link_that_cannot_be_read_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "link").symlink_to("x")
+
+    def refuse(*_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(InputError, match=r"Cannot hash .*/d.*: Permission denied\. Check the path"):
+        digest_path(tmp_path / "d")
+
+
+def test_size_time_and_number_of_files_are_told(tmp_path: Path) -> None:
+    make_tree(tmp_path / "d", {"a": b"12", "sub/b": b"345"})
+    for name, time in (("a", 7), ("sub/b", 9), ("sub", 11), (".", 5)):
+        os.utime(tmp_path / "d" / name, ns=(time, time))
+    found = digest_path(tmp_path / "d")
+    assert (found.kind, found.size, found.mtime_ns, found.files) == ("folder", 5, 11, 2)
+    os.utime(tmp_path / "d", ns=(13, 13))
+    assert digest_path(tmp_path / "d").mtime_ns == 13
+    found = digest_path(tmp_path / "d" / "a", method="fast")
+    assert (found.kind, found.method, found.size, found.mtime_ns, found.files) == ("file", "fast", 2, 7, 1)

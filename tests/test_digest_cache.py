@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from consist_es.identity import digest as digest_module
@@ -205,3 +206,114 @@ def test_a_forked_child_opens_its_own_connection(cache: DigestCache, file: Path)
         os._exit(0 if digest_path(file, cache=cache) == first else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert digest_path(file, cache=cache) == first
+
+
+def test_after_a_fork_the_lock_of_another_thread_does_not_bind_the_child(cache: DigestCache, file: Path) -> None:
+    cache._guard.acquire()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if digest_path(file, cache=cache).size == 1 else 1)
+    cache._guard.release()
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.usefixtures("of_age")
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "CREATE TABLE digests_1 (path, stamp, digest, mark)",
+        "CREATE VIEW digests_1 AS SELECT 1 AS path, 2 AS stamp, 3 AS digest, 4 AS mark",
+        f"{cache_module._TABLE}; CREATE TRIGGER t AFTER INSERT ON digests_1 BEGIN DELETE FROM digests_1; END",
+    ],
+)
+def test_a_cache_that_holds_more_or_other_than_its_table_is_made_anew(
+    cache: DigestCache, file: Path, read: list[int], planted: str
+) -> None:
+    cache.path.parent.mkdir()
+    with closing(sqlite3.connect(cache.path)) as stranger:
+        stranger.executescript(planted)
+    digest_path(file, cache=cache)
+    read.clear()
+    assert digest_path(file, cache=cache).value == digest_path(file).value
+    assert read == [1, 0]  # what the second of these read
+    with closing(sqlite3.connect(cache.path)) as reader:
+        assert reader.execute("SELECT sql FROM sqlite_master").fetchall() == [(cache_module._TABLE,)]
+
+
+@pytest.mark.usefixtures("of_age")
+def test_a_link_is_no_cache_and_what_it_leads_to_is_left_alone(cache: DigestCache, file: Path, tmp_path: Path) -> None:
+    cache.path.parent.mkdir()
+    cache.path.symlink_to(tmp_path / "victim")
+    assert digest_path(file, cache=cache) == digest_path(file)
+    assert not (tmp_path / "victim").exists()
+    (tmp_path / "victim").write_text("mine")
+    assert digest_path(file, cache=cache) == digest_path(file)
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("of_age")
+def test_a_damaged_cache_that_cannot_be_removed_is_no_error(
+    cache: DigestCache, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.path.parent.mkdir()
+    cache.path.write_bytes(b"no database at all" * 1000)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert digest_path(file, cache=cache) == digest_path(file)
+    assert cache.path.read_bytes() == b"no database at all" * 1000
+
+
+@pytest.mark.usefixtures("of_age")
+def test_a_lock_does_not_make_a_good_cache_vanish(cache: DigestCache, file: Path, read: list[int]) -> None:
+    digest_path(file, cache=cache)
+    with closing(sqlite3.connect(cache.path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        digest_path(file, cache=cache)
+    read.clear()
+    digest_path(file, cache=cache)
+    assert read == []
+
+
+@pytest.mark.parametrize(("age", "kept"), [(0, False), (-1, False), (1, True)])
+@pytest.mark.parametrize("newest", ["mtime_ns", "ctime_ns"])
+def test_an_entry_is_kept_once_both_times_are_three_seconds_old(
+    cache: DigestCache, newest: str, age: int, kept: bool
+) -> None:
+    began = 10_000_000_000
+    times = {"mtime_ns": 0, "ctime_ns": 0, newest: began - 3_000_000_000 - age + 1}
+    stamp = cache_module.Stamp(size=1, inode=1, device=1, **times)
+    cache.record({b"/f": (stamp, "b3:x", began)})
+    assert cache.lookup({b"/f": stamp}) == ({b"/f": "b3:x"} if kept else {})
+
+
+@pytest.mark.parametrize("field", ["size", "mtime_ns", "ctime_ns", "inode", "device"])
+def test_every_part_of_a_stamp_counts(cache: DigestCache, field: str) -> None:
+    stamp = cache_module.Stamp(size=1, mtime_ns=1, ctime_ns=1, inode=1, device=1)
+    cache.record({b"/f": (stamp, "b3:x", LATER)})
+    assert cache.lookup({b"/f": stamp}) == {b"/f": "b3:x"}
+    assert cache.lookup({b"/f": msgspec.structs.replace(stamp, **{field: 2})}) == {}
+    assert cache.lookup({b"/g": stamp}) == cache.lookup({}) == {}
+
+
+def test_many_files_are_looked_up_at_once(cache: DigestCache) -> None:
+    stamp = cache_module.Stamp(size=1, mtime_ns=1, ctime_ns=1, inode=1, device=1)
+    names = [b"/%d" % number for number in range(1201)]
+    cache.record({name: (stamp, f"b3:{name.decode()}", LATER) for name in names})
+    assert cache.lookup(dict.fromkeys(names, stamp)) == {name: f"b3:{name.decode()}" for name in names}
+
+
+@pytest.mark.usefixtures("of_age")
+def test_a_cache_that_is_exchanged_for_another_is_opened_anew(cache: DigestCache, file: Path, tmp_path: Path) -> None:
+    digest_path(file, cache=cache)
+    first = cache._connection
+    digest_path(file, cache=cache)
+    assert cache._connection is first
+    other = DigestCache(tmp_path / "other.sqlite")
+    digest_path(file, cache=other)
+    other.close()
+    other.path.replace(cache.path)
+    digest_path(file, cache=cache)
+    assert cache._connection is not first

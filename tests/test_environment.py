@@ -4,13 +4,15 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from consist_es.identity import environment as environment_module
-from consist_es.identity.environment import environment
+from consist_es.identity.environment import environment, with_variables
 from consist_es.identity.git import git_state
 
 
@@ -108,3 +110,48 @@ def test_a_surrounding_hook_does_not_mislead_git(repository: Path, monkeypatch: 
     monkeypatch.setenv("GIT_DIR", "/nonexistent")
     monkeypatch.setenv("GIT_INDEX_FILE", "/nonexistent")
     assert git_state(repository) == expected
+
+
+def test_a_change_that_git_cannot_show_leaves_no_state(repository: Path) -> None:
+    (repository / "a.txt").write_text("2")
+    (repository / ".git" / "index").write_bytes(b"no index at all" * 100)
+    assert git_state(repository) is None
+
+
+def test_an_untracked_link_to_nowhere_counts_by_its_name(repository: Path) -> None:
+    (repository / "a.py").symlink_to("gone")
+    one = git_state(repository)
+    (repository / "a.py").rename(repository / "b.py")
+    other = git_state(repository)
+    assert one is not None
+    assert other is not None
+    assert None not in (one.dirty, other.dirty)
+    assert one.dirty != other.dirty
+
+
+def test_a_git_that_does_not_answer_is_as_if_there_were_none(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs(*_: object, **given: Any) -> None:
+        raise subprocess.TimeoutExpired("git", given["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hangs)
+    assert git_state(repository) is None
+
+
+def test_a_package_that_is_half_removed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (("half", "Metadata-Version: 2.1\n"), ("whole", "Name: A__b.C-d\nVersion: 1\n")):
+        (tmp_path / f"{name}.dist-info").mkdir()
+        (tmp_path / f"{name}.dist-info" / "METADATA").write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    environment_module._packages.cache_clear()
+    try:
+        assert environment(tmp_path).packages == {"a-b-c-d": "1"}
+    finally:
+        environment_module._packages.cache_clear()
+
+
+def test_variables_make_another_environment() -> None:
+    base = environment(None)
+    one, other = (with_variables(base, {"A": value}) for value in ("1", None))
+    assert one.variables == {"A": "1"}
+    assert len({base.digest, one.digest, other.digest}) == 3
+    assert one == with_variables(base, {"A": "1"})
