@@ -60,7 +60,7 @@ class Survey:
         return Cursor(self.tree.size, segment, line.offset + line.size, line.chain.decode())
 
     def run(self, *, stop: int | None = None, progress: Progress | None = None) -> None:
-        """Walk to the event at position `stop`, or to the end. What was seen before an error stays.
+        """Walk to the event at position `stop`, which lies ahead, or to the end. What was seen before an error stays.
 
         Raises:
             LogCorruptError, LogFormatError, LogReadError: see `LocalLog.read`.
@@ -68,8 +68,6 @@ class Survey:
         """
         total = stop or read_head(self._storage, self._folder).seq if progress else 0
         tree = self.tree
-        if stop == tree.size:
-            return
         for found in read_lines(self._storage, self._folder, self.place):
             self._last = found
             tree.add(leaf_hash(found[1].covered))

@@ -4,30 +4,30 @@ Every module here has 100 % branch coverage by all the tests named here together
 of a module is tried with the module's own tests, in this order, so the likeliest and quickest stand first.
 """
 
-_LINES = ("record", "log_golden", "log_append", "log_damage")
-_WRITING = ("log_append", "log_faults", "log_damage", "log_golden")
+_LINES = ("record", "log_golden", "log_append", "log_refusals", "log_damage")
+_WRITING = ("log_append", "log_refusals", "log_golden", "log_faults", "log_damage")
 _PROOFS = ("merkle", "checkpoint", "proofs")
 _VIEWS = ("projector_folding", "projector_file", "projector_processes")
 
 WITNESSES: dict[str, tuple[str, ...]] = {
-    "consist_es/log/record.py": _LINES,
+    "consist_es/log/record.py": (*_LINES, "redaction"),
     "consist_es/log/segment.py": (*_LINES, "log_faults"),
-    "consist_es/log/reader.py": ("log_damage", "log_append", "log_golden", "log_faults"),
-    "consist_es/log/tail.py": ("log_damage", "log_faults", "log_append"),
+    "consist_es/log/reader.py": ("log_append", "log_refusals", "log_golden", "log_damage", "log_faults"),
+    "consist_es/log/tail.py": ("log_append", "log_refusals", "log_damage", "log_faults"),
     "consist_es/log/writer.py": _WRITING,
     "consist_es/log/local.py": _WRITING,
     "consist_es/log/head.py": ("log_damage", "log_append", "log_faults", "log_verify_again"),
     "consist_es/log/files.py": _WRITING,
     "consist_es/log/blobs.py": (*_WRITING, "redaction"),
     "consist_es/log/verify.py": ("log_damage", "log_verify_again", "redaction"),
-    "consist_es/log/redaction.py": ("redaction",),
+    "consist_es/log/redaction.py": ("log_refusals", "redaction"),
     "consist_es/log/archive.py": ("log_archive",),
     "consist_es/log/merkle.py": _PROOFS,
     "consist_es/log/treehead.py": _PROOFS,
-    "consist_es/log/checkpoint.py": ("checkpoint", "proofs"),
-    "consist_es/log/signing.py": ("checkpoint",),
+    "consist_es/log/checkpoint.py": ("checkpoint", "log_refusals", "proofs"),
+    "consist_es/log/signing.py": ("log_refusals", "checkpoint"),
     "consist_es/log/proof.py": ("proofs", "checkpoint"),
-    "consist_es/log/survey.py": _PROOFS,
+    "consist_es/log/survey.py": (*_PROOFS, "log_refusals"),
     "consist_es/projector.py": _VIEWS,
     "consist_es/folding.py": _VIEWS,
     "consist_es/view_file.py": ("projector_file", "projector_folding", "projector_processes"),
