@@ -43,6 +43,7 @@ class NoopTracker(Tracker):
             sync="os",
         )
         self._engine.use_cache = False
+        weakref.finalize(self, self._project.close)
 
     def close(self) -> None:
         """Drop what was kept while running."""

@@ -3,7 +3,7 @@
 import gc
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,23 @@ def test_untracked_code_leaves_nothing_behind_when_it_is_forgotten(here: Path) -
         del tracker
         gc.collect()
     assert not scratch.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not say what is open")
+def test_untracked_code_has_nothing_open_when_it_is_forgotten(here: Path) -> None:
+    def open_files() -> Iterator[str]:
+        for entry in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):  # the listing itself
+                yield str(entry.readlink())
+
+    tracker = NoopTracker()
+    tracker.run(made, outputs=["o"])
+    project = tracker.project  # else its files would be closed by the garbage collector, which warns of that
+    scratch = str(project.folder.parent)
+    assert [name for name in open_files() if name.startswith(scratch)]
+    del tracker
+    gc.collect()
+    assert [name for name in open_files() if name.startswith(scratch)] == []
 
 
 def test_noop_scenario_takes_what_scenario_takes(here: Path) -> None:
