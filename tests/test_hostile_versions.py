@@ -19,6 +19,22 @@ def test_every_dependency_has_a_lower_bound_that_can_be_tried() -> None:
     assert requirements("newest") == PROJECT["dependencies"]
 
 
+def test_the_page_has_the_versions_that_were_tried() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    tried = {which: dict(re.findall(r"([a-z0-9-]+) (\d[\d.]*\d)", line))
+             for which, line in re.findall(r"^\| (oldest|newest) versions: ([^|]*)\|", page, re.MULTILINE)}  # fmt: skip
+    oldest = dict(text.split("==") for text in requirements("oldest"))
+    assert tried["oldest"].keys() == tried["newest"].keys() == oldest.keys()
+    for name, version in oldest.items():
+        assert numbers(version) == numbers(tried["oldest"][name])
+        assert numbers(tried["oldest"][name]) <= numbers(tried["newest"][name])
+
+
+def numbers(version: str) -> list[int]:
+    """``1.0`` and ``1.0.0`` are the same version."""
+    return [*map(int, version.split(".")), 0, 0][:3]
+
+
 def test_the_library_needs_few_packages_at_run_time() -> None:
     names = {re.split(r"[<>=!~]", text)[0] for text in PROJECT["dependencies"]}
     assert names == {"blake3", "click", "msgspec", "pyarrow", "rich", "sqlite-utils"}

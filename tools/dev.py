@@ -1,14 +1,17 @@
-"""The three commands of a checkout; needs nothing but Python and the standard library.
+"""The commands of a checkout; needs nothing but Python and the standard library.
 
 ::
 
     python3 tools/dev.py demo [arguments of consist-es demo]
     python3 tools/dev.py test [arguments of pytest]
     python3 tools/dev.py coverage [parts of the names of modules]
+    python3 tools/dev.py workflows [arguments of zizmor]
 
-All install the checkout, editable, into ``.venv`` beside pyproject.toml, and skip that where the last install
-saw the same pyproject.toml. ``test`` runs every gate even when one has failed, and names those that did. ``coverage``
-fails unless every branch of the modules in tools/torture/witnesses.py is taken by their tests; it takes minutes.
+All but the last install the checkout, editable, into ``.venv`` beside pyproject.toml, and skip that where the last
+install saw the same pyproject.toml. ``test`` runs every gate even when one has failed, and names those that did.
+``coverage`` fails unless every branch of the modules in tools/torture/witnesses.py is taken by their tests; it takes
+minutes. ``workflows`` looks for weak places in .github/workflows, with one version of zizmor, which it installs into
+``.venv`` too.
 """
 
 import sys
@@ -31,6 +34,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "consist-es-installed.txt"
 LINK = ROOT / "consist_es" / "projections"
+ZIZMOR = "zizmor==1.32.0"
 
 NO_VENV = """\
 error: this Python ({python}) cannot make a virtual environment: its module {missing} is missing.
@@ -74,6 +78,12 @@ def create_venv(uv: str | None) -> None:
         sys.exit(f"error: {VENV} could not be made; the lines above say why.")
 
 
+def prepare_venv() -> None:
+    """Have `.venv` there, and of use."""
+    create_venv(shutil.which("uv"))
+    check_venv()
+
+
 def check_venv() -> None:
     """Refuse an environment that is there but of no use, for it may be the user's own."""
     if not succeeds("import sys; sys.exit(sys.version_info < (3, 11))"):
@@ -90,9 +100,7 @@ def succeeds(code: str) -> bool:
 
 def install(extra: str) -> None:
     """Install the checkout and an extra into `.venv`, unless that was done for this very pyproject.toml."""
-    uv = shutil.which("uv")
-    create_venv(uv)
-    check_venv()
+    prepare_venv()
     facts = f"{ROOT}\n".encode() + (ROOT / "pyproject.toml").read_bytes()
     stamp = f"{hashlib.sha256(facts).hexdigest()} [{extra}]\n"
     done = STAMP.read_text(encoding="utf-8") if STAMP.exists() else ""
@@ -100,17 +108,19 @@ def install(extra: str) -> None:
         return
     target = f"{ROOT}[{extra}]" if extra else str(ROOT)
     STAMP.unlink(missing_ok=True)
-    if not (uv and run(uv, "pip", "install", "--quiet", "--python", PYTHON, "-e", target) == 0):
-        install_with_pip(target)
+    fetch("-e", target)
     STAMP.write_text(stamp if extra == "" else stamp + stamp.replace(f"[{extra}]", "[]"), encoding="utf-8")
 
 
-def install_with_pip(target: str) -> None:
-    """The way that needs no tool; also the way out where uv is there but finds no packages."""
+def fetch(*wanted: str) -> None:
+    """Install what is wanted: by uv where that is there and finds it, else by pip, which needs no tool."""
+    uv = shutil.which("uv")
+    if uv and run(uv, "pip", "install", "--quiet", "--python", PYTHON, *wanted) == 0:
+        return
     if not succeeds("import pip"):
         run(PYTHON, "-m", "ensurepip")
     options = ("--quiet", "--no-input", "--disable-pip-version-check")
-    if run(PYTHON, "-m", "pip", "install", *options, "-e", target):
+    if run(PYTHON, "-m", "pip", "install", *options, *wanted):
         sys.exit("error: the installation failed; the lines above say why.")
 
 
@@ -148,9 +158,16 @@ def coverage(arguments: list[str]) -> int:
     return run(PYTHON, "-c", code, *arguments)
 
 
+def workflows(arguments: list[str]) -> int:
+    """Have zizmor look at the workflows; it asks nobody on the net."""
+    prepare_venv()
+    fetch(ZIZMOR)
+    return run(BIN / "zizmor", "--offline", "--pedantic", *arguments, ROOT / ".github" / "workflows")
+
+
 def main(arguments: list[str]) -> int:
     """Choose the command."""
-    commands = {"demo": demo, "test": test, "coverage": coverage}
+    commands = {"demo": demo, "test": test, "coverage": coverage, "workflows": workflows}
     if not arguments or arguments[0] not in commands:
         print(__doc__)
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
