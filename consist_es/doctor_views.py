@@ -26,6 +26,10 @@ def check_views(project: Project) -> Iterator[Finding]:
     try:
         standing = project.views.standing()
     except sqlite3.Error as error:
+        if view_file.lacks_sharing(error):
+            kept = f"{view_file.NOT_SHARED}, so every process keeps views elsewhere"
+            yield Finding(NOTE, "views", kept, str(path), f"Best {view_file.LOCAL_DISK}.")
+            return
         yield Finding(ERROR, "views", f"the database is damaged: {error}", str(path), _REBUILD, mends=True)
         return
     except LogMismatchError as error:

@@ -191,14 +191,13 @@ class NotOurDatabaseError(ViewError):
 
 
 class ViewAccessError(ViewError):
-    """The view file cannot be written just now: permissions, or a lock that another program holds."""
+    """The view file cannot be written just now: permissions, a lock that another program holds, or no locks at all."""
 
-    def __init__(self, path: object, problem: object) -> None:
+    ACTION = "close programs that have the file open for editing, or give db_path a folder that can be written"
+
+    def __init__(self, path: object, problem: object, action: str = ACTION) -> None:
         self.path, self.problem = path, problem
-        super().__init__(
-            f"The views in {path} cannot be written: {problem}. The log is unharmed: "
-            "close programs that have the file open for editing, or give db_path a folder that can be written."
-        )
+        super().__init__(f"The views in {path} cannot be written: {problem}. The log is unharmed: {action}.")
 
 
 class ProjectNotFoundError(ConsistError):

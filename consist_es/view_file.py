@@ -279,6 +279,25 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 
 _REFUSALS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+_NOT_SHARED = (
+    sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK,
+    sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS,
+)  # fmt: skip
+"""Answers of file systems that lack the locks, or the memory mapped from a file (WAL's ``-shm``), that SQLite's users
+share. Network file systems are such. The views then go where they have both: to this machine's temporary files."""
+
+NOT_SHARED = "the file system lacks the locks or the shared memory that SQLite needs"
+LOCAL_DISK = "give db_path a folder on a disk of this machine"
+
+
+def lacks_sharing(error: sqlite3.Error) -> bool:
+    """Whether nothing is wrong with the file itself, but it lies on a file system where SQLite cannot use it."""
+    return getattr(error, "sqlite_errorcode", None) in _NOT_SHARED
+
+
+def _name_of(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", type(error).__name__)
 
 
 @contextmanager
@@ -289,7 +308,9 @@ def translated(where: object) -> Iterator[None]:
     except sqlite3.Error as error:
         if code_of(error) in _REFUSALS:
             raise ViewAccessError(where, error) from error
-        raise _unusable(where, error, getattr(error, "sqlite_errorname", type(error).__name__)) from error
+        if lacks_sharing(error):
+            raise ViewAccessError(where, f"{NOT_SHARED} ({error}, {_name_of(error)})", LOCAL_DISK) from error
+        raise _unusable(where, error, _name_of(error)) from error
     except OSError as error:
         raise _unusable(where, error, type(error).__name__) from error
 

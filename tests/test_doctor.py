@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import consist_es as consist
+from consist_es import view_file
 from consist_es.diagnosis import MOST, NOTE, OK, WARNING, Finding, listed
 from consist_es.doctor_log import check_filesystem, check_hosts, filesystem_of, has_wal_reset_bug
 from consist_es.events import ArtifactLogged, Draft, MetaLogged, ScenarioStarted, SegmentSealed, StepAbandoned
@@ -285,6 +286,23 @@ def test_a_database_that_is_no_view_of_the_log_is_left_alone_and_replaced_by_fix
     assert path.read_bytes() == before
     assert findings("--fix") == {}
     run("replay", "--check")
+
+
+def test_a_database_on_a_file_system_that_sqlite_cannot_use_is_not_called_damaged(
+    folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, place = view_file._prepare, str(here / "provenance.db")
+
+    def refused(conn: sqlite3.Connection) -> None:
+        if conn.execute("PRAGMA database_list").fetchone()[2] == place:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR_SHMMAP, "SQLITE_IOERR_SHMMAP"
+            raise error
+        prepare(conn)
+
+    monkeypatch.setattr(view_file, "_prepare", refused)
+    said = only(findings(), "views")
+    assert (said["level"], said["todo"]) == (NOTE, "Best give db_path a folder on a disk of this machine.")
 
 
 def test_views_of_another_version_are_no_fault(folder: Path, here: Path) -> None:

@@ -360,6 +360,31 @@ def test_a_rebuild_of_views_that_another_program_keeps_locked_gives_up_in_time(
     editor.close()
 
 
+@pytest.mark.parametrize(
+    "name", ["SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_SHMLOCK", "SQLITE_IOERR_LOCK", "SQLITE_PROTOCOL"]
+)
+def test_on_a_file_system_without_shared_memory_or_locks_the_views_are_kept_elsewhere(
+    views: Projector, log: LocalLog, temporary: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    views.catch_up()
+    views.close()
+    place, prepare = views.path, view_file._prepare
+
+    def refused(conn: sqlite3.Connection) -> None:
+        if conn.execute("PRAGMA database_list").fetchone()[2] == str(place):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode, error.sqlite_errorname = getattr(sqlite3, name), name
+            raise error
+        prepare(conn)
+
+    monkeypatch.setattr(view_file, "_prepare", refused)
+    log.append([scenario("T")])
+    with pytest.warns(ConsistWarning, match=rf"SQLite needs \(disk I/O error, {name}\).*on a disk of this machine"):
+        conn = views.catch_up()
+    assert rows(conn, IDS) == [("base",), ("base#2",)]
+    assert temporary in views.path.parents
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_in_a_folder_that_cannot_be_written_reads_still_work(there: bool) -> None:
     """In a child without root's rights, for root may write anywhere."""

@@ -82,7 +82,7 @@ def _write(project: Project, target: Path, until: str | None, as_json: bool) -> 
             f"--db {target}: there is {error.what}, not a database of consist-es. It was left untouched: give "
             "another name, or move the file away."
         ) from error
-    with closing(view_file.connect(target)) as conn:
+    with view_file.translated(target), closing(view_file.connect(target)) as conn:
         _report(target, events, time.monotonic() - began, counts(conn), as_json)
 
 
