@@ -176,8 +176,7 @@ class Projector:
             at = reached(conn)
             if same_place(at, self._log.head()):
                 return LEVEL
-            for _ in self._log.read(at if at.seq else None):
-                break
+            next(self._log.read(at if at.seq else None), None)  # raises where that event is not in the log
             return BEHIND
 
     def settle(self) -> bool:
@@ -456,5 +455,5 @@ def _before_fork() -> None:
         projector.before_fork()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(before=_before_fork)

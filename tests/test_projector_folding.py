@@ -90,13 +90,23 @@ def test_catching_up_twice_folds_nothing_twice(tmp_path: Path) -> None:
 
 def test_a_backlog_larger_than_a_batch_is_folded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = make_log(tmp_path)
+    log.append([step("first")])  # views without an event are made anew when there is one
     views = make_views(tmp_path, log)
     views.catch_up()
     monkeypatch.setattr("consist_es.projector.BATCH", 3)
     monkeypatch.setattr(folding, "BATCH", 3)
+    taken: list[int] = []
+
+    def noted(events: Iterator[Recorded]) -> list[Recorded]:
+        found = folding.whole(events)
+        taken.append(len(found))
+        return found
+
+    monkeypatch.setattr("consist_es.projector.whole", noted)
     for number in range(5):
         log.append([step(f"{number}-{part}") for part in range(2)])
-    assert rows(views.catch_up(), "SELECT count(*) FROM runs") == [(10,)]
+    assert rows(views.catch_up(), "SELECT count(*) FROM runs") == [(11,)]
+    assert taken == [4, 4, 2]  # never a part of what was recorded together
     assert views.checkpoint() == log.head()
     views.close()
 

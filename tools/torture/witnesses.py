@@ -7,7 +7,7 @@ of a module is tried with the module's own tests, in this order, so the likelies
 _LINES = ("record", "log_golden", "log_append", "log_refusals", "log_damage")
 _WRITING = ("log_append", "log_refusals", "log_golden", "log_faults", "log_damage")
 _PROOFS = ("merkle", "checkpoint", "proofs")
-_VIEWS = ("projector_folding", "projector_file", "projector_processes")
+_VIEWS = ("projector_places", "projector_file", "projector_folding", "projector_processes")
 
 WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/log/record.py": (*_LINES, "redaction"),
@@ -29,7 +29,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/log/proof.py": ("proofs", "checkpoint"),
     "consist_es/log/survey.py": (*_PROOFS, "log_refusals"),
     "consist_es/projector.py": _VIEWS,
-    "consist_es/folding.py": _VIEWS,
-    "consist_es/view_file.py": ("projector_file", "projector_folding", "projector_processes"),
+    "consist_es/folding.py": ("projector_folding", "projector_places", "projector_file", "projector_processes"),
+    "consist_es/view_file.py": _VIEWS,
 }
 """Module -> names of test files, without ``tests/test_`` and ``.py``."""
