@@ -56,7 +56,7 @@ class Project:
         self.storage = storage or LocalStorage()
         self.log = LocalLog(self.folder, sync=sync, storage=self.storage, read_only=read_only)
         self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
-        self.digests = DigestCache(self.folder / "digests.sqlite")
+        self.digests = DigestCache(self.folder / _digests())
         self.masker = Masker(key_file(self.folder), mask_keys)
         self._record_env = tuple(record_env)
         self._attached: int | None = None
@@ -139,6 +139,11 @@ class Project:
             set_aside=_set_aside(row, self._roots),
         )
         return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
+
+
+def _digests() -> str:
+    """Name of this user's cache of digests: nobody believes another's lines, so each has a file of their own."""
+    return f"digests-{os.geteuid()}.sqlite" if hasattr(os, "geteuid") else "digests.sqlite"
 
 
 def _refuse_links(folder: Path) -> None:

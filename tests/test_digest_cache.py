@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -12,10 +13,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from consist_es import RunResult, Tracker
 from consist_es.identity import digest as digest_module
 from consist_es.identity import digest_cache as cache_module
+from consist_es.identity import digest_key
 from consist_es.identity.digest import digest_path
-from consist_es.identity.digest_cache import DigestCache
+from consist_es.identity.digest_cache import DigestCache, stamp_of
+from tests.api_support import NONE, made
 
 LATER = 10_000_000_000
 
@@ -317,3 +321,193 @@ def test_a_cache_that_is_exchanged_for_another_is_opened_anew(cache: DigestCache
     other.path.replace(cache.path)
     digest_path(file, cache=cache)
     assert cache._connection is not first
+
+
+# ---------------------------------------------------------------- whose lines are believed
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this user's key will lie."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "consist-es"
+
+
+@pytest.mark.usefixtures("of_age")
+def test_a_key_of_the_users_own_is_made_once_and_lies_in_no_project(cache: DigestCache, file: Path, home: Path) -> None:
+    assert cache.lookup({b"f": stamp_of(file.stat())}) == {}
+    assert not home.exists()
+    digest_path(file, cache=cache)
+    key = home / "digests.key"
+    assert [path.name for path in home.iterdir()] == ["digests.key"]
+    assert (stat.S_IMODE(key.stat().st_mode), stat.S_IMODE(home.stat().st_mode)) == (0o600, 0o700)
+    before = key.read_bytes()
+    digest_path(file, cache=DigestCache(cache.path.with_name("another.sqlite")))
+    assert key.read_bytes() == before
+    assert not any(before[-32:] in path.read_bytes() for path in cache.path.parent.iterdir())
+
+
+@pytest.mark.usefixtures("of_age")
+def test_lines_that_somebody_with_another_key_wrote_are_not_believed(
+    cache: DigestCache, file: Path, home: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "theirs"))
+    theirs = DigestCache(cache.path)
+    theirs.record({os.fsencode(file): (stamp_of(file.stat()), "b3:0", cache_module.now_ns() + LATER)})
+    assert theirs.lookup({os.fsencode(file): stamp_of(file.stat())}) == {os.fsencode(file): "b3:0"}
+    theirs.close()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home.parent))
+    for _ in range(2):
+        assert digest_path(file, cache=cache) == digest_path(file)
+    read.clear()
+    assert digest_path(file, cache=cache) == digest_path(file)
+    assert len(read) == 2  # the one without a cache, to its end
+
+
+@pytest.mark.usefixtures("of_age", "home")
+@pytest.mark.parametrize("column", ["path", "stamp", "digest", "mark"])
+@pytest.mark.parametrize("value", [b"\xff", 7, 1.5, "x", None])
+def test_a_line_in_which_anything_was_changed_is_no_line(
+    cache: DigestCache, file: Path, column: str, value: object
+) -> None:
+    first = digest_path(file, cache=cache)
+    cache.close()
+    with closing(sqlite3.connect(cache.path)) as connection, connection:
+        if column == "path" and value is None:
+            return  # no primary key is NULL here
+        connection.execute(f"UPDATE digests_1 SET {column} = ?", (value,))
+    assert cache.lookup({os.fsencode(file): stamp_of(file.stat())}) == {}
+    assert digest_path(file, cache=cache) == first
+
+
+@pytest.mark.usefixtures("of_age")
+def test_a_true_line_is_not_true_of_another_file_or_stamp(cache: DigestCache, file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"2")
+    for path in (file, other):
+        digest_path(path, cache=cache)
+    cache.close()
+    with closing(sqlite3.connect(cache.path)) as connection, connection:
+        one, two = connection.execute("SELECT path, stamp, digest, mark FROM digests_1 ORDER BY path").fetchall()
+        connection.execute("DELETE FROM digests_1")
+        connection.execute("INSERT INTO digests_1 VALUES (?, ?, ?, ?)", (one[0], *two[1:]))
+        connection.execute("INSERT INTO digests_1 VALUES (?, ?, ?, ?)", (two[0], two[1], *one[2:]))
+    assert cache.lookup({os.fsencode(path): stamp_of(path.stat()) for path in (file, other)}) == {}
+
+
+def _wide(key: Path) -> None:
+    key.write_bytes(digest_key._KIND + bytes(32))
+    key.chmod(0o640)
+
+
+def _blocked(key: Path) -> None:
+    key.parent.rmdir()
+    key.parent.write_text("")
+
+
+def _linked(key: Path) -> None:
+    _wide(key.with_name("elsewhere"))
+    key.with_name("elsewhere").chmod(0o600)
+    key.symlink_to("elsewhere")
+
+
+NOT_OURS: dict[str, Callable[[Path], object]] = {
+    "readable by the group": _wide,
+    "a link": _linked,
+    "a folder": lambda key: key.mkdir(),
+    "a FIFO": lambda key: os.mkfifo(key, 0o600),
+    "a file in the place of its folder": _blocked,
+}
+
+
+@pytest.mark.usefixtures("of_age")
+@pytest.mark.parametrize("kind", NOT_OURS)
+def test_without_a_key_of_ones_own_nothing_is_kept_and_nothing_goes_wrong(
+    cache: DigestCache, file: Path, home: Path, kind: str
+) -> None:
+    home.mkdir(parents=True)
+    NOT_OURS[kind](home / "digests.key")
+    for _ in range(2):
+        assert digest_path(file, cache=cache) == digest_path(file)
+    assert not cache.path.exists()
+
+
+@pytest.mark.usefixtures("of_age")
+@pytest.mark.parametrize(
+    "text", [b"", b"consist-es digest key 1\n", b"x" * 56, b"consist-es digest key 1\n" + b"x" * 33]
+)
+def test_a_key_that_is_not_whole_is_made_anew(cache: DigestCache, file: Path, home: Path, text: bytes) -> None:
+    home.mkdir(parents=True)
+    (home / "digests.key").write_bytes(text)
+    (home / "digests.key").chmod(0o600)
+    first = digest_path(file, cache=cache)
+    assert DigestCache(cache.path).lookup({os.fsencode(file): stamp_of(file.stat())}) == {
+        os.fsencode(file): first.value
+    }
+
+
+@pytest.mark.usefixtures("of_age")
+@pytest.mark.parametrize("place", ["relative/path", ""])
+def test_a_place_for_caches_that_is_not_absolute_does_not_count(
+    cache: DigestCache, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", place)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    digest_path(file, cache=cache)
+    assert (tmp_path / "me" / ".cache" / "consist-es" / "digests.key").exists()
+    monkeypatch.setenv("HOME", "nowhere")
+    assert digest_key.own_key(make=True) is None
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can give a file away")
+def test_a_key_of_somebody_else_is_not_used_and_none_is_put_into_their_home(home: Path) -> None:
+    assert digest_key.own_key(make=True) is not None
+    os.chown(home / "digests.key", 65534, 65534)
+    assert digest_key.own_key(make=True) is None
+    (home / "digests.key").unlink()
+    os.chown(home, 65534, 65534)
+    assert digest_key.own_key(make=True) is None
+    assert list(home.iterdir()) == []
+
+
+def test_processes_that_make_a_key_at_once_leave_one_whole_key(home: Path) -> None:
+    program = "from consist_es.identity.digest_key import own_key; print(own_key(make=True).hex())"
+    running = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    found = [process.communicate()[0].strip() for process in running]
+    assert all(len(key) == 64 for key in found)
+    key = digest_key.own_key(make=False)
+    assert key is not None
+    assert key.hex() in found
+    assert [path.name for path in home.iterdir()] == ["digests.key"]
+
+
+@pytest.mark.usefixtures("of_age")
+@pytest.mark.parametrize("how", ["with a key of theirs", "without a key", "with a line of ours"])
+def test_a_poisoned_cache_of_digests_in_a_shared_project_serves_nothing_wrong(
+    tracker: Tracker, home: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A colleague edits an output and says in our own cache that its digest is still the recorded one."""
+
+    def asked() -> RunResult:
+        return tracker.run(made, name="make", outputs=["made"], execution_options=NONE)
+
+    output = asked().outputs["made"]
+    assert asked().cache_hit
+    (place,) = (Path.cwd() / "project.events").glob("digests*")
+    tracker.project.digests.close()
+    output.path.write_text("y\n")
+    path, stamp = os.fsencode(output.path), stamp_of(output.path.stat())
+    with closing(sqlite3.connect(place)) as connection, connection:
+        (mark,) = connection.execute("SELECT mark FROM digests_1 WHERE path = ?", (path,)).fetchone()
+        if how == "without a key":
+            mark = cache_module._mark(bytes(32), path, cache_module._text(stamp), str(output.hash))
+        row = (path, cache_module._text(stamp), output.hash, mark)
+        connection.execute("INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?, ?)", row)
+    if how == "with a key of theirs":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home / "theirs"))
+        DigestCache(place).record({path: (stamp, str(output.hash), cache_module.now_ns() + LATER)})
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home.parent))
+    found = asked()
+    assert not found.cache_hit
+    assert found.run.why().reason == "candidate_outputs_invalid"
+    assert found.outputs["made"].path.read_text() == "x\n"

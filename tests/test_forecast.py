@@ -185,7 +185,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int]]:
     return {
         str(path): (path.lstat().st_size, path.lstat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))
-        if "digests.sqlite" not in path.name
+        if not path.name.startswith("digests")
     }
 
 

@@ -266,5 +266,5 @@ def test_a_closed_tracker_has_nothing_of_its_project_open(here: Path) -> None:
     with Tracker(run_dir="runs", db_path="p.db") as tracker:
         tracker.run(made, name="s", inputs={"raw": "in.txt"}, outputs=["made"], execution_options=NONE)
         tracker.project.digests.record({b"f": (stamp_of(here.stat()), "b3:0", now_ns() + 10**10)})
-        assert any(name.endswith("digests.sqlite") for name in open_files())
+        assert any("/digests" in name for name in open_files())
     assert open_files() == set()

@@ -1,4 +1,4 @@
-"""A cache of file digests, shared by processes: a convenience that may vanish or break at any time."""
+"""A cache of file digests, shared by a user's processes: a convenience that may vanish or break at any time."""
 
 import errno
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
+from consist_es.identity.digest_key import own_key
 from consist_es.storage import on_fork
 
 _RACY_NS = 3_000_000_000
@@ -48,9 +49,12 @@ class DigestCache:
     the file's times were at least 3 s older than the moment the hashing began; a younger file is hashed again
     each time until it has come of age. Clocks of network file systems must agree with ours to within a second.
 
-    Never an error for the caller: a locked file is not used, a damaged one is made anew, and each row carries a
-    checksum, because the file is written without syncs. Safe to delete at any time, and to use from threads and
-    after a fork.
+    The file may lie where others can write. Each row carries a mark that only this user can make, see
+    `consist_es.identity.digest_key`, over all that it says; other rows are not believed. Where there can be no key,
+    nothing is kept.
+
+    Never an error for the caller: a locked file is not used, a damaged one is made anew, and a row that a power cut
+    left half written has no valid mark. Safe to delete at any time, and to use from threads and after a fork.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,6 +63,7 @@ class DigestCache:
         self._connection: sqlite3.Connection | None = None
         self._owner: tuple[int, int, int] | None = None
         """Process, device and inode of the open connection's file."""
+        self._key: bytes | None = None
         on_fork(self)
 
     def after_fork(self) -> None:
@@ -78,13 +83,14 @@ class DigestCache:
 
     def record(self, entries: Mapping[bytes, tuple[Stamp, str, int]]) -> None:
         """Keep digests: path -> stamp, digest, and when hashing began (wall clock, ns). Young files are left out."""
-        rows = [
-            (path, _text(stamp), digest, _mark(path, _text(stamp), digest))
+        kept = [
+            (path, _text(stamp), digest)
             for path, (stamp, digest, began) in entries.items()
             if began - max(stamp.mtime_ns, stamp.ctime_ns) >= _RACY_NS
         ]
-        if not rows:
+        if not kept or (key := self._own_key(make=True)) is None:
             return
+        rows = [(*row, _mark(key, *row)) for row in kept]
         try:
             with self._guard, self._open() as connection:
                 connection.executemany("INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?, ?)", rows)
@@ -97,7 +103,7 @@ class DigestCache:
             self._drop()
 
     def _lookup(self, stamps: Mapping[bytes, Stamp]) -> dict[bytes, str]:
-        if not stamps or not self.path.exists():
+        if not stamps or not self.path.exists() or (key := self._own_key(make=False)) is None:
             return {}
         found: dict[bytes, str] = {}
         paths = list(stamps)
@@ -109,9 +115,16 @@ class DigestCache:
             found |= {
                 path: digest
                 for path, stamp, digest, mark in rows
-                if mark == _mark(path, stamp, digest) and stamp == _text(stamps[path])
+                if stamp == _text(stamps[path])
+                and isinstance(digest, str)  # others may have put anything there
+                and mark == _mark(key, path, stamp, digest)
             }
         return found
+
+    def _own_key(self, *, make: bool) -> bytes | None:
+        if self._key is None:
+            self._key = own_key(make=make)
+        return self._key
 
     def _open(self) -> sqlite3.Connection:
         """The connection, made anew after a fork or when the file at the path is another one."""
@@ -184,5 +197,6 @@ def _text(stamp: Stamp) -> str:
     return f"{stamp.size} {stamp.mtime_ns} {stamp.ctime_ns} {stamp.inode} {stamp.device}"
 
 
-def _mark(path: bytes, stamp: str, digest: str) -> bytes:
-    return blake3(b"%d:%s%s %s" % (len(path), path, stamp.encode(), digest.encode())).digest(length=12)
+def _mark(key: bytes, path: bytes, stamp: str, digest: str) -> bytes:
+    said = b"%d:%s%d:%s%s" % (len(path), path, len(stamp), stamp.encode(), digest.encode())
+    return blake3(said, key=key).digest(length=16)

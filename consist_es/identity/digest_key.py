@@ -1,0 +1,87 @@
+"""The key by which a user's own lines in a cache of digests are told from what anybody else put there.
+
+It is one small file per user, below `XDG_CACHE_HOME` or ``~/.cache`` (basedir-spec of freedesktop.org), and not
+in any project: a project's folder is shared, copied and packed. That the file is the user's own is asked of the open
+file, so it does not matter who may write to the folders above it: nobody can make a file that belongs to somebody else.
+"""
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+_KIND = b"consist-es digest key 1\n"
+_SIZE = 32
+
+
+def key_place() -> Path | None:
+    """Where the key of this user lies; None where the environment names no place."""
+    places = [Path(os.environ.get(name, "")) for name in ("XDG_CACHE_HOME", "LOCALAPPDATA")]
+    with suppress(RuntimeError):  # no home
+        places.append(Path.home() / ".cache")
+    return next((base / "consist-es" / "digests.key" for base in places if base.is_absolute()), None)
+
+
+def own_key(*, make: bool) -> bytes | None:
+    """The user's key; None where there is none, and where none can be kept (no home, or one that is read-only).
+
+    `make`: make one where there is none yet. Two processes that do so at once may end up with two keys, of which one
+    is forgotten with its process: a cache loses some lines then, and believes no wrong one.
+    """
+    place = key_place()
+    if place is None:
+        return None
+    try:
+        key = _read(place)
+        if key is None and make:
+            _make(place)
+            key = _read(place)
+    except OSError:  # somebody else's, a link, no folder, no room: the cache is a convenience
+        return None
+    return key
+
+
+def _read(place: Path) -> bytes | None:
+    """The key, or None where there is none or not a whole one; `PermissionError` where the file is not ours alone."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        fd = os.open(place, flags)
+    except FileNotFoundError:
+        return None
+    try:
+        found = os.fstat(fd)
+        others = stat.S_IRWXG | stat.S_IRWXO
+        if not stat.S_ISREG(found.st_mode) or (_keeps_owners() and (not _is_ours(found) or found.st_mode & others)):
+            raise PermissionError(f"{place} is not a file of this user alone")
+        text = os.read(fd, len(_KIND) + _SIZE + 1)
+    finally:
+        os.close(fd)
+    return text[len(_KIND) :] if text.startswith(_KIND) and len(text) == len(_KIND) + _SIZE else None
+
+
+def _make(place: Path) -> None:
+    """Put a new key in its place, whole; not in the home of another user whose environment this process inherited."""
+    folder = place.parent
+    above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if _keeps_owners() and not _is_ours(above.stat()):
+        raise PermissionError(f"{above} belongs to another user")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = place.with_name(f"{place.name}.{secrets.token_hex(8)}")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        try:
+            os.write(fd, _KIND + secrets.token_bytes(_SIZE))
+        finally:
+            os.close(fd)
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _keeps_owners() -> bool:
+    return hasattr(os, "geteuid")
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return found.st_uid == os.geteuid()
