@@ -1,13 +1,15 @@
 """Values that a loaded module holds beyond its source, and environment variables that code names."""
 
 import ast
+import textwrap
+import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from consist_es.identity.held import HeldValues
-from consist_es.identity.loaded import loaded_parts, portable
+from consist_es.identity.loaded import loaded_parts, portable, subclasses, submodules
 from consist_es.identity.readers import Readers
 from consist_es.identity.source import Source, digest_plain
 from consist_es.identity.variables import variable_parts
@@ -17,7 +19,7 @@ ROOT = Path("/project")
 
 def parts(text: str, change: str = "", *, only_changed: bool = False, step: str = "") -> list[str]:
     """Names of the parts of a module with this source, after some statements were run in it and read by `step`."""
-    namespace: dict[str, Any] = {"__name__": "helper"}
+    namespace: dict[str, Any] = {"__name__": "helper", "__package__": ""}
     source = Source("helper.py", text)
     exec(compile(text, "helper.py", "exec"), namespace)
     exec(change, namespace)
@@ -213,3 +215,137 @@ def test_a_variable_that_code_names_counts_by_its_value(text: str, monkeypatch: 
 def test_other_look_ups_name_no_variable(text: str) -> None:
     source = Source("m.py", text + "\n# environ")
     assert variable_parts(source, source.tree) == {}
+
+
+COMPUTED = {
+    "under match": "match 1:\n case 1:\n  A = g()",
+    "under while": "while True:\n A = g()\n break",
+    "in a handler": "try:\n raise OSError\nexcept OSError:\n A = g()",
+    "in a handler of a group": "try:\n raise OSError\nexcept* OSError:\n A = g()",
+    "in a test": "if (A := g()): pass",
+    "by a loop": "for A in [g()]: pass",
+    "by with": "import contextlib\nwith contextlib.nullcontext(g()) as A: pass",
+    "by a pattern": "match g():\n case A: pass",
+    "by a part of a pattern": "match [1, g()]:\n case [1, *A]: pass",
+    "by the rest of a pattern": "match {1: g()}:\n case {**A}: pass",
+    "in a comprehension": "[A := g() for _ in [1]]",
+    "with its type": "A: int = g()",
+    "with another": "A, B = g(), 1",
+    "twice": "A = 1\nA = g()",
+    "by adding": "A = 1\nA += g()",
+}
+
+
+@pytest.mark.parametrize("text", COMPUTED.values(), ids=COMPUTED)
+def test_a_value_counts_however_the_source_binds_it(text: str) -> None:
+    define = "def g(): return 1\n"
+    assert "value A of helper.py" in parts(define + text, step="helper.A")
+    inside = "class C:\n" + textwrap.indent(text, " ")
+    if "A := g() for" not in text:  # which a class may not hold
+        assert "value C.A of helper.py" in parts(define + inside, step="helper.C.A")
+
+
+@pytest.mark.parametrize(
+    "text", ["B = [A for A in [1]]", "B = lambda: (A := 1)", "def f(): A = 1", "import os as A", "__A = 1"]
+)
+def test_names_that_a_body_does_not_bind_to_a_value_are_none_of_its_values(text: str) -> None:
+    assert [part for part in parts(text, "B = 1", step="helper.A") if "value A" in part] == []
+
+
+CHOSEN = "if {}:\n def f(): return 1\nelse:\n def f(): return 2"
+
+
+def test_which_of_several_functions_of_a_name_is_loaded_counts() -> None:
+    assert parts("def f(): return 1") == []
+    assert digests(CHOSEN.format("g()"), "1") != digests(CHOSEN.format("g()"), "0")
+    assert digests(CHOSEN.format("g()"), "1").keys() == {"chosen function f of helper.py"}
+    assert parts("g = lambda: 1\n" + CHOSEN.format("g()"), only_changed=True) == []
+
+
+def test_which_of_several_classes_of_a_name_is_loaded_counts() -> None:
+    for one, other in (
+        ("def f(self): return 1", "def f(self): return 2"),
+        ("a = 1", "a = 2"),
+        ("def f(self): 1", "pass"),
+    ):
+        text = f"if g():\n class C:\n  {one}\nelse:\n class C:\n  {other}"
+        assert digests(text, "1") != digests(text, "0")
+
+
+def test_a_function_in_place_of_one_that_the_source_defines_under_a_condition_counts() -> None:
+    assert parts("if True:\n def f(): return 1", "f = lambda: 2") == ["replaced function f of helper.py"]
+    assert parts("if True:\n class C:\n  def f(self): pass", "C.f = None") == ["replaced function C.f of helper.py"]
+
+
+def digests(text: str, condition: str) -> dict[str, str]:
+    """Parts of a module whose condition, which the source does not show, is this."""
+    namespace: dict[str, Any] = {"__name__": "helper", "g": lambda: eval(condition)}
+    source = Source("helper.py", text)
+    exec(compile(text, "helper.py", "exec"), namespace)
+    found, held = loaded_parts(source, namespace, "helper.py", only_changed=False)
+    judge = HeldValues(ROOT, Readers(), lambda item: None, lambda value: None)
+    judge.add(item for item in held if item.name != "g")
+    judge.count(found)
+    return found
+
+
+def test_an_imported_name_that_was_set_to_something_else_counts_where_it_is_read() -> None:
+    text = "from math import pi as A, e\n"
+    assert parts(text, step="helper.A") == []
+    assert parts(text, "A = 3", step="helper.A") == ["value A of helper.py"]
+    assert parts(text, "A = 3", step="helper.e") == []
+    assert parts(text, "del A", step="helper.A") == []
+
+
+def test_names_that_all_are_imported_count_only_where_they_were_set_to_something_else() -> None:
+    assert parts("from math import *", step="helper.pi") == []
+    assert parts("from math import *", "pi = 3", step="helper.pi") == ["value pi of helper.py"]
+
+
+@pytest.mark.parametrize("name", ["A", "*"])
+def test_a_relative_import_that_another_one_took_the_place_of_is_no_error(name: str) -> None:
+    text = f"try:\n from .near import {name}\nexcept ImportError:\n A = 1"
+    assert parts(text, step="helper.A") == []
+    assert parts(text, "A = 2", step="helper.A") == ["value A of helper.py"]
+
+
+def test_an_import_of_a_module_that_is_not_loaded_is_no_error() -> None:
+    assert parts("try:\n from nowhere_at_all import A\nexcept ImportError:\n A = 1", step="helper.A") == []
+
+
+def test_what_is_registered_with_a_function_that_dispatches_counts() -> None:
+    text = "import functools\n@functools.singledispatch\ndef f(x): return 1\n"
+    text += "class C:\n @functools.singledispatchmethod\n def g(self, x): return 1\n"
+    text += "@functools.lru_cache\ndef h(): return 1\n"
+    source, namespace = Source("helper.py", text), dict[str, Any](__name__="helper")
+    exec(compile(text, "helper.py", "exec"), namespace)
+    exec("f.register(int, len)\nC.g.register(str, len)", namespace)
+    held = loaded_parts(source, namespace, "helper.py", only_changed=False)[1]
+    found = {item.label: (set(item.value), item.attribute) for item in held if item.label.startswith("registry")}
+    assert found == {
+        "registry of helper.py:f": ({"builtins.object", "builtins.int"}, False),
+        "registry of helper.py:C.g": ({"builtins.object", "builtins.str"}, True),
+    }
+
+
+def test_the_classes_below_a_class_are_held_each_once() -> None:
+    namespace: dict[str, Any] = {"__name__": "helper"}
+    exec("class A: pass\nclass B(A): pass\nclass C(A): pass\nclass D(B, C): pass", namespace)
+    (held,) = subclasses(namespace["A"], "m.py:A", Source("m.py", ""))
+    assert (held.label, held.name) == ("subclasses of m.py:A", "__subclasses__")
+    assert [item.__name__ for item in held.value] == ["B", "C", "D"]
+    assert subclasses(namespace["D"], "m.py:D", Source("m.py", "")) == []
+
+
+def test_the_loaded_modules_of_a_package_without_a_file_are_held() -> None:
+    package, inner = types.ModuleType("p"), types.ModuleType("p.inner")
+    assert submodules(None) == submodules(package) == []
+    package.__path__ = []
+    vars(package).update(inner=inner, other=1)
+    (held,) = submodules(package)
+    assert (held.label, held.where, held.name, held.value) == ("inner of p", "p", "inner", inner)
+
+
+def test_what_a_decorator_leaves_in_a_class_is_not_held() -> None:
+    assert parts("class C: pass", "C._made = 1", step="helper.C._made") == []
+    assert parts("class C: pass", "C.made = 1", step="helper.C.made") == ["value C.made of helper.py"]

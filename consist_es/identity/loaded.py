@@ -9,7 +9,8 @@ import functools
 import importlib.util
 import sys
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,9 @@ class Held(NamedTuple):
     """The files whose functions may write to it as to their own."""
     attribute: bool
     instance: bool = False
+
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def loaded_parts(
@@ -61,20 +65,28 @@ def _differing(
     source: Source,
     label: str,
     only_changed: bool,
+    *,
+    several: bool = False,
 ) -> Iterator[Held | tuple[str, Any]]:
-    """What may differ in a module's or class's namespace: values, and functions with their plain form."""
+    """What may differ in a module's or class's namespace: values, and functions with their plain form.
+
+    `several`: the source defines this class more than once, under conditions, so that it does not say which it is.
+    """
     for name, literal, added in _variables(node, namespace, source, only_changed):
         if not (added and prefix and name.startswith("_")):  # decorators and base classes leave such things
             title, where = f"value {prefix}{name} of {label}", f"{label}:{prefix}{name}"
             yield Held(title, where, name, namespace[name], literal, added, (source,), attribute=bool(prefix))
-    for statement in node.body:
-        value = namespace.get(getattr(statement, "name", ""))
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield from _function(statement, value, prefix, source, label)
-        elif isinstance(statement, ast.ClassDef) and isinstance(value, type) and not isinstance(value, enum.EnumMeta):
-            inner = f"{prefix}{statement.name}."
-            yield from subclasses(value, f"{label}:{prefix}{statement.name}", source)
-            yield from _differing(statement, vars(value), inner, source, label, only_changed)
+    defined = _definitions(node)
+    times = Counter(item.name for item in defined)
+    for item in defined:
+        value = namespace.get(item.name)
+        chosen = not only_changed and (several or times[item.name] > 1)
+        if not isinstance(item, ast.ClassDef):
+            yield from _function(item, value, prefix, source, label, chosen)
+        elif isinstance(value, type) and not isinstance(value, enum.EnumMeta):
+            inner = f"{prefix}{item.name}."
+            yield from subclasses(value, f"{label}:{prefix}{item.name}", source)
+            yield from _differing(item, vars(value), inner, source, label, only_changed, several=chosen)
 
 
 def _variables(
@@ -87,14 +99,19 @@ def _variables(
     for name in sorted(namespace.keys() - bound_names(node)):
         if not name.startswith("__") and not _is_imported_by_star(name, namespace, source):
             yield name, None, True
+    if isinstance(node, ast.Module):
+        yield from ((name, None, True) for name in _rebound_imports(node, namespace))
 
 
 def _function(
-    statement: ast.FunctionDef | ast.AsyncFunctionDef, value: Any, prefix: str, source: Source, label: str
+    statement: ast.FunctionDef | ast.AsyncFunctionDef, value: Any, prefix: str, source: Source, label: str, chosen: bool
 ) -> Iterator[Held | tuple[str, Any]]:
-    """A function that was replaced, and what was registered with one that dispatches."""
+    """A function that was replaced, or `chosen` of several, and what was registered with one that dispatches."""
     if not statement.decorator_list and (plain := _replaced(source, value)) is not None:
         yield f"replaced function {prefix}{statement.name}", plain
+    elif not statement.decorator_list and chosen:
+        node = source.find(value.__code__)
+        yield f"chosen function {prefix}{statement.name}", None if node is None else source.digest_of(node)
     elif (registry := _dispatched(value)) is not None:
         title = f"registry of {label}:{prefix}{statement.name}"
         yield Held(title, title, statement.name, registry, None, True, (source,), attribute=bool(prefix))
@@ -174,12 +191,11 @@ def _relative(plain: Any, root: str) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
-    """Variables assigned in a body -> type and plain form of the literal that is their one assignment, else None."""
+    """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
     found: dict[str, Any] = {}
-    for statement in _statements(node.body):
-        for name, value in _assigned(statement):
-            if not name.startswith("__"):
-                found[name] = None if name in found or value is None else _literal(value)
+    for name, value in _bound(node.body):
+        if not name.startswith("__"):
+            found[name] = None if name in found or value is None else _literal(value)
     return found
 
 
@@ -191,31 +207,32 @@ def _literal(value: ast.expr) -> Any:
         return None
 
 
-def _statements(body: list[ast.stmt]) -> Iterable[ast.stmt]:
-    for statement in body:
-        yield statement
-        if isinstance(statement, (ast.If, ast.Try, ast.With, ast.For)):
-            for field in ("body", "orelse", "finalbody"):
-                yield from _statements(getattr(statement, field, []))
+def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
+    """Each time that a body binds a name to a value, however it does so, with the value where it is written there."""
+    values: dict[int, ast.expr | None] = {}
+    for item in _outside_functions(body):
+        if isinstance(item, ast.Assign):
+            values |= {id(target): item.value for target in item.targets}
+        elif isinstance(item, ast.AnnAssign):
+            values[id(item.target)] = item.value
+        elif isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
+            yield item.id, values.get(id(item))
+        elif isinstance(item, (ast.MatchAs, ast.MatchStar)) and item.name:
+            yield item.name, None
+        elif isinstance(item, ast.MatchMapping) and item.rest:
+            yield item.rest, None
 
 
-def _assigned(statement: ast.stmt) -> list[tuple[str, ast.expr | None]]:
-    targets: list[ast.expr]
-    value: ast.expr | None = None
-    if isinstance(statement, ast.Assign):
-        targets, value = statement.targets, statement.value
-    elif isinstance(statement, (ast.AnnAssign, ast.AugAssign)):
-        targets = [statement.target]
-        value = statement.value if isinstance(statement, ast.AnnAssign) else None
-    else:
-        return []
-    names = [
-        node.id
-        for target in targets
-        for node in ast.walk(target)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    ]
-    return [(name, value if isinstance(targets[0], ast.Name) else None) for name in names]
+def _outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """All nodes of a body, each before those in it; functions, classes and comprehensions keep their names."""
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        item = waiting.pop()
+        yield item
+        if isinstance(item, ast.comprehension):
+            waiting += [item.iter, *item.ifs]
+        elif not isinstance(item, (*_DEFINITIONS, ast.Lambda)):
+            waiting += ast.iter_child_nodes(item)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -225,7 +242,7 @@ def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
     waiting: list[ast.AST] = list(node.body)
     while waiting:
         item = waiting.pop()
-        if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if isinstance(item, _DEFINITIONS):
             found.add(item.name)
             continue
         if isinstance(item, ast.Name):
@@ -239,12 +256,38 @@ def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
     return frozenset(found)
 
 
+@functools.lru_cache(maxsize=4096)
+def _definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
+    """The functions and classes that a body defines, also under conditions."""
+    return tuple(item for item in _outside_functions(node.body) if isinstance(item, _DEFINITIONS))
+
+
+@functools.lru_cache(maxsize=4096)
+def _imports(node: ast.Module) -> tuple[ast.ImportFrom, ...]:
+    return tuple(item for item in _outside_functions(node.body) if isinstance(item, ast.ImportFrom))
+
+
+def _rebound_imports(node: ast.Module, namespace: Mapping[str, Any]) -> Iterator[str]:
+    """Names that a module imported from another one, and that stand for something else than they do there by now."""
+    for item in _imports(node):
+        origin = _imported_from("." * item.level + (item.module or ""), namespace)
+        for alias in item.names:
+            name = alias.asname or alias.name
+            if name in namespace and alias.name in origin and namespace[name] is not origin[alias.name]:
+                yield name
+
+
+def _imported_from(name: str, namespace: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the module that is imported from under this name, with its leading dots, holds now."""
+    try:
+        full = importlib.util.resolve_name(name, namespace.get("__package__") or "")
+    except ImportError:  # relative, where this module is in no package: another import took its place
+        return {}
+    module = sys.modules.get(full)
+    return {} if module is None else vars(module)
+
+
 def _is_imported_by_star(name: str, namespace: Mapping[str, Any], source: Source) -> bool:
     """Whether a name is just as in a module that all names are imported from."""
-    for ref in source.imports:
-        if "*" in ref.bound:
-            full = importlib.util.resolve_name(ref.name, namespace.get("__package__") or "")
-            module = sys.modules.get(full)
-            if module is not None and vars(module).get(name, source) is namespace[name]:
-                return True
-    return False
+    stars = (ref.name for ref in source.imports if "*" in ref.bound)
+    return any(_imported_from(star, namespace).get(name, source) is namespace[name] for star in stars)
