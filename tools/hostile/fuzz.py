@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 
 from consist_es.artifacts.uris import UriMap, below, inside
 from consist_es.errors import PathError
@@ -55,6 +55,16 @@ def joined(text: str) -> str | None:
     return None if below(os.path.normpath(found), "/srv/root") is not None else f"outside: {found!a}"
 
 
+Check = Callable[[str], str | None]
+CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = ((resolved, PREFIXES), (joined, ("",)))
+
+
+def chosen(chance: random.Random) -> tuple[Check, str]:
+    """What to try next, and with which text."""
+    check, prefixes = chance.choice(CHECKS)
+    return check, chance.choice(prefixes) + text_of(chance)
+
+
 def main() -> None:
     """Do it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -62,10 +72,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     chance, outcome, began = random.Random(given.seed), Counter[str](), time.monotonic()
-    checks: tuple[tuple[Callable[[str], str | None], tuple[str, ...]], ...] = ((resolved, PREFIXES), (joined, ("",)))
     for _ in range(given.count):
-        check, prefixes = chance.choice(checks)
-        text = chance.choice(prefixes) + text_of(chance)
+        check, text = chosen(chance)
         try:
             problem = check(text)
         except PathError:

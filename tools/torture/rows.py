@@ -8,6 +8,7 @@ from torture.company import company
 from torture.damage import flips, moved, prefixes
 from torture.decoder import fuzz
 from torture.endings import clocks, endings
+from torture.hostile import fuzzed_paths, swapped_folders
 from torture.injected import injected_errors, injected_kills
 from torture.keys import identity, unhashable
 from torture.kills import abandoned, kills, together
@@ -51,6 +52,8 @@ ROWS = (
     Row("R22", "faults while recovering from faults", compound, 1_000, 5_000, 50_000),
     Row("R24", "threads, forks, pools, loops, interrupts", company, 200, 2_000, 10_000),
     Row("R25", "file systems like a network's", network, 8, 60, 200),
+    Row("S3", "no text leads out of its root", fuzzed_paths, 100_000, 1_000_000, 10_000_000),
+    Row("S4", "no copy lands outside while folders are swapped", swapped_folders, 2_000, 10_000, 100_000),
     Row("Q1", "mutants of the core are noticed", mutation, 0, 30, 500),
     Row("Q1c", "every branch of the core is taken by a test", coverage, 0, 1, 1),
     Row("Q2", "a long life leaks nothing", leaks, 500, 10_000, 10_000),
