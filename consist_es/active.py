@@ -80,6 +80,8 @@ class ActiveRun:
         """Files that lay where outputs are declared before the step ran, with their state."""
         self.absent: dict[str, Path] = {}
         """Paths that the function returned as outputs and where nothing is, by key."""
+        self.made: list[Path] = []
+        """Where outputs lie, also those that are still to be recorded."""
         self.late_inputs: list[BoundInput] = []
         """What the run logged as inputs itself."""
         self.observations = Observations(None)
@@ -184,6 +186,8 @@ class ActiveRun:
             artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
         if event.kind == "missing":
             warnings.warn(f"{direction} {key!r} of run {self.run.id!r} is not there: {path}", ConsistWarning, 4)
+        if direction == "output":
+            self.made.append(path)
         self.journal.record(event)
         if direction == "output":
             self.outputs[key] = Logged(key, artifact, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -93,6 +94,14 @@ class Attempt:
     def decided(self, hydrated: Hydrated) -> None:
         """Take over the verdict as it is once files were copied."""
         self.verdict, self.copies, self.staged = hydrated.verdict, hydrated.events, hydrated.staged
+
+    def kept(self) -> list[str]:
+        """Where the outputs are that the run has made so far: its folder, and files outside it."""
+        if self._active is None:
+            return []
+        inside = [self.directory] if self.directory.is_dir() and any(self.directory.iterdir()) else []
+        outside = [path for path in self._active.made if self.directory not in path.parents and os.path.lexists(path)]
+        return list(map(str, (*inside, *dict.fromkeys(outside))))
 
     def close(self) -> None:
         """Refuse further use of the run, and let a process that waits for its result go on."""

@@ -40,6 +40,7 @@ def collect(
         )
     infer = not step.output_paths
     pairs = returned_outputs(value, step.outputs, fallback=_fallback(step), infer=infer, policies=step.policies)
+    active.made += [path for _, item in pairs if (path := _path(item)) is not None]
     result = _declared_files(step, active, coupler)
     for key, item in pairs:
         if (artifact := _record(active, key, item)) is not None:
@@ -67,10 +68,16 @@ def _fallback(step: Step) -> str:
     return step.name if name == "<lambda>" else name
 
 
-def _record(active: ActiveRun, key: str, item: Any) -> Artifact | None:
+def _path(item: Any) -> Path | None:
+    """Where a returned value lies; None for a table, which is still to be written."""
     if is_table(item):
+        return None
+    return item.path if isinstance(item, Artifact | ArtifactLike) else Path(os.path.abspath(item))
+
+
+def _record(active: ActiveRun, key: str, item: Any) -> Artifact | None:
+    if (path := _path(item)) is None:
         return active.log_table(item, key)
-    path = item.path if isinstance(item, Artifact | ArtifactLike) else Path(os.path.abspath(item))
     if os.path.lexists(path):
         return active.log(item, key, "output")
     active.absent[key] = path
@@ -79,13 +86,18 @@ def _record(active: ActiveRun, key: str, item: Any) -> Artifact | None:
 
 def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | None) -> dict[str, Artifact]:
     found = {}
-    for key, spec in step.output_paths.items():
-        path = declared_path(key, spec, active.directory, active.journal.uris, coupler)
-        if os.path.lexists(path) and active.found.get(path) != state_of(path):
-            facet, version = spec.facet, spec.facet_schema_version
-            notes = notes_of(spec.schema, driver=spec.driver, facet=facet, facet_schema_version=version)
-            notes = msgspec.structs.replace(notes, meta={**notes.meta, **(spec.meta or {})})
-            found[key] = active.log(path, key, "output", notes)
+    uris = active.journal.uris
+    places = {key: declared_path(key, spec, active.directory, uris, coupler) for key, spec in step.output_paths.items()}
+    written = {
+        key: path for key, path in places.items() if os.path.lexists(path) and active.found.get(path) != state_of(path)
+    }
+    active.made += written.values()
+    for key, path in written.items():
+        spec = step.output_paths[key]
+        facet, version = spec.facet, spec.facet_schema_version
+        notes = notes_of(spec.schema, driver=spec.driver, facet=facet, facet_schema_version=version)
+        notes = msgspec.structs.replace(notes, meta={**notes.meta, **(spec.meta or {})})
+        found[key] = active.log(path, key, "output", notes)
     return found
 
 

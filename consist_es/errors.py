@@ -59,7 +59,7 @@
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -103,8 +103,21 @@ class LogWriteError(LogError):
     """An append failed; none of its events is visible."""
 
     def __init__(self, path: object, problem: object, *, hint: str = "Try again once the cause is gone.") -> None:
-        self.path, self.problem = path, problem
-        super().__init__(f"Not recorded: writing {path} failed: {problem}. Outputs already on disk are kept. {hint}")
+        self.path, self.problem, self.hint = path, problem, hint
+        self.kept: tuple[str, ...] = ()
+        """Where the outputs of the run are that could not be recorded, as far as it had any."""
+        super().__init__(self._text("Outputs already on disk are kept."))
+
+    def _text(self, outputs: str) -> str:
+        return f"Not recorded: writing {self.path} failed: {self.problem}. {outputs} {self.hint}"
+
+    def keep(self, run: str, places: Sequence[str]) -> None:
+        """Say where the outputs of the run are during which this happened, and what becomes of them."""
+        if not places:
+            return
+        self.kept = tuple(places)
+        said = f"Outputs of {run!r} are kept at {', '.join(places)}; called again, the step runs again, beside them."
+        self.args = (self._text(said),)
 
 
 class LogFullError(LogWriteError):

@@ -27,7 +27,16 @@ from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
 from consist_es.context import Frame, pushed, top
-from consist_es.errors import AccessModeError, ConsistError, ConsistWarning, PathError, RunActiveError, UsageTypeError
+from consist_es.errors import (
+    AccessModeError,
+    ConsistError,
+    ConsistWarning,
+    LogWriteError,
+    PathError,
+    RunActiveError,
+    UsageTypeError,
+)
+from consist_es.escapes import shown
 from consist_es.events import StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
@@ -260,6 +269,8 @@ class Engine:
         try:
             yield
         except BaseException as error:
+            if isinstance(error, LogWriteError):
+                error.keep(attempt.step.run_id, attempt.kept())
             self._failed(attempt, error)
             raise
         finally:
@@ -275,6 +286,11 @@ class Engine:
             raise
         except (ConsistError, OSError) as unrecorded:
             error.add_note(f"consist-es could not record this failure: {unrecorded}")
+            if isinstance(error, LogWriteError) and str(attempt.directory) in error.kept:  # see `Project.attach`
+                renamed = f"{attempt.directory.name}.abandoned"
+                error.add_note(
+                    shown(f"Once this process has ended, the next one renames the run's folder to {renamed}.")
+                )
             return
         if recorded:
             self.hooks.failed(self.queries.run_by_key(attempt.key), error)
