@@ -13,7 +13,7 @@ from consist_es.log.archive import archive
 from consist_es.log.checkpoint import compare, keep, kept_heads, make_head
 from consist_es.log.local import LocalLog
 from consist_es.log.proof import prove
-from consist_es.log.verify import verify
+from consist_es.log.verify import verify, verify_again
 from tests.test_log_faults import Faulty, batch, every_call
 
 
@@ -56,7 +56,8 @@ def uses(log: LocalLog, storage: Held, target: Path) -> None:
     assert not log.moved(log.head())
     assert log.project_id or not events
     verify(log.folder, storage=storage)
-    verify(log.folder, storage=storage)
+    verify_again(log.folder, storage=storage)
+    verify_again(log.folder, storage=storage)
     head, survey = make_head(storage, log.folder)
     keep(storage, log.folder, survey, head, "signature")
     make_head(storage, log.folder)

@@ -22,7 +22,7 @@ from consist_es.errors import (
     SignatureError,
 )
 from consist_es.events import Draft, MetaLogged, StepAbandoned
-from consist_es.log.checkpoint import compare, kept_heads, make_head
+from consist_es.log.checkpoint import Verdict, changed_between, compare, kept_heads, make_head
 from consist_es.log.local import LocalLog
 from consist_es.log.record import decode_event, encode_data, encode_line, genesis, prepare
 from consist_es.log.segment import Header, encode_header, segment_name
@@ -487,6 +487,15 @@ def test_a_refusal_of_the_system_is_no_verdict_on_a_tree_head(
     storage.refused[call, name] = errno.EIO
     with pytest.raises(LogReadError, match="Input/output error"):
         work(storage, log.folder)
+
+
+def test_what_was_rewritten_lies_between_two_heads_of_different_size() -> None:
+    verdicts = [Verdict(name, size, result, "") for name, size, result in (
+        ("a", 3, "extended"), ("b", 5, "extended"), ("c", 5, "rewritten"), ("d", 7, "rewritten"), ("e", 9, "cut"),
+    )]  # fmt: skip
+    assert changed_between(verdicts) == (3, 5)
+    assert changed_between(verdicts[2:]) == (0, 5)
+    assert changed_between(verdicts[:2]) is None
 
 
 def test_a_long_walk_tells_how_far_it_is(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ of a module is tried with the module's own tests, in this order, so the likelies
 """
 
 _LINES = ("record", "log_golden", "log_append", "log_refusals", "log_handles", "log_damage")
-_WRITING = ("log_append", "log_refusals", "log_handles", "log_golden", "log_faults", "log_damage")
+_WRITING = ("log_append", "log_refusals", "log_handles", "log_golden", "log_faults", "log_damage", "redaction")
 _PROOFS = ("merkle", "checkpoint", "proofs")
 _VIEWS = ("projector_places", "projector_file", "projector_folding", "projector_processes")
 
@@ -18,8 +18,8 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/log/local.py": _WRITING,
     "consist_es/log/head.py": ("log_append", "log_handles", "log_verify_again", "log_damage", "log_faults"),
     "consist_es/log/files.py": _WRITING,
-    "consist_es/log/blobs.py": (*_WRITING, "redaction"),
-    "consist_es/log/verify.py": ("log_verify_again", "log_handles", "log_damage", "redaction"),
+    "consist_es/log/blobs.py": _WRITING,
+    "consist_es/log/verify.py": ("log_verify_refusals", "log_verify_again", "log_handles", "log_damage", "redaction"),
     "consist_es/log/redaction.py": ("log_refusals", "log_handles", "redaction"),
     "consist_es/log/archive.py": ("log_handles", "log_archive"),
     "consist_es/log/merkle.py": _PROOFS,
