@@ -1,5 +1,6 @@
 """Identity of a `with sc.trace(...)` block, taken from where it is entered."""
 
+import ast
 import importlib
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import pytest
 from consist_es.errors import CodeIdentityUnavailableError
 from consist_es.identity.block import entering_frame
 from consist_es.identity.code import CodeIdentity, trace_identity
+from consist_es.identity.source import Source
 
 HEAD = """
 import sys
@@ -301,3 +303,31 @@ def test_a_module_mode_without_a_file_is_refused(root: Path) -> None:
     exec("frame = sys._getframe()", namespace)
     with pytest.raises(CodeIdentityUnavailableError, match="no source file"):
         trace_identity(namespace["frame"], mode="callable_module", project_root=root)
+
+
+def test_a_block_is_known_by_its_statements_also_where_pytest_rewrote_the_function_around_it() -> None:
+    found: list[CodeIdentity] = []
+
+    @contextmanager
+    def probe() -> Iterator[None]:
+        found.append(trace_identity(entering_frame(), project_root=Path(__file__).parent))
+        yield
+
+    total = []
+    with probe():
+        total = [number for number in range(3) if number]
+        if total:
+            total.append(3)
+    assert total == [1, 2, 3]  # what pytest rewrites
+    with probe():
+        assert total  # and here within the block, which is then known by what is loaded
+    plain, asserted = (next(key for key in item.parts if key.startswith("block in")) for item in found)
+    assert plain == asserted
+    statements = Source(__file__, Path(__file__).read_text())
+    written = {
+        statements.digest_of(*node.body)
+        for node in ast.walk(statements.tree)
+        if isinstance(node, ast.With) and ast.unparse(node).startswith("with probe():")
+    }
+    assert (found[0].parts[plain] in written, found[1].parts[asserted] in written) == (True, False)
+    assert found[0].unstable == found[1].unstable == []

@@ -22,8 +22,13 @@ BOUND: dict[str, str] = {
     "with": "with open(p) as x:\n    x.read()",
     "tried": "try:\n    x = f()\nexcept E:\n    x = 1\nprint(x)",
     "tried or left": "try:\n    x = f()\nexcept E:\n    raise\nelse:\n    y = x\nprint(x)",
+    "left or on the other side": "if a:\n    raise E\nelse:\n    x = 1\nprint(x)",
+    "tried, whatever is raised": "try:\n    x = f()\nexcept:\n    x = 1\nprint(x)",
     "finally": "try:\n    f()\nfinally:\n    x = 1\nprint(x)",
     "annotated": "x: int = 1\nprint(x)",
+    "added to after": "x = 1\nx += 1\nprint(x)",
+    "added to in a place": "x = []\nx[0] += 1",
+    "in an asynchronous loop": "x = 1\nfor i in xs:\n    pass\nelse:\n    print(x)",
     "read in a function": "x = 1\ndef g():\n    return x\ng()",
 }
 EXPOSED: dict[str, str] = {
@@ -43,6 +48,9 @@ EXPOSED: dict[str, str] = {
     "in a function before": "def g():\n    return x\ng()\nx = 1",
     "in a lambda before": "g = lambda: x\nx = 1",
     "in the target": "x[0] = 1\nx = 2",
+    "deleted": "x = 1\ndel x\nprint(x)",
+    "deleted in a loop": "for i in xs:\n    x = i\n    del x\nx = 1\ndel x\nprint(x)",
+    "added to in a branch": "if a:\n    x += 1\nx = 1",
     "matched": "match a:\n    case [x]:\n        pass\nprint(x)",
 }
 

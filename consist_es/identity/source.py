@@ -76,7 +76,7 @@ class Source:
         key = (code.co_firstlineno, code.co_name)
         nodes = self.functions.get(key, [])
         if len(nodes) > 1:
-            nodes = [node for node in nodes if _body_range(node) == _code_range(code)]
+            nodes = [node for node in nodes if isinstance(node, ast.Lambda) and _body_range(node) == _code_range(code)]
         if len(nodes) != 1 or code not in self._compiled().get(key, []):
             return None
         return nodes[0]
@@ -180,9 +180,7 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _nested(constant)
 
 
-def _body_range(node: Function) -> tuple[int, int, int, int] | None:
-    if not isinstance(node, ast.Lambda):
-        return None
+def _body_range(node: ast.Lambda) -> tuple[int, int, int, int]:
     body = node.body
     return body.lineno, body.col_offset, body.end_lineno or 0, body.end_col_offset or 0
 
