@@ -74,6 +74,13 @@ def _look_inside(project: Project, kind: str, *, deep: bool, progress: Progress 
     yield from check_orphans(conn, roots)
 
 
+def derive_again(project: Project, progress: Progress | None = None) -> Iterator[Finding]:
+    """Whether the views are what the log says, row for row, and every output has the bytes that were recorded."""
+    yield from check_rows(project, progress)
+    conn = project.connection()
+    yield from check_outputs(conn, project.digests, Roots(conn, project.folder.parent), deep=True)
+
+
 def mend(project: Project, findings: list[Finding]) -> list[str]:
     """Do what these findings ask for where nothing can be lost by it; say what was done.
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from consist_es.diagnosis import ERROR, NOTE, OK, WARNING, Finding, listed
 from consist_es.log.blobs import BLOB_FOLDER
 from consist_es.log.files import QUARANTINE, REDACTION
+from consist_es.log.report import VerifyReport
 from consist_es.log.segment import is_sealed, open_segment, segment_name, segment_numbers
-from consist_es.log.verify import VerifyReport
 from consist_es.storage import Storage
 from consist_es.wording import counted
 
@@ -41,7 +41,8 @@ def check_chain(report: VerifyReport) -> Iterator[Finding]:
             "log",
             problem.what if problem.position is None else f"position {problem.position}: {problem.what}",
             f"{problem.file}, byte {problem.offset}",
-            "Stop writing to this project and restore the file from a copy; what lies before it is good.",
+            "Stop writing to this project and restore the file from a copy; what lies before it is good. Without a "
+            "copy, `consist-es repair` says what can be kept.",
         )
         for problem in report.problems
     )

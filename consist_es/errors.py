@@ -90,12 +90,16 @@ class LogError(ConsistError):
 class LogCorruptError(LogError):
     """The log is damaged where it must be whole."""
 
-    def __init__(self, segment: object, offset: int, problem: str, *, after: int | None = None) -> None:
-        self.segment, self.offset, self.problem, self.after = segment, offset, problem, after
-        good = "" if after is None else f" Everything up to position {after} is good."
+    def __init__(
+        self, segment: object, offset: int, problem: str, *, after: int | None = None, beyond: int | None = None
+    ) -> None:
+        self.segment, self.offset, self.problem, self.after, self.beyond = segment, offset, problem, after, beyond
+        good = "" if after is None else f" Everything up to position {after} is good"
+        more = "" if beyond is None else f"; behind the damage, {beyond} more can be read in that file"
         super().__init__(
-            f"The log is damaged: {segment}, byte {offset}: {problem}.{good} Nothing was changed. "
-            "Run `consist-es verify` for the whole picture, and restore the file from a copy."
+            f"The log is damaged: {segment}, byte {offset}: {problem}.{good}{more}{'.' if good else ''} Nothing was "
+            "changed. Run `consist-es verify` for the whole picture, and restore the file from a copy. Where there is "
+            "none, `consist-es repair` says what can be kept."
         )
 
 
@@ -141,6 +145,10 @@ class LogLockError(LogError):
 
 class LogFormatError(LogError):
     """The file is no log of ours, or of a version this library cannot read."""
+
+    def __init__(self, message: str, *, newer: bool = False) -> None:
+        self.newer = newer
+        super().__init__(message)
 
 
 class LogReadError(LogError):

@@ -180,6 +180,21 @@ class LogRepaired(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class RecordLost(Event, frozen=True, kw_only=True):
+    """The record that had this position was damaged beyond reading, and somebody chose to go on without it.
+
+    Its scenario and run are what the damaged record said, where that could be read; nothing vouches for it.
+    """
+
+    segment: int
+    """Where the damaged bytes lie, or lay: that segment is kept as it is."""
+    offset: int | None = None
+    """Of the damaged bytes; None where nothing is left of them."""
+    size: int = 0
+    said: str | None = None
+    """Which type of event the damaged record said it was."""
+
+
 class SegmentSealed(Event, frozen=True, kw_only=True):
     """The last event of a segment; the log goes on in the next one."""
 

@@ -18,6 +18,7 @@ from consist_es.identity.digest_cache import DigestCache
 from consist_es.identity.environment import environment, with_variables
 from consist_es.log.local import LocalLog
 from consist_es.log.segment import segment_name, segment_numbers
+from consist_es.log.unended import is_gone
 from consist_es.masking import Masker, key_file
 from consist_es.project_file import log_folder, remember_database
 from consist_es.projections import BUILTIN, run_table
@@ -126,12 +127,7 @@ class Project:
     def is_gone(self, row: RunRow) -> bool:
         """Whether the process that wrote a run's start is certainly no longer there: same host only."""
         writer = run_table.writer_details(self.connection(), row.writer)
-        if writer is None or writer.host != self.storage.host():
-            return False
-        if writer.boot != self.storage.boot():
-            return True
-        started = self.storage.pid_started(writer.pid)
-        return started != writer.pid_started if started else not _exists(writer.pid)
+        return writer is not None and is_gone(self.storage, writer.host, writer.boot, writer.pid, writer.pid_started)
 
     def _abandoned(self, row: RunRow) -> Draft:
         event = StepAbandoned(
@@ -164,16 +160,6 @@ def _refuse_links(folder: Path) -> None:
             f"{links[0]} is a link, and of a log only the segments before the newest may be: what is written there "
             f"would end up at {links[0].resolve()}. Nothing was changed. Remove it, or put the file in its place."
         )
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):  # the number is what a log says, which may come from anybody
-        return False
-    except OSError:
-        pass
-    return True
 
 
 def _set_aside(row: RunRow, roots: Sequence[str]) -> str | None:

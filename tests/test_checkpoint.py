@@ -290,7 +290,7 @@ def test_a_rewrite_that_the_chain_cannot_show_is_found(log: Path) -> None:
     head = save(make_head(LocalStorage(), log)[0], log.parent / "head")
     rewrite(log, 7, lambda data: data.replace(b"5-", b"6-"))
     assert run("verify").exit_code == 0
-    result = run("verify", "--against", head, code=1)
+    result = run("verify", "--against", head, code=2)
     assert "head has another root: the log was rewritten at or before position 10" in result.stdout
 
 
@@ -304,7 +304,7 @@ def test_several_heads_say_where_a_rewrite_begins(log: Path, position: int) -> N
         heads += ["--against", save(make_head(LocalStorage(), copy)[0], log.parent / f"head-{size}")]
         shutil.rmtree(copy)
     rewrite(log, position, lambda data: data.replace(b"-", b"+"))
-    found = run("verify", *heads, code=1).stdout.splitlines()[-1]
+    found = run("verify", *heads, code=2).stdout.splitlines()[-1]
     last = position if position % 2 == 0 else position + 1
     assert found == f"The first change is at one of the positions {last - 1} to {last}."
 
@@ -313,7 +313,7 @@ def test_a_log_that_was_cut_is_found(log: Path) -> None:
     head = save(make_head(LocalStorage(), log)[0], log.parent / "head")
     cut(log, 8)
     assert run("verify").exit_code == 0
-    result = run("verify", "--against", head, code=1)
+    result = run("verify", "--against", head, code=2)
     assert "head has 10 events, the log only 8: it was cut or rolled back" in result.stdout
 
 
@@ -321,7 +321,7 @@ def test_a_log_that_was_cut_and_grew_again_is_found(log: Path) -> None:
     head = save(make_head(LocalStorage(), log)[0], log.parent / "head")
     cut(log, 8)
     grow(log, 5)
-    result = run("verify", "--against", head, code=1)
+    result = run("verify", "--against", head, code=2)
     assert "head has another root" in result.stdout
 
 
@@ -329,7 +329,7 @@ def test_a_head_of_another_log_is_told_from_a_rewrite(log: Path) -> None:
     other = log.parent / "elsewhere" / "other.events"
     grow(other, 9)
     head = save(make_head(LocalStorage(), other)[0], log.parent / "head")
-    (said,) = [line["against"] for line in run_json("verify", "--against", head, "--project", log, code=1)[1:]]
+    (said,) = [line["against"] for line in run_json("verify", "--against", head, "--project", log, code=2)[1:]]
     assert (said["result"], said["ok"], said["signature"]) == ("other log", False, None)
 
 
@@ -341,7 +341,7 @@ def test_heads_before_damage_are_compared_all_the_same(log: Path) -> None:
     data[-100] ^= 1
     (log / segment_name(1)).write_bytes(data)
     forget_watermark(log)
-    result = run("verify", "--against", first, "--against", second, code=1)
+    result = run("verify", "--against", first, "--against", second, code=3)
     assert "first is extended by the log: 10 events as they were" in result.stdout
     assert "second has 16 events, of which 15 can be read: The log is damaged" in result.stdout
 
@@ -350,7 +350,7 @@ def test_a_head_against_an_empty_folder_is_a_negative_answer(log: Path) -> None:
     head = save(make_head(LocalStorage(), log)[0], log.parent / "head")
     (log / segment_name(1)).unlink()
     forget_watermark(log)
-    result = run("verify", "--against", head, code=1)
+    result = run("verify", "--against", head, code=2)
     assert "head has 10 events, of which 0 can be read" in result.stdout
 
 
@@ -359,10 +359,10 @@ def test_a_kept_head_that_contradicts_the_log_is_told_unasked(log: Path) -> None
     grow(log, 5)
     later = save(make_head(LocalStorage(), log)[0], log.parent / "later")
     rewrite(log, 12, lambda data: data.replace(b"-", b"+"))
-    result = run("verify", "--against", later, code=1)
+    result = run("verify", "--against", later, code=2)
     assert "The first change is at one of the positions 11 to 16." in result.stdout
     rewrite(log, 3, lambda data: data.replace(b"-", b"+"))
-    result = run("verify", "--against", later, code=1)
+    result = run("verify", "--against", later, code=2)
     assert "checkpoints/000000000010.checkpoint has another root" in result.stdout
     assert "The first change is at one of the positions 1 to 10." in result.stdout
 
@@ -499,7 +499,7 @@ def test_ssh_keygen_alone_checks_the_signature(log: Path, key: Path) -> None:
 def test_a_signature_of_somebody_else_is_a_negative_answer(log: Path, key: Path) -> None:
     run("checkpoint", "--sign", key, "--out", "head")
     new_key(log.parent, "other")
-    result = run("verify", "--against", "head", "--signers", "other-allowed", code=1)
+    result = run("verify", "--against", "head", "--signers", "other-allowed", code=2)
     assert "head: NOT SIGNED as asked: " in result.stdout
     assert "is of nobody whom other-allowed lists" in result.stdout
 
@@ -510,7 +510,7 @@ def test_a_signature_of_another_head_is_a_negative_answer(log: Path, key: Path) 
     grow(log, 1)
     run("checkpoint", "--out", "later")
     Path("head.sig").rename("later.sig")
-    result = run("verify", "--against", "later", "--signers", "key-allowed", code=1)
+    result = run("verify", "--against", "later", "--signers", "key-allowed", code=2)
     assert "later.sig does not hold for this head" in result.stdout
 
 
@@ -518,14 +518,14 @@ def test_a_signature_of_another_head_is_a_negative_answer(log: Path, key: Path) 
 def test_a_signature_in_another_namespace_does_not_hold(log: Path, key: Path) -> None:
     run("checkpoint", "--out", "head")
     subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", "file", "head"], check=True)
-    result = run("verify", "--against", "head", "--signers", "key-allowed", code=1)
+    result = run("verify", "--against", "head", "--signers", "key-allowed", code=2)
     assert "head: NOT SIGNED as asked" in result.stdout
 
 
 def test_a_head_without_a_signature_is_a_negative_answer_where_one_is_asked_for(log: Path) -> None:
     run("checkpoint", "--out", "head")
     Path("allowed").touch()
-    result = run("verify", "--against", "head", "--signers", "allowed", code=1)
+    result = run("verify", "--against", "head", "--signers", "allowed", code=2)
     assert "There is no signature head.sig." in result.stdout
 
 

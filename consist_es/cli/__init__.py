@@ -19,6 +19,7 @@ from consist_es.cli.doctor import doctor
 from consist_es.cli.log import log
 from consist_es.cli.prove import prove
 from consist_es.cli.redact import redact
+from consist_es.cli.repair import repair
 from consist_es.cli.replay import replay
 from consist_es.cli.runs import runs, scenarios
 from consist_es.cli.verify import verify
@@ -40,7 +41,7 @@ def program() -> None:
 
 
 _LOOK = (audit, runs, scenarios, log, why, verify, doctor, checkpoint, prove)
-_ACT = (replay, accept, redact, archive, demo)
+_ACT = (replay, repair, accept, redact, archive, demo)
 for _command in (*_LOOK, *_ACT):
     program.add_command(_command)
 

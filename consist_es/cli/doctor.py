@@ -42,7 +42,7 @@ def doctor(fix: bool, deep: bool, as_json: bool, db_path: Path) -> None:
     finally:
         project.close()
     for finding in findings:
-        _print(finding, as_json)
+        show_finding(finding, as_json)
     wrong = sum(finding.is_wrong for finding in findings)
     if wrong:
         note(f"{counted(wrong, 'finding')} to look at.")
@@ -56,7 +56,8 @@ def _say(done: list[str]) -> None:
         note(f"Fixed: {text}.")
 
 
-def _print(finding: Finding, as_json: bool) -> None:
+def show_finding(finding: Finding, as_json: bool) -> None:
+    """One line, and what to do; or one object."""
     if as_json:
         emit_json(msgspec.to_builtins(finding))
         return

@@ -6,21 +6,33 @@ from pathlib import Path
 import click
 import msgspec
 
-from consist_es.cli.common import NEGATIVE, json_option, project_option, short
+from consist_es.cli.common import json_option, opened, project_option, short
+from consist_es.cli.doctor import show_finding
 from consist_es.cli.evidence import check_heads, readable_file
-from consist_es.cli.output import emit, emit_json, note, table
+from consist_es.cli.output import emit, emit_json, note, shown, table
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
+from consist_es.doctor import derive_again
+from consist_es.log.report import VerifyReport
 from consist_es.log.segment import segment_name
 from consist_es.log.treehead import read_head_file
-from consist_es.log.verify import VerifyReport, verify_again
+from consist_es.log.unended import Unended, is_gone
+from consist_es.log.verify import verify_again
 from consist_es.project_file import log_folder
+from consist_es.storage import LocalStorage
 from consist_es.wording import counted
+
+_MOST = 20
+"""Positions and runs that are listed."""
 
 _WHAT_TO_DO = (
     "Nothing was changed. Restore the damaged files from a copy; what lies before the first problem is good and can be "
-    "read."
+    "read. Where there is no copy, `consist-es repair` says what can be kept. What lay in a blob that is gone can only "
+    "be given up, with `consist-es redact` and a reason."
 )
+_UNREAD = "Something could not be read, so nothing can be said of it: check permissions, and the disk."
+CORRUPT, UNTRUSTED, UNCHECKED = 1, 2, 4
+"""Exit codes, which add up."""
 _TORN = (
     "A writer was killed there, or is writing just now. No recorded event is lost: the next writer moves these bytes "
     "to the quarantine folder and goes on."
@@ -36,19 +48,25 @@ _REDACTING = (
     "--against", metavar="FILE", type=readable_file, multiple=True, help="Compare with this tree head; may be repeated."
 )
 @click.option("--signers", metavar="FILE", type=readable_file, help="Whose signatures count, as in ssh-keygen(1).")
+@click.option("--deep", is_flag=True, help="Also make the views anew to compare them, and read every output.")
 @click.option("--recent", is_flag=True, help="Go on from where the last check that found no fault got.")
 @json_option
 @project_option
-def verify(against: tuple[Path, ...], signers: Path | None, recent: bool, as_json: bool, db_path: Path) -> None:
+def verify(
+    against: tuple[Path, ...], signers: Path | None, deep: bool, recent: bool, as_json: bool, db_path: Path
+) -> None:
     """Check every event of the log against its chain. Changes nothing in it.
 
     A check that finds no fault notes how far the log is whole. With --recent the next one goes on from there, if the
     chain is still the same at that place; damage done since to what lies before it is not looked for then.
 
-    Exit code 1 where anything is wrong, an incomplete record at the end included. A rewrite of the whole log cannot be
-    found in this way, nor the loss of its newest events where those had not been synced. Tree heads find both: give
-    those that `checkpoint` wrote and that were kept elsewhere, with --against. With --signers their signatures are
-    checked too.
+    A rewrite of the whole log cannot be found in this way, nor the loss of its newest events where those had not been
+    synced. Tree heads find both: give those that `checkpoint` wrote and that were kept elsewhere, with --against. With
+    --signers their signatures are checked too.
+
+    Exit codes add up: 1 where anything is damaged or incomplete, with --deep also where the views are not what the log
+    says, or an output is gone or changed; 2 where the log does not extend a tree head, or a signature does not hold; 4
+    where something could not be read. 0 where all is well, 2 also where the command was held wrong.
     """
     if signers is not None and not against:
         raise click.UsageError("--signers is about the tree heads that --against names: give both.")
@@ -60,8 +78,18 @@ def verify(against: tuple[Path, ...], signers: Path | None, recent: bool, as_jso
     else:
         _print(folder, report)
     extended = check_heads(folder, heads, signers, as_json) if heads else True
-    if not (report.ok and extended):
-        sys.exit(NEGATIVE)
+    agreed = _deeply(db_path, as_json) if deep and not report.problems else True
+    corrupt = CORRUPT if not (report.ok and agreed) else 0
+    sys.exit(corrupt | (0 if extended else UNTRUSTED) | (UNCHECKED if report.unread else 0))
+
+
+def _deeply(db_path: Path, as_json: bool) -> bool:
+    """Derive again what can be derived, and print where it differs; whether all of it is right."""
+    with opened(db_path) as project, Bar("Making the views anew") as bar:
+        findings = list(derive_again(project, bar))
+    for finding in findings:
+        show_finding(finding, as_json)
+    return not any(finding.is_wrong for finding in findings)
 
 
 def _unfinished(report: VerifyReport) -> str:
@@ -79,19 +107,54 @@ def _print(folder: Path, report: VerifyReport) -> None:
     if report.since:
         emit(f"up to position {report.since}: as an earlier check found it; leave --recent out to look again", QUIET)
     if report.problems:
-        rows = [(problem.file, problem.offset, problem.position, problem.what) for problem in report.problems]
-        table(("file", "byte", "position", "problem"), rows)
+        _print_problems(report)
     if report.torn_bytes:
         where = f"{segment_name(report.segments)}, byte {report.torn_offset}"
         emit(f"{where}: incomplete last record, {counted(report.torn_bytes, 'byte')}", ODD)
-    if report.redacted:
-        listed = ", ".join(map(str, report.redacted))
-        emit(f"redacted: the payload of {'position' if len(report.redacted) == 1 else 'positions'} {listed}", QUIET)
-    for name in report.quarantined:
-        emit(f"quarantine/{name}: cut off by an earlier repair", QUIET)
+    _print_history(report)
     if report.problems:
         note(_WHAT_TO_DO)
     elif report.torn_bytes:
         note(_TORN)
     if report.redacting:
         note(_REDACTING)
+    if report.unread:
+        note(_UNREAD)
+
+
+def _print_problems(report: VerifyReport) -> None:
+    rows = [(problem.file, problem.offset, problem.position, problem.what) for problem in report.problems]
+    table(("file", "byte", "position", "problem"), rows)
+    positions = [problem.position for problem in report.problems if problem.position is not None]
+    if positions and report.events >= min(positions) - 1:
+        before = min(positions) - 1
+        emit(f"{counted(before, 'event')} before the first of these are good, and {report.events - before} behind it")
+
+
+def _print_history(report: VerifyReport) -> None:
+    """What was done to the log, and which runs are open."""
+    if report.redacted:
+        listed = ", ".join(map(str, report.redacted))
+        emit(f"redacted: the payload of {'position' if len(report.redacted) == 1 else 'positions'} {listed}", QUIET)
+    if report.lost:
+        listed = ", ".join(map(str, report.lost[:_MOST])) + (" and more" if len(report.lost) > _MOST else "")
+        emit(f"lost, as a repair says: the record of position {listed}", ODD)
+    for name in report.quarantined:
+        emit(f"quarantine/{name}: cut off by an earlier repair", QUIET)
+    for found in report.unended[:_MOST]:
+        _tell_unended(found)
+    if len(report.unended) > _MOST:
+        emit(f"{len(report.unended) - _MOST} more have no end", QUIET)
+
+
+def _tell_unended(found: Unended) -> None:
+    """What nobody knows of a run without an end is whether it runs; of a process on this machine it can be told."""
+    storage, writer = LocalStorage(), found.writer
+    where = f"position {found.position}: {shown(found.run)} has no end"
+    if writer is None:
+        emit(f"{where}, and its process is not known to this check", QUIET)
+    elif is_gone(storage, writer.host, writer.boot, writer.pid, writer.pid_started):
+        emit(f"{where}, and process {writer.pid} is gone: the next writer records it as abandoned", ODD)
+    else:
+        elsewhere = "" if writer.host == storage.host() else f" of host {shown(writer.host)}"
+        emit(f"{where}: process {writer.pid}{elsewhere} may still be running it", QUIET)

@@ -25,6 +25,7 @@ from consist_es.events import (
     OutputsDeclared,
     PayloadRedacted,
     Recorded,
+    RecordLost,
     RedactedEvent,
     ScenarioExited,
     ScenarioStarted,
@@ -36,6 +37,7 @@ from consist_es.events import (
     UnknownEvent,
     WriterAttached,
 )
+from consist_es.log.segment import segment_name
 from consist_es.why import REASONS, in_words
 from consist_es.wording import counted
 
@@ -336,7 +338,15 @@ def software(writer: Any) -> str:
 
 def _repaired(event: LogRepaired, _names: Names) -> Line:
     cut = f"{counted(event.length, 'byte')} from byte {event.offset} of segment {event.segment}"
-    return Line(f"log repaired: {cut} moved to quarantine/{event.quarantine}: {event.reason}", ODD)
+    kept = event.quarantine == segment_name(event.segment)
+    done = "were damaged and are kept where they are" if kept else f"moved to quarantine/{event.quarantine}"
+    return Line(f"log repaired: {cut} {done}: {event.reason}", ODD)
+
+
+def _lost(event: RecordLost, _names: Names) -> Line:
+    what = f"a {event.said} event" if event.said else "an event"
+    where = "" if event.offset is None else f": {counted(event.size, 'byte')} from byte {event.offset}"
+    return Line(f"lost: what was damaged here was {what}, in {segment_name(event.segment)}{where}", ODD)
 
 
 def _sealed(event: SegmentSealed, _names: Names) -> Line:
@@ -375,6 +385,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     MetaLogged: _meta,
     OutputsDeclared: _declared,
     PayloadRedacted: _redacted,
+    RecordLost: _lost,
     ScenarioExited: _scenario_exited,
     ScenarioStarted: _scenario_started,
     SegmentSealed: _sealed,

@@ -1,10 +1,12 @@
 """The files that a log makes beside its lines, and the names it gives."""
 
 import contextlib
+import itertools
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from consist_es.log.segment import Header, Opened, encode_header, read_header, segment_name
+from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name
 from consist_es.storage import Storage, make_folder, write_all
 
 QUARANTINE = "quarantine"
@@ -19,13 +21,15 @@ def temporary_of(path: Path) -> Path:
     return path.with_suffix(_TEMPORARY)
 
 
-def create_segment(storage: Storage, folder: Path, header: Header, previous: bytes, lines: bytes) -> tuple[int, Opened]:
+def create_segment(
+    storage: Storage, folder: Path, header: Header, previous: bytes, lines: Iterable[bytes] = ()
+) -> tuple[int, Opened]:
     """A new segment, whole and safe on disk before it has its name; open for reading and writing."""
     path = folder / segment_name(header.segment)
     temporary = temporary_of(path)
     fd = storage.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
-        write_all(storage, fd, encode_header(header, previous) + lines, 0)
+        _write(storage, fd, itertools.chain([encode_header(header, previous)], lines))
         storage.datasync(fd)
         storage.rename(temporary, path)
         storage.sync_folder(folder)
@@ -35,6 +39,17 @@ def create_segment(storage: Storage, folder: Path, header: Header, previous: byt
         with contextlib.suppress(OSError):
             storage.unlink(temporary)
         raise
+
+
+def _write(storage: Storage, fd: int, lines: Iterable[bytes]) -> None:
+    offset, kept = 0, b""
+    for line in lines:
+        kept += line
+        if len(kept) > CHUNK:
+            write_all(storage, fd, kept, offset)
+            offset, kept = offset + len(kept), b""
+    if kept:
+        write_all(storage, fd, kept, offset)
 
 
 def remove_leftovers(storage: Storage, folder: Path) -> bool:

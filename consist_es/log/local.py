@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from consist_es.errors import LogReadError, LogReadOnlyError, OptionError, RedactionError
+from consist_es.errors import LogError, LogReadError, LogReadOnlyError, OptionError, RedactionError
 from consist_es.events import Cursor, Draft, Recorded
 from consist_es.log.files import new_id
 from consist_es.log.reader import read, read_at, read_head
 from consist_es.log.record import prepare
-from consist_es.log.segment import SEGMENT_SIZE, open_segment, segment_numbers
+from consist_es.log.repair import Damage, Gap, find_damage
+from consist_es.log.segment import SEGMENT_SIZE, Opened, header_of, segment_numbers
 from consist_es.log.writer import Writer
 from consist_es.storage import LocalStorage, Storage
 
@@ -70,13 +71,16 @@ class LocalLog:
     def _read_project_id(self) -> str | None:
         try:
             numbers = segment_numbers(self._storage, self.folder)
-            if not numbers:
-                return None
-            fd, opened = open_segment(self._storage, self.folder, numbers[0])
-            self._storage.close(fd)
+            headers = [header_of(self._storage, self.folder, number) for number in numbers]
         except OSError as error:
             raise LogReadError(self.folder, error) from error
-        return opened.header.project
+        for found in headers:  # one that cannot be read may have been replaced by a later one
+            if isinstance(found, Opened):
+                return found.header.project
+        for found in headers:
+            if isinstance(found, LogError):
+                raise found
+        return None
 
     def append(self, drafts: Sequence[Draft], *, commit: bool = False, since: int | None = None) -> list[int]:
         """Append events as one batch and return their positions, once the sync policy is met.
@@ -124,6 +128,31 @@ class LocalLog:
         if wanted:
             self._writer.redact(wanted, reason, user)
 
+    def damage(self) -> Damage | None:
+        """Where the log stops being whole, if it does. Takes no lock, writes nothing.
+
+        Raises:
+            LogFormatError: written by a newer library, or no log of ours.
+            LogCorruptError: no segment of it has a header that can be read.
+            LogReadError: the operating system refused.
+        """
+        try:
+            return find_damage(self._storage, self.folder)
+        except OSError as error:
+            raise LogReadError(self.folder, error) from error
+
+    def repair(self) -> list[Gap]:
+        """Go on without the records that are damaged, where no copy of them is left. Nothing is cut: see
+        `consist_es.log.repair`. Does nothing where the log is whole. Safe on disk when it returns.
+
+        Raises:
+            LogReadOnlyError, LogFullError, LogWriteError, LogLockError: as for `append`; nothing was changed.
+            LogFormatError, LogCorruptError: as for `damage`.
+        """
+        if self.read_only:
+            raise LogReadOnlyError(self.folder)
+        return self._writer.repair()
+
     def tidy(self) -> None:
         """Finish what a killed writer left at the end of the log, as the next append would. Needs a log that is there.
 
@@ -158,16 +187,14 @@ class LocalLog:
         """Whether the event of `cursor` lies elsewhere now: a sync failed, and a new segment holds a copy of it.
 
         Raises:
-            LogFormatError, LogCorruptError, LogReadError: the next segment cannot be read.
+            LogFormatError: a later segment is of a newer version. LogReadError: the operating system refused.
         """
         try:
-            fd, opened = open_segment(self._storage, self.folder, cursor.segment + 1)
-            self._storage.close(fd)
-        except FileNotFoundError:
-            return False
+            later = [other for other in segment_numbers(self._storage, self.folder) if other > cursor.segment]
+            headers = [header_of(self._storage, self.folder, number) for number in later]
+            return any(isinstance(found, Opened) and found.header.first <= cursor.seq for found in headers)
         except OSError as error:
             raise LogReadError(self.folder, error) from error
-        return opened.header.first <= cursor.seq
 
     def head(self) -> Cursor:
         """The end of the log: after the last whole batch. Reads the end of the last segment only.

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from consist_es.errors import LogCorruptError, LogMismatchError, LogReadError
+from consist_es.errors import LogCorruptError, LogError, LogMismatchError, LogReadError
 from consist_es.events import Cursor, Recorded
 from consist_es.log.blobs import resolve
 from consist_es.log.head import read_watermark
@@ -17,15 +17,18 @@ from consist_es.log.record import (
     recorded,
     split_line,
 )
+from consist_es.log.salvage import survivors_after
 from consist_es.log.segment import (
     Line,
     Opened,
     Place,
     Rest,
     Walk,
+    header_of,
     line_at,
     lines_back,
     open_segment,
+    replacement,
     segment_name,
     segment_numbers,
 )
@@ -71,16 +74,21 @@ class _Tour:
         self._floor = floor
         """Position that the log must reach."""
         self._place: Place | None = None
+        self._headers: dict[int, Opened] = {}
+        self._fault: LogError | None = None
+        """Why one of the segments that follow cannot be read. It is no matter where a later one replaces it."""
 
     def lines(self) -> Iterator[tuple[int, Line]]:
         place = self._start()
         while place is not None:
-            following = self._following(place.segment + 1)  # before the lines: once it is there, they are complete
+            following = self._following(place.segment)  # before the lines: once it is there, they are complete
             if following is None or following.start.seq >= place.seq:
                 self._place = place
                 for line in self._segment(place, following):
                     yield place.segment, line
                 place = self._place
+            if following is None and self._fault is not None:
+                raise self._fault
             place = self._next(place, following)
         self._finish()
 
@@ -88,8 +96,6 @@ class _Tour:
         seen = self._seen
         if seen.seq == 0:
             return self._first()
-        if self._header(seen.segment) is None:
-            raise LogMismatchError(self._folder, f"{segment_name(seen.segment)} is missing")
         if self._chain_at(seen) != seen.chain.encode():
             raise LogMismatchError(self._folder, f"position {seen.seq} is not the event that it was")
         return Place(seen.segment, seen.offset, seen.seq, seen.chain.encode(), "")
@@ -97,13 +103,16 @@ class _Tour:
     def _first(self) -> Place | None:
         if not segment_numbers(self._storage, self._folder):
             return None
-        opened = self._header(1)
-        if opened is None:
-            raise LogCorruptError(segment_name(1), 0, "the segment is missing")
+        opened = self._following(0)
+        if opened is None or opened.start.seq:
+            raise self._fault or LogCorruptError(segment_name(1), 0, "the segment is missing")
         return opened.start
 
     def _chain_at(self, cursor: Cursor) -> bytes | None:
-        fd, _ = open_segment(self._storage, self._folder, cursor.segment)
+        try:
+            fd, _ = open_segment(self._storage, self._folder, cursor.segment)
+        except FileNotFoundError as error:
+            raise LogMismatchError(self._folder, f"{segment_name(cursor.segment)} is missing") from error
         try:
             tail = self._storage.read_at(fd, TAIL_LENGTH, max(cursor.offset - TAIL_LENGTH, 0))
             return chain_before(tail)
@@ -112,22 +121,19 @@ class _Tour:
         finally:
             self._storage.close(fd)
 
-    def _header(self, number: int) -> Opened | None:
-        try:
-            fd, opened = open_segment(self._storage, self._folder, number)
-        except FileNotFoundError:
-            return None
-        self._storage.close(fd)
-        return opened
-
     def _following(self, number: int) -> Opened | None:
-        """The next segment; None after the last. One that is missing between others is no end."""
-        opened = self._header(number)
-        if opened is None and any(later >= number for later in segment_numbers(self._storage, self._folder)):
-            opened = self._header(number)  # a writer may just have made it
-            if opened is None:
-                raise LogCorruptError(segment_name(number), 0, "the segment is missing")
-        return opened
+        """The segment that goes on after this one; None after the last, and where what follows cannot be read."""
+        later: dict[int, Opened] = {}
+        self._fault = None
+        newest = max(segment_numbers(self._storage, self._folder), default=number)
+        for other in range(number + 1, newest + 1):
+            opened = self._headers.get(other) or header_of(self._storage, self._folder, other)
+            if isinstance(opened, LogError):
+                self._fault = self._fault or opened
+            else:
+                later[other] = self._headers[other] = opened
+        found = replacement(number, {other: opened.header.first for other, opened in later.items()})
+        return None if found is None else later[found[1]]
 
     def _segment(self, place: Place, following: Opened | None) -> Iterator[Line]:
         fd, _ = open_segment(self._storage, self._folder, place.segment)
@@ -155,8 +161,13 @@ class _Tour:
             if damage is None:
                 return
             if damage == before:
-                raise LogCorruptError(segment_name(place.segment), damage.offset, damage.problem, after=place.seq)
+                raise (self._fault if walk.rest is None else None) or self._corrupt(fd, place, damage)
             before = damage
+
+    def _corrupt(self, fd: int, place: Place, damage: Rest) -> LogCorruptError:
+        beyond = survivors_after(self._storage, fd, damage.offset)
+        name = segment_name(place.segment)
+        return LogCorruptError(name, damage.offset, damage.problem, after=place.seq, beyond=beyond)
 
     def _damage(self, place: Place, rest: Rest | None, limit: int | None) -> Rest | None:
         if rest is not None and not rest.torn:
@@ -179,7 +190,8 @@ class _Tour:
             return None
         start = following.start
         if start.seq > place.seq or (start.seq == place.seq and start.chain != place.chain):
-            raise LogCorruptError(segment_name(start.segment), 0, "the segment does not go on where the last one ended")
+            problem = "the segment does not go on where the last one ended"
+            raise self._fault or LogCorruptError(segment_name(start.segment), 0, problem)
         return start
 
     def _finish(self) -> None:

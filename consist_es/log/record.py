@@ -325,7 +325,12 @@ def encode_line(item: Prepared, seq: int, end: bool, at: str, by: str, previous:
     front = f'{{"seq":{seq},"end":{"true" if end else "false"},"id":'.encode()
     head = front + item.id_part + b',"at":"' + at.encode() + b'","by":' + _json(by) + item.type_part
     chain = chain_of(previous, head, item.data)
-    return b"".join((head, SEPARATOR, item.data, TAIL_START, chain, TAIL_END)), chain
+    return join_line(head, item.data, chain), chain
+
+
+def join_line(head: bytes, data: bytes, chain: bytes) -> bytes:
+    """A line from its parts; `split_line` takes it apart."""
+    return b"".join((head, SEPARATOR, data, TAIL_START, chain, TAIL_END))
 
 
 def split_line(line: bytes) -> tuple[bytes, bytes, bytes]:

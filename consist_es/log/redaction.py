@@ -32,8 +32,10 @@ from consist_es.log.segment import (
     Opened,
     Rest,
     Walk,
+    header_of,
     is_sealed,
     open_segment,
+    replacement,
     segment_name,
     segment_numbers,
 )
@@ -82,17 +84,17 @@ def find_lines(storage: Storage, folder: Path, positions: Collection[int]) -> di
 
 def _segments_of(storage: Storage, folder: Path, positions: Collection[int]) -> dict[int, set[int]]:
     """Segment -> those positions whose line counts there."""
-    firsts = {number: _opened(storage, folder, number).header.first for number in segment_numbers(storage, folder)}
-    found: dict[int, set[int]] = {}
+    firsts, found = _firsts(storage, folder), dict[int, set[int]]()
     for position in positions:
         found.setdefault(max(n for n, first in firsts.items() if first <= position), set()).add(position)
     return found
 
 
-def _opened(storage: Storage, folder: Path, number: int) -> Opened:
-    fd, opened = open_segment(storage, folder, number)
-    storage.close(fd)
-    return opened
+def _firsts(storage: Storage, folder: Path) -> dict[int, int]:
+    """Where each segment begins whose header can be read. The others were given up, or hold positions that are then
+    missed in the one before them."""
+    headers = {number: header_of(storage, folder, number) for number in segment_numbers(storage, folder)}
+    return {number: found.header.first for number, found in headers.items() if isinstance(found, Opened)}
 
 
 def _lines_in(storage: Storage, folder: Path, number: int, positions: Collection[int]) -> dict[int, Line]:
@@ -250,22 +252,33 @@ def carry_out(storage: Storage, folder: Path, intent: Intent) -> None:
 
 
 def _given_up_before(storage: Storage, folder: Path, number: int) -> Iterator[tuple[int, int]]:
-    """Segments whose ends were given up after a failed sync, with the offset from which on they do not count.
+    """Segments that were given up, wholly or at their end, with the offset from which on they do not count: after a
+    failed sync or a repair.
 
-    Such an end is copied to the next segment, and from there on to `number`. What is in it may be damaged, so that
-    nothing of it can be redacted: all of it goes. A segment that was sealed ends the search.
+    What counts of such an end was copied to a later segment, and from there on to `number`. What is in it may be
+    damaged, so that nothing of it can be redacted: all of it goes. A segment that was sealed, and that the next one
+    goes on from, ends the search.
     """
+    firsts, unreadable = _firsts(storage, folder), list[int]()
     for segment in range(number - 1, 0, -1):
+        if segment not in firsts:
+            unreadable.append(segment)
+            continue
+        limit, _ = replacement(segment, firsts) or (0, 0)
         fd, opened = open_segment(storage, folder, segment)
         try:
-            if is_sealed(storage, fd):
+            if is_sealed(storage, fd) and limit == firsts.get(segment + 1):
                 return
-            end = _end_before(storage, fd, opened, _opened(storage, folder, segment + 1).header.first)
-            size = storage.size(fd)
+            end, size = _end_before(storage, fd, opened, limit), storage.size(fd)
         finally:
             storage.close(fd)
+        yield from ((other, 0) for other in unreadable)  # for what is there now goes on behind them
+        unreadable = []
         if end < size:
             yield segment, end
+    if unreadable and min(firsts.values()) > 1:
+        raise LogCorruptError(segment_name(unreadable[0]), 0, "its header cannot be read")
+    yield from ((other, 0) for other in unreadable)
 
 
 def _end_before(storage: Storage, fd: int, opened: Opened, position: int) -> int:
@@ -275,10 +288,11 @@ def _end_before(storage: Storage, fd: int, opened: Opened, position: int) -> int
         LogCorruptError: what comes before it is not whole.
     """
     walk = Walk(storage, fd, opened.start)
-    if walk.place.seq < position - 1:
-        for _ in walk.batches():
-            if walk.place.seq >= position - 1:
-                break
+    if walk.place.seq >= position - 1:  # all of it was given up
+        return walk.place.offset
+    for _ in walk.batches():
+        if walk.place.seq >= position - 1:
+            break
     if walk.place.seq == position - 1:
         return walk.place.offset
     rest = walk.rest or Rest(walk.place.offset, f"the record before position {position} is missing", False, b"")

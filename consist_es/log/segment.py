@@ -3,14 +3,14 @@
 import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 from blake3 import blake3
 
-from consist_es.errors import LogCorruptError, LogFormatError
+from consist_es.errors import LogCorruptError, LogError, LogFormatError
 from consist_es.log.record import (
     TAIL_END,
     TAIL_START,
@@ -114,6 +114,23 @@ def segment_numbers(storage: Storage, folder: Path) -> list[int]:
     return sorted(int(name[:8]) for name in names if _NAME.fullmatch(name))
 
 
+def replacement(number: int, firsts: Mapping[int, int]) -> tuple[int, int] | None:
+    """From which position on the lines of a segment do not count, and the segment that has them instead: of those
+    after it the one that begins first, and of several such the last. None where there is none after it.
+
+    In most logs that is simply where the next segment begins. It is earlier where a segment was given up, because it
+    could not be synced or was damaged.
+
+    Args:
+        firsts: Number of each segment -> position of its first event.
+    """
+    later = [(first, -other) for other, first in firsts.items() if other > number]
+    if not later:
+        return None
+    first, other = min(later)
+    return first, -other
+
+
 # ---------------------------------------------------------------- header
 
 
@@ -142,17 +159,20 @@ def _parse_header(line: bytes, path: Path) -> Opened:
     except (msgspec.DecodeError, ValueError, RecursionError):
         plain = {}
     if plain.get("format") != FORMAT:
+        if path.name != segment_name(1):  # that it is a log of ours, its first segment says
+            raise LogCorruptError(path.name, 0, "the segment's header is none")
         raise LogFormatError(f"{path} does not begin like a segment of a {FORMAT}. Nothing was changed.")
     version = plain.get("version")
     if version != VERSION:
         raise LogFormatError(
             f"{path} has format version {version!r}; this library knows {VERSION}. Install a newer consist-es. "
-            "Nothing was changed."
+            "Nothing was changed.",
+            newer=type(version) is int and version > VERSION,
         )
     try:
         return _check_header(line, path)
     except (BadRecord, msgspec.ValidationError) as error:
-        raise LogCorruptError(path, 0, f"the segment's header: {error}") from error
+        raise LogCorruptError(path.name, 0, f"the segment's header: {error}") from error
 
 
 def _check_header(line: bytes, path: Path) -> Opened:
@@ -163,8 +183,8 @@ def _check_header(line: bytes, path: Path) -> Opened:
     header = msgspec.json.decode(front + b"}", type=Header)
     if segment_name(header.segment) != path.name:
         raise BadRecord(f"it says segment {header.segment}")
-    if header.segment == 1 and (header.first != 1 or previous != genesis(header.project)):
-        raise BadRecord("the first segment does not start at the beginning")
+    if (header.segment == 1 and header.first != 1) or (header.first == 1) != (previous == genesis(header.project)):
+        raise BadRecord("it does not start where it says")
     return Opened(header, Place(header.segment, len(line), header.first - 1, previous, header.at))
 
 
@@ -182,6 +202,26 @@ def open_segment(storage: Storage, folder: Path, number: int, flags: int = os.O_
     except BaseException:
         storage.close(fd)
         raise
+
+
+def header_of(storage: Storage, folder: Path, number: int) -> Opened | LogError:
+    """The header of a segment, or why there is none that can be read: a later segment may replace this one.
+
+    Raises:
+        LogFormatError: it is of a newer version.
+    """
+    try:
+        fd, opened = open_segment(storage, folder, number)
+        storage.close(fd)
+    except FileNotFoundError:
+        return LogCorruptError(segment_name(number), 0, "the segment is missing")
+    except LogFormatError as error:
+        if error.newer:
+            raise
+        return error
+    except LogCorruptError as error:
+        return error
+    return opened
 
 
 # ---------------------------------------------------------------- lines
@@ -215,6 +255,31 @@ def check_line(line: bytes, place: Place) -> Line:
     return Line(head, data, chain, place.offset, len(line), what)
 
 
+def raw_lines(storage: Storage, fd: int, offset: int) -> Iterator[bytes]:
+    """The lines from `offset` on, each with its newline; the last one without, where it has none."""
+    kept = b""
+    while chunk := storage.read_at(fd, CHUNK, offset):
+        offset += len(chunk)
+        lines = (kept + chunk).split(b"\n")  # not splitlines: that splits at carriage returns too
+        kept = lines.pop()
+        for line in lines:
+            yield line + b"\n"
+        if len(kept) > LINE_CAP:
+            kept += b"\n" if _goes_on(storage, fd, offset) else b""
+            break
+    if kept:
+        yield kept
+
+
+def _goes_on(storage: Storage, fd: int, offset: int) -> bool:
+    """Whether there is a newline at or after `offset`: then what lies before it was not left by a killed writer."""
+    while chunk := storage.read_at(fd, CHUNK, offset):
+        if b"\n" in chunk:
+            return True
+        offset += len(chunk)
+    return False
+
+
 class Walk:
     """The whole batches of one segment from a known place on, every line checked against its predecessor.
 
@@ -231,7 +296,7 @@ class Walk:
         """Yield batch by batch."""
         batch: list[Line] = []
         here = self.place
-        for raw in self._lines(here.offset):
+        for raw in raw_lines(self._storage, self._fd, here.offset):
             try:
                 line = check_line(raw, here)
             except BadRecord as error:
@@ -252,28 +317,6 @@ class Walk:
         for _ in self.batches():
             pass
         return self
-
-    def _lines(self, offset: int) -> Iterator[bytes]:
-        kept = b""
-        while chunk := self._storage.read_at(self._fd, CHUNK, offset):
-            offset += len(chunk)
-            lines = (kept + chunk).split(b"\n")  # not splitlines: that splits at carriage returns too
-            kept = lines.pop()
-            for line in lines:
-                yield line + b"\n"
-            if len(kept) > LINE_CAP:
-                yield kept + (b"\n" if self._goes_on(offset) else b"")
-                return
-        if kept:
-            yield kept
-
-    def _goes_on(self, offset: int) -> bool:
-        """Whether there is a newline at or after `offset`: then what lies before it was not left by a killed writer."""
-        while chunk := self._storage.read_at(self._fd, CHUNK, offset):
-            if b"\n" in chunk:
-                return True
-            offset += len(chunk)
-        return False
 
     def _judge(self, raw: bytes, here: Place, problem: str) -> Rest:
         """A killed writer leaves a line without its newline; a power cut may leave zeros where a page was not written.

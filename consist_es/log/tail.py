@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from consist_es import __version__
@@ -10,6 +11,7 @@ from consist_es.events import LogRepaired
 from consist_es.log.files import create_segment, quarantine, remove_leftovers
 from consist_es.log.head import Watermark, read_watermark, write_watermark
 from consist_es.log.record import TAIL_LENGTH, BadRecord, chain_before, decode_event, genesis
+from consist_es.log.salvage import survivors_after
 from consist_es.log.segment import (
     CHUNK,
     FORMAT,
@@ -148,11 +150,11 @@ class Tail:
         if self.project is not None:
             raise LogMismatchError(self.folder, "its segments are gone")
         project = self._storage.token(16).hex()
-        active = self._begin(project, Place(0, 0, 0, genesis(project), now), b"")
+        active = self._begin(project, Place(0, 0, 0, genesis(project), now))
         self.project = project
         return active
 
-    def _begin(self, project: str, before: Place, lines: bytes) -> Active:
+    def _begin(self, project: str, before: Place, lines: Iterable[bytes] = ()) -> Active:
         """A new segment that goes on after `before`, with lines that belong there."""
         number = before.segment + 1
         header = Header(FORMAT, VERSION, project, number, before.seq + 1, before.at, "blake3", __version__)
@@ -218,9 +220,14 @@ class Tail:
 
     def _repair(self, active: Active, rest: Rest) -> None:
         """Cut off what is no whole batch: the lock is held, so nobody alive can be writing it."""
-        place = active.place
+        place, name = active.place, segment_name(active.place.segment)
         if not rest.torn:
-            raise LogCorruptError(segment_name(place.segment), rest.offset, rest.problem, after=place.seq)
+            beyond = survivors_after(self._storage, active.fd, rest.offset)
+            raise LogCorruptError(name, rest.offset, rest.problem, after=place.seq, beyond=beyond)
+        mark = read_watermark(self._storage, self.folder)  # another writer may have got further, and synced that
+        if mark is not None and mark.seq > place.seq:
+            problem = f"the log ends here, but position {mark.seq} was synced"
+            raise LogCorruptError(name, place.offset, problem, after=place.seq)
         name, length = quarantine(self._storage, self.folder, active.fd, place.segment, place.offset)
         self.cut(active)
         repair = LogRepaired(
@@ -250,7 +257,7 @@ class Tail:
         except OSError:
             self.sync_failed(active.place.segment, safe)
             return self._without_failed(active)
-        following = self._begin(active.header.project, active.place, b"")
+        following = self._begin(active.header.project, active.place)
         self._switch(following)
         return following
 
@@ -279,7 +286,7 @@ class Tail:
         if Walk(self._storage, active.fd, start).run().place != end:
             raise LogWriteError(self.folder, "events that could not be synced cannot be read back either")
         self._keep_name(active)
-        following = self._begin(active.header.project, start, lines)
+        following = self._begin(active.header.project, start, [lines])
         segment, offset = following.place.segment, following.place.offset + len(lines)
         following.place = Place(segment, offset, end.seq, end.chain, end.at, end.sealed)
         self._failed = None

@@ -4,24 +4,20 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
-from consist_es.errors import LogError
+from consist_es.errors import LogCorruptError, LogError
+from consist_es.events import RecordLost
 from consist_es.log.blobs import BLOB_FOLDER, resolve
 from consist_es.log.files import QUARANTINE, REDACTION
 from consist_es.log.head import HEAD_FILE, SLOT, VERIFIED_FILE, Watermark, read_watermark, write_watermark
 from consist_es.log.record import (
     BLOB_START,
-    CHAIN_LENGTH,
     TAIL_LENGTH,
-    TAIL_START,
     BadRecord,
     chain_before,
-    chain_of,
-    decode_head,
-    split_line,
 )
 from consist_es.log.redaction import Account, read_intent, unaccounted
+from consist_es.log.report import Problem, VerifyReport
+from consist_es.log.salvage import chain_between, position_of, stated_chain
 from consist_es.log.segment import (
     Line,
     Opened,
@@ -31,9 +27,11 @@ from consist_es.log.segment import (
     line_at,
     open_segment,
     place_before,
+    replacement,
     segment_name,
     segment_numbers,
 )
+from consist_es.log.unended import OpenRuns
 from consist_es.storage import LocalStorage, Storage
 
 MOST_PROBLEMS = 1000
@@ -41,46 +39,6 @@ MOST_PROBLEMS = 1000
 
 Progress = Callable[[int, int], None]
 """Called with (bytes checked, bytes in all)."""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """One thing that is not as it should be."""
-
-    file: str
-    """Path below the log's folder."""
-    offset: int
-    position: int | None
-    """Position of the event that is concerned, as far as it can be told."""
-    what: str
-
-
-class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What `verify` found."""
-
-    events: int
-    """Whole events that are in their place, those up to `since` included."""
-    segments: int
-    bytes: int
-    """Bytes of all segments."""
-    head: int
-    """Position of the last event of the last whole batch."""
-    ok: bool
-    """No problem, no incomplete batch at the end, and no unfinished redaction."""
-    problems: list[Problem]
-    torn_bytes: int
-    """Bytes after the last whole batch: of a writer that was killed, or that is writing. The next append cuts them."""
-    torn_offset: int
-    """Where they begin in the last segment."""
-    quarantined: list[str]
-    """Files in the quarantine folder: what earlier repairs cut off."""
-    watermark: int | None
-    """Position up to which the log was synced; None where that is not known."""
-    redacted: list[int] = []
-    """Positions whose payload was taken out, as far as this walk saw them or the events that say so."""
-    redacting: bool = False
-    """A redaction was begun and not finished: it is under way, or the next writer finishes it."""
-    since: int = 0
-    """Position up to which an earlier walk found everything whole, and this one did not look again."""
 
 
 def verify(folder: Path, storage: Storage | None = None, progress: Progress | None = None) -> VerifyReport:
@@ -134,6 +92,11 @@ class _Check:
         self._torn = (0, 0)
         self._floor = 0
         self._project: str | None = None
+        self._firsts: dict[int, int] = {}
+        """Segments whose header can be read -> position of their first event."""
+        self._lost: list[int] = []
+        self._open_runs = OpenRuns()
+        self._unread = False
         self._account = Account()
         self._place: Place | None = None
         """Where the last segment that was checked ended."""
@@ -143,13 +106,15 @@ class _Check:
         self._floor = mark.seq if mark else 0
         numbers = self._numbers()
         opened = {number: self._open(number) for number in numbers}
+        self._firsts = {number: found.header.first for number, found in opened.items() if isinstance(found, Opened)}
         self._total = sum(self._size(number) for number in numbers)
         start = self._start(opened)
+        due = start.segment if start else self._earliest()
         for number in numbers:
-            if number != max(numbers) and number + 1 not in opened:
-                self._problem(segment_name(number + 1), 0, None, "the segment is missing")
-            if start is None or number >= start.segment:
-                self._segment(number, opened, start)
+            if number >= due:  # what lies between was replaced by a later segment
+                due = self._segment(number, opened, start)
+            elif number + 1 not in opened and not self._is_replaced(number):
+                self._next(number, opened)
         head = self._place.seq if self._place else 0
         if mark is not None:
             self._check_watermark(mark, head)
@@ -167,27 +132,41 @@ class _Check:
             watermark=mark.seq if mark else None,
             redacted=self._account.positions,
             redacting=redacting,
+            lost=self._lost,
+            unread=self._unread,
+            unended=self._open_runs.found(),
             since=start.seq if start else 0,
         )
 
-    def _start(self, opened: dict[int, Opened | None]) -> Place | None:
+    def _is_replaced(self, number: int) -> bool:
+        """Whether what goes on after this segment begins where it ends, or before."""
+        limit, _ = replacement(number, self._firsts) or (0, 0)
+        data = self._read(self._folder / segment_name(number), self._size(number))
+        return limit <= (position_of(data[data.rfind(b"\n", 0, -1) + 1 :]) or limit) + 1
+
+    def _earliest(self) -> int:
+        """The segment that has position 1."""
+        first, number = replacement(0, self._firsts) or (0, 1)
+        return number if first == 1 else 1
+
+    def _start(self, opened: dict[int, Opened | str]) -> Place | None:
         """The place that an earlier walk noted; None to begin at the beginning."""
         noted = self._noted
         if noted is None or (place := self._noted_place(noted, opened)) is None or self._full:
             return None
-        segment, following = opened[place.segment], opened.get(place.segment + 1)
-        if segment is None or (following is not None and following.header.first <= place.seq):
-            return None  # its events were copied to the next segment since
+        segment, (limit, _) = opened[place.segment], replacement(place.segment, self._firsts) or (0, 0)
+        if isinstance(segment, str) or 0 < limit <= place.seq:
+            return None  # its events were copied to a later segment since
         self._events, self._place = place.seq, segment.start
         self._done = place.offset + sum(self._size(number) for number in opened if number < place.segment)
         return place
 
-    def _noted_place(self, noted: Watermark, opened: dict[int, Opened | None]) -> Place | None:
+    def _noted_place(self, noted: Watermark, opened: dict[int, Opened | str]) -> Place | None:
         segment = opened.get(noted.segment)
         try:
             fd = self._storage.open(self._folder / segment_name(noted.segment), os.O_RDONLY)
             try:
-                place = None if segment is None else place_before(self._storage, fd, segment, noted.offset)
+                place = place_before(self._storage, fd, segment, noted.offset) if isinstance(segment, Opened) else None
             finally:
                 self._storage.close(fd)
             if place is None or (place.seq, place.chain) == (noted.seq, noted.chain.encode()):
@@ -199,6 +178,10 @@ class _Check:
         name = segment_name(noted.segment)
         self._problem(name, noted.offset, noted.seq, f"{what} (if that was meant to be, remove {VERIFIED_FILE!r})")
         return None
+
+    def _unreadable(self, file: str, error: OSError) -> None:
+        self._unread = True
+        self._problem(file, 0, None, f"cannot be read: {error}")
 
     def _problem(self, file: str, offset: int, position: int | None, what: str) -> None:
         if len(self._problems) < MOST_PROBLEMS:
@@ -215,7 +198,7 @@ class _Check:
             if mark is None and len(found) >= SLOT:  # less is of a writer that was killed when it made the file
                 self._problem(HEAD_FILE, 0, None, "no slot of the watermark matches its checksum")
         except OSError as error:
-            self._problem(HEAD_FILE, 0, None, f"cannot be read: {error}")
+            self._unreadable(HEAD_FILE, error)
             return None
         return mark
 
@@ -246,7 +229,7 @@ class _Check:
         try:
             return segment_numbers(self._storage, self._folder)
         except OSError as error:
-            self._problem("", 0, None, f"the folder cannot be read: {error}")
+            self._unreadable("", error)
             return []
 
     def _size(self, number: int) -> int:
@@ -259,12 +242,15 @@ class _Check:
         finally:
             self._storage.close(fd)
 
-    def _open(self, number: int) -> Opened | None:
+    def _open(self, number: int) -> Opened | str:
+        """The segment's header, or why it cannot be read."""
         try:
             fd, opened = open_segment(self._storage, self._folder, number)
-        except (LogError, OSError) as error:
-            self._problem(segment_name(number), 0, None, str(error))
-            return None
+        except LogError as error:
+            return error.problem if isinstance(error, LogCorruptError) else str(error)
+        except OSError as error:
+            self._unread = True
+            return f"cannot be read: {error}"
         self._storage.close(fd)
         return opened
 
@@ -276,15 +262,15 @@ class _Check:
 
     # ------------------------------------------------------------ segments
 
-    def _segment(self, number: int, all_opened: dict[int, Opened | None], start: Place | None) -> None:
-        opened = all_opened[number]
-        last = number == max(all_opened)
-        following = all_opened.get(number + 1)
-        if opened is None:
+    def _segment(self, number: int, all_opened: dict[int, Opened | str], start: Place | None) -> int:
+        """Check one segment, and say which is the next that counts."""
+        opened, last = all_opened[number], number == max(all_opened)
+        limit, following = replacement(number, self._firsts) or (None, number + 1)
+        if isinstance(opened, str):
+            self._problem(segment_name(number), 0, None, opened)
             self._place = None
-            return
+            return self._next(number, all_opened)
         self._check_start(number, opened)
-        limit = following.header.first if following else None
         try:
             fd = self._storage.open(self._folder / segment_name(number), os.O_RDONLY)
             try:
@@ -293,7 +279,15 @@ class _Check:
             finally:
                 self._storage.close(fd)
         except OSError as error:
-            self._problem(segment_name(number), 0, None, f"cannot be read: {error}")
+            self._unreadable(segment_name(number), error)
+        if limit is not None and self._place is not None and limit <= self._place.seq + 1:
+            return following
+        return self._next(number, all_opened)
+
+    def _next(self, number: int, all_opened: dict[int, Opened | str]) -> int:
+        if number != max(all_opened) and number + 1 not in all_opened:
+            self._problem(segment_name(number + 1), 0, None, "the segment is missing")
+        return number + 1
 
     def _check_start(self, number: int, opened: Opened) -> None:
         name, start, place = segment_name(number), opened.start, self._place
@@ -301,7 +295,7 @@ class _Check:
             self._problem(name, 0, None, f"it belongs to another project, {opened.header.project}")
         self._project = opened.header.project
         if place is None:
-            if number != 1 and not self._problems:
+            if start.seq and not self._problems:
                 self._problem(segment_name(1), 0, 1, "the segment is missing")
         elif (start.seq, start.chain) != (place.seq, place.chain):
             self._problem(name, 0, start.seq + 1, f"it does not go on after position {place.seq}, where the last ended")
@@ -341,11 +335,15 @@ class _Check:
             self._account.see(line)
         except BadRecord as error:
             self._problem(segment_name(segment), line.offset, line.head.seq, str(error))
+        self._open_runs.see(line)
+        if line.head.type == RecordLost.TYPE:
+            self._lost.append(line.head.seq)
         if not line.data.startswith(BLOB_START):
             return
         try:
             resolve(self._storage, self._folder, line.data)
         except (BadRecord, OSError) as error:
+            self._unread = self._unread or isinstance(error, PermissionError)
             self._problem(BLOB_FOLDER, 0, line.head.seq, str(error))
 
     def _check_redactions(self, since: int) -> bool:
@@ -375,29 +373,7 @@ class _Check:
             return None
         offset = rest.offset + len(rest.line)
         following = line_at(self._storage, fd, offset)
-        before = _stated_chain(self._storage.read_at(fd, TAIL_LENGTH, max(rest.offset - TAIL_LENGTH, 0)))
-        chain = _chain_between(before, rest.line, following)
-        seq = _position(following)
+        before = stated_chain(self._storage.read_at(fd, TAIL_LENGTH, max(rest.offset - TAIL_LENGTH, 0)))
+        chain = chain_between(before, rest.line, following)
+        seq = position_of(following)
         return Place(reached.segment, offset, rest.position if seq is None else seq - 1, chain, reached.at)
-
-
-def _position(line: bytes) -> int | None:
-    try:
-        return decode_head(split_line(line)[0]).seq
-    except BadRecord:
-        return None
-
-
-def _stated_chain(line: bytes) -> bytes:
-    return line[-TAIL_LENGTH:][len(TAIL_START) : len(TAIL_START) + CHAIN_LENGTH]
-
-
-def _chain_between(before: bytes, line: bytes, following: bytes) -> bytes:
-    """Chain value after a wrong line: what it says or what it should say, whichever the next line was made from."""
-    try:
-        head, data, stated = split_line(line)
-        next_head, next_data, next_chain = split_line(following)
-    except BadRecord:
-        return _stated_chain(line)
-    computed = chain_of(before, head, data)
-    return computed if next_chain == chain_of(computed, next_head, next_data) else stated

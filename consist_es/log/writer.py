@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,10 +19,10 @@ from consist_es.errors import (
     LogReadOnlyError,
     LogWriteError,
 )
-from consist_es.events import Draft, Event, SegmentSealed, WriterAttached
+from consist_es.events import Draft, Event, LogRepaired, SegmentSealed, WriterAttached
 from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id
-from consist_es.log.head import Watermark, read_watermark
+from consist_es.log.head import Watermark, read_watermark, write_watermark
 from consist_es.log.record import (
     DATA_CAP,
     TAIL_END,
@@ -35,6 +36,7 @@ from consist_es.log.record import (
     split_line,
 )
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
+from consist_es.log.repair import Damage, Gap, find_damage, take_over
 from consist_es.log.segment import SEALED, Place, lines_back, open_segment, segment_name
 from consist_es.log.tail import Active, Tail
 from consist_es.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
@@ -77,6 +79,24 @@ class Writer:
             intent = plan(self._storage, self.folder, positions, active.place.seq, reason, user, ids)
             write_intent(self._storage, self.folder, intent)
             self._finish_redaction(intent)
+
+    def repair(self) -> list[Gap]:
+        """Go on without what is damaged, safe on disk; the positions that are lost."""
+        with self._alone(0), self._lock:
+            self._tail.forget()
+            damage = find_damage(self._storage, self.folder)
+            if damage is None:
+                return []
+
+            def own(gaps: list[Gap]) -> list[Prepared]:
+                self._tail.repairs.append(_told(damage, gaps))
+                return self._own()
+
+            make_id = functools.partial(new_id, self._storage)
+            mark, gaps = take_over(self._storage, self.folder, damage, self.name, own, make_id)
+            self._tail.introduced, self._tail.repairs = True, []
+            write_watermark(self._storage, self.folder, mark)
+            return gaps
 
     @contextlib.contextmanager
     def _alone(self, needed: int) -> Iterator[None]:
@@ -236,7 +256,8 @@ class Writer:
                         yield self._head_of(line, segment, start)
             finally:
                 storage.close(fd)
-            segment, before = segment - 1, opened.start.chain
+            # where it was not found, all of that segment was given up
+            segment, before = segment - 1, opened.start.chain if before is None else before
 
     def _head_of(self, line: bytes, segment: int, offset: int) -> Head:
         try:
@@ -338,3 +359,16 @@ class Writer:
             active = self._tail.current(self._time(""))
         if active.header.first > place.seq:  # another writer has gone on without copying
             raise LogWriteError(self.folder, error)
+
+
+def _told(damage: Damage, gaps: list[Gap]) -> LogRepaired:
+    name, what = segment_name(damage.segment), "no record is lost"
+    if gaps:
+        what = f"lost: {len(gaps)} of the records from position {gaps[0].position} to {gaps[-1].position}"
+    return LogRepaired(
+        segment=damage.segment,
+        offset=damage.offset,
+        length=sum(gap.lost.size for gap in gaps if gap.lost is not None),
+        quarantine=name,
+        reason=f"{damage.problem}; {what}",
+    )

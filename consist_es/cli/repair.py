@@ -1,0 +1,77 @@
+"""``consist-es repair``: go on without what is damaged, where no copy of it is left."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from consist_es.cli.common import NEGATIVE, json_option, opened, project_option, short
+from consist_es.cli.output import emit, emit_json, note, shown
+from consist_es.cli.wording import BAD, GOOD, ODD
+from consist_es.log.repair import Damage, Gap, behind
+from consist_es.log.salvage import Survivor
+from consist_es.log.segment import segment_name
+from consist_es.project import Project
+from consist_es.wording import counted
+
+_MOST = 20
+_FIRST = (
+    "Restoring the damaged file from a copy loses nothing, so look for one first. Without one, run `consist-es repair "
+    "--keep-damaged`: a new segment takes over with everything that can still be read, the records that are lost are "
+    "named in it by their positions, and the damaged files stay as they are. Tree heads that were made of the log "
+    "behind the damage will not fit it any more."
+)
+_AFTER = (
+    "The damaged files are kept as they were; they count no more from the damage on. Make a new tree head with "
+    "`consist-es checkpoint` if you keep some: those of the log behind the damage do not fit it any more."
+)
+
+
+@click.command()
+@click.option("--keep-damaged", is_flag=True, help="Do it: go on without the records that are lost.")
+@json_option
+@project_option
+def repair(keep_damaged: bool, as_json: bool, db_path: Path) -> None:
+    """Say what can be kept of a damaged log, and go on with that where no copy is left to restore it from.
+
+    Without --keep-damaged nothing is changed; exit code 1 where the log is damaged. With it, the log can be written to
+    again: every record that the chain vouches for keeps its position, time and content, each of the others is replaced
+    by an event that says that it is lost, and no byte of the damaged files is touched.
+    """
+    with opened(db_path, read_only=False) as project:
+        damage = project.log.damage()
+        if damage is None:
+            _whole(project, as_json)
+            return
+        if keep_damaged:
+            gaps = project.log.repair()
+        else:
+            gaps = [item for item in behind(project.storage, project.folder, damage) if isinstance(item, Gap)]
+        _tell(project, damage, gaps, as_json, done=keep_damaged)
+    note(_AFTER if keep_damaged else _FIRST)
+    if not keep_damaged:
+        sys.exit(NEGATIVE)
+
+
+def _whole(project: Project, as_json: bool) -> None:
+    if as_json:
+        emit_json({"folder": str(project.folder), "damaged": False})
+    else:
+        emit(f"{short(project.folder)}: whole, nothing to repair", GOOD)
+
+
+def _tell(project: Project, damage: Damage, gaps: list[Gap], as_json: bool, *, done: bool) -> None:
+    lost = [gap.position for gap in gaps]
+    if as_json:
+        where = {"file": segment_name(damage.segment), "byte": damage.offset, "problem": damage.problem}
+        emit_json({"folder": str(project.folder), "damaged": True, **where, "lost": lost, "repaired": done})
+        return
+    place = f"{segment_name(damage.segment)}, byte {damage.offset}"
+    emit(f"{short(project.folder)}: DAMAGED at {place}: {shown(damage.problem)}", ODD if done else BAD)
+    emit(f"up to position {damage.before.seq}: whole")
+    if not done:
+        kept = sum(isinstance(item, Survivor) for item in behind(project.storage, project.folder, damage))
+        emit(f"behind that: {counted(kept, 'record')} can be kept")
+    listed = ", ".join(map(str, lost[:_MOST])) + (" and more" if len(lost) > _MOST else "")
+    verb = "lost" if done else "cannot be kept"
+    emit(f"{counted(len(lost), 'record')} {verb}" + (f": position {listed}" if lost else ""), BAD if lost else GOOD)

@@ -1,0 +1,278 @@
+"""Going on after damage that no copy can mend: a new segment takes over, and what is damaged stays where it is.
+
+The new segment begins behind the last whole batch before the damage. It has every later record that the chain vouches
+for, and a `record_lost` for each of the others, so that all positions stay what they were. It gets its name when it is
+whole and safe on disk; from then on the lines of earlier segments from its first position on do not count, as where a
+sync failed. Nothing is cut or changed. The chain values from the first lost record on are new: tree heads of the log as
+it was before do not fit it any more, and should not.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from consist_es import __version__
+from consist_es.errors import LogCorruptError, LogError
+from consist_es.events import Draft, RecordLost
+from consist_es.log.files import create_segment
+from consist_es.log.head import VERIFIED_FILE, Watermark, read_watermark
+from consist_es.log.record import Prepared, chain_of, encode_line, genesis, join_line, prepare
+from consist_es.log.salvage import Lost, Survivor, stated_chain, survivors
+from consist_es.log.segment import (
+    FORMAT,
+    VERSION,
+    Header,
+    Opened,
+    Place,
+    Rest,
+    Walk,
+    header_of,
+    line_at,
+    replacement,
+    segment_name,
+    segment_numbers,
+)
+from consist_es.storage import Storage
+
+MOST_LOST = 1_000_000
+"""Positions that one gap may leap: a line that claims more is taken for damaged itself."""
+
+
+class Damage(NamedTuple):
+    """Where a log stops being whole."""
+
+    project: str
+    before: Place
+    """Behind the last whole batch that can be read."""
+    segment: int
+    offset: int
+    problem: str
+    synced: int
+    """Position up to which the log was synced."""
+
+
+Piece = tuple[int, Lost]
+"""Bytes that are no record, with their segment."""
+
+
+class Gap(NamedTuple):
+    """A position whose record is lost."""
+
+    position: int
+    segment: int
+    """Where its bytes were, as far as that can be told."""
+    lost: Lost | None
+
+
+# ---------------------------------------------------------------- where
+
+
+def find_damage(storage: Storage, folder: Path) -> Damage | None:
+    """The first place where the log is not whole; None where it is. An unfinished batch at its end is no damage.
+
+    Raises:
+        LogFormatError: a segment is of a newer version, or the first one is none of ours.
+        LogCorruptError: no segment says which project it is of.
+    """
+    numbers, opened = segment_numbers(storage, folder), dict[int, Opened | LogError]()
+    for number in range(1, max(numbers, default=0) + 1):
+        opened[number] = header_of(storage, folder, number)
+    readable = {number: found for number, found in opened.items() if isinstance(found, Opened)}
+    if not readable:
+        if not opened:
+            return None
+        raise next(found for found in opened.values() if isinstance(found, LogError))
+    first = next(iter(readable.values())).header
+    mark = read_watermark(storage, folder)
+    place = Place(0, 0, 0, genesis(first.project), first.at)
+    return _Search(storage, folder, opened, first.project, mark.seq if mark else 0).run(place)
+
+
+def _why(fault: LogError) -> str:
+    return fault.problem if isinstance(fault, LogCorruptError) else "it does not begin like a segment"
+
+
+class _Search:
+    def __init__(
+        self, storage: Storage, folder: Path, opened: dict[int, Opened | LogError], project: str, synced: int
+    ) -> None:
+        self._storage, self._folder, self._opened = storage, folder, opened
+        self._project, self._synced = project, synced
+        self._firsts = {n: found.header.first for n, found in opened.items() if isinstance(found, Opened)}
+
+    def run(self, place: Place) -> Damage | None:
+        _, following = replacement(0, self._firsts | {1: 1}) or (1, 1)
+        while following in self._opened:
+            found = self._opened[following]
+            if isinstance(found, LogError):
+                return self._damage(place, following, 0, _why(found))
+            if (found.start.seq, found.start.chain) != (place.seq, place.chain):
+                return self._damage(place, following, 0, "it does not go on where the segment before it ended")
+            limit, after = replacement(following, self._firsts) or (0, following + 1)
+            place, rest = self._walked(found, limit)
+            if rest is not None and (not rest.torn or limit or after in self._opened or place.seq < self._synced):
+                return self._damage(place, following, rest.offset, rest.problem)
+            if limit and place.seq < limit - 1:
+                return self._damage(place, following + 1, 0, self._missing(following + 1, place, limit))
+            following = after
+        if place.seq < self._synced:
+            problem = f"the log ends here, but position {self._synced} was synced"
+            return self._damage(place, place.segment, place.offset, problem)
+        return None
+
+    def _missing(self, number: int, place: Place, limit: int) -> str:
+        found = self._opened[number]
+        return _why(found) if isinstance(found, LogError) else f"positions {place.seq + 1} to {limit - 1} are missing"
+
+    def _walked(self, opened: Opened, limit: int) -> tuple[Place, Rest | None]:
+        """How far the segment is whole, up to the position from which on it does not count."""
+        fd = self._storage.open(self._folder / segment_name(opened.header.segment), os.O_RDONLY)
+        try:
+            walk = Walk(self._storage, fd, opened.start)
+            if limit and walk.place.seq >= limit - 1:
+                return walk.place, None
+            for _ in walk.batches():
+                if limit and walk.place.seq >= limit - 1:
+                    return walk.place, None
+        finally:
+            self._storage.close(fd)
+        return walk.place, walk.rest
+
+    def _damage(self, place: Place, segment: int, offset: int, problem: str) -> Damage:
+        return Damage(self._project, place, segment, offset, problem, self._synced)
+
+
+# ---------------------------------------------------------------- what is left
+
+
+def behind(storage: Storage, folder: Path, damage: Damage) -> Iterator[Survivor | Gap]:
+    """Every position behind the last whole batch, in order: its record, or that it is lost.
+
+    Records at the end whose batch is not whole were never acknowledged, and are left out, unless they were synced.
+    """
+    safe, held, lost = damage.before.seq, list[Survivor | Gap](), list[Piece]()
+    done = safe
+    for segment, found in _readable(storage, folder, damage):
+        if isinstance(found, Lost):
+            lost.append((segment, found))
+        elif done < found.head.seq <= done + MOST_LOST:  # else a copy of what was there before, or nonsense
+            held += [*_gaps(range(done + 1, found.head.seq), lost, segment), found]
+            done, lost = found.head.seq, []
+            if found.head.end:
+                yield from held
+                safe, held = done, []
+    synced = [item for item in held if _position(item) <= damage.synced]
+    yield from synced
+    safe = _position(synced[-1]) if synced else safe
+    yield from _gaps(range(safe + 1, damage.synced + 1), lost, damage.segment)
+
+
+def _position(item: Survivor | Gap) -> int:
+    return item.position if isinstance(item, Gap) else item.head.seq
+
+
+def _gaps(positions: range, lost: list[Piece], segment: int) -> Iterator[Gap]:
+    """Each position with the bytes that say they are its record; where none do, with the first that say nothing."""
+    said = {found.head.seq: (number, found) for number, found in lost if found.head is not None}
+    silent = [piece for piece in lost if piece[1].head is None or piece[1].head.seq not in positions]
+    for position in positions:
+        number, found = said.get(position) or (silent[0] if silent else (segment, None))
+        yield Gap(position, number, found)
+
+
+def _readable(storage: Storage, folder: Path, damage: Damage) -> Iterator[tuple[int, Survivor | Lost]]:
+    """Everything behind the damage, with its segment: what the chain vouches for, and what it does not."""
+    numbers = [number for number in segment_numbers(storage, folder) if number >= max(damage.before.segment, 1)]
+    headers = {number: header_of(storage, folder, number) for number in numbers}
+    firsts = {number: found.header.first for number, found in headers.items() if isinstance(found, Opened)}
+    for number in numbers:
+        limit, _ = replacement(number, firsts) or (0, 0)
+        fd = storage.open(folder / segment_name(number), os.O_RDONLY)
+        try:
+            for found in survivors(storage, fd, *_beginning(storage, fd, number, damage.before)):
+                if isinstance(found, Lost) or not limit or found.head.seq < limit:
+                    yield number, found
+        finally:
+            storage.close(fd)
+
+
+def _beginning(storage: Storage, fd: int, number: int, before: Place) -> tuple[int, bytes]:
+    if number == before.segment:
+        return before.offset, before.chain
+    header = line_at(storage, fd, 0)
+    return len(header), stated_chain(header)
+
+
+# ---------------------------------------------------------------- going on
+
+
+def take_over(
+    storage: Storage,
+    folder: Path,
+    damage: Damage,
+    by: str,
+    own: Callable[[list[Gap]], list[Prepared]],
+    new_id: Callable[[], str],
+) -> tuple[Watermark, list[Gap]]:
+    """Make the segment that goes on, with the events `own` as its last batch, and say how far it reaches and what is
+    lost. Under the lock. May raise OSError, and then nothing has changed."""
+    with contextlib.suppress(FileNotFoundError):
+        storage.unlink(folder / VERIFIED_FILE)  # what it says was found whole is not
+    number, before = max(segment_numbers(storage, folder)) + 1, damage.before
+    if before.segment == 0:  # nothing says when the log was begun
+        kept = (item.head.at for item in behind(storage, folder, damage) if isinstance(item, Survivor))
+        before = msgspec.structs.replace(before, at=next(kept, before.at))
+    header = Header(FORMAT, VERSION, damage.project, number, before.seq + 1, before.at, "blake3", __version__)
+    lines = _Lines(before, by, new_id)
+    fd, opened = create_segment(storage, folder, header, before.chain, lines.all(behind(storage, folder, damage), own))
+    storage.close(fd)
+    offset = opened.start.offset + lines.size
+    return Watermark(lines.seq, number, offset, lines.chain.decode()), lines.gaps
+
+
+class _Lines:
+    """The lines of the new segment, each with the chain value that it has there."""
+
+    def __init__(self, before: Place, by: str, new_id: Callable[[], str]) -> None:
+        self._by, self._new_id = by, new_id
+        self.seq, self.chain, self._at = before.seq, before.chain, before.at
+        self.size = 0
+        self.gaps: list[Gap] = []
+
+    def all(self, items: Iterator[Survivor | Gap], own: Callable[[list[Gap]], list[Prepared]]) -> Iterator[bytes]:
+        """What survived and what is lost, then the events that say so."""
+        for item in items:
+            yield self._lost(item) if isinstance(item, Gap) else self._kept(item)
+        last = own(self.gaps)
+        for prepared in last:
+            yield self._new(prepared, end=prepared is last[-1])
+
+    def _kept(self, item: Survivor) -> bytes:
+        self.chain = chain_of(self.chain, item.head_bytes, item.data)
+        self.seq, self._at = item.head.seq, max(self._at, item.head.at)
+        return self._counted(join_line(item.head_bytes, item.data, self.chain))
+
+    def _lost(self, gap: Gap) -> bytes:
+        self.gaps.append(gap)
+        said = gap.lost.head if gap.lost is not None and gap.lost.head and gap.lost.head.seq == gap.position else None
+        event = RecordLost(
+            segment=gap.segment,
+            offset=gap.lost.offset if gap.lost else None,
+            size=gap.lost.size if gap.lost else 0,
+            said=said.type if said else None,
+        )
+        draft = Draft(event, said.scenario if said else None, said.run if said else None)
+        return self._new(prepare(draft, self._new_id()), end=True)
+
+    def _new(self, item: Prepared, *, end: bool) -> bytes:
+        self.seq += 1
+        line, self.chain = encode_line(item, self.seq, end, self._at, self._by, self.chain)
+        return self._counted(line)
+
+    def _counted(self, line: bytes) -> bytes:
+        self.size += len(line)
+        return line

@@ -1,0 +1,122 @@
+"""What can still be read behind a damaged place.
+
+A line says its own chain value, and the next line's was made from it. So a line behind the damage can be vouched for by
+the one before it, though nothing vouches for that one: what its writer wrote is what is there.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from consist_es.log.record import (
+    CHAIN_LENGTH,
+    TAIL_LENGTH,
+    TAIL_START,
+    BadRecord,
+    Head,
+    chain_of,
+    decode_head,
+    split_line,
+)
+from consist_es.log.segment import raw_lines
+from consist_es.storage import Storage
+
+
+class Survivor(NamedTuple):
+    """A line that the chain vouches for."""
+
+    head: Head
+    head_bytes: bytes
+    data: bytes
+
+
+class Lost(NamedTuple):
+    """Bytes up to a newline that are no such line."""
+
+    offset: int
+    size: int
+    head: Head | None
+    """What its envelope says, where it can be read. Nothing vouches for it."""
+
+
+class _Read(NamedTuple):
+    """A line as it is laid out, with the chain value that it should have after the one before it."""
+
+    offset: int
+    survivor: Survivor
+    stated: bytes
+    computed: bytes
+
+
+def survivors(storage: Storage, fd: int, offset: int, chain: bytes) -> Iterator[Survivor | Lost]:
+    """Every line from `offset` on, where the line before it says `chain`.
+
+    A line whose chain value alone is damaged is vouched for by the next one, whose value was made from the right one.
+    """
+    doubtful: _Read | None = None
+    for raw in raw_lines(storage, fd, offset):
+        found = _read(raw, offset, chain)
+        if found is not None and doubtful is not None and _follows(found, doubtful.computed):
+            yield doubtful.survivor
+            doubtful, found = None, found._replace(computed=found.stated)
+        if doubtful is not None:
+            yield Lost(doubtful.offset, offset - doubtful.offset, doubtful.survivor.head)
+            doubtful = None
+        if found is None:
+            yield Lost(offset, len(raw), _envelope(raw))
+        elif found.stated == found.computed:
+            yield found.survivor
+        else:
+            doubtful = found
+        offset, chain = offset + len(raw), stated_chain(raw)
+    if doubtful is not None:
+        yield Lost(doubtful.offset, offset - doubtful.offset, doubtful.survivor.head)
+
+
+def stated_chain(line: bytes) -> bytes:
+    """The chain value that a line says, be it true or not."""
+    return line[-TAIL_LENGTH:][len(TAIL_START) : len(TAIL_START) + CHAIN_LENGTH]
+
+
+def survivors_after(storage: Storage, fd: int, offset: int) -> int:
+    """How many lines behind the one at `offset`, which is damaged, can still be read in the same file."""
+    before = storage.read_at(fd, TAIL_LENGTH, max(offset - TAIL_LENGTH, 0))
+    return sum(isinstance(found, Survivor) for found in survivors(storage, fd, offset, stated_chain(before)))
+
+
+def _read(raw: bytes, offset: int, chain: bytes) -> _Read | None:
+    try:
+        head_bytes, data, stated = split_line(raw)
+        survivor = Survivor(decode_head(head_bytes), head_bytes, data)
+    except BadRecord:
+        return None
+    return _Read(offset, survivor, stated, chain_of(chain, head_bytes, data))
+
+
+def _follows(found: _Read, chain: bytes) -> bool:
+    return found.stated == chain_of(chain, found.survivor.head_bytes, found.survivor.data)
+
+
+def _envelope(raw: bytes) -> Head | None:
+    try:
+        return decode_head(raw.partition(b',"data":')[0])
+    except BadRecord:
+        return None
+
+
+def position_of(line: bytes) -> int | None:
+    """Which position a line says it has; None where it cannot be read."""
+    try:
+        return decode_head(split_line(line)[0]).seq
+    except BadRecord:
+        return None
+
+
+def chain_between(before: bytes, line: bytes, following: bytes) -> bytes:
+    """Chain value after a wrong line: what it says or what it should say, whichever the next line was made from."""
+    try:
+        head, data, stated = split_line(line)
+        next_head, next_data, next_chain = split_line(following)
+    except BadRecord:
+        return stated_chain(line)
+    computed = chain_of(before, head, data)
+    return computed if next_chain == chain_of(computed, next_head, next_data) else stated

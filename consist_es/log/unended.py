@@ -1,0 +1,79 @@
+"""Runs and scenarios that began and have no end, seen on a walk through the log."""
+
+import contextlib
+import os
+
+import msgspec
+
+from consist_es.events import (
+    ScenarioExited,
+    ScenarioStarted,
+    StepAbandoned,
+    StepCompleted,
+    StepFailed,
+    StepStarted,
+    WriterAttached,
+)
+from consist_es.log.record import BadRecord, decode_event
+from consist_es.log.segment import Line
+from consist_es.storage import Storage
+
+_BEGIN = (ScenarioStarted.TYPE, StepStarted.TYPE)
+_END = (ScenarioExited.TYPE, StepCompleted.TYPE, StepFailed.TYPE, StepAbandoned.TYPE)
+
+
+class Unended(msgspec.Struct, frozen=True):
+    """A run without an end."""
+
+    position: int
+    """Of the event that it began with."""
+    run: str
+    writer: WriterAttached | None
+    """The process that runs it, or ran it; None where this walk did not see what the log says of it."""
+
+
+def is_gone(storage: Storage, host: str, boot: str, pid: int, pid_started: str) -> bool:
+    """Whether the process with these marks, which a `writer_attached` has, is certainly no longer there: on its own
+    host only."""
+    if host != storage.host():
+        return False
+    if boot != storage.boot():
+        return True
+    started = storage.pid_started(pid)
+    return started != pid_started if started else not _exists(pid)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):  # the number is what a log says, which may come from anybody
+        return False
+    except OSError:
+        pass
+    return True
+
+
+class OpenRuns:
+    """Which runs are open at the place that a walk has reached."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[int, str]] = {}
+        self._writers: dict[str, WriterAttached] = {}
+
+    def see(self, line: Line) -> None:
+        """Take in one line."""
+        head = line.head
+        key = head.run or head.scenario or ""
+        if head.type in _BEGIN:
+            self._open[key] = head.seq, head.by
+        elif head.type in _END:
+            self._open.pop(key, None)
+        elif head.type == WriterAttached.TYPE:
+            with contextlib.suppress(BadRecord):
+                event = decode_event(head.type, head.v, line.data)
+                if isinstance(event, WriterAttached):
+                    self._writers[event.writer] = event
+
+    def found(self) -> list[Unended]:
+        """Those that are open, in the order in which they began."""
+        return [Unended(seq, run, self._writers.get(by)) for run, (seq, by) in self._open.items()]

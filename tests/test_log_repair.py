@@ -1,0 +1,407 @@
+"""Going on after damage: nothing that can be read is lost, nothing that is lost is hidden, and no byte is touched."""
+
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from consist_es.errors import LogCorruptError, LogError, LogFormatError, LogFullError, LogReadOnlyError
+from consist_es.events import Draft, LogRepaired, Recorded, RecordLost, StepAbandoned
+from consist_es.log.local import LocalLog
+from consist_es.log.record import decode_head
+from consist_es.log.verify import verify, verify_again
+from consist_es.storage import LocalStorage
+
+SMALL = 2500
+"""Bytes of a segment here."""
+
+
+class Unsynced(LocalStorage):
+    """No waiting for the disk: no power is lost here."""
+
+    def datasync(self, fd: int) -> None:
+        pass
+
+    def sync_folder(self, folder: Path) -> None:
+        pass
+
+
+def opened(folder: Path, *, size: int = SMALL) -> LocalLog:
+    return LocalLog(folder, storage=Unsynced(), segment_size=size)
+
+
+def batch(name: str, size: int) -> list[Draft]:
+    return [Draft(StepAbandoned(reason=f"{name} {n}"), "scenario", "run", f"{name}:{n}") for n in range(size)]
+
+
+def make(folder: Path, *, size: int = SMALL, batches: int = 14) -> list[Recorded]:
+    log = opened(folder, size=size)
+    for number in range(batches):
+        log.append(batch(f"b{number}", 1 + number % 3))
+    log.append(batch("last", 2), commit=True)
+    log.close()
+    return list(log.read())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four segments or so, all of it synced."""
+    make(tmp_path / "x")
+    return tmp_path / "x"
+
+
+def segments(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.jsonl"))}
+
+
+def same(event: Recorded) -> tuple[object, ...]:
+    """What an event says, without where it lies and which batch it ends."""
+    return (event.seq, event.id, event.at, event.by, event.type, event.scenario, event.run, event.event)
+
+
+def check(folder: Path, whole: list[Recorded], *, untouched: dict[str, bytes]) -> list[int]:
+    """What a repair must have done, whatever was damaged. Returns the positions that are lost."""
+    found = list(opened(folder).read())
+    assert [event.seq for event in found] == list(range(1, len(found) + 1))
+    assert found[-1].end
+    assert all(one.at <= two.at for one, two in pairwise(found))
+    lost = [event.seq for event in found if isinstance(event.event, RecordLost)]
+    for event in found[: len(whole)]:
+        if event.seq not in lost:
+            assert same(event) == same(whole[event.seq - 1])
+    assert len(found) >= len(whole), "what had been synced is neither there nor said to be lost"
+    report = verify(folder)
+    assert (report.ok, report.problems) == (True, [])
+    assert report.lost == lost
+    assert report.head == found[-1].seq == opened(folder).head().seq
+    assert {name: data for name, data in segments(folder).items() if name in untouched} == untouched
+    return lost
+
+
+def goes_on(folder: Path) -> None:
+    """For a process that opens it now, as if nothing had been."""
+    log = opened(folder)
+    before = log.head().seq
+    for number in range(9):
+        log.append(batch(f"after {number}", 2), commit=True)
+    assert [event.id for event in log.read()][-2:] == ["after 8:0", "after 8:1"]
+    assert [event.seq for event in log.read()] == list(range(1, log.head().seq + 1))
+    assert log.head().seq > before
+    assert verify_again(folder).ok
+    assert verify_again(folder).ok
+
+
+def test_a_whole_log_is_left_as_it_is(folder: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    log = opened(folder)
+    assert log.damage() is None
+    assert log.repair() == []
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_an_unfinished_batch_at_the_end_is_no_damage(folder: Path) -> None:
+    path = sorted(folder.glob("*.jsonl"))[-1]
+    with path.open("ab") as file:
+        file.write(b'{"seq":99,"end":fal')
+    assert opened(folder).damage() is None
+
+
+def test_any_damaged_line_is_lost_alone(folder: Path, tmp_path: Path) -> None:
+    whole = list(opened(folder).read())
+    for event in whole:
+        copy = tmp_path / f"copy {event.seq}"
+        shutil.copytree(folder, copy)
+        path = copy / f"{event.segment:08d}.jsonl"
+        data = bytearray(path.read_bytes())
+        data[event.offset + event.size - 70] ^= 1  # in its payload
+        path.write_bytes(data)
+        damaged = segments(copy)
+        log = opened(copy)
+        gaps = log.repair()
+        assert [gap.position for gap in gaps] == [event.seq]
+        assert check(copy, whole, untouched=damaged) == [event.seq]
+        told = list(log.read())[event.seq - 1]
+        assert told.event == RecordLost(segment=event.segment, offset=event.offset, size=event.size, said=event.type)
+        assert (told.scenario, told.run) == (event.scenario, event.run)
+        repaired = [item.event for item in log.read() if isinstance(item.event, LogRepaired)]
+        assert [item.segment for item in repaired] == [event.segment]
+        assert "lost: 1 of the records" in repaired[0].reason
+        shutil.rmtree(copy)
+
+
+def test_a_line_whose_chain_value_alone_is_damaged_is_not_lost(folder: Path, tmp_path: Path) -> None:
+    """The next line's chain value was made from the right one, and so says what it was."""
+    whole = list(opened(folder).read())
+    for event in whole:
+        copy = tmp_path / f"copy {event.seq}"
+        shutil.copytree(folder, copy)
+        path = copy / f"{event.segment:08d}.jsonl"
+        data = bytearray(path.read_bytes())
+        data[event.offset + event.size - 20] ^= 1
+        path.write_bytes(data)
+        opened(copy).repair()
+        last_of_segment = event.seq == len(whole) or whole[event.seq].segment != event.segment
+        assert check(copy, whole, untouched=segments(copy)) == ([event.seq] if last_of_segment else [])
+        if not last_of_segment:  # then every chain value is again what it was
+            found = list(opened(copy).read())[: len(whole)]
+            assert [item.chain for item in found] == [item.chain for item in whole]
+        shutil.rmtree(copy)
+
+
+def damages(folder: Path, chance: random.Random) -> Iterator[str]:
+    """One kind of damage after the other."""
+    paths = sorted(folder.glob("*.jsonl"))
+    path = chance.choice(paths)
+    data = path.read_bytes()
+    kind = chance.choice(("zeros", "cut", "missing", "header", "garbage", "lines", "empty", "joined", "flips"))
+    start = chance.randrange(len(data) + 1)
+    stop = min(start + chance.randrange(1, 1500), len(data))
+    lines = data.splitlines(keepends=True)
+    if kind == "zeros":
+        path.write_bytes(data[:start] + bytes(stop - start) + data[stop:])
+    elif kind == "cut":
+        path.write_bytes(data[:start])
+    elif kind == "missing":
+        path.unlink()
+    elif kind == "header":
+        path.write_bytes(data[:30] + b"?" + data[31:])
+    elif kind == "garbage":
+        path.write_bytes(data[:start] + chance.randbytes(stop - start) + data[stop:])
+    elif kind == "lines":
+        chance.shuffle(lines)
+        path.write_bytes(b"".join(lines))
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "joined":
+        path.write_bytes(data.replace(b"\n", b"", 3).replace(b"\n", b" ", 1))
+    else:
+        changed = bytearray(data)
+        for _ in range(20):
+            changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+        path.write_bytes(changed)
+    yield f"{kind} of {path.name}"
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_whatever_is_damaged_what_is_left_is_kept_and_the_rest_is_said_to_be_lost(folder: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    whole = list(opened(folder).read())
+    for _ in range(chance.randint(1, 2)):
+        for what in damages(folder, chance):
+            print(what)
+        damaged = segments(folder)
+        log = opened(folder)
+        try:
+            damage = log.damage()
+            gaps = log.repair()
+        except LogFormatError:  # the first segment does not say any more that it is a log of ours
+            assert not any(data.startswith(b'{"format":"consist-es log"') for data in damaged.values())
+            return
+        assert (damage is None) == (segments(folder) == damaged), (
+            "there was damage and nothing was done, or the reverse"
+        )
+        lost = check(folder, whole, untouched=damaged)
+        assert {gap.position for gap in gaps} <= set(lost)
+        before = [event.seq for event in whole if isinstance(event.event, RecordLost)]
+        assert set(lost) == {gap.position for gap in gaps} | set(before)
+        whole = list(opened(folder).read())
+    goes_on(folder)
+
+
+def test_a_log_that_was_cut_below_what_had_been_synced_says_what_is_lost(folder: Path) -> None:
+    whole = list(opened(folder).read())
+    last = whole[-3]
+    path = folder / f"{last.segment:08d}.jsonl"
+    path.write_bytes(path.read_bytes()[: last.offset + 10])
+    with pytest.raises(LogCorruptError, match="consist-es repair"):
+        opened(folder).append(batch("new", 1))
+    opened(folder).repair()
+    assert check(folder, whole, untouched=segments(folder)) == [len(whole) - 2, len(whole) - 1, len(whole)]
+    goes_on(folder)
+
+
+def test_a_writer_that_has_the_log_open_goes_on_in_what_was_repaired(folder: Path) -> None:
+    other = opened(folder)
+    other.append(batch("other", 1), commit=True)
+    whole = list(other.read())
+    path = folder / f"{whole[4].segment:08d}.jsonl"
+    data = bytearray(path.read_bytes())
+    data[whole[4].offset + 200] ^= 1
+    path.write_bytes(data)
+    opened(folder).repair()
+    other.append(batch("goes on", 1), commit=True)
+    assert list(opened(folder).read())[-1].id == "goes on:0"
+    assert verify(folder).ok
+
+
+def test_a_follower_takes_nothing_for_torn_that_another_process_had_synced(folder: Path) -> None:
+    follower = opened(folder)
+    follower.append(batch("follower", 1))
+    opened(folder).append(batch("synced", 3), commit=True)
+    last = list(opened(folder).read())[-1]
+    path = folder / f"{last.segment:08d}.jsonl"
+    path.write_bytes(path.read_bytes()[: last.offset + 10])
+    before = segments(folder)
+    with pytest.raises(LogCorruptError, match=f"position {last.seq} was synced"):
+        follower.append(batch("more", 1))
+    assert segments(folder) == before
+
+
+def test_a_repair_that_fails_changes_nothing(folder: Path) -> None:
+    class Full(Unsynced):
+        def write_at(self, fd: int, data: bytes, offset: int) -> int:
+            raise OSError(28, os.strerror(28))
+
+    whole = list(opened(folder).read())
+    path = folder / "00000001.jsonl"
+    data = bytearray(path.read_bytes())
+    data[whole[3].offset + 200] ^= 1
+    path.write_bytes(data)
+    before = segments(folder)
+    with pytest.raises(LogFullError):
+        LocalLog(folder, storage=Full()).repair()
+    with pytest.raises(LogReadOnlyError):
+        LocalLog(folder, read_only=True).repair()
+    assert segments(folder) == before
+    opened(folder).repair()
+    assert check(folder, whole, untouched=before) == [4]
+
+
+class Failing(Unsynced):
+    """Every call that changes something fails from the n-th on, as for a process that is killed there."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(5, os.strerror(5))
+
+    def open(self, path: Path, flags: int) -> int:
+        if flags & os.O_CREAT:
+            self._count()
+        return super().open(path, flags)
+
+    def write_at(self, fd: int, data: bytes, offset: int) -> int:
+        self._count()
+        return super().write_at(fd, data, offset)
+
+    def datasync(self, fd: int) -> None:
+        self._count()
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._count()
+        super().rename(source, target)
+
+    def unlink(self, path: Path) -> None:
+        self._count()
+        super().unlink(path)
+
+    def sync_folder(self, folder: Path) -> None:
+        self._count()
+
+
+def test_a_repair_that_ends_anywhere_is_done_or_can_be_done_again(folder: Path, tmp_path: Path) -> None:
+    whole = list(opened(folder).read())
+    verify_again(folder)
+    path = folder / "00000002.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"id":"b5:0"', b'"id":"b5:9"'))
+    lost = next(event.seq for event in whole if event.id == "b5:0")
+    before = segments(folder)
+    reached = 0
+    while True:
+        copy = tmp_path / f"copy {reached}"
+        shutil.copytree(folder, copy)
+        storage = Failing(reached)
+        try:
+            LocalLog(copy, storage=storage, segment_size=SMALL).repair()
+        except LogError:
+            assert segments(copy) == before or len(segments(copy)) == len(before) + 1
+        opened(copy).repair()
+        assert check(copy, whole, untouched=before) == [lost]
+        goes_on(copy)
+        shutil.rmtree(copy)
+        if storage.left > 0:
+            break
+        reached += 1
+    assert reached > 7
+
+
+def test_a_line_that_claims_a_position_far_away_makes_no_gap_of_that_size(folder: Path) -> None:
+    whole = list(opened(folder).read())
+    path = folder / "00000001.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b'{"seq":3,', b'{"seq":3000000000,')
+    path.write_bytes(b"".join(lines))
+    opened(folder).repair()
+    assert check(folder, whole, untouched=segments(folder)) == [3]
+
+
+def test_the_error_says_how_much_can_be_read_behind_the_damage(tmp_path: Path) -> None:
+    whole = make(tmp_path / "x", size=1 << 20)
+    path = tmp_path / "x" / "00000001.jsonl"
+    data = bytearray(path.read_bytes())
+    data[whole[4].offset + 200] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(LogCorruptError) as caught:
+        list(opened(tmp_path / "x").read())
+    assert f"{len(whole) - 5} more can be read in that file" in str(caught.value)
+    assert caught.value.beyond == len(whole) - 5
+    (tmp_path / "x" / "head").unlink()
+    with pytest.raises(LogCorruptError) as caught:
+        opened(tmp_path / "x").append(batch("new", 1))
+    assert caught.value.beyond == len(whole) - 5
+
+
+def test_what_was_redacted_stays_redacted_and_what_is_redacted_later_leaves_the_damaged_part_too(folder: Path) -> None:
+    log = opened(folder)
+    log.append([Draft(StepAbandoned(reason="first secret"), id="s1"), Draft(StepAbandoned(reason="other secret"))])
+    first = next(event.seq for event in log.read() if event.id == "s1")
+    log.append(batch("end", 1), commit=True)
+    log.redact([first], "it got in")
+    whole = list(log.read())
+    damaged_at = whole[first - 2]
+    path = folder / f"{damaged_at.segment:08d}.jsonl"
+    data = bytearray(path.read_bytes())
+    data[damaged_at.offset + 200] ^= 1
+    path.write_bytes(data)
+    opened(folder).repair()
+    assert check(folder, whole, untouched=segments(folder)) == [damaged_at.seq]
+    assert any(b"other secret" in data for data in segments(folder).values())
+    opened(folder).redact([first + 1], "this one too")
+    assert not any(b"secret" in data for data in segments(folder).values())
+    assert verify(folder).ok
+    goes_on(folder)
+
+
+def test_a_segment_whose_header_is_gone_is_emptied_by_a_redaction_of_what_replaced_it(folder: Path) -> None:
+    whole = list(opened(folder).read())
+    second = folder / "00000002.jsonl"
+    second.write_bytes(b"?" + second.read_bytes()[1:])
+    opened(folder).repair()
+    assert check(folder, whole, untouched=segments(folder)) == []
+    event = next(event for event in whole if event.segment == 2 and event.type == "step_abandoned")
+    opened(folder).redact([event.seq], "not for everybody")
+    reason = event.event.reason.encode() if isinstance(event.event, StepAbandoned) else b"?"
+    assert not any(b'"' + reason + b'"' in data for data in segments(folder).values())
+    assert verify(folder).ok
+    goes_on(folder)
+
+
+def test_without_any_header_that_can_be_read_nothing_is_done(tmp_path: Path) -> None:
+    make(tmp_path / "x", size=1 << 20)
+    path = tmp_path / "x" / "00000001.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"library":', b'"liberty":', 1))
+    before = path.read_bytes()
+    for log in (opened(tmp_path / "x"),):
+        with pytest.raises(LogError, match="header"):
+            log.damage()
+        with pytest.raises(LogError, match="header"):
+            log.repair()
+    assert path.read_bytes() == before
+    assert decode_head(before.splitlines()[1].partition(b',"data":')[0]).seq == 1
