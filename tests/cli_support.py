@@ -102,3 +102,17 @@ def in_terminal(*arguments: str, cwd: Path, columns: int) -> str:
     os.close(master)
     process.wait(timeout=60)
     return written.decode().replace("\r\n", "\n")
+
+
+def in_terminals(calls: Sequence[Sequence[str]], *, cwd: Path, columns: int) -> list[tuple[int, str]]:
+    """Exit status and output of commands that each have a terminal of that width; see tests/terminal_server.py."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests" / "terminal_server.py"],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns), "TERM": "xterm-256color"},
+        input=json.dumps([list(call) for call in calls]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [(code, text.replace("\r\n", "\n")) for code, text in map(json.loads, done.stdout.splitlines())]

@@ -40,7 +40,7 @@ from consist_es.events import (
 from consist_es.storage import LocalStorage
 from consist_es.turns import Turn
 from tests.api_support import NONE, ROOT, made
-from tests.cli_support import append, in_terminal, run
+from tests.cli_support import append, in_terminals, run
 
 NAMES = (
     "\x1b[31mred", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "\x1b[2J\x1b[H", "\x1bc",
@@ -117,6 +117,7 @@ def commands(name: str) -> dict[str, list[list[str]]]:
 
 def test_every_command_is_tried() -> None:
     assert set(program.commands) == set(commands("x"))
+    assert [name for name, command in program.commands.items() if hasattr(command, "commands")] == []
 
 
 @pytest.mark.parametrize("command", sorted(commands("x")))
@@ -144,16 +145,28 @@ def test_no_name_of_a_project_or_command_reaches_a_terminal_as_a_command(here: P
             assert unsafe(result.stdout + result.stderr) == [], command
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["runs"], ["scenarios"], ["log"], ["audit", NAMES[0]], ["why", NAMES[0]], ["verify"], ["doctor"],
-     ["replay", "--check"]],
-    ids=lambda given: given[0],
-)  # fmt: skip
-def test_a_real_terminal_gets_colours_and_nothing_else(evil: Path, arguments: list[str]) -> None:
-    written = in_terminal(*arguments, cwd=evil, columns=100)
-    assert unsafe(STYLE.sub("", written.replace("\r", ""))) == []
-    assert written
+def calls_of(name: str) -> Iterator[tuple[str, ...]]:
+    """Every command, with the name wherever one is taken, also in the place of a command, option and project."""
+    for command, ways in commands(name).items():
+        yield from ((command, *arguments) for arguments in ways)
+        yield command, "--help"
+    yield from ((), (name,), (f"--{name}",), ("runs", f"--{name}"), ("runs", "--project", name), ("--version",))
+
+
+def test_a_real_terminal_gets_colours_and_nothing_else_of_any_command_and_name(evil: Path) -> None:
+    calls = list(dict.fromkeys(call for name in SENDABLE for call in calls_of(name)))
+    results = in_terminals(calls, cwd=evil, columns=100)
+    assert len(results) == len(calls) > 25 * len(SENDABLE)
+    for call, (code, written) in zip(calls, results, strict=True):
+        assert unsafe(STYLE.sub("", written.replace("\r", ""))) == [], call
+        assert code in (0, 1, 2), (call, written)
+        assert "Traceback (most recent call last)" not in written, call
+        assert written, call
+
+
+def test_a_table_keeps_its_rows_in_a_real_terminal_too(evil: Path) -> None:
+    (_, runs), (_, scenarios) = in_terminals([["runs"], ["scenarios"]], cwd=evil, columns=400)
+    assert (len(runs.splitlines()), len(scenarios.splitlines())) == (1 + 2 * len(NAMES) + 1, 1 + len(NAMES) + 1)
 
 
 def test_a_table_keeps_its_rows_whatever_the_names(evil: Path, monkeypatch: pytest.MonkeyPatch) -> None:
