@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import tempfile
 import threading
+import unicodedata
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,6 +38,7 @@ from consist_es.execution import Engine
 from consist_es.folding import fold, whole
 from consist_es.identity import config, digest
 from consist_es.identity.digest_cache import DigestCache
+from consist_es.identity.visitor import Visitor
 from consist_es.log import blobs, segment, tail
 from consist_es.log.local import LocalLog
 from consist_es.log.record import decode_head, split_line
@@ -404,6 +406,12 @@ def blob_without_sync(storage: Storage, path: Path, data: bytes) -> None:
     storage.close(fd)
 
 
+def line_of_a_normal_name(entry: Any, content: str) -> bytes:
+    name = unicodedata.normalize("NFC", os.fsdecode(entry.name))
+    return LINE(msgspec.structs.replace(entry, name=os.fsencode(name)), content)
+
+
+LINE = digest._line
 RECORD_FAILURE = Engine._failed
 HASH_FILE = digest._hash_file
 
@@ -432,6 +440,8 @@ PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
         "R13",
         2000,
     ),
+    "names in a folder compared after normalisation": (digest, "_line", line_of_a_normal_name, "R13", 20_000),
+    "defaults and closures not counted": (Visitor, "_captured", lambda *_: None, "R13", 20_000),
 }
 """Where a fault is planted, what is put there, the row that must notice it, and the count that suffices."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import os
 import random
@@ -17,7 +18,10 @@ from unittest import mock
 from consist_es.errors import InputError
 from consist_es.identity.config import canonical, config_digest
 from consist_es.identity.digest import digest_path
+from torture import fixed
 from torture.children import ended, fork
+from torture.sources import code_pairs
+from torture.trees import tree_pairs
 from torture.trial import Trial, require
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,7 +81,8 @@ def _changed(value: Any, chance: random.Random) -> Any:
 
 
 def identity(trial: Trial) -> None:
-    """R13: `count` pairs; equal bytes exactly where the model says equal, in every process."""
+    """R13: `count` pairs of configs, a fiftieth of folders, a hundredth of functions; equal keys exactly where a model
+    says equal, in every process, and the keys of fixed things as they have always been."""
     chance = trial.random
     seen: dict[bytes, Any] = {}
     for _ in trial.cases():
@@ -94,7 +99,10 @@ def identity(trial: Trial) -> None:
         with trial.case(python, "interpreters"):
             digests = {_digests_elsewhere(trial.seed, hash_seed, python) for hash_seed in ("0", "1", "77")}
             require(digests == {_digests(trial.seed)}, "another interpreter gives other keys")
-    _trees(trial)
+            found = json.loads(_said(python, "-m", "torture.fixed"))
+            require(found == fixed.written_down(), f"not the keys of {fixed.GOLDEN.name}: {found}")
+    tree_pairs(trial, trial.count // 50)
+    code_pairs(trial, trial.count // 100)
 
 
 def _digests(seed: int) -> str:
@@ -103,29 +111,16 @@ def _digests(seed: int) -> str:
 
 
 def _digests_elsewhere(seed: int, hash_seed: str, python: str) -> str:
+    return _said(python, "-c", f"from torture.keys import _digests; print(_digests({seed}))", hash_seed=hash_seed)
+
+
+def _said(*command: str, hash_seed: str = "random") -> str:
+    """What a fresh interpreter prints."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tools")])
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
-    code = f"from torture.keys import _digests; print(_digests({seed}))"
-    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    require(done.returncode == 0, lambda: done.stderr[-500:])
     return done.stdout.strip()
-
-
-def _trees(trial: Trial) -> None:
-    """Folders: equal digests exactly where names and bytes are equal."""
-    folder, seen = trial.room("trees"), dict[str, Any]()
-    for number in range(min(trial.count // 100, 300)):
-        place = folder / str(number)
-        place.mkdir()
-        tree = {}
-        for name in trial.random.sample(["a", "b", "ab", "d/a", "d/b", "é", ".x"], trial.random.randint(0, 4)):
-            tree[name] = trial.random.choice(["", "a", "b", "ab"])
-            (place / name).parent.mkdir(exist_ok=True)
-            (place / name).write_text(tree[name])
-        found = digest_path(place).value
-        trial.tell("folders")
-        if seen.setdefault(found, tree) != tree or (tree in seen.values()) != (seen.get(found) == tree):
-            trial.fail(f"{tree} has the digest of {seen[found]}")
-    shutil.rmtree(folder)
 
 
 # ---------------------------------------------------------------- R14
