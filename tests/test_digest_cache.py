@@ -511,3 +511,14 @@ def test_a_poisoned_cache_of_digests_in_a_shared_project_serves_nothing_wrong(
     assert not found.cache_hit
     assert found.run.why().reason == "candidate_outputs_invalid"
     assert found.outputs["made"].path.read_text() == "x\n"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o664), (0o022, 0o644), (0o077, 0o600)])
+def test_a_cache_is_made_with_the_rights_that_the_umask_leaves(cache: DigestCache, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        stamp = cache_module.Stamp(size=1, mtime_ns=1, ctime_ns=1, inode=1, device=1)
+        cache.record({b"/f": (stamp, "b3:x", LATER)})
+    finally:
+        os.umask(before)
+    assert cache.path.stat().st_mode & 0o777 == mode

@@ -211,7 +211,18 @@ def test_a_variable_that_code_names_counts_by_its_value(text: str, monkeypatch: 
     assert found == [{"environment variable A": digest_plain(value)} for value in ("1", "2", None)]
 
 
-@pytest.mark.parametrize("text", ["d = {}\nd['A']", "d.get('A')", "import os\nos.environ[name]", "environ['A']"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "d = {}\nd['A']",
+        "d.get('A')",
+        "import os\nos.environ[name]",
+        "environ['A']",
+        "import os\nos.environ['']",
+        "import os\nos.environ.get(3)",
+        "import os\nos.environ.clear()",
+    ],
+)
 def test_other_look_ups_name_no_variable(text: str) -> None:
     source = Source("m.py", text + "\n# environ")
     assert variable_parts(source, source.tree) == {}
