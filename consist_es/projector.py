@@ -9,7 +9,6 @@ import itertools
 import os
 import sqlite3
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from consist_es import view_file
 from consist_es.errors import (
-    ConsistWarning,
     LogLockError,
     LogMismatchError,
     NotOurDatabaseError,
@@ -29,6 +27,7 @@ from consist_es.events import Cursor, PayloadRedacted, Recorded
 from consist_es.folding import BATCH, Projection, Statement, cut, fold, no_collector, whole
 from consist_es.storage import LocalStorage, Lock, Storage, on_fork
 from consist_es.view_diff import Difference, acts_by_itself, differences, dump, tables
+from consist_es.view_notices import Notices
 from consist_es.view_tables import BEHIND, LEVEL, OUTDATED, OWN, create_own, reached, same_place
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ Progress = Callable[[int, int], None]
 
 FORMAT = 1
 """Version of the tables that the projector itself keeps."""
+
+ANOTHER_VERSION = "were made by another version of consist-es, or changed"
 
 DIFFERENCES = 100
 """How many differing rows `compare` lists per table."""
@@ -88,7 +89,7 @@ class Projector:
         self._log = log
         self._projections = tuple(projections)
         self._storage = storage or LocalStorage()
-        self._notices: list[str] = []
+        self._notices = Notices()
         self._mutex = threading.RLock()
         self._connections: dict[int, _Open] = {}
         self._is_local = False
@@ -111,7 +112,7 @@ class Projector:
         conn = self._own()
         if conn is None or not self._is_level(conn):
             conn = self._somewhere(self._advance)
-            self._tell()
+            self._notices.tell()
         return conn
 
     def rebuild(
@@ -131,7 +132,7 @@ class Projector:
             if until is not None:
                 raise UsageError("until= needs target=: the live views always follow the whole log.")
             done = self._somewhere(lambda: self._rebuild_live(progress))
-            self._tell()
+            self._notices.tell()
             return done
         if os.path.realpath(target) == os.path.realpath(self.path):
             raise UsageError(f"target={target} is the live view file: leave target out to rebuild it.")
@@ -171,7 +172,7 @@ class Projector:
         if (what := view_file.identify(self.path)) != view_file.OURS:
             return what
         with closing(view_file.connect(self.path)) as conn:
-            if self._is_outdated(conn):
+            if self._outdated(conn) is not None:
                 return OUTDATED
             at = reached(conn)
             if same_place(at, self._log.head()):
@@ -247,12 +248,6 @@ class Projector:
             return False  # the slow way finds out what is wrong
         return same_place(at, self._log.head())
 
-    def _tell(self) -> None:
-        """Warn when all is done: where warnings are errors, nothing is left half done."""
-        notices, self._notices = self._notices, []
-        for notice in notices:
-            warnings.warn(notice, ConsistWarning, stacklevel=3)
-
     # ------------------------------------------------------------ where the file is
 
     def _move(self, path: Path) -> None:
@@ -271,7 +266,7 @@ class Projector:
         except ViewAccessError as error:
             if self._is_local:
                 raise
-            self._notices.append(f"{error} Until this process ends, its views are kept elsewhere.")
+            self._notices.warn(f"{error} Until this process ends, its views are kept elsewhere.")
             self._go_local()
             return work()
 
@@ -300,8 +295,8 @@ class Projector:
         with self._exclusively():
             try:
                 conn = self._own() or self._opened()
-                if self._is_outdated(conn):
-                    self._replace(self.path)
+                if (reason := self._outdated(conn)) is not None:
+                    self._made_again(reason)
                 while self._fold_some(conn):
                     pass
             except LogMismatchError as error:
@@ -319,7 +314,7 @@ class Projector:
         )  # of a rebuild that was killed: the lock is held, so none is going on
         what = view_file.identify(self.path)
         if what == view_file.NOTHING:
-            self._replace(self.path)
+            self._made_again("were not there")
         elif what != view_file.OURS:
             self._refuse_without_log(what)
             return self._start_over("damaged", f"was {what}")
@@ -329,20 +324,33 @@ class Projector:
         if what == view_file.FOLDER or self._log.head().seq == 0:  # a folder is never set aside: it may hold anything
             raise NotOurDatabaseError(self.path, self._log.folder, what)
 
+    def _made_again(self, reason: str) -> None:
+        """Build the file from the log and, if there is a reason that somebody may wonder about, say so in one line.
+
+        Not of the first views of a new log, nor of those that a process has to itself or that stand in for others.
+        """
+        done = self._replace(self.path)
+        if reason and done and not self._is_local:
+            self._notices.made_again(self.path, reason, done)
+
     def _start_over(self, why: str, problem: str) -> sqlite3.Connection:
         """Rebuild into a new file and keep the old one under another name."""
         self._replace(self.path, why=why, problem=problem)
         return self._hold()
 
-    def _is_outdated(self, conn: sqlite3.Connection) -> bool:
-        """Whether other versions of the views made the file; `LogMismatchError` where another log did."""
+    def _outdated(self, conn: sqlite3.Connection) -> str | None:
+        """Why the file must be made again, "" where it held no event; `LogMismatchError` where another log made it."""
         wanted = OWN.union(*(view.tables for view in self._projections))
-        if not wanted <= tables(conn) or acts_by_itself(conn) or (at := reached(conn)).seq < 0:
-            return True
+        if acts_by_itself(conn):
+            return "held statements that act by themselves"
+        if not wanted <= tables(conn) or (at := reached(conn)).seq < 0:
+            return ANOTHER_VERSION
         found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._meta()
         if found.get("project", expected["project"]) != expected["project"] and at.seq:
             raise LogMismatchError(self._log.folder, "the views are of another project")
-        return found != expected
+        if found == expected:
+            return None
+        return ANOTHER_VERSION if at.seq else ""
 
     def _meta(self) -> dict[str, str]:
         versions = {f"view {projection.name}": str(projection.version) for projection in self._projections}
@@ -396,22 +404,21 @@ class Projector:
         try:
             done = self._build(built, until, progress)
             if why:
-                self._set_aside(place, why, problem)
+                self._set_aside(place, why, problem, done)
             try:
                 view_file.install(built, place, self._storage)
             except sqlite3.DatabaseError as error:
                 if not view_file.is_damage(error):
                     raise
-                self._set_aside(place, "damaged", f"was damaged ({error})")
+                self._set_aside(place, "damaged", f"was damaged ({error})", done)
                 view_file.install(built, place, self._storage)
         finally:
             view_file.discard(built)
         return done
 
-    def _set_aside(self, place: Path, why: str, problem: str) -> None:
+    def _set_aside(self, place: Path, why: str, problem: str, done: int) -> None:
         self._forget()
-        kept = view_file.set_aside(place, why)
-        self._notices.append(f"{place} {problem}: it was rebuilt from the log, and the old file kept as {kept.name}.")
+        self._notices.set_aside(place, problem, done, view_file.set_aside(place, why))
 
     def _build(self, path: Path, until: int | str | None, progress: Progress | None) -> int:
         """Fold the whole log, or its beginning, into a new file."""
@@ -438,9 +445,6 @@ class Projector:
         create_own(db, self._meta())
         for projection in self._projections:
             projection.create(db)
-
-
-# ---------------------------------------------------------------- pieces
 
 
 # ---------------------------------------------------------------- fork

@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"absent", "errors", "escapes", "wording"}),
     frozenset({"events", "plain", "plain_arrays", "secret", "storage"}),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
-    frozenset({"projector", "folding", "view_diff", "view_file", "view_tables"}),
+    frozenset({"projector", "folding", "view_diff", "view_file", "view_notices", "view_tables"}),
     frozenset({"projections"}),
     frozenset({"project", "project_file"}),
     frozenset(

@@ -16,6 +16,8 @@ from consist_es.errors import ConsistWarning, NotOurDatabaseError, ViewAccessErr
 from consist_es.log.local import LocalLog
 from consist_es.projections import BUILTIN, run_table
 from consist_es.projector import Projector
+from tests.api_support import run_script
+from tests.cli_support import run
 from tests.views_support import make_log, make_views, rows, scenario, state
 
 IDS = "SELECT id FROM runs ORDER BY started_seq"
@@ -141,9 +143,50 @@ def test_a_warning_that_is_an_error_leaves_the_views_usable(views: Projector) ->
         assert rows(views.catch_up(), IDS) == [("base",)]
 
 
-def test_a_missing_view_is_built_without_a_word(views: Projector) -> None:
+def test_a_missing_view_is_built_and_said_so_in_one_line(views: Projector, caplog: pytest.LogCaptureFixture) -> None:
     assert rows(views.catch_up(), IDS) == [("base",)]
     assert {path.name for path in views.path.parent.iterdir()} >= {"p.db", "p.events"}
+    events = views.checkpoint().seq
+    assert [record.name for record in caplog.records] == ["consist_es"]
+    assert caplog.messages == [f"The views in {views.path} were not there: rebuilt from the log ({events} events)."]
+    views.close()
+    views.catch_up()
+    assert len(caplog.messages) == 1  # once for each rebuild
+
+
+def test_the_first_views_of_a_new_log_are_nothing_to_talk_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = make_log(tmp_path)
+    with make_views(tmp_path, log) as views:
+        views.catch_up()
+        log.append([scenario("S")])
+        assert rows(views.catch_up(), IDS) == [("base",)]  # made again, for now the project has a name
+        views.rebuild()  # was asked for
+    log.close()
+    assert caplog.messages == []
+
+
+def test_where_nothing_is_set_up_for_logging_the_line_is_on_stderr_and_no_warning(tmp_path: Path) -> None:
+    log = make_log(tmp_path)
+    log.append([scenario("S")])
+    log.close()
+    script = tmp_path / "open.py"
+    script.write_text("import consist_es\nconsist_es.Tracker('runs', 'p.db').close()\n")
+    (said,) = run_script(script).stderr.splitlines()
+    assert said.endswith("p.db were not there: rebuilt from the log (2 events).")
+    assert run_script(script).stderr == ""
+
+
+def test_the_command_line_says_once_that_it_made_the_views_again(tmp_path: Path) -> None:
+    log = make_log(tmp_path)
+    log.append([scenario("S")])
+    log.close()
+    said = run("runs", "--project", tmp_path / "p.events").stderr
+    assert said.count("\n") == 1
+    assert said.startswith("Note: The views in ")
+    assert "were not there: rebuilt from the log (" in said
+    assert run("runs", "--project", tmp_path / "p.events").stderr == ""
 
 
 def test_an_empty_file_is_filled(views: Projector) -> None:
@@ -179,7 +222,9 @@ def test_a_leftover_wal_is_not_played_into_a_new_view(tmp_path: Path, views: Pro
 # ---------------------------------------------------------------- versions and swapped logs
 
 
-def test_a_changed_version_of_a_view_rebuilds(views: Projector, log: LocalLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_version_of_a_view_rebuilds_and_says_so(
+    views: Projector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     conn = views.catch_up()
     with view_file.writing(conn):
         conn.execute("UPDATE runs SET name = 'made by an older fold'")
@@ -187,7 +232,10 @@ def test_a_changed_version_of_a_view_rebuilds(views: Projector, log: LocalLog, m
     assert rows(views.catch_up(), "SELECT name FROM runs") == [("made by an older fold",)]
     views.close()
     monkeypatch.setattr(run_table, "version", run_table.version + 1)
+    caplog.clear()
     assert rows(views.catch_up(), "SELECT name FROM runs") == [("base",)]
+    (said,) = caplog.messages
+    assert "were made by another version of consist-es, or changed: rebuilt from the log (" in said
 
 
 def test_a_view_without_one_of_its_tables_is_rebuilt(views: Projector, log: LocalLog) -> None:

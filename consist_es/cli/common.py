@@ -1,6 +1,7 @@
 """What all commands have in common: how they find their project, how they end, and what they say when they cannot."""
 
 import contextlib
+import logging
 import os
 import sys
 import warnings
@@ -15,6 +16,7 @@ from consist_es.cli.output import note, shown
 from consist_es.errors import ConsistError, ConsistWarning
 from consist_es.project import Project
 from consist_es.project_file import find_project
+from consist_es.view_notices import LOGGER
 
 NEGATIVE = 1
 """Exit code of a negative answer."""
@@ -41,7 +43,7 @@ class Program(click.Group):
             warnings.simplefilter("always", ConsistWarning)
             warnings.showwarning = _show_warning
             try:
-                with _printable():
+                with _printable(), _noted():
                     value = super().invoke(ctx)
                 sys.stdout.flush()
             except KeyboardInterrupt:
@@ -86,6 +88,23 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     note(f"{'Note' if issubclass(category, ConsistWarning) else category.__name__}: {message}", "yellow")
+
+
+class _Notes(logging.Handler):
+    """What the library logs, as the command line says everything."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(f"Note: {record.getMessage()}", "yellow")
+
+
+@contextmanager
+def _noted() -> Iterator[None]:
+    logger, handler = logging.getLogger(LOGGER), _Notes()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _close_quietly() -> None:
