@@ -107,6 +107,7 @@ def commands(name: str) -> dict[str, list[list[str]]]:
         "log": [[], ["--type", name], ["--after", name]],
         "prove": [[name], ["1", "--against", name]],
         "redact": [[name, "--reason", name], ["1", "--reason", ""]],
+        "repair": [[], ["--keep-damaged"]],
         "replay": [["--check"], ["--db", "provenance.events/lock/x", "--until", name], ["--db", name, "--until", name]],
         "runs": [[], ["--scenario", name], ["--status", name], ["--model", name], ["--limit", name]],
         "scenarios": [[], ["--limit", name]],
