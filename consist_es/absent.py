@@ -4,6 +4,7 @@
 """
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 INSTEAD = {
     "begin_run": "with tracker.trace(name, ...): its end is recorded also where the block fails",
@@ -34,9 +35,24 @@ def no_name(name: str, asking: str | None) -> Exception:
     said = f"module 'consist_es' has no attribute {name!r}"
     if name not in INSTEAD:
         return AttributeError(said)
-    said += f". This name of LBNL's consist has no counterpart here; instead: {INSTEAD[name]}."
+    said += _instead(name)
     importing = asking in ("importlib._bootstrap", "_frozen_importlib")
     return ImportError(said, name="consist_es") if importing else AttributeError(said)
+
+
+def _instead(name: str) -> str:
+    return f". This name of LBNL's consist has no counterpart here; instead: {INSTEAD[name]}."
+
+
+class SaysInstead:
+    """Base of what model code holds in its hands: a method that is not there says what to use instead."""
+
+    if not TYPE_CHECKING:  # else every name would be an attribute for the type checker
+
+        def __getattr__(self, name: str) -> Any:
+            if name in INSTEAD:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{_instead(name)}")
+            return object.__getattribute__(self, name)  # also the error of a property that has one
 
 
 def asking_module() -> str | None:

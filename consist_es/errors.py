@@ -28,6 +28,8 @@
     │   ├── AdapterError              a config adapter that does not keep its contract, or is not there
     │   ├── LimitError                something larger than the log takes
     │   ├── PathError                 a path that leaves the place it must stay in
+    │   ├── OutputSetError            an output set that is not as it was declared
+    │   ├── ArchiveError              a segment of the log that cannot be put away
     │   ├── TreeHeadError             a file that is no tree head, or not of this log
     │   ├── ProofError                something that the tree head does not prove
     │   ├── RedactionError            a payload that cannot be redacted

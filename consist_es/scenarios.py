@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from consist_es.absent import SaysInstead
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.keys import check_key, safe_name
 from consist_es.artifacts.uris import quote
@@ -33,7 +34,7 @@ from consist_es.step import StepDefaults
 from consist_es.surface import arun_arguments, run_arguments, trace_arguments
 
 
-class ScenarioContext:
+class ScenarioContext(SaysInstead):
     """A group of steps with one header run and one coupler; a context manager.
 
     ``with tracker.scenario("baseline") as sc:`` then ``sc.run(...)`` for steps that may be skipped and

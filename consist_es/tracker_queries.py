@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from consist_es.absent import SaysInstead
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
 from consist_es.errors import ArtifactMissingError, MissingKeyError, OptionError
@@ -17,7 +18,7 @@ from consist_es.run_sets import RunSet, config_diff, field_of
 from consist_es.runs import Run, RunResult
 
 
-class TrackerQueries:
+class TrackerQueries(SaysInstead):
     """The reading half of `Tracker`.
 
     Run ids give the latest attempt, ``id#n`` the n-th; a `Run` stands for itself.

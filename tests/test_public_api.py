@@ -4,12 +4,13 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import consist_es as consist
-from consist_es import Coupler, CouplerView, RunContext, ScenarioContext, Tracker
+from consist_es import Coupler, CouplerView, RunContext, ScenarioContext, Tracker, errors
 from consist_es.absent import INSTEAD
 from tests.api_support import ROOT
 
@@ -158,6 +159,56 @@ def test_a_name_that_nobody_has_is_none_of_theirs() -> None:
         consist.trakcer  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'trakcer'"):
         exec("from consist_es import trakcer")
+
+
+@pytest.mark.parametrize("name", sorted(INSTEAD.keys() - {"trace"}))  # which they have
+def test_a_method_that_has_no_counterpart_says_what_to_use_instead(tracker: Tracker, name: str) -> None:
+    with tracker.scenario("s") as sc, consist.noop_scenario("s") as untracked:
+        for held in (tracker, sc, untracked):
+            assert not hasattr(held, name)
+            with pytest.raises(AttributeError) as caught:
+                getattr(held, name)
+            assert str(caught.value) == (
+                f"'{type(held).__name__}' object has no attribute '{name}'. This name of LBNL's consist has no "
+                f"counterpart here; instead: {INSTEAD[name]}."
+            )
+
+
+def test_a_method_that_nobody_has_is_an_ordinary_error(tracker: Tracker) -> None:
+    with pytest.raises(AttributeError, match=r"^'Tracker' object has no attribute 'rnu'$"):
+        tracker.rnu  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_the_error_of_a_property_is_not_hidden(here: Path) -> None:
+    class Mine(Tracker):
+        @property
+        def broken(self) -> int:
+            raise AttributeError("mine")
+
+    with Mine("runs") as tracker, pytest.raises(AttributeError, match=r"^mine$"):
+        tracker.broken  # type: ignore[attr-defined]  # noqa: B018
+
+
+# ---------------------------------------------------------------- the tree of errors
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    classes = {
+        name: cls
+        for name, cls in vars(errors).items()
+        if isinstance(cls, type) and issubclass(cls, (errors.ConsistError, errors.ConsistWarning))
+    }
+    drawn: dict[str, set[str]] = {}
+    above: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.match(r"^    ((?:[│├└─ ]{4})*)(\w+(?:Error|Warning))(?: \((\w+)\))?(?: |$)", line):
+            depth = len(found[1]) // 4
+            above[depth:] = [found[2]]
+            parents = {above[depth - 1]} if depth and found[2] != "ConsistWarning" else set()  # only listed with them
+            drawn[found[2]] = parents | ({found[3]} if found[3] else set())
+    assert drawn.keys() == classes.keys()
+    for name, cls in classes.items():
+        assert {base.__name__ for base in cls.__bases__} - {"Exception"} == drawn[name], name
 
 
 def test_the_changelog_lists_the_names_without_counterpart() -> None:
