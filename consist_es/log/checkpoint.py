@@ -21,6 +21,7 @@ from consist_es.log.segment import open_segment
 from consist_es.log.survey import Progress, Survey
 from consist_es.log.treehead import TreeHead, origin_of, read_head_file
 from consist_es.storage import Storage, make_folder, write_all
+from consist_es.wording import counted
 
 FOLDER = "checkpoints"
 SIGNATURE = ".sig"
@@ -106,7 +107,9 @@ def kept_heads(storage: Storage, folder: Path) -> list[Kept]:
 def _kept(path: Path) -> Kept:
     head = read_head_file(path)
     if head.size != int(path.stem):
-        raise TreeHeadError(path, f"it is the head of {head.size} events", "Remove the file, or give it its old name.")
+        raise TreeHeadError(
+            path, f"it is the head of {counted(head.size, 'event')}", "Remove the file, or give it its old name."
+        )
     return Kept(path, head, _frontier(path.with_suffix(_FRONTIER), head))
 
 
@@ -241,12 +244,13 @@ def _judged(survey: Survey, origin: str | None, head: TreeHead, damage: str | No
         return "other log", f"is of another log: {head.origin}, and this is {origin}"
     size = survey.tree.size
     if head.size > size and damage is not None:
-        return "unknown", f"has {head.size} events, of which {size} can be read: {damage}"
+        return "unknown", f"has {counted(head.size, 'event')}, of which {size} can be read: {damage}"
     if head.size > size:
-        return "cut", f"has {head.size} events, the log only {size}: it was cut or rolled back"
+        return "cut", f"has {counted(head.size, 'event')}, the log only {size}: it was cut or rolled back"
     if survey.roots[head.size] != head.root:
         return "rewritten", f"has another root: the log was rewritten at or before position {head.size}"
-    return "extended", f"is extended by the log: {head.size} events as they were, {size - head.size} added since"
+    same = counted(head.size, "event")
+    return "extended", f"is extended by the log: {same} as they were, {size - head.size} added since"
 
 
 def changed_between(verdicts: Sequence[Verdict]) -> tuple[int, int] | None:

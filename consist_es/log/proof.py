@@ -29,6 +29,7 @@ from consist_es.log.segment import Line, segment_name
 from consist_es.log.survey import Progress, Survey
 from consist_es.log.treehead import TreeHead
 from consist_es.storage import Storage
+from consist_es.wording import counted
 
 FORMAT = "consist-es proof 1"
 
@@ -102,7 +103,7 @@ def prove(
     paths = _paths(head, positions)
     if older is not None and older.size > head.size:
         raise ProofError(
-            f"The tree head has {head.size} events, and so cannot extend one of {older.size}. "
+            f"The tree head has {counted(head.size, 'event')}, and so cannot extend one of {older.size}. "
             "Make a newer one with `consist-es checkpoint`, or swap the two."
         )
     old_path = consistency_path(older.size, head.size) if older else []
