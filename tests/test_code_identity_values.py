@@ -160,6 +160,7 @@ def test_a_module_that_imports_by_computed_names_is_named_until_a_file_is_declar
         ("import types\nN = types.SimpleNamespace(a=1)\ndef step(): return N.a\n", "N.a = 2"),
         ("class C:\n    __slots__ = ('a',)\nN = C()\nN.a = 1\ndef step(): return N.a\n", "N.a = 2"),
         ("N = [[]]\ndef step(): return N\nN[0] = N\n", "N.append(1)"),
+        ("def a(): return 1\ndef step(): return 1\nstep.__wrapped__ = a\n", "def a(): return 2\nstep.__wrapped__ = a"),
         ("import re\nN = slice(1, 2)\ndef step(): return N\n", "N = slice(1, 3)"),
         ("class C:\n    a = 1\n    @property\n    def b(self): return 1\ndef step(): return C.a\n", "C.a = 2"),
         (
@@ -188,6 +189,15 @@ class ContextRestored:
         for variable in contextvars.copy_context():
             if variable in self.before:
                 variable.set(self.before[variable])
+
+
+def test_the_class_of_a_value_counts_however_the_value_came_to_the_step(code: Code) -> None:
+    conf = "import dataclasses\n@dataclasses.dataclass\nclass C:\n    n: int = 1\n    def k(self): return 1\n"
+    model = "import helper\nCONF = helper.make()\ndef step(): return CONF.k()\n"
+    code.write({M: model, H: "import conf\ndef make(): return conf.C()\n", "conf.py": conf})
+    found = [after(code)[0].digest]
+    code.write({"conf.py": conf.replace("return 1", "return 2")})
+    assert after(code)[0].digest not in found
 
 
 def test_a_name_that_is_not_bound_yet_and_a_variable_that_is_not_set_stand_for_nothing() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted, explain_adapters, short_digest
 from consist_es.identity.code import CodeIdentity
+from consist_es.identity.config import said_of
 from consist_es.identity.fingerprint import InputPart, explain, fingerprint
 from consist_es.plain import to_plain
 
@@ -91,6 +92,7 @@ def test_the_fingerprint_of_every_release_stays() -> None:
 PROGRAM = """
 from consist_es.identity.adapters import counted, explain_adapters, short_digest
 from consist_es.identity.code import CodeIdentity
+from consist_es.identity.config import said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
 parts = [InputPart(r, d, "csv") for r, d in {("a", "1"), ("b", "2"), ("c", "3")}]
 config = {"s": {"x", "y", "z"}, "m": {1: frozenset("abc")}}
@@ -359,6 +361,12 @@ def test_what_is_said_of_an_input_is_named_where_it_alone_differs() -> None:
         return {**plain, "facet": {"$masked": str(plain["facet"])}}
 
     assert named(then, now, mask=mask)[1] == "input 'a'.facet: masked -> masked (changed), with the same content"
+
+
+def test_what_stands_for_a_secret_in_what_is_said_is_no_mapping_of_the_users() -> None:
+    said = said_of(File("./a.csv", facet={"a": [{"$masked": "d"}, (1,)]}, meta={"n": 1, "recorded_digest": "x"}))
+    facet = {"a": [{"$masked": "d"}, {"$tuple": [1]}]}
+    assert said == {"key": "raw", "facet": facet, "metadata": {"n": 1}}
 
 
 def test_the_same_files_taken_otherwise_are_said_to_be() -> None:

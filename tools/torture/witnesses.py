@@ -17,6 +17,8 @@ _WRITING = (
 )
 _PROOFS = ("merkle", "checkpoint", "proofs")
 _VIEWS = ("projector_places", "projector_file", "projector_folding", "projector_processes")
+_CODE = ("code_identity_values", "loaded_identity", "code_identity", "code_identity_trace")
+_LOOKUP = ("lookup", "accept", "trust")
 
 WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/log/record.py": ("record", "log_golden", "log_append", "log_refusals", "log_damage", "redaction"),
@@ -44,5 +46,32 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/projector.py": _VIEWS,
     "consist_es/folding.py": ("projector_folding", "projector_places", "projector_file", "projector_processes"),
     "consist_es/view_file.py": _VIEWS,
+    "consist_es/identity/adapters.py": ("fingerprint",),
+    "consist_es/identity/block.py": ("code_identity_trace",),
+    "consist_es/identity/bytecode.py": _CODE,
+    "consist_es/identity/code.py": _CODE,
+    "consist_es/identity/config.py": ("fingerprint", "config_identity"),
+    "consist_es/identity/digest.py": ("digest", "digest_cache"),
+    "consist_es/identity/digest_cache.py": ("digest_cache",),
+    "consist_es/identity/digest_key.py": ("digest_cache",),
+    "consist_es/identity/environment.py": ("environment",),
+    "consist_es/identity/exposed.py": ("exposed_names",),
+    "consist_es/identity/fingerprint.py": ("fingerprint",),
+    "consist_es/identity/git.py": ("environment",),
+    "consist_es/identity/held.py": ("loaded_identity", "code_identity_values", "code_identity"),
+    "consist_es/identity/loaded.py": ("loaded_identity", "code_identity_values", "code_identity"),
+    "consist_es/identity/modules.py": _CODE,
+    "consist_es/identity/objects.py": _CODE,
+    "consist_es/identity/readers.py": _CODE,
+    "consist_es/identity/source.py": _CODE,
+    "consist_es/identity/usage.py": _CODE,
+    "consist_es/identity/variables.py": _CODE,
+    "consist_es/identity/visitor.py": _CODE,
+    "consist_es/identity/writes.py": _CODE,
+    "consist_es/lookup.py": _LOOKUP,
+    "consist_es/projections/cache_index.py": _LOOKUP,
+    "consist_es/artifacts/uris.py": ("path_checks", "artifacts"),
+    "consist_es/artifacts/copies.py": ("path_checks", "hostile_races"),
+    "consist_es/materialize.py": ("path_checks", "materialize"),
 }
 """Module -> names of test files, without ``tests/test_`` and ``.py``."""
