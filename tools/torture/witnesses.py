@@ -4,10 +4,11 @@ Every module here has 100 % branch coverage by all the tests named here together
 of a module is tried with the module's own tests, in this order, so the likeliest and quickest stand first.
 """
 
-_LINES = ("record", "log_golden", "log_append", "log_refusals", "log_handles", "log_damage")
+_LINES = ("record", "log_golden", "log_append", "log_refusals", "log_seams", "log_handles", "log_damage")
 _WRITING = (
     "log_append",
     "log_refusals",
+    "log_seams",
     "log_handles",
     "log_golden",
     "log_faults",
@@ -21,10 +22,34 @@ _CODE = ("code_identity_values", "loaded_identity", "code_identity", "code_ident
 _LOOKUP = ("lookup", "accept", "trust")
 
 WITNESSES: dict[str, tuple[str, ...]] = {
-    "consist_es/log/record.py": ("record", "log_golden", "log_append", "log_refusals", "log_damage", "redaction"),
+    "consist_es/log/record.py": (
+        "record",
+        "log_golden",
+        "log_append",
+        "log_refusals",
+        "log_seams",
+        "log_damage",
+        "redaction",
+    ),
     "consist_es/log/segment.py": (*_LINES, "log_faults"),
-    "consist_es/log/reader.py": ("log_append", "log_refusals", "log_handles", "log_golden", "log_damage", "log_faults"),
-    "consist_es/log/tail.py": ("log_append", "log_refusals", "log_handles", "log_damage", "log_faults", "log_repair"),
+    "consist_es/log/reader.py": (
+        "log_append",
+        "log_refusals",
+        "log_seams",
+        "log_handles",
+        "log_golden",
+        "log_damage",
+        "log_faults",
+    ),
+    "consist_es/log/tail.py": (
+        "log_append",
+        "log_refusals",
+        "log_seams",
+        "log_handles",
+        "log_damage",
+        "log_faults",
+        "log_repair",
+    ),
     "consist_es/log/writer.py": _WRITING,
     "consist_es/log/local.py": _WRITING,
     "consist_es/log/head.py": ("log_append", "log_handles", "log_verify_again", "log_damage", "log_faults"),
@@ -32,10 +57,10 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/log/blobs.py": _WRITING,
     "consist_es/log/verify.py": ("log_verify_refusals", "log_verify_again", "log_handles", "log_damage", "redaction"),
     "consist_es/log/report.py": ("log_verify_refusals", "log_verify_again"),
-    "consist_es/log/unended.py": ("log_verify_refusals", "cli_repair", "log_verify_again"),
-    "consist_es/log/repair.py": ("log_repair", "cli_repair"),
+    "consist_es/log/unended.py": ("log_seams", "cli_repair", "log_verify_again"),
+    "consist_es/log/repair.py": ("log_seams", "log_repair", "cli_repair"),
     "consist_es/log/salvage.py": ("log_repair", "log_damage", "cli_repair"),
-    "consist_es/log/redaction.py": ("log_refusals", "log_handles", "redaction"),
+    "consist_es/log/redaction.py": ("log_refusals", "log_seams", "log_handles", "redaction"),
     "consist_es/log/archive.py": ("log_handles", "log_archive"),
     "consist_es/log/merkle.py": _PROOFS,
     "consist_es/log/treehead.py": _PROOFS,
