@@ -38,7 +38,7 @@ ROWS = (
     Row("R8s", "the same at real system calls", injected_errors, 250, 5, 1),
     Row("R9", "disk full, no room, no permission", full, 1, 1, 1),
     Row("R10", "many processes, one kill per second", together, 400, 16_000, 64_000),
-    Row("R11", "views and log held open meanwhile", holders, 20, 100, 300),
+    Row("R11", "views and log held open meanwhile", holders, 20, 300, 1_000),
     Row("R12", "the cache never serves wrong bytes", served, 1_000, 1_000, 10_000),
     Row("R13", "identity is sound and stable", identity, 100_000, 1_000_000, 10_000_000),
     Row("R14", "failure to hash is an error", unhashable, 1, 1, 1),
