@@ -160,7 +160,10 @@ def test_a_module_that_imports_by_computed_names_is_named_until_a_file_is_declar
         ("import types\nN = types.SimpleNamespace(a=1)\ndef step(): return N.a\n", "N.a = 2"),
         ("class C:\n    __slots__ = ('a',)\nN = C()\nN.a = 1\ndef step(): return N.a\n", "N.a = 2"),
         ("N = [[]]\ndef step(): return N\nN[0] = N\n", "N.append(1)"),
-        ("def a(): return 1\ndef step(): return 1\nstep.__wrapped__ = a\n", "def a(): return 2\nstep.__wrapped__ = a"),
+        (
+            "def a(): return 1\ndef b(): return 2\ndef step(): return 1\nstep.__wrapped__ = a\n",
+            "step.__wrapped__ = b",
+        ),
         ("import re\nN = slice(1, 2)\ndef step(): return N\n", "N = slice(1, 3)"),
         ("class C:\n    a = 1\n    @property\n    def b(self): return 1\ndef step(): return C.a\n", "C.a = 2"),
         (
