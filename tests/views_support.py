@@ -33,6 +33,7 @@ from consist_es.events import (
     OutputsDeclared,
     PayloadRedacted,
     Recorded,
+    RecordLost,
     ScenarioExited,
     ScenarioStarted,
     SegmentSealed,
@@ -167,6 +168,7 @@ def one_of_each() -> list[Draft]:
         ),
         on(None, CouplerSet(key="outside", value="/data/x.csv")),
         Draft(LogRepaired(segment=1, offset=5, length=3, quarantine="q", reason="torn")),
+        Draft(RecordLost(segment=1, offset=5, size=300, said="meta_logged"), scenario="S", run="A"),
         Draft(SegmentSealed(segment=1, size=100)),
         Draft(NoteTaken(text="from the future"), scenario="S", run="A"),
         Draft(ScenarioExited(status="failed", seconds=9.0, error=error, failed_step="C", missing_outputs=["z"])),
@@ -224,6 +226,7 @@ EVENTS = st.one_of(
         quarantine=TEXT,
         reason=TEXT,
     ),
+    st.builds(RecordLost, segment=st.just(1), offset=st.none() | st.integers(0, 9), said=OPTIONAL_TEXT),
     st.builds(SegmentSealed, segment=st.just(1), size=st.integers(0, 9)),
     st.builds(
         PayloadRedacted,
