@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import dataclasses
 import itertools
 import logging
 import re
@@ -266,7 +267,8 @@ def test_no_text_is_taken_for_sql(here: Path) -> None:
     with Tracker("runs", "project.db") as tracker:
         with tracker.scenario("s") as sc:
             sc.run(made, name="make", outputs=["made"], execution_options=NONE)
-        dump = dumped(here / "project.db")
+        dump, thing = dumped(here / "project.db"), tracker.get_artifact("made")
+        assert thing is not None
         filters = ("name", "model", "status", "tags", "scenario", "parent", "facet", "year", "kind", "run_id", "cache")
         asked: list[Callable[[str], Any]] = [
             tracker.get_run, tracker.find_run, tracker.get_run_config, tracker.get_run_result, tracker.get_run_outputs,
@@ -276,11 +278,17 @@ def test_no_text_is_taken_for_sql(here: Path) -> None:
             lambda text: tracker.get_artifact(text, text),
             lambda text: tracker.get_artifact("made", run_id=text),
             lambda text: tracker.find_runs(index_by=text),
-            lambda text: tracker.find_artifacts(key=text),
-            lambda text: tracker.find_artifacts(uri=text),
+            *(lambda text, name=name: tracker.find_artifacts(**{name: text}) for name in
+              ("key", "digest", "uri", "driver", "kind", "creator", "consumer")),
+            lambda text: tracker.find_artifacts_with_same_content(dataclasses.replace(thing, hash=text)),
             lambda text: tracker.accept(text, text, text),
             lambda text: tracker.revoke_acceptance(text),
             lambda text: tracker.get_run_result("make", keys=[text]),
+            lambda text: tracker.load_run_output("make", text), lambda text: tracker.load_run_output(text, "made"),
+            lambda text: tracker.diff_runs("make", text), lambda text: tracker.diff_runs(text, "make"),
+            tracker.resolve_uri, lambda text: tracker.get_latest_run_id(name=text),
+            lambda text: tracker.find_latest_run(name=text), lambda text: tracker.find_latest_run(model=text),
+            lambda text: tracker.find_latest_run(**{text: text}),
             *(lambda text, name=name: tracker.find_runs(**{name: text}) for name in filters),
             lambda text: tracker.find_runs(tags=[text]),
             lambda text: tracker.find_runs(facet={text: text}),
