@@ -360,7 +360,7 @@ class CacheHit(Event, frozen=True, kw_only=True):
     source: str
     """Key of the run that really computed the outputs."""
     validation: str
-    """How the outputs were checked: ``stat``, ``digest`` …"""
+    """How the outputs were checked: ``stat+digest`` or ``digest``, with ``+owner`` where their owner was asked too."""
     outputs: list[OutputLink] = []
     accepted: list[str] = []
     """Where the source has another fingerprint: the accepted changes that lead to it, in words, nearest first."""

@@ -76,7 +76,8 @@ class CacheOptions:
     cache_version: int | None = None
     cache_epoch: int | None = None
     validate_cached_outputs: str | None = None
-    """``lazy`` and ``eager`` digest what changed on disk by size or time; ``strict`` digests always."""
+    """``lazy`` and ``eager`` digest what changed on disk by size or time; ``strict`` digests always, and is the
+    default of a tracker with `trusted_writers`."""
     validate_materialized_inputs: bool | None = None
     materialize_cached_outputs_source_root: str | os.PathLike[str] | None = None
     code_identity: str | None = None

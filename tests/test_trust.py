@@ -84,6 +84,19 @@ def test_an_earlier_run_of_a_trusted_writer_answers_behind_one_that_is_not(by: T
     assert found.run.why().nearest == "step"
 
 
+def test_who_names_trusted_writers_has_every_output_read_unless_they_say_otherwise(by: Trackers) -> None:
+    def validation(tracker: Tracker, **given: Any) -> str:
+        assert asked(tracker, **given).cache_hit
+        (hit,) = [event.event for event in tracker.project.log.read() if event.type == "cache_hit"][-1:]
+        return str(getattr(hit, "validation", ""))
+
+    asked(by("anna-x", everybody=True))
+    assert validation(by("anna-x", everybody=True)) == "stat+digest"
+    assert validation(by("anna-x", "anna-x")) == "digest"
+    lazy = CacheOptions(validate_cached_outputs="lazy")
+    assert validation(by("anna-x", "anna-x"), cache_options=lazy) == "stat+digest"
+
+
 def test_ones_own_runs_answer_only_where_one_is_on_the_list(by: Trackers) -> None:
     anna = by("anna-x", "bert-x")
     assert not asked(anna).cache_hit
@@ -225,7 +238,7 @@ def test_two_users_of_one_folder_reuse_each_others_runs_where_they_trust_each_ot
     with both(group, "nobody") as tracker:
         found = tracker.run(made, name="make", outputs=["made"], execution_options=NONE)
         assert found.cache_hit
-        assert found.run.why().validation == "stat+digest+owner"
+        assert found.run.why().validation == "digest+owner"
 
     def mine() -> None:
         with both(group, "root") as tracker:
@@ -273,4 +286,4 @@ def test_a_file_of_another_user_within_an_output_folder_does_not_answer(group: P
 
 def test_of_users_that_this_machine_does_not_know_the_owner_is_not_asked(by: Trackers) -> None:
     asked(by("anna-x", everybody=True))
-    assert asked(by("bert-x", "anna-x")).run.why().validation == "stat+digest"
+    assert asked(by("bert-x", "anna-x")).run.why().validation == "digest"
