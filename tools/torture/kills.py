@@ -12,6 +12,8 @@ from pathlib import Path
 
 from consist_es import Tracker
 from consist_es.log.local import LocalLog
+from consist_es.log.unended import is_gone
+from consist_es.log.verify import verify
 from consist_es.storage import LocalStorage
 from torture import verbs
 from torture.children import Ledger, ended, fork, killed
@@ -167,6 +169,7 @@ def _one_abandoned(kind: str) -> None:
         with Tracker(run_dir="runs", db_path="p.db", access_mode="read_only") as reader:
             before = {run.status for run in reader.find_runs()}
         require(before == {"running"}, f"a reader sees {before} before the next start")
+        _listed_by_verify(gone=GONE[kind])
         with verbs.opened(sync="os") as tracker:
             tracker.run(verbs.step, outputs=["o"])
             found = sorted(run.status for run in tracker.find_runs())
@@ -177,6 +180,18 @@ def _one_abandoned(kind: str) -> None:
     expected = ["abandoned"] * 2 + ["completed"] if GONE[kind] else ["completed"] + ["running"] * 2
     require(found == expected, f"after the next start: {found}")
     require(second == (2 if GONE[kind] else 0), f"{second} events say abandoned")
+
+
+def _listed_by_verify(*, gone: bool) -> None:
+    """Before the next start, `verify` names the runs without an end, and whether their process is gone."""
+    unended = verify(Path("p.events")).unended
+    require(len(unended) == 2, f"verify lists {len(unended)} of 2 open runs")
+    for found in unended:
+        writer = found.writer
+        require(writer is not None, f"verify knows no writer of {found.run}")
+        if writer is not None:
+            said = is_gone(LocalStorage(), writer.host, writer.boot, writer.pid, writer.pid_started)
+            require(said == gone, f"verify takes the process of {found.run} for {'gone' if said else 'alive'}")
 
 
 # ---------------------------------------------------------------- R10
