@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -14,6 +15,7 @@ from consist_es.errors import ConsistError, LogLockError
 from consist_es.storage import LocalStorage
 from torture import verbs
 from torture.children import Ledger, ended, fork
+from torture.injected import struck
 from torture.memory import fault
 from torture.trial import MOST_FAILURES, Trial, require
 from torture.twin import ERRORS, WRITES, Plan, Twin, kill
@@ -152,8 +154,13 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 def network(trial: Trial) -> None:
     """R25: no locks at all is a refusal; a stale handle at any call is an error or no harm; a rename that was done
-    but is reported as failed is survived."""
+    but is reported as failed, or that was half done, is survived; without memory that processes share through a file
+    the views are kept elsewhere."""
     template = _template(trial)
+    for number, how in enumerate(TornRename.HOW):
+        with trial.case(f"rename, {how}", f"rename, {how}"):
+            _with_torn_renames(trial, template, how, number)
+    _without_shared_memory(trial)
     for number, (what, plan) in enumerate(_network_plans(trial.count)):
         with trial.case(f"{what}, call {plan.at}", what):
             if what == "no locks":
@@ -172,6 +179,55 @@ class NoLocks(LocalStorage):
         if os.readlink(f"/proc/self/fd/{fd}").startswith(self._folder):  # noqa: PTH115
             raise fault(self._error)
         return super().flock(fd, blocking=blocking)
+
+
+class TornRename(LocalStorage):
+    """A file system whose renames are not atomic: the `at`-th is half done, and said to have failed."""
+
+    HOW = ("both names there", "the target gone")
+
+    def __init__(self, how: str, at: int) -> None:
+        self._how, self._at = how, at
+        self.renames = 0
+
+    def rename(self, source: Path, target: Path) -> None:
+        self.renames += 1
+        if self.renames != self._at:
+            return super().rename(source, target)
+        target.unlink(missing_ok=True)
+        if self._how == "both names there":
+            target.hardlink_to(source)
+        raise fault(errno.EIO)
+
+
+def _with_torn_renames(trial: Trial, template: Path, how: str, number: int) -> None:
+    """Views that are made where there are none are put there by a rename; the next process goes on."""
+    room = trial.folder / f"torn{number}"
+    verbs.copied(template, room)
+    for path in room.glob("p.db*"):
+        path.unlink()
+    storage, acknowledged = TornRename(how, 1), []
+    with verbs.inside(room), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(2):
+            with contextlib.suppress(ConsistError), verbs.opened(storage) as tracker:
+                run = tracker.run(verbs.step, outputs=["o"], config={"n": number + 1})
+                acknowledged.append(run.run.id)
+        require(storage.renames, "nothing was renamed")
+        require(acknowledged, "nothing could be recorded")
+        verbs.check_project(acknowledged)
+    shutil.rmtree(room)
+
+
+def _without_shared_memory(trial: Trial) -> None:
+    """SQLite's WAL mode maps a file; where that fails (ENODEV), everything works with views elsewhere."""
+    if shutil.which("strace") is None:
+        trial.lacks("no strace")
+        return
+    for verb in ("run", "scenario", "replay"):
+        with trial.case(f"{verb} without shared memory", "no shared memory"):
+            require(struck(trial.folder, verb, "mmap", "error=ENODEV", ("p.db-shm",)), "nothing was mapped")
+            require((trial.folder / "ledger").read_text() or verb == "replay", "it was refused")
 
 
 def _network_plans(count: int) -> Iterator[tuple[str, Plan]]:

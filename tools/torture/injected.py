@@ -9,11 +9,22 @@ import sys
 from pathlib import Path
 
 from torture import verbs
-from torture.trial import Trial, require
+from torture.trial import MOST_FAILURES, Trial, require
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CALLS = "pwrite64,ftruncate,fdatasync,fsync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat"
-"""What changes something; `write` and `openat` are the interpreter's more than ours."""
+CALLS = (
+    "pwrite64,ftruncate,fdatasync,fsync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,flock,fchmod,"
+    "link,linkat,symlink,symlinkat,copy_file_range,sendfile,fallocate"
+)
+"""What changes something, or decides who may, wherever it is done."""
+FILES = (
+    *("p.db", "p.db-wal", "p.db-shm", "p.db-journal", "p.db.lock", "p.db.rebuild", "p.db.rebuild-wal"),
+    *("p.events", "p.events/00000001.jsonl", "p.events/lock", "p.events/head", "p.events/head.tmp"),
+)
+OPENING = "openat,open,write"
+"""The interpreter makes these too, so they are struck at `FILES` only."""
+MOST = 10_000
+"""System calls that no verb makes."""
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EINTR", "EROFS", "EACCES")
 PROGRAM = """
 import os, sys
@@ -26,12 +37,12 @@ with verbs.opened() as tracker:
 
 
 def injected_kills(trial: Trial) -> None:
-    """Every `count`-th kill point of three verbs."""
+    """Every `count`-th kill point of four verbs."""
     _injected(trial, "signal=SIGKILL", "kill points (strace)")
 
 
 def injected_errors(trial: Trial) -> None:
-    """Every `count`-th failing call of three verbs, the errors in turn, once and from then on."""
+    """Every `count`-th failing call of four verbs, the errors in turn, once and from then on."""
     _injected(trial, "", "failing calls (strace)")
 
 
@@ -41,26 +52,38 @@ def _injected(trial: Trial, what: str, told: str) -> None:
         return
     verbs.prepare(trial.folder / "template")
     stride = max(trial.count, 1)
-    for verb in ("run", "scenario", "replay"):
-        at = 1 + trial.random.randrange(stride)
-        for number in trial.cases(400):
-            error = ERRORS[number % len(ERRORS)]
-            inject = what or f"error={error}"
-            when = f"{at}" if what or number % 2 else f"{at}+"
-            reached = False
-            with trial.case(f"{verb}, call {when}, {inject}", told):
-                reached = _one(trial.folder, verb, f"{CALLS}:{inject}:when={when}")
-            if not reached:
-                break
-            trial.notes[f"system calls of {verb}, at least"] = at
-            at += stride
+    for verb in ("run", "run, outputs copied", "scenario", "replay"):
+        _at_each(trial, verb, what, told, CALLS, (), stride)
+        _at_each(trial, verb, what, f"{told}, opening and writing", OPENING, FILES, max(stride // 20, 1))
 
 
-def _one(folder: Path, verb: str, inject: str) -> bool:
+def _at_each(trial: Trial, verb: str, what: str, told: str, calls: str, files: tuple[str, ...], stride: int) -> None:
+    """One call after another, every `stride`-th, until a verb comes through."""
+    at, most = 1 + trial.random.randrange(stride), 0
+    for number in trial.cases(MOST):
+        error = ERRORS[number % len(ERRORS)]
+        inject = what or f"error={error}"
+        when = f"{at}" if what or number % 2 else f"{at}+"
+        reached = True  # a case that fails says nothing about whether it was the last one
+        with trial.case(f"{verb}, call {when} of {calls}, {inject}", told):
+            reached = struck(trial.folder, verb, calls, f"{inject}:when={when}", files)
+        if not reached or trial.failed > MOST_FAILURES:
+            break
+        most = at
+        at += stride
+    else:
+        trial.stopped.append(f"{verb}: nothing was tried after call {most} of {calls}")
+    trial.notes[f"{verb}, {'opening and writing' if files else 'changing'}, system calls up to"] = most
+
+
+def struck(folder: Path, verb: str, calls: str, inject: str, files: tuple[str, ...] = ()) -> bool:
+    """Run a verb in a copy of ``template`` with system calls struck, those on `files` of the project if there are any
+    given, and check the project afterwards; whether one was struck."""
     room = folder / "room"
     verbs.copied(folder / "template", room)
     (folder / "ledger").write_text("")
-    command = ["strace", "-f", "-qq", "-o", str(folder / "trace"), "-e", f"trace={CALLS}", "-e", f"inject={inject}"]
+    command = ["strace", "-f", "-qq", "-o", str(folder / "trace"), "-e", f"trace={calls}"]
+    command += ["-e", f"inject={calls}:{inject}", *(f"--trace-path={room / name}" for name in files)]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tools")])
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
