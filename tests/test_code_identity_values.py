@@ -24,7 +24,8 @@ from consist_es.errors import CodeIdentityUnavailableError
 from consist_es.identity import code as code_module
 from consist_es.identity.code import CodeIdentity, code_identity, with_parts
 from consist_es.identity.git import GitState
-from consist_es.identity.modules import Modules, is_first_party, portable_or_none
+from consist_es.identity.modules import Modules, portable_or_none
+from consist_es.identity.places import is_first_party
 from consist_es.identity.objects import (
     classes_of,
     content_of,

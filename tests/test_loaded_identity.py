@@ -360,3 +360,53 @@ def test_the_loaded_modules_of_a_package_without_a_file_are_held() -> None:
 def test_what_a_decorator_leaves_in_a_class_is_not_held() -> None:
     assert parts("class C: pass", "C._made = 1", step="helper.C._made") == []
     assert parts("class C: pass", "C.made = 1", step="helper.C.made") == ["value C.made of helper.py"]
+
+
+WRAPPING = """
+def scaled(rate):
+    def decorate(fn):
+        def inner(*args):
+            return fn(*args) * rate
+        return inner
+    return decorate
+"""
+MEMO = """
+def remembered(fn):
+    cache = {}
+    def inner(n):
+        if n not in cache:
+            cache[n] = fn(n)
+        return cache[n]
+    return inner
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("@scaled(float('1.5'))\ndef cost(x): return x", "cost"),
+        ("class C:\n @scaled(float('1.5'))\n def cost(self): return 1", "C.cost"),
+        ("class C:\n @staticmethod\n @scaled(float('1.5'))\n def cost(): return 1", "C.cost"),
+        ("class C:\n @property\n @scaled(float('1.5'))\n def cost(self): return 1", "C.cost"),
+        ("@scaled(float('1.5'))\n@scaled(float('2.5'))\ndef cost(x): return x", "cost"),
+    ],
+)
+def test_what_a_decorator_computed_at_import_counts(text: str, part: str) -> None:
+    assert f"closure variable rate of helper.py:{part}" in parts(WRAPPING + text)
+    assert parts(WRAPPING + text, only_changed=True) == []
+
+
+def test_each_of_several_decorators_counts() -> None:
+    text = WRAPPING + "@scaled(float('1.5'))\n@scaled(float('2.5'))\ndef cost(x): return x"
+    title = "closure variable rate of helper.py:cost"
+    assert parts(text) == [title, f"{title} (2)"]
+
+
+def test_what_a_memoising_decorator_keeps_does_not_count() -> None:
+    text = MEMO + "@remembered\ndef cost(n): return n"
+    assert parts(text) == parts(text, "cost(3)") == []
+
+
+def test_a_decorator_that_gives_something_else_than_a_function_holds_nothing_here() -> None:
+    assert parts("import functools\n@functools.lru_cache\ndef cost(n): return n") == []
+    assert parts("def late(fn):\n def inner(): return inner\n return inner\n@late\ndef cost(): return 1") == []

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.identity.loaded import Held, plain_or_none
-from consist_es.identity.modules import file_of, is_first_party
+from consist_es.identity.modules import file_of
 from consist_es.identity.objects import class_sources, keeps_results
+from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, writes_to
 from consist_es.identity.source import Source, digest_plain
 from consist_es.identity.usage import ATTRIBUTE, NAME, usage

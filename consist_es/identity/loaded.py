@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
-from consist_es.identity.source import Source, digest_plain
+from consist_es.identity.places import is_first_party
+from consist_es.identity.readers import keeps
+from consist_es.identity.source import Source, digest_plain, load_source
 from consist_es.plain import to_plain
 
 
@@ -83,6 +85,8 @@ def _differing(
         chosen = not only_changed and (several or times[item.name] > 1)
         if not isinstance(item, ast.ClassDef):
             yield from _function(item, value, prefix, source, label, chosen)
+            if item.decorator_list and not only_changed:
+                yield from captured(value, f"{label}:{prefix}{item.name}", source)
         elif isinstance(value, type) and not isinstance(value, enum.EnumMeta):
             inner = f"{prefix}{item.name}."
             yield from subclasses(value, f"{label}:{prefix}{item.name}", source)
@@ -115,6 +119,47 @@ def _function(
     elif (registry := _dispatched(value)) is not None:
         title = f"registry of {label}:{prefix}{statement.name}"
         yield Held(title, title, statement.name, registry, None, True, (source,), attribute=bool(prefix))
+
+
+def captured(value: Any, where: str, source: Source) -> Iterator[Held]:
+    """What the wrappers around a decorated function hold: their decorators may have computed it at import."""
+    waiting, seen, times = [value], set[int](), Counter[str]()
+    while waiting:
+        fn = _bare(waiting.pop())
+        if not isinstance(fn, types.FunctionType) or id(fn) in seen:
+            continue
+        seen.add(id(fn))
+        own = source if source.has(fn.__code__) else _source_of(fn)
+        node = None if own is None else own.find(fn.__code__)
+        if own is None or node is None:
+            continue
+        for name, content in captures(fn):
+            if callable(_bare(content)):
+                waiting.append(content)
+            elif not keeps(node, name):
+                times[name] += 1
+                title = f"closure variable {name} of {where}" + (f" ({times[name]})" if times[name] > 1 else "")
+                yield Held(title, title, name, content, None, False, (own,), attribute=False)
+
+
+def captures(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Name and content of what a function captured; None for what is not bound yet."""
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:
+            yield name, None
+
+
+def _bare(value: Any) -> Any:
+    """The function of a method or property."""
+    if isinstance(value, (staticmethod, classmethod)):
+        return value.__func__
+    return value.fget if isinstance(value, property) else value
+
+
+def _source_of(fn: types.FunctionType) -> Source | None:
+    return load_source(fn.__code__.co_filename) if is_first_party(fn.__code__.co_filename) else None
 
 
 def _replaced(source: Source, value: Any) -> Any:

@@ -7,7 +7,6 @@ import functools
 import importlib.machinery
 import os
 import sys
-import sysconfig
 import types
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import Any
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.digest import digest_path
 from consist_es.identity.loaded import Held, loaded_parts, portable, submodules
+from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers
 from consist_es.identity.source import ImportRef, Source, load_source
 from consist_es.identity.variables import variable_parts
 
-_OURS = Path(__file__).resolve().parent.parent
 _SEEN: dict[str, tuple[str, Any]] = {}
 """File -> digest of its source and the spec of the module loaded from it, when this process first looked."""
 _READY: dict[str, bool] = {}
@@ -28,26 +27,6 @@ _READY: dict[str, bool] = {}
 _SIMPLE = (
     int, float, complex, str, bytes, tuple, frozenset, type(None), Path, datetime.date, decimal.Decimal, enum.Enum,
 )  # fmt: skip
-
-
-@functools.lru_cache(maxsize=4096)
-def is_first_party(filename: str) -> bool:
-    """Whether a source file belongs to the project: neither the standard library, nor installed, nor ours."""
-    if not filename or filename.startswith("<"):
-        return False
-    path = Path(filename)
-    if {"site-packages", "dist-packages"} & set(path.parts):
-        return False
-    if any(path.is_relative_to(folder) for folder in _library_folders()):
-        return False
-    return not path.resolve().is_relative_to(_OURS)
-
-
-@functools.cache
-def _library_folders() -> tuple[Path, ...]:
-    paths = sysconfig.get_paths()
-    found = {Path(paths[name]) for name in ("stdlib", "platstdlib")}
-    return tuple(found | {path.resolve() for path in found})
 
 
 def is_ours(module: str | None) -> bool:

@@ -18,7 +18,8 @@ from typing import Any
 
 from consist_es.identity.bytecode import essence
 from consist_es.identity.config import said_of
-from consist_es.identity.modules import file_of, is_first_party, is_ours
+from consist_es.identity.modules import file_of, is_ours
+from consist_es.identity.places import is_first_party
 from consist_es.identity.source import Function, Source, digest_plain, load_source
 from consist_es.plain import object_fields, type_name
 

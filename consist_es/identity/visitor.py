@@ -18,7 +18,6 @@ from consist_es.identity.modules import (
     Modules,
     file_label,
     file_of,
-    is_first_party,
     is_ours,
     portable_or_none,
 )
@@ -40,6 +39,7 @@ from consist_es.identity.objects import (
     state_of,
     wrapped_by,
 )
+from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, keeps, writes_to
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
 from consist_es.identity.usage import ATTRIBUTE, usage
