@@ -207,3 +207,23 @@ GROUP.add(
     change=rebuild,
     needs="depends",
 )
+
+
+def at_import(name: str, text: str) -> None:
+    """A module that makes something of ``rate.txt`` when it is imported; the file is edited between two processes."""
+    GROUP.edits(f"{name}_made_at_import", "miss", "1\n", "2\n", file="rate.txt", model=USES, helper=text)
+
+
+READS = "int(open('rate.txt').read())"
+at_import("closure_of_a_decorated_helper",
+          "def scaled(r):\n    def deco(f):\n        def inner():\n            return f() * r\n        return inner\n"
+          f"    return deco\n@scaled({READS})\ndef rate():\n    return 1\n")  # fmt: skip
+at_import("value_bound_by_for", "for R in open('rate.txt'):\n    pass\ndef rate():\n    return R\n")
+at_import("value_bound_by_a_walrus", f"if (R := {READS}) > 5:\n    pass\ndef rate():\n    return R\n")
+at_import("value_bound_by_a_pattern", f"match [{READS}]:\n    case [R]:\n        pass\ndef rate():\n    return R\n")
+at_import("value_bound_where_another_failed",
+          f"try:\n    import none\nexcept ImportError:\n    R = {READS}\ndef rate():\n    return R\n")  # fmt: skip
+at_import("function_chosen_by_a_condition",
+          f"if {READS} > 1:\n    def rate():\n        return 2\nelse:\n    def rate(): return 1\n")  # fmt: skip
+at_import("class_value_under_a_condition",
+          f"class C:\n    if True:\n        r = {READS}\ndef rate():\n    return C.r\n")  # fmt: skip
