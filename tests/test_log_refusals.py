@@ -436,6 +436,40 @@ def test_nothing_is_redacted_where_what_was_given_up_cannot_be_told_from_what_wa
     assert not (log.folder / "redaction").exists()
 
 
+@pytest.mark.parametrize("position", [2, 4])
+def test_nothing_is_redacted_from_or_behind_a_first_segment_whose_header_cannot_be_read(
+    tmp_path: Path, position: int
+) -> None:
+    """Whether it was given up, and holds the payload as well, nothing says."""
+    log = LocalLog(tmp_path / "x", storage=Unsynced(), segment_size=1000)
+    log.append(batch("a", 1, 1000))
+    assert log.append(batch("b", 1, 1000)) == [4]
+    log.close()
+    replaced(log.folder / FIRST, b'"check":', b'"cheek":')
+    before = {path.name: path.read_bytes() for path in log.folder.glob("*.jsonl")}
+    assert sorted(before) == [FIRST, SECOND]
+    with pytest.raises(LogCorruptError, match=f"{FIRST}.*its header cannot be read"):
+        log.redact([position], "a secret")
+    assert {path.name: path.read_bytes() for path in log.folder.glob("*.jsonl")} == before
+    assert not (log.folder / "redaction").exists()
+
+
+def test_a_redaction_whose_writer_died_at_its_very_end_is_recorded_once(
+    log: LocalLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("consist_es.log.writer.forget_intent", died)
+        with pytest.raises(KeyboardInterrupt):
+            log.redact([2], "a secret")
+    assert (log.folder / "redaction").exists()
+    LocalLog(log.folder, storage=Unsynced()).append(batch("c", 1))
+    assert [event.type for event in log.read()].count("payload_redacted") == 1
+    assert not (log.folder / "redaction").exists()
+
+
 def test_a_decided_redaction_is_not_carried_out_on_another_event_than_was_meant(
     log: LocalLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

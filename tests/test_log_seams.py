@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consist_es.errors import LogCorruptError, LogFormatError, LogReadError
+from consist_es.errors import LogCorruptError, LogFormatError, LogReadError, LogWriteError
 from consist_es.events import Cursor
 from consist_es.log.local import LocalLog
 from consist_es.log.record import encode_line, prepare
@@ -16,7 +16,7 @@ from consist_es.log.segment import Header, encode_header
 from consist_es.log.unended import is_gone
 from consist_es.log.verify import verify
 from consist_es.storage import LocalStorage
-from tests.test_log_faults import Unsyncable, Unsynced, batch
+from tests.test_log_faults import Powered, Unsyncable, Unsynced, batch
 from tests.test_log_refusals import FIRST, SECOND, Refusing, given_up, ids
 
 LATER = "2099-01-01T00:00:00.000000Z"
@@ -125,6 +125,24 @@ def test_a_log_whose_first_segment_cannot_be_read_says_why_when_it_is_asked_who_
         _ = LocalLog(log.folder).project_id
 
 
+def test_a_last_segment_whose_header_cannot_be_read_is_no_end_of_the_log(tmp_path: Path) -> None:
+    log = LocalLog(tmp_path / "x", sync="os", storage=Unsynced(), segment_size=1)
+    log.append(batch("a", 1))
+    path = log.folder / SECOND
+    path.write_bytes(path.read_bytes().replace(b'"check":', b'"cheek":', 1))
+    reading = log.read()
+    assert [next(reading).type for _ in range(2)] == ["writer_attached", "segment_sealed"]
+    with pytest.raises(LogCorruptError, match=SECOND):
+        next(reading)
+
+
+def test_the_last_batch_is_found_before_a_line_that_is_no_record(log: LocalLog) -> None:
+    head = log.head()
+    with (log.folder / FIRST).open("ab") as file:
+        file.write(b"a diary\n")
+    assert log.head() == head
+
+
 def test_what_the_system_refuses_is_no_damage(log: LocalLog) -> None:
     storage = Refusing()
     storage.refused["listdir", "x"] = errno.EIO
@@ -170,3 +188,90 @@ def test_a_writer_of_a_newer_version_is_nobody_that_verify_knows(log: LocalLog) 
     report = verify(log.folder)
     assert report.ok, report.problems
     assert report.events == 4
+
+
+def test_a_repair_that_was_written_before_its_writer_was_interrupted_is_told_once(tmp_path: Path) -> None:
+    class Interrupted(Unsynced):
+        """By Ctrl-C, once, when the line is whole."""
+
+        armed = False
+
+        def write_at(self, fd: int, data: bytes, offset: int) -> int:
+            done = super().write_at(fd, data, offset)
+            if self.armed and b'"log_repaired"' in data:
+                self.armed = False
+                raise KeyboardInterrupt
+            return done
+
+    storage = Interrupted()
+    log = LocalLog(tmp_path / "x", storage=storage)
+    log.append(batch("a", 2), commit=True)
+    with (log.folder / FIRST).open("ab") as file:
+        file.write(b'{"seq":4,"end":true,')
+    storage.armed = True
+    with pytest.raises(KeyboardInterrupt):
+        log.append(batch("b", 1))
+    assert not storage.armed
+    log.append(batch("c", 1))
+    assert ids(log) == ["a:0:2", "a:1:2", "b:0:1", "c:0:1"]
+    assert [event.type for event in log.read()].count("log_repaired") == 1
+
+
+# ---------------------------------------------------------------- the folders above
+
+
+def names_are_safe(folder: Path, storage: Powered) -> bool:
+    """Whether a power cut leaves the folder where it is."""
+    return all(path.name in storage.names.get(path.parent, {}) for path in (folder, *folder.parents[:-1]))
+
+
+def test_a_folder_whose_maker_died_before_its_name_was_safe_is_made_safe_before_a_synced_append_returns(
+    tmp_path: Path,
+) -> None:
+    storage, folder = Powered(), tmp_path / "a" / "b" / "x"
+    folder.mkdir(parents=True)
+    log = LocalLog(folder, storage=storage)
+    log.append(batch("a", 1))
+    assert not names_are_safe(folder, storage)
+    log.append(batch("b", 1), commit=True)
+    assert names_are_safe(folder, storage)
+
+
+def test_where_the_name_of_a_folder_cannot_be_made_safe_nothing_is_acknowledged_and_the_next_append_tries_again(
+    tmp_path: Path,
+) -> None:
+    class Failing(Powered):
+        error = errno.EIO
+
+        def sync_folder(self, folder: Path) -> None:
+            if folder == tmp_path and self.error:
+                raise OSError(self.error, os.strerror(self.error), str(folder))
+            super().sync_folder(folder)
+
+    storage, folder = Failing(), tmp_path / "a" / "x"
+    folder.mkdir(parents=True)
+    log = LocalLog(folder, storage=storage)
+    for _ in range(2):
+        with pytest.raises(LogWriteError):
+            log.append(batch("a", 1), commit=True, since=0)
+    storage.error = 0
+    log.append(batch("a", 1), commit=True, since=0)
+    assert names_are_safe(folder, storage)
+    assert ids(log) == ["a:0:1"]
+
+
+def test_a_folder_above_that_nobody_may_open_holds_no_append_up(tmp_path: Path) -> None:
+    class Forbidden(Powered):
+        def sync_folder(self, folder: Path) -> None:
+            if folder == tmp_path:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+            super().sync_folder(folder)
+
+    storage, folder = Forbidden(), tmp_path / "a" / "x"
+    folder.mkdir(parents=True)
+    log = LocalLog(folder, storage=storage)
+    log.append(batch("a", 1), commit=True)
+    assert tmp_path not in storage.names
+    assert folder.name in storage.names[folder.parent]
+    assert tmp_path.name in storage.names[tmp_path.parent]
+    assert verify(folder).watermark == 2

@@ -74,12 +74,13 @@ class LocalLog:
             headers = [header_of(self._storage, self.folder, number) for number in numbers]
         except OSError as error:
             raise LogReadError(self.folder, error) from error
+        fault: LogError | None = None
         for found in headers:  # one that cannot be read may have been replaced by a later one
             if isinstance(found, Opened):
                 return found.header.project
-        for found in headers:
-            if isinstance(found, LogError):
-                raise found
+            fault = fault or found
+        if fault is not None:
+            raise fault
         return None
 
     def append(self, drafts: Sequence[Draft], *, commit: bool = False, since: int | None = None) -> list[int]:

@@ -133,8 +133,6 @@ class _Search:
         fd = self._storage.open(self._folder / segment_name(opened.header.segment), os.O_RDONLY)
         try:
             walk = Walk(self._storage, fd, opened.start)
-            if limit and walk.place.seq >= limit - 1:
-                return walk.place, None
             for _ in walk.batches():
                 if limit and walk.place.seq >= limit - 1:
                     return walk.place, None

@@ -57,7 +57,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/log/blobs.py": _WRITING,
     "consist_es/log/verify.py": ("log_verify_refusals", "log_verify_again", "log_handles", "log_damage", "redaction"),
     "consist_es/log/report.py": ("log_verify_refusals", "log_verify_again"),
-    "consist_es/log/unended.py": ("log_seams", "cli_repair", "log_verify_again"),
+    "consist_es/log/unended.py": ("log_unended", "log_seams", "cli_repair", "log_verify_again"),
     "consist_es/log/repair.py": ("log_seams", "log_repair", "cli_repair"),
     "consist_es/log/salvage.py": ("log_repair", "log_damage", "cli_repair"),
     "consist_es/log/redaction.py": ("log_refusals", "log_seams", "log_handles", "redaction"),
