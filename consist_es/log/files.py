@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name
+from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name, segment_numbers
 from consist_es.storage import Storage, make_folder, write_all
 
 QUARANTINE = "quarantine"
@@ -55,12 +55,27 @@ def _write(storage: Storage, fd: int, lines: Iterable[bytes]) -> None:
 def remove_leftovers(storage: Storage, folder: Path) -> bool:
     """Files that a killed writer began and never named. Under the lock: nobody else is making one.
 
+    What was on its way into the place of a segment that is gone is put there: some file systems lose the old file
+    where a rename fails, and such a copy was whole before it was renamed. Only a segment that is begun has no old one.
+
     Tells whether a killed writer left a redaction to be finished.
     """
-    listed = storage.listdir(folder)
+    try:
+        listed = storage.listdir(folder)
+    except FileNotFoundError:
+        return False
+    newest = max(segment_numbers(storage, folder), default=0)
     for name in listed:
-        if name.endswith(_TEMPORARY) or name == REDACTION_PART:
+        segment = name.removesuffix(".tmp")
+        if not name.endswith(_TEMPORARY):
+            continue
+        if segment not in listed and (segment < segment_name(newest) or REDACTION in listed):
+            storage.rename(folder / name, folder / segment)
+            storage.sync_folder(folder)
+        else:
             storage.unlink(folder / name)
+    if REDACTION_PART in listed:
+        storage.unlink(folder / REDACTION_PART)
     return REDACTION in listed
 
 

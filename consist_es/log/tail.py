@@ -112,6 +112,7 @@ class Tail:
     # ------------------------------------------------------------ opening
 
     def _open_last(self, now: str) -> Active:
+        self.redacting = remove_leftovers(self._storage, self.folder)
         numbers = segment_numbers(self._storage, self.folder)
         mark = read_watermark(self._storage, self.folder)
         if mark is not None and (not numbers or mark.segment > numbers[-1]):
@@ -122,7 +123,6 @@ class Tail:
         fd, opened = open_segment(self._storage, self.folder, numbers[-1], os.O_RDWR)
         try:
             self._check_project(opened.header.project)
-            self.redacting = remove_leftovers(self._storage, self.folder)
             return Active(fd, opened, self._safe_place(fd, opened, mark))
         except BaseException:
             self._storage.close(fd)

@@ -1,22 +1,18 @@
-"""R2, R8, R25: every call that a verb makes of the operating system is the one that kills it, or fails."""
+"""R2 and R8: every call that a verb makes of the operating system is the one that kills it, or fails."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shutil
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from consist_es.errors import ConsistError, LogLockError
+from consist_es.errors import ConsistError
 from consist_es.storage import LocalStorage
 from torture import verbs
 from torture.children import Ledger, ended, fork
-from torture.injected import struck
-from torture.memory import fault
 from torture.trial import MOST_FAILURES, Trial, require
 from torture.twin import ERRORS, WRITES, Plan, Twin, kill
 
@@ -77,7 +73,7 @@ def disturbed(trial: Trial, verb: str, plan: Plan, template: Path, number: int) 
     return status
 
 
-def _template(trial: Trial) -> Path:
+def template(trial: Trial) -> Path:
     """A project to copy."""
     verbs.warm(trial.folder / "warm")
     verbs.prepare(trial.folder / "template")
@@ -88,7 +84,7 @@ def _every_call(
     trial: Trial, plans: Callable[[int], list[Plan]], told: str, stride: int = 1, part: Part | None = None
 ) -> None:
     """Verb by verb: the fault at call 1, 2, 3 …, until a verb comes through without it."""
-    template = _template(trial)
+    made = template(trial)
     number = 0
     part = part or Part(tuple(verbs.VERBS))
     for verb in part.verbs:
@@ -99,7 +95,7 @@ def _every_call(
                 number += 1
                 status = STRUCK  # a case that fails says nothing about whether it was the last one
                 with trial.case(f"{verb}, call {at}, {_shown(plan)}", told):
-                    status = disturbed(trial, verb, plan, template, number)
+                    status = disturbed(trial, verb, plan, made, number)
                 reached = reached or status != CAME_THROUGH
             if not reached or trial.failed > MOST_FAILURES:
                 break
@@ -145,113 +141,3 @@ def _all_errors(at: int) -> list[Plan]:
 def _one_error(at: int) -> list[Plan]:
     error = ERRORS[at // 2 % len(ERRORS)]
     return [Plan(at, error, lasting=at % 4 == 0, short=at % 3 == 0, after=at % 5 == 0)]
-
-
-# ---------------------------------------------------------------- R25
-
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-
-
-def network(trial: Trial) -> None:
-    """R25: no locks at all is a refusal; a stale handle at any call is an error or no harm; a rename that was done
-    but is reported as failed, or that was half done, is survived; without memory that processes share through a file
-    the views are kept elsewhere."""
-    template = _template(trial)
-    for number, how in enumerate(TornRename.HOW):
-        with trial.case(f"rename, {how}", f"rename, {how}"):
-            _with_torn_renames(trial, template, how, number)
-    _without_shared_memory(trial)
-    for number, (what, plan) in enumerate(_network_plans(trial.count)):
-        with trial.case(f"{what}, call {plan.at}", what):
-            if what == "no locks":
-                _refused_without_locks(trial, plan, template, number)
-            else:
-                disturbed(trial, "run", plan, template, number)
-
-
-class NoLocks(LocalStorage):
-    """A file system below a folder that has no locks."""
-
-    def __init__(self, folder: Path, error: int) -> None:
-        self._folder, self._error = str(folder), error
-
-    def flock(self, fd: int, *, blocking: bool) -> bool:
-        if os.readlink(f"/proc/self/fd/{fd}").startswith(self._folder):  # noqa: PTH115
-            raise fault(self._error)
-        return super().flock(fd, blocking=blocking)
-
-
-class TornRename(LocalStorage):
-    """A file system whose renames are not atomic: the `at`-th is half done, and said to have failed."""
-
-    HOW = ("both names there", "the target gone")
-
-    def __init__(self, how: str, at: int) -> None:
-        self._how, self._at = how, at
-        self.renames = 0
-
-    def rename(self, source: Path, target: Path) -> None:
-        self.renames += 1
-        if self.renames != self._at:
-            return super().rename(source, target)
-        target.unlink(missing_ok=True)
-        if self._how == "both names there":
-            target.hardlink_to(source)
-        raise fault(errno.EIO)
-
-
-def _with_torn_renames(trial: Trial, template: Path, how: str, number: int) -> None:
-    """Views that are made where there are none are put there by a rename; the next process goes on."""
-    room = trial.folder / f"torn{number}"
-    verbs.copied(template, room)
-    for path in room.glob("p.db*"):
-        path.unlink()
-    storage, acknowledged = TornRename(how, 1), []
-    with verbs.inside(room), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for _ in range(2):
-            with contextlib.suppress(ConsistError), verbs.opened(storage) as tracker:
-                run = tracker.run(verbs.step, outputs=["o"], config={"n": number + 1})
-                acknowledged.append(run.run.id)
-        require(storage.renames, "nothing was renamed")
-        require(acknowledged, "nothing could be recorded")
-        verbs.check_project(acknowledged)
-    shutil.rmtree(room)
-
-
-def _without_shared_memory(trial: Trial) -> None:
-    """SQLite's WAL mode maps a file; where that fails (ENODEV), everything works with views elsewhere."""
-    if shutil.which("strace") is None:
-        trial.lacks("no strace")
-        return
-    for verb in ("run", "scenario", "replay"):
-        with trial.case(f"{verb} without shared memory", "no shared memory"):
-            require(struck(trial.folder, verb, "mmap", "error=ENODEV", ("p.db-shm",)), "nothing was mapped")
-            require((trial.folder / "ledger").read_text() or verb == "replay", "it was refused")
-
-
-def _network_plans(count: int) -> Iterator[tuple[str, Plan]]:
-    for error in NO_LOCKS:
-        yield "no locks", Plan(1, error, lasting=True, among=frozenset({"flock"}))
-    for at in range(1, count + 1):
-        yield "stale handle", Plan(at, errno.ESTALE)
-        yield "lost reply", Plan(at, errno.EIO, after=True)
-    for at in range(1, 4):
-        yield "rename done, said to have failed", Plan(at, errno.ENOENT, after=True, among=frozenset({"rename"}))
-
-
-def _refused_without_locks(trial: Trial, plan: Plan, template: Path, number: int) -> None:
-    room = trial.folder / f"nolock{number}"
-    verbs.copied(template, room)
-    before = verbs.events_of(room)
-    with verbs.inside(room), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the views are kept elsewhere
-        try:
-            with verbs.opened(NoLocks(room, plan.error or 0)) as tracker:
-                tracker.run(verbs.step, outputs=["o"], config={"n": "nolock"})
-        except LogLockError:
-            pass
-        else:
-            raise AssertionError("a step was recorded without a lock")
-    require(verbs.events_of(room) == before, "something was written without a lock")
-    shutil.rmtree(room)

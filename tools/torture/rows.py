@@ -3,7 +3,7 @@
 from functools import partial
 
 from torture.bytes_served import served
-from torture.calls import failing_calls, kill_points, network
+from torture.calls import failing_calls, kill_points
 from torture.company import company
 from torture.damage import flips, moved, prefixes
 from torture.decoder import fuzz
@@ -13,6 +13,7 @@ from torture.injected import injected_errors, injected_kills
 from torture.keys import identity, unhashable
 from torture.kills import abandoned, kills, together
 from torture.model import compound, programs
+from torture.network import network
 from torture.power import power_cuts
 from torture.reached import coverage
 from torture.room import full
