@@ -134,6 +134,18 @@ def test_a_damaged_view_under_an_open_connection_is_set_aside_and_rebuilt(views:
     assert rows(conn, IDS) == [("base",), ("base#2",)]
 
 
+def test_a_rebuild_sets_aside_what_is_too_damaged_to_be_written_over(views: Projector) -> None:
+    views.catch_up()
+    views.close()
+    whole = views.path.read_bytes()
+    broken = whole[:100] + bytes(3996) + whole[4096:]  # the header is ours, and what it describes is gone
+    views.path.write_bytes(broken)
+    with pytest.warns(ConsistWarning, match=r"was damaged .* kept as p\.db\.damaged-1"):
+        views.rebuild()
+    assert rows(views.catch_up(), IDS) == [("base",)]
+    assert views.path.with_name("p.db.damaged-1").read_bytes() == broken
+
+
 def test_a_warning_that_is_an_error_leaves_the_views_usable(views: Projector) -> None:
     views.path.write_text("text")
     with warnings.catch_warnings():
@@ -244,6 +256,29 @@ def test_a_view_without_one_of_its_tables_is_rebuilt(views: Projector, log: Loca
         conn.execute("DROP TABLE links")
     log.append([scenario("T")])
     assert rows(views.catch_up(), "SELECT count(*) FROM links") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "CREATE TRIGGER forged AFTER INSERT ON runs BEGIN UPDATE runs SET name = 'forged'; END",
+        "CREATE VIRTUAL TABLE forged USING fts5(name)",
+    ],
+)
+def test_a_view_that_holds_what_acts_by_itself_is_rebuilt_before_it_acts(
+    views: Projector, log: LocalLog, act: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    conn = views.catch_up()
+    with view_file.writing(conn):
+        conn.execute(act)
+    log.append([scenario("T")])
+    caplog.clear()
+    conn = views.catch_up()
+    assert rows(conn, IDS) == [("base",), ("base#2",)]
+    assert rows(conn, "SELECT DISTINCT name FROM runs") == [("base",)]
+    assert rows(conn, "SELECT name FROM sqlite_master WHERE name LIKE 'forged%'") == []
+    (said,) = caplog.messages
+    assert "held statements that act by themselves: rebuilt from the log (" in said
 
 
 @pytest.mark.parametrize("table", ["meta", "checkpoint"])

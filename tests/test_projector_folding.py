@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from consist_es import folding
 from consist_es.errors import NotOurDatabaseError, UsageError, ViewError
 from consist_es.events import REGISTRY, Draft, MetaLogged, Recorded
-from consist_es.folding import Statement
+from consist_es.folding import Statement, dead_letters
 from consist_es.projections import BUILTIN
 from consist_es.projector import Projector
-from consist_es.view_diff import Row, differences
+from consist_es.view_diff import Row, counts, differences, keys
 from tests.views_support import (
     BATCHES,
     NoteTaken,
@@ -176,9 +176,9 @@ def test_an_event_that_a_fold_cannot_take_goes_to_dead_letter_alone(tmp_path: Pa
     log.append([scenario("S"), *(Draft(MetaLogged(values={"how": how_}), run="S") for how_ in ("well", how, "well"))])
     first = log.head().seq - 2
     conn = views.catch_up()
-    ((seq, projection, type_, text),) = rows(conn, "SELECT seq, projection, type, error FROM dead_letter")
-    assert (seq, projection, type_) == (first + 1, "picky", "meta_logged")
-    assert re.match(error, text)
+    (letter,) = dead_letters(conn)
+    assert (letter.seq, letter.projection, letter.type) == (first + 1, "picky", "meta_logged")
+    assert re.match(error, letter.error)
     assert rows(conn, "SELECT seq, part FROM picky") == [(first, 1), (first, 2), (first + 2, 1), (first + 2, 2)]
     assert rows(conn, "SELECT json_extract(meta, '$.how') FROM runs") == [("well",)], "other views took all of it"
     views.rebuild(target=tmp_path / "new.db")
@@ -262,6 +262,18 @@ def test_compare_sees_a_column_more(tmp_path: Path) -> None:
     other.close()
     assert views.compare(tmp_path / "x.db").keys() == {"checkpoint"}
     views.close()
+
+
+def test_the_tables_of_a_view_are_counted_and_their_rows_named_by_their_keys() -> None:
+    with closing(sqlite3.connect(":memory:")) as conn:
+        conn.execute("CREATE TABLE two (b TEXT, a INTEGER, c TEXT, PRIMARY KEY (a, b))")
+        conn.execute("CREATE TABLE empty (a)")
+        conn.execute("CREATE VIEW seen AS SELECT a FROM two")
+        conn.executemany("INSERT INTO two VALUES (?, ?, '')", [("x", 1), ("y", 1), ("x", 2)])
+        assert counts(conn) == {"empty": 0, "two": 3}
+        columns, primary = keys(conn, "two")
+        assert columns == ["b", "a", "c"]
+        assert set(primary) == {"a", "b"}
 
 
 @given(st.lists(ROWS), st.lists(ROWS))
