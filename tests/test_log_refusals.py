@@ -277,6 +277,26 @@ def test_a_log_whose_segments_are_gone_is_not_begun_anew_under_its_old_name(log:
     assert not list(log.folder.glob("*.jsonl"))
 
 
+def test_a_log_that_is_removed_while_its_lock_is_taken_is_not_begun_anew(tmp_path: Path) -> None:
+    class Removed(Unsynced):
+        armed = False
+
+        def listdir(self, folder: Path) -> list[str]:
+            if self.armed:
+                self.armed = False
+                shutil.rmtree(folder)
+            return super().listdir(folder)
+
+    storage = Removed()
+    log = LocalLog(tmp_path / "x", storage=storage)
+    log.append(batch("a", 1), commit=True)
+    log.close()
+    storage.armed = True
+    with pytest.raises(LogMismatchError, match="its segments are gone"):
+        log.append(batch("b", 1))
+    assert not log.folder.exists()
+
+
 def test_events_that_could_neither_be_synced_nor_read_back_are_not_acknowledged(tmp_path: Path) -> None:
     class Losing(Unsyncable):
         """The sync fails, and the pages that it was about are gone."""
@@ -436,10 +456,7 @@ def test_nothing_is_redacted_where_what_was_given_up_cannot_be_told_from_what_wa
     assert not (log.folder / "redaction").exists()
 
 
-@pytest.mark.parametrize("position", [2, 4])
-def test_nothing_is_redacted_from_or_behind_a_first_segment_whose_header_cannot_be_read(
-    tmp_path: Path, position: int
-) -> None:
+def test_nothing_is_redacted_behind_a_first_segment_whose_header_cannot_be_read(tmp_path: Path) -> None:
     """Whether it was given up, and holds the payload as well, nothing says."""
     log = LocalLog(tmp_path / "x", storage=Unsynced(), segment_size=1000)
     log.append(batch("a", 1, 1000))
@@ -449,7 +466,7 @@ def test_nothing_is_redacted_from_or_behind_a_first_segment_whose_header_cannot_
     before = {path.name: path.read_bytes() for path in log.folder.glob("*.jsonl")}
     assert sorted(before) == [FIRST, SECOND]
     with pytest.raises(LogCorruptError, match=f"{FIRST}.*its header cannot be read"):
-        log.redact([position], "a secret")
+        log.redact([4], "a secret")
     assert {path.name: path.read_bytes() for path in log.folder.glob("*.jsonl")} == before
     assert not (log.folder / "redaction").exists()
 
@@ -468,6 +485,35 @@ def test_a_redaction_whose_writer_died_at_its_very_end_is_recorded_once(
     LocalLog(log.folder, storage=Unsynced()).append(batch("c", 1))
     assert [event.type for event in log.read()].count("payload_redacted") == 1
     assert not (log.folder / "redaction").exists()
+
+
+@pytest.mark.parametrize(("position", "name"), [(2, FIRST), (4, SECOND)])
+def test_a_segment_that_is_lost_when_a_redaction_renames_its_copy_over_it_is_put_back(
+    tmp_path: Path, position: int, name: str
+) -> None:
+    class Torn(Unsynced):
+        """The old file goes and the new one does not come, as on some network file systems."""
+
+        def rename(self, source: Path, target: Path) -> None:
+            if target.name == name:
+                target.unlink()
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
+            super().rename(source, target)
+
+    log = LocalLog(tmp_path / "x", storage=Unsynced(), segment_size=1000)
+    for part in "ab":
+        log.append([Draft(MetaLogged(values={"note": part + "secret" * 200}))], commit=True)
+    log.close()
+    before = [event.id for event in log.read()]
+    with pytest.raises(LogWriteError):
+        LocalLog(log.folder, storage=Torn()).redact([position], "a secret")
+    assert not (log.folder / name).exists()
+    log.append(batch("c", 1))
+    events = list(log.read())
+    assert [event.id for event in events[: len(before)]] == before
+    assert [event.type for event in events].count("payload_redacted") == 1
+    assert b"%bsecret" % (b"a" if position == 2 else b"b") not in (log.folder / name).read_bytes()
+    assert verify(log.folder).ok
 
 
 def test_a_decided_redaction_is_not_carried_out_on_another_event_than_was_meant(

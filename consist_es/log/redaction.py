@@ -83,17 +83,10 @@ def find_lines(storage: Storage, folder: Path, positions: Collection[int]) -> di
 
 
 def _segments_of(storage: Storage, folder: Path, positions: Collection[int]) -> dict[int, set[int]]:
-    """Segment -> those positions whose line counts there.
-
-    Raises:
-        LogCorruptError: no segment says that it holds one of them.
-    """
+    """Segment -> those positions whose line counts there."""
     firsts, found = _firsts(storage, folder), dict[int, set[int]]()
     for position in positions:
-        number = max((n for n, first in firsts.items() if first <= position), default=0)
-        if number == 0:
-            raise LogCorruptError(segment_name(1), 0, "its header cannot be read")
-        found.setdefault(number, set()).add(position)
+        found.setdefault(max(n for n, first in firsts.items() if first <= position), set()).add(position)
     return found
 
 
@@ -284,7 +277,7 @@ def _given_up_before(storage: Storage, folder: Path, number: int) -> Iterator[tu
         if end < size:
             yield segment, end
     if unreadable and min(firsts.values()) > 1:
-        raise LogCorruptError(segment_name(1), 0, "its header cannot be read")
+        raise LogCorruptError(segment_name(unreadable[0]), 0, "its header cannot be read")
     yield from ((other, 0) for other in unreadable)
 
 
