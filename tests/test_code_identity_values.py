@@ -25,7 +25,6 @@ from consist_es.identity import code as code_module
 from consist_es.identity.code import CodeIdentity, code_identity, with_parts
 from consist_es.identity.git import GitState
 from consist_es.identity.modules import Modules, portable_or_none
-from consist_es.identity.places import is_first_party
 from consist_es.identity.objects import (
     classes_of,
     content_of,
@@ -37,6 +36,7 @@ from consist_es.identity.objects import (
     present_in,
     state_of,
 )
+from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, keeps
 from consist_es.identity.source import Source, load_source
 from consist_es.identity.usage import ATTRIBUTE, CLEAR, NAME, OWN, READ, usage

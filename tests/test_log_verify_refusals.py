@@ -1,6 +1,7 @@
 """What `verify` says where the system refuses, where a log is full of damage, and while somebody is writing."""
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -8,8 +9,9 @@ import pytest
 
 from consist_es.log.local import LocalLog
 from consist_es.log.record import encode_line, prepare
+from consist_es.log.segment import CHUNK
 from consist_es.log.verify import verify, verify_again
-from tests.test_log_faults import Unsynced, batch
+from tests.test_log_faults import Unsyncable, Unsynced, batch
 from tests.test_log_refusals import FIRST, SECOND, Refusing, _name
 
 LATER = "2099-01-01T00:00:00.000000Z"
@@ -129,3 +131,59 @@ def test_a_batch_that_is_being_written_meanwhile_is_no_damage_and_is_checked(tmp
     assert report.ok, report.problems
     assert report.events == 4
     assert storage.rest == b""
+
+
+class Meanwhile(Unsynced):
+    """Something happens when the lines of the first segment are about to be read."""
+
+    def __init__(self, deed: Callable[[], object]) -> None:
+        self._deed: Callable[[], object] | None = deed
+
+    def read_at(self, fd: int, size: int, offset: int) -> bytes:
+        if size == CHUNK and _name(fd) == FIRST and self._deed is not None:
+            deed, self._deed = self._deed, None
+            deed()
+        return super().read_at(fd, size, offset)
+
+
+def test_what_is_written_over_while_it_is_read_is_looked_at_twice(tmp_path: Path) -> None:
+    log = made(tmp_path / "x")
+    last = list(log.read())[-1]
+
+    class Mixed(Unsynced):
+        """The first look finds half of an old batch and half of a new one."""
+
+        def __init__(self) -> None:
+            self.looks = 0
+
+        def read_at(self, fd: int, size: int, offset: int) -> bytes:
+            found = super().read_at(fd, size, offset)
+            if size == CHUNK and found:
+                self.looks += 1
+                if self.looks == 1:
+                    at = last.offset - offset + 200
+                    return found[:at] + b"?" + found[at + 1 :]
+            return found
+
+    report = verify(log.folder, storage=Mixed())
+    assert report.ok, report.problems
+    assert report.events == last.seq
+
+
+def test_a_segment_that_is_given_up_while_it_is_read_is_no_damage(tmp_path: Path) -> None:
+    made(tmp_path / "x")
+    storage = Unsyncable()
+    log = LocalLog(tmp_path / "x", storage=storage)
+    path = tmp_path / "x" / FIRST
+
+    def give_up() -> None:
+        storage.bad.add(FIRST)
+        log.append(batch("d", 1), commit=True)
+        assert (tmp_path / "x" / SECOND).exists()
+        last = list(log.read())[-1]
+        data = path.read_bytes()
+        path.write_bytes(data[:-200] + b"?" + data[-199:])
+        assert last.segment == 2
+
+    report = verify(tmp_path / "x", storage=Meanwhile(give_up))
+    assert report.ok, report.problems

@@ -24,6 +24,7 @@ from consist_es.log.segment import (
     Place,
     Rest,
     Walk,
+    header_of,
     line_at,
     open_segment,
     place_before,
@@ -302,6 +303,7 @@ class _Check:
 
     def _lines(self, fd: int, begin: Place, limit: int | None, last: bool) -> None:
         place: Place | None = begin
+        before: Rest | None = None
         while place is not None:
             rest = self._walk(fd, place, limit)
             reached = self._place
@@ -309,8 +311,17 @@ class _Check:
                 return  # what follows in a segment that was given up is in the next one
             if rest.torn and last and reached.seq >= self._floor:
                 place = self._look_again(fd, reached)
+            elif rest != before:
+                before, place = rest, reached  # a writer may just have cut an unfinished batch and written over it
+            elif last and self._given_up_since(reached):
+                return
             else:
                 place = self._skip(fd, reached, rest)
+
+    def _given_up_since(self, reached: Place) -> bool:
+        """Whether a segment that was not there when this check began has what comes next."""
+        found = header_of(self._storage, self._folder, reached.segment + 1)
+        return isinstance(found, Opened) and found.header.first <= reached.seq + 1
 
     def _walk(self, fd: int, place: Place, limit: int | None) -> Rest | None:
         walk = Walk(self._storage, fd, place)
