@@ -30,7 +30,7 @@ from consist_es.log.signing import check_signature, sign
 from consist_es.log.survey import Survey
 from consist_es.log.verify import verify
 from consist_es.storage import LocalStorage
-from tests.test_log_faults import Unsyncable, Unsynced, batch
+from tests.test_log_faults import Died, Unsyncable, Unsynced, batch
 
 FIRST, SECOND = segment_name(1), segment_name(2)
 
@@ -516,6 +516,32 @@ def test_a_segment_that_is_lost_when_a_redaction_renames_its_copy_over_it_is_put
     assert verify(log.folder).ok
 
 
+def test_a_segment_that_was_only_begun_in_a_redaction_is_no_copy_of_one_that_was_lost(tmp_path: Path) -> None:
+    def killed() -> bool:
+        raise Died
+
+    class Killed(Unsynced):
+        def write_at(self, fd: int, data: bytes, offset: int) -> int:
+            return super().write_at(fd, data, offset) if _name(fd) != "00000003.jsonl.tmp" else killed()
+
+        def unlink(self, path: Path) -> None:
+            if path.name == "00000003.jsonl.tmp":
+                killed()
+            super().unlink(path)
+
+    log = LocalLog(tmp_path / "x", storage=Unsynced(), segment_size=1000)
+    for part in "ab":
+        log.append(batch(part, 1, 1000), commit=True)
+    log.close()
+    with pytest.raises(Died):
+        LocalLog(log.folder, storage=Killed(), segment_size=1000).redact([2], "a secret")
+    assert (log.folder / "redaction").exists()
+    assert (log.folder / "00000003.jsonl.tmp").exists()
+    log.append(batch("c", 1))
+    assert [event.type for event in log.read()].count("payload_redacted") == 1
+    assert verify(log.folder).ok
+
+
 def test_a_decided_redaction_is_not_carried_out_on_another_event_than_was_meant(
     log: LocalLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -601,3 +627,14 @@ def test_a_signing_program_that_cannot_be_started_is_named(tmp_path: Path, monke
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SignatureError, match="ssh-keygen did not do its work"):
         sign("head", tmp_path / "key")
+
+
+def test_a_position_that_no_readable_header_holds_cannot_be_redacted(tmp_path: Path) -> None:
+    log = LocalLog(tmp_path / "x", storage=Unsynced(), segment_size=1000)
+    for part in "abc":
+        log.append(batch(part, 1, 1000), commit=True)
+    first = log.folder / FIRST
+    first.write_bytes(b"?" + first.read_bytes()[1:])
+    with pytest.raises(LogCorruptError, match="its header cannot be read"):
+        LocalLog(log.folder, storage=Unsynced(), segment_size=1000).redact([2], "a secret")
+    assert not (log.folder / "redaction").exists()

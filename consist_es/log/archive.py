@@ -12,7 +12,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from consist_es.errors import ArchiveError, LogReadError
-from consist_es.log.files import temporary_of
+from consist_es.log.files import copy_of
 from consist_es.log.segment import segment_name, segment_numbers
 from consist_es.log.writer import LOCK_FILE
 from consist_es.storage import Lock, Storage, write_all
@@ -89,7 +89,7 @@ def _move(storage: Storage, path: Path, target: Path) -> None:
     if _digest(storage, target) != _digest(storage, path):
         raise ArchiveError(path.name, target.parent, "another file of that name is there; name an empty folder")
     _protect(storage, target)
-    link = temporary_of(path)
+    link = copy_of(path)
     with suppress(FileNotFoundError):
         storage.unlink(link)
     storage.symlink(target, link)
@@ -99,7 +99,7 @@ def _move(storage: Storage, path: Path, target: Path) -> None:
 
 def _copy(storage: Storage, path: Path, target: Path) -> None:
     """Under another name first, so that half a copy never looks like a whole one."""
-    part = temporary_of(target)
+    part = copy_of(target)
     with suppress(FileNotFoundError):
         storage.unlink(part)  # of an attempt that was killed
     fd = storage.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name, segment_numbers
+from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name
 from consist_es.storage import Storage, make_folder, write_all
 
 QUARANTINE = "quarantine"
@@ -14,11 +14,17 @@ REDACTION = "redaction"
 """What is being redacted just now, see `consist_es.log.redaction`."""
 REDACTION_PART = f"{REDACTION}.tmp"
 _TEMPORARY = ".jsonl.tmp"
+_COPY = ".copy.jsonl.tmp"
 
 
 def temporary_of(path: Path) -> Path:
     """Where a segment is made before it gets its name."""
     return path.with_suffix(_TEMPORARY)
+
+
+def copy_of(path: Path) -> Path:
+    """Where what is to replace a segment is made, so that it can be told from a segment that is only begun."""
+    return path.with_suffix(_COPY)
 
 
 def create_segment(
@@ -56,7 +62,7 @@ def remove_leftovers(storage: Storage, folder: Path) -> bool:
     """Files that a killed writer began and never named. Under the lock: nobody else is making one.
 
     What was on its way into the place of a segment that is gone is put there: some file systems lose the old file
-    where a rename fails, and such a copy was whole before it was renamed. Only a segment that is begun has no old one.
+    where a rename fails, and such a copy was whole before it was renamed.
 
     Tells whether a killed writer left a redaction to be finished.
     """
@@ -64,12 +70,11 @@ def remove_leftovers(storage: Storage, folder: Path) -> bool:
         listed = storage.listdir(folder)
     except FileNotFoundError:
         return False
-    newest = max(segment_numbers(storage, folder), default=0)
     for name in listed:
-        segment = name.removesuffix(".tmp")
         if not name.endswith(_TEMPORARY):
             continue
-        if segment not in listed and (segment < segment_name(newest) or REDACTION in listed):
+        segment = name.removesuffix(_COPY) + ".jsonl"
+        if name.endswith(_COPY) and segment not in listed:
             storage.rename(folder / name, folder / segment)
             storage.sync_folder(folder)
         else:

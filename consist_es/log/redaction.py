@@ -15,7 +15,7 @@ import msgspec
 from consist_es.errors import LogCorruptError, LogError, RedactionError
 from consist_es.events import Cursor, PayloadRedacted
 from consist_es.log.blobs import BLOB_FOLDER, blob_name
-from consist_es.log.files import REDACTION, REDACTION_PART, temporary_of
+from consist_es.log.files import REDACTION, REDACTION_PART, copy_of
 from consist_es.log.reader import read_lines
 from consist_es.log.record import (
     BLOB_START,
@@ -83,10 +83,17 @@ def find_lines(storage: Storage, folder: Path, positions: Collection[int]) -> di
 
 
 def _segments_of(storage: Storage, folder: Path, positions: Collection[int]) -> dict[int, set[int]]:
-    """Segment -> those positions whose line counts there."""
+    """Segment -> those positions whose line counts there.
+
+    Raises:
+        LogCorruptError: no segment says that it holds one of them.
+    """
     firsts, found = _firsts(storage, folder), dict[int, set[int]]()
     for position in positions:
-        found.setdefault(max(n for n, first in firsts.items() if first <= position), set()).add(position)
+        number = max((n for n, first in firsts.items() if first <= position), default=0)
+        if number == 0:
+            raise LogCorruptError(segment_name(1), 0, "its header cannot be read")
+        found.setdefault(number, set()).add(position)
     return found
 
 
@@ -277,7 +284,7 @@ def _given_up_before(storage: Storage, folder: Path, number: int) -> Iterator[tu
         if end < size:
             yield segment, end
     if unreadable and min(firsts.values()) > 1:
-        raise LogCorruptError(segment_name(unreadable[0]), 0, "its header cannot be read")
+        raise LogCorruptError(segment_name(1), 0, "its header cannot be read")
     yield from ((other, 0) for other in unreadable)
 
 
@@ -314,7 +321,7 @@ def _redact_in(
 def _replace(storage: Storage, path: Path, lines: list[Line], end: int | None = None) -> None:
     """Put a copy without these payloads in the segment's place: of the same size, or up to `end`, and of the same mode,
     and safe on disk before."""
-    part = temporary_of(path)
+    part = copy_of(path)
     source = storage.open(path, os.O_RDONLY)
     try:
         target = storage.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
