@@ -123,6 +123,7 @@ PARTS = {
     "R8c": Part(("scenario",), 1, 2),
     "R8d": Part(("scenario",), 2, 2),
     "R8l": Part(("log_*", "failure")),
+    "R8x": Part(("redact",)),
 }
 """R8 has so many calls that it is several rows, each of which ends in a minute; together they have them all."""
 

@@ -36,6 +36,7 @@ ROWS = (
     Row("R8c", "the same in scenarios, odd calls", partial(failing_calls, row="R8c"), 1, 1, 0),
     Row("R8d", "the same in scenarios, even calls", partial(failing_calls, row="R8d"), 1, 1, 0),
     Row("R8l", "the same in logging and failures", partial(failing_calls, row="R8l"), 1, 1, 0),
+    Row("R8x", "the same in a redaction", partial(failing_calls, row="R8x"), 1, 1, 0),
     Row("R8s", "the same at real system calls", injected_errors, 250, 5, 1),
     Row("R9", "disk full, no room, no permission", full, 1, 1, 1),
     Row("R10", "many processes, one kill per second", together, 400, 16_000, 64_000),

@@ -13,7 +13,7 @@ from unittest import mock
 
 import consist_es as consist
 from consist_es import CacheOptions, Tracker
-from consist_es.events import StepStarted
+from consist_es.events import MetaLogged, StepStarted
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
 from consist_es.storage import Storage
@@ -102,6 +102,13 @@ def replay(tracker: Tracker, ack: Acknowledge) -> None:
     tracker.project.views.rebuild()
 
 
+def redacted(tracker: Tracker, ack: Acknowledge) -> None:
+    """What a step said of itself is taken out of the log again."""
+    ack(tracker.run(logging_step, name="redacted").run.id)
+    said = max(event.seq for event in tracker.project.log.read() if isinstance(event.event, MetaLogged))
+    tracker.project.redact([said], "on purpose")
+
+
 VERBS: dict[str, Callable[[Tracker, Acknowledge], None]] = {
     "run": run_miss,
     "run, a hit": run_hit,
@@ -112,6 +119,7 @@ VERBS: dict[str, Callable[[Tracker, Acknowledge], None]] = {
     "log_*": log_all,
     "failure": failure,
     "replay": replay,
+    "redact": redacted,
 }
 
 
