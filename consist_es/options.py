@@ -217,6 +217,18 @@ def checked_year(name: str, value: Any) -> int | None:
     return number
 
 
+def checked_limit(value: Any) -> int | None:
+    """How many at most; None is all.
+
+    Raises:
+        UsageTypeError: no integer. UsageError: below 0, or beyond 64 bits.
+    """
+    limit = checked_year("limit", value)
+    if limit is not None and limit < 0:
+        raise UsageError(f"limit={limit} is below 0: give how many at most, or None for all.")
+    return limit
+
+
 def checked_text(name: str, value: Any) -> str | None:
     """A description or label.
 

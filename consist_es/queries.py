@@ -11,6 +11,7 @@ from uuid import UUID
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap
 from consist_es.errors import MissingKeyError, UsageError, UsageTypeError
+from consist_es.options import checked_limit
 from consist_es.project import Project
 from consist_es.projections import lineage, lineage_tree, run_table
 from consist_es.projections.lineage import ArtifactRow
@@ -78,7 +79,7 @@ class Queries:
         for name in ("facet", "metadata"):
             if not isinstance(filters.get(name) or {}, Mapping):
                 raise UsageTypeError(f"{name} takes a mapping of key to value, not {type(filters[name]).__name__}.")
-        return [self._run(row) for row in run_table.find(self._conn, limit=limit, **filters)]
+        return [self._run(row) for row in run_table.find(self._conn, limit=checked_limit(limit), **filters)]
 
     def _run(self, row: RunRow) -> Run:
         ids = (self._id(row.parent_key), self._id(row.cache_source_key))
@@ -197,7 +198,7 @@ class Queries:
         runs = {
             name: self.key_of(ref) for name, ref in (("creator", creator), ("consumer", consumer)) if ref is not None
         }
-        rows = lineage.find_artifacts(self._conn, limit=limit, **runs, **filters)
+        rows = lineage.find_artifacts(self._conn, limit=checked_limit(limit), **runs, **filters)
         return [self.artifact(row) for row in rows]
 
     # ------------------------------------------------------------ lineage

@@ -300,3 +300,14 @@ def test_a_run_stands_for_itself_and_its_id_for_the_latest_attempt(tracker: Trac
     assert tracker.get_run(first) == first
     assert tracker.get_run_result(second).run == second
     assert tracker.get_run_config(first) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("limit", "kind"), [("-1", errors.UsageTypeError), (True, errors.UsageTypeError), (-1, errors.UsageError)]
+)
+def test_a_limit_is_a_number_of_things(asked: Tracker, limit: Any, kind: type[Exception]) -> None:
+    for find in (asked.find_runs, asked.find_artifacts):
+        with pytest.raises(kind, match="limit"):
+            find(limit=limit)
+        assert find(limit=0) == []
+        assert len(find(limit=None)) > 1
