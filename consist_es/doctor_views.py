@@ -7,7 +7,7 @@ from pathlib import Path
 
 from consist_es import view_file
 from consist_es.diagnosis import ERROR, NOTE, OK, WARNING, Finding, listed
-from consist_es.errors import LogMismatchError
+from consist_es.errors import LogMismatchError, ViewAccessError
 from consist_es.folding import dead_letters
 from consist_es.project import Project
 from consist_es.projections import run_table
@@ -26,11 +26,7 @@ def check_views(project: Project) -> Iterator[Finding]:
     try:
         standing = project.views.standing()
     except sqlite3.Error as error:
-        if view_file.lacks_sharing(error):
-            kept = f"{view_file.NOT_SHARED}, so every process keeps views elsewhere"
-            yield Finding(NOTE, "views", kept, str(path), f"Best {view_file.LOCAL_DISK}.")
-            return
-        yield Finding(ERROR, "views", f"the database is damaged: {error}", str(path), _REBUILD, mends=True)
+        yield _not_read(path, error)
         return
     except LogMismatchError as error:
         yield Finding(ERROR, "views", f"{ORPHANED}: {error.problem}", str(path), _REBUILD, mends=True)
@@ -43,8 +39,29 @@ def check_views(project: Project) -> Iterator[Finding]:
         case _ if standing in (LEVEL, BEHIND):  # the next use folds what is missing
             yield Finding(OK, "views", standing, str(path))
         case _:
-            todo = "Move it away if it is yours. The next use sets it aside under another name and makes the views."
-            yield Finding(ERROR, "views", f"in place of the database there is {standing}", str(path), todo, mends=True)
+            yield _stranger(path, standing)
+
+
+def _not_read(path: Path, error: sqlite3.Error) -> Finding:
+    """Why SQLite did not answer. That is damage only where nothing else explains it."""
+    if view_file.lacks_sharing(error):
+        kept = f"{view_file.NOT_SHARED}, so every process keeps views elsewhere"
+        return Finding(NOTE, "views", kept, str(path), f"Best {view_file.LOCAL_DISK}.")
+    if view_file.is_refused(error):
+        kept = f"the database cannot be used by this process ({error}), which keeps views elsewhere"
+        return Finding(NOTE, "views", kept, str(path), f"To share it, {ViewAccessError.ACTION}.")
+    if view_file.is_full(error):
+        return Finding(ERROR, "views", f"no room to open the database: {error}", str(path), "Make room.")
+    return Finding(ERROR, "views", f"the database is damaged: {error}", str(path), _REBUILD, mends=True)
+
+
+def _stranger(path: Path, what: str) -> Finding:
+    """Something that is not our database has its name. A folder is the only thing that is not set aside."""
+    said = f"in place of the database there is {what}"
+    if what == view_file.FOLDER:
+        return Finding(ERROR, "views", said, str(path), "Move it away: the next use then makes the views from the log.")
+    todo = "Move it away if it is yours. The next use sets it aside under another name and makes the views."
+    return Finding(ERROR, "views", said, str(path), todo, mends=True)
 
 
 def check_dead_letters(conn: sqlite3.Connection) -> Iterator[Finding]:

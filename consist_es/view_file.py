@@ -296,6 +296,17 @@ def lacks_sharing(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) in _NOT_SHARED
 
 
+def is_refused(error: sqlite3.Error) -> bool:
+    """Whether nothing is wrong with the file itself, but this process may not use it, or not just now."""
+    return code_of(error) in _REFUSALS
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether there was no room, which SQLite needs beside the file even to read it."""
+    no_index = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE
+    return no_index or code_of(error) == sqlite3.SQLITE_FULL
+
+
 def _name_of(error: sqlite3.Error) -> str:
     return getattr(error, "sqlite_errorname", type(error).__name__)
 
@@ -306,7 +317,7 @@ def translated(where: object) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if code_of(error) in _REFUSALS:
+        if is_refused(error):
             raise ViewAccessError(where, error) from error
         if lacks_sharing(error):
             raise ViewAccessError(where, f"{NOT_SHARED} ({error}, {_name_of(error)})", LOCAL_DISK) from error

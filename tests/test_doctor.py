@@ -288,21 +288,63 @@ def test_a_database_that_is_no_view_of_the_log_is_left_alone_and_replaced_by_fix
     run("replay", "--check")
 
 
-def test_a_database_on_a_file_system_that_sqlite_cannot_use_is_not_called_damaged(
-    folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def refuse_live_views(monkeypatch: pytest.MonkeyPatch, here: Path, text: str, name: str) -> None:
+    """SQLite answers like this whenever the database beside the log is opened."""
     prepare, place = view_file._prepare, str(here / "provenance.db")
 
     def refused(conn: sqlite3.Connection) -> None:
         if conn.execute("PRAGMA database_list").fetchone()[2] == place:
-            error = sqlite3.OperationalError("disk I/O error")
-            error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR_SHMMAP, "SQLITE_IOERR_SHMMAP"
+            error = sqlite3.OperationalError(text)
+            error.sqlite_errorcode, error.sqlite_errorname = getattr(sqlite3, name), name
             raise error
         prepare(conn)
 
     monkeypatch.setattr(view_file, "_prepare", refused)
+
+
+def test_a_database_on_a_file_system_that_sqlite_cannot_use_is_not_called_damaged(
+    folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_live_views(monkeypatch, here, "disk I/O error", "SQLITE_IOERR_SHMMAP")
     said = only(findings(), "views")
     assert (said["level"], said["todo"]) == (NOTE, "Best give db_path a folder on a disk of this machine.")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("attempt to write a readonly database", "SQLITE_READONLY_DIRECTORY"), ("database is locked", "SQLITE_BUSY")],
+)
+def test_a_database_that_only_others_may_write_is_not_called_damaged(
+    folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch, text: str, name: str
+) -> None:
+    refuse_live_views(monkeypatch, here, text, name)
+    said = only(findings(), "views")
+    assert said["level"] == NOTE
+    assert said["what"] == f"the database cannot be used by this process ({text}), which keeps views elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("disk I/O error", "SQLITE_IOERR_SHMSIZE"), ("database or disk is full", "SQLITE_FULL")]
+)
+def test_a_full_disk_does_not_make_the_database_damaged(
+    folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch, text: str, name: str
+) -> None:
+    refuse_live_views(monkeypatch, here, text, name)
+    (said, _) = findings(code=1)["views"]
+    assert (said["what"], said["todo"]) == (f"no room to open the database: {text}", "Make room.")
+    assert not said["mends"]
+
+
+def test_a_folder_in_the_place_of_the_database_has_to_be_moved_by_its_owner(folder: Path, here: Path) -> None:
+    path = here / "provenance.db"
+    view_file.discard(path)
+    path.mkdir()
+    (said, _) = findings("--fix", code=1)["views"]
+    assert said["what"] == "in place of the database there is a folder"
+    assert said["todo"] == "Move it away: the next use then makes the views from the log."
+    path.rename(here / "away")
+    assert only(findings(), "views")["what"] == "there is no database"
+    assert findings() == {}
 
 
 def test_views_of_another_version_are_no_fault(folder: Path, here: Path) -> None:
