@@ -191,7 +191,10 @@ class LogReadOnlyError(LogError):
 
     def __init__(self, path: object) -> None:
         self.path = path
-        super().__init__(f"The log {path} is read-only here: queries and hits work, recording does not.")
+        super().__init__(
+            f"The log {path} is read-only here: it can be queried, but nothing can be recorded, which a step needs "
+            "even if it is reused. Get the right to write to the folder, or work on a copy of the project."
+        )
 
 
 # ---------------------------------------------------------------- views, project

@@ -307,5 +307,5 @@ def test_a_store_that_may_only_be_read_answers_and_refuses_to_record_at_once(pro
         assert [found.name for found in reader.find_runs()] == ["first"]
         with pytest.raises(errors.AccessModeError, match="access_mode='read_only'"):
             reader.run(made, name="s", execution_options=NONE)
-    with pytest.raises(errors.LogReadOnlyError, match="read-only here: queries and hits work"):
+    with pytest.raises(errors.LogReadOnlyError, match="read-only here: it can be queried, but nothing can be recorded"):
         LocalLog(Path(LOG), read_only=True).append([])

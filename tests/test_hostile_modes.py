@@ -167,8 +167,11 @@ def test_a_second_user_without_rights_cannot_record_and_is_told_so_at_once(reada
             warnings.simplefilter("ignore", ConsistWarning)
             with pytest.raises(LogReadOnlyError, match="read-only here"):
                 LocalLog(events).append([Draft(MetaLogged(values={}))])
-            with Tracker(readable / "runs", readable / "project.db") as tracker, pytest.raises(LogReadOnlyError):
-                tracker.run(made, name="new", execution_options=NONE)
+            with Tracker(readable / "runs", readable / "project.db") as tracker:
+                with pytest.raises(LogReadOnlyError):
+                    tracker.run(made, name="new", execution_options=NONE)
+                with pytest.raises(LogReadOnlyError, match="which a step needs even if it is reused"):
+                    tracker.run(made, name="make", outputs=["made"], execution_options=NONE)
 
     assert as_nobody(act) == ""
     assert (events / "00000001.jsonl").read_bytes() == before
