@@ -35,7 +35,7 @@ def test_without_the_flag_repair_says_what_can_be_kept_and_changes_nothing(log: 
     result = run("repair", code=1)
     assert "DAMAGED at 00000001.jsonl, byte " in result.stdout
     assert "1 record cannot be kept: position 5\n" in result.stdout
-    assert "look for one first" in result.stderr
+    assert "look for one first, and keep the damaged file until" in result.stderr
     (said,) = run_json("repair", code=1)
     assert (said["damaged"], said["lost"], said["repaired"]) == (True, [5], False)
     assert {path: path.read_bytes() for path in log.rglob("*") if path.is_file()} == before
@@ -62,7 +62,7 @@ def test_what_is_damaged_can_be_left_behind_and_everybody_says_what_is_lost(log:
     run("doctor")
     record()  # the project goes on
     run("verify", "--deep")
-    assert run("repair").stdout == "provenance.events: whole, nothing to repair\n"
+    assert run("repair").stdout == "provenance.events: every record is whole, nothing to repair\n"
     (said,) = run_json("repair")
     assert not said["damaged"]
 
@@ -73,6 +73,9 @@ def test_a_payload_whose_blob_is_gone_can_be_given_up_by_a_redaction(log: Path) 
     subprocess.run([sys.executable, "-c", code], check=True)
     (blob,) = (log / "blobs").iterdir()
     blob.unlink()
+    told = run("repair")  # whose work are records, and those are there
+    assert told.stdout == "provenance.events: every record is whole, nothing to repair\n"
+    assert "Payloads in files of their own, below blobs, were not looked at" in told.stderr
     assert "consist-es redact" in run("verify", code=1).stderr
     position = next(
         int(line.split()[2]) for line in run("verify", code=1).stdout.splitlines() if line.startswith("blobs")

@@ -8,6 +8,7 @@ import click
 from consist_es.cli.common import NEGATIVE, json_option, opened, project_option, short
 from consist_es.cli.output import emit, emit_json, note, shown
 from consist_es.cli.wording import BAD, GOOD, ODD
+from consist_es.log.blobs import BLOB_FOLDER
 from consist_es.log.repair import Damage, Gap, behind
 from consist_es.log.salvage import Survivor
 from consist_es.log.segment import segment_name
@@ -16,10 +17,15 @@ from consist_es.wording import counted
 
 _MOST = 20
 _FIRST = (
-    "Restoring the damaged file from a copy loses nothing, so look for one first. Without one, run `consist-es repair "
-    "--keep-damaged`: a new segment takes over with everything that can still be read, the records that are lost are "
-    "named in it by their positions, and the damaged files stay as they are. Tree heads that were made of the log "
-    "behind the damage will not fit it any more."
+    "Restoring the damaged file from a copy that is as new loses nothing, so look for one first, and keep the damaged "
+    "file until `consist-es verify` finds no fault. Without one, run `consist-es repair --keep-damaged`: a new segment "
+    "takes over with everything that can still be read, the records that are lost are named in it by their positions, "
+    "and the damaged files stay as they are. Tree heads that were made of the log behind the damage will not fit it "
+    "any more."
+)
+_BLOBS = (
+    "Payloads in files of their own, below blobs, were not looked at: `consist-es verify` does. One that is gone can "
+    "only be restored from a copy, or given up with `consist-es redact` and a reason."
 )
 _AFTER = (
     "The damaged files are kept as they were; they count no more from the damage on. Make a new tree head with "
@@ -57,7 +63,9 @@ def _whole(project: Project, as_json: bool) -> None:
     if as_json:
         emit_json({"folder": str(project.folder), "damaged": False})
     else:
-        emit(f"{short(project.folder)}: whole, nothing to repair", GOOD)
+        emit(f"{short(project.folder)}: every record is whole, nothing to repair", GOOD)
+    if (project.folder / BLOB_FOLDER).exists():
+        note(_BLOBS)
 
 
 def _tell(project: Project, damage: Damage, gaps: list[Gap], as_json: bool, *, done: bool) -> None:
