@@ -100,6 +100,16 @@ def test_the_readmes_example_is_reused_the_second_time(tmp_path: Path) -> None:
     assert run(example, cwd=tmp_path).endswith("reused: True False\n")
 
 
+def test_the_tutorial_can_be_pasted_bit_by_bit_and_run_after_each(tmp_path: Path) -> None:
+    example = tmp_path / "example.py"
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    for block in blocks(page):
+        if block.language == "python":
+            with example.open("a", encoding="utf-8") as file:
+                file.write(block.text)
+            run(example, cwd=tmp_path)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_block_says_what_it_is_and_python_compiles(path: Path) -> None:
     for block in blocks(path.read_text(encoding="utf-8")):
