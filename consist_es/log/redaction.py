@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from consist_es.errors import LogCorruptError, LogError, RedactionError
-from consist_es.events import Cursor, PayloadRedacted
+from consist_es.events import Cursor, PayloadRedacted, RecordLost
 from consist_es.log.blobs import BLOB_FOLDER, blob_name
 from consist_es.log.files import REDACTION, REDACTION_PART, copy_of
 from consist_es.log.reader import read_lines
@@ -35,6 +35,7 @@ from consist_es.log.segment import (
     header_of,
     is_sealed,
     open_segment,
+    place_before,
     replacement,
     segment_name,
     segment_numbers,
@@ -274,9 +275,14 @@ def _given_up_before(storage: Storage, folder: Path, number: int) -> Iterator[tu
         limit, _ = replacement(segment, firsts) or (0, 0)
         fd, opened = open_segment(storage, folder, segment)
         try:
-            if is_sealed(storage, fd) and limit == firsts.get(segment + 1):
+            size = storage.size(fd)
+            if (
+                is_sealed(storage, fd)
+                and limit == firsts.get(segment + 1)
+                and limit == place_before(storage, fd, opened, size).seq + 1  # a repair goes on from before its end
+            ):
                 return
-            end, size = _end_before(storage, fd, opened, limit), storage.size(fd)
+            end = _end_before(storage, fd, opened, limit)
         finally:
             storage.close(fd)
         yield from ((other, 0) for other in unreadable)  # for what is there now goes on behind them
@@ -310,7 +316,8 @@ def _redact_in(
     storage: Storage, folder: Path, number: int, positions: Collection[int], digests: dict[int, str]
 ) -> None:
     lines = _lines_in(storage, folder, number, positions)
-    for position, line in lines.items():
+    lines = {position: line for position, line in lines.items() if line.head.type != RecordLost.TYPE}
+    for position, line in lines.items():  # but for those that a repair meanwhile found to be lost
         if payload_digest(line.data).hex() != digests[position]:
             problem = f"position {position} is not the event whose redaction was decided"
             raise LogCorruptError(segment_name(number), line.offset, problem)
@@ -359,13 +366,18 @@ class Account:
         self.gone: dict[int, tuple[str, int]] = {}
         """Position -> digest and size of what was there."""
         self._said: dict[int, tuple[str, int]] = {}
+        self._lost: dict[int, str | None] = {}
+        """Position of a record that a repair found to be lost -> what it said that it was."""
 
     def see(self, line: Line) -> None:
         """Take in one line.
 
         Raises:
-            BadRecord: a `payload_redacted` that does not decode.
+            BadRecord: a `payload_redacted` or `record_lost` that does not decode.
         """
+        if line.head.type == RecordLost.TYPE:
+            lost = decode_event(line.head.type, line.head.v, line.data)
+            self._lost[line.head.seq] = lost.said if isinstance(lost, RecordLost) else None
         if (digest := redacted_digest(line.data)) is not None:
             self.gone[line.head.seq] = (digest, len(line.data))
         elif line.head.type == PayloadRedacted.TYPE:
@@ -378,13 +390,20 @@ class Account:
         expected = {t.event.position: (t.event.digest, t.event.size) for t in pending.targets} if pending else {}
         for position, what in self.gone.items():
             said = self._said.get(position) or expected.get(position)
+            if said is None and self._may_have_said(position):
+                continue
             if said is None:
                 yield position, "its payload is gone, and no event says that it was redacted"
             elif said != what:
                 yield position, "its payload is gone, and another one was redacted"
         for position in self._said:
-            if position > since and position not in self.gone:
+            if position > since and position not in self.gone and position not in self._lost:
                 yield position, "its payload was redacted, and is there again"
+
+    def _may_have_said(self, position: int) -> bool:
+        """Whether the event that said that this payload was redacted may be one that is lost."""
+        kinds = (None, PayloadRedacted.TYPE)
+        return any(other > position and said in kinds for other, said in self._lost.items())
 
     @property
     def positions(self) -> list[int]:
