@@ -125,8 +125,13 @@ class _Tour:
         """The segment that goes on after this one; None after the last, and where what follows cannot be read."""
         later: dict[int, Opened] = {}
         self._fault = None
-        newest = max(segment_numbers(self._storage, self._folder), default=number)
-        for other in range(number + 1, newest + 1):
+        before = number
+        for other in segment_numbers(self._storage, self._folder):
+            if other <= number:
+                continue
+            if other > before + 1:
+                self._fault = self._fault or LogCorruptError(segment_name(before + 1), 0, "the segment is missing")
+            before = other
             opened = self._headers.get(other) or header_of(self._storage, self._folder, other)
             if isinstance(opened, LogError):
                 self._fault = self._fault or opened
@@ -192,6 +197,8 @@ class _Tour:
         if start.seq > place.seq or (start.seq == place.seq and start.chain != place.chain):
             problem = "the segment does not go on where the last one ended"
             raise self._fault or LogCorruptError(segment_name(start.segment), 0, problem)
+        if self._seen.seq < place.seq and start.seq < place.seq:  # a repair began before what was yielded by now
+            self._seen = Cursor(place.seq, place.segment, place.offset, place.chain.decode())
         return start
 
     def _finish(self) -> None:
