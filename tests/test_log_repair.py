@@ -9,10 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from consist_es.errors import LogCorruptError, LogError, LogFormatError, LogFullError, LogReadOnlyError
-from consist_es.events import Draft, LogRepaired, Recorded, RecordLost, StepAbandoned
+from consist_es.errors import (
+    LogCorruptError,
+    LogError,
+    LogFormatError,
+    LogFullError,
+    LogReadError,
+    LogReadOnlyError,
+    LogWriteError,
+)
+from consist_es.events import Draft, LogRepaired, PayloadRedacted, Recorded, RecordLost, StepAbandoned
 from consist_es.log.local import LocalLog
 from consist_es.log.record import decode_head
+from consist_es.log.redaction import plan, write_intent
 from consist_es.log.verify import verify, verify_again
 from consist_es.storage import LocalStorage
 
@@ -405,3 +414,213 @@ def test_without_any_header_that_can_be_read_nothing_is_done(tmp_path: Path) -> 
             log.repair()
     assert path.read_bytes() == before
     assert decode_head(before.splitlines()[1].partition(b',"data":')[0]).seq == 1
+
+
+def harm(folder: Path, event: Recorded) -> None:
+    """Damage its payload."""
+    path = folder / f"{event.segment:08d}.jsonl"
+    data = bytearray(path.read_bytes())
+    data[event.offset + event.size - 70] ^= 1
+    path.write_bytes(data)
+
+
+def secret(folder: Path) -> Recorded:
+    """A new event, synced, to be redacted."""
+    log = opened(folder)
+    log.append([Draft(StepAbandoned(reason="hush"), id="secret")], commit=True)
+    log.close()
+    return next(event for event in log.read() if event.id == "secret")
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_a_whole_copy_that_was_to_replace_a_segment_is_put_back_before_anything_is_called_lost(
+    folder: Path, number: int
+) -> None:
+    whole = list(opened(folder).read())
+    path = folder / f"{number:08d}.jsonl"
+    before = segments(folder)
+    path.rename(path.with_suffix(".copy.jsonl.tmp"))
+    assert opened(folder).repair() == []
+    assert segments(folder) == before
+    assert list(opened(folder).read()) == whole
+
+
+def test_a_repair_that_fails_leaves_no_word_of_it_to_be_recorded(folder: Path) -> None:
+    class Unnamed(Unsynced):
+        due = True
+
+        def rename(self, source: Path, target: Path) -> None:
+            if self.due:
+                raise OSError(5, os.strerror(5))
+            super().rename(source, target)
+
+    harm(folder, list(opened(folder).read())[3])
+    storage = Unnamed()
+    log = LocalLog(folder, storage=storage)
+    with pytest.raises(LogWriteError):
+        log.repair()
+    storage.due = False
+    log.repair()
+    assert [event.type for event in log.read()].count("log_repaired") == 1
+
+
+def test_what_was_not_synced_before_the_damage_is_synced_before_a_segment_goes_on_from_it(tmp_path: Path) -> None:
+    folder, synced, written = tmp_path / "x", list[str](), list[str]()
+
+    class Watched(Unsynced):
+        def datasync(self, fd: int) -> None:
+            synced.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+
+        def write_at(self, fd: int, data: bytes, offset: int) -> int:
+            written.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+            return super().write_at(fd, data, offset)
+
+    log = opened(folder, size=1 << 20)
+    for number in range(4):
+        log.append(batch(f"b{number}", 2))
+    harm(folder, list(log.read())[5])
+    before = segments(folder)
+    LocalLog(folder, storage=Watched()).repair()
+    assert synced == ["00000001.jsonl", "00000002.jsonl.tmp"]
+    assert written[:2] == ["00000001.jsonl", "00000002.jsonl.tmp"]
+    assert segments(folder)["00000001.jsonl"] == before["00000001.jsonl"]
+
+
+def test_a_log_whose_end_is_missing_can_be_written_though_the_repair_was_killed_before_the_mark(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(opened(folder).read())
+    (folder / "00000003.jsonl").unlink()
+    (folder / "00000004.jsonl").unlink()
+    left = segments(folder)
+    monkeypatch.setattr("consist_es.log.writer.write_watermark", lambda *_: None)
+    opened(folder).repair()
+    monkeypatch.undo()
+    first = next(event.seq for event in whole if event.segment == 3)
+    assert check(folder, whole, untouched=left) == list(range(first, len(whole) + 1))
+    goes_on(folder)
+
+
+def test_a_writer_whose_next_segment_is_missing_learns_that_the_log_has_gone_on(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    idle, busy = opened(folder), opened(folder)
+    idle.append(batch("idle", 1), commit=True)
+    for number in range(14):
+        busy.append(batch(f"b{number}", 3), commit=True)
+    (folder / "00000002.jsonl").unlink()
+    opened(folder).repair()
+    position = idle.append(batch("late", 1), commit=True)
+    assert [[event.seq] for event in opened(folder).read() if event.id == "late:0"] == [position]
+    assert verify(folder).ok
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_retry_finds_what_is_there_behind_a_segment_that_was_given_up(folder: Path, missing: bool) -> None:
+    path = folder / "00000002.jsonl"
+    data = path.read_bytes()
+    path.unlink() if missing else path.write_bytes(b"?" + data[1:])
+    with pytest.raises(LogError):
+        opened(folder).append(batch("b0", 1) + batch("new", 1), since=0)
+    opened(folder).repair()
+    known = next(event.seq for event in opened(folder).read() if event.id == "b0:0")
+    assert opened(folder).append(batch("b0", 1) + batch("new", 1), since=0)[0] == known
+    assert verify(folder).ok
+
+
+def test_a_retry_stops_at_a_segment_that_has_the_first_event(folder: Path) -> None:
+    path = folder / "00000001.jsonl"
+    path.write_bytes(b"?" + path.read_bytes()[1:])
+    opened(folder).repair()
+    assert [event.seq for event in opened(folder).read() if event.id == "b0:0"] == opened(folder).append(
+        batch("b0", 1), since=0
+    )
+
+
+def test_a_reader_on_its_way_yields_nothing_twice_where_a_repair_begins_before_it(folder: Path) -> None:
+    event = list(opened(folder).read())[3]
+    reading = opened(folder).read()
+    seen = [next(reading).seq for _ in range(7)]
+    path = folder / f"{event.segment:08d}.jsonl"
+    data = bytearray(path.read_bytes())
+    data[event.offset + event.size - 20] ^= 1  # its chain value, so that it is not lost
+    path.write_bytes(data)
+    assert opened(folder).repair() == []
+    seen += [event.seq for event in reading]
+    assert seen == list(range(1, opened(folder).head().seq + 1))
+
+
+def test_a_file_of_a_far_number_is_no_reason_to_look_for_all_before_it(folder: Path) -> None:
+    (folder / "99999999.jsonl").write_bytes(b"?")
+    before = segments(folder)
+    with pytest.raises(LogCorruptError, match=r"00000005\.jsonl.*missing"):
+        list(opened(folder).read())
+    assert opened(folder).damage() is not None
+    with pytest.raises(LogCorruptError, match="are missing"):
+        opened(folder).repair()
+    assert segments(folder) == before
+
+
+def test_nothing_is_called_lost_because_the_disk_of_an_archived_segment_is_not_there(folder: Path) -> None:
+    path = folder / "00000002.jsonl"
+    path.unlink()
+    path.symlink_to(folder / "not mounted" / path.name)
+    with pytest.raises(LogReadError, match=r"00000002\.jsonl"):
+        opened(folder).damage()
+    with pytest.raises(LogReadError, match=r"00000002\.jsonl"):
+        opened(folder).repair()
+    assert not (folder / "00000005.jsonl").exists()
+
+
+def test_a_sealed_segment_that_a_repair_went_on_from_the_middle_of_is_redacted_too(tmp_path: Path) -> None:
+    class Unnamed(Unsynced):
+        def rename(self, source: Path, target: Path) -> None:
+            raise OSError(5, os.strerror(5))
+
+    folder = tmp_path / "x"
+    make(folder, size=1 << 20)
+    at = secret(folder).seq
+    with pytest.raises(LogWriteError):
+        LocalLog(folder, storage=Unnamed(), segment_size=100).append(batch("new", 1))
+    events = list(opened(folder).read())
+    assert events[-1].type == "segment_sealed"
+    harm(folder, events[3])
+    opened(folder).repair()
+    opened(folder).redact([at], "not for everybody")
+    assert [name for name, data in segments(folder).items() if b'"hush"' in data] == []
+    assert verify(folder).ok
+
+
+def test_what_was_redacted_may_be_lost_later(folder: Path) -> None:
+    at = secret(folder).seq
+    opened(folder).redact([at], "not for everybody")
+    harm(folder, list(opened(folder).read())[at - 1])
+    assert [gap.position for gap in opened(folder).repair()] == [at]
+    assert verify(folder).problems == []
+    goes_on(folder)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_the_word_of_a_redaction_may_be_lost_later(folder: Path, readable: bool) -> None:
+    opened(folder).redact([secret(folder).seq], "not for everybody")
+    opened(folder).append(batch("more", 2), commit=True)
+    word = next(event for event in opened(folder).read() if isinstance(event.event, PayloadRedacted))
+    if readable:
+        harm(folder, word)
+    else:
+        path = folder / f"{word.segment:08d}.jsonl"
+        data = path.read_bytes()
+        path.write_bytes(data[: word.offset] + b"?" + data[word.offset + 1 :])
+    assert [gap.position for gap in opened(folder).repair()] == [word.seq]
+    assert verify(folder).problems == []
+    goes_on(folder)
+
+
+def test_a_redaction_that_was_begun_is_finished_though_its_record_was_lost_meanwhile(folder: Path) -> None:
+    event, storage = secret(folder), Unsynced()
+    write_intent(storage, folder, plan(storage, folder, [event.seq], event.seq, "not for everybody", "me", ["word"]))
+    harm(folder, event)
+    assert [gap.position for gap in opened(folder).repair()] == [event.seq]
+    opened(folder).append(batch("more", 1))
+    assert [name for name, data in segments(folder).items() if b'"hush"' in data] == []
+    assert verify(folder).ok
+    goes_on(folder)

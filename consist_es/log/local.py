@@ -135,7 +135,7 @@ class LocalLog:
         Raises:
             LogFormatError: written by a newer library, or no log of ours.
             LogCorruptError: no segment of it has a header that can be read.
-            LogReadError: the operating system refused.
+            LogReadError: the operating system refused, or the disk of an archived segment is not there.
         """
         try:
             return find_damage(self._storage, self.folder)
@@ -148,7 +148,7 @@ class LocalLog:
 
         Raises:
             LogReadOnlyError, LogFullError, LogWriteError, LogLockError: as for `append`; nothing was changed.
-            LogFormatError, LogCorruptError: as for `damage`.
+            LogFormatError, LogCorruptError, LogReadError: as for `damage`.
         """
         if self.read_only:
             raise LogReadOnlyError(self.folder)

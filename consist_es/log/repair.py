@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from consist_es import __version__
-from consist_es.errors import LogCorruptError, LogError
+from consist_es.errors import LogCorruptError, LogError, LogReadError
 from consist_es.events import Draft, RecordLost
 from consist_es.log.files import create_segment
 from consist_es.log.head import VERIFIED_FILE, Watermark, read_watermark
@@ -40,6 +40,9 @@ from consist_es.storage import Storage
 
 MOST_LOST = 1_000_000
 """Positions that one gap may leap: a line that claims more is taken for damaged itself."""
+
+MOST_MISSING = 1000
+"""Segments that may be missing: where it seems to be more, a file is there by mistake."""
 
 
 class Damage(NamedTuple):
@@ -78,9 +81,8 @@ def find_damage(storage: Storage, folder: Path) -> Damage | None:
         LogFormatError: a segment is of a newer version, or the first one is none of ours.
         LogCorruptError: no segment says which project it is of.
     """
-    numbers, opened = segment_numbers(storage, folder), dict[int, Opened | LogError]()
-    for number in range(1, max(numbers, default=0) + 1):
-        opened[number] = header_of(storage, folder, number)
+    numbers = segment_numbers(storage, folder)
+    opened = {number: header_of(storage, folder, number) for number in _due(numbers)}
     readable = {number: found for number, found in opened.items() if isinstance(found, Opened)}
     if not readable:
         if not opened:
@@ -89,7 +91,25 @@ def find_damage(storage: Storage, folder: Path) -> Damage | None:
     first = next(iter(readable.values())).header
     mark = read_watermark(storage, folder)
     place = Place(0, 0, 0, genesis(first.project), first.at)
-    return _Search(storage, folder, opened, first.project, mark.seq if mark else 0).run(place)
+    damage = _Search(storage, folder, opened, first.project, mark.seq if mark else 0).run(place)
+    if damage is not None:
+        _require_reachable(storage, folder, numbers)
+    return damage
+
+
+def _due(numbers: list[int]) -> list[int]:
+    """The segments that there are, and the first that is missing of each row: a stray file may have any number."""
+    expected = {1, *(number + 1 for number in numbers[:-1])} if numbers else set[int]()
+    return sorted({*numbers, *expected})
+
+
+def _require_reachable(storage: Storage, folder: Path, numbers: list[int]) -> None:
+    """Nothing is lost because the disk that an archived segment lies on is not there just now."""
+    for number in numbers:
+        try:
+            storage.close(storage.open(folder / segment_name(number), os.O_RDONLY))
+        except OSError as error:
+            raise LogReadError(folder, error) from error
 
 
 def _why(fault: LogError) -> str:
@@ -220,7 +240,7 @@ def take_over(
     lost. Under the lock. May raise OSError, and then nothing has changed."""
     with contextlib.suppress(FileNotFoundError):
         storage.unlink(folder / VERIFIED_FILE)  # what it says was found whole is not
-    number, before = max(segment_numbers(storage, folder)) + 1, damage.before
+    number, before = _next_number(storage, folder), damage.before
     if before.segment == 0:  # nothing says when the log was begun
         kept = (item.head.at for item in behind(storage, folder, damage) if isinstance(item, Survivor))
         before = msgspec.structs.replace(before, at=next(kept, before.at))
@@ -230,6 +250,18 @@ def take_over(
     storage.close(fd)
     offset = opened.start.offset + lines.size
     return Watermark(lines.seq, number, offset, lines.chain.decode()), lines.gaps
+
+
+def _next_number(storage: Storage, folder: Path) -> int:
+    """The number of the new segment. An empty file takes the place of each that is missing: a process that has an
+    older segment open asks for the one after it, and must learn that the log has gone on."""
+    numbers, mark = segment_numbers(storage, folder), read_watermark(storage, folder)
+    newest = max(numbers[-1], mark.segment if mark else 0)  # the watermark may be of one that is missing
+    if newest - len(numbers) > MOST_MISSING:
+        raise LogCorruptError(segment_name(newest), 0, f"{newest - len(numbers)} of the segments before it are missing")
+    for missing in sorted({*range(1, newest + 1)} - {*numbers}):
+        storage.close(storage.open(folder / segment_name(missing), os.O_WRONLY | os.O_CREAT))
+    return newest + 1
 
 
 class _Lines:

@@ -105,6 +105,22 @@ class Tail:
             offset += len(lines)
         active.adopted = True
 
+    def settle(self, place: Place) -> None:
+        """Have everything up to `place` safe on disk, for a repair that goes on from there. Under the lock.
+
+        A segment that has a successor was synced before that was made.
+        """
+        mark = read_watermark(self._storage, self.folder)
+        newest = segment_numbers(self._storage, self.folder)[-1]
+        if place.segment != newest or (mark is not None and mark.seq >= place.seq):
+            return
+        fd, opened = open_segment(self._storage, self.folder, newest, os.O_RDWR)
+        try:
+            self.adopt(Active(fd, opened, place))
+            self._storage.datasync(fd)
+        finally:
+            self._storage.close(fd)
+
     def sync_failed(self, segment: int, safe: Watermark | None) -> None:
         """Never write to this segment again; `current` puts what was not safe into a new one."""
         self._failed = (segment, safe)

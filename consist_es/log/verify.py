@@ -209,6 +209,9 @@ class _Check:
         if head < mark.seq:
             self._problem(name, mark.offset, mark.seq, f"it was synced, but the log ends at position {head}")
             return
+        limit, _ = replacement(mark.segment, self._firsts) or (0, 0)
+        if 0 < limit <= mark.seq:
+            return  # a repair that was killed before it moved the mark on
         try:
             tail = self._read(self._folder / name, TAIL_LENGTH, max(mark.offset - TAIL_LENGTH, 0))
             if chain_before(tail) != mark.chain.encode():

@@ -14,6 +14,7 @@ from consist_es import __version__
 from consist_es.errors import (
     ConsistWarning,
     LogCorruptError,
+    LogError,
     LogFullError,
     LogMismatchError,
     LogReadOnlyError,
@@ -21,7 +22,7 @@ from consist_es.errors import (
 )
 from consist_es.events import Draft, Event, LogRepaired, SegmentSealed, WriterAttached
 from consist_es.log.blobs import write_blob
-from consist_es.log.files import new_id
+from consist_es.log.files import new_id, remove_leftovers
 from consist_es.log.head import Watermark, read_watermark, write_watermark
 from consist_es.log.record import (
     DATA_CAP,
@@ -37,7 +38,7 @@ from consist_es.log.record import (
 )
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
 from consist_es.log.repair import Damage, Gap, find_damage, take_over
-from consist_es.log.segment import SEALED, Place, lines_back, open_segment, segment_name
+from consist_es.log.segment import SEALED, Place, header_of, lines_back, open_segment, segment_name
 from consist_es.log.tail import Active, Tail
 from consist_es.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
 
@@ -84,13 +85,15 @@ class Writer:
         """Go on without what is damaged, safe on disk; the positions that are lost."""
         with self._alone(0), self._lock:
             self._tail.forget()
+            # before anything is called lost: it may put a segment back
+            self._tail.redacting = remove_leftovers(self._storage, self.folder)
             damage = find_damage(self._storage, self.folder)
             if damage is None:
                 return []
+            self._tail.settle(damage.before)
 
             def own(gaps: list[Gap]) -> list[Prepared]:
-                self._tail.repairs.append(_told(damage, gaps))
-                return self._own()
+                return [self._prepared(_told(damage, gaps)), *self._own()]
 
             make_id = functools.partial(new_id, self._storage)
             mark, gaps = take_over(self._storage, self.folder, damage, self.name, own, make_id)
@@ -242,22 +245,31 @@ class Writer:
         return found
 
     def _heads_back(self, segment: int) -> Iterator[Head]:
-        """The events that count, latest first. What was given up after a failed sync does not, and may be damaged."""
+        """The events that count, latest first. What was given up does not, and may be damaged or missing."""
         storage = self._storage
         before: bytes | None = None
+        fault: LogError | None = None
         while segment >= 1:
+            found = header_of(storage, self.folder, segment)
+            if isinstance(found, LogError):
+                segment, fault = segment - 1, fault or found
+                continue
             fd, opened = open_segment(storage, self.folder, segment)
             try:
                 for start, line in lines_back(storage, fd, storage.size(fd)):
                     if before is not None and not line.endswith(TAIL_START + before + TAIL_END):
                         continue
-                    before = None
+                    before, fault = None, None
                     if start > 0:
                         yield self._head_of(line, segment, start)
             finally:
                 storage.close(fd)
             # where it was not found, all of that segment was given up
             segment, before = segment - 1, opened.start.chain if before is None else before
+            if opened.start.seq == 0 and before == opened.start.chain:
+                return  # all from the first event on was seen
+        if fault is not None:
+            raise fault
 
     def _head_of(self, line: bytes, segment: int, offset: int) -> Head:
         try:
