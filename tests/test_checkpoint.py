@@ -1,5 +1,6 @@
 """Tree heads: what they are made of, how they grow, and that they show what a chain alone cannot."""
 
+import errno
 import importlib
 import json
 import os
@@ -402,6 +403,29 @@ def test_a_file_that_is_there_is_never_written_over(log: Path) -> None:
     assert "--out head: there is a file of that name. Give another name" in result.stderr
     assert Path("head").read_text() == before
     assert run_json("checkpoint", "--out", "new")[0]["size"] == 12
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_is_read(log: Path) -> None:
+    result = run("checkpoint", "--out", "missing/head", code=2)
+    assert result.stderr == "Error: --out missing/head: there is no folder missing. Make it, or give another one.\n"
+    assert not (log / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "Error: No space left on device (there\\x1b). Make room, and run it again.\n"),
+        (errno.EIO, "Error: Input/output error (there\\x1b). Run it again once the cause is gone.\n"),
+    ],
+)
+def test_what_the_system_refuses_is_said_with_its_place_and_what_to_do(
+    log: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def refuse(*_: object) -> Path:
+        raise OSError(number, os.strerror(number), "there\x1b")
+
+    monkeypatch.setattr(importlib.import_module("consist_es.cli.checkpoint"), "keep", refuse)
+    assert run("checkpoint", code=2).stderr == said
 
 
 def test_where_nothing_can_be_kept_the_head_is_printed_all_the_same(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What all commands have in common: how they find their project, how they end, and what they say when they cannot."""
 
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -25,6 +26,14 @@ WRONG = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """What a shell reports of a program that wrote to a closed pipe."""
+
+_NO_ROOM = "Make room, and run it again."
+_NO_RIGHT = "Run it again with the right to do that, or on a copy of the project."
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _NO_ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NO_RIGHT),
+}
+"""What to do about an answer of the operating system that nothing translated before."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -73,10 +82,18 @@ class _Refused(click.ClickException):
     exit_code = WRONG
 
     def __init__(self, error: ConsistError | OSError) -> None:
-        super().__init__(str(error))
+        super().__init__(_of_system(error) if isinstance(error, OSError) else str(error))
 
     def show(self, file: Any = None) -> None:
         note(f"Error: {self.message}", "red")
+
+
+def _of_system(error: OSError) -> str:
+    """What the operating system refused, without its number, and what to do where that is known."""
+    if error.strerror is None:
+        return str(error)
+    where = "" if error.filename is None else f" ({os.fsdecode(error.filename)})"
+    return f"{error.strerror}{where}. {_REMEDIES.get(error.errno or 0, 'Run it again once the cause is gone.')}"
 
 
 def _show_warning(

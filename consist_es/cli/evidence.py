@@ -27,8 +27,10 @@ def signature_of(head: Path) -> Path:
 
 
 def require_new(*paths: Path) -> None:
-    """Nothing is written over: an older head or proof is evidence."""
+    """Nothing is written over: an older head or proof is evidence. Asked before the log is read, which takes long."""
     for path in paths:
+        if not path.parent.is_dir():
+            raise UsageError(f"--out {path}: there is no folder {path.parent}. Make it, or give another one.")
         if path.exists() or path.is_symlink():
             raise UsageError(f"--out {path}: there is a file of that name. Give another name, or move it away.")
 
