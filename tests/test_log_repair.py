@@ -624,3 +624,14 @@ def test_a_redaction_that_was_begun_is_finished_though_its_record_was_lost_meanw
     assert [name for name, data in segments(folder).items() if b'"hush"' in data] == []
     assert verify(folder).ok
     goes_on(folder)
+
+
+def test_a_redaction_does_not_ask_for_a_segment_that_was_given_up_and_removed(folder: Path) -> None:
+    harm(folder, list(opened(folder).read())[3])
+    opened(folder).repair()
+    (folder / "00000003.jsonl").unlink()
+    event = next(event for event in opened(folder).read() if event.id == "last:0")
+    opened(folder).redact([event.seq], "not for everybody")
+    assert [name for name, data in segments(folder).items() if b'"last 0"' in data] == []
+    assert verify(folder).ok
+    goes_on(folder)

@@ -268,7 +268,7 @@ def _given_up_before(storage: Storage, folder: Path, number: int) -> Iterator[tu
     goes on from, ends the search.
     """
     firsts, unreadable = _firsts(storage, folder), list[int]()
-    for segment in range(number - 1, 0, -1):
+    for segment in reversed([there for there in segment_numbers(storage, folder) if there < number]):
         if segment not in firsts:
             unreadable.append(segment)
             continue
