@@ -221,13 +221,20 @@ class LocalStorage:
         return os.getpid()
 
     def pid_started(self, pid: int) -> str:
-        """Field 22 of /proc/<pid>/stat (proc_pid_stat(5)): clock ticks after boot."""
+        """Field 22 of /proc/<pid>/stat (proc_pid_stat(5)): clock ticks after boot. ``ended`` for one that is dead.
+
+        A dead process keeps its number until its parent asks how it ended, which one without a proper init never does.
+        """
         try:
             stat = Path(f"/proc/{pid}/stat").read_bytes()
         except OSError:
             return ""
         fields = stat[stat.rfind(b")") + 1 :].split()  # the name before may hold blanks and brackets
-        return fields[19].decode("ascii") if len(fields) > 19 else ""
+        if len(fields) <= 19:
+            return ""
+        state, threads = fields[0], int(fields[17])
+        # Where only the first thread has ended, the others still run: the state is that of the first one alone.
+        return "ended" if state in (b"Z", b"X") and threads <= 1 else fields[19].decode("ascii")
 
     def boot(self) -> str:
         try:

@@ -14,6 +14,7 @@ import pytest
 
 from consist_es import storage
 from consist_es.errors import ConsistWarning, LogLockError
+from consist_es.log.unended import is_gone
 from consist_es.storage import LocalStorage, Lock, make_folder, write_all
 
 
@@ -225,6 +226,21 @@ def test_a_process_is_told_from_a_later_one_with_the_same_pid() -> None:
     assert child
     assert int(child) >= int(own)
     assert storage.pid_started(pid) == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="what a process is doing is read from /proc")
+def test_a_killed_process_that_its_parent_has_not_asked_about_is_gone() -> None:
+    system = LocalStorage()
+    pid = fork(lambda: time.sleep(60))
+    started = system.pid_started(pid)
+    try:
+        assert not is_gone(system, system.host(), system.boot(), pid, started)
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert system.pid_started(pid) == "ended"
+        assert is_gone(system, system.host(), system.boot(), pid, started)
+    finally:
+        os.waitpid(pid, 0)
 
 
 def test_clocks_and_randomness_are_what_they_say() -> None:
