@@ -355,10 +355,10 @@ def test_views_of_another_version_are_no_fault(folder: Path, here: Path) -> None
 
 def test_a_changed_row_is_found_by_a_deep_look_and_put_right(folder: Path, here: Path) -> None:
     with closing(sqlite3.connect(here / "provenance.db")) as conn, conn:
-        conn.execute("UPDATE runs SET seconds = 0 WHERE run_id = 'baseline'")
+        conn.execute("UPDATE runs SET seconds = 0 WHERE id = 'baseline'")
     assert findings() == {}
     said = only(findings("--deep", code=1), "rows")
-    assert "table runs" in said["what"]
+    assert said["what"] == "table runs is not what the log says, in 1 row at least"
     assert findings("--deep", "--fix") == {}
 
 
