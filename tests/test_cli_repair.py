@@ -54,7 +54,7 @@ def test_what_is_damaged_can_be_left_behind_and_everybody_says_what_is_lost(log:
     assert "kept as they were" in result.stderr
     assert f"lost, as a repair says: the record of position {position}\n" in run("verify").stdout
     told = run("log").stdout
-    assert "lost: what was damaged here was a artifact_logged event" in told
+    assert "lost: what was damaged here was an event of type artifact_logged" in told
     assert "log repaired: " in told
     assert "are kept where they are" in told
     assert "lost: what was damaged here" in run("audit", "baseline#1").stdout

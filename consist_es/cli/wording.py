@@ -344,7 +344,7 @@ def _repaired(event: LogRepaired, _names: Names) -> Line:
 
 
 def _lost(event: RecordLost, _names: Names) -> Line:
-    what = f"a {event.said} event" if event.said else "an event"
+    what = f"an event of type {event.said}" if event.said else "an event"
     where = "" if event.offset is None else f": {counted(event.size, 'byte')} from byte {event.offset}"
     return Line(f"lost: what was damaged here was {what}, in {segment_name(event.segment)}{where}", ODD)
 
