@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import warnings
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from consist_es.errors import (
+    ConsistWarning,
     LogCorruptError,
     LogError,
     LogFormatError,
@@ -23,6 +25,8 @@ from consist_es.log.local import LocalLog
 from consist_es.log.record import decode_head
 from consist_es.log.redaction import plan, write_intent
 from consist_es.log.verify import verify, verify_again
+from consist_es.projections import BUILTIN
+from consist_es.projector import Projector
 from consist_es.storage import LocalStorage
 
 SMALL = 2500
@@ -635,3 +639,27 @@ def test_a_redaction_does_not_ask_for_a_segment_that_was_given_up_and_removed(fo
     assert [name for name, data in segments(folder).items() if b'"last 0"' in data] == []
     assert verify(folder).ok
     goes_on(folder)
+
+
+@pytest.mark.parametrize("how", ["header", "empty", "version", "missing"])
+def test_views_that_got_into_a_segment_whose_header_is_gone_heal_after_a_repair(folder: Path, how: str) -> None:
+    log = opened(folder)
+    views = Projector(folder.parent / "views.db", log, BUILTIN)
+    views.catch_up()
+    path = folder / f"{views.checkpoint().segment:08d}.jsonl"
+    data = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(
+            {"header": b"?" + data[1:], "empty": b"", "version": data.replace(b"version", b"virsion")}[how]
+        )
+    with pytest.raises(LogError):
+        list(log.read())
+    opened(folder).repair()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConsistWarning)  # where records are lost, the old views are set aside
+        assert views.checkpoint() == log.head()
+    views.rebuild(target=folder.parent / "again.db")
+    assert views.compare(folder.parent / "again.db") == {}
+    views.close()

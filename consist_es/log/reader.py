@@ -82,7 +82,7 @@ class _Tour:
         place = self._start()
         while place is not None:
             following = self._following(place.segment)  # before the lines: once it is there, they are complete
-            if following is None or following.start.seq >= place.seq:
+            if following is None or following.start.seq > place.seq:
                 self._place = place
                 for line in self._segment(place, following):
                     yield place.segment, line
@@ -97,6 +97,9 @@ class _Tour:
         if seen.seq == 0:
             return self._first()
         if self._chain_at(seen) != seen.chain.encode():
+            following = self._following(seen.segment)
+            if following is None or following.start.seq >= seen.seq:  # else no matter what its header is like
+                _require_header(self._storage, self._folder, seen.segment)
             raise LogMismatchError(self._folder, f"position {seen.seq} is not the event that it was")
         return Place(seen.segment, seen.offset, seen.seq, seen.chain.encode(), "")
 
@@ -110,7 +113,7 @@ class _Tour:
 
     def _chain_at(self, cursor: Cursor) -> bytes | None:
         try:
-            fd, _ = open_segment(self._storage, self._folder, cursor.segment)
+            fd = self._storage.open(self._folder / segment_name(cursor.segment), os.O_RDONLY)
         except FileNotFoundError as error:
             raise LogMismatchError(self._folder, f"{segment_name(cursor.segment)} is missing") from error
         try:
@@ -207,6 +210,11 @@ class _Tour:
                 raise LogCorruptError(segment_name(1), 0, f"the log is empty, but position {self._floor} was synced")
         elif self._place.seq < self._seen.seq:
             raise LogMismatchError(self._folder, f"positions {self._place.seq + 1} to {self._seen.seq} are gone")
+
+
+def _require_header(storage: Storage, folder: Path, number: int) -> None:
+    fd, _ = open_segment(storage, folder, number)
+    storage.close(fd)
 
 
 def read_head(storage: Storage, folder: Path) -> Cursor:
