@@ -93,15 +93,21 @@ class LogCorruptError(LogError):
     """The log is damaged where it must be whole."""
 
     def __init__(
-        self, segment: object, offset: int, problem: str, *, after: int | None = None, beyond: int | None = None
+        self,
+        segment: object,
+        offset: int,
+        problem: str,
+        *,
+        after: int | None = None,
+        beyond: int | None = None,
+        remedy: str = "Where there is none, `consist-es repair` says what can be kept.",
     ) -> None:
         self.segment, self.offset, self.problem, self.after, self.beyond = segment, offset, problem, after, beyond
         good = "" if after is None else f" Everything up to position {after} is good"
         more = "" if beyond is None else f"; behind the damage, {beyond} more can be read in that file"
         super().__init__(
             f"The log is damaged: {segment}, byte {offset}: {problem}.{good}{more}{'.' if good else ''} Nothing was "
-            "changed. Run `consist-es verify` for the whole picture, and restore the file from a copy. Where there is "
-            "none, `consist-es repair` says what can be kept."
+            f"changed. Run `consist-es verify` for the whole picture, and restore the file from a copy. {remedy}"
         )
 
 

@@ -24,6 +24,8 @@ from consist_es.events import Draft, LogRepaired, PayloadRedacted, Recorded, Rec
 from consist_es.log.local import LocalLog
 from consist_es.log.record import decode_head
 from consist_es.log.redaction import plan, write_intent
+from consist_es.log.repair import behind
+from consist_es.log.salvage import Survivor
 from consist_es.log.verify import verify, verify_again
 from consist_es.projections import BUILTIN
 from consist_es.projector import Projector
@@ -663,3 +665,53 @@ def test_views_that_got_into_a_segment_whose_header_is_gone_heal_after_a_repair(
     views.rebuild(target=folder.parent / "again.db")
     assert views.compare(folder.parent / "again.db") == {}
     views.close()
+
+
+@pytest.mark.parametrize("which", [-1, -2])
+def test_a_damaged_record_of_the_last_batch_is_lost_alone_though_nothing_was_synced(tmp_path: Path, which: int) -> None:
+    log = LocalLog(tmp_path / "x", storage=Unsynced(), sync="os")
+    log.append(batch("a", 2))
+    log.append(batch("b", 3))
+    log.close()
+    whole = list(log.read())
+    event = whole[which]
+    path = tmp_path / "x" / "00000001.jsonl"
+    data = bytearray(path.read_bytes())
+    data[event.offset + event.size - 70] ^= 1
+    path.write_bytes(data)
+    before = segments(tmp_path / "x")
+    assert [gap.position for gap in opened(tmp_path / "x").repair()] == [event.seq]
+    assert check(tmp_path / "x", whole, untouched=before) == [event.seq]
+
+
+def test_a_writer_does_not_go_on_behind_a_damaged_record_at_the_watermark(folder: Path) -> None:
+    last = list(opened(folder).read())[-1]
+    path = folder / f"{last.segment:08d}.jsonl"
+    data = bytearray(path.read_bytes())
+    data[last.offset + last.size - 70] ^= 1
+    path.write_bytes(data)
+    before = segments(folder)
+    with pytest.raises(LogCorruptError, match=f"position {last.seq} was synced"):
+        opened(folder).append(batch("new", 1))
+    assert segments(folder) == before
+
+
+def test_what_an_earlier_check_noted_is_forgotten_where_damage_is_found(folder: Path) -> None:
+    assert verify_again(folder).ok
+    event = list(opened(folder).read())[2]
+    path = folder / "00000001.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: event.offset + 200] + b"?" + whole[event.offset + 201 :])
+    assert verify_again(folder).ok, "the short check looks behind its note alone"
+    report = verify_again(folder, full=True)
+    assert not report.ok
+    assert report.before is not None
+    assert (report.before, report.events - report.before) == (event.seq - 1, len(list(_behind(folder))))
+    assert not verify_again(folder).ok, "the note is believed though it was found wrong"
+
+
+def _behind(folder: Path) -> Iterator[Survivor]:
+    log = opened(folder)
+    damage = log.damage()
+    assert damage is not None
+    return (item for item in behind(LocalStorage(), folder, damage) if isinstance(item, Survivor))

@@ -28,8 +28,9 @@ _BLOBS = (
     "only be restored from a copy, or given up with `consist-es redact` and a reason."
 )
 _AFTER = (
-    "The damaged files are kept as they were; they count no more from the damage on. Make a new tree head with "
-    "`consist-es checkpoint` if you keep some: those of the log behind the damage do not fit it any more."
+    "The damaged files are kept as they were; they count no more from the damage on. Tree heads of the log "
+    "behind the damage do not fit it any more: if you keep some, move its folder `checkpoints` away and make a new one "
+    "with `consist-es checkpoint`."
 )
 
 

@@ -125,10 +125,9 @@ def _print(folder: Path, report: VerifyReport) -> None:
 def _print_problems(report: VerifyReport) -> None:
     rows = [(problem.file, problem.offset, problem.position, problem.what) for problem in report.problems]
     table(("file", "byte", "position", "problem"), rows)
-    positions = [problem.position for problem in report.problems if problem.position is not None]
-    if positions and report.events >= min(positions) - 1:
-        before = min(positions) - 1
-        emit(f"{counted(before, 'event')} before the first of these are good, and {report.events - before} behind it")
+    if report.before is not None:
+        behind = report.events - report.before
+        emit(f"{counted(report.before, 'event')} can be read before the first break of the chain, {behind} behind it")
 
 
 def _print_history(report: VerifyReport) -> None:

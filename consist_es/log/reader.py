@@ -59,7 +59,8 @@ def _recorded(storage: Storage, folder: Path, segment: int, line: Line) -> Recor
             return _read_at(storage, folder, segment, line.offset)  # its blob may have been redacted since
         except (BadRecord, OSError):
             seq = line.head.seq
-            raise LogCorruptError(segment_name(segment), line.offset, str(error), after=seq - 1) from error
+            name, remedy = segment_name(segment), f"Or give it up: `consist-es redact {seq} --reason TEXT`."
+            raise LogCorruptError(name, line.offset, str(error), after=seq - 1, remedy=remedy) from error
     except OSError as error:
         raise LogReadError(folder, error) from error
 

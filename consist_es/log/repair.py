@@ -170,7 +170,8 @@ class _Search:
 def behind(storage: Storage, folder: Path, damage: Damage) -> Iterator[Survivor | Gap]:
     """Every position behind the last whole batch, in order: its record, or that it is lost.
 
-    Records at the end whose batch is not whole were never acknowledged, and are left out, unless they were synced.
+    Records at the end whose batch is not whole were never acknowledged, and are left out, unless they were synced; or a
+    whole line behind them is damaged, which no killed writer leaves.
     """
     safe, held, lost = damage.before.seq, list[Survivor | Gap](), list[Piece]()
     done = safe
@@ -183,6 +184,11 @@ def behind(storage: Storage, folder: Path, damage: Damage) -> Iterator[Survivor 
             if found.head.end:
                 yield from held
                 safe, held = done, []
+    newest = max(segment_numbers(storage, folder))
+    if written := [piece for piece in lost if piece[0] == newest and piece[1].whole]:
+        held += _gaps(range(done + 1, done + 1 + len(written)), written, newest)
+        yield from held
+        safe, held, lost = done + len(written), [], []
     synced = [item for item in held if _position(item) <= damage.synced]
     yield from synced
     safe = _position(synced[-1]) if synced else safe

@@ -47,5 +47,8 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """Something could not be read at all, so that nothing can be said of it: permissions, or the disk."""
     unended: list[Unended] = []
     """Runs and scenarios that began and have no end, as far as this walk saw them."""
+    before: int | None = None
+    """Of `events`, how many lie before the first place where the chain breaks within a segment; None where it does not.
+    The others lie behind it."""
     since: int = 0
     """Position up to which an earlier walk found everything whole, and this one did not look again."""

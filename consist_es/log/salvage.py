@@ -36,6 +36,8 @@ class Lost(NamedTuple):
     size: int
     head: Head | None
     """What its envelope says, where it can be read. Nothing vouches for it."""
+    whole: bool
+    """Whether it ends as a line and holds no zeros: neither a killed writer leaves that, nor a power cut."""
 
 
 class _Read(NamedTuple):
@@ -59,17 +61,17 @@ def survivors(storage: Storage, fd: int, offset: int, chain: bytes) -> Iterator[
             yield doubtful.survivor
             doubtful, found = None, found._replace(computed=found.stated)
         if doubtful is not None:
-            yield Lost(doubtful.offset, offset - doubtful.offset, doubtful.survivor.head)
+            yield Lost(doubtful.offset, offset - doubtful.offset, doubtful.survivor.head, whole=True)
             doubtful = None
         if found is None:
-            yield Lost(offset, len(raw), _envelope(raw))
+            yield Lost(offset, len(raw), _envelope(raw), raw.endswith(b"\n") and b"\0" not in raw)
         elif found.stated == found.computed:
             yield found.survivor
         else:
             doubtful = found
         offset, chain = offset + len(raw), stated_chain(raw)
     if doubtful is not None:
-        yield Lost(doubtful.offset, offset - doubtful.offset, doubtful.survivor.head)
+        yield Lost(doubtful.offset, offset - doubtful.offset, doubtful.survivor.head, whole=True)
 
 
 def stated_chain(line: bytes) -> bytes:

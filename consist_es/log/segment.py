@@ -13,10 +13,12 @@ from blake3 import blake3
 from consist_es.errors import LogCorruptError, LogError, LogFormatError
 from consist_es.log.record import (
     TAIL_END,
+    TAIL_LENGTH,
     TAIL_START,
     BadRecord,
     Head,
     chain_before,
+    chain_of,
     covered,
     decode_head,
     genesis,
@@ -161,7 +163,10 @@ def _parse_header(line: bytes, path: Path) -> Opened:
     if plain.get("format") != FORMAT:
         if path.name != segment_name(1):  # that it is a log of ours, its first segment says
             raise LogCorruptError(path.name, 0, "the segment's header is none")
-        raise LogFormatError(f"{path} does not begin like a segment of a {FORMAT}. Nothing was changed.")
+        raise LogFormatError(
+            f"{path} does not begin like a segment of a {FORMAT}. Nothing was changed. If it was one, restore it from "
+            "a copy; where further segments are whole, `consist-es repair` says what can be kept."
+        )
     version = plain.get("version")
     if version != VERSION:
         raise LogFormatError(
@@ -368,13 +373,15 @@ def place_before(storage: Storage, fd: int, opened: Opened, offset: int) -> Plac
     """The place at `offset`, from the line that ends there.
 
     Raises:
-        BadRecord: no line ends there.
+        BadRecord: no line ends there, or one that is not whole.
     """
     start, line = next(lines_back(storage, fd, offset), (0, b""))
     if start + len(line) != offset:
         raise BadRecord("no record ends here")
     if start == 0:
         return opened.start
-    head_bytes, _, chain = split_line(line)
+    head_bytes, data, chain = split_line(line)
+    if chain != chain_of(chain_before(storage.read_at(fd, TAIL_LENGTH, max(start - TAIL_LENGTH, 0))), head_bytes, data):
+        raise BadRecord("the chain value does not match the record and the one before it")
     head = decode_head(head_bytes)
     return Place(opened.header.segment, offset, head.seq, chain, head.at, head.type == SEALED)

@@ -1,5 +1,6 @@
 """Walk a whole log and say what is wrong with it. Reads only, and never stops at the first fault."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,9 @@ def verify_again(
     report = check.report()
     if report.ok and check.mark is not None:
         write_watermark(storage, folder, check.mark, VERIFIED_FILE)
+    elif report.problems and check.note_holds:  # else it is evidence; but what lies before it is not whole any more
+        with contextlib.suppress(OSError):
+            storage.unlink(folder / VERIFIED_FILE)
     return report
 
 
@@ -98,6 +102,9 @@ class _Check:
         self._lost: list[int] = []
         self._open_runs = OpenRuns()
         self._unread = False
+        self._before: int | None = None
+        self.note_holds = False
+        """Whether the record is there that an earlier walk ended with."""
         self._account = Account()
         self._place: Place | None = None
         """Where the last segment that was checked ended."""
@@ -133,6 +140,7 @@ class _Check:
             watermark=mark.seq if mark else None,
             redacted=self._account.positions,
             redacting=redacting,
+            before=self._before,
             lost=self._lost,
             unread=self._unread,
             unended=self._open_runs.found(),
@@ -171,6 +179,7 @@ class _Check:
             finally:
                 self._storage.close(fd)
             if place is None or (place.seq, place.chain) == (noted.seq, noted.chain.encode()):
+                self.note_holds = place is not None
                 return place
             problem = "the record there is another"
         except (BadRecord, OSError) as error:
@@ -382,6 +391,7 @@ class _Check:
     def _skip(self, fd: int, reached: Place, rest: Rest) -> Place | None:
         """Report the first line that is wrong, and find the place behind it."""
         name = segment_name(reached.segment)
+        self._before = self._events if self._before is None else self._before
         self._problem(name, rest.offset, rest.position, rest.problem)
         if not rest.line.endswith(b"\n"):
             return None
