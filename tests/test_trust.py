@@ -1,8 +1,10 @@
 """Trusted writers: in a project that several people write to, only what those on the list recorded answers."""
 
+import importlib
 import os
 import random
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -204,19 +206,39 @@ def as_nobody(act: Callable[[], None]) -> str:
     return said
 
 
+MODEL = """
+from pathlib import Path
+import consist_es as consist
+def make() -> Path:
+    path = consist.output_path("made", ext="txt")
+    path.write_text("x")
+    return path
+"""
+
+
 @pytest.fixture
 def group(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that two users write to; the tests are root, the other one is nobody."""
+    """A folder that two users write to; the tests are root, the other one is nobody, who cannot read these tests."""
     monkeypatch.setenv("LOGNAME", "root")
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o777)
+    (folder / "model_of_two.py").write_text(MODEL)
+    (folder / "model_of_two.py").chmod(0o644)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "model_of_two", raising=False)
     with Tracker(folder / "warm", trusted_writers=["root"]) as tracker:  # what it imports, nobody could not
         for _ in range(2):
-            tracker.run(made, name="make", outputs=["made"], execution_options=NONE)
+            tracker.run(make(), name="make", outputs=["made"], execution_options=NONE)
     before = os.umask(0)
     yield folder
     os.umask(before)
     shutil.rmtree(folder)
+
+
+def make() -> Callable[[], Path]:
+    """The step that both users can read."""
+    function: Callable[[], Path] = importlib.import_module("model_of_two").make
+    return function
 
 
 def both(folder: Path, *trusted: str) -> Tracker:
@@ -228,21 +250,21 @@ def both(folder: Path, *trusted: str) -> Tracker:
 def test_two_users_of_one_folder_reuse_each_others_runs_where_they_trust_each_other(group: Path) -> None:
     def theirs() -> None:
         with both(group) as tracker:
-            assert not tracker.run(made, name="make", outputs=["made"], execution_options=NONE).cache_hit
+            assert not tracker.run(make(), name="make", outputs=["made"], execution_options=NONE).cache_hit
 
     assert as_nobody(theirs) == ""
     with both(group, "root") as tracker:
-        found = tracker.run(made, name="make", outputs=["made"], execution_options=NONE)
+        found = tracker.run(make(), name="make", outputs=["made"], execution_options=NONE)
         assert (found.cache_hit, found.run.why().reason) == (False, "writer_not_trusted")
         assert "recorded by nobody@" in found.run.why().differs[0]
     with both(group, "nobody") as tracker:
-        found = tracker.run(made, name="make", outputs=["made"], execution_options=NONE)
+        found = tracker.run(make(), name="make", outputs=["made"], execution_options=NONE)
         assert found.cache_hit
         assert found.run.why().validation == "digest+owner"
 
     def mine() -> None:
         with both(group, "root") as tracker:
-            found = tracker.run(made, name="make", outputs=["made"], execution_options=NONE)
+            found = tracker.run(make(), name="make", outputs=["made"], execution_options=NONE)
             assert found.cache_hit, found.run.why()
 
     assert as_nobody(mine) == ""
@@ -256,11 +278,11 @@ def test_a_record_in_the_name_of_a_trusted_user_over_files_of_another_does_not_a
     def forged() -> None:
         os.environ.update(LOGNAME="daemon", USER="daemon")
         with both(group) as tracker:
-            tracker.run(made, name="make", outputs=["made"], execution_options=NONE)
+            tracker.run(make(), name="make", outputs=["made"], execution_options=NONE)
 
     assert as_nobody(forged) == ""
     with both(group, "daemon") as tracker:
-        found = tracker.run(made, name="make", outputs=["made"], execution_options=NONE)
+        found = tracker.run(make(), name="make", outputs=["made"], execution_options=NONE)
         assert (found.cache_hit, found.run.why().reason) == (False, "writer_not_trusted")
         assert found.run.why().differs == [
             "output 'made' belongs to nobody (user 65534), not to daemon, who recorded it"
