@@ -268,8 +268,7 @@ class Writer:
             segment, before = segment - 1, opened.start.chain if before is None else before
             if opened.start.seq == 0 and before == opened.start.chain:
                 return  # all from the first event on was seen
-        if fault is not None:
-            raise fault
+        raise fault or LogCorruptError(segment_name(1), 0, "the record that a later segment goes on from is missing")
 
     def _head_of(self, line: bytes, segment: int, offset: int) -> Head:
         try:
