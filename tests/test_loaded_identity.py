@@ -410,3 +410,8 @@ def test_what_a_memoising_decorator_keeps_does_not_count() -> None:
 def test_a_decorator_that_gives_something_else_than_a_function_holds_nothing_here() -> None:
     assert parts("import functools\n@functools.lru_cache\ndef cost(n): return n") == []
     assert parts("def late(fn):\n def inner(): return inner\n return inner\n@late\ndef cost(): return 1") == []
+
+
+def test_what_a_wrapper_captured_and_is_not_bound_yet_is_no_error() -> None:
+    text = "def deco(fn):\n def inner(): return later\n if fn is None:\n  later = 1\n return inner\n"
+    assert parts(text + "@deco\ndef cost(): return 1") == ["closure variable later of helper.py:cost"]
