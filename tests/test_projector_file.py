@@ -525,3 +525,13 @@ def test_errors_of_sqlite_become_view_errors(views: Projector) -> None:
 def test_the_file_carries_the_application_id(views: Projector) -> None:
     assert rows(views.catch_up(), "PRAGMA application_id") == [(view_file.APPLICATION_ID,)]
     assert rows(views.catch_up(), "PRAGMA journal_mode") == [("wal",)]
+
+
+@pytest.mark.parametrize(
+    ("code", "full"),
+    [(sqlite3.SQLITE_FULL, True), (sqlite3.SQLITE_IOERR_SHMSIZE, True), (sqlite3.SQLITE_IOERR_READ, False)],
+)
+def test_a_full_disk_is_told_from_a_damaged_file(code: int, full: bool) -> None:
+    error = sqlite3.OperationalError("what SQLite says")
+    error.sqlite_errorcode = code
+    assert view_file.is_full(error) is full
