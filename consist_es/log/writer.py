@@ -5,8 +5,9 @@ import errno
 import functools
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -43,6 +44,7 @@ from consist_es.log.tail import Active, Tail
 from consist_es.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
 
 LOCK_FILE = "lock"
+_T = TypeVar("_T")
 
 
 class Writer:
@@ -69,12 +71,14 @@ class Writer:
 
     def append(self, items: list[Prepared], *, sync: bool, since: int | None) -> list[int]:
         """Append what is not there yet and return the position of every item."""
-        with self._alone(sum(len(item.data) for item in items)):
-            return self._append(items, sync, since)
+        return self._alone(lambda: self._append(items, sync, since), sum(len(item.data) for item in items))
 
     def redact(self, positions: Sequence[int], reason: str, user: str) -> None:
         """Take the payloads of these events out of the log, and record that, safe on disk."""
-        with self._alone(0), self._lock:
+        self._alone(lambda: self._redact(positions, reason, user))
+
+    def _redact(self, positions: Sequence[int], reason: str, user: str) -> None:
+        with self._lock:
             active = self._current()
             ids = [new_id(self._storage) for _ in positions]
             intent = plan(self._storage, self.folder, positions, active.place.seq, reason, user, ids)
@@ -83,7 +87,10 @@ class Writer:
 
     def repair(self) -> list[Gap]:
         """Go on without what is damaged, safe on disk; the positions that are lost."""
-        with self._alone(0), self._lock:
+        return self._alone(self._repair)
+
+    def _repair(self) -> list[Gap]:
+        with self._lock:
             self._tail.forget()
             # before anything is called lost: it may put a segment back
             self._tail.redacting = remove_leftovers(self._storage, self.folder)
@@ -101,12 +108,15 @@ class Writer:
             write_watermark(self._storage, self.folder, mark)
             return gaps
 
-    @contextlib.contextmanager
-    def _alone(self, needed: int) -> Iterator[None]:
-        """One thread at a time; what goes wrong is translated, and nothing is remembered of it."""
+    def _alone(self, act: Callable[[], _T], needed: int = 0) -> _T:
+        """One thread at a time; what goes wrong is translated, and nothing is remembered of it.
+
+        No generator with a `yield` in the lock: an interrupt that strikes between it and its `with` would leave it
+        locked, and whoever records the interrupt would wait for ever.
+        """
         with self._mutex:
             try:
-                yield
+                return act()
             except OSError as error:
                 self._let_go()
                 raise self._translated(error, needed) from error
