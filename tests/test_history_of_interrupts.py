@@ -1,15 +1,18 @@
 """However a step ends, its end is in the log, the exception reaches the caller, and the tracker goes on."""
 
+import contextlib
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import pytest
 
 import consist_es as consist
 from consist_es import Run, Tracker, errors
-from consist_es.events import Draft
+from consist_es.events import Draft, MetaLogged
 from tests.api_support import made, run_script
 
 
@@ -249,6 +252,7 @@ def test_a_transaction_that_an_interrupt_left_open_is_undone(tracker: Tracker) -
 HAMMERED = """
 import random, signal
 from pathlib import Path
+from types import FrameType
 import consist_es as consist
 from consist_es import CacheOptions, Tracker
 from consist_es.context import top
@@ -294,3 +298,31 @@ model(1000)
 def test_interrupts_at_any_moment_leave_every_run_with_its_end_and_the_tracker_usable(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(HAMMERED)
     assert int(run_script(tmp_path / "model.py").stdout) > 5
+
+
+def test_an_interrupt_at_the_door_of_the_log_does_not_leave_it_locked(tracker: Tracker) -> None:
+    """Where a context manager has begun and its block has not, an interrupt ends the call without its clean-up."""
+    log = tracker.project.log
+    log.append([Draft(MetaLogged(values={}), run="r")])
+
+    def strike(frame: FrameType, event: str, _arg: object) -> Any:
+        if (
+            frame.f_code.co_name == "__enter__"
+            and frame.f_code.co_filename == contextlib.__file__
+            and event == "return"
+        ):
+            raise KeyboardInterrupt
+        return strike
+
+    before = sys.gettrace()
+    try:
+        sys.settrace(strike)
+        log.append([Draft(MetaLogged(values={}), run="r")])
+    except KeyboardInterrupt:  # while it is handled, nothing that the call held is collected
+        sys.settrace(before)
+        again = threading.Thread(target=log.append, args=([Draft(MetaLogged(values={}), run="r")],), daemon=True)
+        again.start()
+        again.join(20)
+        assert not again.is_alive(), "the log is locked for good"
+    finally:
+        sys.settrace(before)
