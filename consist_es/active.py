@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from consist_es.observing import Observations
 from consist_es.plain import to_plain
 from consist_es.recording import ArtifactNotes, Digester, artifact_of_event, describe
 from consist_es.runs import Run
+from consist_es.with_block import WithBlock
 
 
 class Logged(msgspec.Struct, frozen=True):
@@ -230,18 +231,11 @@ class ActiveRun:
         self.journal.record(MetaLogged(values=plain))
         self.run.meta.update(values)
 
-    @contextmanager
     def capture_outputs(
         self, directory: Any, pattern: str = "*", *, recursive: bool = False
-    ) -> Iterator[OutputCapture]:
+    ) -> AbstractContextManager[OutputCapture]:
         """Record the files that are new or rewritten in `directory` when the block ends."""
-        self.check_open("capture_outputs()")
-        snapshot = Snapshot.take(Path(os.path.abspath(directory)), pattern, recursive=recursive)
-        capture = OutputCapture()
-        try:
-            yield capture
-        finally:
-            capture.artifacts = self.log_captured(snapshot)
+        return _Capturing(self, directory, pattern, recursive)
 
     def log_captured(self, snapshot: Snapshot) -> dict[str, Artifact]:
         """Record what appeared since a snapshot, by key."""
@@ -289,6 +283,24 @@ class ActiveRun:
     def output_links(self) -> list[OutputLink]:
         """Everything logged as an output, in order."""
         return [OutputLink(key=item.key, artifact=str(item.artifact.id)) for item in self.outputs.values()]
+
+
+class _Capturing(WithBlock[OutputCapture]):
+    def __init__(self, active: ActiveRun, directory: Any, pattern: str, recursive: bool) -> None:
+        self._active, self._directory, self._pattern, self._recursive = active, directory, pattern, recursive
+        self._snapshot: Snapshot | None = None
+        self._capture = OutputCapture()
+
+    def _begin(self) -> OutputCapture:
+        self._active.check_open("capture_outputs()")
+        folder = Path(os.path.abspath(self._directory))
+        self._snapshot = Snapshot.take(folder, self._pattern, recursive=self._recursive)
+        return self._capture
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._snapshot is not None:
+            self._capture.artifacts = self._active.log_captured(self._snapshot)
+            self._snapshot = None
 
 
 def _same_artifact(event: ArtifactLogged, artifact: Artifact) -> ArtifactLogged:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from consist_es.errors import NoActiveRunError, NoTrackerError
+from consist_es.with_block import WithBlock
 
 if TYPE_CHECKING:
     from consist_es.active import ActiveRun
@@ -29,14 +29,27 @@ _frames: ContextVar[tuple[Frame, ...]] = ContextVar("consist_es_frames", default
 _default: ContextVar[Any] = ContextVar("consist_es_default_tracker", default=None)
 
 
-@contextmanager
-def pushed(frame: Frame) -> Iterator[None]:
-    """Make `frame` the current one for the block."""
-    token = _frames.set((*_frames.get(), frame))
-    try:
-        yield
-    finally:
-        _frames.reset(token)
+class Pushed(WithBlock[None]):
+    """Makes `frame` the current one for the block."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def _begin(self) -> None:
+        push(self._frame)
+
+    def _end(self, error: BaseException | None) -> None:
+        pop(self._frame)
+
+
+def push(frame: Frame) -> None:
+    """Make `frame` the current one."""
+    _frames.set((*_frames.get(), frame))
+
+
+def pop(frame: Frame) -> None:
+    """Take `frame` away, wherever it is: generators that are in a block may end in another order."""
+    _frames.set(tuple(each for each in _frames.get() if each is not frame))
 
 
 def top() -> Frame | None:
@@ -88,11 +101,22 @@ def set_current_tracker(tracker: Any) -> Any:
     return previous
 
 
-@contextmanager
-def use_tracker(tracker: Any) -> Iterator[Any]:
+def use_tracker(tracker: Any) -> AbstractContextManager[Any]:
     """Make `tracker` the default one inside the block."""
-    token = _default.set(tracker)
-    try:
-        yield tracker
-    finally:
-        _default.reset(token)
+    return _DefaultFor(tracker)
+
+
+class _DefaultFor(WithBlock[Any]):
+    def __init__(self, tracker: Any) -> None:
+        self._tracker = tracker
+        self._before: list[Any] = []
+
+    def _begin(self) -> Any:
+        self._before.append(_default.get())
+        _default.set(self._tracker)
+        return self._tracker
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._before:
+            _default.set(self._before[-1])
+            self._before.pop()

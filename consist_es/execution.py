@@ -11,8 +11,8 @@ import inspect
 import os
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,15 @@ from consist_es.artifacts.uris import UriMap, inside
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
-from consist_es.context import Frame, pushed, top
+from consist_es.context import Frame, Pushed, top
+from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
-    ConsistError,
     ConsistWarning,
-    LogWriteError,
     PathError,
     RunActiveError,
     UsageTypeError,
 )
-from consist_es.escapes import shown
 from consist_es.events import StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
@@ -87,55 +85,40 @@ class Engine:
     unidentified: set[str] = field(default_factory=set)
     """Names of the steps that were said to be computed every time."""
 
-    # ------------------------------------------------------------ the three ways to run a step
+    # ------------------------------------------------------------ the two ways to run a step; for blocks see `Trace`
 
     def run(self, args: StepArguments, scope: Scope) -> RunResult:
         """Call the step's function, or reuse an earlier run of it."""
         attempt = self.begin(args, scope)
-        with self._recorded(attempt):
+        with self.ending(attempt):
             if not _loop_is_running() and (turn := self._turn(attempt)) is not None:
                 turn.take()
                 self._look_again(attempt, scope)
-            self._start(attempt, scope)
+            self.start(attempt, scope)
             if attempt.hit:
-                return self._reuse(attempt, attempt.hit)
-            with self._current(attempt, scope):
+                return self.reuse(attempt, attempt.hit)
+            with Pushed(Frame(self.owner, attempt.active, scope.scenario)):
                 value = args.fn(**self._arguments(attempt))
                 if inspect.iscoroutine(value):
                     value.close()
                     raise UsageTypeError(f"Step {attempt.step.name!r} returned a coroutine: use `await ….arun(...)`.")
-            return self._finish(attempt, value, scope)
+            return self.finish(attempt, collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler))
 
     async def arun(self, args: StepArguments, scope: Scope) -> RunResult:
         """As `run`, awaiting what the function returns where it can be awaited."""
         attempt = self.begin(args, scope, is_async=True)
-        with self._recorded(attempt):
+        with self.ending(attempt):
             if (turn := self._turn(attempt)) is not None:
                 await turn.atake()
                 self._look_again(attempt, scope)
-            self._start(attempt, scope)
+            self.start(attempt, scope)
             if attempt.hit:
-                return self._reuse(attempt, attempt.hit)
-            with self._current(attempt, scope):
+                return self.reuse(attempt, attempt.hit)
+            with Pushed(Frame(self.owner, attempt.active, scope.scenario)):
                 value = args.fn(**self._arguments(attempt))
                 if inspect.isawaitable(value):
                     value = await value
-            return self._finish(attempt, value, scope)
-
-    @contextmanager
-    def trace(self, args: StepArguments, scope: Scope, frame: types.FrameType) -> Iterator[RunResult]:
-        """Record the block, which runs every time. The result is filled in when the block has ended."""
-        attempt = self.begin(args, scope, frame=frame)
-        with self._recorded(attempt):
-            self._start(attempt, scope)
-            result = RunResult(attempt.active.run, dict(attempt.active.cached), attempt.active.is_cached)
-            with self._current(attempt, scope):
-                yield result
-            outputs = None
-            if attempt.hit:
-                outputs = collect(attempt.step, attempt.active, attempt.snapshot, None, scope.coupler)
-            done = self._reuse(attempt, attempt.hit) if attempt.hit else self._finish(attempt, None, scope, outputs)
-            result.run, result.outputs, result.cache_hit = done.run, done.outputs, done.cache_hit
+            return self.finish(attempt, collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler))
 
     # ------------------------------------------------------------ before
 
@@ -210,7 +193,7 @@ class Engine:
 
     # ------------------------------------------------------------ start
 
-    def _start(self, attempt: Attempt, scope: Scope) -> None:
+    def start(self, attempt: Attempt, scope: Scope) -> None:
         """Record the beginning with the outcome of the look-up; a hit of `run` is complete with it."""
         attempt.decided(self._hydrate(attempt, scope))
         step, journal, hit = attempt.step, attempt.journal, attempt.hit
@@ -260,55 +243,13 @@ class Engine:
         plan = attempt.step.plan
         return plan.arguments(RunContext(attempt.active), attempt.staged) if plan is not None else {}
 
-    @contextmanager
-    def _current(self, attempt: Attempt, scope: Scope) -> Iterator[None]:
-        with pushed(Frame(self.owner, attempt.active, scope.scenario)):
-            yield
-
     # ------------------------------------------------------------ end
 
-    @contextmanager
-    def _recorded(self, attempt: Attempt) -> Iterator[None]:
-        """Whatever leaves the block is recorded; then the run is closed."""
-        try:
-            yield
-        except BaseException as error:
-            if isinstance(error, LogWriteError):
-                error.keep(attempt.step.run_id, attempt.kept())
-            self._failed(attempt, error)
-            raise
-        finally:
-            attempt.close()
+    def ending(self, attempt: Attempt) -> Ending:
+        """The block of an attempt."""
+        return Ending(attempt, self.queries, self.hooks)
 
-    def _failed(self, attempt: Attempt, error: BaseException) -> None:
-        if attempt.ended:
-            return
-        try:
-            recorded = self._record_failure(attempt, error)
-        except KeyboardInterrupt:  # of one who does not wait for the end: it is recorded all the same
-            self._record_failure(attempt, error)
-            raise
-        except (ConsistError, OSError) as unrecorded:
-            error.add_note(f"consist-es could not record this failure: {unrecorded}")
-            if isinstance(error, LogWriteError) and str(attempt.directory) in error.kept:  # see `Project.attach`
-                renamed = f"{attempt.directory.name}.abandoned"
-                error.add_note(
-                    shown(f"Once this process has ended, the next one renames the run's folder to {renamed}.")
-                )
-            return
-        if recorded:
-            self.hooks.failed(self.queries.run_by_key(attempt.key), error)
-
-    def _record_failure(self, attempt: Attempt, error: BaseException) -> bool:
-        """Whether the run had begun and not ended. The log knows: an interrupt may strike just after an append."""
-        attempt.ended = not self.queries.is_running(attempt.key)
-        if attempt.ended:
-            return False
-        attempt.journal.record(attempt.failed_event(error), commit=True)
-        attempt.ended = True
-        return True
-
-    def _reuse(self, attempt: Attempt, hit: Hit) -> RunResult:
+    def reuse(self, attempt: Attempt, hit: Hit) -> RunResult:
         """The result of a hit."""
         run, outputs = attempt.active.run, attempt.hit_outputs(hit)  # of `run` it is complete since its start
         if not attempt.ended:
@@ -318,12 +259,8 @@ class Engine:
         self.hooks.completed(run, outputs)
         return RunResult(run, outputs, cache_hit=True)
 
-    def _finish(
-        self, attempt: Attempt, value: Any, scope: Scope, outputs: dict[str, Artifact] | None = None
-    ) -> RunResult:
+    def finish(self, attempt: Attempt, outputs: dict[str, Artifact]) -> RunResult:
         """Record what the step made and that it ended well."""
-        if outputs is None:
-            outputs = collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler)
         event = self._completed(attempt, outputs)
         drafts = attempt.coupler_drafts(event.outputs) + attempt.journal.drafts(event)
         self.project.record(drafts, commit=True)

@@ -11,21 +11,20 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from consist_es import view_file
 from consist_es.errors import (
-    LogLockError,
     LogMismatchError,
     NotOurDatabaseError,
     UsageError,
     ViewAccessError,
 )
 from consist_es.events import Cursor, PayloadRedacted, Recorded
-from consist_es.folding import BATCH, Projection, Statement, cut, fold, no_collector, whole
-from consist_es.storage import LocalStorage, Lock, Storage, on_fork
+from consist_es.folding import BATCH, NoCollector, Projection, Statement, cut, fold, whole
+from consist_es.storage import LocalStorage, Storage, on_fork
 from consist_es.view_diff import Difference, acts_by_itself, differences, dump, tables
 from consist_es.view_notices import Notices
 from consist_es.view_tables import BEHIND, LEVEL, OUTDATED, OWN, create_own, reached, same_place
@@ -252,61 +251,51 @@ class Projector:
 
     def _move(self, path: Path) -> None:
         self.path = path
-        self._lock = Lock(path.with_name(path.name + ".lock"), self._storage)
+        self._lock = view_file.ViewLock(path, self._storage)
 
     def _somewhere(self, work: Callable[[], _T]) -> _T:
-        """Do the work where the file should be; if that cannot be written, at a node-local file from then on."""
+        """Do the work alone, where the file should be; if that cannot be written, at a node-local file from then on."""
         if self._shares_locks:
             self._shares_locks = False
             self._go_local(view_file.own_to_process)
         elif not self._is_local and not view_file.writable(self.path):
             self._go_local()
         try:
-            return work()
+            return self._alone(work)
         except ViewAccessError as error:
             if self._is_local:
                 raise
             self._notices.warn(f"{error} Until this process ends, its views are kept elsewhere.")
             self._go_local()
-            return work()
+            return self._alone(work)
 
     def _go_local(self, place: Callable[[str, Path], Path] = view_file.node_local) -> None:
         self.close()
         self._is_local = True
         self._move(place(self._log.project_id or "new", self._log.folder))
 
-    @contextmanager
-    def _exclusively(self) -> Iterator[None]:
-        """The only writer of the file, among threads and processes."""
-        with self._mutex, view_file.translated(self.path):
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._lock.acquire()
-            except (OSError, LogLockError) as error:
-                raise ViewAccessError(self.path, error) from error
-            try:
-                yield
-            finally:
-                self._lock.release()
+    def _alone(self, act: Callable[[], _T]) -> _T:
+        """Act as the only writer of the file, among threads and processes."""
+        with self._mutex, view_file.translated(self.path), self._lock:
+            return act()
 
     # ------------------------------------------------------------ catching up
 
     def _advance(self) -> sqlite3.Connection:
-        with self._exclusively():
-            try:
-                conn = self._own() or self._opened()
-                if (reason := self._outdated(conn)) is not None:
-                    self._made_again(reason)
-                while self._fold_some(conn):
-                    pass
-            except LogMismatchError as error:
-                # The view may know events that the log has lost: it is no longer a view, but it may be evidence.
-                return self._start_over("orphaned", f"does not fit its log ({error.problem})")
-            except sqlite3.DatabaseError as error:
-                if not view_file.is_damage(error):
-                    raise
-                return self._start_over("damaged", f"was damaged ({error})")
-            return conn
+        try:
+            conn = self._own() or self._opened()
+            if (reason := self._outdated(conn)) is not None:
+                self._made_again(reason)
+            while self._fold_some(conn):
+                pass
+        except LogMismatchError as error:
+            # The view may know events that the log has lost: it is no longer a view, but it may be evidence.
+            return self._start_over("orphaned", f"does not fit its log ({error.problem})")
+        except sqlite3.DatabaseError as error:
+            if not view_file.is_damage(error):
+                raise
+            return self._start_over("damaged", f"was damaged ({error})")
+        return conn
 
     def _opened(self) -> sqlite3.Connection:
         view_file.discard(
@@ -361,7 +350,7 @@ class Projector:
 
         What was redacted, or copied to another segment, was folded before, so then everything is folded anew.
         """
-        with view_file.writing(conn):
+        with view_file.Transaction(conn, guarded=True):
             at = reached(conn)
             if same_place(at, self._log.head()):
                 return False
@@ -383,12 +372,11 @@ class Projector:
     # ------------------------------------------------------------ building
 
     def _rebuild_live(self, progress: Progress | None) -> int:
-        with self._exclusively():
-            what = view_file.identify(self.path)
-            if what in (view_file.NOTHING, view_file.OURS):
-                return self._replace(self.path, progress=progress)
-            self._refuse_without_log(what)
-            return self._replace(self.path, progress=progress, why="damaged", problem=f"was {what}")
+        what = view_file.identify(self.path)
+        if what in (view_file.NOTHING, view_file.OURS):
+            return self._replace(self.path, progress=progress)
+        self._refuse_without_log(what)
+        return self._replace(self.path, progress=progress, why="damaged", problem=f"was {what}")
 
     def _replace(
         self,
@@ -426,12 +414,12 @@ class Projector:
 
         head = self._log.head().seq
         events = cut(self._log.read(None), until)
-        with closing(view_file.create(path)) as conn, no_collector():
+        with closing(view_file.create(path)) as conn, NoCollector():
             db = sqlite_utils.Database(conn)
             self._create(db)
             done = 0
             while batch := list(itertools.islice(events, BATCH)):
-                with view_file.transaction(conn):
+                with view_file.Transaction(conn):
                     self._apply(conn, batch)
                 done = batch[-1].seq
                 if progress is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from types import MappingProxyType, TracebackType
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -15,14 +15,13 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.keys import check_key, safe_name
 from consist_es.artifacts.uris import quote
 from consist_es.attempt import error_info
-from consist_es.context import Frame, pushed, top
+from consist_es.context import Frame, pop, push, top
 from consist_es.coupler import Coupler, values_of
 from consist_es.errors import AccessModeError, ClosedError, ConsistError, InputError, RequiredOutputsError
 from consist_es.events import ScenarioExited, ScenarioStarted
 from consist_es.execution import Engine, Scope
 from consist_es.forecast import Forecast, Foresight
 from consist_es.header import Header
-from consist_es.identity.block import entering_frame
 from consist_es.journal import Journal
 from consist_es.logging_calls import notes_of
 from consist_es.observing import Surroundings, digest_now, observations
@@ -32,9 +31,11 @@ from consist_es.recording import artifact_of_event, describe
 from consist_es.runs import Run, RunResult
 from consist_es.step import StepDefaults
 from consist_es.surface import arun_arguments, run_arguments, trace_arguments
+from consist_es.trace_block import Trace
+from consist_es.with_block import WithBlock
 
 
-class ScenarioContext(SaysInstead):
+class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
     """A group of steps with one header run and one coupler; a context manager.
 
     ``with tracker.scenario("baseline") as sc:`` then ``sc.run(...)`` for steps that may be skipped and
@@ -52,7 +53,8 @@ class ScenarioContext(SaysInstead):
         """Names of this scenario, each standing for the latest artifact set under it."""
         self._run: Run | None = None
         self._journal: Journal | None = None
-        self._open: ExitStack | None = None
+        self._frame: Frame | None = None
+        """What makes it the current scenario, while it is open."""
         self._inputs: dict[str, Artifact] = {}
         self._began = 0.0
         self._foresight = Foresight(engine)
@@ -99,12 +101,14 @@ class ScenarioContext(SaysInstead):
 
     # ------------------------------------------------------------ with
 
-    def __enter__(self) -> ScenarioContext:
-        if self._open is not None:
+    def _check_entry(self) -> None:
+        if self._frame is not None:
             raise ClosedError(f"Scenario {self.run_id!r} is open already: leave its block before entering it again.")
+        if self._engine.access_mode != "standard":
+            raise AccessModeError(self._engine.access_mode, f"Scenario {self._header.name!r}")
+
+    def _begin(self) -> ScenarioContext:
         engine, header = self._engine, self._header
-        if engine.access_mode != "standard":
-            raise AccessModeError(engine.access_mode, f"Scenario {header.name!r}")
         key = f"{safe_name(header.run_id, 80)}-{engine.project.storage.token(6).hex()}"
         if self._run is not None and self._own_coupler:
             self.coupler = Coupler()
@@ -114,29 +118,17 @@ class ScenarioContext(SaysInstead):
         environment, drafts = engine.project.environment(self._defaults.project_root)
         drafts += journal.drafts(self._started(environment))
         self._began = time.monotonic()
-        try:  # from here on every way out is recorded, also an interrupt
-            engine.project.record(drafts)
-            self._journal = journal
-            self._run = engine.queries.run_by_key(key)
-            self._open = ExitStack()
-            self._set_up(journal, key)
-        except BaseException as error:
-            if engine.queries.is_running(key):
-                self._journal, self._run = journal, engine.queries.run_by_key(key)
-                self._exit(error)
-            raise
-        return self
-
-    def _set_up(self, journal: Journal, key: str) -> None:
-        stack = self._open
-        if stack is not None:
-            stack.enter_context(pushed(Frame(self._engine.owner, None, key)))
+        self._frame = Frame(engine.owner, None, key)  # from here on every way out is recorded
+        engine.project.record(drafts)
+        self._run, self._journal = engine.queries.run_by_key(key), journal
+        push(self._frame)
         self.coupler.attach(journal)
-        if self._header.require_outputs:
-            self.coupler.require_outputs(*self._header.require_outputs)
-        for role, path in self._header.inputs.items():
+        if header.require_outputs:
+            self.coupler.require_outputs(*header.require_outputs)
+        for role, path in header.inputs.items():
             self._log_input(path, role, {})
-        self._engine.hooks.started(self._header_run())
+        engine.hooks.started(self._header_run())
+        return self
 
     def _started(self, environment: str) -> ScenarioStarted:
         header, frame = self._header, top()
@@ -160,55 +152,58 @@ class ScenarioContext(SaysInstead):
             environment=environment,
         )
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _end(self, error: BaseException | None) -> None:
         missing = self.coupler.missing_declared_outputs() if error is None else []
         lacking = RequiredOutputsError(self.name, missing) if missing else None
-        self._exit(error or lacking, missing)
+        self._close(error or lacking, missing)
         if lacking is not None:
             raise lacking
 
-    def _exit(self, error: BaseException | None, missing: list[str] | None = None) -> None:
+    def _close(self, error: BaseException | None, missing: list[str]) -> None:
         """Record the end, whatever it is; an exception of the block is never hidden by one of ours."""
-        engine, journal, stack = self._engine, self._journal, self._open
-        self._open = None
+        frame, engine = self._frame, self._engine
+        if frame is None or frame.scenario is None:
+            return
         try:
-            if journal is not None:
-                self._record_exit(journal, error, missing or [])
-        except KeyboardInterrupt as interrupt:  # of one who does not wait for the end: it is recorded all the same
-            if journal is not None:
-                self._record_exit(journal, error or interrupt, missing or [])
-            raise
+            recorded = self._record_exit(frame.scenario, error, missing)
         except (ConsistError, OSError) as unrecorded:
+            self._forget(frame)
             if error is None:
                 raise
             error.add_note(f"consist-es could not record the end of scenario {self.name!r}: {unrecorded}")
-        finally:
-            self.coupler.attach(None)
-            if stack is not None:
-                stack.close()
-        run = self._header_run()
-        if error is None:
-            engine.hooks.completed(run, engine.queries.outputs(run.key))
-        else:
-            engine.hooks.failed(run, error)
-
-    def _record_exit(self, journal: Journal, error: BaseException | None, missing: list[str]) -> None:
-        if not self._engine.queries.is_running(self._key):
             return
-        steps = run_table.steps(self._engine.project.connection(), self._key)
+        self._forget(frame)
+        if recorded and self._run is not None:
+            if error is None:
+                engine.hooks.completed(self._run, engine.queries.outputs(frame.scenario))
+            else:
+                engine.hooks.failed(self._run, error)
+
+    def _forget(self, frame: Frame) -> None:
+        pop(frame)
+        self.coupler.attach(None)
+        self._frame = None
+
+    def _record_exit(self, key: str, error: BaseException | None, missing: list[str]) -> bool:
+        """Whether the scenario had begun and not ended. The log knows: an interrupt may strike just after an append."""
+        engine = self._engine
+        if not engine.queries.is_running(key):
+            if self._run is not None and self._run.key == key:
+                self._run = engine.queries.run_by_key(key)
+            return False
+        steps = run_table.steps(engine.project.connection(), key)
         status = "completed" if error is None else "failed" if isinstance(error, Exception) else "interrupted"
         bad = steps[-1] if steps and steps[-1].status in ("failed", "interrupted") else None
         event = ScenarioExited(
             status=status,
             seconds=time.monotonic() - self._began,
-            error=None if error is None else error_info(error, self._engine.project.masker.error),
+            error=None if error is None else error_info(error, engine.project.masker.error),
             failed_step=bad.name if bad is not None and error is not None else None,
             missing_outputs=missing,
         )
-        journal.record(event, commit=True)
-        self._run = self._engine.queries.run_by_key(self._key)
+        Journal(engine.project, engine.uris, key, key).record(event, commit=True)
+        self._run = engine.queries.run_by_key(key)
+        return True
 
     @property
     def _key(self) -> str:
@@ -220,7 +215,7 @@ class ScenarioContext(SaysInstead):
         return self._engine.queries.run_by_key(self._key)
 
     def _check_open(self, call: str) -> Journal:
-        if self._open is None or self._journal is None:
+        if self._frame is None or self._journal is None:
             raise ClosedError(
                 f"{call}: scenario {self.name!r} is not active. Use it inside `with ….scenario(...) as sc:`."
             )
@@ -411,14 +406,7 @@ class ScenarioContext(SaysInstead):
         Yields the tracker. Outputs are in the coupler once the block has ended (on a hit, from its beginning).
         """
         args = trace_arguments(locals())
-        return self._traced(args, self._scope("trace()"))
-
-    @contextmanager
-    def _traced(self, args: StepArguments, scope: Scope) -> Iterator[Any]:
-        with self._engine.trace(args, scope, entering_frame()) as result:
-            self.coupler.absorb(result.outputs)
-            yield self._engine.owner
-        self.coupler.absorb(result.outputs)
+        return Trace(self._engine, args, self._scope("trace()"), self.coupler.absorb)
 
     def _scope(self, call: str) -> Scope:
         self._check_open(call)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from consist_es.errors import ConsistWarning, LogLockError
+from consist_es.with_block import WithBlock
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Error numbers that say: no room (disk, quota, file size limit)."""
@@ -306,15 +307,16 @@ SLOW, PATIENCE = 10.0, 600.0
 """Seconds after which a wait for a lock is told, and those after which it is an error."""
 
 
-class Lock:
+class Lock(WithBlock["Lock"]):
     """A lock between processes and threads: flock on a file that is created once and never deleted.
 
     The kernel drops it when its holder dies, so a killed process never stalls the others. Not reentrant.
     Where somebody deleted or replaced the file, the lock on the old inode is worthless; so after taking it the inode
     is compared with the path's, and the file opened anew until they are the same.
 
-    Where an interrupt (Ctrl-C) strikes between the lock and its user, it may stay behind. So the mutex is one that its
-    own thread can take again: what stays behind never blocks that thread, and its next `release` clears it.
+    Where an interrupt (Ctrl-C) strikes between `acquire` and its user, the lock may stay behind; a `with` block gives
+    it back. The mutex is one that its own thread can take again: what stays behind never blocks that thread, and its
+    next `release` clears it.
     """
 
     def __init__(self, path: Path, storage: Storage | None = None) -> None:
@@ -396,11 +398,11 @@ class Lock:
         self._mutex = threading.RLock()
         self._drop()
 
-    def __enter__(self) -> "Lock":
+    def _begin(self) -> "Lock":
         self.acquire()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def _end(self, error: BaseException | None) -> None:
         self.release()
 
     def __del__(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,11 @@ from consist_es.execution import Engine, Scope
 from consist_es.forecast import Forecast, Foresight
 from consist_es.header import make_header
 from consist_es.hooks import Hook, Hooks
-from consist_es.identity.block import entering_frame
 from consist_es.identity.modules import label_root
 from consist_es.options import (
     ACCESS_MODES,
     HASHING,
     HYDRATIONS,
-    StepArguments,
     check_option,
     checked_year,
     names,
@@ -37,6 +35,7 @@ from consist_es.runs import Run, RunResult
 from consist_es.scenarios import ScenarioContext
 from consist_es.step import StepDefaults
 from consist_es.surface import arun_arguments, run_arguments, trace_arguments
+from consist_es.trace_block import Trace
 from consist_es.tracker_queries import TrackerQueries
 from consist_es.trust import Trust
 
@@ -230,12 +229,7 @@ class Tracker(TrackerQueries):
         output_missing: str = "warn",
     ) -> AbstractContextManager[Tracker]:
         """Record a block of code as a step outside any scenario. The block runs every time. Yields the tracker."""
-        return self._traced(trace_arguments(locals()))
-
-    @contextmanager
-    def _traced(self, args: StepArguments) -> Iterator[Tracker]:
-        with self._engine.trace(args, Scope(self._defaults), entering_frame()):
-            yield self
+        return Trace(self._engine, trace_arguments(locals()), Scope(self._defaults))
 
     def scenario(
         self,

@@ -65,14 +65,16 @@ class Turn:
 
     def end(self) -> None:
         """Let the next one have its turn."""
-        fd, self._fd = self._fd, None
+        fd = self._fd
         if fd is None:
             return
-        try:
-            with suppress(OSError):
+        with suppress(OSError):  # up to here it can be done again, where an interrupt strikes
+            if self._storage.inode(self._path) == self._storage.inode(fd):
                 self._storage.unlink(self._path)
-        finally:
-            self._storage.close(fd)
+        with suppress(OSError):
+            self._storage.unlock(fd)
+        self._fd = None
+        self._storage.close(fd)
 
     def after_fork(self) -> None:
         """In a child the turn is the parent's: a child that outlives it must not keep it."""

@@ -22,8 +22,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from consist_es.errors import UsageError, ViewAccessError, ViewError
-from consist_es.storage import Storage
+from consist_es.errors import LogLockError, UsageError, ViewAccessError, ViewError
+from consist_es.storage import Lock, Storage
+from consist_es.with_block import WithBlock
 
 APPLICATION_ID = 0x636F6E73
 """``PRAGMA application_id`` of our files: "cons" in ASCII."""
@@ -121,29 +122,43 @@ def _json_merge(old: str | None, new: str) -> str:
     return msgspec.json.encode(msgspec.json.decode(old or "{}") | msgspec.json.decode(new)).decode()
 
 
-@contextmanager
-def transaction(conn: sqlite3.Connection) -> Iterator[None]:
-    """Whole or not at all, and one writer at a time."""
-    if conn.in_transaction:  # an interrupt can strike between any two instructions, also those that undo
-        conn.execute("ROLLBACK")
-    try:
-        conn.execute("BEGIN IMMEDIATE")
-        yield
-        conn.execute("COMMIT")
-    finally:
-        if conn.in_transaction:
-            conn.execute("ROLLBACK")
+class Transaction(WithBlock[None]):
+    """Whole or not at all, and one writer at a time; `guarded` on a connection that is otherwise for queries only."""
+
+    def __init__(self, conn: sqlite3.Connection, *, guarded: bool = False) -> None:
+        self._conn, self._guarded = conn, guarded
+
+    def _begin(self) -> None:
+        if self._conn.in_transaction:  # an interrupt can strike between any two instructions, also those that undo
+            self._conn.execute("ROLLBACK")
+        if self._guarded:
+            self._conn.execute("PRAGMA query_only = OFF")
+        self._conn.execute("BEGIN IMMEDIATE")
+
+    def _end(self, error: BaseException | None) -> None:
+        try:
+            if error is None:
+                self._conn.execute("COMMIT")
+        finally:
+            if self._conn.in_transaction:
+                self._conn.execute("ROLLBACK")
+            if self._guarded:
+                self._conn.execute("PRAGMA query_only = ON")
 
 
-@contextmanager
-def writing(conn: sqlite3.Connection) -> Iterator[None]:
-    """A transaction on a connection that is otherwise for queries only."""
-    conn.execute("PRAGMA query_only = OFF")
-    try:
-        with transaction(conn):
-            yield
-    finally:
-        conn.execute("PRAGMA query_only = ON")
+class ViewLock(Lock):
+    """The right to write a view file, which lies beside it."""
+
+    def __init__(self, view: Path, storage: Storage) -> None:
+        super().__init__(view.with_name(view.name + ".lock"), storage)
+        self._view = view
+
+    def _begin(self) -> Lock:
+        try:
+            self._view.parent.mkdir(parents=True, exist_ok=True)
+            return super()._begin()
+        except (OSError, LogLockError) as error:
+            raise ViewAccessError(self._view, error) from error
 
 
 def finish(conn: sqlite3.Connection, path: Path, storage: Storage) -> None:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Rooms from the ground floor up. A module may import from its own floor and from below, never from above.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"absent", "errors", "escapes", "wording"}),
+    frozenset({"absent", "errors", "escapes", "with_block", "wording"}),
     frozenset({"events", "plain", "plain_arrays", "secret", "storage"}),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
     frozenset({"projector", "folding", "view_diff", "view_file", "view_notices", "view_tables"}),
@@ -27,6 +27,8 @@ LAYERS: tuple[frozenset[str], ...] = (
         {
             "adapters",
             "execution",
+            "ending",
+            "trace_block",
             "header",
             "step",
             "attempt",

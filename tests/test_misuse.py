@@ -646,6 +646,14 @@ def entered_twice(tracker: Tracker, here: Path) -> None:
 
 
 @row(SCENARIOS, RuntimeError)
+def block_entered_twice(tracker: Tracker, here: Path) -> None:
+    """A block of `trace` entered a second time"""
+    block = tracker.trace("keeper")
+    with block, block:
+        pass
+
+
+@row(SCENARIOS, RuntimeError)
 def early_input(tracker: Tracker, here: Path) -> None:
     """`add_input` before `with`"""
     tracker.scenario("s").add_input(__file__, "raw")

@@ -238,7 +238,7 @@ def test_a_changed_version_of_a_view_rebuilds_and_says_so(
     views: Projector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conn = views.catch_up()
-    with view_file.writing(conn):
+    with view_file.Transaction(conn, guarded=True):
         conn.execute("UPDATE runs SET name = 'made by an older fold'")
     views.close()
     assert rows(views.catch_up(), "SELECT name FROM runs") == [("made by an older fold",)]
@@ -252,7 +252,7 @@ def test_a_changed_version_of_a_view_rebuilds_and_says_so(
 
 def test_a_view_without_one_of_its_tables_is_rebuilt(views: Projector, log: LocalLog) -> None:
     conn = views.catch_up()
-    with view_file.writing(conn):
+    with view_file.Transaction(conn, guarded=True):
         conn.execute("DROP TABLE links")
     log.append([scenario("T")])
     assert rows(views.catch_up(), "SELECT count(*) FROM links") == [(0,)]
@@ -269,7 +269,7 @@ def test_a_view_that_holds_what_acts_by_itself_is_rebuilt_before_it_acts(
     views: Projector, log: LocalLog, act: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     conn = views.catch_up()
-    with view_file.writing(conn):
+    with view_file.Transaction(conn, guarded=True):
         conn.execute(act)
     log.append([scenario("T")])
     caplog.clear()
@@ -284,7 +284,7 @@ def test_a_view_that_holds_what_acts_by_itself_is_rebuilt_before_it_acts(
 @pytest.mark.parametrize("table", ["meta", "checkpoint"])
 def test_a_view_that_does_not_say_what_it_is_is_rebuilt(views: Projector, log: LocalLog, table: str) -> None:
     conn = views.catch_up()
-    with view_file.writing(conn):
+    with view_file.Transaction(conn, guarded=True):
         conn.execute(f"DELETE FROM {table}")
     log.append([scenario("T")])
     assert rows(views.catch_up(), IDS) == [("base",), ("base#2",)]

@@ -128,7 +128,7 @@ def test_a_connection_that_was_interrupted_in_a_transaction_begins_a_new_one(vie
     conn.execute("PRAGMA query_only = OFF")
     conn.execute("BEGIN")
     conn.execute("DELETE FROM runs")
-    with view_file.writing(conn):
+    with view_file.Transaction(conn, guarded=True):
         assert len(conn.execute(IDS).fetchall()) == 1
     assert len(rows(views.catch_up(), IDS)) == 1
 

@@ -31,10 +31,9 @@ from torture.twin import Died, Plan, Twin
 from torture.verbs import VERBS
 
 from consist_es import Tracker, lookup, projector, view_file
-from consist_es.attempt import Attempt
+from consist_es.ending import Ending
 from consist_es.errors import InputError, LogFullError, LogWriteError, ViewError
 from consist_es.events import Recorded
-from consist_es.execution import Engine
 from consist_es.folding import fold, whole
 from consist_es.identity import config, digest
 from consist_es.identity.digest_cache import DigestCache
@@ -361,10 +360,10 @@ def unchecked_line(line: bytes, place: Place) -> Line:
 def checkpoint_apart(self: Projector, conn: sqlite3.Connection) -> bool:
     at = reached(conn)
     events = whole(self._log.read(at if at.seq else None))
-    with view_file.writing(conn):
+    with view_file.Transaction(conn, guarded=True):
         if events:
             _set_checkpoint(self, conn, events[-1])
-    with view_file.writing(conn):
+    with view_file.Transaction(conn, guarded=True):
         for view in BUILTIN:
             fold(conn, view, events)
     return bool(events)
@@ -388,9 +387,9 @@ def trust_the_clock(self: Writer, last: str) -> str:
     return self._storage.now().isoformat(timespec="microseconds")[:26] + "Z"
 
 
-def record_exceptions_only(self: Engine, attempt: Attempt, error: BaseException) -> None:
+def record_exceptions_only(self: Ending, error: BaseException) -> None:
     if isinstance(error, Exception):
-        RECORD_FAILURE(self, attempt, error)
+        RECORD_FAILURE(self, error)
 
 
 def digest_of_nothing(path: bytes, expected: os.stat_result) -> str:
@@ -412,7 +411,7 @@ def line_of_a_normal_name(entry: Any, content: str) -> bytes:
 
 
 LINE = digest._line
-RECORD_FAILURE = Engine._failed
+RECORD_FAILURE = Ending._failed
 HASH_FILE = digest._hash_file
 
 PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
@@ -430,7 +429,7 @@ PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
     "names of folders not synced": (Writer, "_make_names_safe", lambda *_: None, "R22", 600),
     "ids of a retry ignored": (Writer, "_known", lambda *_: {}, "R20", 40),
     "wall clock trusted": (Writer, "_time", trust_the_clock, "R16", 1),
-    "interrupts not recorded": (Engine, "_failed", record_exceptions_only, "R15", 1),
+    "interrupts not recorded": (Ending, "_failed", record_exceptions_only, "R15", 1),
     "errors of hashing swallowed": (digest, "_hash_file", digest_of_nothing, "R14", 1),
     "blobs not synced": (blobs, "_write", blob_without_sync, "R22", 600),
     "numbers of a config compared by value": (

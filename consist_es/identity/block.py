@@ -74,9 +74,8 @@ class Block:
 
 
 def entering_frame() -> types.FrameType:
-    """For the generator of a context manager that calls this: the frame that enters it."""
-    generator = sys._getframe(1)
-    return _managed(generator) or generator  # where nobody enters it as such, there is no block either
+    """For the beginning of a `WithBlock` that calls this: the frame that enters it, behind `_begin` and `__enter__`."""
+    return sys._getframe(3)
 
 
 def entered_blocks(frame: types.FrameType, root: Path) -> list[Block]:

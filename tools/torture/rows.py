@@ -18,6 +18,7 @@ from torture.power import power_cuts
 from torture.reached import coverage
 from torture.room import full
 from torture.simulation import simulations
+from torture.struck import strikes
 from torture.trial import Row
 from torture.upkeep import leaks, mutation
 from torture.views import golden, holders, replays
@@ -39,12 +40,13 @@ ROWS = (
     Row("R8x", "the same in a redaction", partial(failing_calls, row="R8x"), 1, 1, 0),
     Row("R8s", "the same at real system calls", injected_errors, 250, 5, 1),
     Row("R9", "disk full, no room, no permission", full, 1, 1, 1),
-    Row("R10", "many processes, one kill per second", together, 400, 16_000, 64_000),
-    Row("R11", "views and log held open meanwhile", holders, 20, 300, 1_000),
+    Row("R10", "many processes, one kill per second", together, 400, 16_000, 64_000, alone=True),
+    Row("R11", "views and log held open meanwhile", holders, 20, 300, 1_000, alone=True),
     Row("R12", "the cache never serves wrong bytes", served, 1_000, 1_000, 10_000),
     Row("R13", "identity is sound and stable", identity, 100_000, 1_000_000, 10_000_000),
     Row("R14", "failure to hash is an error", unhashable, 1, 1, 1),
     Row("R15", "every ending is recorded", endings, 1, 1, 1),
+    Row("R15i", "an interrupt wherever one can strike", strikes, 200, 30_000, 30_000),
     Row("R16", "order from the log, not the clock", clocks, 1, 1, 1),
     Row("R17", "replay is complete and deterministic", replays, 200, 5_000, 5_000),
     Row("R18", "old logs stay readable", golden, 1, 1, 1),

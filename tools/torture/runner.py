@@ -135,9 +135,12 @@ def in_order(rows: list[Row], form: str, options: argparse.Namespace) -> Iterato
 
 
 def side_by_side(rows: list[Row], form: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Every row in a process of its own, some at a time; as they end."""
+    """Every row in a process of its own, some at a time, as they end; first those that take times."""
+    for row in rows:
+        if row.alone:
+            yield apart(row, form, options)
     with ThreadPoolExecutor(options.jobs) as pool:
-        waiting = {pool.submit(apart, row, form, options): row for row in rows}
+        waiting = [pool.submit(apart, row, form, options) for row in rows if not row.alone]
         for future in as_completed(waiting):
             yield future.result()
 

@@ -27,6 +27,8 @@ class Row(NamedTuple):
     short: int
     night: int
     release: int
+    alone: bool = False
+    """It takes times, so nothing else must run beside it."""
 
 
 class Trial:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import warnings
@@ -30,12 +31,20 @@ def made(key: str = "o", text: str = "x\n") -> Path:
     return path
 
 
-def step(n: int = 0) -> Path:
+_NUMBERS = itertools.count()
+
+
+def fresh() -> str:
+    """A value that no process has had before: a step with it is computed."""
+    return f"{os.getpid()}.{next(_NUMBERS)}"
+
+
+def step(n: int | str = 0) -> Path:
     """A step with one output."""
     return made("o", f"{n}\n")
 
 
-async def astep(n: int = 0) -> Path:
+async def astep(n: int | str = 0) -> Path:
     """The same, awaited."""
     await asyncio.sleep(0)
     return made("o", f"{n}\n")
@@ -56,7 +65,7 @@ def failing_step() -> None:
 
 
 def run_miss(tracker: Tracker, ack: Acknowledge) -> None:
-    ack(tracker.run(step, outputs=["o"], config={"n": os.getpid()}).run.id)
+    ack(tracker.run(step, outputs=["o"], config={"n": fresh()}).run.id)
 
 
 def run_hit(tracker: Tracker, ack: Acknowledge) -> None:
@@ -70,7 +79,7 @@ def run_copied(tracker: Tracker, ack: Acknowledge) -> None:
 
 
 def arun(tracker: Tracker, ack: Acknowledge) -> None:
-    ack(asyncio.run(tracker.arun(astep, outputs=["o"], config={"n": os.getpid()})).run.id)
+    ack(asyncio.run(tracker.arun(astep, outputs=["o"], config={"n": fresh()})).run.id)
 
 
 def trace(tracker: Tracker, ack: Acknowledge) -> None:
@@ -81,13 +90,13 @@ def trace(tracker: Tracker, ack: Acknowledge) -> None:
 
 def scenario(tracker: Tracker, ack: Acknowledge) -> None:
     with tracker.scenario("s") as sc:
-        ack(sc.run(step, outputs=["o"], config={"n": os.getpid()}).run.id)
+        ack(sc.run(step, outputs=["o"], config={"n": fresh()}).run.id)
         ack(sc.run(step, name="second", outputs=["o"], inputs=["o"]).run.id)
     ack(tracker.find_latest_run(name="s").id)
 
 
 def log_all(tracker: Tracker, ack: Acknowledge) -> None:
-    ack(tracker.run(logging_step).run.id)
+    ack(tracker.run(logging_step, cache_options=CacheOptions(cache_mode="overwrite")).run.id)
 
 
 def failure(tracker: Tracker, ack: Acknowledge) -> None:
@@ -104,7 +113,7 @@ def replay(tracker: Tracker, ack: Acknowledge) -> None:
 
 def redacted(tracker: Tracker, ack: Acknowledge) -> None:
     """What a step said of itself is taken out of the log again."""
-    ack(tracker.run(logging_step, name="redacted").run.id)
+    ack(tracker.run(logging_step, name="redacted", cache_options=CacheOptions(cache_mode="overwrite")).run.id)
     said = max(event.seq for event in tracker.project.log.read() if isinstance(event.event, MetaLogged))
     tracker.project.redact([said], "on purpose")
 

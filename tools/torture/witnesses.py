@@ -75,6 +75,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/log/signing.py": ("log_refusals", "log_handles", "checkpoint"),
     "consist_es/log/proof.py": ("proofs", "checkpoint"),
     "consist_es/log/survey.py": (*_PROOFS, "log_refusals", "log_handles"),
+    "consist_es/with_block.py": ("with_block",),
     "consist_es/projector.py": _VIEWS,
     "consist_es/folding.py": ("projector_folding", "projector_places", "projector_file", "projector_processes"),
     "consist_es/view_file.py": _VIEWS,
