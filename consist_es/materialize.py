@@ -16,6 +16,7 @@ from consist_es.artifacts.uris import UriMap, below, inside, require_path
 from consist_es.errors import ArtifactMissingError, InputError, MaterializeError, PathError
 from consist_es.events import ArtifactMaterialized
 from consist_es.recording import Digester
+from consist_es.with_block import WithBlock
 
 
 class Copier(msgspec.Struct, frozen=True):
@@ -72,17 +73,13 @@ class Copier(msgspec.Struct, frozen=True):
                 raise MaterializeError(artifact.key, target, "another file is there already; it was left alone")
             for member in bundle_members(place):
                 member.rename(_free_name(member, "replaced"))
-        room = _free_name(place, "part")
-        room.mkdir(mode=0o700)  # nobody else gets at the copy before it is checked
-        try:
+        with _Room(_free_name(place, "part")) as room:
             for member in bundle_members(source):
                 copy_path(member, room / _renamed(member, source, place))
             if self._digest(room / place.name, artifact) != artifact.hash:
                 raise MaterializeError(artifact.key, target, f"{source} is not what was recorded any more")
             for member in sorted(room.iterdir(), key=lambda path: path.name == place.name):  # the main file last
                 member.replace(place.with_name(member.name))
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
 
     def obstacle(self, artifact: Artifact, target: Path, placed: str | None = None) -> str | None:
         """Why `copy` would refuse to copy now, or None. `placed`: digest of what will lie at the target by then."""
@@ -128,6 +125,20 @@ class Copier(msgspec.Struct, frozen=True):
             digest=artifact.hash or "",
             reason=reason,
         )
+
+
+class _Room(WithBlock[Path]):
+    """A folder for a copy that is not checked yet: nobody else gets at it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def _begin(self) -> Path:
+        self._path.mkdir(mode=0o700)
+        return self._path
+
+    def _end(self, error: BaseException | None) -> None:
+        shutil.rmtree(self._path, ignore_errors=True)
 
 
 def is_fast(artifact: Artifact) -> bool:

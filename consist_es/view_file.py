@@ -36,8 +36,9 @@ FOLDER = "a folder"
 BUSY_SECONDS = 5.0
 """How long to wait for another program's write transaction."""
 
+_ANOTHERS = "a SQLite database of another program"
 _SIGNATURES = (
-    (0, b"SQLite format 3\0", "a SQLite database of another program"),
+    (0, b"SQLite format 3\0", _ANOTHERS),
     (8, b"DUCK", "a DuckDB database"),
     (0, b"PAR1", "a Parquet file"),
     (0, b"\x89HDF", "an HDF5 file"),
@@ -52,14 +53,16 @@ def identify(path: Path) -> str:
     if path.is_dir():
         return FOLDER
     try:
+        if path.stat().st_size == 0:
+            return NOTHING
+        if (number := _application_id(path)) is not None:
+            return OURS if number == APPLICATION_ID else _ANOTHERS
         with path.open("rb") as file:
             start = file.read(512)
     except FileNotFoundError:
         return NOTHING
     except OSError as error:
         raise ViewError(f"{path} cannot be read: {error}. Give db_path another name.") from error
-    if not start:
-        return NOTHING
     # Bytes 68 to 71 of an SQLite header are its application id, big-endian (sqlite.org/fileformat2.html).
     if start.startswith(b"SQLite format 3\0") and start[68:72] == APPLICATION_ID.to_bytes(4, "big"):
         return OURS
@@ -67,6 +70,24 @@ def identify(path: Path) -> str:
         if start[offset : offset + len(magic)] == magic:
             return name
     return "a text file" if _is_text(start) else "a file of an unknown kind"
+
+
+def _application_id(path: Path) -> int | None:
+    """What an SQLite database says that it is; None where SQLite cannot read it.
+
+    SQLite is asked, though the number lies at a known place: where a process closes a file that it opened past SQLite,
+    the system drops the locks of all connections that the process has to it, and another process may then remove the
+    log of changes under them (section 2.2 of sqlite.org/howtocorrupt.html).
+    """
+    try:
+        with closing(sqlite3.connect(f"{_uri(path)}?mode=ro&immutable=1", uri=True)) as conn:
+            return int(conn.execute("PRAGMA application_id").fetchone()[0])
+    except sqlite3.Error:
+        return None
+
+
+def _uri(path: Path) -> str:
+    return f"file:{quote(os.fsencode(path))}"
 
 
 def _is_text(start: bytes) -> bool:
@@ -78,9 +99,14 @@ def _is_text(start: bytes) -> bool:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open an existing view file for queries; it can be changed inside `writing` alone."""
-    uri = f"file:{quote(os.fsencode(path))}?mode=rw"
-    conn = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    """Open an existing view file for queries; it can be changed inside a guarded `Transaction` alone."""
+    conn = sqlite3.connect(
+        f"{_uri(path)}?mode=rw",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
     try:
         _prepare(conn)
         conn.execute("PRAGMA synchronous = NORMAL")

@@ -10,6 +10,7 @@ own, and where that goes away and the block is still open, the block is left the
 from __future__ import annotations
 
 import weakref
+from abc import ABC, abstractmethod
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, overload
@@ -50,7 +51,7 @@ class _Exit:
         return leave
 
 
-class WithBlock(Generic[T_co]):
+class WithBlock(ABC, Generic[T_co]):
     """Base of context managers. A subclass says what is done at the beginning and at the end.
 
     The end may come more than once, after an interrupt in the middle of it, and also where the beginning was not
@@ -75,11 +76,13 @@ class WithBlock(Generic[T_co]):
     def _check_entry(self) -> None:
         """Raise where it cannot be entered now; nothing is left then."""
 
+    @abstractmethod
     def _begin(self) -> T_co:
-        raise NotImplementedError
+        """What the block needs."""
 
+    @abstractmethod
     def _end(self, error: BaseException | None) -> None:
-        raise NotImplementedError
+        """Undo that; `error` left the block, or None."""
 
 
 def _leave(

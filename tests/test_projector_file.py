@@ -535,3 +535,16 @@ def test_a_full_disk_is_told_from_a_damaged_file(code: int, full: bool) -> None:
     error = sqlite3.OperationalError("what SQLite says")
     error.sqlite_errorcode = code
     assert view_file.is_full(error) is full
+
+
+def test_an_empty_file_is_nothing_and_a_damaged_header_does_not_hide_whose_the_file_was(views: Projector) -> None:
+    views.catch_up()
+    views.close()
+    empty, damaged = views.path.with_name("empty.db"), views.path.with_name("damaged.db")
+    empty.touch()
+    damaged.write_bytes(views.path.read_bytes()[:16] + b"\xff" * 30 + views.path.read_bytes()[46:])
+    assert [view_file.identify(path) for path in (empty, damaged, views.path)] == [
+        "nothing",
+        view_file.OURS,
+        view_file.OURS,
+    ]

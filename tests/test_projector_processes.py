@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consist_es import projector as projector_module
+from consist_es import view_file
 from consist_es.events import Recorded
 from consist_es.folding import Statement
 from consist_es.projections import BUILTIN, run_table
@@ -245,3 +246,18 @@ def test_a_fork_closes_the_forking_threads_connection_first(tmp_path: Path) -> N
 
     assert in_child(work) == 0
     views.close()
+
+
+def test_looking_at_the_file_keeps_the_locks_that_this_process_has_to_it(tmp_path: Path) -> None:
+    """Else another process takes itself for the last one, and removes the log of changes that this one still reads."""
+    log = make_log(tmp_path)
+    with make_views(tmp_path, log) as views:
+        log.append([scenario("S")])
+        views.catch_up()
+        assert view_file.identify(views.path) == view_file.OURS
+        come_and_go = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM runs'); c.close()"
+        )
+        subprocess.run([sys.executable, "-c", come_and_go, views.path], check=True)
+        assert (tmp_path / "p.db-wal").exists()
+    assert not (tmp_path / "p.db-wal").exists(), "the last one does remove it"
