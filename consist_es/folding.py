@@ -75,11 +75,13 @@ def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded
     """
     conn.execute("SAVEPOINT fold")
     try:
-        _execute(conn, (statement for recorded in events for statement in projection.fold(recorded)))
+        _execute(conn, projection, events)
     except _FOLD_ERRORS as error:
         if isinstance(error, sqlite3.Error) and view_file.code_of(error) not in _STATEMENT_CODES:
             raise
         conn.execute("ROLLBACK TO fold")
+        if _was_struck(conn, projection, events, error):
+            raise KeyboardInterrupt from None
         if len(events) == 1:
             text = f"{type(error).__name__}: {error}"
             conn.execute(_DEAD_LETTER, (events[0].seq, projection.name, events[0].type, text))
@@ -89,9 +91,27 @@ def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded
     conn.execute("RELEASE fold")
 
 
-def _execute(conn: sqlite3.Connection, statements: Iterable[Statement]) -> None:
-    """Run statements in order; neighbours with the same text go to SQLite together."""
+def _was_struck(conn: sqlite3.Connection, projection: Projection, events: list[Recorded], error: Exception) -> bool:
+    """Whether it was an interrupt (Ctrl-C) in a function of ours that SQLite called.
+
+    Python tells of it as of any failure of such a function, without what it was; but then the events can be folded the
+    next time. Taken for a fault of its event, it would leave that out of the view for good.
+    """
+    if not (isinstance(error, sqlite3.OperationalError) and "user-defined function" in str(error)):
+        return False
+    try:
+        _execute(conn, projection, events)
+    except _FOLD_ERRORS:
+        return False
+    finally:
+        conn.execute("ROLLBACK TO fold")
+    return True
+
+
+def _execute(conn: sqlite3.Connection, projection: Projection, events: list[Recorded]) -> None:
+    """Run the statements in order; neighbours with the same text go to SQLite together."""
     cursor = conn.cursor()
+    statements = (statement for recorded in events for statement in projection.fold(recorded))
     for sql, group in itertools.groupby(statements, key=_TEXT):
         cursor.executemany(sql, map(_VALUES, group))
 

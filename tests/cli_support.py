@@ -18,7 +18,10 @@ from consist_es.events import Draft, Event
 from consist_es.log.local import LocalLog
 from tests.api_support import ROOT, made
 
-CODE = "from consist_es.cli import main; main()"
+CODE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"  # ignored below a job in the background
+    "from consist_es.cli import main; main()"
+)
 
 
 def prepare() -> Path:

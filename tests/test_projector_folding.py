@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consist_es import folding
+from consist_es import folding, view_file
 from consist_es.errors import NotOurDatabaseError, UsageError, ViewError
 from consist_es.events import REGISTRY, Draft, MetaLogged, Recorded
 from consist_es.folding import Statement, dead_letters
@@ -153,6 +153,8 @@ class Picky:
             yield insert, (recorded.seq, {})
         if how == "large":
             yield insert, (recorded.seq, 2**64)
+        if how == "function":
+            yield "UPDATE picky SET part = json_merge('{', '{}')", ()
         if how == "sql":
             yield "INSERT INTO picky (no_such_column) VALUES (?)", (1,)
         yield insert, (recorded.seq, 1 if how == "twice" else 2)
@@ -166,6 +168,7 @@ class Picky:
         ("type", "(ProgrammingError|InterfaceError): Error binding parameter"),
         ("large", "OverflowError: "),
         ("sql", "OperationalError: table picky has no column named no_such_column"),
+        ("function", "OperationalError: user-defined function raised exception"),
         ("twice", "IntegrityError: UNIQUE constraint failed: picky.seq, picky.part"),
     ],
 )
@@ -309,3 +312,24 @@ def test_a_closed_projector_opens_again(tmp_path: Path) -> None:
     views.close()
     assert rows(views.catch_up(), "SELECT count(*) FROM runs") == [(1,)]
     views.close()
+
+
+def test_an_interrupt_in_a_function_that_sqlite_calls_is_no_fault_of_the_event(tmp_path: Path) -> None:
+    strikes = iter([KeyboardInterrupt()])
+
+    def merges(old: str, new: str) -> str:
+        if (strike := next(strikes, None)) is not None:
+            raise strike
+        return view_file._json_merge(old, new)
+
+    log = make_log(tmp_path)
+    with make_views(tmp_path, log) as views:
+        log.append([scenario("S"), step("A")])
+        conn = views.catch_up()
+        log.append([Draft(MetaLogged(values={"note": None}), run="A")])
+        conn.create_function("json_merge", 2, merges)
+        with pytest.raises(KeyboardInterrupt):
+            views.catch_up()
+        conn = views.catch_up()
+        assert dead_letters(conn) == []
+        assert rows(conn, "SELECT meta FROM runs WHERE key = 'A'") == [('{"note":null}',)]

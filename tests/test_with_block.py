@@ -2,16 +2,14 @@
 
 import contextlib
 import inspect
-import sys
-from collections.abc import Callable, Generator, Iterator
-from types import FrameType
-from typing import Any
+from collections.abc import Callable, Generator
 
 import pytest
 
 from consist_es import Tracker, context, errors, with_block
 from consist_es.context import Frame, Pushed, top
 from consist_es.with_block import WithBlock
+from tests.interrupt_support import struck
 
 
 class Noted(WithBlock[str]):
@@ -31,23 +29,6 @@ class Noted(WithBlock[str]):
         self.noted.append(f"end {type(error).__name__}")
         if (own := next(self._ends_raise, None)) is not None:
             raise own
-
-
-@contextlib.contextmanager
-def struck(name: str, file: str = with_block.__file__) -> Iterator[None]:
-    """An interrupt strikes where a function begins, before it has done anything; once."""
-
-    def strike(frame: FrameType, _event: str, _arg: object) -> Any:
-        if frame.f_code.co_name == name and frame.f_code.co_filename == file:
-            sys.settrace(before)
-            raise KeyboardInterrupt
-
-    before = sys.gettrace()
-    sys.settrace(strike)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
 
 
 def test_it_begins_and_ends_and_hears_of_the_error() -> None:
