@@ -193,6 +193,9 @@ HOLDERS = {"a reader's transaction": _hold_reading, "a writer's transaction": _h
 
 SLOWER = 1.1
 """Times as long as without a holder: what the median of all turns stays below in the long forms."""
+WARM = 10
+"""Steps that do not count, for every turn opens the project: on views that were just made, the first seven or so take up
+to a sixth longer."""
 TURN = 10
 """Steps without a holder, then as many with one, and so on: what else the machine does strikes both."""
 
@@ -244,14 +247,14 @@ def _holder(room: Path, hold: Callable[[Path, int], None]) -> int:
 
 
 def _some_steps(room: Path, count: int, seconds: list[float], name: str) -> list[str]:
-    """Steps one after the other, after one whose time does not count; run ids."""
+    """Steps one after the other, after some whose times do not count; run ids."""
     names = []
     with verbs.inside(room), warnings.catch_warnings(), verbs.opened(sync="os") as tracker:
         warnings.simplefilter("ignore")  # that the views are kept elsewhere
-        for number in range(count + 1):
+        for number in range(WARM + count):
             began = time.monotonic()
             names.append(tracker.run(verbs.step, outputs=["o"], config={"n": f"{name}-{number}"}).run.id)
-            if number:
+            if number >= WARM:
                 seconds.append(time.monotonic() - began)
     return names
 
