@@ -194,8 +194,8 @@ HOLDERS = {"a reader's transaction": _hold_reading, "a writer's transaction": _h
 SLOWER = 1.1
 """Times as long as without a holder: what the median of all turns stays below in the long forms."""
 WARM = 10
-"""Steps that do not count, for every turn opens the project: on views that were just made, the first seven or so take up
-to a sixth longer."""
+"""Steps that do not count, for every turn opens the project: on views that were just made, the first seven or so take
+up to a sixth longer."""
 TURN = 10
 """Steps without a holder, then as many with one, and so on: what else the machine does strikes both."""
 
