@@ -38,6 +38,13 @@ class CodeIdentity(msgspec.Struct, frozen=True):
     """Function, value, file or dependency -> digest."""
     unstable: list[str]
     """What could not be identified; the step is not reused unless this is empty."""
+    added: frozenset[str] = frozenset()
+    """The parts that version 1 of the fingerprint did not know."""
+
+    @property
+    def before(self) -> str:
+        """The digest that version 1 of the fingerprint would have given."""
+        return _digest(self.mode, {name: part for name, part in self.parts.items() if name not in self.added})
 
 
 def with_parts(code: CodeIdentity, changed: Mapping[str, str]) -> CodeIdentity:
@@ -76,7 +83,7 @@ def code_identity(
     visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
     target = visitor.reference(fn, "the step")
     visitor.classes_in(uses)
-    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable)
+    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable, visitor.added)
 
 
 def trace_identity(
@@ -101,12 +108,15 @@ def trace_identity(
     chosen, found = _mode_parts(chosen, outermost, project_root, named_from)
     visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=outermost.f_code.co_filename)
     target = visit_blocks(visitor, blocks)
-    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable)
+    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable, visitor.added)
 
 
-def _identity(mode: str, target: Any, parts: dict[str, str], unstable: Sequence[str]) -> CodeIdentity:
-    ordered = {"callable": digest_plain(target), **dict(sorted(parts.items()))}
-    return CodeIdentity(_digest(mode, ordered), mode, ordered, sorted(set(unstable)))
+def _identity(
+    mode: str, target: Any, parts: dict[str, str], unstable: Sequence[str], added: Mapping[str, str] | None = None
+) -> CodeIdentity:
+    since = added or {}
+    ordered = {"callable": digest_plain(target), **dict(sorted({**parts, **since}.items()))}
+    return CodeIdentity(_digest(mode, ordered), mode, ordered, sorted(set(unstable)), frozenset(since))
 
 
 def _mode(mode: str | None) -> str:

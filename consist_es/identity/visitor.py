@@ -61,6 +61,9 @@ class Visitor:
     def __init__(self, root: Path, *, follow: bool, declared: bool, own: str) -> None:
         self.root, self.follow, self.declared, self.own = root, follow, declared, own
         self.parts: dict[str, str] = {}
+        """What version 1 of the fingerprint counted, under the same labels: it finds the runs of that version."""
+        self.added: dict[str, str] = {}
+        """What counts since version 2."""
         self.unstable: list[str] = []
         self._readers = Readers()
         self.modules = Modules(root, self._readers)
