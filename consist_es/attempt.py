@@ -18,6 +18,7 @@ from consist_es.events import (
     CouplerSet,
     Draft,
     ErrorInfo,
+    KeyCarriedOver,
     OutputLink,
     StepCompleted,
     StepFailed,
@@ -149,11 +150,22 @@ class Attempt:
         if isinstance(verdict, Hit):
             outputs = links(self.hit_outputs(verdict))
             return CacheHit(
-                source=verdict.source, validation=verdict.validation, outputs=outputs, accepted=verdict.accepted
+                source=verdict.source,
+                validation=verdict.validation,
+                outputs=outputs,
+                accepted=verdict.accepted,
+                carried_over=verdict.carried_over,
             )
         return CacheMissed(
             reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details
         )
+
+    def carried_over(self) -> list[KeyCarriedOver]:
+        """Says, the first time, that runs with the earlier version's fingerprint answer for this one from now on."""
+        info = self.step.fingerprint
+        if self.hit is None or not self.hit.claims or info.digest is None or info.before is None:
+            return []
+        return [KeyCarriedOver(fingerprint=info.digest, before=info.before)]
 
     def hit_completed(self, hit: Hit) -> StepCompleted:
         """The end of a run that an earlier one answers for."""

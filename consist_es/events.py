@@ -148,6 +148,21 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     adapter: dict[str, Any] | None = None
     """Name, version, identity hash and references of a config adapter."""
     unstable: list[str] = []
+    before: str | None = None
+    """The digest by version 1 of the fingerprint: it finds runs that were recorded under that version."""
+
+
+class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a step read by itself, and the digest of what it was then."""
+
+    kind: str
+    """``file``, ``folder`` (its names), ``variable``, ``module``, ``program``, ``random`` or ``working directory``."""
+    name: str
+    """A path relative to the project's folder, a portable URI, a variable, a program, or a generator."""
+    digest: str | None = None
+    """None: it was looked for and not there."""
+    without: list[str] = []
+    """Names in a folder that the step made itself, and which do not count."""
 
 
 # ---------------------------------------------------------------- the log itself
@@ -332,6 +347,18 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """Why it is not reusable."""
     observed: dict[str, str] = {}
     """What the step read of its scenario by itself, beside its inputs -> digest of what that was."""
+    reads: str | None = None
+    """Digest of the `ReadsObserved` that lists what else it read by itself; None if it read nothing."""
+
+
+class ReadsObserved(Event, frozen=True, kw_only=True):
+    """Steps read these files, folders, variables and so on by themselves; recorded once per distinct list.
+
+    The run that it is recorded with is the first one that did; later ones refer to it by `StepCompleted.reads`.
+    """
+
+    digest: str
+    reads: list[ObservedRead] = []
 
 
 class StepFailed(Event, frozen=True, kw_only=True):
@@ -364,6 +391,8 @@ class CacheHit(Event, frozen=True, kw_only=True):
     outputs: list[OutputLink] = []
     accepted: list[str] = []
     """Where the source has another fingerprint: the accepted changes that lead to it, in words, nearest first."""
+    carried_over: bool = False
+    """The source was recorded under an earlier version of the fingerprint, and is the same work by that version."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):
@@ -382,6 +411,14 @@ class HitDemoted(Event, frozen=True, kw_only=True):
 
     key: str
     reason: str
+
+
+class KeyCarriedOver(Event, frozen=True, kw_only=True):
+    """Runs with a fingerprint of an earlier version answer for this fingerprint from now on, and for no other one."""
+
+    fingerprint: str
+    before: str
+    """The fingerprint of the earlier version."""
 
 
 class ChangeAccepted(Event, frozen=True, kw_only=True):

@@ -82,6 +82,10 @@ class Engine:
     allow_external_paths: bool = False
     trust: Trust | None = None
     """Whose runs may answer; None: everybody's."""
+    carry_over: bool = True
+    """Whether runs recorded under version 1 of the fingerprint may answer."""
+    observe: str = "count"
+    ignore_reads: tuple[str, ...] = ()
     unidentified: set[str] = field(default_factory=set)
     """Names of the steps that were said to be computed every time."""
 
@@ -184,6 +188,7 @@ class Engine:
             around=None if scope.around is None else scope.around.now,
             masker=self.project.masker,
             trust=self.trust,
+            carry_over=self.carry_over,
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
 
@@ -206,6 +211,7 @@ class Engine:
             attempt.started_event(environment, self.uris.uri(directory)),
             *(item.registration for item in step.inputs if item.registration is not None),
             attempt.verdict_event(),
+            *attempt.carried_over(),
             *attempt.copies,
         )
         ends = hit is not None and step.args.kind == "run"

@@ -46,7 +46,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     """``hit``, ``miss``, or ``open``: not known before other steps have run."""
     reason: str
-    """Of a miss and of an open step in one word; of a hit ``same_identity`` or ``accepted``."""
+    """Of a miss and of an open step in one word; of a hit ``same_identity``, ``accepted`` or ``carried_over``."""
     source: str | None = None
     """Of a hit: id of the run that answers."""
     nearest: str | None = None
@@ -236,7 +236,7 @@ class Foresight:
         return Forecast(
             step=sketch.name,
             verdict="hit",
-            reason="accepted" if hit.accepted else "same_identity",
+            reason="accepted" if hit.accepted else "carried_over" if hit.carried_over else "same_identity",
             source=hit.source_id,
             differs=hit.accepted,
             outputs=outputs,

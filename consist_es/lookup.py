@@ -11,7 +11,7 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap, readable
 from consist_es.errors import InputError, PathError
-from consist_es.events import FingerprintInfo, InputLink
+from consist_es.events import FingerprintInfo, InputLink, ObservedRead
 from consist_es.identity.fingerprint import InputFile, explain
 from consist_es.masking import Masker
 from consist_es.projections import cache_index, lineage, run_table
@@ -37,6 +37,10 @@ class Hit(msgspec.Struct, frozen=True):
     validation: str
     accepted: list[str] = []
     """Where its fingerprint is another one: the accepted changes that lead to it, in words."""
+    carried_over: bool = False
+    """The source was recorded under version 1 of the fingerprint."""
+    claims: bool = False
+    """It is carried over for the first time: from now on it answers for this fingerprint alone."""
 
 
 class Miss(msgspec.Struct, frozen=True):
@@ -68,6 +72,10 @@ class Question(msgspec.Struct, frozen=True):
     """Hides what an earlier run recorded when it was not yet a secret."""
     trust: Trust | None = None
     """Whose runs may answer; None: everybody's."""
+    reads: Callable[[ObservedRead], str | None] | None = None
+    """Says what is wrong now with something that an earlier run read by itself; None: reads are not compared."""
+    carry_over: bool = True
+    """Whether a run recorded under version 1 of the fingerprint may answer."""
 
 
 def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
@@ -84,9 +92,26 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
             if isinstance(verdict, Hit):
                 return msgspec.structs.replace(verdict, accepted=[accepted_as(conn, item) for item in path])
             refused = refused or verdict
+    if question.carry_over and isinstance(found := _carried_over(conn, question, uris, digester), Hit):
+        return found
     if refused is None and question.trust is not None and strangers:
         refused = _vouched_by_stranger(conn, strangers[0], question.trust)
     return refused or _explained(conn, question)
+
+
+def _carried_over(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss | None:
+    """Let a run of version 1 of the fingerprint answer, unless such runs answer for another fingerprint already:
+    then version 1 could not tell the two apart, and this one is new work."""
+    info = question.fingerprint
+    chosen = None if info.before is None else cache_index.carried_to(conn, info.before)
+    if info.before is None or chosen not in (None, info.digest):
+        return None
+    verdict: Hit | Miss | None = None
+    for candidate in cache_index.candidates(conn, info.before):
+        verdict = _tried(conn, candidate, question, uris, digester)
+        if isinstance(verdict, Hit):
+            return msgspec.structs.replace(verdict, carried_over=True, claims=chosen is None)
+    return verdict
 
 
 def _counting(
@@ -120,6 +145,8 @@ def _tried(
     if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
         return problem
     if problem := _renamed(source, question) or _surroundings_changed(candidate, question):
+        return problem
+    if problem := _reads_changed(candidate, question):
         return problem
     validation = "digest" if question.strict else "stat+digest"
     if question.trust is not None:
@@ -179,6 +206,16 @@ def _surroundings_changed(candidate: CacheCandidate, question: Question) -> Miss
     changed = [name for name, then in candidate.observed.items() if now(name) != then]
     said = [f"{name}, which the step read itself, is not what it was" for name in changed]
     return Miss("scenario_changed", candidate.run_key, said) if changed else None
+
+
+def _reads_changed(candidate: CacheCandidate, question: Question) -> Miss | None:
+    """Whether a file, variable or the like that the step read by itself is another now."""
+    if question.reads is None:
+        return None
+    for read in candidate.reads:
+        if (problem := question.reads(read)) is not None:
+            return Miss("reads_changed", candidate.run_key, [problem], {"read": read.name})
+    return None
 
 
 def refusal(

@@ -17,6 +17,7 @@ POLICIES = ("warn", "error", "ignore")
 BINDINGS = ("loaded", "paths", "artifacts", "none")
 ACCESS_MODES = ("standard", "analysis", "read_only")
 HASHING = ("full", "fast")
+OBSERVE = ("count", "warn", "off")
 
 
 def check_option(name: str, value: Any, allowed: Sequence[str], *, optional: bool = True) -> None:
@@ -145,12 +146,18 @@ class ExecutionOptions:
     """Arguments that are passed to the function and are no part of its identity."""
     inject_context: bool | str | None = None
     """True: the parameter annotated RunContext, else `ctx`, else `_consist_ctx`; or a parameter's name."""
+    observe: str | None = None
+    """What the step reads by itself: ``count``, ``warn`` or ``off``; None: as the tracker says."""
+    ignore_reads: Sequence[str] | None = None
+    """Glob patterns of files that never count, besides the tracker's."""
 
     def __post_init__(self) -> None:
         check_option("input_binding", self.input_binding, BINDINGS)
         check_option("input_materialization", self.input_materialization, ("requested",))
         check_option("input_materialization_mode", self.input_materialization_mode, ("copy",))
         check_option("executor", self.executor, ("python",))
+        check_option("observe", self.observe, OBSERVE)
+        names(self.ignore_reads, "ignore_reads")
         if self.container is not None:
             raise UsageError("container= is not supported: call the container from the step's function.")
         if self.load_inputs is not None and self.input_binding is not None:

@@ -24,6 +24,7 @@ from consist_es.options import (
     ACCESS_MODES,
     HASHING,
     HYDRATIONS,
+    OBSERVE,
     check_option,
     checked_year,
     names,
@@ -50,6 +51,9 @@ class Tracker(TrackerQueries):
     the like. `record_env`: names of environment variables to record; no other is. See docs/secrets-and-redaction.md.
     `trusted_writers`: names of users, ``anna`` or ``anna@host`` as the log has them: only what they recorded answers
     for a step, one's own runs only where one is on the list. None: everybody. See docs/security.md.
+    `observe`: what a step reads by itself must be unchanged on a later hit (``count``), only warned about (``warn``),
+    or is not watched (``off``). `ignore_reads`: glob patterns of files that never count, such as ``cache/*``. See
+    docs/observed-reads.md. `carry_over`: False recomputes what an earlier version of the fingerprint identified.
     """
 
     def __init__(
@@ -68,9 +72,13 @@ class Tracker(TrackerQueries):
         mask_keys: Iterable[str] | None = None,
         record_env: Iterable[str] | None = None,
         trusted_writers: Iterable[str] | None = None,
+        observe: str = "count",
+        ignore_reads: Iterable[str] | None = None,
+        carry_over: bool = True,
     ) -> None:
         check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
         check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
+        check_option("observe", observe, OBSERVE, optional=False)
         trust = Trust.of(trusted_writers)
         epoch = checked_year("cache_epoch", cache_epoch)
         self.run_dir = given_folder(run_dir, "run_dir")
@@ -100,6 +108,9 @@ class Tracker(TrackerQueries):
             subdir_of=run_subdir_fn,
             allow_external_paths=_external(allow_external_paths),
             trust=trust,
+            carry_over=bool(carry_over),
+            observe=observe,
+            ignore_reads=names(ignore_reads, "ignore_reads"),
         )
         root = given_folder(project_root, "project_root")
         place = label_root(project_root, self.db_path.parent)

@@ -19,11 +19,13 @@ from consist_es.events import (
     ErrorInfo,
     HitDemoted,
     InputLink,
+    KeyCarriedOver,
     LogRepaired,
     MetaLogged,
     OutputLink,
     OutputsDeclared,
     PayloadRedacted,
+    ReadsObserved,
     Recorded,
     RecordLost,
     RedactedEvent,
@@ -251,7 +253,8 @@ def _step_abandoned(event: StepAbandoned, _names: Names) -> Line:
 
 def _hit(event: CacheHit, names: Names) -> Line:
     outputs = _keys(event.outputs) or "no outputs"
-    accepted = "".join(f"; {text}" for text in event.accepted)
+    carried = ["carried over from version 1 of the fingerprint"] if event.carried_over else []
+    accepted = "".join(f"; {text}" for text in (*event.accepted, *carried))
     said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}"
     return Line(said, ODD if accepted else GOOD)
 
@@ -261,6 +264,16 @@ def _missed(event: CacheMissed, names: Names) -> Line:
     nearest = f"; nearest run {names.run(event.nearest)}" if event.nearest else ""
     differs = _after_colon("; ".join(event.differs))
     return Line(f"cache miss: {event.reason}{gloss}{nearest}{differs}", ODD)
+
+
+def _carried(event: KeyCarriedOver, _names: Names) -> Line:
+    keys = f"{short_digest(event.before)} of version 1 of the fingerprint to {short_digest(event.fingerprint)}"
+    return Line(f"carried over: what answers for {keys}", QUIET)
+
+
+def _reads(event: ReadsObserved, _names: Names) -> Line:
+    listed = [read.name if read.kind in ("file", "folder") else f"{read.kind} {read.name}" for read in event.reads]
+    return Line(f"read without declaring it: {_cut(_listed(listed))}", QUIET)
 
 
 def _accepted(event: ChangeAccepted, names: Names) -> Line:
@@ -381,10 +394,12 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     CouplerSet: _coupler_set,
     EnvironmentRecorded: _environment,
     HitDemoted: _demoted,
+    KeyCarriedOver: _carried,
     LogRepaired: _repaired,
     MetaLogged: _meta,
     OutputsDeclared: _declared,
     PayloadRedacted: _redacted,
+    ReadsObserved: _reads,
     RecordLost: _lost,
     ScenarioExited: _scenario_exited,
     ScenarioStarted: _scenario_started,

@@ -13,7 +13,9 @@ from consist_es.identity.code import CodeIdentity
 from consist_es.identity.config import config_digest, digest_of_plain, said_of
 from consist_es.plain import frame, is_masked, to_plain
 
-FINGERPRINT_VERSION = 1
+FINGERPRINT_VERSION = 2
+"""Version 1 counted less of the code, see docs/decisions/0010-what-a-step-read.md."""
+_BEFORE = 1
 
 
 class InputPart(msgspec.Struct, frozen=True):
@@ -64,10 +66,12 @@ def fingerprint(
         "inputs": _digest("inputs", rows),
         "labels": _digest("labels", label_values),
     }
-    whole = {**parts, "identity_inputs": extra, "adapter": counted(plain_adapter), "version": FINGERPRINT_VERSION}
+    whole = {**parts, "identity_inputs": extra, "adapter": counted(plain_adapter)}
+    before = {**whole, "code": code.before, "version": _BEFORE}
     return FingerprintInfo(
         version=FINGERPRINT_VERSION,
-        digest=None if code.unstable else _digest("fingerprint", whole),
+        digest=None if code.unstable else _digest("fingerprint", {**whole, "version": FINGERPRINT_VERSION}),
+        before=None if code.unstable else _digest("fingerprint", before),
         **parts,
         label_values=label_values,
         code_mode=code.mode,
@@ -79,7 +83,7 @@ def fingerprint(
 
 
 def _digest(domain: str, plain: Any) -> str:
-    return f"b3:{blake3(frame([f'consist-es {domain} {FINGERPRINT_VERSION}', plain])).hexdigest()}"
+    return f"b3:{blake3(frame([f'consist-es {domain} 1', plain])).hexdigest()}"
 
 
 # ---------------------------------------------------------------- explaining a miss
@@ -333,4 +337,7 @@ def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[str]:
     changed = {name for name in new.code_parts if old.code_parts.get(name) != new.code_parts[name]}
     inner = {name.rpartition(".")[0] for name in changed}  # a class of which a method says more
     now, then = ({name: part for name, part in side.code_parts.items() if name not in inner} for side in (new, old))
+    if new.version != old.version:  # parts that the other version did not know are no difference of the code
+        now, then = ({name: side[name] for name in side if name in other} for side, other in ((now, then), (then, now)))
+        return _added_removed(now, then, "code of {}", "changed")
     return _added_removed(now, then, "code of {}", "changed") or ["code differs"]
