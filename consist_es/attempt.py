@@ -27,6 +27,7 @@ from consist_es.events import (
 from consist_es.hydration import Hydrated
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss
+from consist_es.observe.watch import Watch
 from consist_es.outputs import in_declared_order
 from consist_es.runs import Run
 from consist_es.step import Step
@@ -60,6 +61,8 @@ class Attempt:
         self.key = key
         self.parent = parent
         self.snapshot: Snapshot | None = None
+        self.observer: Watch | None = None
+        """Notes what the step reads by itself."""
         self.ended = False
         """The log has the end."""
         self._active: ActiveRun | None = None
@@ -108,8 +111,14 @@ class Attempt:
         """Refuse further use of the run, and let a process that waits for its result go on."""
         if self._active is not None:
             self._active.close()
+        self.stop_watching()
         if self.turn is not None:
             self.turn.end()
+
+    def stop_watching(self) -> None:
+        """The function has returned, or the block has ended."""
+        if self.observer is not None:
+            self.observer.stop()
 
     # ------------------------------------------------------------ its events
 

@@ -156,13 +156,16 @@ class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a step read by itself, and the digest of what it was then."""
 
     kind: str
-    """``file``, ``folder`` (its names), ``variable``, ``module``, ``program``, ``random`` or ``working directory``."""
+    """``file``, ``made`` (a file that the step looked for in vain and made), ``folder`` (its names), ``variable``,
+    ``module``, ``program``, ``random`` or ``working directory``."""
     name: str
     """A path relative to the project's folder, a portable URI, a variable, a program, or a generator."""
     digest: str | None = None
     """None: it was looked for and not there."""
     without: list[str] = []
     """Names in a folder that the step made itself, and which do not count."""
+    after: str | None = None
+    """The state that a random generator was left in."""
 
 
 # ---------------------------------------------------------------- the log itself

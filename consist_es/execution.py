@@ -42,16 +42,19 @@ from consist_es.inputs import Sources, changed_since, identity_changed
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss, Question, look_up
 from consist_es.materialize import Copier
+from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
 from consist_es.project import Project
 from consist_es.queries import Queries
+from consist_es.reads import random_states
 from consist_es.recording import Digester
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
 from consist_es.trust import Trust
 from consist_es.turns import Turn
+from consist_es.watching import Observed, Observer
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -84,10 +87,12 @@ class Engine:
     """Whose runs may answer; None: everybody's."""
     carry_over: bool = True
     """Whether runs recorded under version 1 of the fingerprint may answer."""
-    observe: str = "count"
-    ignore_reads: tuple[str, ...] = ()
+    observer: Observer | None = None
+    """Watches what steps read by themselves; None: nobody does."""
     unidentified: set[str] = field(default_factory=set)
     """Names of the steps that were said to be computed every time."""
+    told_of_reads: set[str] = field(default_factory=set)
+    """Names of the steps of which it was said what they read without declaring it."""
 
     # ------------------------------------------------------------ the two ways to run a step; for blocks see `Trace`
 
@@ -101,12 +106,14 @@ class Engine:
             self.start(attempt, scope)
             if attempt.hit:
                 return self.reuse(attempt, attempt.hit)
+            arguments = self._arguments(attempt)
             with Pushed(Frame(self.owner, attempt.active, scope.scenario)):
-                value = args.fn(**self._arguments(attempt))
+                self.watch(attempt, scope)
+                value = args.fn(**arguments)
                 if inspect.iscoroutine(value):
                     value.close()
                     raise UsageTypeError(f"Step {attempt.step.name!r} returned a coroutine: use `await ….arun(...)`.")
-            return self.finish(attempt, collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler))
+            return self.collected(attempt, scope, value)
 
     async def arun(self, args: StepArguments, scope: Scope) -> RunResult:
         """As `run`, awaiting what the function returns where it can be awaited."""
@@ -118,11 +125,26 @@ class Engine:
             self.start(attempt, scope)
             if attempt.hit:
                 return self.reuse(attempt, attempt.hit)
+            arguments = self._arguments(attempt)
             with Pushed(Frame(self.owner, attempt.active, scope.scenario)):
-                value = args.fn(**self._arguments(attempt))
+                self.watch(attempt, scope)
+                value = args.fn(**arguments)
                 if inspect.isawaitable(value):
                     value = await value
-            return self.finish(attempt, collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler))
+            return self.collected(attempt, scope, value)
+
+    def watch(self, attempt: Attempt, scope: Scope) -> None:
+        """Note from now on what the step reads by itself."""
+        if self.observer is not None:
+            self.observer.begin(attempt, scope.defaults)
+
+    def collected(self, attempt: Attempt, scope: Scope, value: Any) -> RunResult:
+        """Record what the function returned, or what a block made, and the end."""
+        attempt.stop_watching()
+        outputs = collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler)
+        if attempt.hit:
+            return self.reuse(attempt, attempt.hit)
+        return self.finish(attempt, outputs, scope)
 
     # ------------------------------------------------------------ before
 
@@ -189,6 +211,7 @@ class Engine:
             masker=self.project.masker,
             trust=self.trust,
             carry_over=self.carry_over,
+            reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
 
@@ -258,6 +281,8 @@ class Engine:
     def reuse(self, attempt: Attempt, hit: Hit) -> RunResult:
         """The result of a hit."""
         run, outputs = attempt.active.run, attempt.hit_outputs(hit)  # of `run` it is complete since its start
+        if attempt.step.args.kind == "run" and (states := random_states(hit.reads)):
+            restore_random(states)  # later steps draw what they would have drawn
         if not attempt.ended:
             attempt.journal.record(attempt.hit_completed(hit), commit=True)
             attempt.ended = True
@@ -265,16 +290,29 @@ class Engine:
         self.hooks.completed(run, outputs)
         return RunResult(run, outputs, cache_hit=True)
 
-    def finish(self, attempt: Attempt, outputs: dict[str, Artifact]) -> RunResult:
+    def finish(self, attempt: Attempt, outputs: dict[str, Artifact], scope: Scope) -> RunResult:
         """Record what the step made and that it ended well."""
-        event = self._completed(attempt, outputs)
-        drafts = attempt.coupler_drafts(event.outputs) + attempt.journal.drafts(event)
+        observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults)
+        event = self._completed(attempt, outputs, observed)
+        drafts = attempt.coupler_drafts(event.outputs)
+        if observed.event is not None and not self.queries.reads_known(observed.event.digest):
+            drafts += attempt.journal.drafts(observed.event)
+        drafts += attempt.journal.drafts(event)
         self.project.record(drafts, commit=True)
         attempt.ended = True
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
         self._warn_unidentified(attempt.step)
+        self._warn_of_reads(attempt.step, observed)
         return RunResult(run, outputs)
+
+    def _warn_of_reads(self, step: Step, observed: Observed) -> None:
+        """Say once of a step what it read without declaring it, and what could not be watched."""
+        if step.name in self.told_of_reads or not self.use_cache or step.fingerprint.digest is None:
+            return
+        for text in observed.warnings(step.name):
+            self.told_of_reads.add(step.name)
+            warnings.warn(text, ConsistWarning, stacklevel=2)
 
     def _warn_unidentified(self, step: Step) -> None:
         """Say once of a step that it will never be reused, though reuse was asked for."""
@@ -289,11 +327,11 @@ class Engine:
             stacklevel=2,
         )
 
-    def _completed(self, attempt: Attempt, outputs: Mapping[str, Artifact]) -> StepCompleted:
+    def _completed(self, attempt: Attempt, outputs: Mapping[str, Artifact], observed: Observed) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
-        reason = self._not_reusable(step, attempt.active, missing)
+        reason = self._not_reusable(step, attempt.active, missing) or observed.problem
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),
@@ -303,6 +341,7 @@ class Engine:
             reusable=reason is None,
             reason=reason,
             observed=attempt.active.observations.seen,
+            reads=None if observed.event is None else observed.event.digest,
         )
 
     def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:

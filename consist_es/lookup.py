@@ -37,6 +37,8 @@ class Hit(msgspec.Struct, frozen=True):
     validation: str
     accepted: list[str] = []
     """Where its fingerprint is another one: the accepted changes that lead to it, in words."""
+    reads: list[ObservedRead] = []
+    """What the source read by itself."""
     carried_over: bool = False
     """The source was recorded under version 1 of the fingerprint."""
     claims: bool = False
@@ -158,7 +160,7 @@ def _tried(
     for key in question.declared:
         outputs.setdefault(key, all_outputs[key])
     source_id = source.id if source else candidate.run_key
-    return Hit(candidate.run_key, source_id, outputs, all_outputs, validation)
+    return Hit(candidate.run_key, source_id, outputs, all_outputs, validation, reads=candidate.reads)
 
 
 def _of_a_stranger(

@@ -39,6 +39,7 @@ from consist_es.surface import arun_arguments, run_arguments, trace_arguments
 from consist_es.trace_block import Trace
 from consist_es.tracker_queries import TrackerQueries
 from consist_es.trust import Trust
+from consist_es.watching import Observer
 
 
 class Tracker(TrackerQueries):
@@ -97,11 +98,13 @@ class Tracker(TrackerQueries):
         self._project.connection()  # a db_path that is somebody else's file is refused now, not at the first step
         _make_folder(self.run_dir)
         self._answers = Queries(self._project, uris)
+        digester = Digester(hashing_strategy, self._project.digests)
+        globs = names(ignore_reads, "ignore_reads")
         self._engine = Engine(
             project=self._project,
             queries=self._answers,
             uris=uris,
-            digester=Digester(hashing_strategy, self._project.digests),
+            digester=digester,
             hooks=Hooks(),
             owner=self,
             access_mode=access_mode,
@@ -109,8 +112,7 @@ class Tracker(TrackerQueries):
             allow_external_paths=_external(allow_external_paths),
             trust=trust,
             carry_over=bool(carry_over),
-            observe=observe,
-            ignore_reads=names(ignore_reads, "ignore_reads"),
+            observer=Observer(self._project, uris, digester, observe, globs),
         )
         root = given_folder(project_root, "project_root")
         place = label_root(project_root, self.db_path.parent)

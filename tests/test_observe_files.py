@@ -387,7 +387,10 @@ UNSURE: dict[str, tuple[str, Reader]] = {
     "appended to and read": ("t.csv", lambda path: (append(path), opened(path))),
     "changed in place": ("t.csv", change_in_place),
     "read and removed": ("t.csv", lambda path: (opened(path), path.unlink())),
-    "read and replaced": ("t.csv", lambda path: (opened(path), make(path.parent / "n"), os.replace(path.parent / "n", path))),
+    "read and replaced": (
+        "t.csv",
+        lambda path: (opened(path), make(path.parent / "n"), os.replace(path.parent / "n", path)),
+    ),
     "moved away": ("t.csv", lambda path: os.rename(path, path.parent / "moved")),
     "hdf appended to": ("t.hdf", append_to_hdf),
     "database": ("t.db", insert),

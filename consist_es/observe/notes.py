@@ -11,7 +11,7 @@ from typing import Protocol
 
 from consist_es.observe.programs import find_program
 from consist_es.observe.reads import THERE, Program
-from consist_es.observe.scope import Scope
+from consist_es.observe.scope import Scope, is_below
 from consist_es.observe.stack import first_party_codes
 
 Stamp = tuple[int, int, int, int]
@@ -95,6 +95,8 @@ class Notes:
         self.arguments: dict[str, Stamp | None] = {}
         """Files and folders (None) that programs were given."""
         self.children = False
+        self.relative = False
+        """Whether a path that counts was asked for relative to the current folder, or may have been."""
         self.stacks: dict[tuple[object, ...], list[str]] = {}
         """First-party code on the stack -> what was first read under it."""
         self.unsure: dict[str, None] = {}
@@ -110,6 +112,7 @@ class Notes:
         if not self.scope.counts(path):
             self._settled.add(raw)
             return
+        self._relate(raw)
         try:
             found = stamp_of(path)
         except IsADirectoryError:
@@ -119,6 +122,9 @@ class Notes:
         else:
             self._settled.add(raw)
             self._read(path, found, frame)
+
+    def _relate(self, raw: RawPath) -> None:
+        self.relative = self.relative or not os.path.isabs(raw)
 
     def _opened_to_write(self, path: str, found: Stamp | None, flags: int) -> None:
         if found is None and not flags & os.O_CREAT:
@@ -146,6 +152,8 @@ class Notes:
     def read_now(self, path: str) -> None:
         """A file was opened for reading, by somebody who is not in the stack."""
         if self.scope.counts(path):
+            if path not in self.reads and path not in self.made and is_below(path, os.getcwd()):
+                self.relative = True  # how it was asked for is not known
             try:
                 self._read(path, stamp_of(path), None)
             except IsADirectoryError:
@@ -156,6 +164,7 @@ class Notes:
         path = absolute(raw)
         if path in self.looks or path in self.reads or path in self.made or not self.scope.counts(path):
             return
+        self._relate(raw)
         if found is None:
             self.looks[path] = None
         elif content and stat.S_ISREG(found.st_mode):
@@ -176,6 +185,7 @@ class Notes:
         path = absolute(raw)
         if path in self.names or not self.scope.counts(path):
             return
+        self._relate(raw)
         try:
             self.names[path] = os.listdir(path)
         except (FileNotFoundError, NotADirectoryError):

@@ -94,6 +94,8 @@ class Reads(msgspec.Struct, frozen=True):
     """File of a first-party module that was loaded within -> digest of its normalised source."""
     programs: list[Program] = []
     random: dict[str, RandomMove] = {}
+    relative: bool = False
+    """True if a path was asked for relative to the working directory."""
     unsure: list[str] = []
     """Why the run must never answer for another one."""
     unseen: list[str] = []

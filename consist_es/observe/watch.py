@@ -108,6 +108,10 @@ class Watch:
         hook.add(notes)
         self._whole = True
 
+    def stop(self) -> None:
+        """Note nothing any more; `end` says later what was read."""
+        self._stop()
+
     def end(self, outputs: Iterable[str] = ()) -> Reads:
         """Note nothing any more, and give what was read; `outputs` are paths that the run has recorded as its own."""
         self._stop()
@@ -154,6 +158,7 @@ class Watch:
             modules=settle.module_digests(modules, notes),
             programs=notes.programs,
             random=self._random.moved(self._sources),
+            relative=notes.relative,
             unsure=list(notes.unsure),
             unseen=list(notes.unseen),
             watched_by=KERNEL.name,
