@@ -292,7 +292,7 @@ class Engine:
 
     def finish(self, attempt: Attempt, outputs: dict[str, Artifact], scope: Scope) -> RunResult:
         """Record what the step made and that it ended well."""
-        observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults)
+        observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults, scope.around)
         event = self._completed(attempt, outputs, observed)
         drafts = attempt.coupler_drafts(event.outputs)
         if observed.event is not None and not self.queries.reads_known(observed.event.digest):

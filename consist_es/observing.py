@@ -28,6 +28,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     coupler: Any
     now: Callable[[str], str]
     """Name of something that can be read -> digest of what it is at present, "" where it cannot be told."""
+    paths: Callable[[str], list[str]] = lambda _name: []
+    """Name of something that can be read -> the files behind it."""
 
 
 class Observations:
@@ -96,10 +98,21 @@ def digest_now(
     return digest_of_plain(None) if key is None else _content(coupler[key], digester)
 
 
+def paths_behind(name: str, inputs: Mapping[str, Any], coupler: Mapping[str, Any]) -> list[str]:
+    """The files behind a name of `Observations.seen`: whoever read that reads them."""
+    if name == "the scenario's inputs":
+        return [str(_path(value)) for value in inputs.values()]
+    return [str(_path(value)) for key, value in coupler.items() if name == f"coupler key {key!r}"]
+
+
+def _path(value: Any) -> Path:
+    return value.path if isinstance(value, ArtifactLike) else Path(os.path.abspath(value))
+
+
 def _content(value: Any, digester: Digester) -> str:
     """Digest of a coupler's value: of its bytes, and of what is said of it."""
     try:
-        path = value.path if isinstance(value, ArtifactLike) else Path(os.path.abspath(value))
+        path = _path(value)
         said = said_of(value) if isinstance(value, Artifact) else None
         return digest_of_plain([digester.digest(path).value, said])
     except (ConsistError, OSError, TypeError):

@@ -12,8 +12,9 @@ from consist_es.attempt import Attempt
 from consist_es.events import ObservedRead, ReadsObserved
 from consist_es.identity.places import is_first_party
 from consist_es.observe.reads import Places, Reads
-from consist_es.observe.scope import Scope
+from consist_es.observe.scope import Scope, is_below
 from consist_es.observe.watch import Watch
+from consist_es.observing import Surroundings
 from consist_es.project import Project
 from consist_es.reads import ReadPlaces, ReadsNow, as_read, listing, warning
 from consist_es.recording import Digester
@@ -86,16 +87,18 @@ class Observer(msgspec.Struct, frozen=True):
         )
         attempt.observer.begin()
 
-    def end(self, attempt: Attempt, defaults: StepDefaults) -> Observed:
+    def end(self, attempt: Attempt, defaults: StepDefaults, around: Surroundings | None) -> Observed:
         """What the attempt read; nothing if it was not watched."""
         if attempt.observer is None:
             return Observed()
         active = attempt.active
         found = attempt.observer.end([*map(str, active.made)])
-        late = {str(item.path) for item in active.late_inputs}
-        found = msgspec.structs.replace(
-            found, files={path: digest for path, digest in found.files.items() if path not in late}
-        )
+        known = {str(item.path) for item in active.late_inputs}
+        known |= {path for name in active.observations.seen for path in (around.paths(name) if around else ())}
+        files = {
+            path: digest for path, digest in found.files.items() if not any(is_below(path, each) for each in known)
+        }
+        found = msgspec.structs.replace(found, files=files)
         reads = as_read(found, self._places(defaults))
         counts = self.mode_of(attempt.step) == "count"
         return Observed(
