@@ -101,6 +101,7 @@ class Visitor:
                     f"{files} imports a module whose name is computed; name its file in code_identity_extra_deps"
                 )
         self.unstable += self.modules.unstable
+        self.added |= self.modules.added
         return {**self.parts, **self.modules.parts}
 
     def _later(self, visit: Callable[[], None], filename: str) -> None:
