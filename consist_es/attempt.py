@@ -149,7 +149,11 @@ class Attempt:
         if isinstance(verdict, Hit):
             outputs = links(self.hit_outputs(verdict))
             return CacheHit(
-                source=verdict.source, validation=verdict.validation, outputs=outputs, accepted=verdict.accepted
+                source=verdict.source,
+                validation=verdict.validation,
+                outputs=outputs,
+                accepted=verdict.accepted,
+                packages=verdict.packages,
             )
         return CacheMissed(
             reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details

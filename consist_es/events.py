@@ -148,6 +148,9 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     adapter: dict[str, Any] | None = None
     """Name, version, identity hash and references of a config adapter."""
     unstable: list[str] = []
+    packages: dict[str, str] = {}
+    """Name -> version of other people's distributions that the code imports, of those the tracker names as models, and
+    of Python (its minor version). Not in the digests: a look-up compares them, see docs/decisions/0010."""
 
 
 # ---------------------------------------------------------------- the log itself
@@ -364,6 +367,8 @@ class CacheHit(Event, frozen=True, kw_only=True):
     outputs: list[OutputLink] = []
     accepted: list[str] = []
     """Where the source has another fingerprint: the accepted changes that lead to it, in words, nearest first."""
+    packages: list[str] = []
+    """Packages of which the source saw another version that does not count: ``pandas 2.2.1 -> 2.2.2``."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):
@@ -402,6 +407,24 @@ class AcceptanceRevoked(Event, frozen=True, kw_only=True):
     """Every acceptance for this fingerprint so far is taken back: later look-ups no longer follow it."""
 
     fingerprint: str
+    reason: str | None = None
+    user: str = ""
+
+
+class PackagesAccepted(Event, frozen=True, kw_only=True):
+    """Somebody vouches that other versions of packages leave results equal: each change, alone or with others."""
+
+    before: dict[str, str]
+    """Name of a distribution, or ``python`` -> version that earlier runs saw."""
+    after: dict[str, str]
+    """The same names -> version that may be reused over."""
+    reason: str
+    user: str = ""
+
+
+class PackagesRevoked(Event, frozen=True, kw_only=True):
+    """Every change of packages that was accepted so far is taken back."""
+
     reason: str | None = None
     user: str = ""
 

@@ -52,6 +52,12 @@ from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
 from consist_es.trust import Trust
 from consist_es.turns import Turn
+from consist_es.why import REUSED_OVER
+
+_OVER_PACKAGES = (
+    "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
+    "for these."
+)
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -184,6 +190,7 @@ class Engine:
             around=None if scope.around is None else scope.around.now,
             masker=self.project.masker,
             trust=self.trust,
+            packages=scope.defaults.packages,
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
 
@@ -228,6 +235,9 @@ class Engine:
         attempt.active.observations = Observations(scope.around)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
+        if hit is not None and hit.packages:
+            said = f"{REUSED_OVER}{', '.join(hit.packages)}"
+            warnings.warn(f"Step {step.name!r} was {said}. {_OVER_PACKAGES}", ConsistWarning, stacklevel=2)
 
     def directory_of(self, step: Step, key: str) -> Path:
         """The run's own folder: unique per attempt, unless the user's function says otherwise."""

@@ -14,6 +14,8 @@ from consist_es.errors import InputError, PathError
 from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.fingerprint import InputFile, explain
 from consist_es.masking import Masker
+from consist_es.options import PackageOptions
+from consist_es.package_changes import changes_since
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
@@ -37,6 +39,8 @@ class Hit(msgspec.Struct, frozen=True):
     validation: str
     accepted: list[str] = []
     """Where its fingerprint is another one: the accepted changes that lead to it, in words."""
+    packages: list[str] = []
+    """Packages that it saw in other versions, which do not count: ``pandas 2.2.1 -> 2.2.2``."""
 
 
 class Miss(msgspec.Struct, frozen=True):
@@ -68,6 +72,8 @@ class Question(msgspec.Struct, frozen=True):
     """Hides what an earlier run recorded when it was not yet a secret."""
     trust: Trust | None = None
     """Whose runs may answer; None: everybody's."""
+    packages: PackageOptions = PackageOptions()
+    """Which packages count by version."""
 
 
 def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
@@ -79,11 +85,18 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
     for fingerprint, path in cache_index.reached(
         conn, question.fingerprint.digest, _counting(conn, question, strangers)
     ):
+        found: Hit | None = None
         for candidate in cache_index.candidates(conn, fingerprint):
-            verdict = _tried(conn, candidate, question, uris, digester)
+            verdict = _tried(conn, candidate, question, uris, digester, exact=found is not None)
             if isinstance(verdict, Hit):
-                return msgspec.structs.replace(verdict, accepted=[accepted_as(conn, item) for item in path])
-            refused = refused or verdict
+                found = verdict
+                if not found.packages:  # else an older run may have seen the packages as they are now
+                    break
+            else:
+                refused = refused or verdict
+        if found is not None:
+            accepted = [*(accepted_as(conn, item) for item in path), *found.accepted]
+            return msgspec.structs.replace(found, accepted=accepted)
     if refused is None and question.trust is not None and strangers:
         refused = _vouched_by_stranger(conn, strangers[0], question.trust)
     return refused or _explained(conn, question)
@@ -110,11 +123,22 @@ def _vouched_by_stranger(conn: sqlite3.Connection, item: Acceptance, trust: Trus
 
 
 def _tried(
-    conn: sqlite3.Connection, candidate: CacheCandidate, question: Question, uris: UriMap, digester: Digester
+    conn: sqlite3.Connection,
+    candidate: CacheCandidate,
+    question: Question,
+    uris: UriMap,
+    digester: Digester,
+    *,
+    exact: bool,
 ) -> Hit | Miss:
+    """The verdict on one candidate. `exact` refuses one that saw any package in another version."""
     source = run_table.by_key(conn, candidate.run_key)
     if problem := _of_a_stranger(conn, candidate, source, question):
         return problem
+    changes = changes_since(conn, question.fingerprint, source, question.packages, question.trust)
+    if changes.counted or (exact and changes.noted):
+        said = [f"packages: {change}" for change in changes.counted or changes.noted]
+        return Miss("packages_changed", candidate.run_key, said)
     outputs = artifacts_of(conn, candidate.outputs, uris)
     all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
     if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
@@ -131,7 +155,15 @@ def _tried(
     for key in question.declared:
         outputs.setdefault(key, all_outputs[key])
     source_id = source.id if source else candidate.run_key
-    return Hit(candidate.run_key, source_id, outputs, all_outputs, validation)
+    return Hit(
+        candidate.run_key,
+        source_id,
+        outputs,
+        all_outputs,
+        validation,
+        accepted=changes.accepted,
+        packages=changes.noted,
+    )
 
 
 def _of_a_stranger(

@@ -18,6 +18,7 @@ REASONS = {
     "no_similar_prior_run": "nothing like it ran before",
     "not_identifiable": "its work cannot be identified",
     "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
+    "packages_changed": "it was computed over other versions of packages that count",
     "prior_run_abandoned": "the earlier run's process died",
     "prior_run_failed": "the earlier run failed",
     "prior_run_interrupted": "the earlier run was interrupted",
@@ -28,6 +29,8 @@ REASONS = {
 }
 """Reasons of a miss, in words; one that is not here speaks for itself."""
 
+REUSED_OVER = "reused over other packages: "
+"""Begins what is said of a hit whose source saw other versions of packages that do not count."""
 
 _ENDS = {
     "abandoned": "was abandoned",
@@ -60,6 +63,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Of a hit: how the outputs were checked."""
     accepted: list[str] = []
     """Of a hit: the accepted changes that it rests on."""
+    packages: list[str] = []
+    """Of a hit: packages of which the earlier run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
     seconds: float | None = None
     """What the run took; None while it runs, or where its end is not known."""
     nearest_seconds: float | None = None
@@ -84,6 +89,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         saved = "" if self.nearest_seconds is None else f" and saved {span(self.nearest_seconds)}"
         lines = [f"{self.run} was not computed again: {self.nearest} did the same work{how}."]
         lines += [f"  {text}" for text in self.accepted]
+        lines += [f"  {REUSED_OVER}{', '.join(self.packages)}"] if self.packages else []
         return [*lines, f"  It took {span(self.seconds)}{saved}."]
 
     def _miss(self) -> list[str]:
@@ -131,6 +137,7 @@ def why(conn: sqlite3.Connection, row: RunRow) -> Why:
         differs=row.cache_differs,
         validation=details.get("validation") if verdict == "hit" else None,
         accepted=accepted if verdict == "hit" else [],
+        packages=list(details.get("packages", ())) if verdict == "hit" else [],
         seconds=row.seconds,
         nearest_seconds=None if near is None else near.seconds,
         status=row.status,

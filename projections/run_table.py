@@ -353,7 +353,8 @@ def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:
 
 
 def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
-    details = {"validation": event.validation, **({"accepted": event.accepted} if event.accepted else {})}
+    details: dict[str, Any] = {"validation": event.validation}
+    details |= {key: said for key, said in (("accepted", event.accepted), ("packages", event.packages)) if said}
     return [(_HIT, (event.source, to_text(details), run_of(recorded)))]
 
 

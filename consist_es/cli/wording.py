@@ -23,6 +23,7 @@ from consist_es.events import (
     MetaLogged,
     OutputLink,
     OutputsDeclared,
+    PackagesAccepted,
     PayloadRedacted,
     Recorded,
     RecordLost,
@@ -38,7 +39,8 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.log.segment import segment_name
-from consist_es.why import REASONS, in_words
+from consist_es.package_changes import in_words as changes_of
+from consist_es.why import REASONS, REUSED_OVER, in_words
 from consist_es.wording import counted
 
 GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
@@ -252,8 +254,9 @@ def _step_abandoned(event: StepAbandoned, _names: Names) -> Line:
 def _hit(event: CacheHit, names: Names) -> Line:
     outputs = _keys(event.outputs) or "no outputs"
     accepted = "".join(f"; {text}" for text in event.accepted)
-    said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}"
-    return Line(said, ODD if accepted else GOOD)
+    besides = f"; {REUSED_OVER}{', '.join(event.packages)}" if event.packages else ""
+    said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}{besides}"
+    return Line(said, ODD if accepted or besides else GOOD)
 
 
 def _missed(event: CacheMissed, names: Names) -> Line:
@@ -271,6 +274,10 @@ def _accepted(event: ChangeAccepted, names: Names) -> Line:
 
 def _revoked(event: AcceptanceRevoked, _names: Names) -> Line:
     return Line(f"no longer accepted, says {event.user or 'somebody'}{_after_colon(event.reason or '')}", ODD)
+
+
+def _packages(event: PackagesAccepted, _names: Names) -> Line:
+    return Line(f"accepted by {event.user or 'somebody'}: {', '.join(changes_of(event))}: {event.reason}", ODD)
 
 
 def _demoted(event: HitDemoted, _names: Names) -> Line:
@@ -384,6 +391,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     LogRepaired: _repaired,
     MetaLogged: _meta,
     OutputsDeclared: _declared,
+    PackagesAccepted: _packages,
     PayloadRedacted: _redacted,
     RecordLost: _lost,
     ScenarioExited: _scenario_exited,

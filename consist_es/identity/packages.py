@@ -44,7 +44,10 @@ class Distribution:
     @functools.cached_property
     def version(self) -> str:
         """The version, as it is written there."""
-        return self._metadata.metadata["Version"] or "unknown"
+        try:
+            return self._metadata.version or "unknown"
+        except KeyError:  # half removed: the folder is there, and what it says is not
+            return "unknown"
 
     @functools.cached_property
     def own(self) -> bool:
@@ -132,6 +135,7 @@ def refresh() -> bool:
     gone = [folder for folder, (stamp, _) in _SITES.items() if _stamp(folder) != stamp]
     for folder in gone:
         del _SITES[folder]
+        distribution_of_file.cache_clear()
     return bool(gone)
 
 
@@ -154,6 +158,7 @@ def spot_of(filename: str) -> tuple[str, str] | None:
     return None
 
 
+@functools.lru_cache(maxsize=4096)
 def distribution_of_file(filename: str) -> Distribution | None:
     """The distribution that a file in a folder of packages is from."""
     spot = spot_of(filename)
@@ -178,10 +183,11 @@ def version_of(name: str) -> str:
     return NOT_INSTALLED if found is None else found.state
 
 
-def versions(files: Iterable[str], named: Iterable[str] = ()) -> dict[str, str]:
-    """Name -> version of the distributions that `files` are from, of those `named`, and of Python."""
-    found = {item.name: item.state for item in map(distribution_of_file, sorted(files)) if item is not None}
-    return dict(sorted({**found, **{name: version_of(name) for name in (PYTHON, *named)}}.items()))
+def versions(files: Iterable[str], named: Iterable[str] = (), ignored: Iterable[str] = ()) -> dict[str, str]:
+    """Name -> version of the distributions that `files` are from, of those `named`, and of Python; not of `ignored`."""
+    items = [item for item in map(distribution_of_file, sorted(files)) if item is not None]
+    found = {item.name: item.version for item in items} | {name: version_of(name) for name in (PYTHON, *named)}
+    return {name: found[name] for name in sorted(found.keys() - set(ignored))}
 
 
 def distribution_of_program(path: str | os.PathLike[str], arguments: Iterable[str] = ()) -> Distribution | None:
