@@ -21,7 +21,7 @@ from consist_es.identity.digest import digest_path
 from consist_es.identity.git import git_state
 from consist_es.identity.modules import file_label
 from consist_es.identity.objects import innermost
-from consist_es.identity.places import counting
+from consist_es.identity.places import counting, is_first_party, package_part
 from consist_es.identity.source import digest_plain, load_source
 from consist_es.identity.visitor import Visitor
 
@@ -90,7 +90,7 @@ def code_identity(
         visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own)
         target = visitor.reference(fn, "the step")
         visitor.classes_in(uses)
-        return _visited(chosen, target, visitor, {**found, **deps})
+        return _visited(chosen, target, visitor, {**found, **deps, **_large(own)})
 
 
 def trace_identity(
@@ -119,6 +119,11 @@ def trace_identity(
         visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own)
         target = visit_blocks(visitor, blocks)
         return _visited(chosen, target, visitor, {**found, **deps})
+
+
+def _large(filename: str) -> dict[str, str]:
+    """The distribution that the step is from, if it is too large to be followed: then it counts as a whole."""
+    return {} if is_first_party(filename) else package_part(filename)
 
 
 def _visited(mode: str, target: Any, visitor: Visitor, besides: Mapping[str, str]) -> CodeIdentity:

@@ -18,7 +18,7 @@ from consist_es.identity.digest import digest_path
 from consist_es.identity.finding import Finding, Place, generated_file, generated_name
 from consist_es.identity.loaded import Held, loaded_parts, portable, submodules
 from consist_es.identity.packages import spot_of
-from consist_es.identity.places import is_first_party
+from consist_es.identity.places import is_first_party, package_part
 from consist_es.identity.readers import Readers
 from consist_es.identity.source import ImportRef, Source, digest_plain, load_source
 from consist_es.identity.variables import variable_parts
@@ -76,8 +76,9 @@ class Modules:
             found = place.file or self._generated(name, place)
             if found is not None and (found.startswith("<") or is_first_party(found)):
                 waiting += self._take(name, found, eager) if self._is_new(found, eager) else []
-            elif found is not None:
+            elif found is not None and found not in self.installed:
                 self.installed.add(found)
+                self.added |= package_part(found)
 
     def _generated(self, name: str, place: Place) -> str | None:
         """What stands for the file of a module that has none, if its loader shows a source; else what the module holds
@@ -127,7 +128,9 @@ class Modules:
         parts[label] = source.digest
         parts |= variable_parts(source, source.tree)
         self._readers.add(source.tree)
-        if source.dynamic:
+        if source.dynamic and (whole := package_part(filename)):
+            self.added |= whole  # it may load any of its own modules
+        elif source.dynamic:
             self.computed.append(label)
         module = sys.modules.get(name)
         loaded = module is not None and (file_of(module) or generated_name(name)) == filename

@@ -23,6 +23,8 @@ PYTHON = "python"
 """Name that Python itself goes by among the packages."""
 NOT_INSTALLED = "not installed"
 """Stands for the version of a package that is not there."""
+FOLLOWED = 4_000_000
+"""Bytes of Python up to which a distribution is followed, about 100,000 lines."""
 _METADATA = (".dist-info", ".egg-info")
 _SITES: dict[str, tuple[int, "Site"]] = {}
 """Folder -> its modification time when it was read, and what it holds."""
@@ -67,10 +69,21 @@ class Distribution:
         return found if isinstance(found, dict) else {}
 
     @functools.cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Its files, relative to its folder, with their sizes, as far as they were recorded."""
+        rows = [row for row in csv.reader((self._metadata.read_text("RECORD") or "").splitlines()) if row and row[0]]
+        return {row[0].replace("\\", "/"): int(row[2]) if row[2:] and row[2].isdecimal() else 0 for row in rows}
+
+    @functools.cached_property
     def files(self) -> frozenset[str]:
         """Its files, relative to its folder, as far as they were recorded."""
-        rows = csv.reader((self._metadata.read_text("RECORD") or "").splitlines())
-        return frozenset(row[0].replace("\\", "/") for row in rows if row and row[0])
+        return frozenset(self._sizes)
+
+    @functools.cached_property
+    def is_large(self) -> bool:
+        """True if it is too large to be followed function by function: such a one counts as a whole."""
+        code = [size for name, size in self._sizes.items() if name.endswith(".py") and "/tests/" not in f"/{name}"]
+        return sum(code) > FOLLOWED
 
     @functools.cached_property
     def modules(self) -> frozenset[str]:
@@ -83,9 +96,13 @@ class Distribution:
     @property
     def state(self) -> str:
         """What stands for all of it: the version, and of a model of one's own also a digest over its files."""
-        if not self.own:
-            return self.version
-        return f"{self.version} b3:{_digest(self._code()).hexdigest(length=8)}"
+        return f"{self.version} {self.content}" if self.own else self.version
+
+    @property
+    def content(self) -> str:
+        """Digest over its files; of a large one over what the installer wrote down of them, which is their digests."""
+        code = [("RECORD", self.place / "RECORD")] if self.is_large else self._code()
+        return f"b3:{_digest(code).hexdigest(length=8)}"
 
     def _code(self) -> Iterator[tuple[str, Path]]:
         """Name and place of each of its files that can make a difference."""
@@ -184,8 +201,11 @@ def version_of(name: str) -> str:
 
 
 def versions(files: Iterable[str], named: Iterable[str] = (), ignored: Iterable[str] = ()) -> dict[str, str]:
-    """Name -> version of the distributions that `files` are from, of those `named`, and of Python; not of `ignored`."""
-    items = [item for item in map(distribution_of_file, sorted(files)) if item is not None]
+    """Name -> version of the distributions that `files` are from, of those `named`, and of Python.
+
+    Left out are those `ignored`, and models of one's own that are not `named`: these count by content.
+    """
+    items = [item for item in map(distribution_of_file, sorted(files)) if item is not None and not item.own]
     found = {item.name: item.version for item in items} | {name: version_of(name) for name in (PYTHON, *named)}
     return {name: found[name] for name in sorted(found.keys() - set(ignored))}
 

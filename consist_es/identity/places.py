@@ -72,7 +72,17 @@ def _is_own(filename: str, folder: str, relative: str, scope: _Scope) -> bool:
         return Path(filename).is_file() or member_of(filename) is not None
     if owner.name in scope.ignored:
         return False
-    return owner.own or owner.name == scope.included or _leads_out(Path(filename), Path(folder), relative)
+    if owner.own or owner.name == scope.included:
+        return not owner.is_large
+    return _leads_out(Path(filename), Path(folder), relative)
+
+
+def package_part(filename: str) -> dict[str, str]:
+    """A part for all of the distribution that a file is from, if that one counts by content; else none."""
+    owner, scope = packages.distribution_of_file(filename), _SCOPE.get()
+    if owner is None or owner.name in scope.ignored or not (owner.own or owner.name == scope.included):
+        return {}
+    return {f"package {owner.name}": owner.content}
 
 
 def _leads_out(path: Path, folder: Path, relative: str) -> bool:
