@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         run,
         scenario,
     )
+    from consist_es.summary import forecast_summary
     from consist_es.tracker import Tracker
     from consist_es.why import Why
 
@@ -137,6 +138,7 @@ _HOME = {
         "run_set",
     ),
     "run_sets": ("AlignedPair", "RunSet"),
+    "summary": ("forecast_summary",),
     "tracker": ("Tracker",),
     "why": ("Why",),
 }
@@ -187,6 +189,7 @@ __all__ = [
     "find_latest_run",
     "find_run",
     "find_runs",
+    "forecast_summary",
     "get_artifact",
     "get_run_result",
     "index_by_facet",

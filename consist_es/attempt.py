@@ -164,6 +164,7 @@ class Attempt:
                 outputs=outputs,
                 accepted=verdict.accepted,
                 carried_over=verdict.carried_over,
+                packages=verdict.packages,
             )
         return CacheMissed(
             reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details

@@ -166,6 +166,9 @@ class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
     """Names in a folder that the step made itself, and which do not count."""
     after: str | None = None
     """The state that a random generator was left in."""
+    packages: dict[str, str] = {}
+    """Name -> version of other people's distributions that the code imports, of those the tracker names as models, and
+    of Python (its minor version). Not in the digests: a look-up compares them, see docs/decisions/0010."""
 
 
 # ---------------------------------------------------------------- the log itself
@@ -396,6 +399,8 @@ class CacheHit(Event, frozen=True, kw_only=True):
     """Where the source has another fingerprint: the accepted changes that lead to it, in words, nearest first."""
     carried_over: bool = False
     """The source was recorded under an earlier version of the fingerprint, and is the same work by that version."""
+    packages: list[str] = []
+    """Packages of which the source saw another version that does not count: ``pandas 2.2.1 -> 2.2.2``."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):
@@ -442,6 +447,24 @@ class AcceptanceRevoked(Event, frozen=True, kw_only=True):
     """Every acceptance for this fingerprint so far is taken back: later look-ups no longer follow it."""
 
     fingerprint: str
+    reason: str | None = None
+    user: str = ""
+
+
+class PackagesAccepted(Event, frozen=True, kw_only=True):
+    """Somebody vouches that other versions of packages leave results equal: each change, alone or with others."""
+
+    before: dict[str, str]
+    """Name of a distribution, or ``python`` -> version that earlier runs saw."""
+    after: dict[str, str]
+    """The same names -> version that may be reused over."""
+    reason: str
+    user: str = ""
+
+
+class PackagesRevoked(Event, frozen=True, kw_only=True):
+    """Every change of packages that was accepted so far is taken back."""
+
     reason: str | None = None
     user: str = ""
 

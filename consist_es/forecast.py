@@ -30,7 +30,7 @@ from consist_es.projections import cache_index, lineage, run_table
 from consist_es.runs import RunResult
 from consist_es.step import Outline, Step, check_groups, outline, prepare
 from consist_es.turns import holder
-from consist_es.why import in_words
+from consist_es.why import REUSED_OVER, in_words
 
 _CERTAIN = ("tracking_off", "cache_mode_overwrite", "not_identifiable")
 """Reasons of a miss that no other step can change."""
@@ -53,6 +53,10 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """Of a miss: id of the nearest earlier run."""
     differs: list[str] = []
     """Of a miss: what differs from it. Of a hit: the accepted changes that it rests on."""
+    packages: list[str] = []
+    """Of a hit: packages of which that run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
+    seconds: float | None = None
+    """Of a miss or an open step: what the nearest earlier run took, or the last one of its name."""
     waits_for: list[str] = []
     """Of an open step: the steps that have to run first, or the process that computes it just now."""
     outputs: dict[str, Any] = {}
@@ -73,7 +77,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
     def _lines(self) -> list[str]:
         if self.verdict == "hit":
-            return [f"{self.step}: hit, {self.source} answers", *(f"  {text}" for text in self.differs)]
+            over = [f"{REUSED_OVER}{', '.join(self.packages)}"] if self.packages else []
+            return [f"{self.step}: hit, {self.source} answers", *(f"  {text}" for text in (*self.differs, *over))]
         if self.verdict == "open":
             return [f"{self.step}: open until {', '.join(self.waits_for)} has run ({self.reason})"]
         nearest = f"; nearest run {self.nearest}" if self.nearest else ""
@@ -239,6 +244,7 @@ class Foresight:
             reason="accepted" if hit.accepted else "carried_over" if hit.carried_over else "same_identity",
             source=hit.source_id,
             differs=hit.accepted,
+            packages=hit.packages,
             outputs=outputs,
         )
 
@@ -255,6 +261,7 @@ class Foresight:
             verdict="miss",
             reason=miss.reason,
             nearest=miss.nearest if near is None else near.id,
+            seconds=ahead.seconds if near is None or near.seconds is None else near.seconds,
             differs=miss.differs,
             outputs=PendingOutputs(ahead),
         )
@@ -263,7 +270,12 @@ class Foresight:
         ahead = self._will_run(sketch, None, unknown=True)
         listed = list(dict.fromkeys(step.name for step in waits_for if step is not ahead))
         return Forecast(
-            step=sketch.name, verdict="open", reason=reason, waits_for=listed, outputs=PendingOutputs(ahead)
+            step=sketch.name,
+            verdict="open",
+            reason=reason,
+            seconds=ahead.seconds,
+            waits_for=listed,
+            outputs=PendingOutputs(ahead),
         )
 
     def _certain(self, args: StepArguments) -> str:
@@ -276,8 +288,10 @@ class Foresight:
         engine, conn = self._engine, self._engine.project.connection()
         made: list[str] = []
         writes = self._targets(sketch)
+        seconds: float | None = None
         for row in run_table.find(conn, name=sketch.name, model=sketch.model, status="completed", limit=_HISTORY):
             made = made or list(lineage.results(conn, row.key))
+            seconds = row.seconds if seconds is None and row.cache != "hit" else seconds
             outputs = artifacts_of(conn, lineage.outputs(conn, row.key), engine.uris)
             writes += [artifact.path for artifact in outputs.values() if not self._is_private(artifact)]
         keys = sketch.declared or tuple(made) or (sketch.fallback,)
@@ -290,6 +304,7 @@ class Foresight:
             others=not sketch.declared,
             writes=writes,
             restores=sketch.hydration == "inputs-missing",
+            seconds=seconds,
         )
         self._ahead.append(ahead)
         self._overlay.take(PendingOutputs(ahead))

@@ -14,6 +14,8 @@ from consist_es.errors import InputError, PathError
 from consist_es.events import FingerprintInfo, InputLink, ObservedRead
 from consist_es.identity.fingerprint import InputFile, explain
 from consist_es.masking import Masker
+from consist_es.options import PackageOptions
+from consist_es.package_changes import changes_since
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
@@ -43,6 +45,8 @@ class Hit(msgspec.Struct, frozen=True):
     """The source was recorded under version 1 of the fingerprint."""
     claims: bool = False
     """It is carried over for the first time: from now on it answers for this fingerprint alone."""
+    packages: list[str] = []
+    """Packages that it saw in other versions, which do not count: ``pandas 2.2.1 -> 2.2.2``."""
 
 
 class Miss(msgspec.Struct, frozen=True):
@@ -78,6 +82,8 @@ class Question(msgspec.Struct, frozen=True):
     """Says what is wrong now with something that an earlier run read by itself; None: reads are not compared."""
     carry_over: bool = True
     """Whether a run recorded under version 1 of the fingerprint may answer."""
+    packages: PackageOptions = PackageOptions()
+    """Which packages count by version."""
 
 
 def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
@@ -89,13 +95,20 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
     for fingerprint, path in cache_index.reached(
         conn, question.fingerprint.digest, _counting(conn, question, strangers)
     ):
+        found: Hit | None = None
         for candidate in cache_index.candidates(conn, fingerprint):
-            verdict = _tried(conn, candidate, question, uris, digester)
+            verdict = _tried(conn, candidate, question, uris, digester, exact=found is not None)
             if isinstance(verdict, Hit):
-                return msgspec.structs.replace(verdict, accepted=[accepted_as(conn, item) for item in path])
-            refused = refused or verdict
-    if question.carry_over and isinstance(found := _carried_over(conn, question, uris, digester), Hit):
-        return found
+                found = verdict
+                if not found.packages:  # else an older run may have seen the packages as they are now
+                    break
+            else:
+                refused = refused or verdict
+        if found is not None:
+            accepted = [*(accepted_as(conn, item) for item in path), *found.accepted]
+            return msgspec.structs.replace(found, accepted=accepted)
+    if question.carry_over and isinstance(carried := _carried_over(conn, question, uris, digester), Hit):
+        return carried
     if refused is None and question.trust is not None and strangers:
         refused = _vouched_by_stranger(conn, strangers[0], question.trust)
     return refused or _explained(conn, question)
@@ -110,7 +123,7 @@ def _carried_over(conn: sqlite3.Connection, question: Question, uris: UriMap, di
         return None
     verdict: Hit | Miss | None = None
     for candidate in cache_index.candidates(conn, info.before):
-        verdict = _tried(conn, candidate, question, uris, digester)
+        verdict = _tried(conn, candidate, question, uris, digester, exact=False)
         if isinstance(verdict, Hit):
             return msgspec.structs.replace(verdict, carried_over=True, claims=chosen is None)
     return verdict
@@ -137,11 +150,22 @@ def _vouched_by_stranger(conn: sqlite3.Connection, item: Acceptance, trust: Trus
 
 
 def _tried(
-    conn: sqlite3.Connection, candidate: CacheCandidate, question: Question, uris: UriMap, digester: Digester
+    conn: sqlite3.Connection,
+    candidate: CacheCandidate,
+    question: Question,
+    uris: UriMap,
+    digester: Digester,
+    *,
+    exact: bool,
 ) -> Hit | Miss:
+    """The verdict on one candidate. `exact` refuses one that saw any package in another version."""
     source = run_table.by_key(conn, candidate.run_key)
     if problem := _of_a_stranger(conn, candidate, source, question):
         return problem
+    changes = changes_since(conn, question.fingerprint, source, question.packages, question.trust)
+    if changes.counted or (exact and changes.noted):
+        said = [f"packages: {change}" for change in changes.counted or changes.noted]
+        return Miss("packages_changed", candidate.run_key, said)
     outputs = artifacts_of(conn, candidate.outputs, uris)
     all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
     if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
@@ -160,7 +184,16 @@ def _tried(
     for key in question.declared:
         outputs.setdefault(key, all_outputs[key])
     source_id = source.id if source else candidate.run_key
-    return Hit(candidate.run_key, source_id, outputs, all_outputs, validation, reads=candidate.reads)
+    return Hit(
+        candidate.run_key,
+        source_id,
+        outputs,
+        all_outputs,
+        validation,
+        accepted=changes.accepted,
+        packages=changes.noted,
+        reads=candidate.reads,
+    )
 
 
 def _of_a_stranger(

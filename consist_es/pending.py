@@ -31,6 +31,8 @@ class Foreseen:
     """Places outside its own folder where it writes, as far as that is known."""
     restores: bool = False
     """Whether it may put lost files back where they were."""
+    seconds: float | None = None
+    """What the last run of it took, where there was one."""
     outputs: Mapping[str, Any] | None = None
     """What it gave, once it has run."""
 

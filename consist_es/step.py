@@ -23,6 +23,7 @@ from consist_es.events import FingerprintInfo
 from consist_es.identity.code import CodeIdentity, code_identity, trace_identity, with_parts
 from consist_es.identity.config import as_mapping, config_digest, said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
+from consist_es.identity.packages import versions
 from consist_es.inputs import BoundInput, Sources, identity_digests, resolve_inputs
 from consist_es.masking import Masker
 from consist_es.options import (
@@ -30,6 +31,7 @@ from consist_es.options import (
     ExecutionOptions,
     OutputArtifactSpec,
     OutputPolicyOptions,
+    PackageOptions,
     StepArguments,
     checked_text,
     checked_year,
@@ -55,6 +57,7 @@ class StepDefaults(msgspec.Struct, frozen=True):
     facet: dict[str, Any] = {}
     name_template: str | None = None
     cache_hydration: str | None = None
+    packages: PackageOptions = PackageOptions()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -275,8 +278,7 @@ def _plan(
     masker: Masker,
 ) -> CallPlan:
     execution = args.execution_options
-    named = any(item.named for item in inputs)
-    if execution.binding in ("paths", "loaded", "artifacts") and inputs and not named:
+    if execution.binding in ("paths", "loaded", "artifacts") and inputs and not any(item.named for item in inputs):
         raise BindingError(f"input_binding={execution.binding!r} needs named inputs: pass inputs={{'parameter': …}}.")
     return plan_call(
         args.fn,
@@ -293,14 +295,11 @@ def _plan(
 
 def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | None) -> CodeIdentity:
     """Identity of the code. What an environment variable with a secret in it was counts by a keyed hash."""
-    cache, masker = args.cache_options, defaults.masker
-    mode, deps, root = cache.code_identity, cache.code_identity_extra_deps, defaults.project_root
-    place = defaults.label_root
-    if frame is not None:
-        code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root, label_root=place)
-    else:
-        code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root, label_root=place, uses=args.config)
-    hidden = masker.code_parts(code.parts)
+    given: dict[str, Any] = {"mode": args.cache_options.code_identity, "ignored": defaults.packages.ignore}
+    given |= {"project_root": defaults.project_root, "label_root": defaults.label_root}
+    given["extra_deps"] = args.cache_options.code_identity_extra_deps
+    code = trace_identity(frame, **given) if frame is not None else code_identity(args.fn, uses=args.config, **given)
+    hidden = defaults.masker.code_parts(code.parts)
     return with_parts(code, hidden) if hidden else code
 
 
@@ -314,7 +313,7 @@ def _identity(
     code: CodeIdentity,
     config_plain: Any,
 ) -> FingerprintInfo:
-    cache = args.cache_options
+    cache, packages = args.cache_options, defaults.packages
     sets = {f"output_set {key}": spec.identity(args.config) for key, spec in _output_sets(args.output_sets).items()}
     epoch = cache.cache_epoch if cache.cache_epoch is not None else defaults.cache_epoch
     return fingerprint(
@@ -331,6 +330,7 @@ def _identity(
         },
         identity_inputs=identity_digests(args.identity_inputs, defaults.project_root, digester),
         adapter=None if adapter is None else adapter.info,
+        packages=versions(code.installed, packages.model, packages.ignore),
     )
 
 

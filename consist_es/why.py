@@ -20,6 +20,7 @@ REASONS = {
     "no_similar_prior_run": "nothing like it ran before",
     "not_identifiable": "its work cannot be identified",
     "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
+    "packages_changed": "it was computed over other versions of packages that count",
     "prior_run_abandoned": "the earlier run's process died",
     "prior_run_failed": "the earlier run failed",
     "prior_run_interrupted": "the earlier run was interrupted",
@@ -31,6 +32,8 @@ REASONS = {
 }
 """Reasons of a miss, in words; one that is not here speaks for itself."""
 
+REUSED_OVER = "reused over other packages: "
+"""Begins what is said of a hit whose source saw other versions of packages that do not count."""
 
 _ENDS = {
     "abandoned": "was abandoned",
@@ -65,6 +68,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Of a hit: the accepted changes that it rests on."""
     notes: list[str] = []
     """Of a hit: what a reader should know of it, such as that it was carried over."""
+    packages: list[str] = []
+    """Of a hit: packages of which the earlier run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
     seconds: float | None = None
     """What the run took; None while it runs, or where its end is not known."""
     nearest_seconds: float | None = None
@@ -89,6 +94,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         saved = "" if self.nearest_seconds is None else f" and saved {span(self.nearest_seconds)}"
         lines = [f"{self.run} was not computed again: {self.nearest} did the same work{how}."]
         lines += [f"  {text}" for text in (*self.accepted, *self.notes)]
+        lines += [f"  {REUSED_OVER}{', '.join(self.packages)}"] if self.packages else []
         return [*lines, f"  It took {span(self.seconds)}{saved}."]
 
     def _miss(self) -> list[str]:
@@ -135,6 +141,7 @@ def why(conn: sqlite3.Connection, row: RunRow) -> Why:
         validation=details.get("validation") if verdict == "hit" else None,
         accepted=accepted if verdict == "hit" else [],
         notes=_notes(details) if verdict == "hit" else [],
+        packages=list(details.get("packages", ())) if verdict == "hit" else [],
         seconds=row.seconds,
         nearest_seconds=None if near is None else near.seconds,
         status=row.status,

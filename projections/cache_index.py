@@ -14,6 +14,8 @@ from consist_es.events import (
     KeyCarriedOver,
     ObservedRead,
     OutputLink,
+    PackagesAccepted,
+    PackagesRevoked,
     ReadsObserved,
     Recorded,
     StepCompleted,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 name = "cache_index"
 version = 5
-tables: tuple[str, ...] = ("cache_index", "acceptances", "observed_reads", "carried_over")
+tables: tuple[str, ...] = ("cache_index", "acceptances", "package_acceptances", "observed_reads", "carried_over")
 
 RECENT = 500
 """Among how many runs of a model, and of a name, `nearest` looks."""
@@ -71,6 +73,20 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     """Who recorded it; `user` is what the record says."""
 
 
+class PackageAcceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """Another version of a package that somebody vouched for, and that nobody revoked."""
+
+    seq: int
+    name: str
+    before: str
+    after: str
+    reason: str
+    user: str
+    at: str
+    writer: str
+    """Who recorded it; `user` is what the record says."""
+
+
 def create(db: "sqlite_utils.Database") -> None:
     """Make the tables."""
     columns: dict[str, type] = {"run_key": str, "fingerprint": str, "seq": int, "outputs": str, "all_outputs": str}
@@ -81,6 +97,8 @@ def create(db: "sqlite_utils.Database") -> None:
     said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "writer": str, "revoked_seq": int}
     accepted = db.create_table("acceptances", {**change, **said}, pk="seq")
     accepted.create_index(["fingerprint", "seq"], "acceptances_by_fingerprint")  # a revocation finds its rows by it
+    other: dict[str, type] = {"seq": int, "name": str, "before": str, "after": str, "reason": str, "user": str}
+    db.create_table("package_acceptances", {**other, "at": str, "writer": str, "revoked_seq": int}, pk=("seq", "name"))
 
 
 def index(db: "sqlite_utils.Database") -> None:
@@ -100,6 +118,11 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _REVOKE = "UPDATE acceptances SET revoked_seq = ? WHERE fingerprint = ? AND revoked_seq IS NULL"
 
+_ACCEPT_PACKAGE = """
+INSERT INTO package_acceptances (seq, name, before, after, reason, user, at, writer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_REVOKE_PACKAGES = "UPDATE package_acceptances SET revoked_seq = ? WHERE revoked_seq IS NULL"
+
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.folding.Projection`."""
@@ -117,6 +140,12 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
         return ((_ACCEPT, (recorded.seq, *change, *said)),)
     if isinstance(event, AcceptanceRevoked):
         return ((_REVOKE, (recorded.seq, event.fingerprint)),)
+    if isinstance(event, PackagesAccepted):
+        vouched = (event.reason, event.user, recorded.at, recorded.by)
+        changes = [(name, then, event.after[name]) for name, then in event.before.items() if name in event.after]
+        return tuple((_ACCEPT_PACKAGE, (recorded.seq, *other, *vouched)) for other in changes)
+    if isinstance(event, PackagesRevoked):
+        return ((_REVOKE_PACKAGES, (recorded.seq,)),)
     return ()
 
 
@@ -197,6 +226,18 @@ def reached(
             if item.as_fingerprint not in seen and counts(item):
                 seen.add(item.as_fingerprint)
                 waiting.append((item.as_fingerprint, (*path, item)))
+
+
+_ACCEPTED_PACKAGES = """
+SELECT seq, name, before, after, reason, user, at, writer FROM package_acceptances
+WHERE revoked_seq IS NULL ORDER BY seq DESC
+"""
+
+
+def package_acceptances(conn: sqlite3.Connection) -> list[PackageAcceptance]:
+    """The accepted changes of packages, the newest first; revoked ones are left out."""
+    fields = PackageAcceptance.__struct_fields__
+    return [PackageAcceptance(**dict(zip(fields, row, strict=True))) for row in query(conn, _ACCEPTED_PACKAGES)]
 
 
 # ---------------------------------------------------------------- explaining a miss

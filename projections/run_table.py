@@ -354,8 +354,8 @@ def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:
 
 def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
     details: dict[str, Any] = {"validation": event.validation}
-    details |= {"accepted": event.accepted} if event.accepted else {}
-    details |= {"carried_over": True} if event.carried_over else {}
+    said = {"accepted": event.accepted, "packages": event.packages, "carried_over": event.carried_over}
+    details |= {name: value for name, value in said.items() if value}
     return [(_HIT, (event.source, to_text(details), run_of(recorded)))]
 
 

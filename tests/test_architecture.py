@@ -42,7 +42,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
         | {"lookup", "trust", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
-        | {"queries", "run_sets", "why", "acceptance", "pending", "forecast"}
+        | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
     frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views", "moved"}),
@@ -75,6 +75,8 @@ BROAD_EXCEPTS = {
     "consist_es/adapters/prepare.py:PreparedAdapter.changes": "an adapter is the user's code",
     "consist_es/artifacts/plugins.py:_load": "importing another package's driver runs its code",
     "consist_es/attempt.py:error_info": "the text of a user's exception is the user's code",
+    "consist_es/identity/finding.py:_asked": "finders of modules may be anybody's code",
+    "consist_es/identity/finding.py:generated_file": "loaders of modules may be anybody's code",
     "consist_es/noop.py:create_tracker": "a user's factory that raises is a warning: the run goes on, untracked",
     "consist_es/observe/hook.py:_hook": "an exception there would be the user's open() failing",
     "consist_es/hooks.py:_call": "a user's hook that raises is a warning, never a failed run",

@@ -24,6 +24,7 @@ from consist_es.events import (
     MetaLogged,
     OutputLink,
     OutputsDeclared,
+    PackagesAccepted,
     PayloadRedacted,
     ReadsObserved,
     Recorded,
@@ -40,7 +41,8 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.log.segment import segment_name
-from consist_es.why import REASONS, in_words
+from consist_es.package_changes import in_words as changes_of
+from consist_es.why import REASONS, REUSED_OVER, in_words
 from consist_es.wording import counted
 
 GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
@@ -255,8 +257,9 @@ def _hit(event: CacheHit, names: Names) -> Line:
     outputs = _keys(event.outputs) or "no outputs"
     carried = ["carried over from version 1 of the fingerprint"] if event.carried_over else []
     accepted = "".join(f"; {text}" for text in (*event.accepted, *carried))
-    said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}"
-    return Line(said, ODD if accepted else GOOD)
+    besides = f"; {REUSED_OVER}{', '.join(event.packages)}" if event.packages else ""
+    said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}{besides}"
+    return Line(said, ODD if accepted or besides else GOOD)
 
 
 def _missed(event: CacheMissed, names: Names) -> Line:
@@ -284,6 +287,10 @@ def _accepted(event: ChangeAccepted, names: Names) -> Line:
 
 def _revoked(event: AcceptanceRevoked, _names: Names) -> Line:
     return Line(f"no longer accepted, says {event.user or 'somebody'}{_after_colon(event.reason or '')}", ODD)
+
+
+def _packages(event: PackagesAccepted, _names: Names) -> Line:
+    return Line(f"accepted by {event.user or 'somebody'}: {', '.join(changes_of(event))}: {event.reason}", ODD)
 
 
 def _demoted(event: HitDemoted, _names: Names) -> Line:
@@ -398,6 +405,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     LogRepaired: _repaired,
     MetaLogged: _meta,
     OutputsDeclared: _declared,
+    PackagesAccepted: _packages,
     PayloadRedacted: _redacted,
     ReadsObserved: _reads,
     RecordLost: _lost,

@@ -48,12 +48,13 @@ def fingerprint(
     identity_inputs: Mapping[str, str] | None = None,
     adapter: Mapping[str, Any] | None = None,
     config_plain: Any = None,
+    packages: Mapping[str, str] | None = None,
 ) -> FingerprintInfo:
     """Identity of a run. Its `digest` is None where the code has unstable parts: such a run is never reused.
 
     Every part is typed and framed under its own name, so nothing can move from one part to another. The order of
     `inputs` does not count, their roles do; labels that are None are as if they were not there. `config_plain` counts
-    in place of the config: its plain form, without secrets. Raises what
+    in place of the config: its plain form, without secrets. `packages` are recorded beside it. Raises what
     `to_plain` raises for the config and labels.
     """
     label_values = {name: to_plain(value, name) for name, value in labels.items() if value is not None}
@@ -79,6 +80,7 @@ def fingerprint(
         identity_inputs=extra,
         adapter=plain_adapter,
         unstable=list(code.unstable),
+        packages=dict(packages or {}),
     )
 
 

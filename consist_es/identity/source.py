@@ -14,6 +14,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from consist_es.identity.archives import lines_of
 from consist_es.plain import frame, to_plain
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -112,7 +113,7 @@ def load_source(filename: str) -> Source | None:
         stamp: Any = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         lines = None
     except (OSError, ValueError):
-        lines = linecache.getlines(filename)
+        lines = lines_of(filename) or linecache.getlines(filename)
         stamp = "".join(lines)
     known = _STAMPED.get(filename)
     if known is not None and known[0] == stamp:

@@ -39,6 +39,7 @@ from consist_es.identity.objects import (
     state_of,
     wrapped_by,
 )
+from consist_es.identity.packages import spot_of
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, keeps, writes_to
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
@@ -101,11 +102,13 @@ class Visitor:
                     f"{files} imports a module whose name is computed; name its file in code_identity_extra_deps"
                 )
         self.unstable += self.modules.unstable
+        self.added |= self.modules.added
         return {**self.parts, **self.modules.parts}
 
     def _later(self, visit: Callable[[], None], filename: str) -> None:
-        """Visit something in its turn; what is of the callable's own file must be identified in full."""
-        self._waiting.append((visit, self._lenient and filename != self.own))
+        """Visit something in its turn; what is of the callable's own file must be identified in full, what is of a
+        distribution as far as it can be: the code that made it counts."""
+        self._waiting.append((visit, filename != self.own and (self._lenient or spot_of(filename) is not None)))
 
     def _held_value(self, held: Held) -> Any:
         """Plain form of what a module holds."""
