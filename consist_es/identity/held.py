@@ -73,7 +73,7 @@ class HeldValues:
         """Whether a value is just what the source says."""
         if held.label not in self._plain:
             never = isinstance(held.value, _NEVER_PLAIN)
-            self._plain[held.label] = None if never else plain_or_none(held.value, self._root)
+            self._plain[held.label] = None if never else plain_or_none(held.value, self._root, held.where)
         plain = self._plain[held.label]
         return plain is not None and (plain == held.literal or (held.instance and plain == _NOTHING))
 

@@ -7,6 +7,7 @@ import ast
 import enum
 import functools
 import importlib.util
+import itertools
 import sys
 import types
 from collections import Counter
@@ -204,10 +205,10 @@ def submodules(package: types.ModuleType | None) -> list[Held]:
     return [Held(f"{key} of {name}", name, key, value, None, True, (), False) for key, value in sorted(found.items())]
 
 
-def plain_or_none(value: Any, root: Path) -> Any:
+def plain_or_none(value: Any, root: Path, where: str) -> Any:
     """Type and plain form of a value; None for functions, objects in use and everything else without one."""
     try:
-        return [type(value).__name__, portable(value, root)]
+        return [type(value).__name__, portable(value, root, where)]
     except (ConfigTypeError, ConfigValueError):
         return None
 
@@ -215,9 +216,9 @@ def plain_or_none(value: Any, root: Path) -> Any:
 # ---------------------------------------------------------------- values that name places
 
 
-def portable(value: Any, root: Path) -> Any:
+def portable(value: Any, root: Path, where: str = "value") -> Any:
     """Plain form; a path below `root`, also as text, counts relative to it: moving a project changes nothing."""
-    return _relative(to_plain(value), str(root))
+    return _relative(to_plain(value, where), str(root))
 
 
 def _relative(plain: Any, root: str) -> Any:
@@ -225,10 +226,18 @@ def _relative(plain: Any, root: str) -> Any:
         below = plain == root or plain.startswith(f"{root}/")
         return {"$project_path": plain[len(root) + 1 :]} if below else plain
     if isinstance(plain, list):
-        return [_relative(item, root) for item in plain]
+        return plain if _is_numbers(plain) else [_relative(item, root) for item in plain]
     if isinstance(plain, dict):
         return {key: _relative(item, root) for key, item in plain.items()}
     return plain
+
+
+def _is_numbers(items: list[Any]) -> bool:
+    """Whether it is clear at one look that there is no text in a list: numbers, or rows of numbers."""
+    kinds = set(map(type, items))
+    if kinds == {list}:
+        kinds = set(map(type, itertools.chain.from_iterable(items)))
+    return kinds <= {int, float, bool}
 
 
 # ---------------------------------------------------------------- constants in source

@@ -168,8 +168,8 @@ def state_of(value: Any) -> dict[str, Any]:
     return dict(state) if isinstance(state, dict) else {}
 
 
-def classes_of(value: Any) -> Iterator[type]:
-    """Classes of the objects and enum members in a config or captured value."""
+def classes_of(value: Any) -> Iterator[type | types.FunctionType]:
+    """Classes of the objects and enum members in a config or captured value, and what its defaultdicts call."""
     waiting, seen = [value], {}
     while waiting:
         item = waiting.pop()
@@ -181,7 +181,9 @@ def classes_of(value: Any) -> Iterator[type]:
         if isinstance(item, enum.Enum):
             yield type(item)
         elif isinstance(item, Mapping):
-            waiting += [*item.keys(), *item.values()]
+            if isinstance(made_by := getattr(item, "default_factory", None), (type, types.FunctionType)):
+                yield made_by
+            waiting += [entry for entry in (*item.keys(), *item.values()) if type(entry) not in _ATOMS]
         elif isinstance(item, (list, tuple, set, frozenset)) and not hasattr(item, "_fields"):
             waiting += item
         elif (fields := object_fields(item)) is not None:

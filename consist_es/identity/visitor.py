@@ -152,7 +152,7 @@ class Visitor:
         if wrapped_by(value) is not None and not is_first_party(class_file(type(value))):
             return {"$wrapper": [type_name(type(value)), self.reference(wrapped_by(value), where)]}
         try:
-            plain = portable(value, self.root)
+            plain = portable(value, self.root, where)
         except (ConfigTypeError, ConfigValueError):
             return self._inside(value, where)
         self.classes_in(value)
@@ -207,8 +207,11 @@ class Visitor:
 
     def classes_in(self, value: Any) -> None:
         """Count the classes of objects in a config or captured value as code: their properties and methods."""
-        for cls in classes_of(value):
-            self.cls(cls)
+        for found in classes_of(value):
+            if isinstance(found, type):
+                self.cls(found)
+            else:
+                self.function(found)
 
     def _module(self, module: types.ModuleType) -> Any:
         if self.follow and not is_ours(module.__name__) and is_first_party(file_of(module) or ""):
