@@ -150,6 +150,9 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     unstable: list[str] = []
     before: str | None = None
     """The digest by version 1 of the fingerprint: it finds runs that were recorded under that version."""
+    packages: dict[str, str] = {}
+    """Name -> version of other people's distributions that the code imports, of those the tracker names as models, and
+    of Python (its minor version). Not in the digests: a look-up compares them, see docs/decisions/0011-packages-that-count.md."""
 
 
 class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,9 +169,6 @@ class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
     """Names in a folder that the step made itself, and which do not count."""
     after: str | None = None
     """The state that a random generator was left in."""
-    packages: dict[str, str] = {}
-    """Name -> version of other people's distributions that the code imports, of those the tracker names as models, and
-    of Python (its minor version). Not in the digests: a look-up compares them, see docs/decisions/0010."""
 
 
 # ---------------------------------------------------------------- the log itself
