@@ -26,7 +26,7 @@ from consist_es.artifacts.uris import UriMap, inside
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
-from consist_es.context import Frame, Pushed, top
+from consist_es.context import Frame, Pushed, starts_steps, top
 from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
@@ -131,6 +131,7 @@ class Engine:
         current = top()
         if current is not None and current.run is not None:
             raise RunActiveError(current.run.run.id)
+        starts_steps()
         sources = Sources(self.uris, self.digester, self.queries.artifact_with, scope.coupler)
         step = prepare(args, scope.defaults, sources, frame=frame, is_async=is_async)
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
