@@ -127,6 +127,27 @@ class OutputLink(msgspec.Struct, frozen=True, kw_only=True):
     artifact: str
 
 
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that a run made on an object that outlives it, and that a hit makes again."""
+
+    kind: str
+    """``attribute`` of an object or class, ``variable`` of a module or closure, ``content`` of a list, dict, set or
+    array, or ``random``: the state of a generator."""
+    owner: str = ""
+    """Path to the object, as the step's function reaches it: ``self``, ``self.zones[0]``, ``model``."""
+    name: str = ""
+    """Of an attribute or variable."""
+    value: Any = None
+    """Whole form of what it was afterwards, see `consist_es.whole`; None if the name was unbound."""
+    before: str | None = None
+    """Digest of what it was before, if the change holds for that alone."""
+
+    @property
+    def path(self) -> str:
+        """Where the change is, for people."""
+        return ".".join(filter(None, (self.owner, self.name)))
+
+
 class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of a run, part by part, so that two runs can be compared and a miss explained."""
 
@@ -332,6 +353,8 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """Why it is not reusable."""
     observed: dict[str, str] = {}
     """What the step read of its scenario by itself, beside its inputs -> digest of what that was."""
+    effects: list[Effect] = []
+    """What the step changed on objects that outlive it. Of a hit the places only: what was put back."""
 
 
 class StepFailed(Event, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
 from consist_es.context import Frame, Pushed, starts_steps, top
+from consist_es.effects import Changes, Watch
 from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
@@ -35,16 +36,17 @@ from consist_es.errors import (
     RunActiveError,
     UsageTypeError,
 )
-from consist_es.events import StepCompleted
+from consist_es.events import Effect, StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
 from consist_es.inputs import Sources, changed_since, identity_changed
 from consist_es.journal import Journal
-from consist_es.lookup import Hit, Miss, Question, look_up
+from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question, look_up
 from consist_es.materialize import Copier
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
 from consist_es.project import Project
+from consist_es.put_back import Obstacle, PutBack
 from consist_es.queries import Queries
 from consist_es.recording import Digester
 from consist_es.run_context import RunContext
@@ -97,8 +99,9 @@ class Engine:
             self.start(attempt, scope)
             if attempt.hit:
                 return self.reuse(attempt, attempt.hit)
+            arguments = self._arguments(attempt)
             with Pushed(Frame(self.owner, attempt.active, scope.scenario)):
-                value = args.fn(**self._arguments(attempt))
+                value = args.fn(**arguments)
                 if inspect.iscoroutine(value):
                     value.close()
                     raise UsageTypeError(f"Step {attempt.step.name!r} returned a coroutine: use `await ….arun(...)`.")
@@ -114,8 +117,9 @@ class Engine:
             self.start(attempt, scope)
             if attempt.hit:
                 return self.reuse(attempt, attempt.hit)
+            arguments = self._arguments(attempt)
             with Pushed(Frame(self.owner, attempt.active, scope.scenario)):
-                value = args.fn(**self._arguments(attempt))
+                value = args.fn(**arguments)
                 if inspect.isawaitable(value):
                     value = await value
             return self.finish(attempt, collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler))
@@ -183,10 +187,14 @@ class Engine:
             files={str(item.artifact.id): item.artifact for item in step.inputs},
             scenario=scope.scenario,
             around=None if scope.around is None else scope.around.now,
+            obstacles=(lambda effects: self._put_back(step, effects).problems) if step.args.kind == "run" else None,
             masker=self.project.masker,
             trust=self.trust,
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
+
+    def _put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
+        return PutBack(effects, step.args.fn, step.handed, self.project.masker.plain)
 
     def _reads_every_output(self, asked: str | None) -> bool:
         """Who does not trust everybody with the log cannot trust the times of their files either, unless asked to."""
@@ -197,6 +205,11 @@ class Engine:
     def start(self, attempt: Attempt, scope: Scope) -> None:
         """Record the beginning with the outcome of the look-up; a hit of `run` is complete with it."""
         attempt.decided(self._hydrate(attempt, scope))
+        if attempt.hit and attempt.hit.effects and attempt.puts_back:
+            try:
+                self._put_back(attempt.step, attempt.hit.effects).apply()
+            except Obstacle as problem:
+                attempt.verdict = Miss(NOT_PUT_BACK, attempt.hit.source, [str(problem)])
         step, journal, hit = attempt.step, attempt.journal, attempt.hit
         directory = attempt.directory
         if step.args.capture_dir is not None:
@@ -241,7 +254,9 @@ class Engine:
         return inside(outputs, name.strip("/") or key, name)
 
     def _arguments(self, attempt: Attempt) -> dict[str, Any]:
-        plan = attempt.step.plan
+        step, plan = attempt.step, attempt.step.plan
+        if step.fingerprint.digest is not None and step.cache_mode != "readonly":  # else nobody will reuse it
+            attempt.watch = Watch(step.args.fn, step.handed, step.unread, self.project.masker.plain)
         return plan.arguments(RunContext(attempt.active), attempt.staged) if plan is not None else {}
 
     # ------------------------------------------------------------ end
@@ -262,13 +277,15 @@ class Engine:
 
     def finish(self, attempt: Attempt, outputs: dict[str, Artifact]) -> RunResult:
         """Record what the step made and that it ended well."""
-        event = self._completed(attempt, outputs)
+        changes = attempt.watch.changes() if attempt.watch is not None else Changes()
+        event = self._completed(attempt, outputs, changes)
         drafts = attempt.coupler_drafts(event.outputs) + attempt.journal.drafts(event)
         self.project.record(drafts, commit=True)
         attempt.ended = True
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
         self._warn_unidentified(attempt.step)
+        self._warn_changed(attempt.step, changes)
         return RunResult(run, outputs)
 
     def _warn_unidentified(self, step: Step) -> None:
@@ -284,11 +301,18 @@ class Engine:
             stacklevel=2,
         )
 
-    def _completed(self, attempt: Attempt, outputs: Mapping[str, Artifact]) -> StepCompleted:
+    def _warn_changed(self, step: Step, changes: Changes) -> None:
+        """Say once of a step what it changed that a hit cannot put back, or that not all was compared."""
+        if not (changes.lost or changes.over) or not self.use_cache or step.name in self.unidentified:
+            return
+        self.unidentified.add(step.name)
+        warnings.warn(changes.warning(step.name), ConsistWarning, stacklevel=2)
+
+    def _completed(self, attempt: Attempt, outputs: Mapping[str, Artifact], changes: Changes) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
-        reason = self._not_reusable(step, attempt.active, missing)
+        reason = self._not_reusable(step, attempt.active, missing) or changes.problem
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),
@@ -298,6 +322,7 @@ class Engine:
             reusable=reason is None,
             reason=reason,
             observed=attempt.active.observations.seen,
+            effects=changes.effects,
         )
 
     def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:

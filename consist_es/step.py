@@ -23,6 +23,7 @@ from consist_es.events import FingerprintInfo
 from consist_es.identity.code import CodeIdentity, code_identity, trace_identity, with_parts
 from consist_es.identity.config import as_mapping, config_digest, said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
+from consist_es.identity.written import NOTHING, Written, only_written
 from consist_es.inputs import BoundInput, Sources, identity_digests, resolve_inputs
 from consist_es.masking import Masker
 from consist_es.options import (
@@ -81,6 +82,14 @@ class Step(msgspec.Struct, frozen=True):
     hydration: str
     staging: dict[str, Any]
     """Input role -> where a copy of it goes before the function runs."""
+    unread: Written = NOTHING
+    """The attributes of a method's object that do not count, for the method only writes them."""
+
+    @property
+    def handed(self) -> dict[str, Any]:
+        """The objects that the function is given, but for its inputs."""
+        values = {} if self.plan is None else self.plan.values
+        return {**values, "config": self.args.config}
 
     @property
     def declared(self) -> tuple[str, ...]:
@@ -175,7 +184,8 @@ def prepare(
     adapter = _adapter(args, defaults, sources.digester)
     labels = {"model": model, **labels, "context": True if plan is not None and plan.context else None}
     parts = [_part(item, plan, args.execution_options, defaults.masker) for item in inputs]
-    code = _code(args, defaults, frame)
+    unread = NOTHING if plan is None else only_written(args.fn, {**plan.values, "config": args.config})
+    code = _code(args, defaults, frame, unread)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
     return Step(
         args=args,
@@ -197,6 +207,7 @@ def prepare(
         cache_mode=cache.cache_mode or "reuse",
         hydration=_hydration(args, defaults),
         staging=_staging(args, inputs),
+        unread=unread,
     )
 
 
@@ -291,7 +302,7 @@ def _plan(
     )
 
 
-def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | None) -> CodeIdentity:
+def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | None, unread: Written) -> CodeIdentity:
     """Identity of the code. What an environment variable with a secret in it was counts by a keyed hash."""
     cache, masker = args.cache_options, defaults.masker
     mode, deps, root = cache.code_identity, cache.code_identity_extra_deps, defaults.project_root
@@ -299,7 +310,9 @@ def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | 
     if frame is not None:
         code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root, label_root=place)
     else:
-        code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root, label_root=place, uses=args.config)
+        code = code_identity(
+            args.fn, mode=mode, extra_deps=deps, project_root=root, label_root=place, uses=args.config, unread=unread
+        )
     hidden = masker.code_parts(code.parts)
     return with_parts(code, hidden) if hidden else code
 

@@ -10,6 +10,7 @@ import msgspec
 from consist_es.events import (
     AcceptanceRevoked,
     ChangeAccepted,
+    Effect,
     FingerprintInfo,
     OutputLink,
     Recorded,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "cache_index"
-version = 4
+version = 5
 tables: tuple[str, ...] = ("cache_index", "acceptances")
 
 RECENT = 500
@@ -46,6 +47,8 @@ class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """Who recorded that."""
     outputs: dict[str, ArtifactRow]
     all_outputs: dict[str, ArtifactRow]
+    effects: list[Effect] = []
+    """What it changed on objects that outlive it."""
     observed: dict[str, str] = {}
     """What it read of its scenario by itself -> digest of what that was."""
 
@@ -69,7 +72,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
 def create(db: "sqlite_utils.Database") -> None:
     """Make the tables."""
     columns: dict[str, type] = {"run_key": str, "fingerprint": str, "seq": int, "outputs": str, "all_outputs": str}
-    db.create_table("cache_index", {**columns, "observed": str, "writer": str}, pk="run_key")
+    db.create_table("cache_index", {**columns, "observed": str, "effects": str, "writer": str}, pk="run_key")
     change: dict[str, type] = {"seq": int, "fingerprint": str, "as_fingerprint": str, "run_key": str, "as_run_key": str}
     said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "writer": str, "revoked_seq": int}
     accepted = db.create_table("acceptances", {**change, **said}, pk="seq")
@@ -82,8 +85,8 @@ def index(db: "sqlite_utils.Database") -> None:
 
 
 _INSERT = """
-INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed, writer)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed, effects, writer)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ACCEPT = """
 INSERT INTO acceptances (seq, fingerprint, as_fingerprint, run_key, as_run_key, reason, user, differs, at, writer)
@@ -96,7 +99,7 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.folding.Projection`."""
     event = recorded.event
     if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
-        texts = (to_text(event.outputs), to_text(event.all_outputs), to_text(event.observed))
+        texts = map(to_text, (event.outputs, event.all_outputs, event.observed, event.effects))
         return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *texts, recorded.by)),)
     if isinstance(event, ChangeAccepted):
         change = (event.fingerprint, event.as_fingerprint, run_of(recorded), event.as_run)
@@ -108,9 +111,12 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
 
 
 _CANDIDATES = """
-SELECT run_key, seq, outputs, all_outputs, observed, writer FROM cache_index WHERE fingerprint = ? ORDER BY seq DESC
+SELECT run_key, seq, outputs, all_outputs, observed, effects, writer FROM cache_index
+WHERE fingerprint = ? ORDER BY seq DESC
 """
 _LINKS = msgspec.json.Decoder(list[OutputLink])
+_EFFECTS = msgspec.json.Decoder(list[Effect])
+_CHANGED = "SELECT effects FROM cache_index WHERE run_key = ?"
 
 
 def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidate]:
@@ -119,7 +125,7 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
     A run with an output that the views do not hold is none of them: what cannot be checked is not served.
     """
     found = []
-    for run_key, seq, given, logged, observed, writer in query(conn, _CANDIDATES, (fingerprint,)):
+    for run_key, seq, given, logged, observed, effects, writer in query(conn, _CANDIDATES, (fingerprint,)):
         outputs, all_outputs = _LINKS.decode(given), _LINKS.decode(logged)
         wanted = {link.artifact for link in (*outputs, *all_outputs)}
         rows = lineage.by_ids(conn, sorted(wanted))
@@ -131,10 +137,16 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
                     outputs={link.key: rows[link.artifact] for link in outputs},
                     all_outputs={link.key: rows[link.artifact] for link in all_outputs},
                     observed=from_text(observed, {}),
+                    effects=_EFFECTS.decode(effects),
                     writer=writer,
                 )
             )
     return found
+
+
+def changed_by(conn: sqlite3.Connection, run_key: str) -> list[str]:
+    """Paths of what a run changed on objects that outlive it."""
+    return [effect.path for (text,) in query(conn, _CHANGED, (run_key,)) for effect in _EFFECTS.decode(text)]
 
 
 # ---------------------------------------------------------------- accepted changes

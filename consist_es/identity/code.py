@@ -23,6 +23,7 @@ from consist_es.identity.modules import file_label
 from consist_es.identity.objects import innermost
 from consist_es.identity.source import digest_plain, load_source
 from consist_es.identity.visitor import Visitor
+from consist_es.identity.written import NOTHING, Written
 
 MODES = ("imports", "repo_git", "callable_module", "callable_source")
 _DOMAIN = "consist-es code 1"
@@ -65,12 +66,14 @@ def code_identity(
     project_root: Path,
     label_root: Path | None = None,
     uses: Any = None,
+    unread: Written = NOTHING,
 ) -> CodeIdentity:
     """Identity of a callable.
 
     `extra_deps` are files or folders, relative to `project_root`, that count by content. Files of code are named
     from `label_root`, which is `project_root` if it is not given. `uses` is what the
-    function will be handed (its config): the classes of objects in there count as code. Raises `OptionError` for
+    function will be handed (its config): the classes of objects in there count as code. `unread` are attributes of
+    the object it is bound to that do not count. Raises `OptionError` for
     an unknown mode, `UsageTypeError` for other dependencies than a list of str, `InputError` for one that cannot
     be read, and `CodeIdentityUnavailableError` where there is nothing to identify.
     """
@@ -80,7 +83,8 @@ def code_identity(
         return _without_callable(chosen, deps, project_root)
     named_from = label_root or project_root
     chosen, found = _mode_parts(chosen, fn, project_root, named_from)
-    visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
+    own = _file(innermost(fn))
+    visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own, unread=unread)
     target = visitor.reference(fn, "the step")
     visitor.classes_in(uses)
     return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable, visitor.added)
