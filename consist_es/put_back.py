@@ -48,7 +48,7 @@ class PutBack:
             for do, back in self._actions:
                 undo.append(back)
                 do()
-        except Exception as error:
+        except (AttributeError, TypeError, ValueError, LookupError) as error:
             for back in reversed(undo):
                 back()
             raise Obstacle(f"what the step changed cannot be put back: {type(error).__name__}: {error}") from error
