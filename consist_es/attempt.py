@@ -8,9 +8,12 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
 from consist_es.capture import Snapshot
+from consist_es.effects import Comparison
 from consist_es.events import (
     ArtifactMaterialized,
     CacheHit,
@@ -63,6 +66,8 @@ class Attempt:
         self.snapshot: Snapshot | None = None
         self.observer: Watch | None = None
         """Notes what the step reads by itself."""
+        self.comparison: Comparison | None = None
+        """What the function could reach before it was called."""
         self.ended = False
         """The log has the end."""
         self._active: ActiveRun | None = None
@@ -83,6 +88,11 @@ class Attempt:
     def seconds(self) -> float:
         """Since the attempt was made; monotonic."""
         return time.monotonic() - self._began
+
+    @property
+    def puts_back(self) -> bool:
+        """Whether a hit changes what the earlier run changed: the body of a block does so itself."""
+        return self.step.args.kind == "run"
 
     @property
     def hit(self) -> Hit | None:
@@ -185,6 +195,7 @@ class Attempt:
             all_outputs=links(hit.all_outputs),
             fingerprint=self.step.fingerprint.digest,
             reason="it is a hit; the run it came from is the one to reuse",
+            effects=[msgspec.structs.replace(effect, value=None) for effect in hit.effects if self.puts_back],
         )
 
     def failed_event(self, error: BaseException) -> StepFailed:

@@ -127,6 +127,27 @@ class OutputLink(msgspec.Struct, frozen=True, kw_only=True):
     artifact: str
 
 
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that a run made on an object that outlives it, and that a hit makes again."""
+
+    kind: str
+    """``attribute`` of an object or class, ``variable`` of a module or closure, ``content`` of a list, dict, set or
+    array, or ``random``: the state of a generator."""
+    owner: str = ""
+    """Path to the object, as the step's function reaches it: ``self``, ``self.zones[0]``, ``model``."""
+    name: str = ""
+    """Of an attribute or variable."""
+    value: Any = None
+    """Whole form of what it was afterwards, see `consist_es.whole`; None if the name was unbound."""
+    before: str | None = None
+    """Digest of what it was before, if the change holds for that alone."""
+
+    @property
+    def path(self) -> str:
+        """Where the change is, for people."""
+        return ".".join(filter(None, (self.owner, self.name)))
+
+
 class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of a run, part by part, so that two runs can be compared and a miss explained."""
 
@@ -152,7 +173,8 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The digest by version 1 of the fingerprint: it finds runs that were recorded under that version."""
     packages: dict[str, str] = {}
     """Name -> version of other people's distributions that the code imports, of those the tracker names as models, and
-    of Python (its minor version). Not in the digests: a look-up compares them, see docs/decisions/0011-packages-that-count.md."""
+    of Python (its minor version). Not in the digests: a look-up compares them, see
+    docs/decisions/0011-packages-that-count.md."""
 
 
 class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
@@ -355,6 +377,8 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """What the step read of its scenario by itself, beside its inputs -> digest of what that was."""
     reads: str | None = None
     """Digest of the `ReadsObserved` that lists what else it read by itself; None if it read nothing."""
+    effects: list[Effect] = []
+    """What the step changed on objects that outlive it. Of a hit the places only: what was put back."""
 
 
 class ReadsObserved(Event, frozen=True, kw_only=True):

@@ -26,7 +26,8 @@ from consist_es.artifacts.uris import UriMap, inside
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
-from consist_es.context import Frame, Pushed, top
+from consist_es.context import Frame, Pushed, starts_steps, top
+from consist_es.effects import Changes, Comparison
 from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
@@ -35,17 +36,18 @@ from consist_es.errors import (
     RunActiveError,
     UsageTypeError,
 )
-from consist_es.events import StepCompleted
+from consist_es.events import Effect, StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
 from consist_es.inputs import Sources, changed_since, identity_changed
 from consist_es.journal import Journal
-from consist_es.lookup import Hit, Miss, Question, look_up
+from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question, look_up
 from consist_es.materialize import Copier
 from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
 from consist_es.project import Project
+from consist_es.put_back import Obstacle, PutBack
 from consist_es.queries import Queries
 from consist_es.reads import random_states
 from consist_es.recording import Digester
@@ -163,6 +165,7 @@ class Engine:
         current = top()
         if current is not None and current.run is not None:
             raise RunActiveError(current.run.run.id)
+        starts_steps()
         sources = Sources(self.uris, self.digester, self.queries.artifact_with, scope.coupler)
         step = prepare(args, scope.defaults, sources, frame=frame, is_async=is_async)
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
@@ -214,6 +217,7 @@ class Engine:
             files={str(item.artifact.id): item.artifact for item in step.inputs},
             scenario=scope.scenario,
             around=None if scope.around is None else scope.around.now,
+            obstacles=(lambda effects: self._put_back(step, effects).problems) if step.args.kind == "run" else None,
             masker=self.project.masker,
             trust=self.trust,
             carry_over=self.carry_over,
@@ -221,6 +225,9 @@ class Engine:
             packages=scope.defaults.packages,
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
+
+    def _put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
+        return PutBack(effects, step.args.fn, step.handed, self.project.masker.plain)
 
     def _reads_every_output(self, asked: str | None) -> bool:
         """Who does not trust everybody with the log cannot trust the times of their files either, unless asked to."""
@@ -231,6 +238,11 @@ class Engine:
     def start(self, attempt: Attempt, scope: Scope) -> None:
         """Record the beginning with the outcome of the look-up; a hit of `run` is complete with it."""
         attempt.decided(self._hydrate(attempt, scope))
+        if attempt.hit and attempt.hit.effects and attempt.puts_back:
+            try:
+                self._put_back(attempt.step, attempt.hit.effects).apply()
+            except Obstacle as problem:
+                attempt.verdict = Miss(NOT_PUT_BACK, attempt.hit.source, [str(problem)])
         step, journal, hit = attempt.step, attempt.journal, attempt.hit
         directory = attempt.directory
         if step.args.capture_dir is not None:
@@ -279,7 +291,9 @@ class Engine:
         return inside(outputs, name.strip("/") or key, name)
 
     def _arguments(self, attempt: Attempt) -> dict[str, Any]:
-        plan = attempt.step.plan
+        step, plan = attempt.step, attempt.step.plan
+        if step.fingerprint.digest is not None and step.cache_mode != "readonly":  # else nobody will reuse it
+            attempt.comparison = Comparison(step.args.fn, step.handed, step.unread, self.project.masker.plain)
         return plan.arguments(RunContext(attempt.active), attempt.staged) if plan is not None else {}
 
     # ------------------------------------------------------------ end
@@ -303,7 +317,8 @@ class Engine:
     def finish(self, attempt: Attempt, outputs: dict[str, Artifact], scope: Scope) -> RunResult:
         """Record what the step made and that it ended well."""
         observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults, scope.around)
-        event = self._completed(attempt, outputs, observed)
+        changes = attempt.comparison.changes() if attempt.comparison is not None else Changes()
+        event = self._completed(attempt, outputs, observed, changes)
         drafts = attempt.coupler_drafts(event.outputs)
         if observed.event is not None and not self.queries.reads_known(observed.event.digest):
             drafts += attempt.journal.drafts(observed.event)
@@ -314,6 +329,7 @@ class Engine:
         self.hooks.completed(run, outputs)
         self._warn_unidentified(attempt.step)
         self._warn_of_reads(attempt.step, observed)
+        self._warn_changed(attempt.step, changes)
         return RunResult(run, outputs)
 
     def _warn_of_reads(self, step: Step, observed: Observed) -> None:
@@ -337,11 +353,20 @@ class Engine:
             stacklevel=2,
         )
 
-    def _completed(self, attempt: Attempt, outputs: Mapping[str, Artifact], observed: Observed) -> StepCompleted:
+    def _warn_changed(self, step: Step, changes: Changes) -> None:
+        """Say once of a step what it changed that a hit cannot put back, or that not all was compared."""
+        if not (changes.lost or changes.over) or not self.use_cache or step.name in self.unidentified:
+            return
+        self.unidentified.add(step.name)
+        warnings.warn(changes.warning(step.name), ConsistWarning, stacklevel=2)
+
+    def _completed(
+        self, attempt: Attempt, outputs: Mapping[str, Artifact], observed: Observed, changes: Changes
+    ) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
-        reason = self._not_reusable(step, attempt.active, missing) or observed.problem
+        reason = self._not_reusable(step, attempt.active, missing) or observed.problem or changes.problem
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),
@@ -352,6 +377,7 @@ class Engine:
             reason=reason,
             observed=attempt.active.observations.seen,
             reads=None if observed.event is None else observed.event.digest,
+            effects=changes.effects,
         )
 
     def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:

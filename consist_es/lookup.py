@@ -11,7 +11,7 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap, readable
 from consist_es.errors import InputError, PathError
-from consist_es.events import FingerprintInfo, InputLink, ObservedRead
+from consist_es.events import Effect, FingerprintInfo, InputLink, ObservedRead
 from consist_es.identity.fingerprint import InputFile, explain
 from consist_es.masking import Masker
 from consist_es.options import PackageOptions
@@ -26,6 +26,9 @@ from consist_es.trust import Trust, foreign_files
 NOT_TRUSTED = "writer_not_trusted"
 """Reason of a miss: what would have answered was recorded by somebody who is no trusted writer."""
 
+NOT_PUT_BACK = "effects_not_put_back"
+"""Reason of a miss: what the earlier run changed on objects cannot be changed so now."""
+
 
 class Hit(msgspec.Struct, frozen=True):
     """An earlier run whose outputs all hold."""
@@ -37,6 +40,8 @@ class Hit(msgspec.Struct, frozen=True):
     """What its caller received, in order."""
     all_outputs: dict[str, Artifact]
     validation: str
+    effects: list[Effect] = []
+    """What it changed on objects that outlive it."""
     accepted: list[str] = []
     """Where its fingerprint is another one: the accepted changes that lead to it, in words."""
     reads: list[ObservedRead] = []
@@ -74,6 +79,8 @@ class Question(msgspec.Struct, frozen=True):
     """Key of the scenario that the step belongs to."""
     around: Callable[[str], str] | None = None
     """What the step could read of its scenario by itself -> digest of what that is now."""
+    obstacles: Callable[[list[Effect]], list[str]] | None = None
+    """What keeps the changes of an earlier run from being made again, in words; None: they need not be."""
     masker: Masker | None = None
     """Hides what an earlier run recorded when it was not yet a secret."""
     trust: Trust | None = None
@@ -170,7 +177,9 @@ def _tried(
     all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
     if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
         return problem
-    if problem := _renamed(source, question) or _surroundings_changed(candidate, question):
+    if problem := (
+        _renamed(source, question) or _surroundings_changed(candidate, question) or _not_put_back(candidate, question)
+    ):
         return problem
     if problem := _reads_changed(candidate, question):
         return problem
@@ -193,6 +202,7 @@ def _tried(
         accepted=changes.accepted,
         packages=changes.noted,
         reads=candidate.reads,
+        effects=candidate.effects,
     )
 
 
@@ -251,6 +261,14 @@ def _reads_changed(candidate: CacheCandidate, question: Question) -> Miss | None
         if (problem := question.reads(read)) is not None:
             return Miss("reads_changed", candidate.run_key, [problem], {"read": read.name})
     return None
+
+
+def _not_put_back(candidate: CacheCandidate, question: Question) -> Miss | None:
+    """Whether what the earlier run changed on objects cannot be changed so now."""
+    if not candidate.effects or question.obstacles is None:
+        return None
+    problems = question.obstacles(candidate.effects)
+    return Miss(NOT_PUT_BACK, candidate.run_key, problems) if problems else None
 
 
 def refusal(

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
-from consist_es.context import active_run_or_none
+from consist_es.context import active_run_or_none, runs_of_thread
 from consist_es.errors import ConsistError
 from consist_es.identity.config import digest_of_plain, said_of
 from consist_es.recording import Digester
@@ -74,10 +74,15 @@ class Observations:
             self.seen[name] = found
 
 
-def observations() -> Observations | None:
-    """Those of the run whose function or block is executing, or None."""
+def observations() -> list[Observations]:
+    """Those of the runs that a read in this thread belongs to, see `runs_of_thread`."""
+    return [run.observations for run in runs_of_thread()]
+
+
+def own_observations() -> list[Observations]:
+    """Those of the run whose function or block is executing; none in a thread without a run of its own."""
     run = active_run_or_none()
-    return None if run is None else run.observations
+    return [] if run is None else [run.observations]
 
 
 def digest_now(

@@ -417,7 +417,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
 
     def _read(self, what: str) -> None:
         """A step that reads this while it runs depends on what it finds."""
-        if (run := observations()) is not None:
+        for run in observations():
             run.scenario(self, what)
 
     def _paths(self, name: str) -> list[str]:

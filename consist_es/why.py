@@ -11,12 +11,13 @@ import msgspec
 
 from consist_es.errors import UsageError
 from consist_es.escapes import shown
-from consist_es.projections import run_table
+from consist_es.projections import cache_index, run_table
 from consist_es.projections.run_table import RunRow
 
 REASONS = {
     "cache_mode_overwrite": "it was asked to run again",
     "candidate_outputs_invalid": "the recorded outputs are not what they were",
+    "effects_not_put_back": "what the earlier run changed on objects cannot be put back",
     "no_similar_prior_run": "nothing like it ran before",
     "not_identifiable": "its work cannot be identified",
     "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
@@ -70,6 +71,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Of a hit: what a reader should know of it, such as that it was carried over."""
     packages: list[str] = []
     """Of a hit: packages of which the earlier run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
+    put_back: list[str] = []
+    """Of a hit: the attributes and variables that it set as the earlier run had left them."""
     seconds: float | None = None
     """What the run took; None while it runs, or where its end is not known."""
     nearest_seconds: float | None = None
@@ -95,6 +98,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         lines = [f"{self.run} was not computed again: {self.nearest} did the same work{how}."]
         lines += [f"  {text}" for text in (*self.accepted, *self.notes)]
         lines += [f"  {REUSED_OVER}{', '.join(self.packages)}"] if self.packages else []
+        lines += [f"  put back: {path}" for path in self.put_back]
         return [*lines, f"  It took {span(self.seconds)}{saved}."]
 
     def _miss(self) -> list[str]:
@@ -142,6 +146,7 @@ def why(conn: sqlite3.Connection, row: RunRow) -> Why:
         accepted=accepted if verdict == "hit" else [],
         notes=_notes(details) if verdict == "hit" else [],
         packages=list(details.get("packages", ())) if verdict == "hit" else [],
+        put_back=cache_index.changed_by(conn, row.cache_source_key or "") if verdict == "hit" else [],
         seconds=row.seconds,
         nearest_seconds=None if near is None else near.seconds,
         status=row.status,

@@ -10,6 +10,7 @@ import msgspec
 from consist_es.events import (
     AcceptanceRevoked,
     ChangeAccepted,
+    Effect,
     FingerprintInfo,
     KeyCarriedOver,
     ObservedRead,
@@ -51,6 +52,8 @@ class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """Who recorded that."""
     outputs: dict[str, ArtifactRow]
     all_outputs: dict[str, ArtifactRow]
+    effects: list[Effect] = []
+    """What it changed on objects that outlive it."""
     observed: dict[str, str] = {}
     """What it read of its scenario by itself -> digest of what that was."""
     reads: list[ObservedRead] = []
@@ -90,7 +93,8 @@ class PackageAcceptance(msgspec.Struct, frozen=True, kw_only=True):
 def create(db: "sqlite_utils.Database") -> None:
     """Make the tables."""
     columns: dict[str, type] = {"run_key": str, "fingerprint": str, "seq": int, "outputs": str, "all_outputs": str}
-    db.create_table("cache_index", {**columns, "observed": str, "reads": str, "writer": str}, pk="run_key")
+    more: dict[str, type] = {"observed": str, "reads": str, "effects": str, "writer": str}
+    db.create_table("cache_index", {**columns, **more}, pk="run_key")
     db.create_table("observed_reads", {"digest": str, "reads": str, "seq": int}, pk="digest")
     db.create_table("carried_over", {"before": str, "fingerprint": str, "seq": int}, pk="before")
     change: dict[str, type] = {"seq": int, "fingerprint": str, "as_fingerprint": str, "run_key": str, "as_run_key": str}
@@ -107,8 +111,8 @@ def index(db: "sqlite_utils.Database") -> None:
 
 
 _INSERT = """
-INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed, reads, writer)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed, effects, reads, writer)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _READS = "INSERT INTO observed_reads (digest, reads, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _CARRY = "INSERT INTO carried_over (before, fingerprint, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
@@ -128,7 +132,7 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.folding.Projection`."""
     event = recorded.event
     if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
-        texts = (to_text(event.outputs), to_text(event.all_outputs), to_text(event.observed))
+        texts = map(to_text, (event.outputs, event.all_outputs, event.observed, event.effects))
         return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *texts, event.reads, recorded.by)),)
     if isinstance(event, ReadsObserved):
         return ((_READS, (event.digest, to_text(event.reads), recorded.seq)),)
@@ -150,14 +154,16 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
 
 
 _CANDIDATES = """
-SELECT c.run_key, c.seq, c.outputs, c.all_outputs, c.observed, c.reads, r.reads, c.writer
+SELECT c.run_key, c.seq, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, c.writer
 FROM cache_index c LEFT JOIN observed_reads r ON r.digest = c.reads
 WHERE c.fingerprint = ? ORDER BY c.seq DESC
 """
 _LINKS = msgspec.json.Decoder(list[OutputLink])
 _READ = msgspec.json.Decoder(list[ObservedRead])
+_EFFECTS = msgspec.json.Decoder(list[Effect])
 _KNOWN = "SELECT 1 FROM observed_reads WHERE digest = ?"
 _CARRIED = "SELECT fingerprint FROM carried_over WHERE before = ?"
+_CHANGED = "SELECT effects FROM cache_index WHERE run_key = ?"
 
 
 def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidate]:
@@ -166,7 +172,9 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
     A run is left out if the views lack one of its outputs, or the list of what it read: it could not be checked.
     """
     found = []
-    for run_key, seq, given, logged, observed, listed, reads, writer in query(conn, _CANDIDATES, (fingerprint,)):
+    for run_key, seq, given, logged, observed, effects, listed, reads, writer in query(
+        conn, _CANDIDATES, (fingerprint,)
+    ):
         if listed is not None and reads is None:
             continue
         outputs, all_outputs = _LINKS.decode(given), _LINKS.decode(logged)
@@ -181,6 +189,7 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
                     all_outputs={link.key: rows[link.artifact] for link in all_outputs},
                     observed=from_text(observed, {}),
                     reads=_READ.decode(reads) if reads else [],
+                    effects=_EFFECTS.decode(effects),
                     writer=writer,
                 )
             )
@@ -196,6 +205,11 @@ def carried_to(conn: sqlite3.Connection, before: str) -> str | None:
     """The fingerprint that runs with an earlier version's fingerprint answer for, None if none was chosen yet."""
     found = query(conn, _CARRIED, (before,))
     return found[0][0] if found else None
+
+
+def changed_by(conn: sqlite3.Connection, run_key: str) -> list[str]:
+    """Paths of what a run changed on objects that outlive it."""
+    return [effect.path for (text,) in query(conn, _CHANGED, (run_key,)) for effect in _EFFECTS.decode(text)]
 
 
 # ---------------------------------------------------------------- accepted changes

@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # Rooms from the ground floor up. A module may import from its own floor and from below, never from above.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"absent", "errors", "escapes", "with_block", "wording"}),
-    frozenset({"events", "framing", "plain", "plain_arrays", "plain_frames", "plain_times", "secret", "storage"}),
+    frozenset(
+        {"events", "framing", "plain", "plain_arrays", "plain_frames", "plain_times", "secret", "storage", "whole"}
+    ),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
     frozenset({"observe"}),
     frozenset({"projector", "folding", "view_diff", "view_file", "view_notices", "view_tables"}),
@@ -43,6 +45,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
         | {"lookup", "trust", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
         | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
+        | {"effects", "put_back"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
     frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views", "moved"}),

@@ -231,10 +231,12 @@ def _step_started(event: StepStarted, names: Names) -> Line:
 
 
 def _step_completed(event: StepCompleted, _names: Names) -> Line:
-    reason = "" if event.reusable or event.reason is None or "is a hit" in event.reason else event.reason
+    hit = event.reason is not None and "is a hit" in event.reason
+    reason = "" if event.reusable or event.reason is None or hit else event.reason
     said = _parts(
         ("outputs", _keys(event.outputs)),
         ("missing:", ", ".join(event.missing)),
+        ("put back:" if hit else "changed", ", ".join(effect.path for effect in event.effects)),
         ("never to be reused:", reason),
     )
     text = f"completed in {duration(event.seconds)}{_after_colon(said)}"

@@ -24,6 +24,7 @@ from consist_es.identity.objects import innermost
 from consist_es.identity.places import counting, is_first_party, package_part
 from consist_es.identity.source import digest_plain, load_source
 from consist_es.identity.visitor import Visitor
+from consist_es.identity.written import NOTHING, Written
 
 MODES = ("imports", "repo_git", "callable_module", "callable_source")
 _DOMAIN = "consist-es code 1"
@@ -69,13 +70,15 @@ def code_identity(
     label_root: Path | None = None,
     uses: Any = None,
     ignored: Iterable[str] = (),
+    unread: Written = NOTHING,
 ) -> CodeIdentity:
     """Identity of a callable.
 
     `extra_deps` are files or folders, relative to `project_root`, that count by content. Files of code are named
     from `label_root`, which is `project_root` if it is not given. `uses` is what the
     function will be handed (its config): the classes of objects in there count as code. Models of one's own that are
-    installed count like files of the project, but for the distributions that are `ignored`. Raises `OptionError` for
+    installed count like files of the project, but for the distributions that are `ignored`. `unread` are attributes of
+    the object it is bound to that do not count. Raises `OptionError` for
     an unknown mode, `UsageTypeError` for other dependencies than a list of str, `InputError` for one that cannot
     be read, and `CodeIdentityUnavailableError` where there is nothing to identify.
     """
@@ -87,7 +90,7 @@ def code_identity(
     chosen, found = _mode_parts(chosen, fn, project_root, named_from)
     own = _file(innermost(fn))
     with counting(own, ignored):
-        visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own)
+        visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own, unread=unread)
         target = visitor.reference(fn, "the step")
         visitor.classes_in(uses)
         return _visited(chosen, target, visitor, {**found, **deps, **_large(own)})

@@ -45,6 +45,7 @@ from consist_es.identity.readers import Readers, keeps, writes_to
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
 from consist_es.identity.usage import ATTRIBUTE, usage
 from consist_es.identity.variables import named_parts
+from consist_es.identity.written import NOTHING, Written, without
 from consist_es.plain import type_name
 
 _C_CALLABLES = (
@@ -59,8 +60,9 @@ _DYNAMIC = {"globals", "eval", "exec", "__import__", "importlib", "import_module
 class Visitor:
     """Collects the parts of one code identity."""
 
-    def __init__(self, root: Path, *, follow: bool, declared: bool, own: str) -> None:
+    def __init__(self, root: Path, *, follow: bool, declared: bool, own: str, unread: Written = NOTHING) -> None:
         self.root, self.follow, self.declared, self.own = root, follow, declared, own
+        self._unread = unread
         self.parts: dict[str, str] = {}
         """What version 1 of the fingerprint counted, under the same labels: it finds the runs of that version."""
         self.added: dict[str, str] = {}
@@ -156,7 +158,7 @@ class Visitor:
         except (ConfigTypeError, ConfigValueError):
             return self._inside(value, where)
         self.classes_in(value)
-        return plain
+        return plain if value is not self._unread.owner else without(plain, self._unread.names)
 
     def _inside(self, value: Any, where: str) -> Any:
         """A value without a plain form: containers and simple objects by what they hold, the rest is unstable."""
@@ -199,6 +201,8 @@ class Visitor:
     def _state(self, value: Any, where: str) -> dict[str, Any]:
         """The attributes of an object; of one that a module holds, those that methods write are judged alone."""
         state = state_of(value)
+        if value is self._unread.owner:
+            state = {name: item for name, item in state.items() if name not in self._unread.names}
         if self._lenient:
             state, alone = self._held.split(type(value), state, where)
             self.modules.held += alone
