@@ -89,7 +89,9 @@ class Fanotify:
             at = 0
             while at < len(data):
                 length, _, _, skip, mask, _, pid = _EVENT.unpack_from(data, at)
-                yield None if mask & OVERFLOW else self._told(data[at + skip : at + length], mask, pid)
+                told = None if mask & OVERFLOW else self._told(data[at + skip : at + length], mask, pid)
+                if told is not None or not mask & FOLDER:  # a folder tells of itself, also one that is not watched
+                    yield told
                 at += length
 
     def _told(self, info: bytes, mask: int, pid: int) -> Told | None:

@@ -79,8 +79,8 @@ class Kernel:
             self._skipped.update(skipped)
             for root in notes.scope.roots:
                 self._add_root(root)
-            self.drain()
             pending = Pending(notes)
+            self.drain()
             self.runs.append(pending)
             return pending
 
