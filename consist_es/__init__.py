@@ -3,6 +3,7 @@
 ``import consist_es as consist``; begin with `Tracker`. Names are loaded when they are first used.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -236,3 +237,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted((*__all__, "__version__"))
+
+
+if "CONSIST_ES_OBSERVE" in os.environ:  # a step in another process started this one: tell it what is read here
+    import_module("consist_es.observe.children").attach()

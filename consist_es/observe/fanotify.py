@@ -22,10 +22,9 @@ _ON_CHILD = 0x08000000
 _MASK = ACCESS | MODIFY | OPEN | CREATE | DELETE | MOVED_FROM | MOVED_TO | FOLDER | _ON_CHILD
 _REPORT_FOLDER_AND_NAME, _CLOEXEC_NONBLOCK = 0xC00, 0x3
 _MARK_ADD, _HERE = 1, -100
-_HANDLE_FOR_EVENTS = 0x200
+_HANDLE_FOR_EVENTS, _FOLLOW = 0x200, 0x400
 _EVENT, _HEAD = struct.Struct("=IBBHQii"), struct.Struct("=BBHQIi")
 _HANDLE = struct.Struct("Ii")
-_MOST_FOLDERS = 20_000
 _BUFFER = 1 << 18
 
 
@@ -40,7 +39,8 @@ class Told(msgspec.Struct, frozen=True):
 class Fanotify:
     """The marks of one process, kept from run to run: making them anew takes milliseconds."""
 
-    name = "fanotify"
+    name, most = "fanotify", 20_000
+    """And the number of folders that are watched below one root."""
 
     def __init__(self) -> None:
         """Raises OSError where the system does not tell."""
@@ -56,13 +56,6 @@ class Fanotify:
         self._folders: dict[bytes, str] = {}
         self._flag = _HANDLE_FOR_EVENTS
 
-    def __len__(self) -> int:
-        return len(self._folders)
-
-    def is_full(self) -> bool:
-        """True if no more folders are watched."""
-        return len(self._folders) >= _MOST_FOLDERS
-
     def mark(self, folder: str) -> None:
         """Watch what happens in a folder, but not below. Raises OSError if that is refused."""
         raw = os.fsencode(folder)
@@ -74,7 +67,7 @@ class Fanotify:
         """What stands for a folder in events: its file system, and its handle there."""
         buffer = ctypes.create_string_buffer(_HANDLE.pack(128, 0), _HANDLE.size + 128)
         mount = ctypes.c_int()
-        refused = self._libc.name_to_handle_at(_HERE, raw, buffer, ctypes.byref(mount), self._flag)
+        refused = self._libc.name_to_handle_at(_HERE, raw, buffer, ctypes.byref(mount), self._flag | _FOLLOW)
         if refused and self._flag and ctypes.get_errno() == errno.EINVAL:  # before Linux 6.5
             self._flag = 0
             return self._handle(raw)
@@ -86,15 +79,19 @@ class Fanotify:
 
     def events(self) -> Iterator[Told | None]:
         """What has happened since; None for each time that something is missing."""
-        while True:
+        more = True
+        while more:
             try:
                 data = os.read(self._fd, _BUFFER)
             except BlockingIOError:
                 return
+            more = len(data) > _BUFFER // 2  # else a busy stranger could keep us here
             at = 0
             while at < len(data):
                 length, _, _, skip, mask, _, pid = _EVENT.unpack_from(data, at)
-                yield None if mask & OVERFLOW else self._told(data[at + skip : at + length], mask, pid)
+                told = None if mask & OVERFLOW else self._told(data[at + skip : at + length], mask, pid)
+                if told is not None or not mask & FOLDER:  # a folder tells of itself, also one that is not watched
+                    yield told
                 at += length
 
     def _told(self, info: bytes, mask: int, pid: int) -> Told | None:

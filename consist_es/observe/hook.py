@@ -211,14 +211,16 @@ def _passes_by(sinks: Sinks, kind: int, raw: RawPath, frame: FrameType) -> bool:
 
 
 def _is_foreign_loader(sinks: Sinks, raw: RawPath, frame: FrameType) -> bool:
-    """Note source that a loader of another package reads, as test runners have them: it counts as a module."""
+    """Note source that another package reads: its loader may be loading a module, or its compiler wants the text."""
     if not os.fsdecode(raw).endswith(".py") or asks_first_party(frame, _first_party):
         return False
     path = os.path.abspath(os.fsdecode(raw))
     if not _first_party(path):
         return False
+    known = any(getattr(module, "__file__", None) == path for module in list(sys.modules.values()))
     for sink in sinks:
-        sink.imported(path)
+        if not known:  # else it is shown, or compiled anew: what is loaded counts by its own rules
+            sink.imported(path)
         sink.uncounted(path)
     return True
 

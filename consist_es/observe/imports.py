@@ -93,7 +93,9 @@ def note(name: str, items: tuple[str, ...], importer: str) -> None:
 
 def _with_needs(file: str) -> list[str]:
     """The file and what it needs in turn, as far as that was loaded late."""
-    waiting, found = [file], dict.fromkeys([file] if file in _late else [])
+    if file not in _late:
+        return []
+    waiting, found = [file], {file: None}
     while waiting:
         for needed in _needs.get(waiting.pop(), ()):
             if needed in _late and needed not in found:

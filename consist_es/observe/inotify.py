@@ -14,14 +14,13 @@ from consist_es.observe.fanotify import CREATE, MOVED_TO, OPEN, OVERFLOW, Told
 
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
 _EVENT = struct.Struct("iIII")
-_MOST_FOLDERS = 8_000
 _BUFFER = 1 << 18
 
 
 class Inotify:
     """The watches of one process, kept from run to run."""
 
-    name = "inotify"
+    name, most = "inotify", 8_000
 
     def __init__(self) -> None:
         """Raises OSError where the system does not tell."""
@@ -33,13 +32,6 @@ class Inotify:
             raise OSError(ctypes.get_errno(), "inotify was refused")
         self._folders: dict[int, str] = {}
 
-    def __len__(self) -> int:
-        return len(self._folders)
-
-    def is_full(self) -> bool:
-        """True if no more folders are watched."""
-        return len(self._folders) >= _MOST_FOLDERS
-
     def mark(self, folder: str) -> None:
         """Watch what happens in a folder, but not below. Raises OSError if that is refused."""
         number: int = self._libc.inotify_add_watch(self._fd, os.fsencode(folder), OPEN | CREATE | MOVED_TO)
@@ -49,11 +41,13 @@ class Inotify:
 
     def events(self) -> Iterator[Told | None]:
         """What has happened since; None for each time that something is missing."""
-        while True:
+        more = True
+        while more:
             try:
                 data = os.read(self._fd, _BUFFER)
             except BlockingIOError:
                 return
+            more = len(data) > _BUFFER // 2  # else a busy stranger could keep us here
             at = 0
             while at < len(data):
                 number, mask, _, length = _EVENT.unpack_from(data, at)

@@ -79,8 +79,8 @@ class Kernel:
             self._skipped.update(skipped)
             for root in notes.scope.roots:
                 self._add_root(root)
-            self.drain()
             pending = Pending(notes)
+            self.drain()
             self.runs.append(pending)
             return pending
 
@@ -104,35 +104,31 @@ class Kernel:
     def _add_root(self, root: str) -> None:
         if any(is_below(root, known) for known in self._roots) or root in self.refused or self._watch is None:
             return
-        try:
-            self._mark_below(root, must=True)
-        except OSError as problem:
-            self.refused[root] = problem.strerror or str(problem)
-        else:
+        self._mark_below(root)
+        if root not in self.refused:
             self._roots.append(root)
 
-    def _mark_below(self, root: str, *, must: bool = False) -> None:
-        """Watch a folder and what lies below; with `must`, raise OSError if the folder itself cannot be watched."""
+    def _mark_below(self, root: str) -> None:
+        """Watch a folder and what lies below; what cannot be watched is noted."""
         watch = self._watch
-        if watch is None:
-            return
-        self._drain(watch)
-        self._mark_each(watch, root, must=must)
-        self._drain(watch, walked=True)
+        if watch is not None:
+            self._drain(watch)
+            self._mark_each(watch, root)
+            self._drain(watch, walked=True)
 
-    def _mark_each(self, watch: Fanotify | Inotify, root: str, *, must: bool) -> None:
-        for folder in folders_below(root, self._is_walked, self._aliases):
-            if watch.is_full():
-                self.refused[folder] = f"{len(watch)} folders are watched, and no more can be"
+    def _mark_each(self, watch: Fanotify | Inotify, root: str) -> None:
+        for count, folder in enumerate(folders_below(root, self._is_walked, self._aliases)):
+            if count == watch.most:
+                self.refused[root] = f"only {count} folders below are watched"
                 return
             try:
                 watch.mark(folder)
             except FileNotFoundError:
                 continue
             except OSError as problem:
-                if must and folder == root:
-                    raise
                 self.refused[folder] = problem.strerror or str(problem)
+                if folder == root:
+                    return
 
     def _is_walked(self, folder: str) -> bool:
         return os.path.basename(folder) not in _NOT_WALKED and folder not in self._skipped

@@ -75,6 +75,7 @@ def _passes(file: str) -> bool:
     if known is None:
         name = os.path.basename(file)
         helper = name in _TRANSPARENT and os.path.dirname(file).startswith(_STDLIB)
+        helper = helper or file == os.path.join(_STDLIB, "collections", "__init__.py")
         frozen = file.startswith("<") and not file.startswith("<frozen importlib")
         known = _PASSED[file] = helper or frozen or file in _STAND_INS
     return known

@@ -33,48 +33,55 @@ def _mappings() -> list[Any]:
 
 
 class _Noting:
-    """Stands for the two functions by which a mapping turns names from and to the system's form."""
+    """The two functions by which a mapping turns names from and to the system's form, and what stands for them.
+
+    Functions, not methods: copying the mapping copies neither.
+    """
 
     def __init__(self, mapping: Any) -> None:
         self.mapping = mapping
-        self.encode, self.decode = mapping.encodekey, mapping.decodekey
+        self.plain = mapping.encodekey, mapping.decodekey
+        encode, decode = self.plain
 
-    def encodekey(self, key: Any) -> Any:
-        """A name is asked for, or set."""
-        raw = self.encode(key)
-        if sinks := hook.current():
-            hook.busy.on = True
-            try:
-                self._asked(sinks, raw, sys._getframe(1))
-            finally:
-                hook.busy.on = False
-        return raw
+        def encodekey(key: Any) -> Any:
+            raw = encode(key)
+            if sinks := hook.current():
+                hook.busy.on = True
+                try:
+                    _asked(sinks, mapping, raw, sys._getframe(1))
+                finally:
+                    hook.busy.on = False
+            return raw
 
-    def decodekey(self, raw: Any) -> Any:
-        """The next name of all is given out."""
-        name = self.decode(raw)
-        if sinks := hook.current():
-            hook.busy.on = True
-            try:
-                _given(sinks, sys._getframe(1))
-            finally:
-                hook.busy.on = False
-        return name
+        def decodekey(raw: Any) -> Any:
+            name = decode(raw)
+            if sinks := hook.current():
+                hook.busy.on = True
+                try:
+                    _given(sinks, sys._getframe(1))
+                finally:
+                    hook.busy.on = False
+            return name
 
-    def _asked(self, sinks: tuple[Sink, ...], raw: Any, frame: FrameType) -> None:
-        name, outer = os.fsdecode(raw), _outside(frame)
-        if frame.f_code.co_name in _SETTING:
-            for sink in sinks:
-                sink.set_variable(name)
-        elif outer is None or (outer.f_code, outer.f_lasti) not in _taking:
-            value = self.mapping._data.get(raw)
-            text = None if value is None else os.fsdecode(value)
-            for sink in sinks:
-                if asks_first_party(frame, sink.is_first_party):
-                    sink.variable(name, text)
+        self.stand_ins = encodekey, decodekey
+
+
+def _asked(sinks: tuple[Sink, ...], mapping: Any, raw: Any, frame: FrameType) -> None:
+    """A name is asked for, or set."""
+    name, outer = os.fsdecode(raw), _outside(frame)
+    if frame.f_code.co_name in _SETTING:
+        for sink in sinks:
+            sink.set_variable(name)
+    elif outer is None or (outer.f_code, outer.f_lasti) not in _taking:
+        value = mapping._data.get(raw)
+        text = None if value is None else os.fsdecode(value)
+        for sink in sinks:
+            if asks_first_party(frame, sink.is_first_party):
+                sink.variable(name, text)
 
 
 def _given(sinks: tuple[Sink, ...], frame: FrameType) -> None:
+    """One name of all is given out."""
     outer = _outside(frame)
     if outer is not None:
         _taking.add((outer.f_code, outer.f_lasti))
@@ -104,15 +111,20 @@ _NOTING = [_Noting(mapping) for mapping in _mappings()]
 def put_in() -> None:
     """Put the stand-ins in place."""
     for noting in _NOTING:
-        if noting.mapping.encodekey == noting.encode:
-            noting.mapping.encodekey, noting.mapping.decodekey = noting.encodekey, noting.decodekey
+        _exchange(noting.mapping, noting.plain, noting.stand_ins)
 
 
 def take_out() -> None:
-    """Put the originals back."""
+    """Put the originals back, unless somebody else has replaced them meanwhile."""
     for noting in _NOTING:
-        if noting.mapping.encodekey == noting.encodekey:
-            noting.mapping.encodekey, noting.mapping.decodekey = noting.encode, noting.decode
+        _exchange(noting.mapping, noting.stand_ins, noting.plain)
+
+
+def _exchange(mapping: Any, old: tuple[Any, Any], new: tuple[Any, Any]) -> None:
+    if mapping.encodekey is old[0]:
+        mapping.encodekey = new[0]
+    if mapping.decodekey is old[1]:
+        mapping.decodekey = new[1]
 
 
 def named_in(texts: Sequence[str], values: dict[str, str]) -> tuple[set[str], set[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import threading
@@ -102,9 +101,9 @@ class Watch:
         self._random = generators.Began()
         self._channel = children.channel()
         self._position = self._channel.begin()
-        self._pending = KERNEL.begin(notes, self._places.skipped)
         _replacing.begin(self)
         generators.listen(self._random)
+        self._pending = KERNEL.begin(notes, self._places.skipped)
         hook.add(notes)
         self._whole = True
 
@@ -125,11 +124,11 @@ class Watch:
 
     def _stop(self) -> None:
         hook.take_away(self._notes)
+        if hasattr(self, "_pending"):
+            KERNEL.end(self._pending)
         _replacing.end(self)
         if hasattr(self, "_random"):
             generators.forget(self._random)
-        if hasattr(self, "_pending"):
-            KERNEL.end(self._pending)
         if hasattr(self, "_channel") and not hook.is_open():
             self._channel.pause()
 
@@ -170,8 +169,10 @@ class Watch:
         is_exact = KERNEL.name == Fanotify.name
         children_ran = notes.children or ((others or not is_exact) and self._pending.children.had_any())
         if is_exact:
+            imported_from = {os.path.abspath(folder) for folder in sys.path} if others else set()
             for (path, is_folder), mask in others.items() if children_ran else ():
-                if not self._is_module_of_child(path, mask):
+                # what Python children do to find modules is no listing of the step's
+                if not (is_folder and path in imported_from) and not self._is_module_of_child(path, mask):
                     take_in(notes, path, mask, is_folder=is_folder, own=False)
         elif KERNEL.name == Inotify.name:
             self._warn_of(
@@ -235,9 +236,13 @@ class Watch:
         """Files of the project's modules that were loaded within, and are not the step's own work."""
         notes = self._notes
         new = len(sys.modules) - self._modules
-        for module in list(itertools.islice(reversed(sys.modules.values()), max(new, 0))):  # the last that came
+        modules = list(sys.modules.values()) if new > 0 else []
+        for module in modules[-new:]:  # the last that came
             file = imports.file_of(module)
-            if file is not None:
+            if file is None or not notes.is_first_party(file):
+                continue
+            # one that was there gets another name at times, as the main module does in pools
+            if all(imports.file_of(old) != file for old in modules[:-new]):
                 notes.imported(os.path.abspath(file))
         return {file: None for file in notes.modules if file not in notes.made}
 
