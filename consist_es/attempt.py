@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -66,6 +67,8 @@ class Attempt:
         self.snapshot: Snapshot | None = None
         self.observer: Watch | None = None
         """Notes what the step reads by itself."""
+        self.watched: dict[str, Any] = {}
+        """How, if not in the default way: recorded among the options."""
         self.comparison: Comparison | None = None
         """What the function could reach before it was called."""
         self.ended = False
@@ -157,7 +160,7 @@ class Attempt:
             fingerprint=step.fingerprint,
             declared=list(step.declared),
             cache_mode=step.cache_mode,
-            options=step.options,
+            options={**step.options, **self.watched},
             run_dir=self.journal.uris.root,
             artifact_dir=artifact_dir,
             environment=environment,

@@ -244,6 +244,7 @@ class Engine:
             except Obstacle as problem:
                 attempt.verdict = Miss(NOT_PUT_BACK, attempt.hit.source, [str(problem)])
         step, journal, hit = attempt.step, attempt.journal, attempt.hit
+        attempt.watched = {} if self.observer is None else self.observer.options(step)
         directory = attempt.directory
         if step.args.capture_dir is not None:
             folder = Path(os.path.abspath(step.args.capture_dir))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -70,6 +71,14 @@ class Observer(msgspec.Struct, frozen=True):
     def ignored_by(self, step: Step) -> tuple[str, ...]:
         """Globs of files that do not count for this step."""
         return (*self.ignored, *(step.args.execution_options.ignore_reads or ()))
+
+    def options(self, step: Step) -> dict[str, Any]:
+        """How this step is watched, as far as that is not the default."""
+        mode, ignored = self.mode_of(step), self.ignored_by(step)
+        return {
+            **({"observe": mode} if mode != "count" else {}),
+            **({"ignore_reads": list(ignored)} if ignored else {}),
+        }
 
     def begin(self, attempt: Attempt, defaults: StepDefaults) -> None:
         """Watch the attempt from now on."""

@@ -338,7 +338,9 @@ def test_where_the_kernel_tells_nothing_known_openers_are_noted(root: Path) -> N
 
 def test_what_inotify_tells_warns_and_never_counts(root: Path) -> None:
     write_compiled(root)
-    body = REFUSED + "\n    import duckdb\n    note('it', watched(root, lambda: duckdb.sql(\"from 'x.csv'\").fetchall()))"
+    body = (
+        REFUSED + "\n    import duckdb\n    note('it', watched(root, lambda: duckdb.sql(\"from 'x.csv'\").fetchall()))"
+    )
     found = in_process(root, body, OBSERVED_REFUSED="fanotify")["it"]
     assert (found["watched_by"], found["files"]) == ("inotify", {})
     assert any("x.csv" in text for text in found["unseen"])

@@ -314,7 +314,12 @@ def test_a_program_is_noted_with_its_arguments_and_the_files_among_them(
         subprocess.run(["cat", "in.csv", "--also=d"], check=False, capture_output=True)
         subprocess.run("cat in.csv | wc -c", shell=True, check=True, capture_output=True)
         os.system("cat d/../in.csv >/dev/null")
-        os.waitpid(os.posix_spawn("/bin/cat", ["cat", "in.csv"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]), 0)
+        os.waitpid(
+            os.posix_spawn(
+                "/bin/cat", ["cat", "in.csv"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
+            ),
+            0,
+        )
 
     reads = watched(tmp_path, run)
     assert [program.path for program in reads.programs] == ["cat", "/bin/sh", "sh", "/bin/cat"]
