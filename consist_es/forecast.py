@@ -7,6 +7,7 @@ The rest of this file is about being sure: a verdict is withheld where a pending
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from consist_es.options import StepArguments, names
 from consist_es.outputs import in_declared_order
 from consist_es.pending import Foreseen, Pending, PendingOutputs
 from consist_es.projections import cache_index, lineage, run_table
+from consist_es.reads import random_states
 from consist_es.runs import RunResult
 from consist_es.step import Outline, Step, check_groups, outline, prepare
 from consist_es.turns import holder
@@ -150,6 +152,8 @@ class Foresight:
         self._ahead: list[Foreseen] = []
         """Steps that will run, oldest first."""
         self._overlay = Overlay()
+        self._random: list[Foreseen] = []
+        """Hits that will put a random generator into another state."""
 
     def forecast(self, args: StepArguments, scope: Scope) -> Forecast:
         """What `run` would do with these arguments once the steps forecast before have run.
@@ -173,6 +177,7 @@ class Foresight:
             return self._open(sketch, "inputs_missing", self._ahead)  # one of them may make the file
         if args.parent_run_id is not None:
             self._engine.queries.key_of(args.parent_run_id)
+        self._defaults = scope.defaults
         verdict = self._engine.look_up(step, scope)
         if isinstance(verdict, Hit):
             verdict = self._hydrated(step, verdict, names_now)
@@ -237,6 +242,8 @@ class Foresight:
             outputs |= {
                 key: self._copied(ahead, key, outputs[key], target) for key, target in copies.items() if key in outputs
             }
+        if random_states(hit.reads):
+            self._random.append(Foreseen(sketch.name, sketch.unit))
         self._overlay.take(outputs)
         return Forecast(
             step=sketch.name,
@@ -326,9 +333,11 @@ class Foresight:
 
     def _doubt(self, step: Step, verdict: Hit | Miss) -> tuple[str, list[Foreseen]] | None:
         """What may still change the verdict, and the steps that may do it."""
+        conn = self._engine.project.connection()
+        if (ahead := [*self._ahead, *self._random]) and self._draws(conn, step):
+            return "random_state_ahead", ahead
         if not self._ahead:
             return None
-        conn = self._engine.project.connection()
         reached = {found for found, _ in cache_index.reached(conn, step.fingerprint.digest or "")}
         unit = (
             step.fingerprint.config,
@@ -371,11 +380,18 @@ class Foresight:
             if any(not self._is_private(artifact) for artifact in outputs.values()):
                 return "outputs_in_shared_place", self._ahead
             late = artifacts_of(conn, lineage.inputs(conn, candidate.run_key, via="logged"), uris)
-            if writers := self._writers(artifact.path for artifact in late.values()):
+            observer = self._engine.observer
+            read = [] if observer is None else observer.paths(candidate.reads, self._defaults)
+            if writers := self._writers([*(artifact.path for artifact in late.values()), *read]):
                 return "inputs_written_ahead", writers
             if isinstance(verdict, Miss) and (restoring := [step for step in self._ahead if step.restores]):
                 return "outputs_restored_ahead", restoring
         return None
+
+    def _draws(self, conn: sqlite3.Connection, step: Step) -> bool:
+        """Whether earlier runs of the same work depend on the state of a random generator."""
+        found = cache_index.candidates(conn, step.fingerprint.digest or "")
+        return any(read.kind == "random" for candidate in found for read in candidate.reads)
 
     def _is_private(self, artifact: Artifact) -> bool:
         """Whether it lies in the folder that belongs to its run alone: no other run writes there."""

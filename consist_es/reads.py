@@ -17,6 +17,8 @@ from consist_es.observe.reads import THERE, Hasher, Listing, Reads
 from consist_es.observe.scope import Scope
 
 WORKING_DIRECTORY = "working directory"
+PLACES = ("file", "made", "folder", "module")
+"""Kinds of reads that are named by a path."""
 
 
 class ReadPlaces(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from consist_es.artifacts.uris import UriMap
 from consist_es.attempt import Attempt
+from consist_es.errors import PathError
 from consist_es.events import ObservedRead, ReadsObserved
 from consist_es.identity.places import is_first_party
 from consist_es.observe.reads import Places, Reads
@@ -17,7 +19,7 @@ from consist_es.observe.scope import Scope, is_below
 from consist_es.observe.watch import Watch
 from consist_es.observing import Surroundings
 from consist_es.project import Project
-from consist_es.reads import ReadPlaces, ReadsNow, as_read, listing, warning
+from consist_es.reads import PLACES, ReadPlaces, ReadsNow, as_read, listing, warning
 from consist_es.recording import Digester
 from consist_es.step import Step, StepDefaults
 
@@ -75,10 +77,8 @@ class Observer(msgspec.Struct, frozen=True):
     def options(self, step: Step) -> dict[str, Any]:
         """How this step is watched, as far as that is not the default."""
         mode, ignored = self.mode_of(step), self.ignored_by(step)
-        return {
-            **({"observe": mode} if mode != "count" else {}),
-            **({"ignore_reads": list(ignored)} if ignored else {}),
-        }
+        said: dict[str, Any] = {} if mode == "count" else {"observe": mode}
+        return {**said, "ignore_reads": list(ignored)} if ignored else said
 
     def begin(self, attempt: Attempt, defaults: StepDefaults) -> None:
         """Watch the attempt from now on."""
@@ -126,6 +126,14 @@ class Observer(msgspec.Struct, frozen=True):
             Places(roots=self._roots(defaults), skipped=self._skipped(), ignored=self.ignored_by(step)),
         )
         return ReadsNow(self._places(defaults), scope, self._hash, self._value_digest).problem
+
+    def paths(self, reads: Iterable[ObservedRead], defaults: StepDefaults) -> list[Path]:
+        """Where the files and folders that an earlier run read are now."""
+        places, found = self._places(defaults), []
+        for read in reads:
+            with suppress(PathError):  # it is not mounted here: the comparison says so
+                found += [places.path(read.name)] if read.kind in PLACES else []
+        return found
 
     # ------------------------------------------------------------ places
 

@@ -155,7 +155,7 @@ def test_another_working_directory_counts_if_a_path_is_relative_to_it(
     assert [hits(tracker, by_text), hits(tracker, by_text)] == [False, True]
     monkeypatch.chdir(here / "two")
     second = tracker.run(by_text, outputs=["out"])
-    assert (second.cache_hit, second.output.path.read_text()) == (False, "two")
+    assert (second.cache_hit, second.outputs["out"].path.read_text()) == (False, "two")
 
 
 def test_what_the_step_makes_itself_does_not_count(here: Path, tracker: Tracker) -> None:
