@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from consist_es.identity.modules import file_of, is_ours
-from consist_es.identity.objects import class_file, content_of, is_data, keeps_results, known_form, state_of, wrapped_by
+from consist_es.identity.objects import (
+    class_file,
+    content_of,
+    innermost,
+    is_data,
+    keeps_results,
+    known_form,
+    state_of,
+    wrapped_by,
+)
 from consist_es.identity.places import is_first_party
 
 LIMIT = 10_000
@@ -77,13 +86,15 @@ Root = tuple["Owner", str]
 class Owner:
     """Something that holds values by name: an object, a class, a module's variables, a closure, or a container."""
 
-    def __init__(self, kind: str, path: str, value: Any, root: Root | None = None) -> None:
+    def __init__(self, kind: str, path: str, value: Any, root: Root | None = None, *, foreign: bool = False) -> None:
         self.kind = kind
         """``object``, ``class``, ``module``, ``cell`` or ``container``."""
         self.path = path
         self.value = value
         self.root = root
-        """Of a container: the attribute or variable that it lies in."""
+        """The attribute or variable that it lies in, if any."""
+        self.foreign: bool = foreign or (root is not None and root[0].foreign)
+        """Whether another module than that of the step's function holds it."""
         self.names: set[str] = set()
         """Of a module: the variables that are looked at."""
         self.code: dict[str, list[types.FunctionType]] = {}
@@ -170,6 +181,8 @@ class Reach:
         """`wanted` was met."""
         self.shared: set[int] = set()
         """Ids of what two attributes, variables or items hold."""
+        self._space: dict[str, Any] | None = getattr(innermost(fn), "__globals__", None)
+        """The variables of the function's own module."""
         self._wanted, self._thorough, self._left = wanted, thorough, limit
         self._seen: dict[int, tuple[Any, str, bool]] = {}
         """Keeps visited objects, so that no id is used twice."""
@@ -214,7 +227,7 @@ class Reach:
         elif isinstance(value, CONTAINERS):
             self._container(value, path, root)
             if kind not in CONTAINERS:
-                self._object(value, path)
+                self._object(value, path, root)
         elif isinstance(value, type):
             self._class(value)
         elif isinstance(value, types.ModuleType | types.BuiltinFunctionType):
@@ -225,7 +238,7 @@ class Reach:
         elif is_ours(kind.__module__):
             return
         else:
-            self._object(value, path)
+            self._object(value, path, root)
 
     # ------------------------------------------------------------ code
 
@@ -299,7 +312,7 @@ class Reach:
 
     def _slot(self, space: dict[str, Any], name: str, fn: types.FunctionType) -> None:
         label = _label(space)
-        owner = self.owners.setdefault(label, Owner("module", label, space))
+        owner = self.owners.setdefault(label, Owner("module", label, space, foreign=space is not self._space))
         if owner.value is not space or name.startswith("__"):
             return
         if name not in owner.names:
@@ -314,18 +327,19 @@ class Reach:
             return
         path = f"{_label(vars(sys.modules.get(kind.__module__, types)))}.{kind.__qualname__}"
         if not issubclass(kind, enum.Enum):
-            self._own(Owner("class", path, kind), path)
+            space = getattr(sys.modules.get(kind.__module__), "__dict__", None)
+            self._own(Owner("class", path, kind, foreign=space is not self._space), path)
         for item in vars(kind).values():
             if isinstance(item, (*_CALLS, property)):
                 self._add(item, path, None)
         for base in kind.__bases__:
             self._add(base, path, None)
 
-    def _object(self, value: Any, path: str) -> None:
+    def _object(self, value: Any, path: str, root: Root | None) -> None:
         kind = type(value)
         if is_own(kind):
             if not isinstance(value, enum.Enum):
-                self._own(Owner("object", path, value), path)
+                self._own(Owner("object", path, value, root), path)
             self._add(kind, path, None)
         elif isinstance(value, weakref.ref):
             self._add(value(), path, None)
