@@ -12,6 +12,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -87,7 +88,8 @@ class _Held:
 
     __slots__ = ("_found", "_weak", "digest", "over")
 
-    def __init__(self, value: Any, mask: Mask) -> None:
+    def __init__(self, value: Any, mask: Mask, digests: Mapping[int, str | None] = MappingProxyType({})) -> None:
+        """`digests`: of containers, by id."""
         self._found, self._weak, self.digest, self.over = value, False, None, False
         if type(value) in _ATOMS:
             return
@@ -98,7 +100,7 @@ class _Held:
             size = getattr(value, "size", 0) if not own else 0
             self.over = isinstance(size, int) and size > LARGEST
         if not own and not self.over:
-            self.digest = digest(value, mask)
+            self.digest = digests[id(value)] if id(value) in digests else digest(value, mask)
 
     def is_still(self, value: Any) -> bool:
         """Whether this is the same object."""
@@ -182,12 +184,13 @@ class Watch:
         reach = Reach(fn, given)
         self._over = reach.over
         self._slots: list[tuple[Owner, dict[str, _Held]]] = []
-        self._contents: list[_Content] = []
-        for owner in () if reach.over else reach.owners.values():
-            if owner.kind == "container":
-                self._contents.append(_Content(owner, mask))
-            else:
-                self._slots.append((owner, {name: _Held(value, mask) for name, value in owner.slots().items()}))
+        owners = [] if reach.over else list(reach.owners.values())
+        self._contents = [_Content(owner, mask) for owner in owners if owner.kind == "container"]
+        digests = {id(content.owner.value): content.digest for content in self._contents}
+        for owner in owners:
+            if owner.kind != "container":
+                held = {name: _Held(value, mask, digests) for name, value in owner.slots().items()}
+                self._slots.append((owner, held))
 
     def changes(self) -> Changes:
         """Compare. The function has returned."""
