@@ -7,11 +7,12 @@ the run if its value has a whole form (`consist_es.whole`); a run with any other
 
 from __future__ import annotations
 
-import operator
+import ast
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -23,13 +24,13 @@ from consist_es.identity import writes
 from consist_es.identity.config import digest_of_plain
 from consist_es.identity.modules import file_of, is_ours
 from consist_es.identity.places import is_first_party
-from consist_es.identity.reach import CONTAINERS, Owner, Reach, elements, is_own, mentions
+from consist_es.identity.owners import CONTAINERS, Owner, Reach, elements, is_own, mentions
 from consist_es.identity.readers import fills_itself
 from consist_es.identity.source import load_source
 from consist_es.identity.usage import usage
 from consist_es.identity.written import Written
 from consist_es.plain import to_plain
-from consist_es.whole import whole
+from consist_es.whole import is_immutable, whole
 
 ABSENT = "absent"
 """`Effect.before` of a name that was not bound."""
@@ -87,7 +88,8 @@ class _Held:
 
     __slots__ = ("_found", "_weak", "digest", "over")
 
-    def __init__(self, value: Any, mask: Mask) -> None:
+    def __init__(self, value: Any, mask: Mask, digests: Mapping[int, str | None] = MappingProxyType({})) -> None:
+        """`digests`: of containers, by id."""
         self._found, self._weak, self.digest, self.over = value, False, None, False
         if type(value) in _ATOMS:
             return
@@ -98,7 +100,7 @@ class _Held:
             size = getattr(value, "size", 0) if not own else 0
             self.over = isinstance(size, int) and size > LARGEST
         if not own and not self.over:
-            self.digest = digest(value, mask)
+            self.digest = digests[id(value)] if id(value) in digests else digest(value, mask)
 
     def is_still(self, value: Any) -> bool:
         """Whether this is the same object."""
@@ -110,6 +112,41 @@ class _Held:
         return digest(self._found, mask) if atom else self.digest
 
 
+class _Content:
+    """The items of a container as they were: atoms as they are, others as `_Held`."""
+
+    def __init__(self, owner: Owner, mask: Mask) -> None:
+        self.owner, self.digest = owner, digest(owner.value, mask)
+        self.parts = [item if type(item) in _ATOMS else _Held(item, mask) for item in _parts(owner.value)]
+
+    def is_same(self) -> bool:
+        """Whether it holds the same objects."""
+        now = _parts(self.owner.value)
+        return len(now) == len(self.parts) and all(map(_is_still, self.parts, now))
+
+    def changed_within(self, mask: Mask) -> list[Any]:
+        """Tables and arrays in it that were changed in place."""
+        return [
+            item
+            for was, item in zip(self.parts, _parts(self.owner.value), strict=True)
+            if type(was) is _Held
+            and not isinstance(item, CONTAINERS)
+            and was.digest is not None
+            and was.digest != digest(item, mask)
+        ]
+
+    def changed_items(self) -> list[tuple[Any, Any]]:
+        """Of a dict: the keys that are new or hold another object, with what they hold."""
+        half = len(self.parts) // 2
+        was = dict(zip(self.parts[:half], self.parts[half:], strict=True))
+        now = dict.items(self.owner.value)
+        return [(key, item) for key, item in now if key not in was or not _is_still(was[key], item)]
+
+
+def _is_still(was: Any, now: Any) -> bool:
+    return was.is_still(now) if type(was) is _Held else was is now
+
+
 class _Change(msgspec.Struct, frozen=True):
     """One change, before it is known whether a hit can make it again."""
 
@@ -118,12 +155,24 @@ class _Change(msgspec.Struct, frozen=True):
     value: Any
     in_place: bool = False
     before: str | None = None
+    item: bool = False
+    """`name` is a key of a dict in words, `value` key and value."""
     sure: bool = False
     """The value follows from the step's identity, whatever was there before."""
+    required: bool = False
+    """It may be no change at all."""
 
     @property
     def path(self) -> str:
-        return ".".join(filter(None, (self.owner.path, self.name)))
+        return self.effect(None).path
+
+    def effect(self, form: Any) -> Effect:
+        """The change as it is recorded, with the whole form of its value."""
+        kind = "attribute" if self.owner.kind in ("object", "class") else "variable"
+        kind = "item" if self.item else "content" if self.in_place else kind
+        return Effect(
+            kind=kind, owner=self.owner.path, name=self.name, value=form, before=self.before, required=self.required
+        )
 
 
 class Comparison:
@@ -135,23 +184,18 @@ class Comparison:
         reach = Reach(fn, given)
         self._over = reach.over
         self._slots: list[tuple[Owner, dict[str, _Held]]] = []
-        self._items: list[tuple[Owner, list[Any], list[_Held], str | None]] = []
-        for owner in () if reach.over else reach.owners.values():
-            if owner.kind == "container":
-                self._items.append(self._content(owner))
-            else:
-                self._slots.append((owner, {name: _Held(value, mask) for name, value in owner.slots().items()}))
-
-    def _content(self, owner: Owner) -> tuple[Owner, list[Any], list[_Held], str | None]:
-        parts = _parts(owner.value)
-        held = [_Held(item, self._mask) for item in parts if type(item) not in _ATOMS]
-        atoms = [item if type(item) in _ATOMS else None for item in parts]
-        return owner, atoms, held, digest(owner.value, self._mask)
+        owners = [] if reach.over else list(reach.owners.values())
+        self._contents = [_Content(owner, mask) for owner in owners if owner.kind == "container"]
+        digests = {id(content.owner.value): content.digest for content in self._contents}
+        for owner in owners:
+            if owner.kind != "container":
+                held = {name: _Held(value, mask, digests) for name, value in owner.slots().items()}
+                self._slots.append((owner, held))
 
     def changes(self) -> Changes:
         """Compare. The function has returned."""
         running, begun = self._company
-        found = [*self._changed_slots(), *self._changed_items()]
+        found = [*self._changed_slots(), *self._changed_contents()]
         over = self._over or any(held.over for _, slots in self._slots for held in slots.values())
         if self._over and self._unread.names:
             return Changes(lost=[f"self.{name}" for name in sorted(self._unread.names)], over=True)
@@ -164,9 +208,9 @@ class Comparison:
             if change.owner.kind in ("object", "container") and after.path_of(change.owner.value) is None:
                 continue  # the step let go of it
             effect = self._effect(change, after)
-            if effect is not None and (change.sure or not _is_cache(change)):
+            if effect is not None:
                 effects.append(effect)
-            elif effect is None and not _is_cache(change):
+            elif not _is_left_out(change, self._mask) and not _is_cache(change):
                 lost.append(f"{change.path} ({type(change.value).__name__})")
         together = running > 0 or company()[1] > begun + 1
         if together and (effects or lost):
@@ -192,7 +236,8 @@ class Comparison:
         same = held.is_still(value)
         if self._only_writes(owner, name):
             always = not same or name in self._unread.always
-            return _Change(owner, name, value, before=None if always else digest(value, self._mask), sure=True)
+            then = None if always else digest(value, self._mask)
+            return _Change(owner, name, value, before=then, sure=True, required=not always)
         if same and (isinstance(value, CONTAINERS) or held.digest is None):
             return None
         before = held.then(self._mask)
@@ -207,39 +252,36 @@ class Comparison:
         if owner.kind != "module":
             return False
         said = [mentions(fn.__code__) for fn in owner.code[name]]
-        return any(name in item.stores for item in said) and not any(name in item.names - item.stores for item in said)
+        return all(name in item.stores and name not in item.loads for item in said)
 
-    def _changed_items(self) -> Iterator[_Change]:
-        for owner, atoms, held, before in self._items:
-            parts = _parts(owner.value)
-            now = [item if type(item) in _ATOMS else None for item in parts]
-            rest = [item for item in parts if type(item) not in _ATOMS]
-            same = len(now) == len(atoms) and all(map(operator.is_, now, atoms))
-            same = same and len(rest) == len(held) and all(map(_Held.is_still, held, rest))
-            if not same and (before is None or before != digest(owner.value, self._mask)):
-                if not _is_log(owner, ""):
-                    yield _Change(owner, "", owner.value, in_place=True, before=before)
+    def _changed_contents(self) -> Iterator[_Change]:
+        for content in self._contents:
+            owner, before = content.owner, content.digest
+            if content.is_same():
+                for item in content.changed_within(self._mask):
+                    yield _Change(owner, "", item, in_place=True)  # no path leads to it alone
+            elif before is not None and before == digest(owner.value, self._mask):
                 continue
-            for was, item in zip(held, rest, strict=False) if same else ():
-                if (
-                    not isinstance(item, CONTAINERS)
-                    and was.digest is not None
-                    and was.digest != digest(item, self._mask)
-                ):
-                    yield _Change(owner, "", item, in_place=True)  # a table in a container: nothing leads to it
+            elif _every_use(owner, lambda name, _kind, node: _sets_items(name, node)) and _has_plain_keys(owner.value):
+                for key, item in content.changed_items():
+                    yield _Change(owner, repr(key), (key, item), item=True, sure=True)
+            elif not _is_log(owner, ""):
+                yield _Change(owner, "", owner.value, in_place=True, before=before)
 
     # ------------------------------------------------------------ recording them
 
     def _effect(self, change: _Change, after: Reach) -> Effect | None:
         """What a hit does to make the change again; None if it cannot."""
         owner, value = change.owner, change.value
-        if "{" in owner.path or (change.in_place and not (value is owner.value or _is_array(value))):
+        if "{" in owner.path or (change.in_place and not (value is owner.value or (change.name and _is_array(value)))):
             return None
-        form = None if value is _NOTHING else whole(value)
-        if value is not _NOTHING and (form is None or self._mask(form) != form or _is_shared(value, after, change)):
-            return None
-        kind = "content" if change.in_place else "attribute" if owner.kind in ("object", "class") else "variable"
-        return Effect(kind=kind, owner=owner.path, name=change.name, value=form, before=change.before)
+        if value is _NOTHING:
+            return change.effect(None)
+        form = whole(value)
+        said = {change.name if owner.root is None else owner.root[1]: form}
+        if form is None or self._mask(said) != said or _is_shared(value, after, change):
+            return None  # a secret is not recorded
+        return change.effect(form)
 
 
 def _parts(container: Any) -> list[Any]:
@@ -260,7 +302,7 @@ def _is_shared(value: Any, after: Reach, change: _Change) -> bool:
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        if type(item) in _ATOMS:
+        if is_immutable(item):
             continue
         if id(item) in after.shared or after.path_of(getattr(item, "base", None)) is not None:
             return True
@@ -272,19 +314,56 @@ def _is_shared(value: Any, after: Reach, change: _Change) -> bool:
 # ---------------------------------------------------------------- changes that nobody else is to see
 
 
+Use = Callable[[str, Any, ast.AST], bool]
+"""What is asked of a function that mentions a variable: its name, the type of its value, the function."""
+
+
 def _is_log(owner: Owner, name: str) -> bool:
     """Whether it is a variable that the step's functions only append to or count in, see `only_written`."""
     if owner.kind == "container":
-        return owner.root is not None and _is_log(*owner.root)
-    if owner.kind not in ("module", "cell") or not owner.code.get(name):
-        return False
-    kind: Any = type(owner.slots().get(name))
-    for fn in owner.code[name]:
+        return _every_use(owner, writes.only_written)
+    kind = type(owner.slots().get(name))
+    return owner.kind in ("module", "cell") and _holds_for(writes.only_written, owner, name, kind)
+
+
+def _every_use(container: Owner, use: Use) -> bool:
+    """Whether something holds for every function that mentions the variable that the container is the value of."""
+    holder, name = container.root or (container, "")
+    direct = holder.kind in ("module", "cell") and container.path == f"{holder.path}.{name}"
+    return direct and _holds_for(use, holder, name, type(container.value))
+
+
+def _holds_for(use: Use, owner: Owner, name: str, kind: Any) -> bool:
+    for fn in owner.code.get(name, ()):
         source = load_source(fn.__code__.co_filename)
         node = None if source is None else source.find(fn.__code__)
-        if node is None or not writes.only_written(name, kind, node):
+        if node is None or not use(name, kind, node):
             return False
-    return True
+    return name in owner.code
+
+
+def _sets_items(name: str, node: ast.AST) -> bool:
+    """Whether code does nothing with a dict but ``name[key] = value``: what it held before does not matter."""
+    stored = {
+        id(target.value)
+        for item in ast.walk(node)
+        if isinstance(item, ast.Assign)
+        for target in item.targets
+        if isinstance(target, ast.Subscript)
+    }
+    used = [item for item in ast.walk(node) if isinstance(item, ast.Name) and item.id == name]
+    return all(id(item) in stored for item in used)
+
+
+def _has_plain_keys(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(key) in _ATOMS for key in dict.keys(value))
+
+
+def _is_left_out(change: _Change, mask: Mask) -> bool:
+    """Whether the identity of code leaves it out: what another module holds and has no canonical form, as a lock."""
+    value = change.value
+    known = value is _NOTHING or isinstance(value, CONTAINERS) or is_own(type(value))
+    return change.owner.foreign and not known and digest(value, mask) is None
 
 
 def _is_cache(change: _Change) -> bool:

@@ -132,20 +132,24 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     """``attribute`` of an object or class, ``variable`` of a module or closure, ``content`` of a list, dict, set or
-    array, or ``random``: the state of a generator."""
+    array, ``item`` of a dict, or ``random``: the state of a generator."""
     owner: str = ""
     """Path to the object, as the step's function reaches it: ``self``, ``self.zones[0]``, ``model``."""
     name: str = ""
-    """Of an attribute or variable."""
+    """Of an attribute or variable; of an item its key in words."""
     value: Any = None
-    """Whole form of what it was afterwards, see `consist_es.whole`; None if the name was unbound."""
+    """Whole form of what it was afterwards, see `consist_es.whole`, of an item with its key; None if the name was
+    unbound."""
     before: str | None = None
-    """Digest of what it was before, if the change holds for that alone."""
+    """Digest of what it was before, if the change was made from that. What is neither that nor `value` now is no part
+    of the step's identity, such as a log, and is left alone."""
+    required: bool = False
+    """Whether nobody can tell if it was changed: then it must be as it was before, or the run does not answer."""
 
     @property
     def path(self) -> str:
         """Where the change is, for people."""
-        return ".".join(filter(None, (self.owner, self.name)))
+        return f"{self.owner}[{self.name}]" if self.kind == "item" else ".".join(filter(None, (self.owner, self.name)))
 
 
 class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):

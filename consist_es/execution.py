@@ -217,7 +217,7 @@ class Engine:
             files={str(item.artifact.id): item.artifact for item in step.inputs},
             scenario=scope.scenario,
             around=None if scope.around is None else scope.around.now,
-            obstacles=(lambda effects: self._put_back(step, effects).problems) if step.args.kind == "run" else None,
+            obstacles=(lambda effects: self.put_back(step, effects).problems) if step.args.kind == "run" else None,
             masker=self.project.masker,
             trust=self.trust,
             carry_over=self.carry_over,
@@ -226,7 +226,8 @@ class Engine:
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)
 
-    def _put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
+    def put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
+        """What a hit changes on objects, for the earlier run had done so."""
         return PutBack(effects, step.args.fn, step.handed, self.project.masker.plain)
 
     def _reads_every_output(self, asked: str | None) -> bool:
@@ -240,7 +241,7 @@ class Engine:
         attempt.decided(self._hydrate(attempt, scope))
         if attempt.hit and attempt.hit.effects and attempt.puts_back:
             try:
-                self._put_back(attempt.step, attempt.hit.effects).apply()
+                self.put_back(attempt.step, attempt.hit.effects).apply()
             except Obstacle as problem:
                 attempt.verdict = Miss(NOT_PUT_BACK, attempt.hit.source, [str(problem)])
         step, journal, hit = attempt.step, attempt.journal, attempt.hit

@@ -21,6 +21,8 @@ from consist_es.definition import with_definition
 from consist_es.errors import InputError
 from consist_es.escapes import shown
 from consist_es.execution import Engine, Scope
+from consist_es.identity.owners import Reach
+from consist_es.identity.written import may_write
 from consist_es.inputs import Sources, awaited
 from consist_es.lookup import Hit, Miss, artifacts_of
 from consist_es.materialize import Copier
@@ -152,8 +154,13 @@ class Foresight:
         self._ahead: list[Foreseen] = []
         """Steps that will run, oldest first."""
         self._overlay = Overlay()
+<<<<<<< HEAD
         self._random: list[Foreseen] = []
         """Hits that will put a random generator into another state."""
+=======
+        self._fn: Any = None
+        """Function of the step that is being forecast."""
+>>>>>>> effects
 
     def forecast(self, args: StepArguments, scope: Scope) -> Forecast:
         """What `run` would do with these arguments once the steps forecast before have run.
@@ -163,6 +170,7 @@ class Foresight:
         """
         check_groups(args)
         args, _ = with_definition(args)
+        self._fn = args.fn
         sketch = outline(args, scope.defaults)
         names_now = self._names(args, scope)
         if waiting := self._awaited(args, names_now):
@@ -236,8 +244,9 @@ class Foresight:
         outputs: dict[str, Any] = in_declared_order(hit.outputs, step.declared)
         copies = self._copies(step, names_now) if step.hydration == "outputs-requested" else {}
         targets = [*copies.values(), *self._staged(step)]
-        if targets:
-            ahead = Foreseen(sketch.name, sketch.unit, keys=tuple(copies), writes=targets)
+        changes = self._engine.put_back(step, hit.effects).changed if hit.effects else []
+        if targets or changes:
+            ahead = Foreseen(sketch.name, sketch.unit, keys=tuple(copies), writes=targets, changes=changes)
             self._ahead.append(ahead)
             outputs |= {
                 key: self._copied(ahead, key, outputs[key], target) for key, target in copies.items() if key in outputs
@@ -311,7 +320,11 @@ class Foresight:
             others=not sketch.declared,
             writes=writes,
             restores=sketch.hydration == "inputs-missing",
+<<<<<<< HEAD
             seconds=seconds,
+=======
+            changes=may_write(self._fn),
+>>>>>>> effects
         )
         self._ahead.append(ahead)
         self._overlay.take(PendingOutputs(ahead))
@@ -353,7 +366,24 @@ class Foresight:
         paths = [item.path for item in step.inputs] + self._read_besides(step)
         if writers := self._writers(paths):
             return "inputs_written_ahead", writers
+        if changing := self._changing(step):
+            return "objects_changed_ahead", changing
         return self._doubtful_candidates(reached, verdict)
+
+    def _changing(self, step: Step) -> list[Foreseen]:
+        """Steps ahead that set an attribute or variable which the step can reach."""
+        if not any(item.changes for item in self._ahead):
+            return []
+        reach = Reach(step.args.fn, step.handed)
+        owners = {id(owner.value): owner for owner in reach.owners.values()}
+
+        def counts(thing: Any, name: str) -> bool:
+            owner = owners.get(id(thing))
+            if owner is None or (thing is step.unread.owner and name in step.unread.names):
+                return False
+            return owner.kind != "module" or name in owner.names
+
+        return [item for item in self._ahead if any(counts(*change) for change in item.changes)]
 
     def _read_besides(self, step: Step) -> list[Path]:
         """Files that count for the step's identity and are no inputs."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from consist_es.effects import ABSENT, Mask, digest
 from consist_es.events import Effect
-from consist_es.identity.reach import Owner, Reach
+from consist_es.identity.owners import Owner, Reach
 from consist_es.plain import frame
 from consist_es.whole import restored, whole
 
@@ -29,6 +29,8 @@ class PutBack:
         """Why it is not possible."""
         self.paths: list[str] = []
         """What `apply` changes: not what is so already."""
+        self.changed: list[tuple[Any, str]] = []
+        """The objects that it changes, with the name of the attribute or variable."""
         self._actions: list[Action] = []
         reach = Reach(fn, given) if any(effect.kind in _KINDS for effect in effects) else None
         for effect in effects:
@@ -40,6 +42,8 @@ class PutBack:
             if action is not None:
                 self._actions.append(action)
                 self.paths.append(effect.path)
+                if reach is not None and effect.owner in reach.owners:
+                    self.changed.append((reach.owners[effect.owner].value, effect.name))
 
     def apply(self) -> None:
         """Make the changes. Raises `Obstacle` if one fails; then those before it are taken back."""
@@ -69,9 +73,8 @@ def _binding(effect: Effect, reach: Reach | None, mask: Mask) -> Action | None:
     """An attribute or variable."""
     owner, name = _owner(effect, reach), effect.name
     now = owner.slots().get(name, _NOTHING)
-    if _is_so(now, effect.value):
+    if _is_so(now, effect.value) or _is_other(effect, now, mask):
         return None
-    _check_before(effect, now, mask)
     if not owner.takes(name):
         raise Obstacle("cannot be set")
     value = _NOTHING if effect.value is None else restored(effect.value)
@@ -89,9 +92,8 @@ def _content(effect: Effect, reach: Reach | None, mask: Mask) -> Action | None:
     """What a container or an array holds."""
     owner = _owner(effect, reach)
     thing = owner.slots().get(effect.name) if effect.name else owner.value
-    if _is_so(thing, effect.value):
+    if _is_so(thing, effect.value) or _is_other(effect, thing, mask):
         return None
-    _check_before(effect, thing, mask)
     value = restored(effect.value)
     if type(thing) is not type(value) or getattr(thing, "dtype", None) != getattr(value, "dtype", None):
         raise Obstacle("is of another type now")
@@ -101,6 +103,18 @@ def _content(effect: Effect, reach: Reach | None, mask: Mask) -> Action | None:
         raise Obstacle("has another size now")
     before = copy.copy(thing)
     return (lambda: _fill(thing, value)), (lambda: _fill(thing, before))
+
+
+def _item(effect: Effect, reach: Reach | None, _mask: Mask) -> Action | None:
+    """What a dict holds under one key."""
+    thing = _owner(effect, reach).value
+    key, value = restored(effect.value)
+    if not isinstance(thing, dict):
+        raise Obstacle("is of another type now")
+    before = copy.copy(thing)
+    if key in thing and _is_so((key, thing[key]), effect.value):
+        return None
+    return (lambda: thing.update({key: value})), (lambda: _fill(thing, before))
 
 
 def _fill(thing: Any, value: Any) -> None:
@@ -121,14 +135,17 @@ def _is_so(now: Any, value: Any) -> bool:
     return frame(whole(now)) == frame(value)
 
 
-def _check_before(effect: Effect, now: Any, mask: Mask) -> None:
-    then = ABSENT if now is _NOTHING else digest(now, mask)
-    if effect.before is not None and effect.before != then:
-        raise Obstacle("is not what it was before")
+def _is_other(effect: Effect, now: Any, mask: Mask) -> bool:
+    """Whether it is not what the step found. Raises `Obstacle` if it must be."""
+    other = effect.before is not None and effect.before != (ABSENT if now is _NOTHING else digest(now, mask))
+    if other and effect.required:
+        raise Obstacle("is not what it was")
+    return other
 
 
 _KINDS: dict[str, Callable[[Effect, Reach | None, Mask], Action | None]] = {
     "attribute": _binding,
     "variable": _binding,
     "content": _content,
+    "item": _item,
 }

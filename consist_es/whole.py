@@ -31,6 +31,12 @@ _BUFFERS = "biufcmMSU"
 """Kinds of numpy data that are nothing but their bytes."""
 
 
+def is_immutable(value: Any) -> bool:
+    """Whether two places that share the value might as well have one each."""
+    kind = type(value)
+    return (kind in _ATOMS or kind in SCALARS or type_name(kind) in _PATHS) and kind is not bytearray
+
+
 def whole(value: Any) -> Any:
     """The whole form of a value, or None if it has none of at most `LARGEST` bytes."""
     try:
@@ -67,7 +73,7 @@ class _Writer:
         self._room -= 1
         if depth > _DEEPEST or self._room < 0:
             raise _None
-        if kind in _ATOMS or kind in _SCALARS:
+        if kind in _ATOMS or kind in SCALARS:
             return to_plain(value)
         if kind in (dt.datetime, dt.time) and value.tzinfo in (None, dt.UTC):
             return to_plain(value)
@@ -229,7 +235,7 @@ def _table_back(body: Any) -> Any:
     return table
 
 
-_SCALARS: frozenset[type] = frozenset(
+SCALARS: frozenset[type] = frozenset(
     {bytes, bytearray, complex, dt.date, dt.timedelta, decimal.Decimal, fractions.Fraction, uuid.UUID, range}
 )
 _CONTAINERS: dict[type, str] = {

@@ -184,4 +184,4 @@ def fills_itself(name: str, files: Iterable[Usage]) -> bool:
     known = list(files)
     units = [*_units(known, ATTRIBUTE, name, instance=True), *_units(known, NAME, name)]
     reading = [item for item in units if _flags(item[1]) & READ]
-    return all(map(_fills_itself, units)) and all(map(_reads_what_it_fills, reading))
+    return bool(reading) and all(map(_fills_itself, units)) and all(map(_reads_what_it_fills, reading))

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consist_es.identity.objects import state_of
-from consist_es.identity.reach import Reach, is_own
+from consist_es.identity.owners import Reach, is_own, mentions
 from consist_es.identity.source import Function, load_source
+from consist_es.identity.usage import MAKERS
 
 _HIDING = {"super", "locals", "vars", "eval", "exec", "globals", "dir", "__class__"}
 """Names by which a method gets at its object without saying so."""
@@ -68,6 +69,24 @@ def only_written(fn: Any, given: Mapping[str, Any]) -> Written:
     except _Escaped:
         pass
     return NOTHING
+
+
+def may_write(fn: Any) -> list[tuple[Any, str]]:
+    """What a step's function may bind: objects and modules, with the name of the attribute or variable."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    found = [(item.__globals__, name) for item in Reach(fn, {}).functions for name in mentions(item.__code__).stores]
+    if not isinstance(fn, types.MethodType) or isinstance(fn.__self__, type) or not is_own(type(fn.__self__)):
+        return found
+    try:
+        if not isinstance(fn.__func__, types.FunctionType):
+            raise _Escaped
+        names = _Methods(type(fn.__self__)).summary(fn.__func__).written
+    except _Escaped:  # any method may be called
+        methods = [item for base in type(fn.__self__).__mro__ for item in vars(base).values()]
+        code = [item for item in methods if isinstance(item, types.FunctionType) and item.__name__ not in MAKERS]
+        names = frozenset().union(*(mentions(item.__code__).sets for item in code))
+    return [*found, *((fn.__self__, name) for name in names)]
 
 
 def without(plain: Any, names: frozenset[str]) -> Any:

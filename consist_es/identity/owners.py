@@ -12,12 +12,18 @@ import gc
 import sys
 import types
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from consist_es.identity.modules import file_of, is_ours
-from consist_es.identity.objects import class_file, content_of, is_data, keeps_results, known_form, state_of, wrapped_by
+from consist_es.identity.objects import (
+    class_file,
+    content_of,
+    is_data,
+    known_form,
+    state_of,
+)
 from consist_es.identity.places import is_first_party
 
 LIMIT = 10_000
@@ -44,6 +50,8 @@ class Mentions(NamedTuple):
     """All of these, attributes and imported modules."""
     sets: frozenset[str]
     """Attributes that are bound or deleted."""
+    imports: frozenset[str]
+    """Modules, as the import statement says them."""
     cells: frozenset[str]
     """Variables of enclosing functions that are bound or deleted, by ``nonlocal``."""
 
@@ -67,6 +75,7 @@ _FIELDS = {
     "LOAD_GLOBAL": "loads", "LOAD_NAME": "loads", "LOAD_FROM_DICT_OR_GLOBALS": "loads", "STORE_GLOBAL": "stores",
     "DELETE_GLOBAL": "stores", "STORE_ATTR": "sets", "DELETE_ATTR": "sets", "STORE_DEREF": "cells",
     "DELETE_DEREF": "cells",
+    "IMPORT_NAME": "imports",
 }  # fmt: skip
 
 
@@ -77,13 +86,15 @@ Root = tuple["Owner", str]
 class Owner:
     """Something that holds values by name: an object, a class, a module's variables, a closure, or a container."""
 
-    def __init__(self, kind: str, path: str, value: Any, root: Root | None = None) -> None:
+    def __init__(self, kind: str, path: str, value: Any, root: Root | None = None, *, foreign: bool = False) -> None:
         self.kind = kind
         """``object``, ``class``, ``module``, ``cell`` or ``container``."""
         self.path = path
         self.value = value
         self.root = root
-        """Of a container: the attribute or variable that it lies in."""
+        """The attribute or variable that it lies in, if any."""
+        self.foreign: bool = foreign or (root is not None and root[0].foreign)
+        """Whether another module than that of the step's function holds it."""
         self.names: set[str] = set()
         """Of a module: the variables that are looked at."""
         self.code: dict[str, list[types.FunctionType]] = {}
@@ -93,7 +104,8 @@ class Owner:
         """What it holds now, by name; of a container nothing."""
         match self.kind:
             case "object":
-                return {name: value for name, value in state_of(self.value).items() if not self._follows(name)}
+                cached = _cached_names(type(self.value))
+                return {name: value for name, value in state_of(self.value).items() if name not in cached}
             case "class":
                 return {name: value for name, value in vars(self.value).items() if _is_class_data(self.value, name)}
             case "module":
@@ -101,10 +113,6 @@ class Owner:
             case "cell":
                 return {name: content_of(cell) for name, cell in self.value.items()}
         return {}
-
-    def _follows(self, name: str) -> bool:
-        """Whether an attribute follows from the others: what a cached property found out."""
-        return keeps_results(type(self.value), name)
 
     def takes(self, name: str) -> bool:
         """Whether `put` can bind this name."""
@@ -139,6 +147,15 @@ class Owner:
                 del self.value[name].cell_contents
 
 
+def _find_cached(kind: type) -> frozenset[str]:
+    """Attributes that follow from the others: what cached properties found out."""
+    found = ((name, item) for base in kind.__mro__ for name, item in vars(base).items())
+    return frozenset(name for name, item in found if isinstance(item, functools.cached_property))
+
+
+_cached_names: Callable[[type], frozenset[str]] = functools.lru_cache(maxsize=1024)(_find_cached)
+
+
 def _slot_names(kind: type) -> frozenset[str]:
     return frozenset(
         name
@@ -170,6 +187,8 @@ class Reach:
         """`wanted` was met."""
         self.shared: set[int] = set()
         """Ids of what two attributes, variables or items hold."""
+        self._space: dict[str, Any] | None = _space_of(fn)
+        """The variables of the function's own module."""
         self._wanted, self._thorough, self._left = wanted, thorough, limit
         self._seen: dict[int, tuple[Any, str, bool]] = {}
         """Keeps visited objects, so that no id is used twice."""
@@ -214,7 +233,7 @@ class Reach:
         elif isinstance(value, CONTAINERS):
             self._container(value, path, root)
             if kind not in CONTAINERS:
-                self._object(value, path)
+                self._object(value, path, root)
         elif isinstance(value, type):
             self._class(value)
         elif isinstance(value, types.ModuleType | types.BuiltinFunctionType):
@@ -225,7 +244,7 @@ class Reach:
         elif is_ours(kind.__module__):
             return
         else:
-            self._object(value, path)
+            self._object(value, path, root)
 
     # ------------------------------------------------------------ code
 
@@ -255,13 +274,13 @@ class Reach:
                     self._variable(space, name, fn, said)
             for name in said.stores:
                 self._slot(space, name, fn)
-            for name in said.names:  # it may import them itself
+            for name in said.imports:
                 for module in (sys.modules.get(name), sys.modules.get(f"{space.get('__package__')}.{name}")):
                     if module is not None:
                         self._module(module, fn, said)
         for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
             self._cell(fn, name, cell, own=own)
-        for item in (*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values(), wrapped_by(fn)):
+        for item in (*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values(), vars(fn).get("__wrapped__")):
             self._add(item, f"default of {fn.__qualname__}", None)
 
     def _cell(self, fn: types.FunctionType, name: str, cell: types.CellType, *, own: bool) -> None:
@@ -299,7 +318,7 @@ class Reach:
 
     def _slot(self, space: dict[str, Any], name: str, fn: types.FunctionType) -> None:
         label = _label(space)
-        owner = self.owners.setdefault(label, Owner("module", label, space))
+        owner = self.owners.setdefault(label, Owner("module", label, space, foreign=space is not self._space))
         if owner.value is not space or name.startswith("__"):
             return
         if name not in owner.names:
@@ -314,18 +333,19 @@ class Reach:
             return
         path = f"{_label(vars(sys.modules.get(kind.__module__, types)))}.{kind.__qualname__}"
         if not issubclass(kind, enum.Enum):
-            self._own(Owner("class", path, kind), path)
+            space = getattr(sys.modules.get(kind.__module__), "__dict__", None)
+            self._own(Owner("class", path, kind, foreign=space is not self._space), path)
         for item in vars(kind).values():
             if isinstance(item, (*_CALLS, property)):
                 self._add(item, path, None)
         for base in kind.__bases__:
             self._add(base, path, None)
 
-    def _object(self, value: Any, path: str) -> None:
+    def _object(self, value: Any, path: str, root: Root | None) -> None:
         kind = type(value)
         if is_own(kind):
             if not isinstance(value, enum.Enum):
-                self._own(Owner("object", path, value), path)
+                self._own(Owner("object", path, value, root), path)
             self._add(kind, path, None)
         elif isinstance(value, weakref.ref):
             self._add(value(), path, None)
@@ -354,13 +374,27 @@ class Reach:
                 self._add(key, f"{path} key", None)
 
 
-def is_own(kind: type) -> bool:
+def _is_own(kind: type) -> bool:
     """Whether a class belongs to the project, or holds nothing but attributes that the project gave it."""
     if kind.__module__ in ("types", "argparse") and kind.__name__ in ("SimpleNamespace", "Namespace"):
         return True
     filename = class_file(kind)
     notebook = kind.__module__ == "__main__" and not filename
     return not is_ours(kind.__module__) and (is_first_party(filename) or notebook)
+
+
+is_own: Callable[[type], bool] = functools.lru_cache(maxsize=4096)(_is_own)
+
+
+def _space_of(fn: Any) -> dict[str, Any] | None:
+    """The variables of the module that a callable was written in."""
+    while isinstance(fn, types.MethodType | functools.partial):
+        fn = fn.__func__ if isinstance(fn, types.MethodType) else fn.func
+    if not isinstance(fn, types.FunctionType):
+        fn = getattr(type(fn), "__call__", None)  # noqa: B004  the function itself is wanted
+    while (inner := getattr(fn, "__dict__", {}).get("__wrapped__")) is not None:
+        fn = inner
+    return getattr(fn, "__globals__", None)
 
 
 def elements(value: Any) -> list[Any]:
