@@ -4,14 +4,16 @@ import ast
 import collections
 import contextvars
 import functools
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity import writes
 from consist_es.identity.bytecode import essence, global_names
+from consist_es.identity.fields import with_computed_fields
 from consist_es.identity.held import HeldValues
 from consist_es.identity.loaded import Held, portable, subclasses, submodules
 from consist_es.identity.modules import (
@@ -40,9 +42,13 @@ from consist_es.identity.objects import (
     wrapped_by,
 )
 from consist_es.identity.places import is_first_party
+from consist_es.identity.reach import Code, Reach
 from consist_es.identity.readers import Readers, keeps, writes_to
+from consist_es.identity.scope import resolve
+from consist_es.identity.setup import set_ups
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
-from consist_es.identity.usage import ATTRIBUTE, usage
+from consist_es.identity.text_names import names_in_texts
+from consist_es.identity.usage import ATTRIBUTE, NAME, usage
 from consist_es.identity.variables import named_parts
 from consist_es.plain import type_name
 
@@ -77,12 +83,68 @@ class Visitor:
         self._taken: set[str] = set()
         self._alive: list[Any] = []
         """Keeps visited objects, so that no id is used twice."""
-        self._namespace: dict[str, Any] = {}
+        self._namespace: Mapping[str, Any] = {}
+        self._own_namespace: Mapping[str, Any] = {}
+        """Of the module that the callable is from."""
         self._reached: dict[str, Any] = {}
         """Names in the callable's own file that its functions read -> present value."""
+        self.reach = Reach(root, self.added, self.reference, self._read_more)
+        self._setting_up = False
+        """Whether what sets something up is followed: of any file, only what it reaches counts."""
 
     def finish(self) -> dict[str, str]:
         """All parts, once everything that was reached has been visited."""
+        self._visit_all()
+        self._lenient = False
+        if not self.follow:
+            self.unstable += self.modules.unstable
+            return {**self.parts, **self.modules.parts}
+        self._effects()
+        counted = {**self.parts, **self.modules.parts}
+        self.parts = self.modules.parts = self.added
+        self._beyond()
+        if self.modules.computed and not self.declared:
+            files = ", ".join(sorted(self.modules.computed))
+            self.unstable.append(
+                f"{files} imports a module whose name is computed; name its file in code_identity_extra_deps"
+            )
+        self._set_ups()
+        self.unstable += self.modules.unstable
+        for name in counted.keys() & self.added.keys():
+            del self.added[name]
+        return counted
+
+    def _beyond(self) -> None:
+        """Count what the visited code reaches by other means than the names it reads."""
+        self._lenient = True
+        for label, source, module in self.modules.loaded:
+            texts = names_in_texts(source.tree)
+            self._readers.names |= texts.sure | texts.data
+            for name in with_computed_fields(source):
+                cls = resolve(module, name.split("."))
+                if isinstance(cls, type) and self._readers.reads(NAME, name.split(".")[0], (usage(source.tree),)):
+                    self.reach.add_class(cls, f"{label}:{name}")
+        while self.reach.take() or self._waiting:
+            self._visit_all()
+
+    def _set_ups(self) -> None:
+        """Count what the script, the callable's own file and what they import set up."""
+        self._setting_up = True
+        for found in set_ups(self.own, self._own_namespace, set(self.modules.followed)):
+            place = file_label(found.scope.source.filename, self.root)
+            self.reach.set_up(found, self._unique(f"set-up {found.title} in {place}"))
+        while self._waiting or self.reach.take():
+            self._visit_all()
+
+    def _read_more(self, names: set[str], namespace: Mapping[str, Any], label: str, source: Source | None) -> None:
+        self._lenient = True
+        self.read_names(names, namespace, label, None, source)
+
+    def _is_own(self, filename: str) -> bool:
+        """Whether of a file only what is reached counts, not all of it."""
+        return filename == self.own or self._setting_up
+
+    def _visit_all(self) -> None:
         more = True
         while more:
             while self._waiting:
@@ -92,20 +154,10 @@ class Visitor:
             held, self.modules.held = self.modules.held, []
             self._held.add(held)
             more = self.follow and self._held.count(self.parts)
-        self._lenient = False
-        if self.follow:
-            self._effects()
-            if self.modules.computed and not self.declared:
-                files = ", ".join(sorted(self.modules.computed))
-                self.unstable.append(
-                    f"{files} imports a module whose name is computed; name its file in code_identity_extra_deps"
-                )
-        self.unstable += self.modules.unstable
-        return {**self.parts, **self.modules.parts}
 
     def _later(self, visit: Callable[[], None], filename: str) -> None:
         """Visit something in its turn; what is of the callable's own file must be identified in full."""
-        self._waiting.append((visit, self._lenient and filename != self.own))
+        self._waiting.append((visit, self._lenient and (self._setting_up or filename != self.own)))
 
     def _held_value(self, held: Held) -> Any:
         """Plain form of what a module holds."""
@@ -246,7 +298,7 @@ class Visitor:
             self.parts |= named_parts(source, node)
         self._captured(fn, label, node)
         if self.follow:
-            if filename == self.own or not Path(filename).is_file():
+            if self._is_own(filename) or not Path(filename).is_file():
                 self._globals(fn, label, node, source)
             else:
                 self.modules.follow_loaded(fn.__module__, filename)
@@ -298,11 +350,14 @@ class Visitor:
         self.read_names(names, fn.__globals__, label, node, source)
 
     def read_names(
-        self, names: set[str], namespace: dict[str, Any], label: str, node: Any, source: Source | None
+        self, names: set[str], namespace: Mapping[str, Any], label: str, node: Any, source: Source | None
     ) -> None:
         """Count what some code takes from its module: present values, imports, and everything if it is dynamic."""
         package = package_of(namespace)
         self._namespace = namespace
+        if source is not None and source.filename == self.own:
+            self._own_namespace = namespace
+        self.reach.add(Code(label, () if node is None else (node,), source, namespace, frozenset(names)))
         if node is None:
             self._readers.names |= names
         else:
@@ -362,12 +417,14 @@ class Visitor:
         if source is not None and nodes:
             self.parts[label] = source.digest_of(*nodes)
             self.parts |= named_parts(source, *nodes)
-        followed = self.follow and bool(filename) and filename != self.own
+        followed = self.follow and bool(filename) and not self._is_own(filename)
+        self.reach.add_class(cls, label)
         if followed:
             self.modules.follow_loaded(cls.__module__, filename)
         elif source is not None and nodes:
             self._readers.add(*nodes)
             self.modules.held += subclasses(cls, label, source)
+            self.reach.add(Code(label, tuple(nodes), source, _namespace_of(cls), frozenset()))
         judged = source if followed and nodes and "<locals>" not in cls.__qualname__ else None
         if judged is None or not self._lenient:  # else all that there is in its module has been seen to
             self._members(cls, label, generated=bool(nodes), judged=judged)
@@ -410,3 +467,12 @@ class Visitor:
             unique = f"{label} #{count}"
         self._taken.add(unique)
         return unique
+
+
+def _namespace_of(cls: type) -> Mapping[str, Any]:
+    """The names that the methods of a class look up in its module."""
+    for value in vars(cls).values():
+        if isinstance(value, types.FunctionType) and value.__module__ == cls.__module__:
+            return value.__globals__
+    module = sys.modules.get(cls.__module__)
+    return {} if module is None else vars(module)
