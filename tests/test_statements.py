@@ -63,13 +63,13 @@ BODIES = {
     "s06": "    value = halved(value)\n",
     "s07": "    print('seven')\n",
 }
-PARSER = '''
+PARSER = """
 parser = argparse.ArgumentParser(description="Twelve steps.")
 parser.add_argument("--verbose", action="store_true", help="say more")
 args = parser.parse_args([])
 if args.verbose:
     log.setLevel("DEBUG")
-'''
+"""
 
 
 def definition(name: str) -> str:
@@ -118,7 +118,15 @@ def in_cells() -> list[str]:
         f'result = sc.run({name}, name="{name}", outputs=["out"])\nreport["{name}"] = result.cache_hit\n'
         for name in STEPS
     ]
-    return [HEAD, *map(definition, STEPS), PARSER, TRACKER + begin, *runs, AFTER, SAID + "sc.__exit__(None, None, None)\n"]
+    return [
+        HEAD,
+        *map(definition, STEPS),
+        PARSER,
+        TRACKER + begin,
+        *runs,
+        AFTER,
+        SAID + "sc.__exit__(None, None, None)\n",
+    ]
 
 
 SAID = '\nimport json\nprint("@@" + json.dumps(report))\n'
@@ -148,7 +156,7 @@ EDITS: dict[str, tuple[str, str, set[str]]] = {
     "a seed": ("np.random.seed(3)", "np.random.seed(4)", set(STEPS)),
     "an option": ('"display.precision", 4', '"display.precision", 5', set(STEPS)),
 }
-DRIVER = '''
+DRIVER = """
 import json, linecache, os, runpy, sys, types
 sys.path.insert(0, os.getcwd())
 import numpy, pandas, consist_es
@@ -174,7 +182,7 @@ for order in json.load(sys.stdin):
         sys.stdout.flush()
         os._exit(0)
     os.waitpid(child, 0)
-'''
+"""
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -193,5 +201,7 @@ def test_an_edit_of_a_script_reruns_the_steps_that_can_tell(form: str, tmp_path:
     )  # fmt: skip
     reports = [json.loads(line[2:]) for line in done.stdout.splitlines() if line.startswith("@@")]
     assert len(reports) == len(orders) + 1, done.stderr[-3000:]
-    ran = {edit: {name for name, hit in report.items() if not hit} for edit, report in zip(EDITS, reports[1:], strict=True)}
+    ran = {
+        edit: {name for name, hit in report.items() if not hit} for edit, report in zip(EDITS, reports[1:], strict=True)
+    }
     assert ran == {edit: expected for edit, (_, _, expected) in EDITS.items()}

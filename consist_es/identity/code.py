@@ -21,8 +21,8 @@ from consist_es.identity.digest import digest_path
 from consist_es.identity.git import git_state
 from consist_es.identity.modules import file_label
 from consist_es.identity.objects import innermost
+from consist_es.identity.parts import WholeVisitor
 from consist_es.identity.source import digest_plain, load_source
-from consist_es.identity.visitor import Visitor
 
 MODES = ("imports", "repo_git", "callable_module", "callable_source")
 _DOMAIN = "consist-es code 1"
@@ -80,7 +80,7 @@ def code_identity(
         return _without_callable(chosen, deps, project_root)
     named_from = label_root or project_root
     chosen, found = _mode_parts(chosen, fn, project_root, named_from)
-    visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
+    visitor = WholeVisitor(named_from, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
     target = visitor.reference(fn, "the step")
     visitor.classes_in(uses)
     visitor.reach.config = uses
@@ -107,7 +107,9 @@ def trace_identity(
     blocks = entered_blocks(frame, named_from)
     outermost = blocks[-1].frame
     chosen, found = _mode_parts(chosen, outermost, project_root, named_from)
-    visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=outermost.f_code.co_filename)
+    visitor = WholeVisitor(
+        named_from, follow=chosen == "imports", declared=bool(deps), own=outermost.f_code.co_filename
+    )
     target = visit_blocks(visitor, blocks)
     return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable, visitor.added)
 

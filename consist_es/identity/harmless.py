@@ -31,6 +31,11 @@ _FILES = {
     "writelines", "close", "flush", "display", "tofile", "chdir",
 }  # fmt: skip
 """What makes, writes and removes files: they are inputs, or are seen when they are read."""
+_LIBRARY_VARIABLE = re.compile(
+    r"^(ARROW|BLIS|CUDA|GDAL|GEOS|JAX|KERAS|LC|MKL|NUMBA|NUMEXPR|NUMPY|NPY|OMP|OPENBLAS|POLARS|PROJ|PYTHON|RAYON|TF|"
+    r"TORCH|VECLIB|XLA)_|^(LANG|PYTHON[A-Z]*|TZ)$|_(NUM_THREADS|SEED|X64)$"
+)
+"""Variables that libraries read; others are read by code of the project, where their value counts."""
 _BUILTIN_EFFECTS = {"__import__", "delattr", "eval", "exec", "setattr"}
 _SETS = re.compile(
     r"seed|^set|register|option|config|^prec$|constructor|representer|policy|^seterr|^init", re.IGNORECASE
@@ -68,8 +73,13 @@ def sets_something(package: str, names: list[str], *, meant: bool = True) -> boo
     if package in _DRAWING:
         return any(map(_DRAWING_SETS.search, names))
     if package in _WRITING or not meant:
-        return bool(_SETS.search(last)) or (not meant and package == "os" and "environ" in names)
+        return bool(_SETS.search(last))
     return last not in _FILES
+
+
+def sets_library_variable(keys: list[str]) -> bool:
+    """Whether any of the environment variables that are set, if they are known, is one that libraries read."""
+    return not keys or any(map(_LIBRARY_VARIABLE.search, keys))
 
 
 def is_harmless_decorator(package: str, names: list[str]) -> bool:

@@ -3,6 +3,7 @@ of its classes, and the statements that made the values it reads or that set som
 
 import ast
 import collections
+import sys
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -173,3 +174,12 @@ def _is_bare(node: ast.AST) -> bool:
 def _is_volatile(node: ast.AST) -> bool:
     names = {getattr(item, "attr", getattr(item, "id", "")) for item in ast.walk(node)}
     return not _VOLATILE.isdisjoint(names)
+
+
+def namespace_of(cls: type) -> Mapping[str, Any]:
+    """The names that the methods of a class look up in its module."""
+    for value in vars(cls).values():
+        if isinstance(value, types.FunctionType) and value.__module__ == cls.__module__:
+            return value.__globals__
+    module = sys.modules.get(cls.__module__)
+    return {} if module is None else vars(module)

@@ -67,7 +67,8 @@ class Scope(NamedTuple):
 def module_scope(source: Source, namespace: Mapping[str, Any], frames: Mapping[Any, types.FrameType]) -> Scope:
     """Of a module that is loaded, or is being run."""
     frame = frames.get(source.filename)
-    line = frame.f_lineno if frame is not None and frame.f_globals is namespace else None
+    same = frame is not None and frame.f_globals.get("__name__") == namespace.get("__name__")
+    line = frame.f_lineno if frame is not None and same else None
     return Scope(source, source.tree, namespace, None, line)
 
 

@@ -112,6 +112,12 @@ class Finder:
             package = harmless.package_of_value(value)
         if act.kind == DECORATOR:
             return not harmless.is_harmless_decorator(package, [root, *names])
+        if (
+            package == "os"
+            and {root, *names} & {"environ", "putenv"}
+            and not harmless.sets_library_variable(_keys(act.node))
+        ):
+            return False
         return harmless.sets_something(package, [root, *names], meant=meant and act.kind in (CALL, TARGET))
 
     # ------------------------------------------------------------ functions of the project
@@ -270,6 +276,15 @@ def _is_workflow_value(value: Any, name: str, attributes: set[str]) -> bool:
 def _is_own_package(package: str) -> bool:
     module = sys.modules.get(package)
     return module is not None and is_own(module)
+
+
+def _keys(node: ast.expr) -> list[str]:
+    """The environment variables that a statement sets, as far as they are written there."""
+    if isinstance(node, ast.Call):
+        firsts = [key for item in node.args[:1] for key in (item.keys if isinstance(item, ast.Dict) else [item])]
+        found = [item.value for item in firsts if isinstance(item, ast.Constant)]
+        return [*map(str, found), *(item.arg for item in node.keywords if item.arg)]
+    return [str(item.value) for item in ast.walk(node) if isinstance(item, ast.Constant)]
 
 
 def _title(act: Act) -> str:

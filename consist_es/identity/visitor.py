@@ -4,7 +4,6 @@ import ast
 import collections
 import contextvars
 import functools
-import sys
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity import writes
 from consist_es.identity.bytecode import essence, global_names
-from consist_es.identity.fields import with_computed_fields
 from consist_es.identity.held import HeldValues
 from consist_es.identity.loaded import Held, portable, subclasses, submodules
 from consist_es.identity.modules import (
@@ -21,7 +19,6 @@ from consist_es.identity.modules import (
     file_label,
     file_of,
     is_ours,
-    portable_or_none,
 )
 from consist_es.identity.objects import (
     CONTAINERS,
@@ -34,7 +31,6 @@ from consist_es.identity.objects import (
     is_generated,
     is_simple,
     known_form,
-    names_in,
     package_of,
     present_in,
     reads_modules,
@@ -42,13 +38,10 @@ from consist_es.identity.objects import (
     wrapped_by,
 )
 from consist_es.identity.places import is_first_party
-from consist_es.identity.reach import Code, Reach
+from consist_es.identity.reach import Code, Reach, namespace_of
 from consist_es.identity.readers import Readers, keeps, writes_to
-from consist_es.identity.scope import resolve
-from consist_es.identity.setup import set_ups
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
-from consist_es.identity.text_names import names_in_texts
-from consist_es.identity.usage import ATTRIBUTE, NAME, usage
+from consist_es.identity.usage import ATTRIBUTE, usage
 from consist_es.identity.variables import named_parts
 from consist_es.plain import type_name
 
@@ -92,51 +85,8 @@ class Visitor:
         self._setting_up = False
         """Whether what sets something up is followed: of any file, only what it reaches counts."""
 
-    def finish(self) -> dict[str, str]:
-        """All parts, once everything that was reached has been visited."""
-        self._visit_all()
-        self._lenient = False
-        if not self.follow:
-            self.unstable += self.modules.unstable
-            return {**self.parts, **self.modules.parts}
-        self._effects()
-        counted = {**self.parts, **self.modules.parts}
-        self.parts = self.modules.parts = self.added
-        self._beyond()
-        if self.modules.computed and not self.declared:
-            files = ", ".join(sorted(self.modules.computed))
-            self.unstable.append(
-                f"{files} imports a module whose name is computed; name its file in code_identity_extra_deps"
-            )
-        self._set_ups()
-        self.unstable += self.modules.unstable
-        for name in counted.keys() & self.added.keys():
-            del self.added[name]
-        return counted
-
-    def _beyond(self) -> None:
-        """Count what the visited code reaches by other means than the names it reads."""
-        self._lenient = True
-        for label, source, module in self.modules.loaded:
-            texts = names_in_texts(source.tree)
-            self._readers.names |= texts.sure | texts.data
-            for name in with_computed_fields(source):
-                cls = resolve(module, name.split("."))
-                if isinstance(cls, type) and self._readers.reads(NAME, name.split(".")[0], (usage(source.tree),)):
-                    self.reach.add_class(cls, f"{label}:{name}")
-        while self.reach.take() or self._waiting:
-            self._visit_all()
-
-    def _set_ups(self) -> None:
-        """Count what the script, the callable's own file and what they import set up."""
-        self._setting_up = True
-        for found in set_ups(self.own, self._own_namespace, set(self.modules.followed)):
-            place = file_label(found.scope.source.filename, self.root)
-            self.reach.set_up(found, self._unique(f"set-up {found.title} in {place}"))
-        while self._waiting or self.reach.take():
-            self._visit_all()
-
     def _read_more(self, names: set[str], namespace: Mapping[str, Any], label: str, source: Source | None) -> None:
+        """Count names that code reaches by other means than its instructions."""
         self._lenient = True
         self.read_names(names, namespace, label, None, source)
 
@@ -145,6 +95,7 @@ class Visitor:
         return filename == self.own or self._setting_up
 
     def _visit_all(self) -> None:
+        """Visit what was reached, and what that reaches in turn."""
         more = True
         while more:
             while self._waiting:
@@ -384,16 +335,6 @@ class Visitor:
         self.parts |= named_parts(source, source.tree)
         self.modules.follow(source.imports, package)
 
-    def _effects(self) -> None:
-        """Statements at module level that set something up in a module that is used: ``np.random.seed(3)``."""
-        source = load_source(self.own)
-        for root, statement in [] if source is None else source.effects:
-            module = self._reached.get(root)
-            if isinstance(module, types.ModuleType) and not is_ours(module.__name__) and source is not None:
-                label = f"statement {root} at {file_label(self.own, self.root)}"
-                values = {n: portable_or_none(self._namespace.get(n), self.root) for n in names_in(statement)}
-                self.parts[self._unique(label)] = digest_plain([source.digest_of(statement), values])
-
     # ------------------------------------------------------------ classes
 
     def cls(self, cls: type) -> str:
@@ -424,7 +365,7 @@ class Visitor:
         elif source is not None and nodes:
             self._readers.add(*nodes)
             self.modules.held += subclasses(cls, label, source)
-            self.reach.add(Code(label, tuple(nodes), source, _namespace_of(cls), frozenset()))
+            self.reach.add(Code(label, tuple(nodes), source, namespace_of(cls), frozenset()))
         judged = source if followed and nodes and "<locals>" not in cls.__qualname__ else None
         if judged is None or not self._lenient:  # else all that there is in its module has been seen to
             self._members(cls, label, generated=bool(nodes), judged=judged)
@@ -467,12 +408,3 @@ class Visitor:
             unique = f"{label} #{count}"
         self._taken.add(unique)
         return unique
-
-
-def _namespace_of(cls: type) -> Mapping[str, Any]:
-    """The names that the methods of a class look up in its module."""
-    for value in vars(cls).values():
-        if isinstance(value, types.FunctionType) and value.__module__ == cls.__module__:
-            return value.__globals__
-    module = sys.modules.get(cls.__module__)
-    return {} if module is None else vars(module)
