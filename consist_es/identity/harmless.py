@@ -54,7 +54,11 @@ _DECORATING = {
 _BASES = _DECORATING | {
     "django", "keras", "marshmallow", "pandas", "param", "polars", "pyarrow", "scipy", "sklearn", "traitlets", "xarray",
 }  # fmt: skip
-_DATA = ("pandas.core", "pandas._libs", "polars", "pyarrow", "xarray.core", "geopandas", "shapely", "pathlib", "uuid")
+_DATA = re.compile(
+    r"(builtins|collections|datetime|fractions|numpy|pathlib|uuid|pandas|polars|pyarrow|xarray|geopandas|shapely|"
+    r"pandas\.(core|_libs)\..*|polars\..*|pyarrow\..*|xarray\.core\..*|geopandas\..*|shapely\..*)$"
+)
+"""Modules of types whose objects are values."""
 
 
 def sets_something(package: str, names: list[str], *, meant: bool = True) -> bool:
@@ -111,11 +115,10 @@ def package_of_value(value: Any) -> str:
 
 def is_data(value: Any) -> bool:
     """Whether it is a value of its own, so that a change of it is seen where it is read."""
-    module = type(value).__module__
     return (
-        (module == "builtins" and not callable(value))
-        or module in ("numpy", "datetime", "collections")
-        or module.startswith(_DATA)
+        _DATA.match(type(value).__module__) is not None
+        and not callable(value)
+        and not isinstance(value, types.ModuleType)
     )
 
 

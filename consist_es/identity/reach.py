@@ -11,12 +11,18 @@ from typing import Any, NamedTuple
 
 from consist_es.identity import harmless
 from consist_es.identity.fields import field_values
-from consist_es.identity.modules import file_label
+from consist_es.identity.modules import file_label, file_of
 from consist_es.identity.scope import MISSING, Scope, is_own, resolve
 from consist_es.identity.setup import SetUp
 from consist_es.identity.source import Source, digest_plain
 from consist_es.identity.statements import Access, accesses, binding, mentioned, outer_names
-from consist_es.identity.text_names import Names, names_in_annotations, names_in_texts, names_in_value
+from consist_es.identity.text_names import (
+    Names,
+    loose_names,
+    names_in_annotations,
+    names_in_texts,
+    names_in_value,
+)
 from consist_es.identity.variables import named_parts
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -53,6 +59,11 @@ class Reach:
         """What the step is handed: texts in it may be run as code."""
         self._root, self._parts, self._refer, self._read = root, parts, refer, read
         self._waiting: collections.deque[Code] = collections.deque()
+        self._taken: list[Code] = []
+        self._open = Names()
+        """Whether any code runs texts that are not written where they are run."""
+        self._read_of: dict[str, set[str]] = {}
+        """Label of code -> names that it reads beside those of its instructions."""
         self._classes: dict[type, str] = {}
 
     def add(self, code: Code) -> None:
@@ -68,7 +79,13 @@ class Reach:
         if not self._waiting and not self._classes:
             return False
         while self._waiting:
-            self._take(self._waiting.popleft())
+            code = self._waiting.popleft()
+            self._taken.append(code)
+            before = self._open
+            self._take(code)
+            if self._open != before:  # what was looked at so far may hold texts that this code runs
+                self._waiting.extend(self._taken)
+                self._taken.clear()
         classes, self._classes = self._classes, {}
         for cls, label in classes.items():
             if values := field_values(cls):
@@ -83,11 +100,16 @@ class Reach:
                 found |= mentioned(node) | names_in_annotations(node)
             else:
                 found |= outer_names(node)
+        self._open = Names(code=self._open.code or texts.code, query=self._open.query or texts.query)
+        if self._open.code or self._open.query:
+            for node in code.nodes:
+                texts = texts.with_(loose_names(node, code=self._open.code, query=self._open.query))
         for name in code.names & code.namespace.keys():
-            texts = texts.with_(names_in_value(code.namespace[name], texts))
-        found |= texts.with_(names_in_value(self.config, texts)).bound_in(code.namespace)
-        new = (found & code.namespace.keys()) - code.names
+            texts = texts.with_(names_in_value(code.namespace[name], self._open))
+        found |= texts.with_(names_in_value(self.config, self._open)).bound_in(code.namespace)
+        new = (found & code.namespace.keys()) - code.names - self._read_of.setdefault(code.label, set())
         if new:
+            self._read_of[code.label] |= new
             self._read(new, code.namespace, code.label, code.source)
         if code.source is not None:
             for name in sorted(code.names & code.namespace.keys()):
@@ -176,10 +198,12 @@ def _is_volatile(node: ast.AST) -> bool:
     return not _VOLATILE.isdisjoint(names)
 
 
-def namespace_of(cls: type) -> Mapping[str, Any]:
-    """The names that the methods of a class look up in its module."""
-    for value in vars(cls).values():
-        if isinstance(value, types.FunctionType) and value.__module__ == cls.__module__:
-            return value.__globals__
+def namespace_of(cls: type, filename: str) -> Mapping[str, Any]:
+    """The names that a class from this file looks up in its module."""
     module = sys.modules.get(cls.__module__)
+    if module is not None and file_of(module) == filename:
+        return vars(module)
+    for value in vars(cls).values():
+        if isinstance(value, types.FunctionType) and value.__code__.co_filename == filename:
+            return value.__globals__
     return {} if module is None else vars(module)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from consist_es.identity.loaded import captures
 from consist_es.identity.modules import file_of
-from consist_es.identity.objects import class_file
+from consist_es.identity.objects import class_file, wrapped_by
 from consist_es.identity.places import is_first_party
 from consist_es.identity.source import Source, load_source
 from consist_es.identity.statements import Body, Piece, binding, pieces
@@ -131,6 +131,8 @@ def function_of(value: Any) -> types.FunctionType | None:
         return function_of(value.func)
     if isinstance(value, types.MethodType):
         value = value.__func__
+    if not isinstance(value, types.FunctionType) and (inner := wrapped_by(value)) is not None:
+        return function_of(inner)
     if isinstance(value, type) and is_first_party(class_file(value)):
         value = resolve(value, ["__init__"])
     elif not isinstance(value, (type, types.FunctionType, types.ModuleType)) and value is not MISSING:

@@ -103,11 +103,7 @@ class Finder:
                 return self._enters(fn, called=isinstance(act.node, ast.Call))
             return not self._is_workflow(fn) and self._has_effects(fn)
         if not package:
-            if (
-                value is MISSING
-                or is_own(value)
-                or (not isinstance(value, types.ModuleType) and harmless.is_data(value))
-            ):
+            if value is MISSING or is_own(value) or harmless.is_data(value):
                 return False
             package = harmless.package_of_value(value)
         if act.kind == DECORATOR:
@@ -188,8 +184,8 @@ class Finder:
         """Whether a function of the project reaches a tracker or scenario of ours."""
         code = fn.__code__
         if code not in self._workflow:
-            self._workflow[code] = False
-            self._workflow[code] = depth < _DEEP and any(
+            self._workflow[code] = code in self._frames  # what runs now has come to a tracker
+            self._workflow[code] |= depth < _DEEP and any(
                 self._leads_to_workflow(value, name, code, depth) for name, value in _named(fn)
             )
         return self._workflow[code]

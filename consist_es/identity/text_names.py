@@ -18,7 +18,7 @@ _QUERY = {
     "sqldf", "sql_expr",
 }  # fmt: skip
 _FRAMES = {"pd", "pandas", "ne", "numexpr"}
-"""Modules whose `eval` looks bare names up where it is called; that of a table takes them for columns."""
+"""Modules whose `eval` looks bare names up where it is called; to that of a table they are columns."""
 _SPACES = {"globals", "vars", "locals"}
 _NEUTRAL = {
     "print", "debug", "info", "warning", "warn", "error", "critical", "exception", "log", "getLogger", "add_argument",
@@ -37,7 +37,7 @@ _SQL = re.compile(
 )
 _TABLES = re.compile(
     r"\b(?:from|join|using|describe|summarize|pivot|unpivot|into|table|show|update)\b"
-    r"([\s(]+\"?\w+\"?(?:\s+(?:as\s+)?\w+)?(?:\s*,\s*\"?\w+\"?(?:\s+(?:as\s+)?\w+)?)*)",
+    r"(?=([\s(]+\"?\w+\"?(?:\s+(?:as\s+)?\w+)?(?:\s*,\s*\"?\w+\"?(?:\s+(?:as\s+)?\w+)?)*))",
     re.IGNORECASE,
 )
 _FORMULA = re.compile(r"\s*[\w.()]*\s*~")
@@ -70,12 +70,16 @@ def _is_data(value: Any) -> bool:
     return not callable(value) and not isinstance(value, types.ModuleType)
 
 
-@functools.lru_cache(maxsize=4096)
 def names_in_texts(node: ast.AST) -> Names:
     """Of the texts below a node."""
-    walk = _Walk()
-    walk.visit(node)
-    return functools.reduce(lambda found, text: found.with_(_loose(text, found)), walk.texts, walk.found)
+    return _walked(node).found
+
+
+@functools.lru_cache(maxsize=4096)
+def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
+    """What the texts below a node name if code that is handed texts from elsewhere runs any of them."""
+    found = Names(code=code, query=query)
+    return functools.reduce(lambda names, text: names.with_(_loose(text, found)), _walked(node).texts, Names())
 
 
 def names_in_value(value: Any, code: Names) -> Names:
@@ -84,6 +88,13 @@ def names_in_value(value: Any, code: Names) -> Names:
     for text in _texts_of(value):
         found = found.with_(_names(text, sql=False)).with_(_loose(text, code))
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _walked(node: ast.AST) -> "_Walk":
+    walk = _Walk(frozenset(item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute)))
+    walk.visit(node)
+    return walk
 
 
 @functools.lru_cache(maxsize=4096)
@@ -129,8 +140,10 @@ def _loose(text: str, code: Names) -> Names:
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, attributes: frozenset[str]) -> None:
         self.found = Names()
+        self._attributes = attributes
+        """All attributes in the code: what is looked up in ``sys.modules[__name__]`` is one of them."""
         self.texts: list[str] = []
 
     def visit(self, node: ast.AST, *, sql: bool = False) -> None:
@@ -147,6 +160,8 @@ class _Walk:
                 self._item(node, sql)
             case ast.Dict():
                 self._all([*(item for item in node.keys if item and _text(item) is None), *node.values], sql)
+            case ast.Attribute(attr="modules", value=ast.Name(id="sys")):
+                self.found = self.found.with_(Names(self._attributes, code=True))
             case ast.Name(id=name) if name in _SPACES and isinstance(node.ctx, ast.Load):
                 self.found = self.found.with_(Names(code=True))
             case _:
@@ -157,7 +172,7 @@ class _Walk:
             self.visit(node, sql=sql)
 
     def _call(self, call: ast.Call, sql: bool) -> None:
-        root, names, _ = chain(call.func)
+        root, names, broken = chain(call.func)
         name = names[-1] if names else root
         values = [*call.args, *(item.value for item in call.keywords)]
         computed = any(_is_computed(value) for value in values[:1])
@@ -165,11 +180,10 @@ class _Walk:
         if _is_space(call.func):  # globals().get("X")
             self.found = self.found.with_(Names(frozenset(texts[:1]), code=computed))
             return
-        if name == "eval" and names and root not in _FRAMES:
-            for text in texts:
-                self.found = self.found.with_(Names(frozenset(_CALLED.findall(text)), frozenset(_NAME.findall(text))))
-            self.found = self.found.with_(Names(code=computed))
-        elif name in _CODE:
+        if not names and name in _SPACES and call.args:  # vars(thing): attributes
+            self._all(values, sql)
+            return
+        if name in _CODE and not (name == "eval" and names and (broken or root not in _FRAMES)):
             sure = frozenset(found for text in texts for found in _NAME.findall(text))
             self.found = self.found.with_(Names(sure, code=computed))
         elif name in _QUERY:

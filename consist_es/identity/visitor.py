@@ -365,7 +365,7 @@ class Visitor:
         elif source is not None and nodes:
             self._readers.add(*nodes)
             self.modules.held += subclasses(cls, label, source)
-            self.reach.add(Code(label, tuple(nodes), source, namespace_of(cls), frozenset()))
+            self.reach.add(Code(label, tuple(nodes), source, namespace_of(cls, filename), frozenset()))
         judged = source if followed and nodes and "<locals>" not in cls.__qualname__ else None
         if judged is None or not self._lenient:  # else all that there is in its module has been seen to
             self._members(cls, label, generated=bool(nodes), judged=judged)

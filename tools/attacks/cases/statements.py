@@ -2,6 +2,8 @@
 
 from attacks.case import Group
 
+# ruff: noqa: E501 - programs on one line each
+
 GROUP = Group("statements: classes, texts and set-up", "runtime")
 
 
@@ -27,7 +29,7 @@ STEP = "def step():\n    ran(P())\n"
 for name, packages, text in (
     ("attrs_default", "attrs", f"{ATTRS}RATE = 1\n@attrs.define\nclass P:\n    r: int = RATE\n"),
     ("attrs_field_default", "attrs", f"{ATTRS}RATE = 1\n@attrs.frozen\nclass P:\n    r: int = attrs.field(default=RATE)\n"),
-    ("attrs_factory", "attrs", f"{ATTRS}RATE = 1\n@attrs.define\nclass P:\n    r = attrs.Factory(lambda: [RATE])\n"),
+    ("attrs_factory", "attrs", f"{ATTRS}RATE = 1\n@attrs.define\nclass P:\n    r: list = attrs.Factory(lambda: [RATE])\n"),
     ("attrs_factory_function", "attrs", f"{ATTRS}RATE = 1\ndef make(): return RATE\n@attrs.define\nclass P:\n    r: int = attrs.field(factory=make)\n"),
     ("attrs_converter", "attrs", f"{ATTRS}RATE = 1\ndef scaled(x): return x * RATE\n@attrs.define\nclass P:\n    r: int = attrs.field(default=1, converter=scaled)\n"),
     ("attrs_validator", "attrs", f"{ATTRS}RATE = 1\ndef check(s, a, x):\n    if x > RATE: raise ValueError\n@attrs.define\nclass P:\n    r: int = attrs.field(default=1, validator=[check])\n"),
@@ -39,7 +41,7 @@ for name, packages, text in (
     ("dataclass_factory", "", f"{DATA}RATE = 1\n@dataclass\nclass P:\n    r: list = field(default_factory=lambda: [RATE])\n"),
     ("dataclass_factory_two_calls_away", "", f"{DATA}RATE = 1\ndef one(): return RATE\ndef two(): return one()\n@dataclass\nclass P:\n    r: list = field(default_factory=two)\n"),
     ("dataclass_metadata", "", f"{DATA}RATE = 1\n@dataclass\nclass P:\n    r: int = field(default=1, metadata={{'unit': RATE}})\n"),
-    ("dataclass_made", "", f"import dataclasses\nRATE = 1\nP = dataclasses.make_dataclass('P', [('r', int, dataclasses.field(default=RATE))], slots=True)\n"),
+    ("dataclass_made", "", "import dataclasses\nRATE = 1\nP = dataclasses.make_dataclass('P', [('r', int, dataclasses.field(default=RATE))], slots=True)\n"),
     ("pydantic_default", "pydantic", f"{PYDANTIC}RATE = 1\nclass P(BaseModel):\n    r: int = RATE\n"),
     ("pydantic_field_default", "pydantic", f"{PYDANTIC}RATE = 1\nclass P(BaseModel):\n    r: int = Field(default=RATE)\n"),
     ("pydantic_limit", "pydantic", f"{PYDANTIC}RATE = 1\nclass P(BaseModel):\n    r: int = Field(default=0, le=RATE)\n"),
@@ -61,7 +63,9 @@ for name, packages, text in (
     ("descriptor_with_a_constant", "", "RATE = 1\nclass D:\n    __slots__ = ('v',)\n    def __init__(self, v): self.v = v\n    def __get__(self, o, t): return self.v\nclass P:\n    r = D(RATE)\n"),
 ):  # fmt: skip
     case(f"class_{name}", "miss", f"{text}{STEP}", RATE, packages=packages)
-    case(f"class_{name}_beside_an_edit", "hit", f"{text}{STEP}OTHER = 1\n", ("OTHER = 1", "OTHER = 2"), packages=packages)
+    case(
+        f"class_{name}_beside_an_edit", "hit", f"{text}{STEP}OTHER = 1\n", ("OTHER = 1", "OTHER = 2"), packages=packages
+    )
 
 FROM_FILE = {
     "dataclass_slots": ("", f"{DATA}from pathlib import Path\n@dataclass(slots=True)\nclass P:\n    r: int = int(Path('rate.txt').read_text())\n"),
@@ -120,7 +124,13 @@ for name, packages, text in (
 ):  # fmt: skip
     case(f"text_{name}", "miss", text, RATE, packages=packages)
     unread = text.replace("RATE = 1\n", "RATE = 1\nOTHER = 1\n", 1)
-    if "globals" not in name and name not in ("eval", "eval_of_a_constant", "exec", "format_with_globals", "own_module_by_name"):
+    if "globals" not in name and name not in (
+        "eval",
+        "eval_of_a_constant",
+        "exec",
+        "format_with_globals",
+        "own_module_by_name",
+    ):
         case(f"text_{name}_beside_an_edit", "hit", unread, ("OTHER = 1", "OTHER = 2"), packages=packages)
 for name, read in (("globals_item", "globals()['RATE']"), ("eval", "eval('RATE + 1')"),
                    ("globals_get", "globals().get('RATE')"), ("own_module", "sys.modules[__name__].RATE")):  # fmt: skip
@@ -150,16 +160,20 @@ for name, text in (
     ("sql_of_a_helper_function", "ask('ZONES')"),
 ):
     model = (
-        "import pandas as pd\nZONES = pd.DataFrame({'x': [1, 2]})\nOTHER = pd.DataFrame({'x': [3]})\nTABLE = 'ZONES'\n"
-        "SQL = 'select sum(x) from ZONES'\nduckdb = __import__('types').SimpleNamespace(sql=print, execute=print, connect=print)\n"
+        "import duckdb, pandas as pd\nZONES = pd.DataFrame({'x': [1, 2]})\nOTHER = pd.DataFrame({'x': [3]})\nTABLE = 'ZONES'\n"
+        "SQL = 'select sum(x) from ZONES'\n"
         "def ask(t): return duckdb.sql(f'select sum(x) from {t}')\n"
-        f"def step():\n    import duckdb\n    ran({text})\n"
+        f"def step():\n    ran({text})\n"
     )
-    case(f"text_{name}", "miss", model.replace("duckdb = __import__('types').SimpleNamespace(sql=print, execute=print, connect=print)\n", ""),
-         ZONES, packages="duckdb pandas")  # fmt: skip
+    case(f"text_{name}", "miss", model, ZONES, packages="duckdb pandas")
 case("text_formula", "miss", "def scaled(x): return x * 1\ndef step():\n    ols = print\n    ran(ols('y ~ scaled(x)'))\n",
      ("x * 1", "x * 2"))  # fmt: skip
-case("text_numexpr", "miss", "class numexpr:\n    evaluate = str\nRATE = 1\ndef step():\n    ran(numexpr.evaluate('RATE * 2'))\n", RATE)
+case(
+    "text_numexpr",
+    "miss",
+    "class numexpr:\n    evaluate = str\nRATE = 1\ndef step():\n    ran(numexpr.evaluate('RATE * 2'))\n",
+    RATE,
+)
 for name, use in (
     ("docstring", '"""Reads @demand, select x from demand."""'),
     ("message", "print('@demand: select x from demand')"),
@@ -168,7 +182,10 @@ for name, use in (
     ("column", "d = {}; d['demand'] = 1"),
     ("file_name", "str('demand.csv')"),
     ("error", "\n    if 0: raise ValueError('@demand')"),
-    ("table_of_a_database", "\n    import sqlite3\n    sqlite3.connect(':memory:').execute('select 1 where 1 in (select 2)')"),
+    (
+        "table_of_a_database",
+        "\n    import sqlite3\n    sqlite3.connect(':memory:').execute('select 1 where 1 in (select 2)')",
+    ),
     ("column_of_a_query", "list(map(str, ['demand > 1']))"),
 ):
     case(f"text_of_no_code_{name}", "hit", f"def demand():\n    return 1\ndef step():\n    {use}\n    ran()\n",
@@ -320,7 +337,9 @@ for name, between, verdict in (
     ("print_between_two_calls", "print(2)", "hit"),
     ("result_plotted_between_two_calls", "import statistics\nstatistics.mean([len(str(first))])", "hit"),
 ):
-    GROUP.add(name, verdict, f"from model import step\nfirst = call(step)\n{between}\ncall(step)\n", files={"model.py": USES})
+    GROUP.add(
+        name, verdict, f"from model import step\nfirst = call(step)\n{between}\ncall(step)\n", files={"model.py": USES}
+    )
     GROUP.add(
         f"{name}_in_main", verdict,
         "from model import step\ndef main():\n    first = call(step)\n    " + between.replace("\n", "\n    ")
