@@ -131,7 +131,9 @@ class Reach:
 
     def set_up(self, found: SetUp, label: str) -> None:
         """Count a statement that sets something up, and what it is given."""
-        scope, values = found.scope, dict[str, Any]()
+        scope, source, values = found.scope, found.scope.whole, dict[str, Any]()
+        if source is None:
+            return
         nodes: dict[ast.AST, None] = {}
         waiting = list(found.nodes)
         while waiting:
@@ -143,8 +145,8 @@ class Reach:
                 waiting += self._given(access, scope, values)
             if isinstance(node, _DEFINITIONS) and is_own(value := scope.value(node.name)):
                 values[node.name] = self._refer(value, node.name)
-        self._parts[label] = digest_plain([scope.source.digest_of(*nodes), values])
-        self._parts |= named_parts(scope.source, *nodes)
+        self._parts[label] = digest_plain([source.digest_of(*nodes), values])
+        self._parts |= named_parts(source, *nodes)
 
     def _given(self, access: Access, scope: Scope, values: dict[str, Any]) -> list[ast.AST]:
         """Note the value of what a statement reads; the statements that made it, if its value does not say enough."""

@@ -16,6 +16,7 @@ from consist_es.identity.objects import class_file, wrapped_by
 from consist_es.identity.places import is_first_party
 from consist_es.identity.source import Source, load_source
 from consist_es.identity.statements import Body, Piece, binding, pieces
+from consist_es.identity.toplevel import TopLevel
 
 MISSING: Any = object()
 """What a name or attribute gives that is not there."""
@@ -24,7 +25,7 @@ MISSING: Any = object()
 class Scope(NamedTuple):
     """The body of a module or function, with the values that its names have."""
 
-    source: Source
+    source: Source | TopLevel
     body: Body
     namespace: Mapping[str, Any]
     """Of the module."""
@@ -32,6 +33,11 @@ class Scope(NamedTuple):
     """Of the function that is running, with what it captured; None at module level."""
     line: int | None
     """Where it stands; None if all of it has run."""
+
+    @property
+    def whole(self) -> Source | None:
+        """The source, to take digests from."""
+        return self.source if isinstance(self.source, Source) else load_source(self.source.filename)
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -64,7 +70,9 @@ class Scope(NamedTuple):
         return "" if not found or _is_own(found) else found
 
 
-def module_scope(source: Source, namespace: Mapping[str, Any], frames: Mapping[Any, types.FrameType]) -> Scope:
+def module_scope(
+    source: Source | TopLevel, namespace: Mapping[str, Any], frames: Mapping[Any, types.FrameType]
+) -> Scope:
     """Of a module that is loaded, or is being run."""
     frame = frames.get(source.filename)
     same = frame is not None and frame.f_globals.get("__name__") == namespace.get("__name__")
@@ -168,7 +176,7 @@ def _installed(module: types.ModuleType) -> bool:
     return any(not is_first_party(f"{folder}/x.py") for folder in list(module.__path__))
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def _imported(body: Body) -> dict[str, str]:
     """Name -> top-level package that it was imported from, by a statement of this body; "" for relative imports."""
     found: dict[str, str] = {}
@@ -183,7 +191,7 @@ def _imported(body: Body) -> dict[str, str]:
     return found
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def _parameters(body: Body) -> frozenset[str]:
     if isinstance(body, ast.Module):
         return frozenset()

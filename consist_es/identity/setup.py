@@ -32,6 +32,7 @@ from consist_es.identity.scope import (
 )
 from consist_es.identity.source import load_source
 from consist_es.identity.statements import CALL, DECORATOR, TARGET, Act, Piece, acts, chain
+from consist_es.identity.toplevel import TopLevel, top_imports, top_level
 
 _WORKFLOW = {
     "Tracker", "NoopTracker", "create_tracker", "noop_scenario", "run", "scenario", "use_tracker",
@@ -40,6 +41,8 @@ _WORKFLOW = {
 """Names of ours that only workflows use."""
 _AGAIN = re.compile(r"seed|^set|option|^update$", re.IGNORECASE)
 """Calls that make an earlier one of the same kind void."""
+_MODULES: dict[str, tuple[TopLevel, types.ModuleType, list["SetUp"], list[types.ModuleType]]] = {}
+"""File -> the module that was loaded from it, what it set up, and what it imports."""
 _DEEP = 12
 """How many calls deep a statement is asked for what it reaches."""
 
@@ -69,6 +72,8 @@ class Finder:
         results: set[str] = set()
         """Names of what the workflow made."""
         for piece in scope.pieces:
+            if isinstance(piece.node, (ast.Import, ast.ImportFrom)):
+                continue
             called = list(self._called(piece, scope))
             workflow = self._names_workflow(piece.node, scope, results) or any(map(self._is_workflow, called))
             if workflow:
@@ -219,18 +224,37 @@ def set_ups(own: str, namespace: Mapping[str, Any], followed: Collection[str]) -
             waiting += [] if source is None else [module_scope(source, held, frames)]
         elif is_own_file(file):
             waiting += [module_scope(source, held, frames if now else {}) for source, now in cells(file, held)]
-    seen = {scope.source.filename for scope in waiting}
     latest: dict[Any, SetUp] = {}
-    while waiting:
-        scope = waiting.pop(0)
+    modules: list[types.ModuleType] = []
+    for scope in waiting:
         latest |= {_key(found): found for found in finder.find(scope)}
-        for module in loaded_modules(scope.source.imports, package_of(scope.namespace)):
-            file = file_of(module) or ""
-            source = load_source(file) if file.endswith(".py") and file not in seen else None
-            seen.add(file)
-            if source is not None and file not in followed:
-                waiting.append(module_scope(source, vars(module), frames))
+        modules += loaded_modules(top_imports(scope.source.tree), package_of(scope.namespace))
+    seen = {*followed, *(scope.source.filename for scope in waiting)}
+    for module in modules:  # grows
+        file = file_of(module) or ""
+        if file not in seen and file.endswith(".py") and (top := top_level(file)) is not None:
+            sets, imports = _of_module(top, module, finder, frames)
+            latest |= {_key(found): found for found in sets}
+            modules += imports
+        seen.add(file)
     return list(latest.values())
+
+
+def _of_module(
+    source: TopLevel, module: types.ModuleType, finder: Finder, frames: Mapping[Any, types.FrameType]
+) -> tuple[list[SetUp], list[types.ModuleType]]:
+    """What an imported module set up, and the modules that it imports; looked for once, and again while it is run."""
+    known = _MODULES.get(source.filename)
+    if known is not None and known[0] is source and known[1] is module:
+        return known[2], known[3]
+    scope = module_scope(source, vars(module), frames)
+    found = list(finder.find(scope))
+    imports = list(loaded_modules(source.imports, package_of(scope.namespace)))
+    if source.computes:
+        imports += [held for name, held in list(sys.modules.items()) if name.startswith(f"{module.__name__}.")]
+    elif scope.line is None and all(item.scope.local is None for item in found):
+        _MODULES[source.filename] = (source, module, found, imports)
+    return found, imports
 
 
 def _key(found: SetUp) -> Any:
@@ -244,7 +268,8 @@ def _key(found: SetUp) -> Any:
     if isinstance(call, ast.Call) and _AGAIN.search(found.title.rpartition(".")[2]):
         first = call.args[0] if len(call.args) > 1 else None
         return found.title, first.value if isinstance(first, ast.Constant) else None
-    return found.scope.source.digest_of(node)
+    whole = found.scope.whole
+    return node if whole is None else whole.digest_of(node)
 
 
 def _named(fn: types.FunctionType) -> Iterable[tuple[str, Any]]:

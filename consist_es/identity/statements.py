@@ -56,7 +56,7 @@ class Act(NamedTuple):
     node: ast.expr
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def pieces(body: Body) -> tuple[Piece, ...]:
     """The statements of a body in order, without what only type checkers see."""
     if isinstance(body, ast.Lambda):
@@ -66,7 +66,7 @@ def pieces(body: Body) -> tuple[Piece, ...]:
     return tuple(_pieces(statements, Piece(body, (), frozenset(), 0, (), guarded=False)))
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def binding(body: Body) -> dict[str, tuple[Piece, ...]]:
     """Name -> the statements of a body that bind it."""
     found: dict[str, tuple[Piece, ...]] = {}
@@ -140,7 +140,7 @@ def _binds(node: ast.AST) -> frozenset[str]:
 # ---------------------------------------------------------------- what statements name
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def mentioned(*nodes: ast.AST) -> frozenset[str]:
     """Every name that statements or expressions take from their module when they run, or that functions in them take.
 
@@ -167,7 +167,7 @@ def outer_names(function: ast.AST) -> frozenset[str]:
 # ---------------------------------------------------------------- what statements do
 
 
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=65536)
 def acts(node: ast.AST) -> tuple[Act, ...]:
     """What a statement or head may do to things that it names."""
     if isinstance(node, _DEFINITIONS):
@@ -231,7 +231,7 @@ def chain(node: ast.AST) -> tuple[str, list[str], bool]:
     return node.id if isinstance(node, ast.Name) else "", names[::-1], broken
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def accesses(node: ast.AST) -> tuple[Access, ...]:
     """What a statement reads, each thing as far down as its place is written."""
     free = mentioned(node) if isinstance(node, (*_DEFINITIONS, ast.expr)) else None

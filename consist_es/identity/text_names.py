@@ -75,7 +75,7 @@ def names_in_texts(node: ast.AST) -> Names:
     return _walked(node).found
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
     """What the texts below a node name if code that is handed texts from elsewhere runs any of them."""
     found = Names(code=code, query=query)
@@ -90,14 +90,14 @@ def names_in_value(value: Any, code: Names) -> Names:
     return found
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def _walked(node: ast.AST) -> "_Walk":
     walk = _Walk(frozenset(item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute)))
     walk.visit(node)
     return walk
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65536)
 def names_in_annotations(node: ast.AST) -> frozenset[str]:
     """Names in annotations of a class that are written as text: frameworks evaluate them."""
     annotated = [item.annotation for item in ast.walk(node) if isinstance(item, ast.AnnAssign)]
