@@ -23,8 +23,8 @@ from consist_es.events import Effect
 from consist_es.identity import writes
 from consist_es.identity.config import digest_of_plain
 from consist_es.identity.modules import file_of, is_ours
-from consist_es.identity.places import is_first_party
 from consist_es.identity.owners import CONTAINERS, Owner, Reach, elements, is_own, mentions
+from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import fills_itself
 from consist_es.identity.source import load_source
 from consist_es.identity.usage import usage

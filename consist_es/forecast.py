@@ -154,13 +154,10 @@ class Foresight:
         self._ahead: list[Foreseen] = []
         """Steps that will run, oldest first."""
         self._overlay = Overlay()
-<<<<<<< HEAD
         self._random: list[Foreseen] = []
         """Hits that will put a random generator into another state."""
-=======
         self._fn: Any = None
         """Function of the step that is being forecast."""
->>>>>>> effects
 
     def forecast(self, args: StepArguments, scope: Scope) -> Forecast:
         """What `run` would do with these arguments once the steps forecast before have run.
@@ -320,11 +317,8 @@ class Foresight:
             others=not sketch.declared,
             writes=writes,
             restores=sketch.hydration == "inputs-missing",
-<<<<<<< HEAD
             seconds=seconds,
-=======
             changes=may_write(self._fn),
->>>>>>> effects
         )
         self._ahead.append(ahead)
         self._overlay.take(PendingOutputs(ahead))

@@ -21,9 +21,9 @@ from consist_es.identity.digest import digest_path
 from consist_es.identity.git import git_state
 from consist_es.identity.modules import file_label
 from consist_es.identity.objects import innermost
+from consist_es.identity.parts import WholeVisitor
 from consist_es.identity.places import counting, is_first_party, package_part
 from consist_es.identity.source import digest_plain, load_source
-from consist_es.identity.visitor import Visitor
 from consist_es.identity.written import NOTHING, Written
 
 MODES = ("imports", "repo_git", "callable_module", "callable_source")
@@ -90,9 +90,10 @@ def code_identity(
     chosen, found = _mode_parts(chosen, fn, project_root, named_from)
     own = _file(innermost(fn))
     with counting(own, ignored):
-        visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own, unread=unread)
+        visitor = WholeVisitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own, unread=unread)
         target = visitor.reference(fn, "the step")
         visitor.classes_in(uses)
+        visitor.reach.config = uses
         return _visited(chosen, target, visitor, {**found, **deps, **_large(own)})
 
 
@@ -119,7 +120,7 @@ def trace_identity(
     chosen, found = _mode_parts(chosen, outermost, project_root, named_from)
     own = outermost.f_code.co_filename
     with counting(own, ignored):
-        visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own)
+        visitor = WholeVisitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own)
         target = visit_blocks(visitor, blocks)
         return _visited(chosen, target, visitor, {**found, **deps})
 
@@ -129,7 +130,7 @@ def _large(filename: str) -> dict[str, str]:
     return {} if is_first_party(filename) else package_part(filename)
 
 
-def _visited(mode: str, target: Any, visitor: Visitor, besides: Mapping[str, str]) -> CodeIdentity:
+def _visited(mode: str, target: Any, visitor: WholeVisitor, besides: Mapping[str, str]) -> CodeIdentity:
     parts = {**visitor.finish(), **besides}
     found = _identity(mode, target, parts, visitor.unstable, visitor.added)
     return msgspec.structs.replace(found, installed=frozenset(visitor.modules.installed))

@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,17 @@ class Modules:
         self.unstable: list[str] = []
         self.computed: list[str] = []
         """Files that import modules by computed names."""
+        self.loaded: list[tuple[str, Source, types.ModuleType]] = []
+        """Label, source and module of those that are loaded whenever this code runs."""
         self._labels: dict[str, str] = {}
         self._finding = Finding()
         self._done: dict[str, bool] = {}
         """File -> whether it was followed as one that is certainly loaded."""
+
+    @property
+    def followed(self) -> frozenset[str]:
+        """Files that count as a whole."""
+        return frozenset(self._done)
 
     def follow(self, refs: Iterable[ImportRef], package: str) -> None:
         """Take in the modules that `refs` name, seen from `package`, and all they import in turn."""
@@ -166,6 +173,8 @@ class Modules:
             self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
         elif digest != source.digest:
             _SEEN[source.filename] = (source.digest, spec)
+        if eager:
+            self.loaded.append((label, source, module))
         parts, held = loaded_parts(source, vars(module), label, only_changed=not eager)
         self.held += held
         return parts
@@ -179,6 +188,15 @@ def portable_or_none(value: Any, root: Path) -> Any:
         return [type(value).__name__, portable(value, root)]
     except (ConfigTypeError, ConfigValueError):
         return None
+
+
+def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.ModuleType]:
+    """The project's loaded modules among those that are imported when a file is run, and the packages they lie in."""
+    for ref in refs:
+        for name in _absolute(ref.name, package) if ref.eager else ():
+            module = sys.modules.get(name)
+            if module is not None and not is_ours(name) and is_first_party(file_of(module) or ""):
+                yield module
 
 
 def label_root(given: str | os.PathLike[str], log_folder: Path) -> Path:

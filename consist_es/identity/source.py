@@ -119,7 +119,7 @@ def load_source(filename: str) -> Source | None:
     if known is not None and known[0] == stamp:
         return known[1]
     try:
-        text = stamp if lines is not None else _read(Path(filename))
+        text = stamp if lines is not None else read(Path(filename))
         source = None if lines == [] else Source(filename, text)
     except (OSError, SyntaxError, ValueError, RecursionError):
         source = None
@@ -127,7 +127,8 @@ def load_source(filename: str) -> Source | None:
     return source
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """The text of a source file, in the encoding that it says."""
     from importlib.util import decode_source
 
     return decode_source(path.read_bytes())

@@ -5,7 +5,7 @@ import collections
 import contextvars
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from consist_es.identity.modules import (
     file_label,
     file_of,
     is_ours,
-    portable_or_none,
 )
 from consist_es.identity.objects import (
     CONTAINERS,
@@ -32,7 +31,6 @@ from consist_es.identity.objects import (
     is_generated,
     is_simple,
     known_form,
-    names_in,
     package_of,
     present_in,
     reads_modules,
@@ -41,6 +39,7 @@ from consist_es.identity.objects import (
 )
 from consist_es.identity.packages import spot_of
 from consist_es.identity.places import is_first_party
+from consist_es.identity.reach import Code, Reach, namespace_of
 from consist_es.identity.readers import Readers, keeps, writes_to
 from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
 from consist_es.identity.usage import ATTRIBUTE, usage
@@ -80,12 +79,26 @@ class Visitor:
         self._taken: set[str] = set()
         self._alive: list[Any] = []
         """Keeps visited objects, so that no id is used twice."""
-        self._namespace: dict[str, Any] = {}
+        self._namespace: Mapping[str, Any] = {}
+        self._own_namespace: Mapping[str, Any] = {}
+        """Of the module that the callable is from."""
         self._reached: dict[str, Any] = {}
         """Names in the callable's own file that its functions read -> present value."""
+        self.reach = Reach(root, self.added, self.reference, self._read_more)
+        self._setting_up = False
+        """Whether what sets something up is followed: of any file, only what it reaches counts."""
 
-    def finish(self) -> dict[str, str]:
-        """All parts, once everything that was reached has been visited."""
+    def _read_more(self, names: set[str], namespace: Mapping[str, Any], label: str, source: Source | None) -> None:
+        """Count names that code reaches by other means than its instructions."""
+        self._lenient = True
+        self.read_names(names, namespace, label, None, source)
+
+    def _is_own(self, filename: str) -> bool:
+        """Whether of a file only what is reached counts, not all of it."""
+        return filename == self.own or self._setting_up
+
+    def _visit_all(self) -> None:
+        """Visit what was reached, and what that reaches in turn."""
         more = True
         while more:
             while self._waiting:
@@ -95,22 +108,12 @@ class Visitor:
             held, self.modules.held = self.modules.held, []
             self._held.add(held)
             more = self.follow and self._held.count(self.parts)
-        self._lenient = False
-        if self.follow:
-            self._effects()
-            if self.modules.computed and not self.declared:
-                files = ", ".join(sorted(self.modules.computed))
-                self.unstable.append(
-                    f"{files} imports a module whose name is computed; name its file in code_identity_extra_deps"
-                )
-        self.unstable += self.modules.unstable
-        self.added |= self.modules.added
-        return {**self.parts, **self.modules.parts}
 
     def _later(self, visit: Callable[[], None], filename: str) -> None:
         """Visit something in its turn; what is of the callable's own file must be identified in full, what is of a
         distribution as far as it can be: the code that made it counts."""
-        self._waiting.append((visit, filename != self.own and (self._lenient or spot_of(filename) is not None)))
+        foreign = filename != self.own and (self._lenient or spot_of(filename) is not None)
+        self._waiting.append((visit, foreign or (self._lenient and self._setting_up)))
 
     def _held_value(self, held: Held) -> Any:
         """Plain form of what a module holds."""
@@ -256,7 +259,7 @@ class Visitor:
             self.parts |= named_parts(source, node)
         self._captured(fn, label, node)
         if self.follow:
-            if filename == self.own or not Path(filename).is_file():
+            if self._is_own(filename) or not Path(filename).is_file():
                 self._globals(fn, label, node, source)
             else:
                 self.modules.follow_loaded(fn.__module__, filename)
@@ -308,11 +311,14 @@ class Visitor:
         self.read_names(names, fn.__globals__, label, node, source)
 
     def read_names(
-        self, names: set[str], namespace: dict[str, Any], label: str, node: Any, source: Source | None
+        self, names: set[str], namespace: Mapping[str, Any], label: str, node: Any, source: Source | None
     ) -> None:
         """Count what some code takes from its module: present values, imports, and everything if it is dynamic."""
         package = package_of(namespace)
         self._namespace = namespace
+        if source is not None and source.filename == self.own:
+            self._own_namespace = namespace
+        self.reach.add(Code(label, () if node is None else (node,), source, namespace, frozenset(names)))
         if node is None:
             self._readers.names |= names
         else:
@@ -339,16 +345,6 @@ class Visitor:
         self.parts |= named_parts(source, source.tree)
         self.modules.follow(source.imports, package)
 
-    def _effects(self) -> None:
-        """Statements at module level that set something up in a module that is used: ``np.random.seed(3)``."""
-        source = load_source(self.own)
-        for root, statement in [] if source is None else source.effects:
-            module = self._reached.get(root)
-            if isinstance(module, types.ModuleType) and not is_ours(module.__name__) and source is not None:
-                label = f"statement {root} at {file_label(self.own, self.root)}"
-                values = {n: portable_or_none(self._namespace.get(n), self.root) for n in names_in(statement)}
-                self.parts[self._unique(label)] = digest_plain([source.digest_of(statement), values])
-
     # ------------------------------------------------------------ classes
 
     def cls(self, cls: type) -> str:
@@ -372,12 +368,14 @@ class Visitor:
         if source is not None and nodes:
             self.parts[label] = source.digest_of(*nodes)
             self.parts |= named_parts(source, *nodes)
-        followed = self.follow and bool(filename) and filename != self.own
+        followed = self.follow and bool(filename) and not self._is_own(filename)
+        self.reach.add_class(cls, label)
         if followed:
             self.modules.follow_loaded(cls.__module__, filename)
         elif source is not None and nodes:
             self._readers.add(*nodes)
             self.modules.held += subclasses(cls, label, source)
+            self.reach.add(Code(label, tuple(nodes), source, namespace_of(cls, filename), frozenset()))
         judged = source if followed and nodes and "<locals>" not in cls.__qualname__ else None
         if judged is None or not self._lenient:  # else all that there is in its module has been seen to
             self._members(cls, label, generated=bool(nodes), judged=judged)

@@ -13,6 +13,7 @@ from attacks.cases import (
     packages,
     runs,
     settings,
+    statements,
     values,
 )
 
@@ -24,6 +25,7 @@ GROUPS = (
     code_files.GROUP,
     helpers.GROUP,
     settings.GROUP,
+    statements.GROUP,
     environment.GROUP,
     inputs.GROUP,
     folders.GROUP,
