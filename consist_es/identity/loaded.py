@@ -37,6 +37,8 @@ class Held(NamedTuple):
     """The files whose functions may write to it as to their own."""
     attribute: bool
     instance: bool = False
+    surely: bool = False
+    """Whether it counts whoever reads it: it stands where the source has something else."""
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -78,7 +80,7 @@ def _differing(
         if not (added and prefix and name.startswith("_")):  # decorators and base classes leave such things
             title, where = f"value {prefix}{name} of {label}", f"{label}:{prefix}{name}"
             yield Held(title, where, name, namespace[name], literal, added, (source,), attribute=bool(prefix))
-    defined = _definitions(node)
+    defined = definitions(node)
     times = Counter(item.name for item in defined)
     for item in defined:
         value = namespace.get(item.name)
@@ -237,14 +239,24 @@ def _relative(plain: Any, root: str) -> Any:
 @functools.lru_cache(maxsize=4096)
 def constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
     """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
+    return {name: literal for name, literal in _constants(node).items() if not name.startswith("__")}
+
+
+@functools.lru_cache(maxsize=4096)
+def hidden_constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
+    """The same for names that begin with two underscores."""
+    return {name: literal for name, literal in _constants(node).items() if name.startswith("__")}
+
+
+def _constants(node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in _bound(node.body):
-        if not name.startswith("__"):
-            found[name] = None if name in found or value is None else _literal(value)
+        found[name] = None if name in found or value is None else literal_of(value)
     return found
 
 
-def _literal(value: ast.expr) -> Any:
+def literal_of(value: ast.expr) -> Any:
+    """Type and plain form of a literal, None for any other expression."""
     try:
         literal = ast.literal_eval(value)
         return [type(literal).__name__, to_plain(literal)]
@@ -255,7 +267,7 @@ def _literal(value: ast.expr) -> Any:
 def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
     """Each time that a body binds a name to a value, however it does so, with the value where it is written there."""
     values: dict[int, ast.expr | None] = {}
-    for item in _outside_functions(body):
+    for item in outside_functions(body):
         if isinstance(item, ast.Assign):
             values |= {id(target): item.value for target in item.targets}
         elif isinstance(item, ast.AnnAssign):
@@ -268,7 +280,7 @@ def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
             yield item.rest, None
 
 
-def _outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
+def outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
     """All nodes of a body, each before those in it; functions, classes and comprehensions keep their names."""
     waiting: list[ast.AST] = list(body)
     while waiting:
@@ -302,14 +314,14 @@ def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
+def definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
     """The functions and classes that a body defines, also under conditions."""
-    return tuple(item for item in _outside_functions(node.body) if isinstance(item, _DEFINITIONS))
+    return tuple(item for item in outside_functions(node.body) if isinstance(item, _DEFINITIONS))
 
 
 @functools.lru_cache(maxsize=4096)
 def _imports(node: ast.Module) -> tuple[ast.ImportFrom, ...]:
-    return tuple(item for item in _outside_functions(node.body) if isinstance(item, ast.ImportFrom))
+    return tuple(item for item in outside_functions(node.body) if isinstance(item, ast.ImportFrom))
 
 
 def _rebound_imports(node: ast.Module, namespace: Mapping[str, Any]) -> Iterator[str]:

@@ -51,6 +51,10 @@ class Modules:
         self.unstable: list[str] = []
         self.computed: list[str] = []
         """Files that import modules by computed names."""
+        self.installed: set[str] = set()
+        """Modules that are not first-party, as first-party code imports them."""
+        self._taken: dict[str, tuple[str, Source, bool]] = {}
+        """File -> its label and source, and if it is certainly loaded; not compared with what is loaded yet."""
         self._labels: dict[str, str] = {}
         self._done: dict[str, bool] = {}
         """File -> whether it was followed as one that is certainly loaded."""
@@ -67,6 +71,8 @@ class Modules:
                 self.held += submodules(sys.modules.get(name))
             elif is_first_party(found) and self._is_new(found, eager):
                 waiting += self._take(name, found, eager)
+            if found is None or not is_first_party(found):
+                self.installed.add(name)
 
     def follow_loaded(self, name: str, filename: str, *, eager: bool = True) -> None:
         """Take in a module that is loaded, by name and file; its name need not lead there any more."""
@@ -97,10 +103,19 @@ class Modules:
         module = sys.modules.get(name)
         loaded = module is not None and file_of(module) == filename
         ready = _READY.setdefault(filename, loaded)
+        self._taken[filename] = (label, source, eager or ready)
         if module is not None and loaded:
             self._check_loaded(label, source, module, eager or ready)
         package = name if Path(filename).name == "__init__.py" else name.rpartition(".")[0]
         return [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
+
+    def unchecked(self) -> list[tuple[str, Source, types.ModuleType, bool]]:
+        """Label, source, module and if it is certainly loaded, of what was followed since this was asked last."""
+        taken, self._taken = self._taken, {}
+        if not taken:
+            return []
+        loaded = {file_of(module): module for module in list(sys.modules.values()) if file_of(module) in taken}
+        return [(label, source, loaded[name], sure) for name, (label, source, sure) in taken.items() if name in loaded]
 
     def _label(self, filename: str) -> str:
         """Two files that are named alike get two labels, so that neither hides the other."""

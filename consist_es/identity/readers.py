@@ -132,6 +132,11 @@ def writes_to(kind: str, name: str, own: Iterable[Usage], *, instance: bool = Fa
     return any(_writes(unit, uses) for unit, uses in _units(own, kind, name, instance=instance))
 
 
+def handed(name: str, own: Iterable[Usage]) -> bool:
+    """Whether any method of some files sets an attribute to something that it is given."""
+    return any(_flags(uses) & SET for _, uses in _units(own, ATTRIBUTE, name, instance=True))
+
+
 def _units(
     code: Iterable[Usage], kind: str, name: str, *, instance: bool = False
 ) -> Iterator[tuple[Unit, dict[str, int]]]:
