@@ -179,6 +179,10 @@ def _reads_what_it_fills(item: tuple[Unit, dict[str, int]]) -> bool:
 
 
 def keeps(function: ast.AST, name: str) -> bool:
-    """Whether what a function captured under a name is state of its own, such as the cache of a memoising wrapper."""
+    """Whether what a function captured under a name is state of its own, such as the cache of a memoising wrapper, or
+    a counter that it only writes to."""
     units = list(_units([usage(function)], NAME, name))
-    return any(_flags(uses) & FILL for _, uses in units) and all(map(_fills_itself, units))
+    flags = [_flags(uses) for _, uses in units]
+    if any(how & FILL for how in flags) and not any(how & (READ | SET) for how in flags):
+        return True
+    return any(how & FILL for how in flags) and all(map(_fills_itself, units))

@@ -69,6 +69,12 @@ def is_by_name(value: Any) -> bool:
     return getattr(found, "__func__", found) is value
 
 
+def is_global_random(value: Any) -> bool:
+    """True for the generators behind the functions of `random` and `numpy.random`."""
+    numpy = getattr(sys.modules.get("numpy.random"), "mtrand", None)
+    return value is getattr(random, "_inst", None) or (numpy is not None and value is getattr(numpy, "_rand", None))
+
+
 def is_random(value: Any) -> bool:
     """True for a generator of random numbers."""
     kind = type(value)
@@ -82,7 +88,9 @@ def why_never(value: Any) -> str | None:
     kind = type(value)
     if is_random(value):
         return "each draw changes what later ones give; make it inside the step, from a seed in the config"
-    if isinstance(value, io.IOBase) and not isinstance(value, (io.StringIO, io.BytesIO)):
+    if isinstance(value, (io.StringIO, io.BytesIO)):
+        return None
+    if isinstance(value, io.IOBase):
         return "it is an open file; open it inside the step"
     if hasattr(kind, "__next__") or isinstance(value, (types.CoroutineType, types.AsyncGeneratorType)):
         return "reading uses it up; make it inside the step or use a list"

@@ -29,7 +29,7 @@ from consist_es.identity.objects import (
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, handed
 from consist_es.identity.source import digest_plain
-from consist_es.identity.states import is_by_name, is_random, reduced_state, why_never
+from consist_es.identity.states import is_by_name, is_global_random, is_random, reduced_state, why_never
 from consist_es.identity.usage import ATTRIBUTE, usage
 from consist_es.plain import type_name
 
@@ -168,6 +168,8 @@ class Values(ABC):
         """An object of an installed or builtin class, by what it is made of."""
         if id(value) in self._labels:
             return {"$again": self._labels[id(value)]}
+        if self._depth and is_global_random(value):
+            return {"$builtin": "random"}
         never = why_never(value)
         state = reduced_state(value) if never is None and self._depth < _NESTED else None
         if state is None:

@@ -3,6 +3,7 @@
 import ast
 import collections
 import functools
+import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from consist_es.identity import writes
 from consist_es.identity.bytecode import essence, global_names
-from consist_es.identity.loaded import subclasses
+from consist_es.identity.loaded import Held, subclasses
 from consist_es.identity.modules import (
     file_label,
     is_ours,
@@ -131,7 +132,9 @@ class Visitor(Values):
             if filename == self.own or not Path(filename).is_file():
                 self._globals(fn, label, node, source)
             else:
-                self.modules.follow_loaded(fn.__module__, filename)
+                self.modules.follow_loaded(fn.__module__ or "", filename)
+                if vars(sys.modules.get(fn.__module__ or "", fn)) is not fn.__globals__:
+                    self.newly(lambda: self._globals(fn, label, node, source))
 
     def _installed(self, fn: types.FunctionType) -> str:
         """A function of an installed package: by name, with the project's functions that it wraps."""
@@ -163,13 +166,21 @@ class Visitor(Values):
             self.parts[f"defaults of {label}"] = digest_plain(self.reference(defaults, f"default value of {label}"))
         for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
             if node is None or fn.__code__.co_filename == self.own or not keeps(node, name):
-                self._value(name, content_of(cell), "closure variable", label, node)
+                self._closed_over(fn, name, content_of(cell), label, node)
         for name, value in sorted(vars(fn).items()):
             if name != "__wrapped__" and not name.startswith(("__consist", "_consist")) and name != "pytestmark":
                 self._value(name, value, "attribute", label, node)
         wrapped = wrapped_by(fn)
         if wrapped is not None:
             self.parts[f"wrapped by {label}"] = digest_plain(self.reference(wrapped, f"wrapped by {label}"))
+
+    def _closed_over(self, fn: types.FunctionType, name: str, value: Any, label: str, node: Function | None) -> None:
+        source = load_source(fn.__code__.co_filename) if self._since is None and self._lenient else None
+        if source is None or callable(value) or holds_function(value):
+            self._value(name, value, "closure variable", label, node)
+        else:
+            title = f"closure variable {name} of {label}"
+            self.modules.held.append(Held(title, title, name, value, None, False, (source,), attribute=False))
 
     def _value(self, name: str, value: Any, what: str, label: str, node: Function | None) -> None:
         kind: Any = type(value)
