@@ -52,7 +52,13 @@ def to_plain(value: Any, where: str = "value") -> Any:
 
 def type_name(cls: type) -> str:
     """Module-qualified name of a class."""
-    return f"{cls.__module__}.{cls.__qualname__}"
+    return f"{module_name(cls)}.{cls.__qualname__}"
+
+
+def module_name(cls: type) -> str:
+    """Module that a class says it is from; "" for one that `exec` made without a module."""
+    found = getattr(cls, "__module__", "")
+    return found if isinstance(found, str) else ""
 
 
 def object_fields(value: Any) -> dict[str, Any] | None:
@@ -156,7 +162,7 @@ class _Walk:
             return {"$object": [type_name(kind), self._fields(fields, where), *_unset(value, fields)]}
         if isinstance(value, Mapping):
             return {"$object": [type_name(kind), {"": self.plain(dict(value), where)}]}
-        if kind.__module__.partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):
+        if module_name(kind).partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):
             return {"$secret": self.plain(value.get_secret_value(), where)}
         raise ConfigTypeError(
             f"{where}: {type_name(kind).removeprefix('builtins.')} is not supported; it has no canonical form. "

@@ -7,7 +7,7 @@ from typing import Any
 from blake3 import blake3
 
 from consist_es.errors import ConfigTypeError
-from consist_es.plain import frame, type_name
+from consist_es.plain import frame, module_name, type_name
 
 INLINE = 64
 """Arrays of at most this many elements are stored whole, larger ones as a digest."""
@@ -17,7 +17,7 @@ Plain = Callable[[Any, str], Any]
 
 def tagged(value: Any, where: str, plain: Plain) -> Any:
     """The tagged form of an array, frame, table or scalar of the three packages; None for anything else."""
-    package = type(value).__module__.partition(".")[0]
+    package = module_name(type(value)).partition(".")[0]
     if package == "numpy" and "numpy" in sys.modules:
         return _numpy(value, where, plain)
     if package == "pandas" and "pandas" in sys.modules:

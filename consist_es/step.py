@@ -81,6 +81,7 @@ class Step(msgspec.Struct, frozen=True):
     hydration: str
     staging: dict[str, Any]
     """Input role -> where a copy of it goes before the function runs."""
+    code: CodeIdentity
 
     @property
     def declared(self) -> tuple[str, ...]:
@@ -197,6 +198,7 @@ def prepare(
         cache_mode=cache.cache_mode or "reuse",
         hydration=_hydration(args, defaults),
         staging=_staging(args, inputs),
+        code=code,
     )
 
 

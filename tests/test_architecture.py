@@ -74,7 +74,7 @@ BROAD_EXCEPTS = {
     "consist_es/adapters/prepare.py:PreparedAdapter.changes": "an adapter is the user's code",
     "consist_es/artifacts/plugins.py:_load": "importing another package's driver runs its code",
     "consist_es/attempt.py:error_info": "the text of a user's exception is the user's code",
-    "consist_es/identity/states.py:reduced_state": "asking an installed object for its state runs its package's code",
+    "consist_es/identity/states.py:_asked": "asking an installed object for its state runs its package's code",
     "consist_es/noop.py:create_tracker": "a user's factory that raises is a warning: the run goes on, untracked",
     "consist_es/hooks.py:_call": "a user's hook that raises is a warning, never a failed run",
 }

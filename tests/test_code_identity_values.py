@@ -579,11 +579,14 @@ def test_a_list_of_public_names_uses_none_of_them() -> None:
         ("def f(x):\n if x not in k: k[x] = g(x)\n return k[x]", True),
         ("def f(x): return k[x]", False),
         ("def f(x): k[0] = x\n", False),
-        ("def f(x):\n k[0] = g()\n", False),
+        ("def f(x):\n k[0] = g()\n", True),
+        ("def f(x):\n k[0] += 1\n return k\n", False),
         ("def f(x): k.clear()", False),
     ],
 )
-def test_what_a_function_captured_is_its_own_state_only_where_it_fills_and_reads_it(text: str, kept: bool) -> None:
+def test_what_a_function_captured_is_its_own_state_if_it_reads_nothing_that_others_put_there(
+    text: str, kept: bool
+) -> None:
     assert keeps(ast.parse(text).body[0], "k") is kept
 
 

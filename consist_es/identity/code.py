@@ -41,6 +41,9 @@ class CodeIdentity(msgspec.Struct, frozen=True):
     added: frozenset[str] = frozenset()
     """The parts that version 1 of the fingerprint did not know."""
 
+    objects: tuple[tuple[str, Any, str], ...] = ()
+    """Installed packages' objects that count by their state: where they are, and a digest to see a change by."""
+
     @property
     def before(self) -> str:
         """The digest that version 1 of the fingerprint would have given."""
@@ -83,7 +86,7 @@ def code_identity(
     visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
     target = visitor.reference(fn, "the step")
     visitor.classes_in(uses)
-    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable, visitor.added)
+    return _visited(visitor, chosen, target, {**found, **deps})
 
 
 def trace_identity(
@@ -108,7 +111,24 @@ def trace_identity(
     chosen, found = _mode_parts(chosen, outermost, project_root, named_from)
     visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=outermost.f_code.co_filename)
     target = visit_blocks(visitor, blocks)
-    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable, visitor.added)
+    return _visited(visitor, chosen, target, {**found, **deps})
+
+
+def changed_objects(code: CodeIdentity, root: Path) -> list[str]:
+    """Where installed packages' objects are that are not in the state that they had when the code was identified."""
+    return [where for where, value, digest in code.objects if _state_digest(value, root) != digest]
+
+
+def _state_digest(value: Any, root: Path) -> str:
+    return digest_plain(Visitor(root, follow=False, declared=True, own="").reference(value, "object"))
+
+
+def _visited(visitor: Visitor, mode: str, target: Any, more: Mapping[str, str]) -> CodeIdentity:
+    parts = {**visitor.finish(), **more}
+    found = _identity(mode, target, parts, visitor.unstable, visitor.added)
+    objects = [] if found.unstable else visitor.objects
+    states = tuple((where, value, _state_digest(value, visitor.root)) for where, value in objects)
+    return msgspec.structs.replace(found, objects=states)
 
 
 def _identity(

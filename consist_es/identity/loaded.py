@@ -18,7 +18,7 @@ from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
 from consist_es.identity.source import Source, digest_plain, load_source
-from consist_es.plain import to_plain
+from consist_es.plain import module_name, to_plain
 
 
 class Held(NamedTuple):
@@ -180,7 +180,7 @@ def _dispatched(value: Any) -> dict[str, Any] | None:
     registry = vars(value).get("registry") if isinstance(value, types.FunctionType) else None
     if not isinstance(registry, types.MappingProxyType):
         return None
-    return {f"{kind.__module__}.{kind.__qualname__}": function for kind, function in registry.items()}
+    return {f"{module_name(kind)}.{kind.__qualname__}": function for kind, function in registry.items()}
 
 
 def subclasses(cls: type, label: str, source: Source) -> list[Held]:
@@ -192,7 +192,7 @@ def subclasses(cls: type, label: str, source: Source) -> list[Held]:
         if id(item) not in found:
             found[id(item)] = item
             waiting += type.__subclasses__(item)
-    below = sorted(found.values(), key=lambda item: (item.__module__, item.__qualname__))
+    below = sorted(found.values(), key=lambda item: (module_name(item), item.__qualname__))
     title = f"subclasses of {label}"
     return [Held(title, title, "__subclasses__", below, None, True, (source,), True)] if below else []
 

@@ -22,7 +22,7 @@ from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
 from consist_es.identity.source import Function, Source, digest_plain, load_source
 from consist_es.identity.states import is_ignored, known_name
-from consist_es.plain import object_fields, type_name
+from consist_es.plain import module_name, object_fields, type_name
 
 CONTAINERS = (list, tuple, dict, collections.defaultdict, set, frozenset)
 _TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ParamSpec, typing.NewType)
@@ -93,13 +93,13 @@ def factory_state(fn: types.FunctionType) -> dict[str, Any]:
     """
     if fn.__code__.co_filename == functools.__file__ and fn.__code__.co_name == "wrapper":
         return {}  # `singledispatch`, whose registry counts; the rest follows from use
-    source = load_source(fn.__code__.co_filename)
-    node = None if source is None else source.find(fn.__code__)
     closure = {name: item for name, item in captures(fn) if not holds_function(item)}
+    source = load_source(fn.__code__.co_filename) if closure else None
+    node = None if source is None else source.find(fn.__code__)
     state: dict[str, Any] = {name: item for name, item in closure.items() if node is None or not keeps(node, name)}
     given = {"": list(fn.__defaults__ or ()), "*": dict(fn.__kwdefaults__ or {})}
     state |= {f"default {name}": item for name, item in given.items() if item}
-    return state | {f".{name}": item for name, item in vars(fn).items() if not name.startswith("__")}
+    return state | {f"attribute {name}": item for name, item in vars(fn).items() if not name.startswith("__")}
 
 
 @functools.lru_cache(maxsize=4096)
@@ -122,9 +122,9 @@ def package_of(namespace: Mapping[str, Any]) -> str:
 
 def known_form(value: Any) -> Any:
     """What stands for an object whose type we know; None for others."""
-    if is_ours(type(value).__module__):
+    if is_ours(module_name(type(value))):
         return {"$ours": artifact_content(value)}
-    if isinstance(value, _TYPING) or type(value).__module__ in ("typing", "typing_extensions") or _is_getter(value):
+    if isinstance(value, _TYPING) or module_name(type(value)) in ("typing", "typing_extensions") or _is_getter(value):
         return {"$repr": repr(value)}
     if type(value) is datetime.timezone or (type(value) is zoneinfo.ZoneInfo and value.key is not None):
         return {"$zone": repr(value)}
@@ -137,7 +137,7 @@ def known_form(value: Any) -> Any:
 
 def _is_getter(value: Any) -> bool:
     """True for an `itemgetter`, `attrgetter` or `methodcaller` that its text says all about."""
-    if type(value).__module__ != "operator":
+    if module_name(type(value)) != "operator":
         return False
     make, arguments = value.__reduce__()
     given = [*arguments, *make.args, *make.keywords.values()] if isinstance(make, functools.partial) else arguments
@@ -156,7 +156,7 @@ def artifact_content(value: Any) -> Any:
 
 def is_simple(kind: type) -> bool:
     """Whether all of an object is its attributes and items: pure Python classes of the project, namespaces."""
-    if kind.__module__ in ("types", "argparse") and kind.__name__ in ("SimpleNamespace", "Namespace"):
+    if module_name(kind) in ("types", "argparse") and kind.__name__ in ("SimpleNamespace", "Namespace"):
         return True
     if not is_own(kind):
         return False
@@ -178,20 +178,20 @@ def is_own(cls: type) -> bool:
     """True for a class of the project, also one without a file: of a notebook, or made by `exec`."""
     if filename := class_file(cls):
         return is_first_party(filename)
-    spec = getattr(sys.modules.get(cls.__module__), "__spec__", None)
-    made = bool(cls.__flags__ & _HEAP_TYPE) and cls.__module__ != "builtins" and not is_ours(cls.__module__)
+    spec = getattr(sys.modules.get(module_name(cls)), "__spec__", None)
+    made = bool(cls.__flags__ & _HEAP_TYPE) and module_name(cls) != "builtins" and not is_ours(module_name(cls))
     return made and getattr(spec, "origin", None) not in ("built-in", "frozen")
 
 
 def class_file(cls: type) -> str:
     """File of the module that a class says it is from, "" without one."""
-    module = sys.modules.get(cls.__module__)
+    module = sys.modules.get(module_name(cls))
     return file_of(module) or "" if module is not None else ""
 
 
 def is_plain_base(base: type) -> bool:
     """Whether a base class adds no state of its own."""
-    return base.__module__ in ("abc", "typing", "collections.abc") or base.__qualname__ in ("Protocol", "Generic")
+    return module_name(base) in ("abc", "typing", "collections.abc") or base.__qualname__ in ("Protocol", "Generic")
 
 
 def state_of(value: Any) -> dict[str, Any]:
@@ -239,7 +239,7 @@ def _further(item: Any) -> list[Any]:
         content = [item.value] if isinstance(item, enum.Enum) else []
         content += dict.values(item) if isinstance(item, dict) else ()
         return [*content, *state_of(item).values()]
-    package = type(item).__module__.partition(".")[0]
+    package = module_name(type(item)).partition(".")[0]
     if package == "numpy" and getattr(getattr(item, "dtype", None), "hasobject", False):
         return list(item.flat)
     return _cells(item) if package == "pandas" else []
@@ -272,7 +272,7 @@ def keeps_results(cls: type, name: str) -> bool:
 def is_data(cls: type, name: str, value: Any) -> bool:
     """Whether a class attribute is data that the class's code may read."""
     hidden = name.startswith(("__", "_abc_")) or (issubclass(cls, enum.Enum) and name.startswith("_"))
-    return not hidden and not isinstance(value, _DESCRIPTORS) and not type(value).__module__.startswith("msgspec")
+    return not hidden and not isinstance(value, _DESCRIPTORS) and not module_name(type(value)).startswith("msgspec")
 
 
 def is_generated(item: Any) -> bool:

@@ -18,6 +18,7 @@ from consist_es.identity.loaded import Held, captures
 from consist_es.identity.outline import NO_DEFAULTS, Body, Class, Definition, Expression, outline
 from consist_es.identity.places import is_first_party
 from consist_es.identity.source import Source
+from consist_es.plain import module_name
 
 _AUTOMATIC = frozenset({
     "__name__", "__doc__", "__package__", "__loader__", "__spec__", "__file__", "__cached__", "__builtins__",
@@ -127,6 +128,9 @@ def _added(name: str, value: Any, prefix: str, place: _Place) -> Iterator[Held]:
     """A member that the source does not bind: a decorator, a base class or other code set it."""
     functions = own_functions(value)
     if functions and all(map(_is_generated, functions)):
+        given = [[list(fn.__defaults__ or ()), dict(fn.__kwdefaults__ or {})] for fn in functions]
+        if place.certain and any(map(any, given)):
+            yield place.held("defaults of", f"{prefix}{name}", given, added=False)
         return
     if name.startswith("_abc_") or (not functions and name.startswith("__") and not _is_callable(value)):
         return
@@ -261,17 +265,22 @@ def _enum(defined: list[Class], cls: enum.EnumMeta, path: str, place: _Place) ->
         if more and place.certain:
             yield place.held("attributes of", f"{path}.{name}", more, added=False)
     rest = {name: item for name, item in vars(cls).items() if name not in members}
-    code = {name: item for name, item in rest.items() if any(map(is_own_function, own_functions(item)))}
-    yield from _body([item.body for item in defined], code, f"{path}.", place, made=True)
+    bodies = [item.body for item in defined]
+    written = {name for body in bodies for name in (*body.functions, *body.classes)}
+    code = {name: item for name, item in rest.items() if name in written or _is_own(item)}
+    yield from _body(bodies, code, f"{path}.", place, made=not place.certain)
     for name, item in sorted(rest.items()):
         if name not in code and not name.startswith("_") and not hasattr(type(item), "__get__"):
             yield place.held("value", f"{path}.{name}", item)
 
 
-def is_own_function(fn: types.FunctionType) -> bool:
+def _is_own(value: Any) -> bool:
     """True for a function of the project, also one without a file."""
-    names = fn.__globals__
-    return names.get("__name__") == "__main__" or is_first_party(names.get("__file__") or "")
+    return any(
+        is_first_party(fn.__globals__.get("__file__") or fn.__code__.co_filename)
+        or fn.__globals__.get("__name__") == "__main__"
+        for fn in own_functions(value)
+    )
 
 
 # ---------------------------------------------------------------- what Python loaded, and what was patched
@@ -304,19 +313,17 @@ def patched_in(modules: Iterable[str]) -> dict[str, Any]:
             continue
         found |= {f"{name}.{key}": item for key, item in vars(module).items() if _is_patch(item)}
         classes = [item for item in vars(module).values() if isinstance(item, type)]
-        for cls in [base for item in classes for base in item.__mro__ if base.__module__.partition(".")[0] == root]:
+        for cls in [base for item in classes for base in item.__mro__ if module_name(base).partition(".")[0] == root]:
             if id(cls) not in seen:
                 seen.add(id(cls))
-                owner = f"{cls.__module__}.{cls.__qualname__}"
+                owner = f"{module_name(cls)}.{cls.__qualname__}"
                 found |= {f"{owner}.{key}": item for key, item in vars(cls).items() if _is_patch(item)}
     return found
 
 
 def _is_patch(value: Any) -> bool:
-    if isinstance(value, types.FunctionType):
-        return is_own_function(value)
-    if isinstance(value, (property, staticmethod, classmethod, functools.cached_property)):
-        return any(map(is_own_function, own_functions(value)))
+    if isinstance(value, (types.FunctionType, property, staticmethod, classmethod, functools.cached_property)):
+        return _is_own(value)
     if isinstance(value, functools.partial):
         return any(map(_is_patch, (value.func, *value.args)))
     return isinstance(value, types.MethodType) and _is_patch(value.__func__)

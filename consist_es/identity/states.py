@@ -20,7 +20,7 @@ from typing import Any
 from consist_es.identity.bytecode import essence
 from consist_es.identity.modules import file_of, is_ours
 from consist_es.identity.places import is_first_party
-from consist_es.plain import type_name
+from consist_es.plain import module_name, type_name
 
 _IGNORED = (
     logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, type(threading.Lock()),
@@ -35,12 +35,23 @@ _NUMBA = (
     *sorted(_NUMBA_FUNCTIONS), "targetoptions", "locals", "_can_compile", "_frozen", "_identity", "_is_dynamic", "_sig",
     "identity", "reorderable", "signature", "writable_args",
 )  # fmt: skip
+_KEPT = ("_cache", "_item_cache", "_cacher", "_hash")
+"""Attributes that installed classes keep results in."""
+_ATTRIBUTES = {
+    "_json.Scanner": ("strict", "object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant"),
+    "msgspec.json.Encoder": ("enc_hook", "decimal_format", "uuid_format", "order"),
+    "msgspec.json.Decoder": ("type", "strict", "dec_hook", "float_hook"),
+    "msgspec.msgpack.Encoder": ("enc_hook", "decimal_format", "uuid_format", "order"),
+    "msgspec.msgpack.Decoder": ("type", "strict", "dec_hook", "ext_hook"),
+}
+"""Types that compiled code keeps the state of -> what they show of it."""
+_FIXED = ("functools", "jax", "jaxlib", "numba", "operator", "_struct", "string", "types", "typing")
 _HASHES = ("_hashlib", "_blake2", "_md5", "_sha1", "_sha2", "_sha3", "_sha256", "_sha512")
 
 
 def is_ignored(value: Any) -> bool:
     """True for loggers, locks and the like. A class of the project's own may do more, so that it counts."""
-    return isinstance(value, _IGNORED) and not is_first_party(file_of(sys.modules.get(type(value).__module__)) or "")
+    return isinstance(value, _IGNORED) and not is_first_party(file_of(sys.modules.get(module_name(type(value)))) or "")
 
 
 def known_name(value: Any) -> str | None:
@@ -54,9 +65,14 @@ def known_name(value: Any) -> str | None:
     return f"numpy.{value.__name__}" if any(item is value for item in here) else None
 
 
+def is_fixed(value: Any) -> bool:
+    """True for what nothing changes once it is made: functions compiled or wrapped by a package, text, types."""
+    return type_name(type(value)) in _BY_TYPE_NAME or module_name(type(value)).partition(".")[0] in _FIXED
+
+
 def is_by_name(value: Any) -> bool:
     """True if an installed module has exactly this function, class or callable under its own name."""
-    name, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    name, qualname = _asked(lambda: value.__module__), _asked(lambda: value.__qualname__)
     module = sys.modules.get(name) if isinstance(name, str) else None
     if module is None or name == "__main__" or not isinstance(qualname, str) or is_first_party(file_of(module) or ""):
         return False
@@ -79,7 +95,7 @@ def is_random(value: Any) -> bool:
     """True for a generator of random numbers."""
     kind = type(value)
     return isinstance(value, random.Random) or (
-        kind.__module__.startswith("numpy.random") and kind.__name__ != "SeedSequence"
+        module_name(kind).startswith("numpy.random") and kind.__name__ != "SeedSequence"
     )
 
 
@@ -94,40 +110,65 @@ def why_never(value: Any) -> str | None:
         return "it is an open file; open it inside the step"
     if hasattr(kind, "__next__") or isinstance(value, (types.CoroutineType, types.AsyncGeneratorType)):
         return "reading uses it up; make it inside the step or use a list"
-    if kind.__module__ in ("sqlite3", "_sqlite3"):
+    if module_name(kind) in ("sqlite3", "_sqlite3"):
         return "it is a connection; open it inside the step and declare the file as an input"
     return None
 
 
 def reduced_state(value: Any) -> list[Any] | None:
     """What an object is made of, for `Visitor.reference`; None if that cannot be had."""
-    if (special := _special(value)) is not None:
+    special: list[Any] | None = _asked(lambda: _special(value))
+    if special is not None:
         return special
     if any(set(_CUSTOM) & vars(base).keys() for base in type(value).__mro__ if _is_unasked(base)):
         return None
-    try:
-        reduced = value.__reduce_ex__(4)
-    except Exception:  # noqa: BLE001  the package's own code may raise anything
-        return None
+    reduced = _asked(lambda: value.__reduce_ex__(4))
     if isinstance(reduced, str):
-        return [getattr(value, "__module__", type(value).__module__), reduced]
+        return [_asked(lambda: value.__module__) or module_name(type(value)), reduced]
+    if not isinstance(reduced, tuple):
+        return None
     make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    if type(state) is tuple and len(state) == 2 and all(type(item) in (dict, type(None)) for item in state):
+        state = {**(state[0] or {}), **(state[1] or {})}  # attributes and slots
+    if type(state) is dict:
+        state = {name: item for name, item in state.items() if not _follows_from_use(type(value), name)}
+        if module_name(type(value)).startswith("xarray."):  # what is None becomes {} once it was read
+            state = {name: item for name, item in state.items() if item is not None}
+            state = {name: item for name, item in state.items() if type(item) is not dict or item}
     return [make, list(arguments), state, list(items or ()), [list(pair) for pair in pairs or ()]]
 
 
+def _asked(question: Callable[[], Any]) -> Any:
+    """What an installed object answers, None if it raises anything."""
+    try:
+        return question()
+    except Exception:  # noqa: BLE001  the package's own code may raise anything
+        return None
+
+
+def _follows_from_use(cls: type, name: str) -> bool:
+    """True for an attribute that keeps what was found out from the others."""
+    kept = any(isinstance(vars(base).get(name), functools.cached_property) for base in cls.__mro__)
+    return kept or name in _KEPT or (name.startswith("_has_") and module_name(cls).startswith("scipy.sparse"))
+
+
 def _is_unasked(base: type) -> bool:
-    module = sys.modules.get(base.__module__)
-    return base.__module__ == "__main__" or is_ours(base.__module__) or is_first_party(file_of(module) or "")
+    module = sys.modules.get(module_name(base))
+    return module_name(base) == "__main__" or is_ours(module_name(base)) or is_first_party(file_of(module) or "")
 
 
 def _special(value: Any) -> list[Any] | None:
     """The state of types that do not tell it themselves, or that tell what only follows from use."""
-    name, root = type_name(type(value)), type(value).__module__.partition(".")[0]
+    name, root = type_name(type(value)), module_name(type(value)).partition(".")[0]
     for kinds, state in _STATES.items():
         if isinstance(value, kinds):
             return [name, *state(value)]
     if name in _BY_TYPE_NAME:
         return [name, *_BY_TYPE_NAME[name](value)]
+    if name in _ATTRIBUTES:
+        return [name, {part: getattr(value, part, None) for part in _ATTRIBUTES[name]}]
+    if root == "scipy" and hasattr(value, "_eval_args"):
+        return [name, list(value._eval_args), value.ext]  # the rest of a spline holds memory that nobody wrote to
     if root == "numba":
         return _numba(name, value)
     if root in _HASHES and hasattr(value, "digest"):
@@ -163,6 +204,8 @@ def _numba(name: str, value: Any) -> list[Any] | None:
         fixed = getattr(value, "_frozen", False) or not getattr(value, "_can_compile", True)
         signatures: Any = getattr(value, "overloads", None) or getattr(value, "types", ())
         return [name, declared, [str(item) for item in signatures] if fixed else []]
+    if hasattr(value, "kernel_ir"):
+        return [name, value.kernel_ir.func_id.func, value.mode, {key: str(item) for key, item in value.options.items()}]
     return [name, str(value)] if ".types" in name or ".typing" in name else None
 
 

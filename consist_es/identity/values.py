@@ -5,6 +5,7 @@ import contextvars
 import functools
 import types
 import typing
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from consist_es.identity.objects import (
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, handed
 from consist_es.identity.source import digest_plain
-from consist_es.identity.states import is_by_name, is_global_random, is_random, reduced_state, why_never
+from consist_es.identity.states import is_by_name, is_fixed, is_global_random, is_random, reduced_state, why_never
 from consist_es.identity.usage import ATTRIBUTE, usage
 from consist_es.plain import type_name
 
@@ -39,6 +40,8 @@ _C_CALLABLES = (
 )  # fmt: skip
 _NESTED = 20
 """How deep containers that hold functions may be nested, well within our stack."""
+_MOST = 20_000
+"""How many functions, classes and objects are labelled before no more objects are looked into."""
 
 
 class Values(ABC):
@@ -51,6 +54,10 @@ class Values(ABC):
         self.added: dict[str, str] = {}
         """What counts since version 2."""
         self.unstable: list[str] = []
+        self.objects: list[tuple[str, Any]] = []
+        """Installed packages' objects that count by their state, and where they are: a step may change them."""
+        self._within = False
+        """Whether this is a part of such an object."""
         self._readers = Readers()
         self.modules = Modules(root, self._readers)
         self._held = HeldValues(root, self._readers, self._held_value, self.classes_in)
@@ -100,6 +107,8 @@ class Values(ABC):
 
     def reference(self, value: Any, where: str) -> Any:
         """Plain form of a value that code can reach; functions and classes become parts of their own."""
+        if type(value) in (weakref.ProxyType, weakref.CallableProxyType):
+            return self._opaque(value, where, "it is a weak proxy; use the object itself")
         if isinstance(value, types.ModuleType):
             return self._module(value)
         if isinstance(value, types.FunctionType):
@@ -171,16 +180,21 @@ class Values(ABC):
         if self._depth and is_global_random(value):
             return {"$builtin": "random"}
         never = why_never(value)
-        state = reduced_state(value) if never is None and self._depth < _NESTED else None
+        room = self._depth < _NESTED and len(self._labels) < _MOST
+        state = reduced_state(value) if never is None and room else None
         if state is None:
             return self._opaque(value, where, never)
         self._label(value, where)
+        if not (self._within or is_fixed(value)):
+            self.objects.append((where, value))
+        self._within, within = True, self._within
         self._depth += 1
         try:
             kind = self.cls(type(value)) if is_own(type(value)) else type_name(type(value))
             return {"$state": [kind, *(self._piece(item, where) for item in state)]}
         finally:
             self._depth -= 1
+            self._within = within
 
     def _piece(self, value: Any, where: str) -> Any:
         """A part of a state: what it consists of is looked at one by one, for much of it has a plain form."""
@@ -193,7 +207,7 @@ class Values(ABC):
     def _opaque(self, value: Any, where: str, never: str | None) -> Any:
         """An object whose state cannot be had: in a module that is used it need not be used, unless it is called."""
         read = not self._depth or self._readers.reads(ATTRIBUTE, where.rpartition(".")[2], ())
-        if self._lenient and not (read and (callable(value) or is_random(value))):
+        if self._lenient and not (read and (is_random(value) or (callable(value) and never is None))):
             return None
         why = never or "pass it as config or make it inside the step"
         self.unstable.append(f"{where}: {type_name(type(value))} has no canonical form; {why}")

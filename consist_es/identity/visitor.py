@@ -38,7 +38,7 @@ from consist_es.identity.states import is_by_name
 from consist_es.identity.usage import ATTRIBUTE, usage
 from consist_es.identity.values import Values
 from consist_es.identity.variables import named_parts
-from consist_es.plain import type_name
+from consist_es.plain import module_name, type_name
 
 _DYNAMIC = {"globals", "eval", "exec", "__import__", "importlib", "import_module"}
 
@@ -113,6 +113,8 @@ class Visitor(Values):
         filename = fn.__code__.co_filename
         if is_ours(fn.__module__) or filename.startswith("<frozen"):
             return f"{fn.__module__}.{fn.__qualname__}"
+        if not is_first_party(filename) and Path(filename).is_file():
+            return self._installed(fn)
         source = load_source(filename)
         if not is_first_party(filename) and (source is None or not filename.startswith("<")):
             return self._installed(fn) if source is not None else self._sourceless(fn)
@@ -239,11 +241,11 @@ class Visitor(Values):
     def cls(self, cls: type) -> str:
         """Visit a class; the label that its parts are found under."""
         filename = class_file(cls)
-        if is_ours(cls.__module__) or not (is_first_party(filename) or filename.startswith("<") or not filename):
+        if is_ours(module_name(cls)) or not (is_first_party(filename) or filename.startswith("<") or not filename):
             if id(cls) not in self._labels and not is_by_name(cls):
                 self.newly(functools.partial(self._made_class, cls))
             return type_name(cls)
-        if cls.__module__ == "builtins":
+        if module_name(cls) == "builtins":
             return type_name(cls)
         if id(cls) in self._labels:
             return self._labels[id(cls)]
@@ -261,7 +263,7 @@ class Visitor(Values):
             self.parts |= named_parts(source, *nodes)
         followed = self.follow and bool(filename) and filename != self.own
         if followed:
-            self.modules.follow_loaded(cls.__module__, filename)
+            self.modules.follow_loaded(module_name(cls), filename)
         elif source is not None and nodes:
             self._readers.add(*nodes)
             self.modules.held += subclasses(cls, label, source)

@@ -504,3 +504,23 @@ unmoved(
 unmoved(
     "module_imported_meanwhile", "def rate():\n    import string\n    return string.digits\n", "import json, string"
 )
+
+# ---------------------------------------------------------------- installed objects that a step changes
+
+FITTED = """
+class Model:
+    def __init__(self): self.found = None
+    def fit(self, x): self.found = x
+"""
+
+
+def fitting(name: str, files: Mapping[str, str], use: str) -> None:
+    """A step that leaves something in an object: a hit would not, and what comes after would find nothing in it."""
+    site = {"site/site-packages/lib.py": FITTED}
+    main = "import sys\nsys.path.insert(0, 'site/site-packages')\nfrom model import fit\ncall(fit)\n"
+    model = f"{use}\ndef fit():\n    ran()\n    M.fit(3)\n"
+    GROUP.add(name, "miss", main, files={"model.py": model, **files, **site}, change={})
+
+
+fitting("object_that_a_step_fits", {}, "import lib\nM = lib.Model()")
+fitting("object_that_a_step_fits_elsewhere", {"helper.py": "import lib\nM = lib.Model()\n"}, "from helper import M")
