@@ -39,6 +39,7 @@ from consist_es.errors import (
 from consist_es.events import Effect, StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
+from consist_es.identity.code import changed_objects
 from consist_es.inputs import Sources, changed_since, identity_changed
 from consist_es.journal import Journal
 from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question, look_up
@@ -396,6 +397,12 @@ class Engine:
             return f"inputs were logged that are not there: {', '.join(absent)}"
         if beside := active.observations.beside:
             return f"it read {', '.join(beside)} while it ran: give it what it needs as inputs or config"
+        return self._changed(step, active)
+
+    def _changed(self, step: Step, active: ActiveRun) -> str | None:
+        """What changed while a step ran, so that the run must not answer for a later one; or None."""
+        if changed := changed_objects(step.code, step.project_root):
+            return f"it changed {', '.join(changed)}, which a hit would not: make it inside the step, or return it"
         if changed := changed_since((*step.inputs, *active.late_inputs), self.digester):
             return f"inputs changed while the step ran: {', '.join(changed)}"
         known, given = step.fingerprint.identity_inputs, step.args.identity_inputs

@@ -19,7 +19,13 @@ _NESTED = 2
 
 def type_name(cls: type | types.FunctionType | types.BuiltinFunctionType) -> str:
     """Module-qualified name of a class or function."""
-    return f"{cls.__module__}.{cls.__qualname__}"
+    return f"{module_name(cls)}.{cls.__qualname__}"
+
+
+def module_name(cls: type | types.FunctionType | types.BuiltinFunctionType) -> str:
+    """Module that a class or function says it is from; "" for one that `exec` made without a module."""
+    found = getattr(cls, "__module__", "")
+    return found if isinstance(found, str) else ""
 
 
 def frame(plain: Any) -> bytes:

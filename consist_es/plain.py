@@ -34,6 +34,7 @@ from consist_es.errors import ConfigTypeError, ConfigValueError, ConsistWarning
 from consist_es.framing import INT64, MANY, alike, by_frame
 from consist_es.framing import MAX_TEXT as MAX_TEXT
 from consist_es.framing import frame as frame
+from consist_es.framing import module_name as module_name
 from consist_es.framing import type_name as type_name
 from consist_es.plain_times import bare_zone, moment
 from consist_es.secret import Masked, Secret
@@ -174,7 +175,7 @@ class _Walk:
             return {"$object": [type_name(kind), self._fields(fields, where), *_unset(value, fields)]}
         if isinstance(value, Mapping):
             return {"$object": [type_name(kind), {"": self.plain(dict(value), where)}]}
-        if kind.__module__.partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):
+        if module_name(kind).partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):
             return {"$secret": self.plain(value.get_secret_value(), where)}
         raise ConfigTypeError(
             f"{where}: {type_name(kind).removeprefix('builtins.')} is not supported; it has no canonical form. "

@@ -82,6 +82,7 @@ class Step(msgspec.Struct, frozen=True):
     hydration: str
     staging: dict[str, Any]
     """Input role -> where a copy of it goes before the function runs."""
+    code: CodeIdentity
     unread: Written = NOTHING
     """The attributes of a method's object that do not count, for the method only writes them."""
 
@@ -208,6 +209,7 @@ def prepare(
         hydration=_hydration(args, defaults),
         staging=_staging(args, inputs),
         unread=unread,
+        code=code,
     )
 
 

@@ -45,6 +45,9 @@ class CodeIdentity(msgspec.Struct, frozen=True):
     added: frozenset[str] = frozenset()
     """The parts that version 1 of the fingerprint did not know."""
 
+    objects: tuple[tuple[str, Any, str], ...] = ()
+    """Installed packages' objects that count by their state: where they are, and a digest to see a change by."""
+
     @property
     def before(self) -> str:
         """The digest that version 1 of the fingerprint would have given."""
@@ -130,10 +133,21 @@ def _large(filename: str) -> dict[str, str]:
     return {} if is_first_party(filename) else package_part(filename)
 
 
+def changed_objects(code: CodeIdentity, root: Path) -> list[str]:
+    """Where installed packages' objects are that are not in the state that they had when the code was identified."""
+    return [where for where, value, digest in code.objects if _state_digest(value, root) != digest]
+
+
+def _state_digest(value: Any, root: Path) -> str:
+    return digest_plain(WholeVisitor(root, follow=False, declared=True, own="").reference(value, "object"))
+
+
 def _visited(mode: str, target: Any, visitor: WholeVisitor, besides: Mapping[str, str]) -> CodeIdentity:
     parts = {**visitor.finish(), **besides}
     found = _identity(mode, target, parts, visitor.unstable, visitor.added)
-    return msgspec.structs.replace(found, installed=frozenset(visitor.modules.installed))
+    objects = [] if found.unstable else visitor.objects
+    states = tuple((where, value, _state_digest(value, visitor.root)) for where, value in objects)
+    return msgspec.structs.replace(found, installed=frozenset(visitor.modules.installed), objects=states)
 
 
 def _identity(

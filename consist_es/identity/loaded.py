@@ -19,7 +19,7 @@ from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
 from consist_es.identity.source import Source, digest_plain, load_source
-from consist_es.plain import to_plain
+from consist_es.plain import module_name, to_plain
 
 
 class Held(NamedTuple):
@@ -38,6 +38,8 @@ class Held(NamedTuple):
     """The files whose functions may write to it as to their own."""
     attribute: bool
     instance: bool = False
+    surely: bool = False
+    """Whether it counts whoever reads it: it stands where the source has something else."""
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -79,7 +81,7 @@ def _differing(
         if not (added and prefix and name.startswith("_")):  # decorators and base classes leave such things
             title, where = f"value {prefix}{name} of {label}", f"{label}:{prefix}{name}"
             yield Held(title, where, name, namespace[name], literal, added, (source,), attribute=bool(prefix))
-    defined = _definitions(node)
+    defined = definitions(node)
     times = Counter(item.name for item in defined)
     for item in defined:
         value = namespace.get(item.name)
@@ -179,7 +181,7 @@ def _dispatched(value: Any) -> dict[str, Any] | None:
     registry = vars(value).get("registry") if isinstance(value, types.FunctionType) else None
     if not isinstance(registry, types.MappingProxyType):
         return None
-    return {f"{kind.__module__}.{kind.__qualname__}": function for kind, function in registry.items()}
+    return {f"{module_name(kind)}.{kind.__qualname__}": function for kind, function in registry.items()}
 
 
 def subclasses(cls: type, label: str, source: Source) -> list[Held]:
@@ -191,7 +193,7 @@ def subclasses(cls: type, label: str, source: Source) -> list[Held]:
         if id(item) not in found:
             found[id(item)] = item
             waiting += type.__subclasses__(item)
-    below = sorted(found.values(), key=lambda item: (item.__module__, item.__qualname__))
+    below = sorted(found.values(), key=lambda item: (module_name(item), item.__qualname__))
     title = f"subclasses of {label}"
     return [Held(title, title, "__subclasses__", below, None, True, (source,), True)] if below else []
 
@@ -246,14 +248,24 @@ def _is_numbers(items: list[Any]) -> bool:
 @functools.lru_cache(maxsize=4096)
 def constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
     """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
+    return {name: literal for name, literal in _constants(node).items() if not name.startswith("__")}
+
+
+@functools.lru_cache(maxsize=4096)
+def hidden_constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
+    """The same for names that begin with two underscores."""
+    return {name: literal for name, literal in _constants(node).items() if name.startswith("__")}
+
+
+def _constants(node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in _bound(node.body):
-        if not name.startswith("__"):
-            found[name] = None if name in found or value is None else _literal(value)
+        found[name] = None if name in found or value is None else literal_of(value)
     return found
 
 
-def _literal(value: ast.expr) -> Any:
+def literal_of(value: ast.expr) -> Any:
+    """Type and plain form of a literal, None for any other expression."""
     try:
         literal = ast.literal_eval(value)
         return [type(literal).__name__, to_plain(literal)]
@@ -264,7 +276,7 @@ def _literal(value: ast.expr) -> Any:
 def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
     """Each time that a body binds a name to a value, however it does so, with the value where it is written there."""
     values: dict[int, ast.expr | None] = {}
-    for item in _outside_functions(body):
+    for item in outside_functions(body):
         if isinstance(item, ast.Assign):
             values |= {id(target): item.value for target in item.targets}
         elif isinstance(item, ast.AnnAssign):
@@ -277,7 +289,7 @@ def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
             yield item.rest, None
 
 
-def _outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
+def outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
     """All nodes of a body, each before those in it; functions, classes and comprehensions keep their names."""
     waiting: list[ast.AST] = list(body)
     while waiting:
@@ -311,14 +323,14 @@ def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
+def definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
     """The functions and classes that a body defines, also under conditions."""
-    return tuple(item for item in _outside_functions(node.body) if isinstance(item, _DEFINITIONS))
+    return tuple(item for item in outside_functions(node.body) if isinstance(item, _DEFINITIONS))
 
 
 @functools.lru_cache(maxsize=4096)
 def _imports(node: ast.Module) -> tuple[ast.ImportFrom, ...]:
-    return tuple(item for item in _outside_functions(node.body) if isinstance(item, ast.ImportFrom))
+    return tuple(item for item in outside_functions(node.body) if isinstance(item, ast.ImportFrom))
 
 
 def _rebound_imports(node: ast.Module, namespace: Mapping[str, Any]) -> Iterator[str]:

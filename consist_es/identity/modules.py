@@ -60,6 +60,10 @@ class Modules:
         """Files that import modules by computed names."""
         self.loaded: list[tuple[str, Source, types.ModuleType]] = []
         """Label, source and module of those that are loaded whenever this code runs."""
+        self.foreign: set[str] = set()
+        """Names of modules that are not first-party, as first-party code imports them."""
+        self._taken: dict[str, tuple[str, Source, bool]] = {}
+        """File -> its label and source, and if it is certainly loaded; not compared with what is loaded yet."""
         self._labels: dict[str, str] = {}
         self._finding = Finding()
         self._done: dict[str, bool] = {}
@@ -83,7 +87,9 @@ class Modules:
             found = place.file or self._generated(name, place)
             if found is not None and (found.startswith("<") or is_first_party(found)):
                 waiting += self._take(name, found, eager) if self._is_new(found, eager) else []
-            elif found is not None and found not in self.installed:
+                continue
+            self.foreign.add(name)
+            if found is not None and found not in self.installed:
                 self.installed.add(found)
                 self.added |= package_part(found)
 
@@ -142,6 +148,7 @@ class Modules:
         module = sys.modules.get(name)
         loaded = module is not None and (file_of(module) or generated_name(name)) == filename
         ready = _READY.setdefault(filename, loaded)
+        self._taken[filename] = (label, source, eager or ready)
         if module is not None and loaded:
             parts |= self._check_loaded(label, source, module, eager or ready)
         package = name if Path(filename).name == "__init__.py" else name.rpartition(".")[0]
@@ -155,6 +162,14 @@ class Modules:
         if content is None:
             self.unstable.append(f"{label} was loaded from a file that is not there any more")
         return digest_plain(None if content is None else content.hex())
+
+    def unchecked(self) -> list[tuple[str, Source, types.ModuleType, bool]]:
+        """Label, source, module and if it is certainly loaded, of what was followed since this was asked last."""
+        taken, self._taken = self._taken, {}
+        if not taken:
+            return []
+        loaded = {file_of(module): module for module in list(sys.modules.values()) if file_of(module) in taken}
+        return [(label, source, loaded[name], sure) for name, (label, source, sure) in taken.items() if name in loaded]
 
     def _label(self, filename: str) -> str:
         """Two files that are named alike get two labels, so that neither hides the other."""

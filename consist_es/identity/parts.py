@@ -20,12 +20,11 @@ class WholeVisitor(Visitor):
     def finish(self) -> dict[str, str]:
         """What version 1 counted of all that was reached; `added` holds the rest."""
         self._visit_all()
-        self._lenient = False
-        counted = {**self.parts, **self.modules.parts}
         if self.follow:
             self._effects()
-            counted = {**self.parts, **self.modules.parts}
-            self.parts = self.modules.parts = self.added  # from here on
+        counted = {**self.parts, **self.modules.parts}
+        self._visit_since()
+        if self.follow:
             self._beyond()
             if self.modules.computed and not self.declared:
                 files = ", ".join(sorted(self.modules.computed))
@@ -33,10 +32,11 @@ class WholeVisitor(Visitor):
                     f"{files} imports a module whose name is computed; name its file in code_identity_extra_deps"
                 )
             self._set_ups()
-            for name in counted.keys() & self.added.keys():
-                again = self.added.pop(name)
-                if again != counted[name]:
-                    self.added[f"{name} (since)"] = again
+            self._visit_present()
+            self._visit_patched()
+        for name, part in {**self.parts, **self.modules.parts}.items():
+            if counted.get(name) != part:
+                self.added[f"{name} (since)" if name in counted else name] = part
         self.unstable += self.modules.unstable
         self.added |= self.modules.added
         return counted
