@@ -129,8 +129,8 @@ class Reach:
 
     # ------------------------------------------------------------ set-up
 
-    def set_up(self, found: SetUp, label: str) -> None:
-        """Count a statement that sets something up, and what it is given."""
+    def set_up(self, found: SetUp, number: int, label: str) -> None:
+        """Count a statement that sets something up as the `number`th, and what it is given."""
         scope, source, values = found.scope, found.scope.whole, dict[str, Any]()
         if source is None:
             return
@@ -145,7 +145,7 @@ class Reach:
                 waiting += self._given(access, scope, values)
             if isinstance(node, _DEFINITIONS) and is_own(value := scope.value(node.name)):
                 values[node.name] = self._refer(value, node.name)
-        self._parts[label] = digest_plain([source.digest_of(*nodes), values])
+        self._parts[label] = digest_plain([number, source.digest_of(*nodes), values])
         self._parts |= named_parts(source, *nodes)
 
     def _given(self, access: Access, scope: Scope, values: dict[str, Any]) -> list[ast.AST]:

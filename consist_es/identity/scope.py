@@ -3,6 +3,7 @@
 import ast
 import builtins
 import functools
+import re
 import sys
 import threading
 import types
@@ -18,6 +19,8 @@ from consist_es.identity.source import Source, load_source
 from consist_es.identity.statements import Body, Piece, binding, pieces
 from consist_es.identity.toplevel import TopLevel
 
+_CELL = re.compile(r"<(cell|ipython-input|python-input|stdin)")
+"""Names of what was typed in; others in such brackets were generated."""
 MISSING: Any = object()
 """What a name or attribute gives that is not there."""
 
@@ -150,7 +153,9 @@ def function_of(value: Any) -> types.FunctionType | None:
 
 def is_own_file(filename: str) -> bool:
     """Whether it is a file of the project, or a cell of a notebook."""
-    return is_first_party(filename) or (not Path(filename).is_file() and load_source(filename) is not None)
+    if is_first_party(filename):
+        return Path(filename).is_file() or load_source(filename) is not None
+    return _CELL.match(filename) is not None and load_source(filename) is not None
 
 
 def is_own(value: Any) -> bool:

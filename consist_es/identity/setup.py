@@ -106,7 +106,7 @@ class Finder:
         if (fn := function_of(target)) is not None:
             if act.kind == DECORATOR:
                 return self._enters(fn, called=isinstance(act.node, ast.Call))
-            return not self._is_workflow(fn) and self._has_effects(fn)
+            return meant and not self._is_workflow(fn) and self._has_effects(fn)
         if not package:
             if value is MISSING or is_own(value) or harmless.is_data(value):
                 return False
@@ -227,14 +227,14 @@ def set_ups(own: str, namespace: Mapping[str, Any], followed: Collection[str]) -
     latest: dict[Any, SetUp] = {}
     modules: list[types.ModuleType] = []
     for scope in waiting:
-        latest |= {_key(found): found for found in finder.find(scope)}
+        _note(latest, finder.find(scope))
         modules += loaded_modules(top_imports(scope.source.tree), package_of(scope.namespace))
     seen = {*followed, *(scope.source.filename for scope in waiting)}
     for module in modules:  # grows
         file = file_of(module) or ""
         if file not in seen and file.endswith(".py") and (top := top_level(file)) is not None:
             sets, imports = _of_module(top, module, finder, frames)
-            latest |= {_key(found): found for found in sets}
+            _note(latest, sets)
             modules += imports
         seen.add(file)
     return list(latest.values())
@@ -257,19 +257,29 @@ def _of_module(
     return found, imports
 
 
+def _note(latest: dict[Any, SetUp], found: Iterable[SetUp]) -> None:
+    """Take in what was found in the order it runs; what makes an earlier one void stands in its place."""
+    for item in found:
+        key = _key(item)
+        latest.pop(key, None)
+        latest[key] = item
+
+
 def _key(found: SetUp) -> Any:
-    """The same for two statements if the later one makes the earlier one void: cells of a notebook are run again."""
-    node = found.nodes[-1]
-    if len(found.nodes) > 1 or found.scope.local is not None or Path(found.scope.source.filename).is_file():
+    """The same for two statements if the later one makes the earlier one void."""
+    node, file = found.nodes[-1], found.scope.source.filename
+    cell = not Path(file).is_file()
+    place = None if cell else file
+    if len(found.nodes) > 1:
         return node
-    if isinstance(node, (ast.Assign, ast.AugAssign)) and isinstance(acts(node)[0].node, ast.Attribute):
-        return found.title
+    if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(acts(node)[0].node, ast.Attribute):
+        return place, found.title
     call = node.value if isinstance(node, ast.Expr) else None
     if isinstance(call, ast.Call) and _AGAIN.search(found.title.rpartition(".")[2]):
         first = call.args[0] if len(call.args) > 1 else None
-        return found.title, first.value if isinstance(first, ast.Constant) else None
-    whole = found.scope.whole
-    return node if whole is None else whole.digest_of(node)
+        return place, found.title, first.value if isinstance(first, ast.Constant) else None
+    whole = found.scope.whole if cell else None
+    return node if whole is None else whole.digest_of(node)  # a cell that is run again is there twice
 
 
 def _named(fn: types.FunctionType) -> Iterable[tuple[str, Any]]:

@@ -335,6 +335,7 @@ for name, between, verdict in (
     ("set_up_between_two_calls", "import random\nrandom.seed(2)", "miss"),
     ("set_up_in_a_function_between_two_calls", "import random\ndef go(): random.seed(2)\ngo()", "miss"),
     ("print_between_two_calls", "print(2)", "hit"),
+    ("set_up_again_between_two_calls", "import random\nrandom.seed(1)\nrandom.seed(2)\nrandom.seed(1)", "miss"),
     ("result_plotted_between_two_calls", "import statistics\nstatistics.mean([len(str(first))])", "hit"),
 ):
     GROUP.add(
