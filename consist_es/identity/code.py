@@ -83,7 +83,7 @@ def code_identity(
     visitor = WholeVisitor(named_from, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
     target = visitor.reference(fn, "the step")
     visitor.classes_in(uses)
-    visitor.reach.config = uses
+    visitor.reach.given.append(uses)
     return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable, visitor.added)
 
 

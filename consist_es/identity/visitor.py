@@ -4,6 +4,7 @@ import ast
 import collections
 import contextvars
 import functools
+import sys
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -82,6 +83,7 @@ class Visitor:
         self._reached: dict[str, Any] = {}
         """Names in the callable's own file that its functions read -> present value."""
         self.reach = Reach(root, self.added, self.reference, self._read_more)
+        self._script = file_of(sys.modules.get("__main__")) or ""
         self._setting_up = False
         """Whether what sets something up is followed: of any file, only what it reaches counts."""
 
@@ -92,7 +94,7 @@ class Visitor:
 
     def _is_own(self, filename: str) -> bool:
         """Whether of a file only what is reached counts, not all of it."""
-        return filename == self.own or self._setting_up
+        return filename in (self.own, self._script) or self._setting_up
 
     def _visit_all(self) -> None:
         """Visit what was reached, and what that reaches in turn."""
@@ -145,6 +147,7 @@ class Visitor:
     def _instance(self, value: Any, where: str) -> Any:
         if (known := known_form(value)) is not None:
             return known
+        self.reach.given.append(value)
         if isinstance(value, slice):
             return {"$slice": [self.reference(item, where) for item in (value.start, value.stop, value.step)]}
         if isinstance(value, contextvars.ContextVar):
