@@ -96,7 +96,7 @@ def code_identity(
         visitor = WholeVisitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own, unread=unread)
         target = visitor.reference(fn, "the step")
         visitor.classes_in(uses)
-        visitor.reach.config = uses
+        visitor.reach.given.append(uses)
         return _visited(chosen, target, visitor, {**found, **deps, **_large(own)})
 
 

@@ -206,9 +206,9 @@ def portable_or_none(value: Any, root: Path) -> Any:
 
 
 def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.ModuleType]:
-    """The project's loaded modules among those that are imported when a file is run, and the packages they lie in."""
+    """The project's loaded modules among those that are imported, and the packages they lie in."""
     for ref in refs:
-        for name in _absolute(ref.name, package) if ref.eager else ():
+        for name in _absolute(ref.name, package):
             module = sys.modules.get(name)
             if module is not None and not is_ours(name) and is_first_party(file_of(module) or ""):
                 yield module

@@ -24,6 +24,7 @@ from consist_es.identity.objects import (
     holds_function,
     is_data,
     is_generated,
+    known_form,
     package_of,
     reads_modules,
     wrapped_by,
@@ -58,6 +59,7 @@ class Visitor(Values):
         self._reached: dict[str, Any] = {}
         """Names in the callable's own file that its functions read -> present value."""
         self.reach = Reach(root, self.added, self.reference, self._read_more)
+        self._script = file_of(sys.modules.get("__main__")) or ""
         self._setting_up = False
         """Whether what sets something up is followed: of any file, only what it reaches counts."""
 
@@ -68,7 +70,7 @@ class Visitor(Values):
 
     def _is_own(self, filename: str) -> bool:
         """Whether of a file only what is reached counts, not all of it."""
-        return filename == self.own or self._setting_up
+        return filename in (self.own, self._script) or self._setting_up
 
     def _visit_all(self) -> None:
         """Visit everything that waits, and what that leads to."""
@@ -109,6 +111,11 @@ class Visitor(Values):
         distribution as far as it can be: the code that made it counts."""
         foreign = filename != self.own and (self._lenient or spot_of(filename) is not None)
         self._waiting.append((visit, foreign or (self._lenient and self._setting_up)))
+
+    def _instance(self, value: Any, where: str) -> Any:
+        if known_form(value) is None:
+            self.reach.given.append(value)  # texts in it may be run as code
+        return super()._instance(value, where)
 
     # ------------------------------------------------------------ functions
 
