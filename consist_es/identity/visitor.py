@@ -11,7 +11,7 @@ from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity import writes
-from consist_es.identity.bytecode import essence, global_names
+from consist_es.identity.bytecode import essence, global_names, imported_names
 from consist_es.identity.held import HeldValues
 from consist_es.identity.loaded import Held, portable, subclasses, submodules
 from consist_es.identity.modules import (
@@ -42,7 +42,7 @@ from consist_es.identity.objects import (
 from consist_es.identity.packages import spot_of
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, keeps, writes_to
-from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
+from consist_es.identity.source import Function, ImportRef, Source, digest_plain, imports_of, load_source
 from consist_es.identity.usage import ATTRIBUTE, usage
 from consist_es.identity.variables import named_parts
 from consist_es.plain import type_name
@@ -299,6 +299,9 @@ class Visitor:
     def _globals(self, fn: types.FunctionType, label: str, node: Function | None, source: Source | None) -> None:
         names = set(global_names(fn.__code__))
         self.read_names(names, fn.__globals__, label, node, source)
+        if node is None:
+            imports = [ImportRef(name, set(), False) for name in imported_names(fn.__code__)]
+            self.modules.follow(imports, package_of(fn.__globals__))
 
     def read_names(
         self, names: set[str], namespace: dict[str, Any], label: str, node: Any, source: Source | None

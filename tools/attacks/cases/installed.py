@@ -188,3 +188,11 @@ GROUP.add("module_written_after_the_step_was_first_asked_for", "miss", """
                 return ran(0)
             ran(area.rate())
         """}, change={"area.txt": TWO})  # fmt: skip
+for kind, body, folder in (
+    ("", "import area; ran(area.rate())", ""),
+    ("_by_name", "from area import rate; ran(rate())", ""),
+    ("_by_a_relative_name", "from . import area; ran(area.rate())", "model/"),
+):
+    model = {f"{folder}__init__.py" if folder else "model.py": f'exec("def step(): {body}")\n'}
+    GROUP.add(f"module_imported{kind}_inside_a_function_without_source", "miss",
+              files={"model.py": "", **model, f"{folder}area.py": ONE}, change={f"{folder}area.py": TWO})  # fmt: skip
