@@ -193,6 +193,6 @@ for kind, body, folder in (
     ("_by_name", "from area import rate; ran(rate())", ""),
     ("_by_a_relative_name", "from . import area; ran(area.rate())", "model/"),
 ):
-    model = {f"{folder}__init__.py" if folder else "model.py": f'exec("def step(): {body}")\n'}
+    made = {f"{folder}__init__.py" if folder else "model.py": f'exec("def step(): {body}")\n'}
     GROUP.add(f"module_imported{kind}_inside_a_function_without_source", "miss",
-              files={"model.py": "", **model, f"{folder}area.py": ONE}, change={f"{folder}area.py": TWO})  # fmt: skip
+              files={"model.py": "", **made, f"{folder}area.py": ONE}, change={f"{folder}area.py": TWO})  # fmt: skip
