@@ -26,6 +26,8 @@ NOT_INSTALLED = "not installed"
 FOLLOWED = 4_000_000
 """Bytes of Python up to which a distribution is followed, about 100,000 lines."""
 _METADATA = (".dist-info", ".egg-info")
+_CHANGES: list[str] = []
+"""Folders that had changed when they were looked at again."""
 _SITES: dict[str, tuple[int, "Site"]] = {}
 """Folder -> its modification time when it was read, and what it holds."""
 
@@ -147,13 +149,17 @@ class Site:
         return found
 
 
-def refresh() -> bool:
-    """Forget the folders that have changed since they were read; True if there were any."""
-    gone = [folder for folder, (stamp, _) in _SITES.items() if _stamp(folder) != stamp]
-    for folder in gone:
+def refresh() -> None:
+    """Forget the folders that have changed since they were read."""
+    for folder in [folder for folder, (stamp, _) in _SITES.items() if _stamp(folder) != stamp]:
         del _SITES[folder]
+        _CHANGES.append(folder)
         distribution_of_file.cache_clear()
-    return bool(gone)
+
+
+def generation() -> int:
+    """How often a change was noticed: what was found out about files before no longer holds."""
+    return len(_CHANGES)
 
 
 def site_of(folder: str) -> Site:
@@ -195,7 +201,7 @@ def installed(name: str) -> Distribution | None:
 def version_of(name: str) -> str:
     """What stands for a distribution of this name, or for Python: see `Distribution.state`."""
     if name == PYTHON:
-        return f"{sys.version_info.major}.{sys.version_info.minor}"
+        return ".".join(map(str, sys.version_info[:2]))
     found = installed(name)
     return NOT_INSTALLED if found is None else found.state
 

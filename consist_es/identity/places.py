@@ -38,8 +38,7 @@ def counting(filename: str = "", ignored: Iterable[str] = ()) -> Iterator[None]:
 
     Notices what was installed since the last block.
     """
-    if packages.refresh():
-        _judged.cache_clear()
+    packages.refresh()
     found = packages.distribution_of_file(filename) if filename else None
     token = _SCOPE.set(_Scope(None if found is None else found.name, frozenset(ignored)))
     try:
@@ -51,11 +50,11 @@ def counting(filename: str = "", ignored: Iterable[str] = ()) -> Iterator[None]:
 def is_first_party(filename: str) -> bool:
     """Whether a file, of code or of a package's data, belongs to the project: see above. This library is not part of
     it."""
-    return _judged(filename, _SCOPE.get())
+    return _judged(filename, _SCOPE.get(), packages.generation())
 
 
 @functools.lru_cache(maxsize=65536)
-def _judged(filename: str, scope: _Scope) -> bool:
+def _judged(filename: str, scope: _Scope, _generation: int) -> bool:
     if not filename or filename.startswith("<"):
         return False
     path = Path(filename)

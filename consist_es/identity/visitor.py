@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.identity import writes
-from consist_es.identity.bytecode import essence, global_names
+from consist_es.identity.bytecode import essence, global_names, imported_names
 from consist_es.identity.loaded import Held, subclasses
 from consist_es.identity.modules import (
     file_label,
+    file_of,
     is_ours,
 )
 from consist_es.identity.objects import (
@@ -34,7 +35,7 @@ from consist_es.identity.places import is_first_party
 from consist_es.identity.present import patched_in, present
 from consist_es.identity.reach import Code, Reach, namespace_of
 from consist_es.identity.readers import keeps, writes_to
-from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
+from consist_es.identity.source import Function, ImportRef, Source, digest_plain, imports_of, load_source
 from consist_es.identity.states import is_by_name
 from consist_es.identity.usage import ATTRIBUTE, usage
 from consist_es.identity.values import Values
@@ -206,6 +207,9 @@ class Visitor(Values):
     def _globals(self, fn: types.FunctionType, label: str, node: Function | None, source: Source | None) -> None:
         names = set(global_names(fn.__code__))
         self.read_names(names, fn.__globals__, label, node, source)
+        if node is None:
+            imports = [ImportRef(name, set(), False) for name in imported_names(fn.__code__)]
+            self.modules.follow(imports, package_of(fn.__globals__))
 
     def read_names(
         self, names: set[str], namespace: Mapping[str, Any], label: str, node: Any, source: Source | None
