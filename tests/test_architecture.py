@@ -76,7 +76,7 @@ BROAD_EXCEPTS = {
     "consist_es/artifacts/plugins.py:_load": "importing another package's driver runs its code",
     "consist_es/attempt.py:error_info": "the text of a user's exception is the user's code",
     "consist_es/noop.py:create_tracker": "a user's factory that raises is a warning: the run goes on, untracked",
-    "consist_es/observe/hook.py:_hook": "an exception there would be the user's open() failing",
+    "consist_es/observe/hook.py:guarded": "an exception there would be the user's open() failing",
     "consist_es/hooks.py:_call": "a user's hook that raises is a warning, never a failed run",
 }
 FORMATTED_SQL = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import operator
 import os
 import random
 import string
@@ -55,7 +56,7 @@ ONE: dict[str, Callable[[], object]] = {
     "helper": lambda: by_helper(os.environ),  # type: ignore[arg-type]
     "template": lambda: string.Template("$OBSERVED_RATE").substitute(os.environ),
     "format_map": lambda: "{OBSERVED_RATE}".format_map(os.environ),
-    "percent": lambda: "%(OBSERVED_RATE)s" % os.environ,
+    "percent": lambda: operator.mod("%(OBSERVED_RATE)s", os.environ),
     "map": lambda: list(map(os.environ.get, [RATE])),
     "comprehension": lambda: {name: os.environ[name] for name in os.environ if name == "OBSERVED" + "_RATE"},
 }
@@ -127,7 +128,7 @@ def test_values_are_nowhere_in_what_is_recorded(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_map_over_the_environment_is_followed(tmp_path: Path) -> None:
-    assert RATE in watched(tmp_path, lambda: ChainMap({}, os.environ)[RATE]).variables  # type: ignore[arg-type]
+    assert RATE in watched(tmp_path, lambda: ChainMap({}, os.environ)[RATE]).variables
 
 
 # ---------------------------------------------------------------- modules
@@ -314,7 +315,12 @@ def test_a_program_is_noted_with_its_arguments_and_the_files_among_them(
         subprocess.run(["cat", "in.csv", "--also=d"], check=False, capture_output=True)
         subprocess.run("cat in.csv | wc -c", shell=True, check=True, capture_output=True)
         os.system("cat d/../in.csv >/dev/null")
-        os.waitpid(os.posix_spawn("/bin/cat", ["cat", "in.csv"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]), 0)
+        os.waitpid(
+            os.posix_spawn(
+                "/bin/cat", ["cat", "in.csv"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
+            ),
+            0,
+        )
 
     reads = watched(tmp_path, run)
     assert [program.path for program in reads.programs] == ["cat", "/bin/sh", "sh", "/bin/cat"]

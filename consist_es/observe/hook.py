@@ -20,9 +20,10 @@ from consist_es.observe.notes import RawPath, Sink
 from consist_es.observe.stack import IMPORT, OURS, PLAIN, asks_first_party, is_import, kind_of
 from consist_es.with_block import WithBlock
 
-_open: tuple[Sink, ...] = ()
+Sinks = tuple[Sink, ...]
+_open: Sinks = ()
 """The runs that are open in this process, and the way to the parent process if that has one."""
-_reporters: tuple[Sink, ...] = ()
+_reporters: Sinks = ()
 _mine: ContextVar[Sink | None] = ContextVar("consist_es_observed", default=None)
 busy = threading.local()
 """`on` is True in a thread that reads on our account."""
@@ -37,7 +38,7 @@ covered: list[Callable[[str], bool]] = []
 """Whether the kernel tells what is opened in a folder."""
 
 
-def current() -> tuple[Sink, ...]:
+def current() -> Sinks:
     """The runs that what happens now belongs to: this thread's or task's own; without one, all that are open."""
     if not _open or getattr(busy, "on", False):
         return ()
@@ -100,18 +101,18 @@ def drain_with(drain: Callable[[], None]) -> None:
 
 def tell_opened(path: str, *, to_write: bool) -> None:
     """A function that no audit event tells of is about to open a file or folder."""
-    sinks = current()
-    if any(covers(path) for covers in covered):  # and tells more exactly
-        return
-    busy.on = True
-    try:
-        for sink in sinks:
-            if to_write:
-                sink.wrote(path)
-            else:
-                sink.read_now(path)
-    finally:
-        busy.on = False
+    if not any(covers(path) for covers in covered):  # else the kernel tells, and more exactly
+        guarded(current(), "open", _wrote if to_write else _read, path)
+
+
+def _wrote(sinks: Sinks, path: str) -> None:
+    for sink in sinks:
+        sink.wrote(path)
+
+
+def _read(sinks: Sinks, path: str) -> None:
+    for sink in sinks:
+        sink.read_now(path)
 
 
 class quiet(WithBlock[None]):  # noqa: N801 - used like a function
@@ -149,11 +150,15 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     handler = _HANDLERS.get(event)
     if handler is None or getattr(busy, "on", False):
         return
-    sinks = current()
+    guarded(current(), event, handler, sys._getframe(1), args)
+    _tick()
+
+
+def guarded(sinks: Sinks, event: str, note: Callable[..., None], *args: Any) -> None:
+    """Have something noted: what that opens itself is not noted, and a fault of ours is not the user's error."""
     busy.on = True
     try:
-        handler(sinks, sys._getframe(1), args)
-        _tick()
+        note(sinks, *args)
     except Exception as problem:  # noqa: BLE001 - whatever it is, it is no reason for the user's call to fail
         for sink in sinks:
             sink.doubt(f"an event ({event}) could not be noted: {problem!r}")
@@ -170,9 +175,6 @@ def _tick() -> None:
 
 
 # ---------------------------------------------------------------- one function per kind of event
-
-
-Sinks = tuple[Sink, ...]
 
 
 def _opened(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:

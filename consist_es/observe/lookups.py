@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any
 
 from consist_es.observe import hook
-from consist_es.observe.notes import Sink
 from consist_es.observe.stack import asks_first_party, helpers_of
 
 _EXISTENCE = frozenset(
@@ -37,27 +36,23 @@ def _standing_in(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         try:
             found = plain(path, *args, **options)
         except OSError:
-            _note(sinks, name, path, None, sys._getframe(1))
+            hook.guarded(sinks, name, _note, name, path, None, sys._getframe(1))
             raise
-        _note(sinks, name, path, found, sys._getframe(1))
+        hook.guarded(sinks, name, _note, name, path, found, sys._getframe(1))
         return found
 
     look.__module__ = "os"  # pickled by name, and `os.stat` is what it is reached by
     return look
 
 
-def _note(sinks: tuple[Sink, ...], name: str, path: Any, found: Any, frame: FrameType) -> None:
-    hook.busy.on = True
-    try:
-        for sink in sinks:
-            if asks_first_party(frame, sink.is_first_party):
-                helpers = helpers_of(frame)
-                if name == "access":
-                    found = _found(path)
-                if not helpers & _MEANS_NOTHING:
-                    sink.looked(path, found, content=name == "stat" and not helpers & _EXISTENCE)
-    finally:
-        hook.busy.on = False
+def _note(sinks: hook.Sinks, name: str, path: Any, found: Any, frame: FrameType) -> None:
+    for sink in sinks:
+        if asks_first_party(frame, sink.is_first_party):
+            helpers = helpers_of(frame)
+            if name == "access":
+                found = _found(path)
+            if not helpers & _MEANS_NOTHING:
+                sink.looked(path, found, content=name == "stat" and not helpers & _EXISTENCE)
 
 
 def _found(path: Any) -> os.stat_result | None:

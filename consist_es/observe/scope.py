@@ -16,7 +16,18 @@ from consist_es.observe.reads import Places
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/run", "/lib", "/lib64", "/bin", "/sbin", "/var/cache")
 _TEMPORARY = ("/tmp", "/var/tmp", "/private/tmp", "/private/var/folders")  # noqa: S108 - these are never read, only left out
-_OF_HOME = (".cache", ".fonts", ".local/share/fonts", "Library/Fonts", ".ipython", ".jupyter", ".nv", ".local/share/jupyter", "Library/Caches", "AppData/Local/Temp")
+_OF_HOME = (
+    ".cache",
+    ".fonts",
+    ".local/share/fonts",
+    "Library/Fonts",
+    ".ipython",
+    ".jupyter",
+    ".nv",
+    ".local/share/jupyter",
+    "Library/Caches",
+    "AppData/Local/Temp",
+)
 """Folders that tools fill by themselves."""
 _PARTS = frozenset(
     {"site-packages", "dist-packages", "__pycache__", ".git", ".hg", ".svn", ".venv", ".ipynb_checkpoints"}

@@ -16,7 +16,6 @@ from types import CodeType, FrameType
 from typing import Any
 
 from consist_es.observe import hook
-from consist_es.observe.notes import Sink
 from consist_es.observe.stack import asks_first_party
 
 _SETTING = ("__setitem__", "__delitem__")
@@ -46,27 +45,19 @@ class _Noting:
         def encodekey(key: Any) -> Any:
             raw = encode(key)
             if sinks := hook.current():
-                hook.busy.on = True
-                try:
-                    _asked(sinks, mapping, raw, sys._getframe(1))
-                finally:
-                    hook.busy.on = False
+                hook.guarded(sinks, "os.environ", _asked, mapping, raw, sys._getframe(1))
             return raw
 
         def decodekey(raw: Any) -> Any:
             name = decode(raw)
             if sinks := hook.current():
-                hook.busy.on = True
-                try:
-                    _given(sinks, sys._getframe(1))
-                finally:
-                    hook.busy.on = False
+                hook.guarded(sinks, "os.environ", _given, sys._getframe(1))
             return name
 
         self.stand_ins = encodekey, decodekey
 
 
-def _asked(sinks: tuple[Sink, ...], mapping: Any, raw: Any, frame: FrameType) -> None:
+def _asked(sinks: hook.Sinks, mapping: Any, raw: Any, frame: FrameType) -> None:
     """A name is asked for, or set."""
     name, outer = os.fsdecode(raw), _outside(frame)
     if frame.f_code.co_name in _SETTING:
@@ -80,7 +71,7 @@ def _asked(sinks: tuple[Sink, ...], mapping: Any, raw: Any, frame: FrameType) ->
                 sink.variable(name, text)
 
 
-def _given(sinks: tuple[Sink, ...], frame: FrameType) -> None:
+def _given(sinks: hook.Sinks, frame: FrameType) -> None:
     """One name of all is given out."""
     outer = _outside(frame)
     if outer is not None:
