@@ -556,6 +556,14 @@ def test_files_of_python_packages_caches_and_the_system_do_not_count(root: Path,
     assert watched(root, run).files == {}
 
 
+def test_a_file_that_compiled_code_read_and_a_child_took_away_makes_the_run_unsure(root: Path) -> None:
+    import subprocess
+
+    path = root / "d/x.csv"
+    script = f"cat {path} > /dev/null; rm {path}"
+    assert any("x.csv" in why for why in watched(root, lambda: subprocess.run(["sh", "-c", script], check=True)).unsure)
+
+
 def test_a_pipe_is_no_file(root: Path) -> None:
     os.mkfifo(root / "pipe")
     fd = os.open(root / "pipe", os.O_RDWR)

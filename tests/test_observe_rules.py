@@ -140,6 +140,23 @@ def test_a_run_that_may_call_a_function_that_kept_what_it_read_inherits_the_read
     assert str(path) not in inherited(lambda file, function: function == "plain")
 
 
+@functools.lru_cache
+def cached_table(path: Path) -> object:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path)
+
+
+def test_what_compiled_code_read_for_a_function_that_keeps_it_is_inherited_too(root: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = root / "t.parquet"
+    pq.write_table(pa.table({"a": [1]}), path)
+    assert watched(root, lambda: cached_table(path)).files == {str(path): content(path)}
+    assert str(path) in inherited(lambda file, function: function == "cached_table")
+
+
 def test_a_function_that_keeps_nothing_leaves_nothing(root: Path) -> None:
     watched(root, lambda: plain(root / "b.txt"))
     assert str(root / "b.txt") not in inherited(lambda file, function: function in ("plain", "read"))
@@ -197,7 +214,7 @@ def test_a_file_that_cannot_be_hashed_is_not_the_recorded_one(root: Path) -> Non
 
 
 def test_a_fault_of_ours_is_a_doubt_and_never_the_users_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ValueError("broken")
 
     for name in ("opened", "looked", "variable"):

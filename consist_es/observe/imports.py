@@ -19,7 +19,7 @@ _late: set[str] = set()
 """Files of the project's modules that were first loaded during some run of this process."""
 _needs: dict[str, set[str]] = {}
 """File -> files of the project's modules that its code imported during some run."""
-_settled: set[tuple[str, tuple[str, ...], str]] = set()
+_settled: set[tuple[object, ...]] = set()
 """Imports of modules that are nobody's of the project."""
 _plain_import: Callable[..., Any] = builtins.__import__
 _plain_import_module: Callable[..., Any] = importlib.import_module
@@ -68,10 +68,13 @@ def _absolute(name: str, globals: Mapping[str, object] | None, level: int) -> st
 
 def _noted(sinks: hook.Sinks, name: str, globals: Mapping[str, object] | None, fromlist: Any, level: int) -> None:
     """Code whose globals these are imports a module, and names from it."""
-    full, importer = _absolute(name, globals, level), str((globals or {}).get("__file__"))
-    items = tuple(item for item in fromlist or () if isinstance(item, str))
-    if (full, items, importer) in _settled:
+    importer = globals.get("__file__") if globals else None
+    fromlist = tuple(fromlist or ())
+    key = name, level, fromlist, importer
+    if key in _settled:
         return
+    full = _absolute(name, globals, level)
+    items = tuple(item for item in fromlist if isinstance(item, str))
     parts = full.split(".")
     names = [".".join(parts[: count + 1]) for count in range(len(parts))] + [f"{full}.{item}" for item in items]
     files = [file for each in names if (file := file_of(sys.modules.get(each))) is not None]
@@ -79,11 +82,11 @@ def _noted(sinks: hook.Sinks, name: str, globals: Mapping[str, object] | None, f
     for sink in sinks:
         for file in filter(sink.is_first_party, files):
             theirs = True
-            _needs.setdefault(importer, set()).add(file)
+            _needs.setdefault(str(importer), set()).add(file)
             for needed in _with_needs(file):
                 sink.imported(needed)
     if not theirs:
-        _settled.add((full, items, importer))
+        _settled.add(key)
 
 
 def _with_needs(file: str) -> list[str]:

@@ -145,12 +145,13 @@ class Watch:
         )
         files |= settling.looks(files)
         settle.settle_copies(notes, self._value_digest)
-        keeping.keep(notes.stacks, files)
+        notes.copies.clear()
+        keeping.keep(notes.stacks.values(), files)
         imports.loaded_late(list(modules))
         return Reads(
             files=files,
             made=settling.made,
-            folders={folder: listing for folder, listing in listings.items() if folder not in files},
+            folders=settle.not_in_stores(listings, files),
             variables=notes.variables,
             modules=settle.module_digests(modules, notes),
             programs=notes.programs,
