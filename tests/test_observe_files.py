@@ -541,6 +541,17 @@ def test_declared_skipped_and_ignored_paths_do_not_count(root: Path) -> None:
     assert names(reads, root) == ["scratch"]
 
 
+def test_a_link_in_a_root_that_leads_to_a_declared_folder_is_not_counted_twice(root: Path, tmp_path: Path) -> None:
+    declared = tmp_path / "declared"
+    declared.mkdir()
+    make(declared / "x.csv")
+    (root / "linked").symlink_to(declared)
+    reads = watched(
+        root, lambda: (os.listdir(root / "linked"), opened(root / "linked/x.csv")), declared=(str(declared),)
+    )
+    assert (reads.files, reads.folders) == ({}, {})
+
+
 def test_files_of_python_packages_caches_and_the_system_do_not_count(root: Path, tmp_path: Path) -> None:
     package = Path(pd.__file__)
     others = [Path(os.__file__), package, Path("/etc/hostname"), Path("/proc/self/status")]

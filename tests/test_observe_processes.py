@@ -90,6 +90,7 @@ def test_two_runs_in_two_threads_each_get_their_own_and_a_third_thread_counts_fo
         watch.begin()
         barrier.wait()
         read(tmp_path / name / "x")
+        os.environ.get(f"OBSERVED_BY_{name}")
         barrier.wait()
         barrier.wait()
         found[name] = watch.end()
@@ -107,7 +108,7 @@ def test_two_runs_in_two_threads_each_get_their_own_and_a_third_thread_counts_fo
         thread.join()
     for name in "ab":
         assert str(tmp_path / name / "x") in found[name].files
-        assert "OBSERVED_BY_BOTH" in found[name].variables
+        assert found[name].variables.keys() == {"OBSERVED_BY_BOTH", f"OBSERVED_BY_{name}"}
     assert {path for reads in found.values() for path in reads.files} <= {str(tmp_path / n / "x") for n in "ab"}
 
 

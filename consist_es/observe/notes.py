@@ -192,7 +192,7 @@ class Notes:
     def listed(self, raw: RawPath) -> None:
         """A folder is listed."""
         path = absolute(raw)
-        if path in self.names or not self.scope.counts(path):
+        if path in self.names or not self.scope.lists(path):
             return
         try:
             self.names[path] = os.listdir(path)
