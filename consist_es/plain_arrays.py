@@ -49,7 +49,8 @@ def _array(array: Any, where: str, plain: Plain) -> Any:
     shape, name = list(array.shape), dtype_form(array.dtype, where, plain)
     flags = array.flags
     usual = flags.c_contiguous and flags.writeable and flags.aligned
-    layout = [] if usual else [[list(array.strides), flags.writeable, flags.aligned]]
+    strides = None if flags.c_contiguous else list(array.strides)
+    layout = [] if usual else [[strides, flags.writeable, flags.aligned]]
     if array.size <= INLINE:
         return {"$array": [name, shape, _elements(array, where, plain), *layout]}
     parts = parts_of(array, where, plain)
@@ -92,9 +93,10 @@ def dtype_form(dtype: Any, where: str, plain: Plain) -> Any:
 
 def _is_told_by_text(dtype: Any) -> bool:
     np = sys.modules["numpy"]
-    if dtype.kind == "T":
+    try:
+        same = np.dtype(dtype.str)
+    except TypeError:  # a type of another package, or texts of any length
         return False
-    same = np.dtype(dtype.str)
     return type(same) is type(dtype) and bool(same == dtype) and same.type is dtype.type
 
 
