@@ -12,21 +12,19 @@ from pathlib import Path
 from attacks.fresh import report
 from attacks.fresh.edits import project
 from attacks.fresh.play import lay, warm
-from attacks.fresh.programs import program
+from attacks.fresh.programs import Program, program
 from attacks.fresh.rendering import initial
-from attacks.fresh.trial import Tester, Trial
+from attacks.fresh.trial import Player, Trial
 
 KEPT = Path("build") / "fresh"
 
 
-def attempt(seed: int, number: int, keep: Path, cold: bool = False) -> Trial:
-    """Play one program in a temporary folder; one that fails is kept below `keep`."""
-    made = program(seed, number)
-    made.cold = made.cold or cold
+def attempt(made: Program, keep: Path) -> Trial:
+    """Play a program in a temporary folder; one that fails is kept below `keep`."""
     with tempfile.TemporaryDirectory(prefix="fresh-", ignore_cleanup_errors=True) as folder:
-        trial = Tester(made, Path(folder)).play()
+        trial = Player(made, Path(folder)).play()
         if trial.failure:
-            trial.kept = str(keep / f"{seed}-{number}")
+            trial.kept = str(keep / f"{made.seed}-{made.number}")
             shutil.rmtree(trial.kept, ignore_errors=True)
             shutil.copytree(folder, trial.kept, symlinks=True, ignore_dangling_symlinks=True)
             lay(Path(trial.kept, "first"), project(made, initial(made)))
@@ -35,10 +33,17 @@ def attempt(seed: int, number: int, keep: Path, cold: bool = False) -> Trial:
     return trial
 
 
+def numbered(seed: int, number: int, keep: Path, cold: bool) -> Trial:
+    """Make a program up and play it."""
+    made = program(seed, number)
+    made.cold = made.cold or cold
+    return attempt(made, keep)
+
+
 def played(seed: int, numbers: Iterable[int], jobs: int, keep: Path, cold: bool) -> Iterable[Trial]:
     """Trials as they end; each process has the packages loaded once, and forks for every run."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=warm) as pool:
-        waiting = [pool.submit(attempt, seed, number, keep, cold) for number in numbers]
+        waiting = [pool.submit(numbered, seed, number, keep, cold) for number in numbers]
         for future in as_completed(waiting):
             yield future.result()
 

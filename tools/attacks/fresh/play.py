@@ -84,7 +84,6 @@ def warm() -> None:
     import pandas  # noqa: F401
     import pydantic  # noqa: F401
 
-    sys.dont_write_bytecode = True  # its check is too coarse for edits within a second: Python would run old code
     with tempfile.TemporaryDirectory() as folder:
         lay(Path(folder), Project({"main.py": WARMING.encode()}))
         log = Path(folder, "log.txt")
@@ -166,6 +165,7 @@ def script(root: Path, env: dict[str, str], log: Path) -> int:
     os.dup2(output, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
     warnings.resetwarnings()
+    sys.dont_write_bytecode = True  # its check is too coarse for edits within a second: Python would run old code
     os.chdir(root)
     os.environ.update(env)
     sys.path.insert(0, str(root))

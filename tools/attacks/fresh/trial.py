@@ -15,6 +15,8 @@ RIGHT, WRONG, NEEDLESS, EQUAL, REFUSED, UNSTABLE, NEIGHBOUR, FREE, BROKEN = (
     "right", "wrong hit", "needless miss", "result equal", "refused", "said to be unstable", "neighbour ran", "free",
     "broken",
 )  # fmt: skip
+SELF = "S kept on self"
+"""What counts for a step that reads an attribute that another step set."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Broken(Exception):
     """The program itself fails, or the process crashed."""
 
 
-class Tester:
+class Player:
     """Plays one program."""
 
     def __init__(self, program: Program, work: Path) -> None:
@@ -135,19 +137,22 @@ class Tester:
         chain = None if edit.chain is None else program.chains[edit.chain]
         touched = set() if chain is None else program.after(set(chain.users))
         for step in program.steps:
-            own = program.uses(step)
-            blamed = [chain] if chain else own
             call, right = calls.get(step.name), truth[step.name]
+            blamed = [chain] if chain else program.uses(step)
             score = self._score(edit, call, right, last[step.name], step.number in touched)
+            if score == WRONG and not (call and call.hit):
+                # It ran, on what an earlier hit had left out: not the edited value, but what steps share.
+                blamed = [one for one in program.uses(step) if one is not chain] or blamed
             ways = tuple(link.carrier.name for one in blamed for link in one.links)
+            labels = (SELF,) if score == WRONG and step.recalls else tuple(names(blamed))
             said = f"got {call.text if call else 'nothing'!r}, truth {right.text!r}" if score == WRONG else ""
-            verdict = Verdict(edit.name, chain is not None, step.name, score, tuple(names(blamed)), ways, said)
+            verdict = Verdict(edit.name, chain is not None, step.name, score, labels, ways, said)
             if score == NEEDLESS:
                 verdict = replace(verdict, note=f"{edit.name}: {call.reason if call else ''}")
             self.trial.verdicts.append(verdict)
             if score == WRONG and not wrong:
                 hit = "a hit" if call and call.hit else "no hit, but another result" if call else "no call at all"
-                wrong = f"WRONG HIT {', '.join(names(blamed))}: after {edit.name!r}, {step.name} was {hit}: {said}"
+                wrong = f"WRONG HIT {', '.join(labels)}: after {edit.name!r}, {step.name} was {hit}: {said}"
         self.trial.failure = wrong
         return wrong
 
