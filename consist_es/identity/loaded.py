@@ -7,6 +7,7 @@ import ast
 import enum
 import functools
 import importlib.util
+import itertools
 import sys
 import types
 from collections import Counter
@@ -18,7 +19,7 @@ from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
 from consist_es.identity.source import Source, digest_plain, load_source
-from consist_es.plain import to_plain
+from consist_es.plain import module_name, to_plain
 
 
 class Held(NamedTuple):
@@ -37,6 +38,8 @@ class Held(NamedTuple):
     """The files whose functions may write to it as to their own."""
     attribute: bool
     instance: bool = False
+    surely: bool = False
+    """Whether it counts whoever reads it: it stands where the source has something else."""
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -78,7 +81,7 @@ def _differing(
         if not (added and prefix and name.startswith("_")):  # decorators and base classes leave such things
             title, where = f"value {prefix}{name} of {label}", f"{label}:{prefix}{name}"
             yield Held(title, where, name, namespace[name], literal, added, (source,), attribute=bool(prefix))
-    defined = _definitions(node)
+    defined = definitions(node)
     times = Counter(item.name for item in defined)
     for item in defined:
         value = namespace.get(item.name)
@@ -178,7 +181,7 @@ def _dispatched(value: Any) -> dict[str, Any] | None:
     registry = vars(value).get("registry") if isinstance(value, types.FunctionType) else None
     if not isinstance(registry, types.MappingProxyType):
         return None
-    return {f"{kind.__module__}.{kind.__qualname__}": function for kind, function in registry.items()}
+    return {f"{module_name(kind)}.{kind.__qualname__}": function for kind, function in registry.items()}
 
 
 def subclasses(cls: type, label: str, source: Source) -> list[Held]:
@@ -190,7 +193,7 @@ def subclasses(cls: type, label: str, source: Source) -> list[Held]:
         if id(item) not in found:
             found[id(item)] = item
             waiting += type.__subclasses__(item)
-    below = sorted(found.values(), key=lambda item: (item.__module__, item.__qualname__))
+    below = sorted(found.values(), key=lambda item: (module_name(item), item.__qualname__))
     title = f"subclasses of {label}"
     return [Held(title, title, "__subclasses__", below, None, True, (source,), True)] if below else []
 
@@ -204,10 +207,10 @@ def submodules(package: types.ModuleType | None) -> list[Held]:
     return [Held(f"{key} of {name}", name, key, value, None, True, (), False) for key, value in sorted(found.items())]
 
 
-def plain_or_none(value: Any, root: Path) -> Any:
+def plain_or_none(value: Any, root: Path, where: str) -> Any:
     """Type and plain form of a value; None for functions, objects in use and everything else without one."""
     try:
-        return [type(value).__name__, portable(value, root)]
+        return [type(value).__name__, portable(value, root, where)]
     except (ConfigTypeError, ConfigValueError):
         return None
 
@@ -215,9 +218,9 @@ def plain_or_none(value: Any, root: Path) -> Any:
 # ---------------------------------------------------------------- values that name places
 
 
-def portable(value: Any, root: Path) -> Any:
+def portable(value: Any, root: Path, where: str = "value") -> Any:
     """Plain form; a path below `root`, also as text, counts relative to it: moving a project changes nothing."""
-    return _relative(to_plain(value), str(root))
+    return _relative(to_plain(value, where), str(root))
 
 
 def _relative(plain: Any, root: str) -> Any:
@@ -225,10 +228,18 @@ def _relative(plain: Any, root: str) -> Any:
         below = plain == root or plain.startswith(f"{root}/")
         return {"$project_path": plain[len(root) + 1 :]} if below else plain
     if isinstance(plain, list):
-        return [_relative(item, root) for item in plain]
+        return plain if _is_numbers(plain) else [_relative(item, root) for item in plain]
     if isinstance(plain, dict):
         return {key: _relative(item, root) for key, item in plain.items()}
     return plain
+
+
+def _is_numbers(items: list[Any]) -> bool:
+    """Whether it is clear at one look that there is no text in a list: numbers, or rows of numbers."""
+    kinds = set(map(type, items))
+    if kinds == {list}:
+        kinds = set(map(type, itertools.chain.from_iterable(items)))
+    return kinds <= {int, float, bool}
 
 
 # ---------------------------------------------------------------- constants in source
@@ -237,14 +248,24 @@ def _relative(plain: Any, root: str) -> Any:
 @functools.lru_cache(maxsize=4096)
 def constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
     """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
+    return {name: literal for name, literal in _constants(node).items() if not name.startswith("__")}
+
+
+@functools.lru_cache(maxsize=4096)
+def hidden_constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
+    """The same for names that begin with two underscores."""
+    return {name: literal for name, literal in _constants(node).items() if name.startswith("__")}
+
+
+def _constants(node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in _bound(node.body):
-        if not name.startswith("__"):
-            found[name] = None if name in found or value is None else _literal(value)
+        found[name] = None if name in found or value is None else literal_of(value)
     return found
 
 
-def _literal(value: ast.expr) -> Any:
+def literal_of(value: ast.expr) -> Any:
+    """Type and plain form of a literal, None for any other expression."""
     try:
         literal = ast.literal_eval(value)
         return [type(literal).__name__, to_plain(literal)]
@@ -255,7 +276,7 @@ def _literal(value: ast.expr) -> Any:
 def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
     """Each time that a body binds a name to a value, however it does so, with the value where it is written there."""
     values: dict[int, ast.expr | None] = {}
-    for item in _outside_functions(body):
+    for item in outside_functions(body):
         if isinstance(item, ast.Assign):
             values |= {id(target): item.value for target in item.targets}
         elif isinstance(item, ast.AnnAssign):
@@ -268,7 +289,7 @@ def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
             yield item.rest, None
 
 
-def _outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
+def outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
     """All nodes of a body, each before those in it; functions, classes and comprehensions keep their names."""
     waiting: list[ast.AST] = list(body)
     while waiting:
@@ -302,14 +323,14 @@ def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
+def definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
     """The functions and classes that a body defines, also under conditions."""
-    return tuple(item for item in _outside_functions(node.body) if isinstance(item, _DEFINITIONS))
+    return tuple(item for item in outside_functions(node.body) if isinstance(item, _DEFINITIONS))
 
 
 @functools.lru_cache(maxsize=4096)
 def _imports(node: ast.Module) -> tuple[ast.ImportFrom, ...]:
-    return tuple(item for item in _outside_functions(node.body) if isinstance(item, ast.ImportFrom))
+    return tuple(item for item in outside_functions(node.body) if isinstance(item, ast.ImportFrom))
 
 
 def _rebound_imports(node: ast.Module, namespace: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from consist_es.identity.archives import lines_of
 from consist_es.plain import frame, to_plain
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -112,13 +113,13 @@ def load_source(filename: str) -> Source | None:
         stamp: Any = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         lines = None
     except (OSError, ValueError):
-        lines = linecache.getlines(filename)
+        lines = lines_of(filename) or linecache.getlines(filename)
         stamp = "".join(lines)
     known = _STAMPED.get(filename)
     if known is not None and known[0] == stamp:
         return known[1]
     try:
-        text = stamp if lines is not None else _read(Path(filename))
+        text = stamp if lines is not None else read(Path(filename))
         source = None if lines == [] else Source(filename, text)
     except (OSError, SyntaxError, ValueError, RecursionError):
         source = None
@@ -126,7 +127,8 @@ def load_source(filename: str) -> Source | None:
     return source
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """The text of a source file, in the encoding that it says."""
     from importlib.util import decode_source
 
     return decode_source(path.read_bytes())

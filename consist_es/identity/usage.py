@@ -20,7 +20,7 @@ WRITES = FILL | SET | CLEAR | CLOCK
 
 NAME, ATTRIBUTE, OWN = "name", "attribute", "own"
 """Kinds of things: a variable of the module; an attribute; an attribute that ``self.x = ...`` binds anew."""
-_MAKERS = ("__init__", "__new__", "__post_init__", "__setstate__")
+MAKERS = ("__init__", "__new__", "__post_init__", "__setstate__")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _BLOCKS = (
     ast.ClassDef, ast.If, ast.For, ast.While, ast.With, ast.Try, ast.TryStar, ast.ExceptHandler, ast.Match,
@@ -55,7 +55,7 @@ class Unit:
         self.name = name
         self.plain = plain
         """Whether it only ever runs where something names it: neither decorated nor called by other means."""
-        self.makes = name in _MAKERS
+        self.makes = name in MAKERS
         self.outside = outside
         self.uses: dict[tuple[str, str], dict[str, int]] = {}
         """Kind and name of a thing -> what the thing is looked up in, as text -> how it is used."""

@@ -9,10 +9,12 @@ from attacks.cases import (
     folders,
     helpers,
     inputs,
+    live_objects,
     outputs,
     packages,
     runs,
     settings,
+    statements,
     values,
 )
 
@@ -23,7 +25,9 @@ GROUPS = (
     callables.GROUP,
     code_files.GROUP,
     helpers.GROUP,
+    live_objects.GROUP,
     settings.GROUP,
+    statements.GROUP,
     environment.GROUP,
     inputs.GROUP,
     folders.GROUP,

@@ -1,0 +1,1 @@
+"""Notes what a step reads while it runs: files, listings, variables, modules, programs, random state."""
