@@ -3,7 +3,7 @@
 ::
 
     python tools/attacks/run.py [words that the names of cases must contain]
-    python tools/attacks/run.py --fresh N [--seed S] [--only K] [--jobs J]
+    python tools/attacks/run.py --fresh N [--seed S] [--only K] [--about WORDS] [--jobs J]
 
 The second form makes up N programs instead, see `attacks.fresh`.
 """

@@ -33,17 +33,17 @@ def attempt(made: Program, keep: Path) -> Trial:
     return trial
 
 
-def numbered(seed: int, number: int, keep: Path, cold: bool) -> Trial:
+def numbered(seed: int, number: int, given: argparse.Namespace) -> Trial:
     """Make a program up and play it."""
-    made = program(seed, number)
-    made.cold = made.cold or cold
-    return attempt(made, keep)
+    made = program(seed, number, given.about)
+    made.cold = made.cold or given.cold
+    return attempt(made, given.keep)
 
 
-def played(seed: int, numbers: Iterable[int], jobs: int, keep: Path, cold: bool) -> Iterable[Trial]:
+def played(seed: int, numbers: Iterable[int], given: argparse.Namespace) -> Iterable[Trial]:
     """Trials as they end; each process has the packages loaded once, and forks for every run."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=warm) as pool:
-        waiting = [pool.submit(numbered, seed, number, keep, cold) for number in numbers]
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), initializer=warm) as pool:
+        waiting = [pool.submit(numbered, seed, number, given) for number in numbers]
         for future in as_completed(waiting):
             yield future.result()
 
@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fresh", type=int, required=True, metavar="N", help="so many programs")
     parser.add_argument("--seed", type=int, help="default: another one every time")
     parser.add_argument("--only", type=int, metavar="K", help="the program of this number alone")
+    parser.add_argument("--about", default="", metavar="WORDS", help="classes or names of sources, like 'C ,pandas'")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cold", action="store_true", help="every run in an interpreter that is started for it")
     parser.add_argument("--keep", type=Path, default=KEPT, help="folder for programs that fail (default: %(default)s)")
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
     numbers = range(given.fresh) if given.only is None else [given.only]
     print(f"seed {seed}; repeat one program by --fresh 1 --seed {seed} --only K", flush=True)
     began, trials = time.monotonic(), []
-    for trial in played(seed, numbers, given.jobs, given.keep, given.cold):
+    for trial in played(seed, numbers, given):
         trials.append(trial)
         if trial.failure:
             print(f"{trial.label}: {trial.failure[:400]} [{trial.kept}]", flush=True)

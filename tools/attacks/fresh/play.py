@@ -123,7 +123,8 @@ def play(root: Path, env: dict[str, str], log: Path, *, cold: bool) -> Played:
 
 def in_interpreter(root: Path, env: dict[str, str], log: Path) -> int:
     """Exit code of a process that was started for it."""
-    more = {"PYTHONPATH": str(BOOT), "FRESH_INSTALLED": str(root / INSTALLED), "PYTHONDONTWRITEBYTECODE": "1"}
+    search = os.pathsep.join([str(BOOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    more = {"PYTHONPATH": search, "FRESH_INSTALLED": str(root / INSTALLED), "PYTHONDONTWRITEBYTECODE": "1"}
     with log.open("wb") as out:
         command = [sys.executable, "main.py"]
         every = {**os.environ, **more, **env}

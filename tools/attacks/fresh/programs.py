@@ -68,6 +68,7 @@ class Program:
 
     seed: int
     number: int
+    about: str
     chains: list[Chain]
     steps: list[Step]
     model: bool
@@ -82,7 +83,7 @@ class Program:
     @cached_property
     def label(self) -> str:
         """How to have it made again."""
-        return f"--seed {self.seed} --only {self.number}"
+        return f"--seed {self.seed} --only {self.number}" + (f" --about {self.about!r}" if self.about else "")
 
     def uses(self, step: Step) -> list[Chain]:
         """The chains that a step uses."""
@@ -97,17 +98,20 @@ class Program:
         return found
 
 
-def lead(seed: int, number: int) -> Source:
-    """The source that the first edit of a program changes: all of them take turns, in an order of the seed's."""
-    order = list(SOURCES)
+def lead(seed: int, number: int, about: str = "") -> Source:
+    """The source that the first edit of a program changes: all of them take turns, in an order of the seed's.
+
+    With `about`, those with a label that holds one of its words, which commas divide.
+    """
+    order = [one for one in SOURCES if any(word in one.label for word in about.split(","))]
     random.Random(f"order {seed} {number // len(order)}").shuffle(order)
     return order[number % len(order)]
 
 
-def program(seed: int, number: int) -> Program:
-    """The program of a seed and a number."""
+def program(seed: int, number: int, about: str = "") -> Program:
+    """The program of a seed and a number, see `lead`."""
     chance = random.Random(f"program {seed} {number}")
-    first = lead(seed, number)
+    first = lead(seed, number, about)
     count = chance.choice((1, 2, 2, 3, 4)) if not first.shared else chance.choice((2, 2, 3))
     within = bool(first.live) and chance.random() < 0.3
     model = count > 1 and not within and chance.random() < 0.12
@@ -131,6 +135,7 @@ def program(seed: int, number: int) -> Program:
     return Program(
         seed=seed,
         number=number,
+        about=about,
         chains=chains,
         steps=steps,
         model=model,
@@ -153,7 +158,7 @@ def chain(chance: random.Random, source: Source, n: str, place: int, steps: list
         others = [step.number for step in steps if step.number not in users]
         users += [number for number in others if source.shared or chance.random() < 0.5]
     highest = min(steps[user - 1].home for user in users)
-    home = highest if source.local else chance.randint(0, highest)
+    home = highest if source.local or chance.random() < 0.35 else chance.randint(0, highest)
     values = tuple(chance.sample(source.values, min(3, len(source.values))))
     made = Chain(source, n, home, values, users=sorted(users))
     for place in range(chance.choice((0, 0, 0, 1, 1, 1, 2, 3))):
