@@ -123,6 +123,11 @@ class Modules:
             for full, inner in self._take(name, filename, eager):
                 self.follow([ImportRef(full, set(), inner)], "")
 
+    @property
+    def files(self) -> frozenset[str]:
+        """Files of all modules that were followed."""
+        return frozenset(self._done)
+
     def _is_new(self, filename: str, eager: bool) -> bool:
         """Whether a file has not been followed yet, or only as one that may not be loaded."""
         if filename in self._done and (self._done[filename] or not eager):
