@@ -6,6 +6,7 @@ from attacks.cases import (
     code_files,
     config_objects,
     environment,
+    exact_values,
     folders,
     helpers,
     inputs,
@@ -18,6 +19,7 @@ from attacks.cases import (
 
 GROUPS = (
     values.GROUP,
+    exact_values.GROUP,
     config_objects.GROUP,
     packages.GROUP,
     callables.GROUP,
