@@ -5,11 +5,14 @@ A name that is found counts only if the module binds it. Docstrings, messages, k
 
 import ast
 import functools
+import itertools
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from consist_es.identity.objects import state_of
+from consist_es.identity.scope import is_own
 from consist_es.identity.statements import chain
 
 _CODE = {"eval", "exec", "evaluate", "re_evaluate", "sympify", "parse_expr", "lambdify", "timeit"}
@@ -48,7 +51,6 @@ _TABLES = re.compile(
 _FORMULA = re.compile(r"[\w\s.()*/+-]+~\s*[\w(]")
 _ITEMS = 2000
 """How many parts of a value are searched for texts."""
-_WIDE = 100
 
 
 class Names(NamedTuple):
@@ -114,15 +116,14 @@ def _texts_of(value: Any) -> Iterator[str]:
     waiting, left = [value], _ITEMS
     while waiting and left:
         item, left = waiting.pop(), left - 1
-        inner = getattr(item, "__dict__", None)
         if isinstance(item, str):
             yield item
         elif isinstance(item, Mapping):
-            waiting += item.values()
+            waiting += itertools.islice(item.values(), left)
         elif isinstance(item, (list, tuple, set, frozenset)):
-            waiting += item
-        elif isinstance(inner, dict) and not callable(item) and len(inner) < _WIDE:
-            waiting += inner.values()
+            waiting += itertools.islice(item, left)
+        elif not isinstance(item, (types.ModuleType, types.FunctionType, type)) and is_own(item):
+            waiting += state_of(item).values()
 
 
 def _names(text: str, *, sql: bool) -> Names:
