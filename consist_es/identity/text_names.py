@@ -85,8 +85,9 @@ def names_in_texts(node: ast.AST) -> Names:
 @functools.lru_cache(maxsize=65536)
 def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
     """What the texts below a node name if code that is handed texts from elsewhere runs any of them."""
-    found = Names(code=code, query=query)
-    return functools.reduce(lambda names, text: names.with_(_loose(text, found)), _walked(node).texts, Names())
+    found, walk = Names(code=code, query=query), _walked(node)
+    texts = [*walk.texts, *(walk.keys if code else [])]
+    return functools.reduce(lambda names, text: names.with_(_loose(text, found)), texts, Names())
 
 
 def names_in_value(value: Any, code: Names) -> Names:
@@ -155,6 +156,8 @@ class _Walk:
         self._attributes = attributes
         """All attributes in the code: what is looked up in ``sys.modules[__name__]`` is one of them."""
         self.texts: list[str] = []
+        self.keys: list[str] = []
+        """Texts that items are looked up by: it may be in what ``globals()`` gave."""
 
     def visit(self, node: ast.AST, *, sql: bool = False) -> None:
         text = _text(node)
@@ -210,6 +213,7 @@ class _Walk:
         if _is_space(node):
             self.found = self.found.with_(Names(frozenset({text} if text else ()), code=text is None))
             return
+        self.keys += [] if text is None else [text]
         self._all([node.value, *([node.slice] if text is None else [])], sql)
 
 
