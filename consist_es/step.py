@@ -296,12 +296,9 @@ def _plan(
 def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | None) -> CodeIdentity:
     """Identity of the code. What an environment variable with a secret in it was counts by a keyed hash."""
     cache, masker = args.cache_options, defaults.masker
-    mode, deps, root = cache.code_identity, cache.code_identity_extra_deps, defaults.project_root
-    place = defaults.label_root
-    if frame is not None:
-        code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root, label_root=place)
-    else:
-        code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root, label_root=place, uses=args.config)
+    how: Any = {"mode": cache.code_identity, "extra_deps": cache.code_identity_extra_deps}
+    how |= {"project_root": defaults.project_root, "label_root": defaults.label_root}
+    code = code_identity(args.fn, uses=args.config, **how) if frame is None else trace_identity(frame, **how)
     hidden = masker.code_parts(code.parts)
     return with_parts(code, hidden) if hidden else code
 
