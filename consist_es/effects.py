@@ -20,14 +20,12 @@ import msgspec
 from consist_es.context import company
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.events import Effect
-from consist_es.identity import writes
+from consist_es.identity import caches, writes
 from consist_es.identity.config import digest_of_plain
 from consist_es.identity.modules import file_of, is_ours
 from consist_es.identity.owners import CONTAINERS, Owner, Reach, elements, is_own, mentions
 from consist_es.identity.places import is_first_party
-from consist_es.identity.readers import fills_itself
 from consist_es.identity.source import load_source
-from consist_es.identity.usage import usage
 from consist_es.identity.written import Written
 from consist_es.plain import to_plain
 from consist_es.whole import is_immutable, whole
@@ -252,7 +250,7 @@ class Comparison:
         if owner.kind != "module":
             return False
         said = [mentions(fn.__code__) for fn in owner.code[name]]
-        return all(name in item.stores and name not in item.loads for item in said)
+        return all(name in item.stores | item.sets and name not in item.loads | item.gets for item in said)
 
     def _changed_contents(self) -> Iterator[_Change]:
         for content in self._contents:
@@ -319,11 +317,16 @@ Use = Callable[[str, Any, ast.AST], bool]
 
 
 def _is_log(owner: Owner, name: str) -> bool:
-    """Whether it is a variable that the step's functions only append to or count in, see `only_written`."""
+    """Whether it is a variable that the step's functions only append to or count in, and no other takes from."""
     if owner.kind == "container":
-        return _every_use(owner, writes.only_written)
-    kind = type(owner.slots().get(name))
-    return owner.kind in ("module", "cell") and _holds_for(writes.only_written, owner, name, kind)
+        holder, name = owner.root or (owner, "")
+        written = _every_use(owner, writes.only_written)
+    else:
+        holder, kind = owner, type(owner.slots().get(name))
+        written = owner.kind in ("module", "cell") and _holds_for(writes.only_written, owner, name, kind)
+    return written and (
+        holder.kind == "cell" or not caches.is_read_by_functions(caches.Thing(name, True), _trees(name))
+    )
 
 
 def _every_use(container: Owner, use: Use) -> bool:
@@ -343,14 +346,15 @@ def _holds_for(use: Use, owner: Owner, name: str, kind: Any) -> bool:
 
 
 def _sets_items(name: str, node: ast.AST) -> bool:
-    """Whether code does nothing with a dict but ``name[key] = value``: what it held before does not matter."""
-    stored = {
-        id(target.value)
-        for item in ast.walk(node)
-        if isinstance(item, ast.Assign)
-        for target in item.targets
-        if isinstance(target, ast.Subscript)
-    }
+    """Whether code only sets keys of a dict, ``name[key] = value``: what it held before does not matter."""
+    stored = set()
+    for item in ast.walk(node):
+        if isinstance(item, ast.Assign):
+            stored |= {id(target.value) for target in item.targets if isinstance(target, ast.Subscript)}
+        elif isinstance(item, ast.Expr) and isinstance(item.value, ast.Call):
+            function = item.value.func
+            if isinstance(function, ast.Attribute) and function.attr == "update":
+                stored.add(id(function.value))
     used = [item for item in ast.walk(node) if isinstance(item, ast.Name) and item.id == name]
     return all(id(item) in stored for item in used)
 
@@ -371,11 +375,17 @@ def _is_cache(change: _Change) -> bool:
     name = change.name if change.owner.root is None else change.owner.root[1]
     if getattr(sys.modules.get("__main__"), "__file__", None) is None:
         return False  # what other cells of a notebook read cannot be asked
-    files = []
+    items = change.item or change.in_place
+    return caches.is_cache(caches.Thing(name, items), _trees(name))
+
+
+def _trees(word: str) -> list[ast.Module]:
+    """All loaded code of the project that has this word in it."""
+    found = []
     for module in list(sys.modules.values()):
         filename = file_of(module) or ""
         if is_first_party(filename) and not is_ours(module.__name__):
             source = load_source(filename)
-            if source is not None and name in source.text:
-                files.append(usage(source.tree))
-    return fills_itself(name, files)
+            if source is not None and word in source.text:
+                found.append(source.tree)
+    return found

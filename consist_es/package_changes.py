@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from consist_es.errors import AcceptanceError, ConsistWarning
 from consist_es.events import Draft, FingerprintInfo, PackagesAccepted, PackagesRevoked
-from consist_es.identity.packages import NOT_INSTALLED, PYTHON, version_of
+from consist_es.identity.packages import NOT_INSTALLED, PYTHON, refresh, version_of
 from consist_es.options import PackageOptions, checked_text
 from consist_es.project import Project
 from consist_es.projections import cache_index, run_table
@@ -118,6 +118,7 @@ def accept_packages(project: Project, reason: str, *, ignored: Iterable[str] = (
     text = (checked_text("reason", reason) or "").strip()
     if not text:
         raise AcceptanceError("packages", "no reason is given", "Say why the results stay equal.")
+    refresh()
     conn = project.connection()
     found = run_table.find(conn, status="completed", limit=_RECENT)
     runs = [run for run in found if run.fingerprint_info is not None and run.cache != "hit"]
@@ -154,6 +155,7 @@ def revoke_packages(project: Project, reason: str | None = None) -> PackagesRevo
 
 def warn_missing(options: PackageOptions) -> None:
     """Warn of packages that are named as models and are not installed: they count as such."""
+    refresh()
     if missing := [name for name in options.model if version_of(name) == NOT_INSTALLED]:
         warnings.warn(
             f"model_packages names {', '.join(missing)}, which is not installed here; steps count it as "

@@ -58,9 +58,9 @@ def to_plain(value: Any, where: str = "value") -> Any:
     key over 256 or a string over 1,000,000 characters. Both name the path to the value. Warns, once in a process for
     each `where`, of a value that takes longer than a second: that is a second for every step that it counts for.
     """
-    began = time.perf_counter()
+    began = time.thread_time()
     plain = _Walk().plain(value, where)
-    took = time.perf_counter() - began
+    took = time.thread_time() - began
     if took > SLOW_SECONDS and where not in _SLOW:
         _SLOW.add(where)
         warnings.warn(
@@ -289,11 +289,13 @@ class _Factory:
 
 def _factory(value: _Factory, where: str) -> dict[str, Any]:
     """A class or function by its name. Code of the project's own counts beside that, as the code of any value does."""
-    if not isinstance(value.made_by, (type, types.FunctionType, types.BuiltinFunctionType)):
+    made_by = value.made_by
+    alone = isinstance(getattr(made_by, "__self__", None), types.ModuleType)  # no method of some object
+    if not isinstance(made_by, (type, types.FunctionType)) and not (callable(made_by) and alone):
         raise ConfigTypeError(
-            f"{where}: {type_name(type(value.made_by))} is not supported as default_factory; use a class or a function."
+            f"{where}: {type_name(type(made_by))} is not supported as default_factory; use a class or a function."
         )
-    return {"$callable": type_name(value.made_by)}
+    return {"$callable": type_name(made_by)}
 
 
 _SCALARS: dict[type, Callable[[Any, str], Any]] = {
@@ -400,3 +402,15 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
 def is_masked(plain: Any) -> bool:
     """Whether a plain form stands for a value that is not recorded, see `consist_es.masking`."""
     return isinstance(plain, dict) and plain.keys() == {"$masked"}
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """True if two plain forms have the same `frame`: 1, 1.0 and True have not, nor have 0.0 and -0.0."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is list:
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if kind is dict:
+        return one.keys() == other.keys() and all(is_same(item, other[key]) for key, item in one.items())
+    return bool(one == other) and (kind is not float or repr(one) == repr(other))

@@ -36,6 +36,9 @@ class PutBack:
         for effect in effects:
             try:
                 action = _KINDS[effect.kind](effect, reach, mask) if effect.kind in _KINDS else _unknown(effect)
+            except (AttributeError, TypeError, ValueError, LookupError):  # a class that is gone
+                self.problems.append(f"{effect.path}, which the step changed, cannot be made again")
+                continue
             except Obstacle as problem:
                 self.problems.append(f"{effect.path}, which the step changed, {problem}")
                 continue

@@ -9,9 +9,11 @@ import base64
 import collections
 import datetime as dt
 import decimal
+import enum
 import fractions
 import pathlib
 import sys
+import types
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +36,9 @@ _BUFFERS = "biufcmMSU"
 def is_immutable(value: Any) -> bool:
     """Whether two places that share the value might as well have one each."""
     kind = type(value)
-    return (kind in _ATOMS or kind in SCALARS or type_name(kind) in _PATHS) and kind is not bytearray
+    return (
+        kind in _ATOMS or isinstance(value, enum.Enum) or kind in SCALARS or type_name(kind) in _PATHS
+    ) and kind is not bytearray
 
 
 def whole(value: Any) -> Any:
@@ -84,6 +88,10 @@ class _Writer:
             return {_CONTAINERS[kind]: self._content(value, depth + 1)}
         if type_name(kind) in _PATHS:
             return {"$path": [type_name(kind), to_plain(str(value))]}
+        if isinstance(value, enum.Enum):
+            if _member([type_name(kind), value.name]) is not value:
+                raise _None
+            return {"$member": [type_name(kind), value.name]}
         return self._table(value, kind, depth + 1)
 
     def _content(self, value: Any, depth: int) -> Any:
@@ -176,6 +184,19 @@ def _value(form: Any) -> Any:
     return from_plain(form) if back is None else back(body)
 
 
+def _member(body: Any) -> Any:
+    """A member of an enum class that is loaded; nothing is imported for it."""
+    path, name = body
+    parts = path.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        found: Any = sys.modules.get(".".join(parts[:end]))
+        for part in parts[end:] if found is not None else ():
+            found = vars(found).get(part) if isinstance(found, type | types.ModuleType) else None
+        if isinstance(found, type) and issubclass(found, enum.Enum):
+            return found.__members__[name]
+    raise LookupError(path)
+
+
 def _pairs(body: Any) -> list[Any]:
     return [(_value(key), _value(item)) for key, item in body]
 
@@ -259,6 +280,7 @@ _BACK: dict[str, Callable[[Any], Any]] = {
     "$default": lambda body: collections.defaultdict(_FACTORIES.get(body[0]), _pairs(body[1])),
     "$counter": lambda body: collections.Counter(dict(_pairs(body))),
     "$deque": lambda body: collections.deque(_value(body[1]), body[0]),
+    "$member": _member,
     "$path": lambda body: _PATHS[body[0]](from_plain(body[1])),
     "$scalar": lambda body: _data(body)[0],
     "$array": lambda body: _data(body).reshape(body[1], order=body[2]).copy(order=body[2]),

@@ -45,7 +45,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
         | {"lookup", "trust", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
         | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
-        | {"effects", "put_back"}
+        | {"effects", "put_back", "reads", "watching"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
     frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views", "moved"}),
@@ -81,7 +81,7 @@ BROAD_EXCEPTS = {
     "consist_es/identity/finding.py:generated_file": "loaders of modules may be anybody's code",
     "consist_es/identity/states.py:_asked": "asking an installed object for its state runs its package's code",
     "consist_es/noop.py:create_tracker": "a user's factory that raises is a warning: the run goes on, untracked",
-    "consist_es/observe/hook.py:_hook": "an exception there would be the user's open() failing",
+    "consist_es/observe/hook.py:guarded": "an exception there would be the user's open() failing",
     "consist_es/hooks.py:_call": "a user's hook that raises is a warning, never a failed run",
 }
 FORMATTED_SQL = {

@@ -249,6 +249,38 @@ def more():
 def trips(): return write(sorted(STATE))
 run(synth); run(more); run(trips); print(STATE)
 """,
+    "list in a variable that another function reads": """
+FOUND = []
+def synth():
+    FOUND.append(5)
+    return write("made")
+def more():
+    FOUND.append(6)
+    return write("made")
+def trips(): return write(sum(FOUND))
+run(synth); run(more); run(trips); print(FOUND)
+""",
+    "dict in a variable that is updated": """
+STATE = {"a": 1}
+def synth():
+    STATE.update(pop=5)
+    return write("made")
+def trips(): return write(sorted(STATE))
+run(synth); run(trips); print(STATE)
+""",
+    "member of an enum": """
+import enum
+class Mode(enum.Enum):
+    FAST = 1
+class Model:
+    mode = None
+    def synth(self):
+        self.mode = [Mode.FAST]
+        return write("made")
+    def trips(self): return write(self.mode[0] is Mode.FAST)
+m = Model()
+run(m.synth); run(m.trips)
+""",
     "variable of an enclosing function": """
 def model():
     pop = None
@@ -374,7 +406,70 @@ run(m.synth); run(m.other); run(m.trips)
     assert hits[:2] == ["miss", "miss"]
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        "self.pop = self.pop.assign(y=1); pop = self.pop",
+        "pop = self.pop; self.pop = None",
+        "pop = self.pop if self.pop is not None else []",
+        "self.pop['z'] = 1; pop = self.pop",
+        "pop = getattr(self, 'pop')",
+        "if self.pop is None and Model.pop is None: self.pop = []\n        pop = self.pop",
+        "f = lambda: self.pop\n        if self.pop is None: pass\n        pop = f()",
+    ],
+)
+def test_what_a_later_step_reads_before_it_fills_it_is_no_cache(tmp_path: Path, later: str) -> None:
+    program = f"""
+import pandas as pd
+class Model:
+    pop = None
+    def synth(self):
+        self.pop = pd.DataFrame({{"x": range(20_000)}})
+        return write("made")
+    def trips(self):
+        {later}
+        return write(len(pop))
+m = Model()
+run(m.synth); run(m.trips)
+"""
+    first, _ = process(tmp_path / "project", program, warns=True)
+    again, hits = process(tmp_path / "project", program, warns=True)
+    assert again == first
+    assert hits[0] == "miss"
+
+
 CACHES = {
+    "attribute with an early return": """
+class Model:
+    table = None
+    def look(self):
+        if self.table is not None:
+            return self.table
+        self.table = pd.DataFrame({"x": range(20_000)})
+        return self.table
+    def step(self): return write(len(self.look()))
+m = Model()
+step = m.step
+""",
+    "dict that is asked": """
+CACHE = {}
+def look(n):
+    found = CACHE.get(n)
+    if found is None:
+        found = CACHE[n] = pd.DataFrame({"x": range(n)})
+    return found
+def step(): return write(len(look(20_000)))
+""",
+    "dict that is tried": """
+CACHE = {}
+def look(n):
+    try:
+        return CACHE[n]
+    except KeyError:
+        CACHE[n] = pd.DataFrame({"x": range(n)})
+    return CACHE[n]
+def step(): return write(len(look(20_000)))
+""",
     "attribute": """
 class Model:
     table = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import csv
 import glob
 import json
@@ -34,8 +35,7 @@ def root(tmp_path: Path) -> Path:
 
 def write_all(folder: Path) -> None:
     """One table in every format that is read below."""
-    import duckdb
-    import h5py
+    import h5py  # type: ignore[import-untyped]
     import netCDF4
 
     table = pd.DataFrame({"a": [1, 2], "b": [3.0, 4.0]})
@@ -56,7 +56,7 @@ def write_all(folder: Path) -> None:
     database.close()
     with zipfile.ZipFile(folder / "t.zip", "w") as archive:
         archive.writestr("a", "b")
-    duckdb.sql(f"copy (select 1 a) to '{folder / 't.duck.parquet'}'")
+    table.to_parquet(folder / "t.duck.parquet")
 
 
 def query(path: Path) -> None:
@@ -95,7 +95,7 @@ def read_h5py(path: Path) -> None:
 
 
 def read_tables(path: Path) -> None:
-    import tables
+    import tables  # type: ignore[import-untyped]
 
     tables.open_file(str(path)).close()
 
@@ -107,20 +107,17 @@ def arrow(path: Path) -> object:
 
 
 def polars_scan(path: Path) -> object:
-    import polars as pl
-
+    pl = pytest.importorskip("polars")
     return pl.scan_parquet(path).collect()
 
 
 def polars_csv(path: Path) -> object:
-    import polars as pl
-
+    pl = pytest.importorskip("polars")
     return pl.read_csv(path)
 
 
 def duck(path: Path) -> object:
-    import duckdb
-
+    duckdb = pytest.importorskip("duckdb")
     return duckdb.sql(f"select * from '{path}'").fetchall()
 
 
@@ -206,6 +203,11 @@ def fails_to_open(path: Path) -> None:
         path.read_text()
 
 
+def fails_to_list(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        os.listdir(path)
+
+
 ABSENT: dict[str, Reader] = {
     "open": fails_to_open,
     "os.path.exists": os.path.exists,
@@ -214,7 +216,7 @@ ABSENT: dict[str, Reader] = {
     "Path.is_dir": Path.is_dir,
     "os.access": lambda path: os.access(path, os.R_OK),
     "os.path.lexists": os.path.lexists,
-    "listdir": lambda path: pytest.raises(FileNotFoundError, os.listdir, path),
+    "listdir": fails_to_list,
 }
 
 
@@ -246,7 +248,7 @@ def test_making_folders_and_resolving_paths_is_no_look(root: Path) -> None:
 
 def test_the_functions_of_os_are_put_back(root: Path) -> None:
     def state() -> tuple[object, ...]:
-        return os.stat, os.lstat, os.access, os.environ.encodekey, __builtins__["__import__"]
+        return os.stat, os.lstat, os.access, os.environ.encodekey, builtins.__import__
 
     before = state()
     during: list[tuple[object, ...]] = []
@@ -259,8 +261,8 @@ def test_the_functions_of_os_are_put_back(root: Path) -> None:
 # ---------------------------------------------------------------- made within
 
 
-def make(path: Path) -> None:
-    path.write_text("made")
+def make(path: Path) -> int:
+    return path.write_text("made")
 
 
 def test_what_the_step_made_before_it_read_it_is_no_input(root: Path) -> None:
@@ -292,14 +294,12 @@ def test_an_output_of_compiled_code_is_no_input(write: Reader, root: Path) -> No
 
 
 def duck_write(path: Path) -> None:
-    import duckdb
-
+    duckdb = pytest.importorskip("duckdb")
     duckdb.sql(f"copy (select 1 a) to '{path}' (format parquet)")
 
 
 def polars_write(path: Path) -> None:
-    import polars as pl
-
+    pl = pytest.importorskip("polars")
     pl.DataFrame({"a": [1]}).write_parquet(path)
 
 
@@ -332,12 +332,8 @@ def test_a_file_that_was_looked_for_and_then_made_counts_as_it_was_left(root: Pa
 
 
 def test_a_log_that_is_appended_to_is_no_input(root: Path) -> None:
-    def run() -> None:
-        with open(root / "run.log", "a") as log:
-            log.write("x")
-
     for _ in range(2):
-        reads = watched(root, lambda: (os.path.exists(root / "run.log"), run()))
+        reads = watched(root, lambda: (os.path.exists(root / "run.log"), append(root / "run.log")))
         assert (reads.files, reads.made, reads.unsure) == ({}, {}, [])
 
 
@@ -357,9 +353,19 @@ def test_removing_an_old_output_before_it_is_made_is_no_look(root: Path) -> None
 # ---------------------------------------------------------------- never to be reused
 
 
-def append(path: Path) -> None:
+def append(path: Path) -> int:
     with path.open("a") as file:
-        file.write("more")
+        return file.write("more")
+
+
+def remove(path: Path) -> bool:
+    path.unlink()
+    return True
+
+
+def replace(path: Path, other: Path) -> bool:
+    os.replace(path, other)
+    return True
 
 
 def change_in_place(path: Path) -> None:
@@ -386,10 +392,10 @@ UNSURE: dict[str, tuple[str, Reader]] = {
     "read and appended to": ("t.csv", lambda path: (opened(path), append(path))),
     "appended to and read": ("t.csv", lambda path: (append(path), opened(path))),
     "changed in place": ("t.csv", change_in_place),
-    "read and removed": ("t.csv", lambda path: (opened(path), path.unlink())),
+    "read and removed": ("t.csv", lambda path: (opened(path), remove(path))),
     "read and replaced": (
         "t.csv",
-        lambda path: (opened(path), make(path.parent / "n"), os.replace(path.parent / "n", path)),
+        lambda path: (opened(path), make(path.parent / "n"), replace(path.parent / "n", path)),
     ),
     "moved away": ("t.csv", lambda path: os.rename(path, path.parent / "moved")),
     "hdf appended to": ("t.hdf", append_to_hdf),
@@ -468,7 +474,7 @@ def test_a_folder_that_compiled_code_lists_counts(root: Path) -> None:
 
 def test_what_the_step_made_or_removed_is_left_out_of_a_listing(root: Path) -> None:
     first = watched(root, lambda: (make(root / "d/out"), os.listdir(root / "d"))).folders[str(root / "d")]
-    again = watched(root, lambda: ((root / "d/out").unlink(), os.listdir(root / "d"))).folders[str(root / "d")]
+    again = watched(root, lambda: (remove(root / "d/out"), os.listdir(root / "d"))).folders[str(root / "d")]
     assert first == again
     assert first.own == ["out"]
 
@@ -490,7 +496,7 @@ def test_a_zarr_store_is_one_dependency(root: Path) -> None:
     import zarr
 
     store = root / "d/s.zarr"
-    zarr.save(str(store), np.arange(100).reshape(10, 10))
+    zarr.save(str(store), np.zeros((10, 10)))  # type: ignore[arg-type]
     reads = watched(root, lambda: zarr.load(str(store)))
     assert reads.files[str(store)] == content(store)
     assert all(value is None for path, value in reads.files.items() if path != str(store))
@@ -535,6 +541,17 @@ def test_declared_skipped_and_ignored_paths_do_not_count(root: Path) -> None:
     assert names(reads, root) == ["scratch"]
 
 
+def test_a_link_in_a_root_that_leads_to_a_declared_folder_is_not_counted_twice(root: Path, tmp_path: Path) -> None:
+    declared = tmp_path / "declared"
+    declared.mkdir()
+    make(declared / "x.csv")
+    (root / "linked").symlink_to(declared)
+    reads = watched(
+        root, lambda: (os.listdir(root / "linked"), opened(root / "linked/x.csv")), declared=(str(declared),)
+    )
+    assert (reads.files, reads.folders) == ({}, {})
+
+
 def test_files_of_python_packages_caches_and_the_system_do_not_count(root: Path, tmp_path: Path) -> None:
     package = Path(pd.__file__)
     others = [Path(os.__file__), package, Path("/etc/hostname"), Path("/proc/self/status")]
@@ -548,6 +565,14 @@ def test_files_of_python_packages_caches_and_the_system_do_not_count(root: Path,
         linecache.getlines(__file__)
 
     assert watched(root, run).files == {}
+
+
+def test_a_file_that_compiled_code_read_and_a_child_took_away_makes_the_run_unsure(root: Path) -> None:
+    import subprocess
+
+    path = root / "d/x.csv"
+    script = f"cat {path} > /dev/null; rm {path}"
+    assert any("x.csv" in why for why in watched(root, lambda: subprocess.run(["sh", "-c", script], check=True)).unsure)
 
 
 def test_a_pipe_is_no_file(root: Path) -> None:

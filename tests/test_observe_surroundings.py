@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import operator
 import os
 import random
 import string
@@ -55,7 +56,7 @@ ONE: dict[str, Callable[[], object]] = {
     "helper": lambda: by_helper(os.environ),  # type: ignore[arg-type]
     "template": lambda: string.Template("$OBSERVED_RATE").substitute(os.environ),
     "format_map": lambda: "{OBSERVED_RATE}".format_map(os.environ),
-    "percent": lambda: "%(OBSERVED_RATE)s" % os.environ,
+    "percent": lambda: operator.mod("%(OBSERVED_RATE)s", os.environ),
     "map": lambda: list(map(os.environ.get, [RATE])),
     "comprehension": lambda: {name: os.environ[name] for name in os.environ if name == "OBSERVED" + "_RATE"},
 }
@@ -126,8 +127,51 @@ def test_values_are_nowhere_in_what_is_recorded(tmp_path: Path, monkeypatch: pyt
     assert "hush-hush" not in repr(reads)
 
 
+SETTINGS = """
+from {package} import {names}
+import os
+{body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "names", "body", "variable"),
+    [
+        ("environs", "Env", "def step(): return Env().float('OBSERVED_RATE')", RATE),
+        ("decouple", "config", "def step(): return config('OBSERVED_RATE')", RATE),
+        (
+            "pydantic_settings",
+            "BaseSettings",
+            "class Settings(BaseSettings):\n    observed_rate: float = 1\n    observed_none: int = 2\n"
+            "def step(): return Settings()",
+            RATE,
+        ),
+        (
+            "pydantic_settings",
+            "BaseSettings, SettingsConfigDict",
+            "class Settings(BaseSettings):\n    model_config = SettingsConfigDict(env_prefix='OBSERVED_')\n"
+            "    rate: float = 1\n"
+            "def step(): return Settings()",
+            "OBSERVED_*",
+        ),
+    ],
+)
+def test_variables_that_a_settings_package_reads_for_the_project_count(
+    package: str, names: str, body: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(package)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "observed_settings.py").write_text(SETTINGS.format(package=package, names=names, body=body))
+    module = importlib.import_module("observed_settings")
+    found = watched(tmp_path, module.step).variables
+    sys.modules.pop("observed_settings")
+    assert found[variable] is not None
+    if "observed_none" in body:
+        assert found["OBSERVED_NONE"] is None
+
+
 def test_a_map_over_the_environment_is_followed(tmp_path: Path) -> None:
-    assert RATE in watched(tmp_path, lambda: ChainMap({}, os.environ)[RATE]).variables  # type: ignore[arg-type]
+    assert RATE in watched(tmp_path, lambda: ChainMap({}, os.environ)[RATE]).variables
 
 
 # ---------------------------------------------------------------- modules

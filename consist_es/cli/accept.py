@@ -16,7 +16,7 @@ from consist_es.package_changes import accept_packages, in_words, revoke_package
 @click.argument("run", required=False)
 @click.option("--as", "as_run", metavar="RUN", help="The earlier run whose results still hold.")
 @click.option("--reason", metavar="TEXT", help="Why the change leaves the results equal.")
-@click.option("--packages", is_flag=True, help="Accept the packages installed here, for all steps.")
+@click.option("--packages", is_flag=True, help="Accept the versions of packages here, for all steps.")
 @click.option("--revoke", "taken_back", is_flag=True, help="Take back what was accepted for RUN, or of packages.")
 @json_option
 @project_option
@@ -35,8 +35,8 @@ def accept(
     identity as RUN is answered by the earlier run, and says so. RUN may have any status; only what is exactly the same
     work as RUN follows, and the earlier run's outputs are checked now and on every hit.
 
-    With --packages and no RUN: the versions of packages in this environment may be reused over by all steps. What
-    changed is said; it is found by the last run that saw other versions.
+    With --packages and no RUN: accept the versions of packages in this environment. Steps that were computed over the
+    versions before are reused. The last run that saw other versions says what changed, and the change is printed.
     """
     _check(run, as_run, reason, packages, taken_back)
     with opened(db_path, read_only=False) as project:

@@ -35,3 +35,19 @@ def _names(code: types.CodeType) -> set[str]:
         if isinstance(constant, types.CodeType):
             found |= _names(constant)
     return found - {"__name__", "__qualname__", "__module__"}
+
+
+@functools.lru_cache(maxsize=4096)
+def imported_names(code: types.CodeType) -> tuple[str, ...]:
+    """Modules that the code, and what is nested in it, imports, as written, with leading dots; and what may be one."""
+    found: list[str] = []
+    steps = [item for item in dis.get_instructions(code) if item.opname != "EXTENDED_ARG"]
+    for place, item in enumerate(steps):
+        if item.opname == "IMPORT_NAME":
+            level, names = steps[place - 2].argval, steps[place - 1].argval
+            base = "." * level + str(item.argval)
+            found += [base, *(base + ("" if base.endswith(".") else ".") + name for name in names or () if name != "*")]
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found += imported_names(constant)
+    return tuple(dict.fromkeys(found))

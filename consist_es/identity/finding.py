@@ -3,7 +3,7 @@
 import linecache
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 
@@ -49,7 +49,7 @@ def _asked(name: str, path: tuple[str, ...] | None) -> Place | None:
     for finder in list(sys.meta_path):
         find = getattr(finder, "find_spec", None)
         try:
-            spec = None if find is None else find(name, None if path is None else list(path))
+            spec = None if find is None else _found(find, name, path)
         except Exception:  # noqa: BLE001  a finder may be anybody's code: an import would fail in the same way
             return None
         if spec is not None:
@@ -59,11 +59,18 @@ def _asked(name: str, path: tuple[str, ...] | None) -> Place | None:
     return None
 
 
+def _found(find: Callable[..., Any], name: str, path: tuple[str, ...] | None) -> Any:
+    try:
+        return find(name, None if path is None else list(path))
+    except KeyError:  # a namespace in a namespace that is not loaded asks it for its folders
+        return find(name.rpartition(".")[2], None if path is None else list(path))
+
+
 def _folders(path: Iterable[Any]) -> tuple[str, ...]:
     try:
         return tuple(map(str, path))
-    except (KeyError, TypeError):  # a namespace in a namespace that is not loaded does not know its parent
-        return tuple(map(str, getattr(path, "_path", ())))
+    except (KeyError, TypeError):  # not loaded, and nothing that lists folders
+        return ()
 
 
 def generated_file(name: str, loader: Any) -> str | None:

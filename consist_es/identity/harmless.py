@@ -36,6 +36,11 @@ _LIBRARY_VARIABLE = re.compile(
     r"TORCH|VECLIB|XLA)_|^(LANG|PYTHON[A-Z]*|TZ)$|_(NUM_THREADS|SEED|X64)$"
 )
 """Variables that libraries read; others are read by code of the project, where their value counts."""
+_HOLDS = re.compile(
+    r"option|errstate|localcontext|precision|config|seed|x64|policy|no_grad|inference_mode|patch|rc_context|locale|"
+    r"override|enable|disable|default_|settings",
+    re.IGNORECASE,
+)
 _BUILTIN_EFFECTS = {"__import__", "delattr", "eval", "exec", "setattr"}
 _SETS = re.compile(
     r"seed|^set|register|option|config|^prec$|constructor|representer|policy|^seterr|^init", re.IGNORECASE
@@ -79,6 +84,11 @@ def sets_something(package: str, names: list[str], *, meant: bool = True) -> boo
     if package in _WRITING or not meant:
         return bool(_SETS.search(last))
     return last not in _FILES
+
+
+def holds_option(names: list[str]) -> bool:
+    """Whether a context manager is called after an option that it sets."""
+    return any(map(_HOLDS.search, names[1:] or names))
 
 
 def sets_library_variable(keys: list[str]) -> bool:

@@ -109,9 +109,10 @@ class Modules:
                 self.unstable.append(
                     f"module {name} has no source until it is imported; import it before the step runs"
                 )
-            values = {} if module is None else {key: value for key, value in vars(module).items() if key[:2] != "__"}
             self.held += [
-                Held(f"{key} of {name}", name, key, value, None, True, (), False) for key, value in values.items()
+                Held(f"{key} of {name}", name, key, value, None, True, (), False)
+                for key, value in getattr(module, "__dict__", {}).items()
+                if key[:2] != "__"
             ]
         return None
 
@@ -122,6 +123,11 @@ class Modules:
         if is_first_party(filename) and self._is_new(filename, eager):
             for full, inner in self._take(name, filename, eager):
                 self.follow([ImportRef(full, set(), inner)], "")
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Files of all modules that were followed."""
+        return frozenset(self._done)
 
     def _is_new(self, filename: str, eager: bool) -> bool:
         """Whether a file has not been followed yet, or only as one that may not be loaded."""
@@ -136,6 +142,10 @@ class Modules:
         parts = self.parts if spot_of(filename) is None and Path(filename).is_file() else self.added
         source = load_source(filename) if filename.endswith((".py", ">")) else None
         if source is None:
+            place = self._finding.place(name)
+            gone = not os.path.lexists(filename) and member_of(filename) is None
+            if gone and (made := generated_file(name, None if place is None else place.loader)) is not None:
+                return self._take(name, made, eager)  # only its loader knows what that file is
             parts[label] = self._content(filename, label)
             return []
         parts[label] = source.digest
@@ -146,7 +156,7 @@ class Modules:
         elif source.dynamic:
             self.computed.append(label)
         module = sys.modules.get(name)
-        loaded = module is not None and (file_of(module) or generated_name(name)) == filename
+        loaded = module is not None and filename in (file_of(module), generated_name(name))
         ready = _READY.setdefault(filename, loaded)
         self._taken[filename] = (label, source, eager or ready)
         if module is not None and loaded:
@@ -206,9 +216,9 @@ def portable_or_none(value: Any, root: Path) -> Any:
 
 
 def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.ModuleType]:
-    """The project's loaded modules among those that are imported when a file is run, and the packages they lie in."""
+    """The project's loaded modules among those that are imported, and the packages they lie in."""
     for ref in refs:
-        for name in _absolute(ref.name, package) if ref.eager else ():
+        for name in _absolute(ref.name, package):
             module = sys.modules.get(name)
             if module is not None and not is_ours(name) and is_first_party(file_of(module) or ""):
                 yield module

@@ -48,6 +48,8 @@ class Mentions(NamedTuple):
     """Bound in the module, by ``global``."""
     names: frozenset[str]
     """All of these, attributes and imported modules."""
+    gets: frozenset[str]
+    """Attributes that are taken."""
     sets: frozenset[str]
     """Attributes that are bound or deleted."""
     imports: frozenset[str]
@@ -73,9 +75,8 @@ def mentions(code: types.CodeType) -> Mentions:
 
 _FIELDS = {
     "LOAD_GLOBAL": "loads", "LOAD_NAME": "loads", "LOAD_FROM_DICT_OR_GLOBALS": "loads", "STORE_GLOBAL": "stores",
-    "DELETE_GLOBAL": "stores", "STORE_ATTR": "sets", "DELETE_ATTR": "sets", "STORE_DEREF": "cells",
-    "DELETE_DEREF": "cells",
-    "IMPORT_NAME": "imports",
+    "DELETE_GLOBAL": "stores", "LOAD_ATTR": "gets", "LOAD_METHOD": "gets", "STORE_ATTR": "sets",
+    "DELETE_ATTR": "sets", "STORE_DEREF": "cells", "DELETE_DEREF": "cells", "IMPORT_NAME": "imports",
 }  # fmt: skip
 
 

@@ -57,9 +57,9 @@ class WholeVisitor(Visitor):
     def _set_ups(self) -> None:
         """Count what the script, the callable's own file and what they import set up."""
         self._setting_up = True
-        for found in set_ups(self.own, self._own_namespace, self.modules.followed):
+        for number, found in enumerate(set_ups(self.own, self._own_namespace, self.modules.followed)):
             place = file_label(found.scope.source.filename, self.root)
-            self.reach.set_up(found, self._unique(f"set-up {found.title} in {place}"))
+            self.reach.set_up(found, number, self._unique(f"set-up {found.title} in {place}"))
         while self._waiting or self.reach.take():
             self._visit_all()
 

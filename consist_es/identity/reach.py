@@ -3,6 +3,7 @@ of its classes, and the statements that made the values it reads or that set som
 
 import ast
 import collections
+import functools
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ from consist_es.identity.variables import named_parts
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
+_DEEP = 5
 _VOLATILE = {
     "TemporaryDirectory", "getcwd", "getpid", "gettempdir", "getuser", "gethostname", "mkdtemp", "mkstemp", "monotonic",
     "now", "perf_counter", "time", "time_ns", "today", "token_hex", "urandom", "utcnow", "uuid1", "uuid4",
@@ -55,13 +57,14 @@ class Reach:
         refer: Callable[[Any, str], Any],
         read: Callable[[set[str], Mapping[str, Any], str, Source | None], None],
     ) -> None:
-        self.config: Any = None
-        """What the step is handed: texts in it may be run as code."""
+        self.given: list[Any] = []
+        """What the step is handed and what its code holds beside variables: texts in it may be run as code."""
         self._root, self._parts, self._refer, self._read = root, parts, refer, read
         self._waiting: collections.deque[Code] = collections.deque()
         self._taken: list[Code] = []
         self._open = Names()
         """Whether any code runs texts that are not written where they are run."""
+        self._known: tuple[Any, Names] = (None, Names())
         self._read_of: dict[str, set[str]] = {}
         """Label of code -> names that it reads beside those of its instructions."""
         self._classes: dict[type, str] = {}
@@ -106,7 +109,7 @@ class Reach:
                 texts = texts.with_(loose_names(node, code=self._open.code, query=self._open.query))
         for name in code.names & code.namespace.keys():
             texts = texts.with_(names_in_value(code.namespace[name], self._open))
-        found |= texts.with_(names_in_value(self.config, self._open)).bound_in(code.namespace)
+        found |= texts.with_(self._handed()).bound_in(code.namespace)
         new = (found & code.namespace.keys()) - code.names - self._read_of.setdefault(code.label, set())
         if new:
             self._read_of[code.label] |= new
@@ -114,6 +117,16 @@ class Reach:
         if code.source is not None:
             for name in sorted(code.names & code.namespace.keys()):
                 self._made(name, code.namespace, code.source)
+
+    def _handed(self) -> Names:
+        """What the texts name that the code is handed."""
+        key = (len(self.given), self._open)
+        if key != self._known[0]:
+            self._known = (
+                key,
+                functools.reduce(Names.with_, (names_in_value(v, self._open) for v in self.given), Names()),
+            )
+        return self._known[1]
 
     def _made(self, name: str, namespace: Mapping[str, Any], source: Source) -> None:
         """Count the statement that made a value which does not say all that it is made of."""
@@ -129,8 +142,8 @@ class Reach:
 
     # ------------------------------------------------------------ set-up
 
-    def set_up(self, found: SetUp, label: str) -> None:
-        """Count a statement that sets something up, and what it is given."""
+    def set_up(self, found: SetUp, number: int, label: str) -> None:
+        """Count a statement that sets something up as the `number`th, and what it is given."""
         scope, source, values = found.scope, found.scope.whole, dict[str, Any]()
         if source is None:
             return
@@ -145,7 +158,7 @@ class Reach:
                 waiting += self._given(access, scope, values)
             if isinstance(node, _DEFINITIONS) and is_own(value := scope.value(node.name)):
                 values[node.name] = self._refer(value, node.name)
-        self._parts[label] = digest_plain([source.digest_of(*nodes), values])
+        self._parts[label] = digest_plain([number, source.digest_of(*nodes), values])
         self._parts |= named_parts(source, *nodes)
 
     def _given(self, access: Access, scope: Scope, values: dict[str, Any]) -> list[ast.AST]:
@@ -161,7 +174,7 @@ class Reach:
             return []
         if not own and not harmless.is_data(value):
             return [] if isinstance(value, type) else made
-        if not any(_is_volatile(node) for node in made):
+        if not any(_is_volatile(node, scope) for node in made):
             place = "".join(f".{key}" for _, key in access.path)
             values[access.root + place] = self._refer(value, access.root + place)
         return []
@@ -195,9 +208,13 @@ def _is_bare(node: ast.AST) -> bool:
     return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.decorator_list
 
 
-def _is_volatile(node: ast.AST) -> bool:
+def _is_volatile(node: ast.AST, scope: Scope, depth: int = 0) -> bool:
+    """Whether what a statement makes is another in each process."""
     names = {getattr(item, "attr", getattr(item, "id", "")) for item in ast.walk(node)}
-    return not _VOLATILE.isdisjoint(names)
+    if not _VOLATILE.isdisjoint(names):
+        return True
+    made = [piece.node for name in names for piece in scope.bound(name) if isinstance(piece.node, ast.Assign)]
+    return depth < _DEEP and any(inner is not node and _is_volatile(inner, scope, depth + 1) for inner in made)
 
 
 def namespace_of(cls: type, filename: str) -> Mapping[str, Any]:

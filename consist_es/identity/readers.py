@@ -186,11 +186,3 @@ def keeps(function: ast.AST, name: str) -> bool:
     if any(how & FILL for how in flags) and not any(how & (READ | SET) for how in flags):
         return True
     return any(how & FILL for how in flags) and all(map(_fills_itself, units))
-
-
-def fills_itself(name: str, files: Iterable[Usage]) -> bool:
-    """Whether all code that reads a variable or attribute of this name fills it first if need be, like a cache."""
-    known = list(files)
-    units = [*_units(known, ATTRIBUTE, name, instance=True), *_units(known, NAME, name)]
-    reading = [item for item in units if _flags(item[1]) & READ]
-    return bool(reading) and all(map(_fills_itself, units)) and all(map(_reads_what_it_fills, reading))

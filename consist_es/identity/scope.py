@@ -3,6 +3,7 @@
 import ast
 import builtins
 import functools
+import re
 import sys
 import threading
 import types
@@ -18,6 +19,8 @@ from consist_es.identity.source import Source, load_source
 from consist_es.identity.statements import Body, Piece, binding, pieces
 from consist_es.identity.toplevel import TopLevel
 
+_CELL = re.compile(r"<(cell|ipython-input|python-input|stdin)")
+"""Names of what was typed in; others in such brackets were generated."""
 MISSING: Any = object()
 """What a name or attribute gives that is not there."""
 
@@ -47,7 +50,16 @@ class Scope(NamedTuple):
         if piece.guarded and self.namespace.get("__name__") != "__main__":
             return False
         here = self.line
-        return here is None or piece.line <= here or any(here in loop for loop in piece.loops)
+        if piece.span is not None:
+            return here in piece.span if here is not None else False
+        return here is None or piece.line <= here or any(here in lines for lines, _ in piece.loops)
+
+    def heads(self, piece: Piece) -> list[ast.expr]:
+        """The conditions of a statement, and what the loops around it go through, if they have come to their end."""
+        loops = [
+            head for lines, head in piece.loops if head is not None and (self.line is None or self.line not in lines)
+        ]
+        return [*loops, *piece.heads]
 
     def bound(self, name: str) -> tuple[Piece, ...]:
         """The statements that bind a name."""
@@ -139,7 +151,8 @@ def function_of(value: Any) -> types.FunctionType | None:
         return function_of(value.func)
     if isinstance(value, types.MethodType):
         value = value.__func__
-    if not isinstance(value, types.FunctionType) and (inner := wrapped_by(value)) is not None:
+    own = isinstance(value, types.FunctionType) and is_own_file(value.__code__.co_filename)
+    if not own and (inner := wrapped_by(value)) is not None:
         return function_of(inner)
     if isinstance(value, type) and is_first_party(class_file(value)):
         value = resolve(value, ["__init__"])
@@ -150,7 +163,9 @@ def function_of(value: Any) -> types.FunctionType | None:
 
 def is_own_file(filename: str) -> bool:
     """Whether it is a file of the project, or a cell of a notebook."""
-    return is_first_party(filename) or (not Path(filename).is_file() and load_source(filename) is not None)
+    if is_first_party(filename):
+        return Path(filename).is_file() or load_source(filename) is not None
+    return _CELL.match(filename) is not None and load_source(filename) is not None
 
 
 def is_own(value: Any) -> bool:

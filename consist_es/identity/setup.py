@@ -32,7 +32,7 @@ from consist_es.identity.scope import (
 )
 from consist_es.identity.source import load_source
 from consist_es.identity.statements import CALL, DECORATOR, TARGET, Act, Piece, acts, chain
-from consist_es.identity.toplevel import TopLevel, top_imports, top_level
+from consist_es.identity.toplevel import TopLevel, computes_imports, top_imports, top_level
 
 _WORKFLOW = {
     "Tracker", "NoopTracker", "create_tracker", "noop_scenario", "run", "scenario", "use_tracker",
@@ -43,6 +43,7 @@ _AGAIN = re.compile(r"seed|^set|option|^update$", re.IGNORECASE)
 """Calls that make an earlier one of the same kind void."""
 _MODULES: dict[str, tuple[TopLevel, types.ModuleType, list["SetUp"], list[types.ModuleType]]] = {}
 """File -> the module that was loaded from it, what it set up, and what it imports."""
+_FILLING = {"add", "append", "extend", "insert", "setdefault", "update"}
 _DEEP = 12
 """How many calls deep a statement is asked for what it reaches."""
 
@@ -77,22 +78,22 @@ class Finder:
             called = list(self._called(piece, scope))
             workflow = self._names_workflow(piece.node, scope, results) or any(map(self._is_workflow, called))
             if workflow:
-                results |= piece.binds
+                results |= piece.binds | _filled(piece.node)
             for fn in called if workflow else []:
                 inner = function_scope(fn, self._frames)
                 if inner is not None:
                     yield from self.find(inner)
             for act in acts(piece.node):
-                if self._sets(act, scope, meant=not workflow):
+                if self._sets(act, scope, meant=not workflow) or (piece.span and self._is_context(act, scope)):
                     yield SetUp(_title(act), self._nodes(piece, scope, results), scope)
                     break
             else:
                 if isinstance(piece.node, ast.ClassDef) and self._is_registered(scope.value(piece.node.name)):
-                    yield SetUp(piece.node.name, piece.nodes, scope)
+                    yield SetUp(piece.node.name, self._nodes(piece, scope, results), scope)
 
     def _nodes(self, piece: Piece, scope: Scope, results: set[str]) -> tuple[ast.AST, ...]:
         """The statement, and the conditions around it that the workflow did not make."""
-        return (*(head for head in piece.heads if not self._names_workflow(head, scope, results)), piece.node)
+        return (*(head for head in scope.heads(piece) if not self._names_workflow(head, scope, results)), piece.node)
 
     def _sets(self, act: Act, scope: Scope, *, meant: bool) -> bool:
         """Whether an act may change what other code does."""
@@ -106,12 +107,14 @@ class Finder:
         if (fn := function_of(target)) is not None:
             if act.kind == DECORATOR:
                 return self._enters(fn, called=isinstance(act.node, ast.Call))
-            return not self._is_workflow(fn) and self._has_effects(fn)
+            return meant and not self._is_workflow(fn) and self._has_effects(fn)
         if not package:
             if value is MISSING or is_own(value) or harmless.is_data(value):
                 return False
             package = harmless.package_of_value(value)
         if act.kind == DECORATOR:
+            if isinstance(act.node, ast.Call) and act.node.args and [root, *names][-1] == "partial":
+                return self._sets(Act(DECORATOR, act.node.args[0]), scope, meant=meant)
             return not harmless.is_harmless_decorator(package, [root, *names])
         if (
             package == "os"
@@ -120,6 +123,17 @@ class Finder:
         ):
             return False
         return harmless.sets_something(package, [root, *names], meant=meant and act.kind in (CALL, TARGET))
+
+    def _is_context(self, act: Act, scope: Scope) -> bool:
+        """Whether a `with` block is entered that holds an option of an installed package while it lasts."""
+        root, names, broken = chain(act.node.func) if isinstance(act.node, ast.Call) else ("", [], False)
+        value = scope.value(root) if root else MISSING
+        if value is MISSING or broken or harmless.is_of_ours(value):
+            return False
+        if (fn := function_of(resolve(value, names))) is not None:
+            return self._has_effects(fn)
+        package = scope.imported(root) or harmless.package_of_value(value)
+        return package not in harmless.SILENT and harmless.holds_option([root, *names])
 
     # ------------------------------------------------------------ functions of the project
 
@@ -209,6 +223,15 @@ class Finder:
         return any(map(harmless.is_of_ours, inner[1:])) or any(self._is_workflow(fn, depth + 1) for fn in functions)
 
 
+def _filled(node: ast.AST) -> set[str]:
+    """Names of what a statement puts something into."""
+    return {
+        chain(act.node.func if isinstance(act.node, ast.Call) else act.node)[0]
+        for act in acts(node)
+        if act.kind == TARGET or (isinstance(act.node, ast.Call) and getattr(act.node.func, "attr", "") in _FILLING)
+    }
+
+
 def set_ups(own: str, namespace: Mapping[str, Any], followed: Collection[str]) -> list[SetUp]:
     """Of the script, of the file `own`, which its functions look names up in `namespace` for, and of what both import.
 
@@ -227,14 +250,16 @@ def set_ups(own: str, namespace: Mapping[str, Any], followed: Collection[str]) -
     latest: dict[Any, SetUp] = {}
     modules: list[types.ModuleType] = []
     for scope in waiting:
-        latest |= {_key(found): found for found in finder.find(scope)}
+        _note(latest, finder.find(scope))
         modules += loaded_modules(top_imports(scope.source.tree), package_of(scope.namespace))
+        if computes_imports(scope.source.tree):
+            modules += [held for _, held in sorted(sys.modules.items()) if is_own(held)]
     seen = {*followed, *(scope.source.filename for scope in waiting)}
     for module in modules:  # grows
         file = file_of(module) or ""
         if file not in seen and file.endswith(".py") and (top := top_level(file)) is not None:
             sets, imports = _of_module(top, module, finder, frames)
-            latest |= {_key(found): found for found in sets}
+            _note(latest, sets)
             modules += imports
         seen.add(file)
     return list(latest.values())
@@ -250,26 +275,36 @@ def _of_module(
     scope = module_scope(source, vars(module), frames)
     found = list(finder.find(scope))
     imports = list(loaded_modules(source.imports, package_of(scope.namespace)))
-    if source.computes:
+    if computes_imports(source.tree):
         imports += [held for name, held in list(sys.modules.items()) if name.startswith(f"{module.__name__}.")]
     elif scope.line is None and all(item.scope.local is None for item in found):
         _MODULES[source.filename] = (source, module, found, imports)
     return found, imports
 
 
+def _note(latest: dict[Any, SetUp], found: Iterable[SetUp]) -> None:
+    """Take in what was found in the order it runs; what makes an earlier one void stands in its place."""
+    for item in found:
+        key = _key(item)
+        latest.pop(key, None)
+        latest[key] = item
+
+
 def _key(found: SetUp) -> Any:
-    """The same for two statements if the later one makes the earlier one void: cells of a notebook are run again."""
-    node = found.nodes[-1]
-    if len(found.nodes) > 1 or found.scope.local is not None or Path(found.scope.source.filename).is_file():
+    """The same for two statements if the later one makes the earlier one void."""
+    node, file = found.nodes[-1], found.scope.source.filename
+    cell = not Path(file).is_file()
+    place = None if cell else file
+    if len(found.nodes) > 1:
         return node
-    if isinstance(node, (ast.Assign, ast.AugAssign)) and isinstance(acts(node)[0].node, ast.Attribute):
-        return found.title
+    if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(acts(node)[0].node, ast.Attribute):
+        return place, found.title
     call = node.value if isinstance(node, ast.Expr) else None
     if isinstance(call, ast.Call) and _AGAIN.search(found.title.rpartition(".")[2]):
         first = call.args[0] if len(call.args) > 1 else None
-        return found.title, first.value if isinstance(first, ast.Constant) else None
-    whole = found.scope.whole
-    return node if whole is None else whole.digest_of(node)
+        return place, found.title, first.value if isinstance(first, ast.Constant) else None
+    whole = found.scope.whole if cell else None
+    return node if whole is None else whole.digest_of(node)  # a cell that is run again is there twice
 
 
 def _named(fn: types.FunctionType) -> Iterable[tuple[str, Any]]:

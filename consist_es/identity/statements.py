@@ -32,14 +32,12 @@ class Piece(NamedTuple):
     """The conditions that it runs under."""
     binds: frozenset[str]
     line: int
-    loops: tuple[range, ...]
-    """Lines of the loops around it."""
+    loops: tuple[tuple[range, ast.expr | None], ...]
+    """Lines of the loops around it, with what they go through."""
     guarded: bool
     """Whether it only runs if the file is run as a script."""
-
-    @property
-    def nodes(self) -> tuple[ast.AST, ...]:
-        return (*self.heads, self.node)
+    span: range | None = None
+    """Of the head of a `with` block: the lines of the block, outside of which it has no effect."""
 
 
 class Access(NamedTuple):
@@ -82,16 +80,15 @@ def _pieces(statements: Sequence[ast.stmt], around: Piece) -> Iterator[Piece]:
         if isinstance(node, ast.If):
             yield from _branches(node, here)
         elif isinstance(node, _LOOPS):
-            lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-            inner = here._replace(loops=(*here.loops, lines))
             head = node.test if isinstance(node, ast.While) else node.iter
             targets = [] if isinstance(node, ast.While) else [node.target]
+            inner = here._replace(loops=(*here.loops, (_lines(node), head if targets else None)))
             yield from _headed(inner, head, targets, node.body, holds=not targets)
             yield from _pieces(node.orelse, here)
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             for item in node.items:
                 targets = [item.optional_vars] if item.optional_vars else []
-                yield from _headed(here, item.context_expr, targets, [], holds=False)
+                yield from _headed(here._replace(span=_lines(node)), item.context_expr, targets, [], holds=False)
             yield from _pieces(node.body, here)
         elif isinstance(node, (ast.Try, ast.TryStar)):
             handled = [statement for handler in node.handlers for statement in handler.body]
@@ -109,7 +106,12 @@ def _branches(node: ast.If, here: Piece) -> Iterator[Piece]:
         guards = "__name__" in named
         inner = here._replace(guarded=True) if guards else here
         yield from _headed(inner, None if guards else node.test, [], node.body)
+        here = here if guards else here._replace(heads=(*here.heads, node.test))
     yield from _pieces(node.orelse, here)
+
+
+def _lines(node: ast.stmt) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def _headed(

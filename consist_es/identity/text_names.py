@@ -17,6 +17,11 @@ _QUERY = {
     "sql", "execute", "executemany", "executescript", "read_sql", "read_sql_query", "query", "from_query", "query_df",
     "sqldf", "sql_expr",
 }  # fmt: skip
+_FORMULAS = {
+    "dmatrices", "dmatrix", "from_formula", "glm", "gls", "glsar", "logit", "mixedlm", "mnlogit", "model_matrix",
+    "negativebinomial", "ols", "poisson", "probit", "quantreg", "rlm", "wls",
+}  # fmt: skip
+"""Calls whose texts are formulas, whose functions and data may be of the module."""
 _FRAMES = {"pd", "pandas", "ne", "numexpr"}
 """Modules whose `eval` looks bare names up where it is called; to that of a table they are columns."""
 _SPACES = {"globals", "vars", "locals"}
@@ -40,7 +45,7 @@ _TABLES = re.compile(
     r"(?=([\s(]+\"?\w+\"?(?:\s+(?:as\s+)?\w+)?(?:\s*,\s*\"?\w+\"?(?:\s+(?:as\s+)?\w+)?)*))",
     re.IGNORECASE,
 )
-_FORMULA = re.compile(r"\s*[\w.()]*\s*~")
+_FORMULA = re.compile(r"[\w\s.()*/+-]+~\s*[\w(]")
 _ITEMS = 2000
 """How many parts of a value are searched for texts."""
 _WIDE = 100
@@ -128,8 +133,12 @@ def _names(text: str, *, sql: bool) -> Names:
         for tables in _TABLES.findall(text):
             data.update(part for table in tables.split(",") for part in _WORD.findall(table)[:1])
     if "~" in text and _FORMULA.match(text):
-        return Names(sure.union(_CALLED.findall(text)), frozenset(data.union(_NAME.findall(text))))
+        return _formula(text).with_(Names(sure, frozenset(data)))
     return Names(sure, frozenset(data))
+
+
+def _formula(text: str) -> Names:
+    return Names(frozenset(_CALLED.findall(text)), frozenset(_NAME.findall(text)))
 
 
 def _loose(text: str, code: Names) -> Names:
@@ -186,6 +195,8 @@ class _Walk:
         if name in _CODE and not (name == "eval" and names and (broken or root not in _FRAMES)):
             sure = frozenset(found for text in texts for found in _NAME.findall(text))
             self.found = self.found.with_(Names(sure, code=computed))
+        elif name in _FORMULAS:
+            self.found = functools.reduce(lambda found, text: found.with_(_formula(text)), texts, self.found)
         elif name in _QUERY:
             sql = True
             self.found = self.found.with_(Names(query=computed))

@@ -19,9 +19,6 @@ class TopLevel:
     def __init__(self, filename: str, tree: ast.Module) -> None:
         self.filename, self.tree = filename, tree
         self.imports = top_imports(tree)
-        statements = [piece.node for piece in pieces(tree) if not isinstance(piece.node, _DEFINITIONS)]
-        self.computes = any(Source.computed_imports(node) for node in statements)
-        """Whether it imports modules by names that are not written there: the plugins of a package."""
 
 
 def top_level(filename: str) -> TopLevel | None:
@@ -40,6 +37,12 @@ def top_level(filename: str) -> TopLevel | None:
 @functools.lru_cache(maxsize=4096)
 def top_imports(tree: ast.Module) -> tuple[ImportRef, ...]:
     """What is imported whenever a file runs: under no condition, and outside of functions."""
-    statements = [piece.node for piece in pieces(tree) if not piece.heads and not piece.guarded]
-    found = [node for node in statements if isinstance(node, (ast.Import, ast.ImportFrom))]
-    return tuple(ref for node in found for ref in imports_of(node))
+    found = [piece.node for piece in pieces(tree) if not piece.heads and not piece.guarded]
+    return tuple(ref for node in found if not isinstance(node, _DEFINITIONS) for ref in imports_of(node))
+
+
+@functools.lru_cache(maxsize=4096)
+def computes_imports(tree: ast.Module) -> bool:
+    """Whether a file imports modules by names that are not written there, such as the plugins of a package."""
+    statements = [piece.node for piece in pieces(tree) if not isinstance(piece.node, _DEFINITIONS)]
+    return any(Source.computed_imports(node) for node in statements)

@@ -83,12 +83,14 @@ def _id(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+@functools.lru_cache(maxsize=4096)
 def _aliases(source: Source) -> dict[str, str]:
     """Names that stand for `os.environ` and `os.getenv` in a file."""
     imports = [node for node in ast.walk(source.tree) if isinstance(node, ast.ImportFrom) and node.module == "os"]
     return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
 
 
+@functools.lru_cache(maxsize=4096)
 def _texts(source: Source) -> dict[str, str]:
     """Variables of a file whose one assignment is a text."""
     found: dict[str, str | None] = {}

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.identity import writes
-from consist_es.identity.bytecode import essence, global_names
+from consist_es.identity.bytecode import essence, global_names, imported_names
 from consist_es.identity.loaded import Held, subclasses
 from consist_es.identity.modules import (
     file_label,
+    file_of,
     is_ours,
 )
 from consist_es.identity.objects import (
@@ -24,6 +25,7 @@ from consist_es.identity.objects import (
     holds_function,
     is_data,
     is_generated,
+    known_form,
     package_of,
     reads_modules,
     wrapped_by,
@@ -33,7 +35,7 @@ from consist_es.identity.places import is_first_party
 from consist_es.identity.present import patched_in, present
 from consist_es.identity.reach import Code, Reach, namespace_of
 from consist_es.identity.readers import keeps, writes_to
-from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
+from consist_es.identity.source import Function, ImportRef, Source, digest_plain, imports_of, load_source
 from consist_es.identity.states import is_by_name
 from consist_es.identity.usage import ATTRIBUTE, usage
 from consist_es.identity.values import Values
@@ -58,6 +60,7 @@ class Visitor(Values):
         self._reached: dict[str, Any] = {}
         """Names in the callable's own file that its functions read -> present value."""
         self.reach = Reach(root, self.added, self.reference, self._read_more)
+        self._script = file_of(sys.modules.get("__main__")) or ""
         self._setting_up = False
         """Whether what sets something up is followed: of any file, only what it reaches counts."""
 
@@ -68,7 +71,7 @@ class Visitor(Values):
 
     def _is_own(self, filename: str) -> bool:
         """Whether of a file only what is reached counts, not all of it."""
-        return filename == self.own or self._setting_up
+        return filename in (self.own, self._script) or self._setting_up
 
     def _visit_all(self) -> None:
         """Visit everything that waits, and what that leads to."""
@@ -109,6 +112,11 @@ class Visitor(Values):
         distribution as far as it can be: the code that made it counts."""
         foreign = filename != self.own and (self._lenient or spot_of(filename) is not None)
         self._waiting.append((visit, foreign or (self._lenient and self._setting_up)))
+
+    def _instance(self, value: Any, where: str) -> Any:
+        if known_form(value) is None:
+            self.reach.given.append(value)  # texts in it may be run as code
+        return super()._instance(value, where)
 
     # ------------------------------------------------------------ functions
 
@@ -199,6 +207,9 @@ class Visitor(Values):
     def _globals(self, fn: types.FunctionType, label: str, node: Function | None, source: Source | None) -> None:
         names = set(global_names(fn.__code__))
         self.read_names(names, fn.__globals__, label, node, source)
+        if node is None:
+            imports = [ImportRef(name, set(), False) for name in imported_names(fn.__code__)]
+            self.modules.follow(imports, package_of(fn.__globals__))
 
     def read_names(
         self, names: set[str], namespace: Mapping[str, Any], label: str, node: Any, source: Source | None

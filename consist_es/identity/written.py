@@ -148,7 +148,9 @@ class _Methods:
     def stored(self, name: str) -> None:
         """Refuse what is no plain attribute: a property, the name of a method."""
         found = inspect.getattr_static(self._kind, name, None)
-        if hasattr(found, "__get__") and not isinstance(found, types.MemberDescriptorType):
+        if (hasattr(found, "__get__") or hasattr(found, "__set__")) and not isinstance(
+            found, types.MemberDescriptorType
+        ):
             raise _Escaped
 
 

@@ -27,6 +27,7 @@ from consist_es.storage import on_fork
 VARIABLE = "CONSIST_ES_OBSERVE"
 _HEAD = struct.Struct("<Q")
 _LENGTH = struct.Struct("<I")
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _READ, _MADE, _ADDED, _LISTED, _GONE = b"r", b"m", b"a", b"l", b"g"
 _LOOKED, _VARIABLE, _MODULE, _SET, _PROGRAM, _DOUBT = b"x", b"v", b"i", b"s", b"p", b"u"
 
@@ -38,7 +39,7 @@ class Channel:
         self.folder = tempfile.mkdtemp(prefix="consist-es-observe-")
         self.path = os.path.join(self.folder, "reads")
         self._number = 0
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _FLAGS, 0o600)
         os.write(self._fd, _HEAD.pack(0))
         self._map = mmap.mmap(self._fd, _HEAD.size)
         self._pid = os.getpid()
@@ -57,8 +58,11 @@ class Channel:
 
     def entries(self, begin: int) -> Iterator[tuple[bytes, list[bytes]]]:
         """Kind and fields of each whole entry since."""
-        size = os.fstat(self._fd).st_size
-        data = os.pread(self._fd, size - begin, begin) if size > begin else b""
+        data = b""
+        if os.fstat(self._fd).st_size > begin:
+            with open(self.path, "rb") as file:
+                file.seek(begin)
+                data = file.read()
         at = 0
         while at + _LENGTH.size <= len(data):
             (length,) = _LENGTH.unpack_from(data, at)
@@ -82,8 +86,10 @@ class Reporter:
         self.open = True
         self.group: tuple[Sink, ...] = (self,)
         self.scope, self.is_first_party = scope, is_first_party
-        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
-        self._map = mmap.mmap(self._fd, _HEAD.size, prot=mmap.PROT_READ)
+        self.settled: set[RawPath] = set()
+        self.names_settled: set[object] = set()
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | _FLAGS | getattr(os, "O_NOFOLLOW", 0))
+        self._map = mmap.mmap(self._fd, _HEAD.size, access=mmap.ACCESS_READ)
         self._number = 0
         self._told: set[tuple[bytes, str]] = set()
         self._made: set[str] = set()
@@ -114,11 +120,16 @@ class Reporter:
     def read_now(self, path: str) -> None:
         self.opened(path, 0, None)
 
+    def read_under(self, path: str, frame: FrameType) -> None: ...
+
     def looked(self, raw: RawPath, found: os.stat_result | None, *, content: bool) -> None:
         if content and found is not None:
             self.opened(raw, 0, None)
         else:
             self._tell(_LOOKED, absolute(raw))
+
+    def knows_of(self, raw: RawPath) -> bool:
+        return False
 
     def listed(self, raw: RawPath) -> None:
         self._tell(_LISTED, absolute(raw))
@@ -141,7 +152,7 @@ class Reporter:
     def set_variable(self, name: str) -> None:
         self._told.add((_VARIABLE, name))
 
-    def copied_variables(self, values: Callable[[], dict[str, str]]) -> None: ...
+    def copied_variables(self, values: Callable[[], dict[str, str]], *, for_fields: bool) -> None: ...
 
     def started(self, path: str, arguments: list[str], folder: str | None) -> None:
         words = [os.fsencode(word) for word in arguments]

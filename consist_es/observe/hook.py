@@ -16,13 +16,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from consist_es.identity.places import is_first_party
-from consist_es.observe.notes import RawPath, Sink
+from consist_es.observe.notes import WRITES, RawPath, Sink
 from consist_es.observe.stack import IMPORT, OURS, PLAIN, asks_first_party, is_import, kind_of
 from consist_es.with_block import WithBlock
 
-_open: tuple[Sink, ...] = ()
+Sinks = tuple[Sink, ...]
+_open: Sinks = ()
 """The runs that are open in this process, and the way to the parent process if that has one."""
-_reporters: tuple[Sink, ...] = ()
+_reporters: Sinks = ()
 _mine: ContextVar[Sink | None] = ContextVar("consist_es_observed", default=None)
 busy = threading.local()
 """`on` is True in a thread that reads on our account."""
@@ -37,7 +38,7 @@ covered: list[Callable[[str], bool]] = []
 """Whether the kernel tells what is opened in a folder."""
 
 
-def current() -> tuple[Sink, ...]:
+def current() -> Sinks:
     """The runs that what happens now belongs to: this thread's or task's own; without one, all that are open."""
     if not _open or getattr(busy, "on", False):
         return ()
@@ -100,18 +101,19 @@ def drain_with(drain: Callable[[], None]) -> None:
 
 def tell_opened(path: str, *, to_write: bool) -> None:
     """A function that no audit event tells of is about to open a file or folder."""
-    sinks = current()
-    if any(covers(path) for covers in covered):  # and tells more exactly
-        return
-    busy.on = True
-    try:
-        for sink in sinks:
-            if to_write:
-                sink.wrote(path)
-            else:
-                sink.read_now(path)
-    finally:
-        busy.on = False
+    if sinks := current():
+        guarded(sinks, "open", _told, path, to_write, sys._getframe(2))
+
+
+def _told(sinks: Sinks, path: str, to_write: bool, frame: FrameType) -> None:
+    told_by_kernel = any(covers(path) for covers in covered)  # and more exactly
+    for sink in sinks:
+        if not to_write:
+            sink.read_under(path, frame)
+        if to_write and not told_by_kernel:
+            sink.wrote(path)
+        elif not told_by_kernel:
+            sink.read_now(path)
 
 
 class quiet(WithBlock[None]):  # noqa: N801 - used like a function
@@ -149,11 +151,23 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     handler = _HANDLERS.get(event)
     if handler is None or getattr(busy, "on", False):
         return
-    sinks = current()
+    global _ticks
+    _ticks += 1
+    if _ticks % _TICKS == 0:
+        for drain in _drains:
+            drain()
+    mine = _mine.get()
+    sinks = mine.group if mine is not None and mine.open else _open
+    if handler is _opened and args[0] in sinks[0].settled and len(sinks) == 1 and not (args[2] or 0) & WRITES:
+        return  # it is read again
+    guarded(sinks, event, handler, sys._getframe(1), args)
+
+
+def guarded(sinks: Sinks, event: str, note: Callable[..., None], *args: Any) -> None:
+    """Have something noted: what that opens itself is not noted, and a fault of ours is not the user's error."""
     busy.on = True
     try:
-        handler(sinks, sys._getframe(1), args)
-        _tick()
+        note(sinks, *args)
     except Exception as problem:  # noqa: BLE001 - whatever it is, it is no reason for the user's call to fail
         for sink in sinks:
             sink.doubt(f"an event ({event}) could not be noted: {problem!r}")
@@ -161,18 +175,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         busy.on = False
 
 
-def _tick() -> None:
-    global _ticks
-    _ticks += 1
-    if _ticks % _TICKS == 0:
-        for drain in _drains:
-            drain()
-
-
 # ---------------------------------------------------------------- one function per kind of event
-
-
-Sinks = tuple[Sink, ...]
 
 
 def _opened(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
@@ -183,14 +186,14 @@ def _opened(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
     if kind != PLAIN:
         if _passes_by(sinks, kind, raw, frame):
             return
-    elif _is_foreign_loader(sinks, raw, frame) or frame.f_code.co_name.startswith("_rmtree"):
+    elif _is_no_read(sinks, raw, frame):
         return
     for sink in sinks:
         sink.opened(raw, flags or 0, frame)
 
 
 def _kind(frame: FrameType) -> int:
-    return OURS if getattr(busy, "quiet", False) else kind_of(frame.f_code.co_filename)
+    return OURS if getattr(busy, "quiet", False) else kind_of(frame)
 
 
 def _passes_by(sinks: Sinks, kind: int, raw: RawPath, frame: FrameType) -> bool:
@@ -210,9 +213,20 @@ def _passes_by(sinks: Sinks, kind: int, raw: RawPath, frame: FrameType) -> bool:
     return True
 
 
+_SOURCE: dict[type, Any] = {str: ".py", bytes: b".py"}
+
+
+def _is_no_read(sinks: Sinks, raw: Any, frame: FrameType) -> bool:
+    """True if plain code opens a path for other reasons than to read data."""
+    if raw.endswith(_SOURCE[type(raw)]) and _is_foreign_loader(sinks, raw, frame):
+        return True
+    # names relative to a descriptor, which events do not tell
+    return frame.f_globals.get("__name__") == "shutil" and frame.f_code.co_name.startswith("_rmtree")
+
+
 def _is_foreign_loader(sinks: Sinks, raw: RawPath, frame: FrameType) -> bool:
     """Note source that another package reads: its loader may be loading a module, or its compiler wants the text."""
-    if not os.fsdecode(raw).endswith(".py") or asks_first_party(frame, _first_party):
+    if asks_first_party(frame, _first_party):
         return False
     path = os.path.abspath(os.fsdecode(raw))
     if not _first_party(path):

@@ -11,7 +11,6 @@ import builtins
 import importlib
 import sys
 from collections.abc import Callable, Mapping
-from types import FrameType
 from typing import Any
 
 from consist_es.observe import hook
@@ -20,7 +19,7 @@ _late: set[str] = set()
 """Files of the project's modules that were first loaded during some run of this process."""
 _needs: dict[str, set[str]] = {}
 """File -> files of the project's modules that its code imported during some run."""
-_settled: set[tuple[str, tuple[str, ...], str]] = set()
+_settled: set[tuple[object, ...]] = set()
 """Imports of modules that are nobody's of the project."""
 _plain_import: Callable[..., Any] = builtins.__import__
 _plain_import_module: Callable[..., Any] = importlib.import_module
@@ -36,14 +35,11 @@ def _import(
 ) -> Any:
     known = len(sys.modules)
     found = _plain_import(name, globals, locals, fromlist, level)
-    if hook.current():
+    if sinks := hook.current():
         if len(sys.modules) != known:
             for also in _after_import:
                 also()
-        full = _absolute(name, globals, level)
-        items = tuple(item for item in fromlist or () if isinstance(item, str))
-        importer = (globals or {}).get("__file__")
-        note(full, items, importer if isinstance(importer, str) else "")
+        hook.guarded(sinks, "import", _noted, name, globals, fromlist, level)
     return found
 
 
@@ -54,10 +50,8 @@ _import.__code__ = _import.__code__.replace(co_filename="<frozen importlib._boot
 
 def _import_module(name: str, package: str | None = None) -> Any:
     found = _plain_import_module(name, package)
-    if hook.current():
-        frame: FrameType = sys._getframe(1)
-        importer = frame.f_globals.get("__file__")
-        note(getattr(found, "__name__", name), (), importer if isinstance(importer, str) else "")
+    if sinks := hook.current():
+        hook.guarded(sinks, "import", _noted, getattr(found, "__name__", name), sys._getframe(1).f_globals, (), 0)
     return found
 
 
@@ -72,23 +66,27 @@ def _absolute(name: str, globals: Mapping[str, object] | None, level: int) -> st
     return f"{base}.{name}" if name else base
 
 
-def note(name: str, items: tuple[str, ...], importer: str) -> None:
-    """Code of the file `importer` imports a module by its full name, and names from it."""
-    if (name, items, importer) in _settled:
+def _noted(sinks: hook.Sinks, name: str, globals: Mapping[str, object] | None, fromlist: Any, level: int) -> None:
+    """Code whose globals these are imports a module, and names from it."""
+    importer = globals.get("__file__") if globals else None
+    fromlist = tuple(fromlist or ())
+    key = name, level, fromlist, importer
+    if key in _settled:
         return
-    parts = name.split(".")
-    names = [".".join(parts[: count + 1]) for count in range(len(parts))] + [f"{name}.{item}" for item in items]
+    full = _absolute(name, globals, level)
+    items = tuple(item for item in fromlist if isinstance(item, str))
+    parts = full.split(".")
+    names = [".".join(parts[: count + 1]) for count in range(len(parts))] + [f"{full}.{item}" for item in items]
     files = [file for each in names if (file := file_of(sys.modules.get(each))) is not None]
     theirs = False
-    for sink in hook.current():
-        for file in files:
-            if sink.is_first_party(file):
-                theirs = True
-                _needs.setdefault(importer, set()).add(file)
-                for needed in _with_needs(file):
-                    sink.imported(needed)
+    for sink in sinks:
+        for file in filter(sink.is_first_party, files):
+            theirs = True
+            _needs.setdefault(str(importer), set()).add(file)
+            for needed in _with_needs(file):
+                sink.imported(needed)
     if not theirs:
-        _settled.add((name, items, importer))
+        _settled.add(key)
 
 
 def _with_needs(file: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from consist_es.observe.fanotify import CREATE, MOVED_TO, OPEN, OVERFLOW, Told
 
-_NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
+_NONBLOCK_CLOEXEC = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _EVENT = struct.Struct("iIII")
 _BUFFER = 1 << 18
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from types import CodeType
 
 from consist_es.identity.source import Function, load_source
@@ -22,13 +23,23 @@ _kept: dict[tuple[str, str], dict[str, str | None]] = {}
 """File and qualified name of a function -> path -> digest when it was read."""
 
 
-def keep(stacks: dict[tuple[object, ...], list[str]], files: dict[str, str | None]) -> None:
+def keep(stacks: Iterable[tuple[tuple[CodeType, ...], list[str]]], files: dict[str, str | None]) -> None:
     """Remember what functions read that may keep it."""
-    for codes, paths in stacks.items():
+    for codes, paths in stacks:
         for code in codes:
-            if isinstance(code, CodeType) and may_keep(code):
+            if may_keep(code):
                 place = _kept.setdefault((code.co_filename, code.co_qualname), {})
-                place.update((path, files[path]) for path in paths if path in files)
+                found = {_holder(path, files) for path in paths}
+                place.update((path, files[path]) for path in found if path is not None)
+
+
+def _holder(path: str, files: dict[str, str | None]) -> str | None:
+    """The path, or the folder of the store that stands for it."""
+    while path not in files:
+        path, below = os.path.dirname(path), path
+        if path == below:
+            return None
+    return path
 
 
 def inherited(reaches: Callable[[str, str], bool]) -> dict[str, str | None]:

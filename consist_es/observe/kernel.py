@@ -172,7 +172,7 @@ class Kernel:
 
 def take_in(notes: Notes, path: str, mask: int, *, is_folder: bool, own: bool) -> None:
     """Add what was done to one path to the notes of a run. Of several things the order cannot be told."""
-    if path in notes.skipped and own:
+    if (own and path in notes.skipped) or (path in notes.reads and not mask & ~(OPEN | ACCESS)):
         return
     if mask & (CREATE | MOVED_TO | DELETE | MOVED_FROM):
         _take_in_names(notes, path, mask)
@@ -185,7 +185,7 @@ def take_in(notes: Notes, path: str, mask: int, *, is_folder: bool, own: bool) -
         notes.modified.add(path)
         if mask & ACCESS and path not in notes.reads:
             notes.replaced.add(path)
-    elif mask & OPEN:
+    elif mask & OPEN and os.path.lexists(path):  # else it never had a name, or is gone
         notes.read_now(path)
 
 
@@ -195,6 +195,8 @@ def _take_in_names(notes: Notes, path: str, mask: int) -> None:
             notes.replaced.add(path)
         notes.wrote(path)
     else:
+        if mask & OPEN and not mask & FOLDER and path not in notes.made and notes.scope.counts(path):
+            notes.doubt(f"{path} was read, and then removed by the step")
         notes.removed(path)
 
 

@@ -6,6 +6,7 @@ Only looks of the project's own code count. Who imported the functions by name b
 from __future__ import annotations
 
 import functools
+import genericpath
 import os
 import sys
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from types import FrameType
 from typing import Any
 
 from consist_es.observe import hook
-from consist_es.observe.notes import Sink
 from consist_es.observe.stack import asks_first_party, helpers_of
 
 _EXISTENCE = frozenset(
@@ -34,30 +34,41 @@ def _standing_in(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         sinks = hook.current()
         if not sinks or isinstance(path, int) or options.get("dir_fd") is not None:
             return plain(path, *args, **options)
+        frame = sys._getframe(1)
+        if len(sinks) == 1 and sinks[0].knows_of(path) and _is_existence(frame):
+            return plain(path, *args, **options)
         try:
             found = plain(path, *args, **options)
         except OSError:
-            _note(sinks, name, path, None, sys._getframe(1))
+            hook.guarded(sinks, name, _note, name, path, None, frame)
             raise
-        _note(sinks, name, path, found, sys._getframe(1))
+        hook.guarded(sinks, name, _note, name, path, found, frame)
         return found
 
     look.__module__ = "os"  # pickled by name, and `os.stat` is what it is reached by
     return look
 
 
-def _note(sinks: tuple[Sink, ...], name: str, path: Any, found: Any, frame: FrameType) -> None:
-    hook.busy.on = True
-    try:
-        for sink in sinks:
-            if asks_first_party(frame, sink.is_first_party):
-                helpers = helpers_of(frame)
-                if name == "access":
-                    found = _found(path)
-                if not helpers & _MEANS_NOTHING:
-                    sink.looked(path, found, content=name == "stat" and not helpers & _EXISTENCE)
-    finally:
-        hook.busy.on = False
+_existence_lines: set[int] = set()
+"""Lines of `genericpath` that ask for existence alone."""
+_OF_GENERICPATH = vars(genericpath)
+
+
+def _is_existence(frame: FrameType) -> bool:
+    """True if `os.path.exists` or the like asks; known only after it asked once."""
+    return frame.f_globals is _OF_GENERICPATH and frame.f_lineno in _existence_lines
+
+
+def _note(sinks: hook.Sinks, name: str, path: Any, found: Any, frame: FrameType) -> None:
+    for sink in sinks:
+        if asks_first_party(frame, sink.is_first_party):
+            helpers = helpers_of(frame)
+            if name == "access":
+                found = _found(path)
+            if frame.f_globals is _OF_GENERICPATH and frame.f_code.co_name in _EXISTENCE:
+                _existence_lines.add(frame.f_lineno)
+            if not helpers & _MEANS_NOTHING:
+                sink.looked(path, found, content=name == "stat" and not helpers & _EXISTENCE)
 
 
 def _found(path: Any) -> os.stat_result | None:

@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Protocol
 
 from consist_es.observe.programs import find_program
@@ -29,10 +29,16 @@ class Sink(Protocol):
     group: tuple[Sink, ...]
     """What is told of this run's events: it, and the parent process if that has runs."""
     is_first_party: Callable[[str], bool]
+    settled: set[RawPath]
+    """Paths as they were asked for, of which another read tells nothing new."""
+    names_settled: set[object]
+    """Names of variables that were noted, in the system's form."""
 
     def opened(self, raw: RawPath, flags: int, frame: FrameType | None) -> None: ...
     def read_now(self, path: str) -> None: ...
+    def read_under(self, path: str, frame: FrameType) -> None: ...
     def looked(self, raw: RawPath, found: os.stat_result | None, *, content: bool) -> None: ...
+    def knows_of(self, raw: RawPath) -> bool: ...
     def listed(self, raw: RawPath) -> None: ...
     def wrote(self, raw: RawPath, *, added: bool = False) -> None: ...
     def removed(self, raw: RawPath) -> None: ...
@@ -40,7 +46,7 @@ class Sink(Protocol):
     def imported(self, file: str) -> None: ...
     def variable(self, name: str, value: str | None) -> None: ...
     def set_variable(self, name: str) -> None: ...
-    def copied_variables(self, values: Callable[[], dict[str, str]]) -> None: ...
+    def copied_variables(self, values: Callable[[], dict[str, str]], *, for_fields: bool) -> None: ...
     def started(self, path: str, arguments: list[str], folder: str | None) -> None: ...
     def had_child(self) -> None: ...
     def moved_on(self) -> None: ...
@@ -60,6 +66,8 @@ def stamp_of(path: str) -> Stamp | None:
 
 def absolute(raw: RawPath) -> str:
     """The path now: a later change of the current folder changes nothing."""
+    if type(raw) is str and raw.startswith("/") and "/." not in raw and "//" not in raw:
+        return raw
     return os.path.abspath(os.fsdecode(raw))
 
 
@@ -89,7 +97,7 @@ class Notes:
         """Paths that were opened by imports, debuggers or us: the kernel's word on them does not count either."""
         self.variables: dict[str, str | None] = {}
         self.own_variables: set[str] = set()
-        self.copies: list[dict[str, str]] = []
+        self.copies: dict[bool, dict[str, str]] = {}
         self.modules: dict[str, None] = {}
         self.programs: list[Program] = []
         self.arguments: dict[str, Stamp | None] = {}
@@ -97,20 +105,21 @@ class Notes:
         self.children = False
         self.relative = False
         """Whether a path that counts was asked for relative to the current folder, or may have been."""
-        self.stacks: dict[tuple[object, ...], list[str]] = {}
-        """First-party code on the stack -> what was first read under it."""
+        self.stacks: dict[tuple[int, ...], tuple[tuple[CodeType, ...], list[str]]] = {}
+        """The project's code on the stack, and what was first read under it; by identity, for code hashes slowly."""
         self.unsure: dict[str, None] = {}
         self.unseen: dict[str, None] = {}
-        self._settled: set[RawPath] = set()
-        """Paths as they were asked for, of which another read tells nothing new."""
+        self.settled: set[RawPath] = set()
+        self.names_settled: set[object] = set()
 
     def opened(self, raw: RawPath, flags: int, frame: FrameType | None) -> None:
         """A file is about to be opened; whether that works is not known yet."""
-        if raw in self._settled and not flags & WRITES:
-            return
         path = absolute(raw)
+        if path in self.reads and not flags & WRITES:
+            self.settled.add(raw)
+            return
         if not self.scope.counts(path):
-            self._settled.add(raw)
+            self.settled.add(raw)
             return
         self._relate(raw)
         try:
@@ -120,7 +129,7 @@ class Notes:
         if flags & WRITES:
             self._opened_to_write(path, found, flags)
         else:
-            self._settled.add(raw)
+            self.settled.add(raw)
             self._read(path, found, frame)
 
     def _relate(self, raw: RawPath) -> None:
@@ -141,7 +150,12 @@ class Notes:
             return
         self.reads[path] = found
         if frame is not None:
-            self.stacks.setdefault(first_party_codes(frame, self.is_first_party), []).append(path)
+            self.read_under(path, frame)
+
+    def read_under(self, path: str, frame: FrameType) -> None:
+        """Remember who read a path."""
+        codes = first_party_codes(frame, self.is_first_party)
+        self.stacks.setdefault(tuple(map(id, codes)), (codes, []))[1].append(path)
 
     def _make(self, path: str, *, added: bool = False) -> None:
         if path in self.reads or path in self.looks or path not in self.made:
@@ -151,8 +165,8 @@ class Notes:
 
     def read_now(self, path: str) -> None:
         """A file was opened for reading, by somebody who is not in the stack."""
-        if self.scope.counts(path):
-            if path not in self.reads and path not in self.made and is_below(path, os.getcwd()):
+        if path not in self.reads and self.scope.counts(path):
+            if path not in self.made and is_below(path, os.getcwd()):
                 self.relative = True  # how it was asked for is not known
             try:
                 self._read(path, stamp_of(path), None)
@@ -172,6 +186,10 @@ class Notes:
         else:
             self.looks[path] = THERE + ("folder" if stat.S_ISDIR(found.st_mode) else "file")
 
+    def knows_of(self, raw: RawPath) -> bool:
+        """True if another look whether a path is there tells nothing new."""
+        return raw in self.looks or raw in self.reads or raw in self.made
+
     def look_now(self, path: str) -> None:
         """Another process asked whether a path is there."""
         try:
@@ -183,7 +201,7 @@ class Notes:
     def listed(self, raw: RawPath) -> None:
         """A folder is listed."""
         path = absolute(raw)
-        if path in self.names or not self.scope.counts(path):
+        if path in self.names or not self.scope.lists(path):
             return
         self._relate(raw)
         try:
@@ -223,10 +241,10 @@ class Notes:
         """The step sets a variable: what it reads of it later is its own."""
         self.own_variables.add(name)
 
-    def copied_variables(self, values: Callable[[], dict[str, str]]) -> None:
-        """All variables were copied or gone through."""
-        if not self.copies:
-            self.copies.append(values())
+    def copied_variables(self, values: Callable[[], dict[str, str]], *, for_fields: bool) -> None:
+        """All variables were copied or gone through; in `for_fields` by what fills a settings class."""
+        if for_fields not in self.copies:
+            self.copies[for_fields] = values()
 
     def started(self, path: str, arguments: list[str], folder: str | None) -> None:
         """A program is started."""
@@ -246,7 +264,7 @@ class Notes:
 
     def moved_on(self) -> None:
         """The current folder changed: relative paths mean something else now."""
-        self._settled.clear()
+        self.settled.clear()
 
     def doubt(self, why: str) -> None:
         """Never reuse this run."""

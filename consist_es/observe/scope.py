@@ -34,6 +34,7 @@ _PARTS = frozenset(
     | {".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", "node_modules", "htmlcov"}
 )
 _ENDINGS = (".dist-info", ".egg-info", ".pyc")
+_COVERAGE = ".coverage"
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """Endings of the files that SQLite keeps beside a database."""
 
@@ -62,15 +63,23 @@ class Scope:
 
     def counts(self, path: str) -> bool:
         """True if reading this absolute path makes the run depend on it."""
-        folder, name = os.path.split(path)
+        folder, _, name = path.rpartition(os.sep)
+        inside = self._inside(folder or os.sep)
+        if path in self._rules:
+            return self._rules[path] == _ROOT
+        if not inside or name in _PARTS or name.endswith(_ENDINGS) or name.startswith(_COVERAGE):
+            return False
+        return not (self._ignores and self._is_ignored(path))
+
+    def lists(self, folder: str) -> bool:
+        """True if listing this folder makes the run depend on the names in it."""
+        return self._inside(folder) and self.counts(folder)
+
+    def _inside(self, folder: str) -> bool:
         inside = self._folders.get(folder)
         if inside is None:
             inside = self._folders[folder] = self._folder_counts(folder)
-        rule = self._rules.get(path)
-        verdict = inside if rule is None else rule == _ROOT
-        if not verdict or name in _PARTS or name.endswith(_ENDINGS) or name.startswith(".coverage"):
-            return verdict and path in self.roots
-        return not (self._ignores and self._is_ignored(path))
+        return inside
 
     def is_watched(self, path: str) -> bool:
         """True if a path lies in one of the roots."""

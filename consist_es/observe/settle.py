@@ -12,7 +12,7 @@ from consist_es.observe import variables
 from consist_es.observe.imports import file_of
 from consist_es.observe.notes import Notes, Stamp, ValueDigest, stamp_of
 from consist_es.observe.now import listing_now, module_now, names_digest
-from consist_es.observe.reads import Hasher, Limits, Listing
+from consist_es.observe.reads import THERE, Hasher, Limits, Listing
 from consist_es.observe.scope import SIDE_FILES, is_below
 from consist_es.observe.stores import gather, size_of
 
@@ -41,7 +41,9 @@ class Settling:
             found[path] = first
             if first is not None:
                 places.add(first[2:])
-        for path in notes.replaced - self._outputs:
+        for path in notes.replaced:
+            if self._is_output(path):
+                continue
             notes.doubt(f"{path} was read and rewritten by the step, in whatever order: declare it as an output")
         return found
 
@@ -75,13 +77,16 @@ class Settling:
 
     def _look_at_made(self, path: str) -> None:
         """Keep how the step left a file that it had looked for in vain: an edit of it would be read next time."""
-        if path in self._outputs or path in self._notes.grown or any(is_below(path, out) for out in self._outputs):
+        if self._is_output(path) or path in self._notes.grown:
             return
         try:
             if os.path.isfile(path):
                 self.made[path] = self._hasher(path, "full")
         except (OSError, InputError) as problem:
             self._notes.doubt(f"{path} was made by the step, and cannot be read: {problem}")
+
+    def _is_output(self, path: str) -> bool:
+        return path in self._outputs or any(is_below(path, output) for output in self._outputs)
 
     def looks(self, files: dict[str, str | None]) -> dict[str, str | None]:
         """Paths of which only the existence counts."""
@@ -130,11 +135,15 @@ def digest_reads(
     hasher: Hasher,
 ) -> dict[str, str | None]:
     """Digest of each file, and of each store as one; above the limits by size and time, the smallest first."""
-    files: dict[str, str | None] = {path: None for path, stamp in read.items() if stamp is None}
     sizes = {path: stamp[0] for path, stamp in read.items() if stamp is not None}
     folders, left = gather(set(sizes), set(listed), notes.scope.roots)
     given = {path for path, stamp in notes.arguments.items() if stamp is None and os.path.isdir(path)}
     sizes = {path: sizes[path] for path in left} | {path: size_of(path) for path in folders | given}
+    files: dict[str, str | None] = {
+        path: None
+        for path, stamp in read.items()
+        if stamp is None and not any(is_below(path, folder) for folder in folders)
+    }
     room = min(limits.size, max(limits.free, int(limits.share * seconds * limits.speed)))
     above: dict[str, None] = {}
     for count, (path, size) in enumerate(sorted(sizes.items(), key=lambda item: (item[1], item[0]))):
@@ -149,6 +158,13 @@ def digest_reads(
     if above:
         notes.unseen[ABOVE.format(", ".join(above))] = None
     return files
+
+
+def not_in_stores(listings: dict[str, Listing], files: dict[str, str | None]) -> dict[str, Listing]:
+    """Listings of folders whose content is not counted as a whole."""
+    hashed = [path for path, value in files.items() if value and not value.startswith(THERE)] if listings else []
+    whole = [path for path in hashed if os.path.isdir(path)]
+    return {folder: one for folder, one in listings.items() if not any(is_below(folder, each) for each in whole)}
 
 
 # ---------------------------------------------------------------- modules and variables
@@ -168,8 +184,8 @@ def module_digests(files: Iterable[str], notes: Notes) -> dict[str, str]:
 
 def settle_copies(notes: Notes, digest: ValueDigest) -> None:
     """Variables of a copy: those that the project's sources name."""
-    for values in notes.copies:
-        names, begins = variables.named_in(first_party_texts(notes), values)
+    for for_fields, values in notes.copies.items():
+        names, begins = variables.named_in(first_party_texts(notes), values, fields=for_fields)
         for name in names - notes.own_variables:
             notes.variables.setdefault(name, digest(name, values.get(name)))
         for begin in begins:

@@ -16,16 +16,16 @@ from types import CodeType, FrameType
 from typing import Any
 
 from consist_es.observe import hook
-from consist_es.observe.notes import Sink
-from consist_es.observe.stack import asks_first_party
+from consist_es.observe.stack import asks_first_party, outside_settings
 
 _SETTING = ("__setitem__", "__delitem__")
 _NAME = re.compile(r"""['"]([A-Za-z_][A-Za-z0-9_]*)['"]""")
 _BEGIN = re.compile(r"""startswith\(\s*\(?\s*['"]([A-Za-z_][A-Za-z0-9_]*)['"]""")
+_FIELD = re.compile(r"""^\s+([A-Za-z_][A-Za-z0-9_]*)\s*:""", re.MULTILINE)
 _UPPER = re.compile(r"[A-Z][A-Z0-9_]+")
 _LONGEST = 64
-_taking: set[tuple[CodeType, int]] = set()
-"""Instructions that went through all names: what they look up then is a copy, in one step."""
+_taking: dict[tuple[int, int], CodeType] = {}
+"""Instructions that went through all names, by identity of their code: what they look up is a copy, in one step."""
 
 
 def _mappings() -> list[Any]:
@@ -45,58 +45,56 @@ class _Noting:
 
         def encodekey(key: Any) -> Any:
             raw = encode(key)
-            if sinks := hook.current():
-                hook.busy.on = True
-                try:
-                    _asked(sinks, mapping, raw, sys._getframe(1))
-                finally:
-                    hook.busy.on = False
+            if (sinks := hook.current()) and (raw not in sinks[0].names_settled or len(sinks) > 1):
+                hook.guarded(sinks, "os.environ", _asked, mapping, raw, sys._getframe(1))
             return raw
 
         def decodekey(raw: Any) -> Any:
             name = decode(raw)
             if sinks := hook.current():
-                hook.busy.on = True
-                try:
-                    _given(sinks, sys._getframe(1))
-                finally:
-                    hook.busy.on = False
+                hook.guarded(sinks, "os.environ", _given, sys._getframe(1))
             return name
 
         self.stand_ins = encodekey, decodekey
 
 
-def _asked(sinks: tuple[Sink, ...], mapping: Any, raw: Any, frame: FrameType) -> None:
+def _asked(sinks: hook.Sinks, mapping: Any, raw: Any, frame: FrameType) -> None:
     """A name is asked for, or set."""
-    name, outer = os.fsdecode(raw), _outside(frame)
     if frame.f_code.co_name in _SETTING:
         for sink in sinks:
-            sink.set_variable(name)
-    elif outer is None or (outer.f_code, outer.f_lasti) not in _taking:
-        value = mapping._data.get(raw)
-        text = None if value is None else os.fsdecode(value)
-        for sink in sinks:
-            if asks_first_party(frame, sink.is_first_party):
-                sink.variable(name, text)
+            sink.set_variable(os.fsdecode(raw))
+        return
+    (asking, _), taking = outside_settings(frame), _outside(frame)
+    if taking is not None and _instruction(taking) in _taking:
+        return
+    value = mapping._data.get(raw)
+    text = None if value is None else os.fsdecode(value)
+    for sink in sinks:
+        if asks_first_party(asking, sink.is_first_party):
+            sink.names_settled.add(raw)
+            sink.variable(os.fsdecode(raw), text)
 
 
-def _given(sinks: tuple[Sink, ...], frame: FrameType) -> None:
+def _given(sinks: hook.Sinks, frame: FrameType) -> None:
     """One name of all is given out."""
     outer = _outside(frame)
     if outer is not None:
-        _taking.add((outer.f_code, outer.f_lasti))
+        _taking[_instruction(outer)] = outer.f_code
+    asking, by_settings = outside_settings(outer)
     for sink in sinks:
-        if asks_first_party(frame, sink.is_first_party):
-            sink.copied_variables(all_now)
+        if asks_first_party(asking, sink.is_first_party):
+            sink.copied_variables(all_now, for_fields=by_settings)
+
+
+def _instruction(frame: FrameType) -> tuple[int, int]:
+    return id(frame.f_code), frame.f_lasti
 
 
 def _outside(frame: FrameType | None) -> FrameType | None:
-    while frame is not None and frame.f_code.co_filename in _OF_MAPPING:
+    """The frame of whoever uses the mapping."""
+    while frame is not None and frame.f_globals.get("__name__") in ("os", "collections.abc"):
         frame = frame.f_back
     return frame
-
-
-_OF_MAPPING = frozenset({os.__spec__.origin or "os", "<frozen os>", "<frozen _collections_abc>"})
 
 
 def all_now() -> dict[str, str]:
@@ -127,15 +125,19 @@ def _exchange(mapping: Any, old: tuple[Any, Any], new: tuple[Any, Any]) -> None:
         mapping.decodekey = new[1]
 
 
-def named_in(texts: Sequence[str], values: dict[str, str]) -> tuple[set[str], set[str]]:
+def named_in(texts: Sequence[str], values: dict[str, str], *, fields: bool) -> tuple[set[str], set[str]]:
     """Variables, and beginnings of names of variables, that source texts write as constants.
 
     A constant counts if a variable is called so now, or if it is written in capitals, as names of variables are; one
-    that ends in an underscore stands for all variables that begin so.
+    that ends in an underscore stands for all variables that begin so. With `fields`, a class takes its fields from
+    variables of that name, whatever the case.
     """
-    names: set[str] = set()
-    for text in texts:
-        names.update(_NAME.findall(text))
+    names = {name for text in texts for name in _NAME.findall(text)}
+    if fields:
+        written = names | {name for text in texts for name in _FIELD.findall(text)}
+        names |= {name.upper() for name in written} | {
+            name for name in values if name.upper() in map(str.upper, written)
+        }
     begins = {name for text in texts for name in _BEGIN.findall(text) if _is_begin(name, values)}
     begins |= {name for name in names if name.endswith("_") and (_UPPER.fullmatch(name) or _is_begin(name, values))}
     return {name for name in names - begins if name in values or _is_written_so(name)}, begins

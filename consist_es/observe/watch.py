@@ -124,13 +124,15 @@ class Watch:
 
     def _stop(self) -> None:
         hook.take_away(self._notes)
-        if hasattr(self, "_pending"):
-            KERNEL.end(self._pending)
-        _replacing.end(self)
-        if hasattr(self, "_random"):
-            generators.forget(self._random)
-        if hasattr(self, "_channel") and not hook.is_open():
-            self._channel.pause()
+        try:
+            if hasattr(self, "_pending"):
+                KERNEL.end(self._pending)
+        finally:
+            _replacing.end(self)
+            if hasattr(self, "_random"):
+                generators.forget(self._random)
+            if hasattr(self, "_channel") and not hook.is_open():
+                self._channel.pause()
 
     def _settle(self, outputs: set[str]) -> Reads:
         notes, seconds = self._notes, time.monotonic() - self._clock
@@ -147,12 +149,13 @@ class Watch:
         )
         files |= settling.looks(files)
         settle.settle_copies(notes, self._value_digest)
-        keeping.keep(notes.stacks, files)
+        notes.copies.clear()
+        keeping.keep(notes.stacks.values(), files)
         imports.loaded_late(list(modules))
         return Reads(
             files=files,
             made=settling.made,
-            folders={folder: listing for folder, listing in listings.items() if folder not in files},
+            folders=settle.not_in_stores(listings, files),
             variables=notes.variables,
             modules=settle.module_digests(modules, notes),
             programs=notes.programs,
@@ -169,7 +172,7 @@ class Watch:
         is_exact = KERNEL.name == Fanotify.name
         children_ran = notes.children or ((others or not is_exact) and self._pending.children.had_any())
         if is_exact:
-            imported_from = {os.path.abspath(folder) for folder in sys.path} if others else set()
+            imported_from = {os.path.abspath(folder) for folder in [os.curdir, *sys.path]} if others else set()
             for (path, is_folder), mask in others.items() if children_ran else ():
                 # what Python children do to find modules is no listing of the step's
                 if not (is_folder and path in imported_from) and not self._is_module_of_child(path, mask):

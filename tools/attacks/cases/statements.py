@@ -237,8 +237,9 @@ for name, (packages, text, change) in SET_UPS.items():
         case(f"set_up_{name}_in_the_script", "miss", USES, change, packages=packages, main=text)
     if name not in ("style_of_plots", "module_replaced"):
         case(f"set_up_{name}_in_the_file", "miss", text + USES, change, packages=packages)
-        case(f"set_up_{name}_in_a_module_of_the_script", "miss", USES, change, packages=packages,
-             main="import first\n", first=text)  # fmt: skip
+        if name.startswith(("seed", "decimal")):
+            case(f"set_up_{name}_in_a_module_of_the_script", "miss", USES, change, packages=packages,
+                 main="import first\n", first=text)  # fmt: skip
         case(f"set_up_{name}_in_main", "miss", USES, change, packages=packages,
              main="from model import step\n" + "".join(
                  line for line in text.splitlines(True) if line.startswith(("import", "from", "def", "class", "    def")))
@@ -246,6 +247,90 @@ for name, (packages, text, change) in SET_UPS.items():
                  f"    {line}" for line in text.splitlines(True)
                  if not line.startswith(("import", "from", "def", "class", "    def")))
              + "    call(step)\nif __name__ == '__main__':\n    main()\n")  # fmt: skip
+OPTIONS = "import decimal\nOPTIONS = {'prec': 5, 'Emax': 99}\nfor name, value in OPTIONS.items():\n    setattr(decimal.getcontext(), name, value)\n"
+case("set_up_by_a_loop_over_options", "miss", USES, ("'prec': 5", "'prec': 6"), main=OPTIONS)
+case("set_up_by_a_loop_over_options_in_main", "miss", USES, ("'prec': 5", "'prec': 6"),
+     main="from model import step\ndef main():\n    " + OPTIONS.replace("\n", "\n    ") + "call(step)\nmain()\n")  # fmt: skip
+case("set_up_in_the_other_branch", "miss", USES, ("FAST = 1", "FAST = 0"),
+     main="import random\nFAST = 1\nif FAST:\n    pass\nelse:\n    random.seed(3)\n")  # fmt: skip
+for name, packages, text, verdict in (
+    ("decimal_context", "", "import decimal\nwith decimal.localcontext() as ctx:\n    ctx.prec = 1\n    {}\n", "miss"),
+    (
+        "option_context",
+        "pandas",
+        "import pandas as pd\nwith pd.option_context('display.precision', 1):\n    {}\n",
+        "miss",
+    ),
+    (
+        "numpy_errors",
+        "numpy",
+        "import numpy as np\nwith np.errstate(under='ignore', bufsize=1) if 0 else np.printoptions(precision=1):\n    {}\n",
+        "miss",
+    ),
+    (
+        "own_manager",
+        "",
+        "import contextlib, decimal\n@contextlib.contextmanager\ndef exact():\n    decimal.getcontext().prec = 1\n    yield\nwith exact():\n    {}\n",
+        "miss",
+    ),
+    (
+        "option_context_that_ended",
+        "pandas",
+        "import pandas as pd\nwith pd.option_context('display.precision', 1):\n    pass\n{}\n",
+        "hit",
+    ),
+    ("warnings", "", "import warnings\nwith warnings.catch_warnings(record=1):\n    {}\n", "hit"),
+    ("file", "", "with open('main.py', buffering=-1):\n    {}\n", "hit"),
+    ("pool", "", "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(1):\n    {}\n", "hit"),
+):
+    change = {
+        "file": ("buffering=-1", "buffering=-0-1"),
+        "warnings": ("record=1", "record=2"),
+        "pool": ("Executor(1)", "Executor(2)"),
+    }.get(
+        name,
+        ("precision', 1", "precision', 2")
+        if "option" in name
+        else ("prec = 1", "prec = 2")
+        if "prec =" in text
+        else ("precision=1", "precision=2"),
+    )
+    case(
+        f"context_of_{name}_around_the_call",
+        verdict,
+        USES,
+        change,
+        packages=packages,
+        main="from model import step\n" + text.format("call(step)"),
+    )
+case("set_up_in_a_module_imported_by_name", "miss", USES, ("seed(1)", "seed(2)"),
+     main="import importlib\nimportlib.import_module('first')\n", first="import random\nrandom.seed(1)\n")  # fmt: skip
+case("set_up_in_a_module_imported_by_a_computed_name", "miss", USES, ("seed(1)", "seed(2)"),
+     main="import importlib\nfor name in ('first',):\n    importlib.import_module(name)\n", first="import random\nrandom.seed(1)\n")  # fmt: skip
+case("module_imported_by_name_without_set_up", "hit", USES, ("return 1", "return 2"),
+     main="import importlib\nimportlib.import_module('first')\n", first="def f(): return 1\n")  # fmt: skip
+GROUP.add("set_up_in_a_plugin_of_a_package", "miss", "import plugins\nfrom model import step\ncall(step)\n",
+          files={"model.py": USES, "plugins/__init__.py": "import importlib, pkgutil\nfor m in pkgutil.iter_modules(__path__):\n    importlib.import_module('plugins.' + m.name)\n",
+                 "plugins/a.py": "import random\nrandom.seed(1)\n"}, change={"plugins/a.py": "import random\nrandom.seed(2)\n"})  # fmt: skip
+CLASS = "from dataclasses import dataclass\nfrom model import step\n@dataclass\nclass C:\n    x: int = 1\n    def f(self): return self.x * 2\n"
+for name, verdict, change in (("edited", "miss", ("* 2", "* 3")), ("beside_a_print", "hit", ("print(1)", "print(2)")),
+                              ("beside_a_function", "hit", ("return 7", "return 8"))):  # fmt: skip
+    case(f"class_of_the_script_in_a_config_{name}", verdict, "def step(c):\n    ran(c.f())\n", change,
+         main=CLASS + "def other(): return 7\nprint(1)\ncall(step, config={'c': C()})\n")  # fmt: skip
+for name, text, verdict in (
+    (
+        "list_of_results",
+        "found = []\nfor s in (step, other):\n    found.append(call(s))\n    print(len(found))\n",
+        "hit",
+    ),
+    (
+        "dict_of_results_handed_to_a_package",
+        "import reprlib\nfound = {}\nfor s in (step, other):\n    found[s.__name__] = call(s)\n    reprlib.repr(found)\n",
+        "hit",
+    ),
+):
+    case(f"neutral_{name}", verdict, "def step():\n    ran(1)\ndef other():\n    ran(2)\n", ("ran(1)", "ran(11)"),
+         main=f"from model import step, other\n{text}")  # fmt: skip
 REG = {
     "lib/site-packages/reg.py": "R = {}\n"
     "def step(f=None):\n    def put(f):\n        R[f.__name__] = f\n        return f\n    return put(f) if f else put\n"
@@ -257,6 +342,7 @@ PATH = "import sys\nsys.path.insert(0, 'lib/site-packages')\n"
 for name, text in (
     ("decorator", "@reg.step\ndef f(): return 1\n"),
     ("decorator_that_is_called", "@reg.step()\ndef f(): return 1\n"),
+    ("decorator_of_a_partial", "import functools\n@functools.partial(reg.step)\ndef f(): return 1\n"),
     ("decorator_by_name", "from reg import step as enter\n@enter()\ndef f(): return 1\n"),
     ("decorator_of_an_object", "steps = reg.Steps()\n@steps.step\ndef f(): return 1\n"),
     ("decorator_around_a_helper", "def g(): return 1\n@reg.step\ndef f(): return g()\n"),
@@ -324,17 +410,19 @@ for name, (one, other) in NEUTRAL.items():
     packages = "pandas" if "pandas" in one else ""
     case(f"neutral_{name}_in_the_script", "hit", USES, (one, other), main=one + "\n", packages=packages)
     case(f"neutral_{name}_in_the_file", "hit", one + "\n" + USES, (one, other), packages=packages)
-    case(f"neutral_{name}_in_a_module_of_the_script", "hit", USES, (one, other), main="import first\n",
-         first=one + "\n", packages=packages)  # fmt: skip
     case(f"neutral_{name}_in_main", "hit", USES, (one.replace("\n", "\n    "), other.replace("\n", "\n    ")), packages=packages,
          main="from model import step\ndef main():\n    " + one.replace("\n", "\n    ")
          + "\n    call(step)\nif __name__ == '__main__':\n    main()\n")  # fmt: skip
-    case(f"neutral_{name}_after_the_step", "hit", USES, (one, other), packages=packages,
-         main=f"from model import step\ncall(step)\n{one}\n")  # fmt: skip
 for name, between, verdict in (
     ("set_up_between_two_calls", "import random\nrandom.seed(2)", "miss"),
     ("set_up_in_a_function_between_two_calls", "import random\ndef go(): random.seed(2)\ngo()", "miss"),
     ("print_between_two_calls", "print(2)", "hit"),
+    (
+        "several_lines_of_no_set_up_between_two_calls",
+        "import os, time\nos.makedirs('a')\ntime.sleep(0)\nx = [1]\nx.append(2)",
+        "hit",
+    ),
+    ("set_up_again_between_two_calls", "import random\nrandom.seed(1)\nrandom.seed(2)\nrandom.seed(1)", "miss"),
     ("result_plotted_between_two_calls", "import statistics\nstatistics.mean([len(str(first))])", "hit"),
 ):
     GROUP.add(
@@ -346,6 +434,14 @@ for name, between, verdict in (
         + "\n    call(step)\nmain()\n",
         files={"model.py": USES},
     )  # fmt: skip
+for name, verdict, after in (("set_up", "miss", "import random\nrandom.seed({})"), ("print", "hit", "print({})")):
+    one, other = after.format(1), after.format(2)
+    case(
+        f"{name}_in_a_module_of_the_script_edited", verdict, USES, (one, other), main="import first\n", first=one + "\n"
+    )
+    case(
+        f"{name}_after_the_step_edited", "hit", USES, (one, other), main=f"from model import step\ncall(step)\n{one}\n"
+    )
 GROUP.add("set_up_in_a_loop_of_calls", "miss",
           "import random\nfrom model import step\nfor seed in (1, 2):\n    random.seed(seed)\n    call(step)\n",
           files={"model.py": USES})  # fmt: skip
