@@ -67,6 +67,8 @@ def main(arguments: list[str]) -> int:
         trials.append(trial)
         if trial.failure:
             print(f"{trial.label}: {trial.failure[:400]} [{trial.kept}]", flush=True)
+        if len(trials) % 100 == 0:
+            print(f"{len(trials)} of {len(numbers)} programs after {time.monotonic() - began:.0f} s", flush=True)
     trials.sort(key=lambda trial: trial.number)
     print(report.whole(trials), f"seed {seed}, {time.monotonic() - began:.0f} s", sep="\n", flush=True)
     return 1 if any(trial.failure for trial in trials) else 0
