@@ -257,7 +257,7 @@ def _table_back(body: Any) -> Any:
 
 
 SCALARS: frozenset[type] = frozenset(
-    {bytes, bytearray, complex, dt.date, dt.timedelta, decimal.Decimal, fractions.Fraction, uuid.UUID, range}
+    {bytes, complex, dt.date, dt.timedelta, decimal.Decimal, fractions.Fraction, uuid.UUID, range}
 )
 _CONTAINERS: dict[type, str] = {
     list: "$list",
