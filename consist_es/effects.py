@@ -302,7 +302,8 @@ def _is_shared(value: Any, after: Reach, change: _Change) -> bool:
         item = waiting.pop()
         if is_immutable(item):
             continue
-        if id(item) in after.shared or after.path_of(getattr(item, "base", None)) is not None:
+        fixed = isinstance(item, tuple | frozenset)
+        if (id(item) in after.shared and not fixed) or after.path_of(getattr(item, "base", None)) is not None:
             return True
         if isinstance(item, CONTAINERS):
             waiting += _parts(item)

@@ -25,11 +25,13 @@ from consist_es.identity.objects import (
     state_of,
 )
 from consist_es.identity.places import is_first_party
+from consist_es.whole import SCALARS
 
 LIMIT = 10_000
 """Objects that are looked at."""
 _ATOMS = frozenset({type(None), bool, int, float, str, bytes, complex})
 CONTAINERS: tuple[type, ...] = (list, dict, set, tuple, frozenset, collections.deque)
+_FIXED = frozenset({tuple, frozenset})
 MUTABLE = (list, dict, set, collections.deque)
 _CALLS = (types.FunctionType, types.MethodType, functools.partial, functools.partialmethod, staticmethod, classmethod)
 _COMPUTED = frozenset({
@@ -208,7 +210,8 @@ class Reach:
 
     def _add(self, value: Any, path: str, root: Root | None) -> None:
         """Something to visit. `root`: the attribute or variable it lies in, None for what was only handed over."""
-        if type(value) in _ATOMS:
+        kind = type(value)
+        if kind in _ATOMS or kind in SCALARS or (kind in _FIXED and _ATOMS.issuperset(map(type, value))):
             return
         if value is self._wanted:
             self.found = True
