@@ -22,8 +22,9 @@ from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.events import Effect
 from consist_es.identity import caches, writes
 from consist_es.identity.config import digest_of_plain
+from consist_es.identity.mentions import mentions
 from consist_es.identity.modules import file_of, is_ours
-from consist_es.identity.owners import CONTAINERS, Owner, Reach, elements, is_own, mentions
+from consist_es.identity.owners import CONTAINERS, Owner, Reach, elements, is_own
 from consist_es.identity.places import is_first_party
 from consist_es.identity.source import load_source
 from consist_es.identity.written import Written

@@ -28,6 +28,7 @@ from consist_es.events import (
     OutputLink,
     OutputsDeclared,
     PackagesAccepted,
+    PackagesRevoked,
     PayloadRedacted,
     ReadsObserved,
     Recorded,
@@ -274,6 +275,11 @@ def _packages(event: PackagesAccepted, _names: Names) -> Line:
     return Line(f"accepted by {event.user or 'somebody'}: {', '.join(changes_of(event))}: {event.reason}", ODD)
 
 
+def _packages_revoked(event: PackagesRevoked, _names: Names) -> Line:
+    said = f"no change of packages is accepted any longer, says {event.user or 'somebody'}"
+    return Line(said + _after_colon(event.reason or ""), ODD)
+
+
 def _demoted(event: HitDemoted, _names: Names) -> Line:
     return Line(f"no longer a cache hit: the block logged output {event.key} of its own ({event.reason})", ODD)
 
@@ -387,6 +393,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     MetaLogged: _meta,
     OutputsDeclared: _declared,
     PackagesAccepted: _packages,
+    PackagesRevoked: _packages_revoked,
     PayloadRedacted: _redacted,
     ReadsObserved: _reads,
     RecordLost: _lost,

@@ -63,7 +63,7 @@ def _judged(filename: str, scope: _Scope, _generation: int) -> bool:
     path = Path(filename)
     if _STDLIB_ZIP in path.parts or any(path.is_relative_to(folder) for folder in _library_folders()):
         return False
-    return not path.resolve().is_relative_to(_OURS)
+    return not (path.is_relative_to(_OURS) or path.resolve().is_relative_to(_OURS))  # in a checkout a room is a link
 
 
 def _is_own(filename: str, folder: str, relative: str, scope: _Scope) -> bool:
