@@ -4,6 +4,7 @@ import argparse
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -14,7 +15,7 @@ from attacks.fresh.edits import project
 from attacks.fresh.play import lay, warm
 from attacks.fresh.programs import Program, program
 from attacks.fresh.rendering import initial
-from attacks.fresh.trial import Player, Trial
+from attacks.fresh.trial import Player, Trial, broken
 
 KEPT = Path("build") / "fresh"
 
@@ -37,7 +38,10 @@ def numbered(seed: int, number: int, given: argparse.Namespace) -> Trial:
     """Make a program up and play it."""
     made = program(seed, number, given.about)
     made.cold = made.cold or given.cold
-    return attempt(made, given.keep)
+    try:
+        return attempt(made, given.keep)
+    except Exception:  # noqa: BLE001 - one program that cannot be made costs no night
+        return broken(made, traceback.format_exc()[-1000:])
 
 
 def played(seed: int, numbers: Iterable[int], given: argparse.Namespace) -> Iterable[Trial]:
