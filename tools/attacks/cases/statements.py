@@ -332,11 +332,13 @@ for name, text, verdict in (
     case(f"neutral_{name}", verdict, "def step():\n    ran(1)\ndef other():\n    ran(2)\n", ("ran(1)", "ran(11)"),
          main=f"from model import step, other\n{text}")  # fmt: skip
 REG = {
+    "lib/site-packages/reg-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: reg\nVersion: 1.0\n",
+    "lib/site-packages/reg-1.0.dist-info/RECORD": "reg.py,,\nreg-1.0.dist-info/METADATA,,\nreg-1.0.dist-info/RECORD,,\n",
     "lib/site-packages/reg.py": "R = {}\n"
     "def step(f=None):\n    def put(f):\n        R[f.__name__] = f\n        return f\n    return put(f) if f else put\n"
     "def add(f): R[f.__name__] = f\ndef run(n): return R[n]()\n"
     "class Base:\n    def __init_subclass__(cls, **k): R[cls.__name__] = cls\n"
-    "class Steps:\n    def __init__(self): self.r = {}\n    def step(self, f):\n        R[f.__name__] = f\n        return f\n"
+    "class Steps:\n    def __init__(self): self.r = {}\n    def step(self, f):\n        R[f.__name__] = f\n        return f\n",
 }
 PATH = "import sys\nsys.path.insert(0, 'lib/site-packages')\n"
 for name, text in (
