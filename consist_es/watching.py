@@ -108,6 +108,8 @@ class Observer(msgspec.Struct, frozen=True):
         known = {str(item.path) for item in active.late_inputs}
         known |= {path for name in active.observations.seen for path in (around.paths(name) if around else ())}
         known |= {str(item.path) for item in attempt.step.inputs}
+        references = () if attempt.step.adapter is None else attempt.step.adapter.references
+        known |= {str(attempt.step.project_root / reference.path) for reference in references}
         files = {**inherited(attempt.step.code.reaches), **found.files}
         files = {path: files[path] for path in files if not any(is_below(path, each) for each in known)}
         found = msgspec.structs.replace(found, files=files)

@@ -32,7 +32,7 @@ def slow() -> Path:
     out.write_text("1")
     return out
 
-result = consist.Tracker("runs").run(slow, outputs=["o"])
+result = consist.Tracker("runs", observe="off").run(slow, outputs=["o"])  # it waits for a file that appears
 print("hit" if result.cache_hit else "computed")
 """
 

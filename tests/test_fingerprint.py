@@ -82,11 +82,12 @@ def test_unstable_code_has_no_fingerprint_and_says_why() -> None:
 
 def test_the_fingerprint_of_every_release_stays() -> None:
     found = make(identity_inputs={"x": "b3:1"}, adapter={"name": "x"})
-    assert found.version == 1
+    assert found.version == 2
     assert found.config == "b3:e6594e125fbb59a7c694a4372f6ba347bec7b4c6abeed9d32842c707e8dd3574"
     assert found.inputs == "b3:55ac53bc5c6b238d4cae880831cb8cfe24a6f9f3605f6c9a5311912ed25a6116"
     assert found.labels == "b3:d5f387644122033c13dd67f4d79ec4f2a95663780a7043cbd818becbe3b5b2b5"
-    assert found.digest == "b3:5aecdecb8af7bbaec6bf7ba69f08d79a1f4a2d3afd1da3cc10bbc64b848ce3e6"
+    assert found.before == "b3:e129fe053de2864bbb282335e0b89a8007088c4f2be1e4c6ec9ee5fe4bcb75f9"
+    assert found.digest == "b3:9bcbaf115691ac7ac7a0b1345d5677707c3b86d166888766b90ff43e24546d66"
 
 
 PROGRAM = """
@@ -290,7 +291,7 @@ def test_a_config_that_differs_in_nothing_that_is_recorded_is_said_to_differ() -
 def test_another_version_of_the_fingerprint_is_a_reason_of_its_own() -> None:
     now = make()
     then = msgspec.structs.replace(now, version=0)
-    assert explain(now, then, 1, 1, [], []) == ("version_changed", ["fingerprint version: 0 -> 1"])
+    assert explain(now, then, 1, 1, [], []) == ("version_changed", ["fingerprint version: 0 -> 2"])
     unstable = msgspec.structs.replace(now, unstable=["x"])
     assert explain(now, unstable, 1, 1, [], []) == ("unstable", [])
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -33,6 +34,11 @@ from consist_es.storage import LocalStorage
 
 SMALL = 2500
 """Bytes of a segment here."""
+
+
+def name_of(fd: int) -> str:
+    """Name of an open file, without the random part of one that is being made."""
+    return re.sub(r"\.[0-9a-f]{8}(?=\.jsonl\.tmp)", "", Path(f"/proc/self/fd/{fd}").readlink().name)
 
 
 class Unsynced(LocalStorage):
@@ -459,10 +465,10 @@ def test_a_repair_that_fails_leaves_no_word_of_it_to_be_recorded(folder: Path) -
     class Unnamed(Unsynced):
         due = True
 
-        def rename(self, source: Path, target: Path) -> None:
+        def rename_new(self, source: Path, target: Path) -> None:
             if self.due:
                 raise OSError(5, os.strerror(5))
-            super().rename(source, target)
+            super().rename_new(source, target)
 
     harm(folder, list(opened(folder).read())[3])
     storage = Unnamed()
@@ -479,10 +485,10 @@ def test_what_was_not_synced_before_the_damage_is_synced_before_a_segment_goes_o
 
     class Watched(Unsynced):
         def datasync(self, fd: int) -> None:
-            synced.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+            synced.append(name_of(fd))
 
         def write_at(self, fd: int, data: bytes, offset: int) -> int:
-            written.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+            written.append(name_of(fd))
             return super().write_at(fd, data, offset)
 
     log = opened(folder, size=1 << 20)
@@ -583,7 +589,7 @@ def test_nothing_is_called_lost_because_the_disk_of_an_archived_segment_is_not_t
 
 def test_a_sealed_segment_that_a_repair_went_on_from_the_middle_of_is_redacted_too(tmp_path: Path) -> None:
     class Unnamed(Unsynced):
-        def rename(self, source: Path, target: Path) -> None:
+        def rename_new(self, source: Path, target: Path) -> None:
             raise OSError(5, os.strerror(5))
 
     folder = tmp_path / "x"
