@@ -159,6 +159,8 @@ class LocalStorage:
         source.replace(target)
 
     def rename_new(self, source: Path, target: Path) -> None:
+        if _rename_noreplace(source, target):
+            return
         try:
             target.hardlink_to(source)
         except OSError as error:
@@ -274,6 +276,26 @@ class LocalStorage:
             return getpass.getuser()
         except (OSError, KeyError):  # a container's user without an entry anywhere
             return ""
+
+
+_NOREPLACE = 1
+_HERE = -100
+"""RENAME_NOREPLACE and AT_FDCWD of renameat2(2)."""
+
+
+def _rename_noreplace(source: Path, target: Path) -> bool:
+    """Rename to a free name in one step; False if this system or file system has no such call."""
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if call is None:
+        return False
+    if call(_HERE, os.fsencode(source), _HERE, os.fsencode(target), _NOREPLACE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS):
+        return False
+    raise OSError(number, os.strerror(number), str(source), None, str(target))
 
 
 def make_folder(storage: Storage, folder: Path) -> bool:

@@ -146,11 +146,14 @@ def test_links_in_a_folder_are_copied_as_links(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "folder" / "below").mkdir(parents=True)
     (tmp_path / "folder" / "below" / "x").write_text("x")
-    (tmp_path / "folder" / "link").symlink_to(tmp_path / "secret")
-    (tmp_path / "folder" / "up").symlink_to("..")
+    (tmp_path / "folder" / "link").symlink_to("below/x")
     (tmp_path / "folder" / "nowhere").symlink_to("gone")
     copy_path(tmp_path / "folder", tmp_path / "copy")
     assert everything(tmp_path / "copy") == everything(tmp_path / "folder")
+    (tmp_path / "folder" / "out").symlink_to(tmp_path / "secret")
+    copy_path(tmp_path / "folder", tmp_path / "other copy")
+    assert (tmp_path / "other copy" / "out").read_text() == "secret"  # it counts by what it leads to
+    assert not (tmp_path / "other copy" / "out").is_symlink()
 
 
 def test_a_source_that_became_a_fifo_is_an_error_and_no_wait(tmp_path: Path) -> None:

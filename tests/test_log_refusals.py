@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,7 +68,8 @@ class Refusing(Unsynced):
 
 
 def _name(fd: int) -> str:
-    return Path(os.readlink(f"/proc/self/fd/{fd}")).name  # noqa: PTH115
+    name = Path(os.readlink(f"/proc/self/fd/{fd}")).name  # noqa: PTH115
+    return re.sub(r"\.[0-9a-f]{8}(?=\.jsonl\.tmp)", "", name)  # without the random part of one that is being made
 
 
 @pytest.fixture
@@ -292,7 +294,7 @@ def test_a_log_that_is_removed_while_its_lock_is_taken_is_not_begun_anew(tmp_pat
     log.append(batch("a", 1), commit=True)
     log.close()
     storage.armed = True
-    with pytest.raises(LogMismatchError, match="its segments are gone"):
+    with pytest.raises(LogMismatchError, match=r"its segments are gone|removed while open"):
         log.append(batch("b", 1))
     assert not log.folder.exists()
 
@@ -525,7 +527,7 @@ def test_a_segment_that_was_only_begun_in_a_redaction_is_no_copy_of_one_that_was
             return super().write_at(fd, data, offset) if _name(fd) != "00000003.jsonl.tmp" else killed()
 
         def unlink(self, path: Path) -> None:
-            if path.name == "00000003.jsonl.tmp":
+            if path.name.startswith("00000003.") and path.name.endswith(".jsonl.tmp"):
                 killed()
             super().unlink(path)
 
@@ -536,7 +538,7 @@ def test_a_segment_that_was_only_begun_in_a_redaction_is_no_copy_of_one_that_was
     with pytest.raises(Died):
         LocalLog(log.folder, storage=Killed(), segment_size=1000).redact([2], "a secret")
     assert (log.folder / "redaction").exists()
-    assert (log.folder / "00000003.jsonl.tmp").exists()
+    assert list(log.folder.glob("00000003.*.jsonl.tmp"))
     log.append(batch("c", 1))
     assert [event.type for event in log.read()].count("payload_redacted") == 1
     assert verify(log.folder).ok

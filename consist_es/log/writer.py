@@ -164,7 +164,7 @@ class Writer:
             try:
                 return act()
             except (OSError, LogError) as error:
-                place, lost = self._tail.place, self._lock.is_lost()
+                place, lost = self._tail.place, self._has_lost_lock()
                 self._let_go()
                 if lost:  # what looks wrong may be what another writer does meanwhile
                     raise _LockLost(None if place is None else place.seq) from error
@@ -178,6 +178,12 @@ class Writer:
             except BaseException:
                 self._let_go()
                 raise
+
+    def _has_lost_lock(self) -> bool:
+        """Whether the lock file was deleted, as far as the system answers."""
+        with contextlib.suppress(OSError):
+            return self._lock.is_lost()
+        return False
 
     def _let_go(self) -> None:
         """Whatever was half done in memory is dropped: the next append looks at the disk."""
@@ -350,7 +356,7 @@ class Writer:
         try:
             write_all(self._storage, active.fd, batch, place.offset)
         except BaseException as error:
-            if not self._lock.is_lost():  # else another writer may have taken it for whole
+            if not self._has_lost_lock():  # else another writer may have taken it for whole
                 self._take_back(active, len(batch), isinstance(error, OSError))
             raise
         if self._lock.is_lost():
