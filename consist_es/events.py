@@ -178,7 +178,7 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str] = {}
     """Name -> version of other people's distributions that the code imports, of those the tracker names as models, and
     of Python (its minor version). Not in the digests: a look-up compares them, see
-    docs/decisions/0011-packages-that-count.md."""
+    docs/decisions/0011-installed-code.md."""
 
 
 class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
