@@ -21,7 +21,7 @@ from consist_es.identity.digest import digest_path
 from consist_es.identity.git import git_state
 from consist_es.identity.modules import file_label
 from consist_es.identity.objects import innermost
-from consist_es.identity.source import digest_plain, load_source
+from consist_es.identity.source import digest_plain, flush_facts, load_source
 from consist_es.identity.visitor import Visitor
 
 MODES = ("imports", "repo_git", "callable_module", "callable_source")
@@ -114,6 +114,7 @@ def trace_identity(
 def _identity(
     mode: str, target: Any, parts: dict[str, str], unstable: Sequence[str], added: Mapping[str, str] | None = None
 ) -> CodeIdentity:
+    flush_facts()
     since = added or {}
     ordered = {"callable": digest_plain(target), **dict(sorted({**parts, **since}.items()))}
     return CodeIdentity(_digest(mode, ordered), mode, ordered, sorted(set(unstable)), frozenset(since))

@@ -11,7 +11,7 @@ from consist_es.identity.objects import class_sources, keeps_results
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, writes_to
 from consist_es.identity.source import Source, digest_plain
-from consist_es.identity.usage import ATTRIBUTE, NAME, usage
+from consist_es.identity.usage import ATTRIBUTE, NAME, file_usage
 from consist_es.plain import type_name
 
 _NOTHING = ["NoneType", None]
@@ -60,7 +60,7 @@ class HeldValues:
         apart: list[Held] = []
         for name, value in sorted(state.items()):
             if (kind, name) not in self._written:
-                own = tuple(usage(source.tree) for source in sources)
+                own = tuple(file_usage(source) for source in sources)
                 self._written[kind, name] = writes_to(ATTRIBUTE, name, own, instance=True)
             inner = f"{where}.{name}"
             if self._written[kind, name]:
@@ -79,7 +79,7 @@ class HeldValues:
 
     def _counts(self, held: Held) -> bool:
         kind = ATTRIBUTE if held.attribute else NAME
-        own = tuple(usage(source.tree) for source in held.sources)
+        own = tuple(file_usage(source) for source in held.sources)
         if self._readers.is_state(kind, held.name, own, instance=held.instance):
             return False
         if self._plain[held.label] is not None and (not held.added or self._readers.computes):

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
-from consist_es.identity.source import Source, digest_plain, load_source
+from consist_es.identity.source import Fact, Source, digest_plain, load_source
 from consist_es.plain import to_plain
 
 
@@ -39,6 +41,27 @@ class Held(NamedTuple):
     instance: bool = False
 
 
+class Body(msgspec.Struct, frozen=True):
+    """What the source of a module or class says of its namespace."""
+
+    constants: dict[str, Any]
+    """Variables -> type and plain form of the literal that is their one assignment, else None."""
+    bound: frozenset[str]
+    """Every name that it binds in some way."""
+    definitions: tuple["Definition", ...]
+    imports: tuple[tuple[str, str, str], ...] = ()
+    """Of a module: from where, with leading dots, which name, and what it is called here."""
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """A function or class that a body defines, also under conditions."""
+
+    name: str
+    decorated: bool
+    inside: Body | None
+    """Of a class."""
+
+
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -52,7 +75,7 @@ def loaded_parts(
     """
     parts: dict[str, str] = {}
     held: list[Held] = []
-    for item in _differing(source.tree, namespace, "", source, label, only_changed):
+    for item in _differing(_BODY_OF.of(source), namespace, "", source, label, only_changed):
         if isinstance(item, Held):
             held.append(item)
         else:
@@ -61,7 +84,7 @@ def loaded_parts(
 
 
 def _differing(
-    node: ast.Module | ast.ClassDef,
+    body: Body,
     namespace: Mapping[str, Any],
     prefix: str,
     source: Source,
@@ -74,46 +97,44 @@ def _differing(
 
     `several`: the source defines this class more than once, under conditions, so that it does not say which it is.
     """
-    for name, literal, added in _variables(node, namespace, source, only_changed):
+    for name, literal, added in _variables(body, namespace, source, only_changed):
         if not (added and prefix and name.startswith("_")):  # decorators and base classes leave such things
             title, where = f"value {prefix}{name} of {label}", f"{label}:{prefix}{name}"
             yield Held(title, where, name, namespace[name], literal, added, (source,), attribute=bool(prefix))
-    defined = _definitions(node)
-    times = Counter(item.name for item in defined)
-    for item in defined:
+    times = Counter(item.name for item in body.definitions)
+    for item in body.definitions:
         value = namespace.get(item.name)
         chosen = not only_changed and (several or times[item.name] > 1)
-        if not isinstance(item, ast.ClassDef):
+        if item.inside is None:
             yield from _function(item, value, prefix, source, label, chosen)
-            if item.decorator_list and not only_changed:
+            if item.decorated and not only_changed:
                 yield from captured(value, f"{label}:{prefix}{item.name}", source)
         elif isinstance(value, type) and not isinstance(value, enum.EnumMeta):
             inner = f"{prefix}{item.name}."
             yield from subclasses(value, f"{label}:{prefix}{item.name}", source)
-            yield from _differing(item, vars(value), inner, source, label, only_changed, several=chosen)
+            yield from _differing(item.inside, vars(value), inner, source, label, only_changed, several=chosen)
 
 
 def _variables(
-    node: ast.Module | ast.ClassDef, namespace: Mapping[str, Any], source: Source, only_changed: bool
+    body: Body, namespace: Mapping[str, Any], source: Source, only_changed: bool
 ) -> Iterator[tuple[str, Any, bool]]:
     """Name and literal of each variable that is there, and whether it was added to what the source names."""
-    for name, literal in constants(node).items():
+    for name, literal in body.constants.items():
         if name in namespace and not (only_changed and literal is None):
             yield name, literal, False
-    for name in sorted(namespace.keys() - bound_names(node)):
+    for name in sorted(namespace.keys() - body.bound):
         if not name.startswith("__") and not _is_imported_by_star(name, namespace, source):
             yield name, None, True
-    if isinstance(node, ast.Module):
-        yield from ((name, None, True) for name in _rebound_imports(node, namespace))
+    yield from ((name, None, True) for name in _rebound_imports(body, namespace))
 
 
 def _function(
-    statement: ast.FunctionDef | ast.AsyncFunctionDef, value: Any, prefix: str, source: Source, label: str, chosen: bool
+    statement: Definition, value: Any, prefix: str, source: Source, label: str, chosen: bool
 ) -> Iterator[Held | tuple[str, Any]]:
     """A function that was replaced, or `chosen` of several, and what was registered with one that dispatches."""
-    if not statement.decorator_list and (plain := _replaced(source, value)) is not None:
+    if not statement.decorated and (plain := _replaced(source, value)) is not None:
         yield f"replaced function {prefix}{statement.name}", plain
-    elif not statement.decorator_list and chosen:
+    elif not statement.decorated and chosen:
         node = source.find(value.__code__)
         yield f"chosen function {prefix}{statement.name}", None if node is None else source.digest_of(node)
     elif (registry := _dispatched(value)) is not None:
@@ -129,6 +150,8 @@ def captured(value: Any, where: str, source: Source) -> Iterator[Held]:
         if not isinstance(fn, types.FunctionType) or id(fn) in seen:
             continue
         seen.add(id(fn))
+        if not fn.__closure__:
+            continue
         own = source if source.has(fn.__code__) else _source_of(fn)
         node = None if own is None else own.find(fn.__code__)
         if own is None or node is None:
@@ -234,7 +257,6 @@ def _relative(plain: Any, root: str) -> Any:
 # ---------------------------------------------------------------- constants in source
 
 
-@functools.lru_cache(maxsize=4096)
 def constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
     """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
     found: dict[str, Any] = {}
@@ -280,7 +302,6 @@ def _outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(item)
 
 
-@functools.lru_cache(maxsize=4096)
 def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
     """Every name that a module's or class's own statements bind in some way."""
     found: set[str] = set()
@@ -301,24 +322,36 @@ def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
     return frozenset(found)
 
 
-@functools.lru_cache(maxsize=4096)
 def _definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
     """The functions and classes that a body defines, also under conditions."""
     return tuple(item for item in _outside_functions(node.body) if isinstance(item, _DEFINITIONS))
 
 
-@functools.lru_cache(maxsize=4096)
-def _imports(node: ast.Module) -> tuple[ast.ImportFrom, ...]:
-    return tuple(item for item in _outside_functions(node.body) if isinstance(item, ast.ImportFrom))
+def _imports(node: ast.Module) -> Iterator[tuple[str, str, str]]:
+    for item in _outside_functions(node.body):
+        if isinstance(item, ast.ImportFrom):
+            origin = "." * item.level + (item.module or "")
+            yield from ((origin, alias.name, alias.asname or alias.name) for alias in item.names)
 
 
-def _rebound_imports(node: ast.Module, namespace: Mapping[str, Any]) -> Iterator[str]:
+def _body(node: ast.Module | ast.ClassDef) -> Body:
+    definitions = tuple(
+        Definition(item.name, bool(item.decorator_list), _body(item) if isinstance(item, ast.ClassDef) else None)
+        for item in _definitions(node)
+    )
+    imports = _imports(node) if isinstance(node, ast.Module) else ()
+    return Body(dict(constants(node)), bound_names(node), definitions, tuple(imports))
+
+
+_BODY_OF: Fact[Body] = Fact("body", Body, lambda parsed: _body(parsed.tree))
+
+
+def _rebound_imports(body: Body, namespace: Mapping[str, Any]) -> Iterator[str]:
     """Names that a module imported from another one, and that stand for something else than they do there by now."""
-    for item in _imports(node):
-        origin = _imported_from("." * item.level + (item.module or ""), namespace)
-        for alias in item.names:
-            name = alias.asname or alias.name
-            if name in namespace and alias.name in origin and namespace[name] is not origin[alias.name]:
+    for module, there, name in body.imports:
+        if name in namespace:
+            origin = _imported_from(module, namespace)
+            if there in origin and namespace[name] is not origin[there]:
                 yield name
 
 

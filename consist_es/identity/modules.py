@@ -14,10 +14,11 @@ from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.digest import digest_path
+from consist_es.identity.imports import ImportRef
 from consist_es.identity.loaded import Held, loaded_parts, portable, submodules
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers
-from consist_es.identity.source import ImportRef, Source, load_source
+from consist_es.identity.source import Source, load_source
 from consist_es.identity.variables import variable_parts
 
 _SEEN: dict[str, tuple[str, Any]] = {}
@@ -71,10 +72,10 @@ class Modules:
     def follow_loaded(self, name: str, filename: str, *, eager: bool = True) -> None:
         """Take in a module that is loaded, by name and file; its name need not lead there any more."""
         package = name.rpartition(".")[0]
-        self.follow([ImportRef(package, set(), eager)] if package else [], "")
+        self.follow([ImportRef(package, frozenset(), eager)] if package else [], "")
         if is_first_party(filename) and self._is_new(filename, eager):
             for full, inner in self._take(name, filename, eager):
-                self.follow([ImportRef(full, set(), inner)], "")
+                self.follow([ImportRef(full, frozenset(), inner)], "")
 
     def _is_new(self, filename: str, eager: bool) -> bool:
         """Whether a file has not been followed yet, or only as one that may not be loaded."""
@@ -90,8 +91,8 @@ class Modules:
             self.parts[label] = digest_path(filename).value
             return []
         self.parts[label] = source.digest
-        self.parts |= variable_parts(source, source.tree)
-        self._readers.add(source.tree)
+        self.parts |= variable_parts(source)
+        self._readers.add_file(source)
         if source.dynamic:
             self.computed.append(label)
         module = sys.modules.get(name)

@@ -13,6 +13,7 @@ from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity import writes
 from consist_es.identity.bytecode import essence, global_names
 from consist_es.identity.held import HeldValues
+from consist_es.identity.imports import computed_imports, imports_of
 from consist_es.identity.loaded import Held, portable, subclasses, submodules
 from consist_es.identity.modules import (
     Modules,
@@ -41,8 +42,8 @@ from consist_es.identity.objects import (
 )
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, keeps, writes_to
-from consist_es.identity.source import Function, Source, digest_plain, imports_of, load_source
-from consist_es.identity.usage import ATTRIBUTE, usage
+from consist_es.identity.source import Function, Source, digest_plain, load_source
+from consist_es.identity.usage import ATTRIBUTE, file_usage
 from consist_es.identity.variables import named_parts
 from consist_es.plain import type_name
 
@@ -313,7 +314,7 @@ class Visitor:
                 self._value(name, namespace[name], "variable", label, node)
         if node is not None:
             self.modules.follow(imports_of(node, eager=False), package)
-            if Source.computed_imports(node):
+            if computed_imports(node):
                 self.modules.computed.append(label)
         if source is not None:
             self.modules.follow([ref for ref in source.imports if ref.bound & (names | {"*"})], package)
@@ -378,7 +379,7 @@ class Visitor:
     def _members(self, cls: type, label: str, *, generated: bool, judged: Source | None) -> None:
         """Methods and data of a class; not the data that methods in its module, which is `judged`, write to."""
         for name, value in sorted(vars(cls).items()):
-            if judged is not None and writes_to(ATTRIBUTE, name, [usage(judged.tree)]):
+            if judged is not None and writes_to(ATTRIBUTE, name, [file_usage(judged)]):
                 continue
             if isinstance(value, property):
                 found: list[Any] = [item for item in (value.fget, value.fset, value.fdel) if item is not None]
