@@ -20,7 +20,8 @@ from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
 from consist_es.identity.source import Fact, Source, digest_plain, load_source
-from consist_es.plain import to_plain
+from consist_es.identity.witness import Witness
+from consist_es.plain import frame, to_plain
 
 
 class Held(NamedTuple):
@@ -63,6 +64,53 @@ class Definition(msgspec.Struct, frozen=True):
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+class _Compared(NamedTuple):
+    """What was found when a module was compared with its source."""
+
+    source: Source
+    witness: Witness
+    parts: dict[str, str]
+    held: list[Held]
+
+
+_COMPARED: dict[tuple[Any, ...], _Compared] = {}
+_MANY = 64
+"""From so many on, those of modules that are not loaded any more are looked for and dropped."""
+
+
+def compared(
+    source: Source, module: types.ModuleType, label: str, root: Path, *, only_changed: bool
+) -> tuple[dict[str, str], list[Held]]:
+    """What `loaded_parts` finds, without those values that are just what the source says. Found once as long as
+    nothing is replaced."""
+    key = (source.filename, label, root, only_changed)
+    known = _COMPARED.get(key)
+    if known is None or known.source is not source or known.witness.module is not module or not known.witness.holds():
+        if len(_COMPARED) >= _MANY:
+            for other, item in list(_COMPARED.items()):
+                if sys.modules.get(item.witness.module.__name__) is not item.witness.module:
+                    _COMPARED.pop(other, None)
+        known = _COMPARED[key] = _compare(source, module, label, root, only_changed)
+    return known.parts, known.held
+
+
+def _compare(source: Source, module: types.ModuleType, label: str, root: Path, only_changed: bool) -> _Compared:
+    witness, namespace = Witness(module), vars(module)
+    body = _BODY_OF.of(source)
+    for origin, name, _ in body.imports:
+        witness.imports(_resolved(origin, namespace))
+        witness.origin(_imported_from(origin, namespace), name)
+    parts, held = loaded_parts(source, namespace, label, only_changed=only_changed)
+    return _Compared(source, witness, parts, [item for item in held if not _is_as_written(item, root, witness)])
+
+
+def _is_as_written(held: Held, root: Path, witness: Witness) -> bool:
+    """Whether a value is what the source says, and would be seen to change."""
+    if held.literal is None or not witness.content(held.value):
+        return False
+    return frame(plain_or_none(held.value, root)) == frame(held.literal)
 
 
 def loaded_parts(
@@ -357,12 +405,16 @@ def _rebound_imports(body: Body, namespace: Mapping[str, Any]) -> Iterator[str]:
 
 def _imported_from(name: str, namespace: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the module that is imported from under this name, with its leading dots, holds now."""
-    try:
-        full = importlib.util.resolve_name(name, namespace.get("__package__") or "")
-    except ImportError:  # relative, where this module is in no package: another import took its place
-        return {}
-    module = sys.modules.get(full)
+    module = next(map(sys.modules.get, _resolved(name, namespace)), None)
     return {} if module is None else vars(module)
+
+
+def _resolved(name: str, namespace: Mapping[str, Any]) -> list[str]:
+    """The absolute name of a module."""
+    try:
+        return [importlib.util.resolve_name(name, namespace.get("__package__") or "")]
+    except ImportError:  # relative, where this module is in no package: another import took its place
+        return []
 
 
 def _is_imported_by_star(name: str, namespace: Mapping[str, Any], source: Source) -> bool:

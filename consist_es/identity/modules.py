@@ -15,7 +15,7 @@ from typing import Any
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.digest import digest_path
 from consist_es.identity.imports import ImportRef
-from consist_es.identity.loaded import Held, loaded_parts, portable, submodules
+from consist_es.identity.loaded import Held, compared, portable, submodules
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers
 from consist_es.identity.source import Source, load_source
@@ -120,7 +120,7 @@ class Modules:
             self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
         elif digest != source.digest:
             _SEEN[source.filename] = (source.digest, spec)
-        parts, held = loaded_parts(source, vars(module), label, only_changed=not eager)
+        parts, held = compared(source, module, label, self.root, only_changed=not eager)
         self.parts |= parts
         self.held += held
 

@@ -31,6 +31,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 T = TypeVar("T")
 _MISSING: Any = object()
 _MOST_FILES = 4096
+_MOST_CODES = 10_000
 _MOST_TEXT = 2 << 20
 """Characters of the files whose trees are kept; a tree takes some sixty times as much memory as its text."""
 
@@ -99,6 +100,8 @@ class Source:
         self.encoded = encoded or {}
         self._tree: ast.Module | None = None
         self._codes: dict[tuple[int, str], list[types.CodeType]] | None = None
+        self._known: dict[int, tuple[types.CodeType, bool]] = {}
+        """Code objects that were asked for, by id and kept alive, and whether the text compiles to them."""
         self._digests: dict[tuple[ast.AST, ...], str] = {}
         """Of nodes that were asked for: every run of a step asks for the same ones again."""
         self._effects: list[tuple[str, ast.stmt]] | None = None
@@ -197,8 +200,13 @@ class Source:
 
     def has(self, code: types.CodeType) -> bool:
         """Whether loaded code is what this text compiles to."""
-        digests = _CODES.of(self).get(f"{code.co_firstlineno} {code.co_name}")
-        return digests is not None and code_digest(code) in digests
+        known = self._known.get(id(code))
+        if known is None:
+            digests = _CODES.of(self).get(f"{code.co_firstlineno} {code.co_name}", ())
+            if len(self._known) >= _MOST_CODES:
+                self._known.clear()
+            known = self._known[id(code)] = (code, bool(digests) and code_digest(code) in digests)
+        return known[1]
 
     def namesakes(self, code: types.CodeType) -> list[types.CodeType]:
         """What this text compiles to at the place of loaded code, and under its name."""

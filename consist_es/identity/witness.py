@@ -1,0 +1,191 @@
+"""Tells cheaply that nothing was replaced in a loaded module since it was last compared with its source.
+
+Comparing takes milliseconds for each module, and a step may reach hundreds that nobody ever touches. So what was there
+is noted: every object by identity, with a reference of our own, for an id alone may come back with another object.
+What was found out is found out again as soon as one of them is another one. Too much noted costs time at most; what a
+comparison looks at and is not noted here would make a hit wrong.
+"""
+
+import datetime
+import decimal
+import enum
+import functools
+import operator
+import sys
+import types
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
+from typing import Any
+
+_ATOMS = frozenset({
+    int, float, complex, bool, str, bytes, type(None), type(...), Path, PosixPath, WindowsPath, PurePosixPath,
+    PureWindowsPath, datetime.date, datetime.timedelta, decimal.Decimal, range,
+})  # fmt: skip
+"""Types of which an object never changes, and holds nothing that does."""
+_DEEPEST = 20
+_MISSING = object()
+_OF_FUNCTIONS = tuple(map(operator.attrgetter, ("__code__", "__defaults__", "__kwdefaults__")))
+_HOLDERS = (enum.Enum, functools.cached_property, functools.partialmethod, functools.singledispatchmethod)
+
+
+class Witness:
+    """What was there when a module was compared with its source."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self.module = module
+        self._seen: dict[int, Any] = {}
+        """Everything that was noted, so that nothing is noted twice."""
+        self._waiting: list[Any] = []
+        self._mappings: list[tuple[Mapping[Any, Any], tuple[Any, ...], tuple[Any, ...]]] = []
+        """Each with its keys and values."""
+        self._empty: list[Mapping[Any, Any]] = []
+        self._collections: list[tuple[Collection[Any], tuple[Any, ...]]] = []
+        self._functions: list[types.FunctionType] = []
+        self._of_functions: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+        """Code, defaults and defaults by keyword of each."""
+        self._cells: list[tuple[types.CellType, Any]] = []
+        self._classes: list[tuple[type, tuple[type, ...], type]] = []
+        """Each with its bases and its own class."""
+        self._below: list[tuple[type, list[type]]] = []
+        """Classes with those that inherit from them."""
+        self._modules: dict[str, Any] = {}
+        self._origins: list[tuple[Mapping[str, Any], str, Any]] = []
+        self._mapping(vars(module))
+        while self._waiting:
+            self._value(self._waiting.pop())
+
+    # ------------------------------------------------------------ noting
+
+    def imports(self, names: Iterable[str]) -> None:
+        """Note which modules are loaded under these names."""
+        self._modules |= {name: sys.modules.get(name) for name in names}
+
+    def origin(self, namespace: Mapping[str, Any], name: str) -> None:
+        """Note what another module calls by a name, or all that it has for ``*``."""
+        if name == "*":
+            self._mappings.append((namespace, tuple(namespace), tuple(namespace.values())))
+        else:
+            self._origins.append((namespace, name, namespace.get(name, _MISSING)))
+
+    def content(self, value: Any) -> bool:
+        """Note all that a value holds. False if it holds anything but constants, in containers of builtin types."""
+        mappings, collections = len(self._mappings), len(self._collections)
+        if self._content(value, 0):
+            return True
+        del self._mappings[mappings:], self._collections[collections:]
+        return False
+
+    def _content(self, value: Any, depth: int) -> bool:
+        kind = type(value)
+        if kind in _ATOMS:
+            return True
+        if depth > _DEEPEST:
+            return False
+        if kind is dict:
+            self._mappings.append((value, tuple(value), tuple(value.values())))
+            return all(self._content(item, depth + 1) for pair in value.items() for item in pair)
+        if kind in (list, set):
+            self._collections.append((value, tuple(value)))
+        elif kind not in (tuple, frozenset):
+            return False
+        return all(self._content(item, depth + 1) for item in value)
+
+    def _mapping(self, mapping: Mapping[Any, Any]) -> None:
+        if not mapping:
+            self._empty.append(mapping)
+            return
+        values = tuple(mapping.values())
+        self._mappings.append((mapping, tuple(mapping), values))
+        self._waiting += values
+
+    def _value(self, value: Any) -> None:
+        kind = type(value)
+        if kind in _ATOMS or kind is types.ModuleType or id(value) in self._seen:
+            return
+        self._seen[id(value)] = value
+        if kind is types.FunctionType:
+            self._function(value)
+        elif isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, types.MappingProxyType):  # what `functools.singledispatch` chooses from
+            self._mapping(value)
+        else:
+            self._inside(value)
+
+    def _function(self, fn: types.FunctionType) -> None:
+        self._functions.append(fn)
+        for noted, found in zip(self._of_functions, _OF_FUNCTIONS, strict=True):
+            noted.append(found(fn))
+        if fn.__kwdefaults__:
+            self._mapping(fn.__kwdefaults__)
+        self._mapping(vars(fn))
+        for cell in fn.__closure__ or ():
+            content = _content_of(cell)
+            self._cells.append((cell, content))
+            self._waiting.append(content)
+
+    def _class(self, cls: type) -> None:
+        if cls.__module__ != self.module.__name__:
+            return  # of its own module
+        self._classes.append((cls, cls.__bases__, type(cls)))
+        self._mapping(vars(cls))
+        waiting = [cls]
+        while waiting:
+            item = waiting.pop()
+            below = type.__subclasses__(item)
+            self._below.append((item, below))
+            waiting += below
+
+    def _inside(self, value: Any) -> None:
+        """What descriptors and callables hold."""
+        if isinstance(value, property):
+            self._waiting += (value.fget, value.fset, value.fdel)
+        elif isinstance(value, (staticmethod, classmethod, types.MethodType)):
+            self._waiting.append(value.__func__)
+        elif isinstance(value, functools.partial):
+            self._waiting += (value.func, *value.args)
+            self._mapping(value.keywords)
+        elif callable(value) or isinstance(value, _HOLDERS):
+            with suppress(AttributeError):
+                self._mapping(object.__getattribute__(value, "__dict__"))
+
+    # ------------------------------------------------------------ comparing
+
+    def holds(self) -> bool:
+        """Whether everything is as it was."""
+        try:
+            return self._holds()
+        except RuntimeError:  # another thread is just changing a mapping
+            return False
+
+    def _holds(self) -> bool:
+        same = operator.is_
+        return (
+            all(
+                len(mapping) == len(keys) and all(map(same, mapping, keys)) and all(map(same, mapping.values(), values))
+                for mapping, keys, values in self._mappings
+            )
+            and not any(self._empty)
+            and all(
+                all(map(same, map(found, self._functions), noted))
+                for found, noted in zip(_OF_FUNCTIONS, self._of_functions, strict=True)
+            )
+            and all(_same(items, noted) for items, noted in self._collections)
+            and all(_content_of(cell) is content for cell, content in self._cells)
+            and all(map(same, map(sys.modules.get, self._modules), self._modules.values()))
+            and all(namespace.get(name, _MISSING) is value for namespace, name, value in self._origins)
+            and all(cls.__bases__ is bases and type(cls) is kind for cls, bases, kind in self._classes)
+            and all(_same(type.__subclasses__(cls), below) for cls, below in self._below)
+        )
+
+
+def _same(items: Collection[Any], noted: Collection[Any]) -> bool:
+    return len(items) == len(noted) and all(map(operator.is_, items, noted))
+
+
+def _content_of(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _MISSING
