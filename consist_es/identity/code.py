@@ -8,6 +8,7 @@ does not count. Every mode counts the function itself, see docs/decisions/0004.
 What cannot be identified does not raise: it is listed in `unstable`, and such a run is never reused.
 """
 
+import functools
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,12 @@ def with_parts(code: CodeIdentity, changed: Mapping[str, str]) -> CodeIdentity:
 
 
 def _digest(mode: str, parts: Mapping[str, str]) -> str:
+    return _digest_of(mode, tuple(parts.items()))
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(mode: str, parts: tuple[tuple[str, str], ...]) -> str:
+    """Kept, since a step is asked about again and again, and may have a part for each of a thousand files."""
     return digest_plain([_DOMAIN, mode, dict(parts)])
 
 

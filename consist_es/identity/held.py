@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from consist_es.identity.loaded import Held, plain_or_none
+from consist_es.identity.loaded import Batch, Held, plain_or_none
 from consist_es.identity.modules import file_of
 from consist_es.identity.objects import class_sources, keeps_results
 from consist_es.identity.places import is_first_party
@@ -29,11 +29,14 @@ class HeldValues:
         self._written: dict[tuple[type, str], bool] = {}
         """Whether methods of a class write to an attribute."""
         self._plain: dict[str, Any] = {}
+        self._batches: dict[Batch, None] = {}
 
-    def add(self, items: Iterable[Held]) -> None:
+    def add(self, items: Iterable[Held | Batch]) -> None:
         """Values to be judged, once each."""
         for item in items:
-            if item.label not in self._judged:
+            if isinstance(item, Batch):
+                self._batches[item] = None
+            elif item.label not in self._judged:
                 self._waiting[item.label] = item
 
     def count(self, parts: dict[str, str]) -> bool:
@@ -46,7 +49,14 @@ class HeldValues:
                 found = True
                 if (plain := self._digested(held)) is not None:
                     parts[held.label] = digest_plain(plain)
+        for batch in self._batches:
+            parts |= self._readers.once(batch, self._judged_batch)
         return found
+
+    def _judged_batch(self, batch: Batch) -> dict[str, str]:
+        """The parts that a batch gives by what was reached so far."""
+        judged = ((held, self._digested(held)) for held in batch.held if self._is_settled(held) or self._counts(held))
+        return {held.label: digest_plain(plain) for held, plain in judged if plain is not None}
 
     def split(self, kind: type, state: dict[str, Any], where: str) -> tuple[dict[str, Any], list[Held]]:
         """An object's attributes, and apart from them those that are to be judged, since methods write to them.

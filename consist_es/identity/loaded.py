@@ -7,6 +7,7 @@ import ast
 import enum
 import functools
 import importlib.util
+import logging
 import sys
 import types
 from collections import Counter
@@ -66,25 +67,30 @@ class Definition(msgspec.Struct, frozen=True):
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-class _Compared(NamedTuple):
+class Batch:
+    """Values of a module that stay the same as long as nothing in it is replaced, so that they are judged together."""
+
+    def __init__(self, held: list[Held]) -> None:
+        self.held = held
+
+
+class Compared(NamedTuple):
     """What was found when a module was compared with its source."""
 
     source: Source
     witness: Witness
     parts: dict[str, str]
-    held: list[Held]
+    held: list[Held | Batch]
 
 
-_COMPARED: dict[tuple[Any, ...], _Compared] = {}
+_COMPARED: dict[tuple[Any, ...], Compared] = {}
 _MANY = 64
 """From so many on, those of modules that are not loaded any more are looked for and dropped."""
 
 
-def compared(
-    source: Source, module: types.ModuleType, label: str, root: Path, *, only_changed: bool
-) -> tuple[dict[str, str], list[Held]]:
-    """What `loaded_parts` finds, without those values that are just what the source says. Found once as long as
-    nothing is replaced."""
+def compared(source: Source, module: types.ModuleType, label: str, root: Path, *, only_changed: bool) -> Compared:
+    """What `loaded_parts` finds, without values that are just what the source says; found once as long as nothing is
+    replaced."""
     key = (source.filename, label, root, only_changed)
     known = _COMPARED.get(key)
     if known is None or known.source is not source or known.witness.module is not module or not known.witness.holds():
@@ -93,24 +99,25 @@ def compared(
                 if sys.modules.get(item.witness.module.__name__) is not item.witness.module:
                     _COMPARED.pop(other, None)
         known = _COMPARED[key] = _compare(source, module, label, root, only_changed)
-    return known.parts, known.held
+    return known
 
 
-def _compare(source: Source, module: types.ModuleType, label: str, root: Path, only_changed: bool) -> _Compared:
+def _compare(source: Source, module: types.ModuleType, label: str, root: Path, only_changed: bool) -> Compared:
     witness, namespace = Witness(module), vars(module)
-    body = _BODY_OF.of(source)
-    for origin, name, _ in body.imports:
+    for origin, name, _ in _BODY_OF.of(source).imports:
         witness.imports(_resolved(origin, namespace))
         witness.origin(_imported_from(origin, namespace), name)
-    parts, held = loaded_parts(source, namespace, label, only_changed=only_changed)
-    return _Compared(source, witness, parts, [item for item in held if not _is_as_written(item, root, witness)])
-
-
-def _is_as_written(held: Held, root: Path, witness: Witness) -> bool:
-    """Whether a value is what the source says, and would be seen to change."""
-    if held.literal is None or not witness.content(held.value):
-        return False
-    return frame(plain_or_none(held.value, root)) == frame(held.literal)
+    parts, found = loaded_parts(source, namespace, label, only_changed=only_changed)
+    held: list[Held | Batch] = []
+    constant: list[Held] = []
+    for item in found:
+        if type(item.value) is logging.Logger and item.literal is None:
+            continue  # it counts in no way
+        if not witness.content(item.value):
+            held.append(item)
+        elif item.literal is None or frame(plain_or_none(item.value, root)) != frame(item.literal):
+            constant.append(item)
+    return Compared(source, witness, parts, [*held, Batch(constant)] if constant else held)
 
 
 def loaded_parts(

@@ -8,14 +8,14 @@ import importlib.machinery
 import os
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.digest import digest_path
 from consist_es.identity.imports import ImportRef
-from consist_es.identity.loaded import Held, compared, portable, submodules
+from consist_es.identity.loaded import Batch, Held, compared, portable, submodules
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers
 from consist_es.identity.source import Source, load_source
@@ -25,6 +25,7 @@ _SEEN: dict[str, tuple[str, Any]] = {}
 """File -> digest of its source and the spec of the module loaded from it, when this process first looked."""
 _READY: dict[str, bool] = {}
 """File -> whether its module was loaded when this process first looked: then it is the script that loads it."""
+_PACKAGE = tuple(f"{separator}__init__.py" for separator in {os.sep, os.altsep or os.sep})
 _SIMPLE = (
     int, float, complex, str, bytes, tuple, frozenset, type(None), Path, datetime.date, decimal.Decimal, enum.Enum,
 )  # fmt: skip
@@ -46,7 +47,7 @@ class Modules:
 
     def __init__(self, root: Path, readers: Readers) -> None:
         self.root, self._readers = root, readers
-        self.held: list[Held] = []
+        self.held: list[Held | Batch] = []
         """Values of loaded modules that are still to be judged."""
         self.parts: dict[str, str] = {}
         self.unstable: list[str] = []
@@ -55,14 +56,17 @@ class Modules:
         self._labels: dict[str, str] = {}
         self._done: dict[str, bool] = {}
         """File -> whether it was followed as one that is certainly loaded."""
+        self._asked: set[tuple[str, bool]] = set()
+        """Names that were followed: modules import the same ones again and again."""
 
     def follow(self, refs: Iterable[ImportRef], package: str) -> None:
         """Take in the modules that `refs` name, seen from `package`, and all they import in turn."""
         waiting = [(name, ref.eager) for ref in refs for name in _absolute(ref.name, package)]
         while waiting:
-            name, eager = waiting.pop()
-            if not name or is_ours(name):
+            name, eager = item = waiting.pop()
+            if not name or item in self._asked or is_ours(name):
                 continue
+            self._asked.add(item)
             found = _locate(name)
             if found is None:
                 self.held += submodules(sys.modules.get(name))
@@ -71,6 +75,8 @@ class Modules:
 
     def follow_loaded(self, name: str, filename: str, *, eager: bool = True) -> None:
         """Take in a module that is loaded, by name and file; its name need not lead there any more."""
+        if self._done.get(filename) or (filename in self._done and not eager):
+            return  # with the packages that it lies in
         package = name.rpartition(".")[0]
         self.follow([ImportRef(package, frozenset(), eager)] if package else [], "")
         if is_first_party(filename) and self._is_new(filename, eager):
@@ -84,14 +90,15 @@ class Modules:
         self._done[filename] = eager
         return True
 
-    def _take(self, name: str, filename: str, eager: bool) -> list[tuple[str, bool]]:
+    def _take(self, name: str, filename: str, eager: bool) -> Sequence[tuple[str, bool]]:
         label = self._label(filename)
         source = load_source(filename) if filename.endswith(".py") else None
         if source is None:
             self.parts[label] = digest_path(filename).value
             return []
         self.parts[label] = source.digest
-        self.parts |= variable_parts(source)
+        if variables := variable_parts(source):
+            self.parts |= variables
         self._readers.add_file(source)
         if source.dynamic:
             self.computed.append(label)
@@ -100,8 +107,8 @@ class Modules:
         ready = _READY.setdefault(filename, loaded)
         if module is not None and loaded:
             self._check_loaded(label, source, module, eager or ready)
-        package = name if Path(filename).name == "__init__.py" else name.rpartition(".")[0]
-        return [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
+        package = name if filename.endswith(_PACKAGE) else name.rpartition(".")[0]
+        return _imported(source, package, eager)
 
     def _label(self, filename: str) -> str:
         """Two files that are named alike get two labels, so that neither hides the other."""
@@ -120,9 +127,9 @@ class Modules:
             self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
         elif digest != source.digest:
             _SEEN[source.filename] = (source.digest, spec)
-        parts, held = compared(source, module, label, self.root, only_changed=not eager)
-        self.parts |= parts
-        self.held += held
+        found = compared(source, module, label, self.root, only_changed=not eager)
+        self.parts |= found.parts
+        self.held += found.held
 
 
 def portable_or_none(value: Any, root: Path) -> Any:
@@ -180,6 +187,13 @@ def _absolute(name: str, package: str) -> list[str]:
         name = ".".join([*parents, *filter(None, [name.lstrip(".")])])
     parts = name.split(".")
     return [".".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+@functools.lru_cache(maxsize=4096)
+def _imported(source: Source, package: str, eager: bool) -> tuple[tuple[str, bool], ...]:
+    """Full names of what a module imports, the last of equal ones kept, and whether that surely happens."""
+    found = [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
+    return tuple(reversed(dict.fromkeys(reversed(found))))
 
 
 def _locate(name: str) -> str | None:

@@ -6,8 +6,8 @@ functions are handed and keep for others to read is a setting, and counts.
 
 import ast
 import functools
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from consist_es.identity.source import Source
 from consist_es.identity.usage import (
@@ -26,6 +26,8 @@ from consist_es.identity.usage import (
     file_usage,
     usage,
 )
+
+T = TypeVar("T")
 
 
 class Readers:
@@ -63,6 +65,13 @@ class Readers:
         """Whether any code looks things up by computed names."""
         return self._now().computes
 
+    def once(self, thing: T, find: Callable[[T], dict[str, str]]) -> dict[str, str]:
+        """What is found out of a thing by what was reached: once for the same code, in every step that reaches it."""
+        known = self._now().found
+        if thing not in known:
+            known[thing] = find(thing)
+        return known[thing]
+
     def _now(self) -> "Reached":
         sizes = (len(self._code), len(self.functions), len(self.names))
         if self._reached is None or self._reached[0] != sizes:
@@ -89,6 +98,7 @@ class Reached:
         self._imported = frozenset().union(*(item.imported for item in code))
         self._reads: dict[Any, bool] = {}
         self._state: dict[Any, bool] = {}
+        self.found: dict[Any, dict[str, str]] = {}
 
     def reads(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
         key = (kind, name, own)

@@ -25,7 +25,12 @@ def variable_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
     imported from `os` and names bound once to the text. A name that is computed otherwise is not seen.
     """
     names = {name for node in nodes for name in _named(source, node)} if nodes else _NAMED.of(source)
-    return {f"{VARIABLE}{name}": digest_plain(os.environ.get(name)) for name in sorted(names)}
+    return {f"{VARIABLE}{name}": _digest(os.environ.get(name)) for name in sorted(names)}
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest(text: str | None) -> str:
+    return digest_plain(text)
 
 
 def named_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:

@@ -15,6 +15,7 @@ import sys
 import types
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any
 
@@ -24,8 +25,9 @@ _ATOMS = frozenset({
 })  # fmt: skip
 """Types of which an object never changes, and holds nothing that does."""
 _DEEPEST = 20
+_FEW = 3
 _MISSING = object()
-_OF_FUNCTIONS = tuple(map(operator.attrgetter, ("__code__", "__defaults__", "__kwdefaults__")))
+_VALUES = operator.methodcaller("values")
 _HOLDERS = (enum.Enum, functools.cached_property, functools.partialmethod, functools.singledispatchmethod)
 
 
@@ -37,8 +39,16 @@ class Witness:
         self._seen: dict[int, Any] = {}
         """Everything that was noted, so that nothing is noted twice."""
         self._waiting: list[Any] = []
-        self._mappings: list[tuple[Mapping[Any, Any], tuple[Any, ...], tuple[Any, ...]]] = []
-        """Each with its keys and values."""
+        self._mappings: list[Mapping[Any, Any]] = []
+        self._lengths: list[int] = []
+        self._keys: list[Any] = []
+        self._values: list[Any] = []
+        """Of all these, one after the other."""
+        self._small: list[Mapping[Any, Any]] = []
+        """Those with a few names: each of them is looked up, which is quicker than to go through so many."""
+        self._small_lengths: list[int] = []
+        self._named: tuple[list[Mapping[Any, Any]], list[str], list[Any]] = ([], [], [])
+        """Mapping, name and value."""
         self._empty: list[Mapping[Any, Any]] = []
         self._collections: list[tuple[Collection[Any], tuple[Any, ...]]] = []
         self._functions: list[types.FunctionType] = []
@@ -64,40 +74,46 @@ class Witness:
     def origin(self, namespace: Mapping[str, Any], name: str) -> None:
         """Note what another module calls by a name, or all that it has for ``*``."""
         if name == "*":
-            self._mappings.append((namespace, tuple(namespace), tuple(namespace.values())))
+            self._note(namespace)
         else:
             self._origins.append((namespace, name, namespace.get(name, _MISSING)))
 
     def content(self, value: Any) -> bool:
-        """Note all that a value holds. False if it holds anything but constants, in containers of builtin types."""
-        mappings, collections = len(self._mappings), len(self._collections)
-        if self._content(value, 0):
-            return True
-        del self._mappings[mappings:], self._collections[collections:]
-        return False
+        """Note all that a value holds. False, and nothing noted, if it holds anything but constants in containers of
+        builtin types."""
+        return _is_constant(value, 0) and self._content(value)
 
-    def _content(self, value: Any, depth: int) -> bool:
+    def _content(self, value: Any) -> bool:
         kind = type(value)
-        if kind in _ATOMS:
-            return True
-        if depth > _DEEPEST:
-            return False
         if kind is dict:
-            self._mappings.append((value, tuple(value), tuple(value.values())))
-            return all(self._content(item, depth + 1) for pair in value.items() for item in pair)
-        if kind in (list, set):
-            self._collections.append((value, tuple(value)))
-        elif kind not in (tuple, frozenset):
-            return False
-        return all(self._content(item, depth + 1) for item in value)
+            self._note(value)
+            for item in value.values():
+                self._content(item)
+        elif kind in (list, set, tuple, frozenset):
+            if kind in (list, set):
+                self._collections.append((value, tuple(value)))
+            for item in value:
+                self._content(item)
+        return True
+
+    def _note(self, mapping: Mapping[Any, Any]) -> None:
+        if len(mapping) <= _FEW and all(type(name) is str for name in mapping):
+            self._small.append(mapping)
+            self._small_lengths.append(len(mapping))
+            for noted, found in zip(self._named, ([mapping] * len(mapping), mapping, mapping.values()), strict=True):
+                noted += found
+            return
+        self._mappings.append(mapping)
+        self._lengths.append(len(mapping))
+        self._keys += mapping
+        self._values += mapping.values()
 
     def _mapping(self, mapping: Mapping[Any, Any]) -> None:
-        if not mapping:
+        if mapping:
+            self._note(mapping)
+            self._waiting += mapping.values()
+        else:
             self._empty.append(mapping)
-            return
-        values = tuple(mapping.values())
-        self._mappings.append((mapping, tuple(mapping), values))
-        self._waiting += values
 
     def _value(self, value: Any) -> None:
         kind = type(value)
@@ -115,8 +131,8 @@ class Witness:
 
     def _function(self, fn: types.FunctionType) -> None:
         self._functions.append(fn)
-        for noted, found in zip(self._of_functions, _OF_FUNCTIONS, strict=True):
-            noted.append(found(fn))
+        for noted, found in zip(self._of_functions, (fn.__code__, fn.__defaults__, fn.__kwdefaults__), strict=True):
+            noted.append(found)
         if fn.__kwdefaults__:
             self._mapping(fn.__kwdefaults__)
         self._mapping(vars(fn))
@@ -133,7 +149,7 @@ class Witness:
         waiting = [cls]
         while waiting:
             item = waiting.pop()
-            below = type.__subclasses__(item)
+            below: list[type] = type.__subclasses__(item)
             self._below.append((item, below))
             waiting += below
 
@@ -156,21 +172,22 @@ class Witness:
         """Whether everything is as it was."""
         try:
             return self._holds()
-        except RuntimeError:  # another thread is just changing a mapping
+        except (KeyError, RuntimeError):  # a name is gone; another thread is just changing a mapping
             return False
 
     def _holds(self) -> bool:
-        same = operator.is_
+        same, functions = operator.is_, self._functions
+        codes, defaults, keywords = self._of_functions
         return (
-            all(
-                len(mapping) == len(keys) and all(map(same, mapping, keys)) and all(map(same, mapping.values(), values))
-                for mapping, keys, values in self._mappings
-            )
+            [*map(len, self._mappings)] == self._lengths
+            and all(map(same, chain.from_iterable(self._mappings), self._keys))
+            and all(map(same, chain.from_iterable(map(_VALUES, self._mappings)), self._values))
+            and [*map(len, self._small)] == self._small_lengths
+            and all(map(same, map(operator.getitem, *self._named[:2]), self._named[2]))
             and not any(self._empty)
-            and all(
-                all(map(same, map(found, self._functions), noted))
-                for found, noted in zip(_OF_FUNCTIONS, self._of_functions, strict=True)
-            )
+            and all(map(same, [fn.__code__ for fn in functions], codes))
+            and all(map(same, [fn.__defaults__ for fn in functions], defaults))
+            and all(map(same, [fn.__kwdefaults__ for fn in functions], keywords))
             and all(_same(items, noted) for items, noted in self._collections)
             and all(_content_of(cell) is content for cell, content in self._cells)
             and all(map(same, map(sys.modules.get, self._modules), self._modules.values()))
@@ -178,6 +195,16 @@ class Witness:
             and all(cls.__bases__ is bases and type(cls) is kind for cls, bases, kind in self._classes)
             and all(_same(type.__subclasses__(cls), below) for cls, below in self._below)
         )
+
+
+def _is_constant(value: Any, depth: int) -> bool:
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if depth > _DEEPEST or kind not in (dict, list, set, tuple, frozenset):
+        return False
+    inner = chain(value, value.values()) if kind is dict else value
+    return all(_is_constant(item, depth + 1) for item in inner)
 
 
 def _same(items: Collection[Any], noted: Collection[Any]) -> bool:
