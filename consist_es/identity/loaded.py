@@ -103,8 +103,9 @@ def compared(source: Source, module: types.ModuleType, label: str, root: Path, *
 
 
 def _compare(source: Source, module: types.ModuleType, label: str, root: Path, only_changed: bool) -> Compared:
-    witness, namespace = Witness(module), vars(module)
-    for origin, name, _ in _BODY_OF.of(source).imports:
+    body, namespace = _BODY_OF.of(source), vars(module)
+    witness = Witness(module, (item.name for item in body.definitions))
+    for origin, name, _ in body.imports:
         witness.imports(_resolved(origin, namespace))
         witness.origin(_imported_from(origin, namespace), name)
     parts, found = loaded_parts(source, namespace, label, only_changed=only_changed)
@@ -268,7 +269,7 @@ def subclasses(cls: type, label: str, source: Source) -> list[Held]:
         if id(item) not in found:
             found[id(item)] = item
             waiting += type.__subclasses__(item)
-    below = sorted(found.values(), key=lambda item: (item.__module__, item.__qualname__))
+    below = sorted(found.values(), key=lambda item: (str(vars(item).get("__module__")), item.__qualname__))
     title = f"subclasses of {label}"
     return [Held(title, title, "__subclasses__", below, None, True, (source,), True)] if below else []
 

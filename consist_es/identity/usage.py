@@ -113,7 +113,7 @@ def _usage(nodes: Iterable[ast.AST], froms: Iterable[ast.ImportFrom], *, clocks:
     for number, walk in enumerate(walks):
         for (kind, name), uses in walk.uses.items():
             found.setdefault(f"{kind} {name}", []).append((number, uses))
-    units = [Unit(walk.name, walk.plain, walk.computes, " ".join(walk.mentions)) for walk in walks]
+    units = [Unit(walk.name, walk.plain, walk.computes, " ".join(sorted(walk.mentions))) for walk in walks]
     encoded = {key: msgspec.Raw(msgspec.msgpack.encode(uses)) for key, uses in found.items()}
     return Usage(units, frozenset(alias.name for item in froms for alias in item.names), encoded)
 

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
-from typing import Any
+from typing import Any, TypeGuard
 
 _ATOMS = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(...), Path, PosixPath, WindowsPath, PurePosixPath,
@@ -34,7 +34,8 @@ _HOLDERS = (enum.Enum, functools.cached_property, functools.partialmethod, funct
 class Witness:
     """What was there when a module was compared with its source."""
 
-    def __init__(self, module: types.ModuleType) -> None:
+    def __init__(self, module: types.ModuleType, defined: Iterable[str] = ()) -> None:
+        """`defined` are names of functions and classes of the module's source: what stands there instead counts too."""
         self.module = module
         self._seen: dict[int, Any] = {}
         """Everything that was noted, so that nothing is noted twice."""
@@ -61,6 +62,9 @@ class Witness:
         """Classes with those that inherit from them."""
         self._modules: dict[str, Any] = {}
         self._origins: list[tuple[Mapping[str, Any], str, Any]] = []
+        for name in defined:
+            if _is_class(cls := vars(module).get(name)):
+                self._class(cls)
         self._mapping(vars(module))
         while self._waiting:
             self._value(self._waiting.pop())
@@ -122,8 +126,9 @@ class Witness:
         self._seen[id(value)] = value
         if kind is types.FunctionType:
             self._function(value)
-        elif isinstance(value, type):
-            self._class(value)
+        elif _is_class(value):
+            if vars(value).get("__module__") == self.module.__name__:  # others are compared with their own modules
+                self._class(value)
         elif isinstance(value, types.MappingProxyType):  # what `functools.singledispatch` chooses from
             self._mapping(value)
         else:
@@ -142,10 +147,12 @@ class Witness:
             self._waiting.append(content)
 
     def _class(self, cls: type) -> None:
-        if cls.__module__ != self.module.__name__:
-            return  # of its own module
+        self._seen[id(cls)] = cls
         self._classes.append((cls, cls.__bases__, type(cls)))
         self._mapping(vars(cls))
+        for inner in filter(_is_class, vars(cls).values()):
+            if id(inner) not in self._seen:
+                self._class(inner)
         waiting = [cls]
         while waiting:
             item = waiting.pop()
@@ -195,6 +202,10 @@ class Witness:
             and all(cls.__bases__ is bases and type(cls) is kind for cls, bases, kind in self._classes)
             and all(_same(type.__subclasses__(cls), below) for cls, below in self._below)
         )
+
+
+def _is_class(value: object) -> TypeGuard[type]:
+    return issubclass(type(value), type)  # `isinstance` would believe what an object says of itself
 
 
 def _is_constant(value: Any, depth: int) -> bool:
