@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from consist_es.identity import digest_cache, source, source_cache
 from consist_es.identity import visitor as _all_facts  # noqa: F401
+from consist_es.identity.bytecode import code_digest
 from consist_es.identity.code import code_identity
 from consist_es.identity.digest_cache import Stamp
 from consist_es.identity.source import Source, flush_facts, load_source
@@ -280,6 +281,38 @@ def test_code_that_is_nested_deep_is_the_same_from_a_deep_stack(tmp_path: Path) 
         return deep(levels - 1) if levels else source_of(path).digest
 
     assert deep(sys.getrecursionlimit() - 250) == expected
+
+
+EXPRESSIONS = [
+    "1", "True", "1.0", "-0.0", "0.0", "0", "None", "...", "1j", "-0j", "'1'", "b'1'", "'\\ud800'", "(1, 2)",
+    "(1, 2.0)",    "((1,), 2)", "(1, (2,))", "(1, 2j)", "x in {1, 2, 3}", "x in {1, 2, 3.0}",
+    "x in {'a', 'b', (1, 'c')}", "x + y",
+    "y + x", "lambda: 1", "lambda: True", "lambda a: 1", "lambda a=1: 1", "lambda *a: 1", "(lambda: 1, 2)",
+    "(2, lambda: 1)",    "[x for x in y]", "(lambda: (1, 2j))", "(lambda: ('(1,', '2j)'))",
+    "x.y", "x[y]", "f'{x}'", "x(y=1)", "x(y=True)",
+]  # fmt: skip
+
+
+def test_digests_of_code_are_equal_exactly_if_the_code_is() -> None:
+    codes = [compile(text, name, "eval") for text in EXPRESSIONS for name in ("a.py", "b.py")]
+    assert [[one == other for one in codes] for other in codes] == [
+        [code_digest(one) == code_digest(other) for one in codes] for other in codes
+    ]
+    assert code_digest(codes[0]) != code_digest(compile("\n1", "a.py", "eval"))  # another line
+
+
+def test_digests_of_code_are_the_same_in_every_process() -> None:
+    script = (
+        "from consist_es.identity.bytecode import code_digest\n"
+        f"print([code_digest(compile(text, 'a.py', 'eval')).hex() for text in {EXPRESSIONS!r}])"
+    )
+    said = set()
+    for seed in ("1", "2", "3"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        said.add(done.stdout)
+    assert len(said) == 1
 
 
 STEP = """

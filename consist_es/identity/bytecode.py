@@ -56,17 +56,26 @@ def code_digest(code: types.CodeType, all_digests: list[tuple[types.CodeType, by
     """
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_firstlineno)
     names = (code.co_name, code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars)
-    constants = [
-        code_digest(item, all_digests) if isinstance(item, types.CodeType) else _constant(item)
-        for item in code.co_consts
-    ]
-    parts = [repr((counts, names)).encode("utf-8", "surrogatepass"), code.co_code, code.co_linetable]
-    parts += [code.co_exceptiontable, *constants]
+    inner = [code_digest(item, all_digests) for item in code.co_consts if isinstance(item, types.CodeType)]
+    rest = [None if isinstance(item, types.CodeType) else item for item in code.co_consts]
+    spots = [number for number, item in enumerate(code.co_consts) if isinstance(item, types.CodeType)]
+    parts = [repr((counts, names, spots)).encode("utf-8", "surrogatepass"), code.co_code, code.co_linetable]
+    parts += [code.co_exceptiontable, *inner, _constants(rest)]
     lengths = ",".join([str(len(part)) for part in parts]).encode()
     digest: bytes = blake3(b";".join([lengths, *parts])).digest(length=16)
     if all_digests is not None:
         all_digests.append((code, digest))
     return digest
+
+
+_PLAIN = {int, float, bool, str, bytes, type(None), type(...)}
+
+
+def _constants(values: list[Any]) -> bytes:
+    """What constants are, their types included."""
+    if all(type(item) in _PLAIN or (type(item) is tuple and _PLAIN.issuperset(map(type, item))) for item in values):
+        return repr(values).encode("utf-8", "surrogatepass")  # which tells all these apart
+    return _constant(tuple(values))
 
 
 def _constant(value: Any) -> bytes:
@@ -77,7 +86,7 @@ def _constant(value: Any) -> bytes:
     if kind is tuple or kind is frozenset:
         parts = [_constant(item) for item in value]
         if kind is frozenset:
-            parts.sort()
+            parts.sort()  # they come in another order in each process
         lengths = [str(len(part)) for part in parts]
         return b"%b%b;%b" % (kind.__name__.encode(), ",".join(lengths).encode(), b"".join(parts))
     if kind is complex:  # of which the text does not always show the signs of zeros

@@ -36,12 +36,20 @@ def imports_of(node: ast.AST, *, eager: bool = True, calls: bool = True) -> Iter
             if name:
                 yield ImportRef(name, frozenset(), False)
         inner = eager and not isinstance(current, (*_FUNCTIONS, ast.If, ast.Try))
-        below = ast.iter_child_nodes(current)
-        waiting += [(child, inner) for child in below if calls or isinstance(child, _STATEMENTS)]
+        below = ast.iter_child_nodes(current) if calls else statements_in(current)
+        waiting += [(child, inner) for child in below]
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+_BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
+
+
+def statements_in(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements right below a node, with those of its branches, in the order of the text."""
+    for name in _BLOCKS:
+        block = node.__dict__.get(name)
+        if isinstance(block, list):
+            yield from block
 
 
 def _from_import(node: ast.ImportFrom, eager: bool) -> Iterator[ImportRef]:

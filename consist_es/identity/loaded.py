@@ -11,13 +11,14 @@ import logging
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.imports import statements_in
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
 from consist_es.identity.source import Fact, Source, digest_plain, load_source
@@ -380,11 +381,21 @@ def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
 
 def _definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
     """The functions and classes that a body defines, also under conditions."""
-    return tuple(item for item in _outside_functions(node.body) if isinstance(item, _DEFINITIONS))
+    return tuple(item for item in _statements(node.body) if isinstance(item, _DEFINITIONS))
+
+
+def _statements(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
+    """The statements of a body and of its branches, in the order of `_outside_functions`."""
+    waiting = list(body)
+    while waiting:
+        item = waiting.pop()
+        yield item
+        if not isinstance(item, _DEFINITIONS):
+            waiting += statements_in(item)
 
 
 def _imports(node: ast.Module) -> Iterator[tuple[str, str, str]]:
-    for item in _outside_functions(node.body):
+    for item in _statements(node.body):
         if isinstance(item, ast.ImportFrom):
             origin = "." * item.level + (item.module or "")
             yield from ((origin, alias.name, alias.asname or alias.name) for alias in item.names)

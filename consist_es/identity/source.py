@@ -22,7 +22,7 @@ from blake3 import blake3
 from consist_es.identity.bytecode import code_digest, nested_codes
 from consist_es.identity.digest_cache import Stamp, is_of_age, now_ns, stamp_of
 from consist_es.identity.imports import IMPORTERS, ImportRef, computed_imports, effects_of, imports_of
-from consist_es.identity.normal import form_and_nodes, normal_form
+from consist_es.identity.normal import Survey, normal_form
 from consist_es.identity.places import is_first_party
 from consist_es.identity.source_cache import SourceCache, source_cache
 from consist_es.plain import frame
@@ -78,10 +78,8 @@ class Parsed:
 
     def __init__(self, text: str, tree: ast.Module) -> None:
         self.text, self.tree = text, tree
-        form, nodes = form_and_nodes([tree], keep_docstrings="__doc__" in text)
-        self.digest = _form_digest(form)
-        self.nodes = nodes
-        """All nodes by class but names and constants: to look for a class of nodes takes no walk."""
+        self.survey = Survey([tree], keep_docstrings="__doc__" in text)
+        """All nodes by scope and class: to look for a class of nodes takes no walk."""
 
     def mentions(self, *words: str) -> bool:
         """Whether the text has one of these words in it anywhere."""
@@ -390,7 +388,7 @@ def _code_digests(parsed: Parsed) -> dict[str, list[bytes]]:
     return found
 
 
-_DIGEST: Fact[str] = Fact("digest", str, lambda parsed: parsed.digest)
+_DIGEST: Fact[str] = Fact("digest", str, lambda parsed: _form_digest(parsed.survey.form))
 _CODES: Fact[dict[str, list[bytes]]] = Fact("codes", dict[str, list[bytes]], _code_digests)
 _IMPORTS: Fact[tuple[ImportRef, ...]] = Fact(
     "imports",

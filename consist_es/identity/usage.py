@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from consist_es.identity.source import Fact, Parsed, Source
+from consist_es.identity.normal import Survey
+from consist_es.identity.source import Fact, Source
 from consist_es.identity.usage_walk import (
     ATTRIBUTE,
     CLEAR,
@@ -80,9 +81,7 @@ _USES = msgspec.msgpack.Decoder(list[tuple[int, Uses]])
 @functools.lru_cache(maxsize=4096)
 def usage(*nodes: ast.AST) -> Usage:
     """Of the code below some nodes: functions and classes, or a whole module."""
-    below = [item for node in nodes for item in ast.walk(node)]
-    froms = [item for item in below if isinstance(item, ast.ImportFrom)]
-    return _usage(nodes, froms, clocks=any(isinstance(item, ast.Call) and is_clock(item.func) for item in below))
+    return _usage(nodes, Survey(nodes, keep_docstrings=True))
 
 
 def file_usage(source: Source) -> Usage:
@@ -90,43 +89,35 @@ def file_usage(source: Source) -> Usage:
     return _USAGE.of(source)
 
 
-def _of_file(parsed: Parsed) -> Usage:
-    clocks = any(is_clock(call.func) for call in parsed.nodes[ast.Call])
-    return _usage([parsed.tree], parsed.nodes[ast.ImportFrom], clocks=clocks)
+_USAGE: Fact[Usage] = Fact("usage", Usage, lambda parsed: _usage([parsed.tree], parsed.survey))
 
 
-_USAGE: Fact[Usage] = Fact("usage", Usage, _of_file)
-
-
-def _usage(nodes: Iterable[ast.AST], froms: Iterable[ast.ImportFrom], *, clocks: bool) -> Usage:
-    outside, walks = Walk(None, plain=False, outside=True, clocks=clocks), []
-    for node in nodes:
-        for body, owner in _parts(node):
-            if body is None:
-                outside.visit(owner, frozenset())
-            else:
-                walk = Walk(getattr(body, "name", None), plain=_is_plain(body, owner), outside=False, clocks=clocks)
-                walk.visit(body, frozenset())
-                walks.append(walk)
-    walks.append(outside)
+def _usage(nodes: Iterable[ast.AST], survey: Survey) -> Usage:
+    clocks = any(is_clock(call.func) for call in survey.nodes(ast.Call))
+    walks = []
+    for function, owner in [found for node in nodes for found in _functions(node)]:
+        walk = Walk(getattr(function, "name", None), plain=_is_plain(function, owner), clocks=clocks)
+        walk.function(survey.functions.pop(function), frozenset())
+        walks.append(walk)
+    walks.append(Walk(None, plain=False, clocks=clocks))
+    walks[-1].outside(survey.outside, survey.functions)
     found: dict[str, list[tuple[int, Uses]]] = {}
     for number, walk in enumerate(walks):
         for (kind, name), uses in walk.uses.items():
             found.setdefault(f"{kind} {name}", []).append((number, uses))
     units = [Unit(walk.name, walk.plain, walk.computes, " ".join(sorted(walk.mentions))) for walk in walks]
     encoded = {key: msgspec.Raw(msgspec.msgpack.encode(uses)) for key, uses in found.items()}
-    return Usage(units, frozenset(alias.name for item in froms for alias in item.names), encoded)
+    imported = frozenset(alias.name for item in survey.nodes(ast.ImportFrom) for alias in item.names)
+    return Usage(units, imported, encoded)
 
 
-def _parts(node: ast.AST, owner: ast.AST | None = None) -> Iterator[tuple[ast.AST | None, ast.AST]]:
-    """Functions with what they lie in, and (None, node) for everything that is outside of functions."""
+def _functions(node: ast.AST, owner: ast.AST | None = None) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """Functions with what they lie in, but those that lie in other functions or in expressions."""
     if isinstance(node, FUNCTIONS):
         yield node, owner or node
     elif isinstance(node, (ast.Module, *_BLOCKS)):
         for child in ast.iter_child_nodes(node):
-            yield from _parts(child, node)
-    elif not _is_list_of_names(node):
-        yield None, node
+            yield from _functions(child, node)
 
 
 def _is_plain(function: ast.AST, owner: ast.AST) -> bool:
@@ -137,8 +128,3 @@ def _is_plain(function: ast.AST, owner: ast.AST) -> bool:
         return True
     inherited = owner.bases or owner.keywords or owner.decorator_list
     return not (inherited or name.startswith("__") or name in _CALLED_BY_OTHERS)
-
-
-def _is_list_of_names(node: ast.AST) -> bool:
-    """Whether it is ``__all__``, which uses nothing."""
-    return isinstance(node, ast.Assign) and any(getattr(item, "id", "") == "__all__" for item in node.targets)

@@ -1,8 +1,10 @@
 """The walk through one function that notes what it reads and writes, see `consist_es.identity.usage`."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
+
+from consist_es.identity.normal import Scope
 
 READ = 1
 FILL = 2
@@ -40,52 +42,87 @@ Uses = dict[str, int]
 
 
 class Walk:
-    """Goes through a unit with the names that are local at each point."""
+    """Goes through the scopes of a unit with the names that are local in each."""
 
-    def __init__(self, name: str | None, *, plain: bool, outside: bool, clocks: bool) -> None:
-        self.name, self.plain, self.outside = name, plain, outside
+    def __init__(self, name: str | None, *, plain: bool, clocks: bool) -> None:
+        self.name, self.plain = name, plain
         self.uses: dict[tuple[str, str], Uses] = {}
         """Kind and name of a thing -> how it is used."""
         self.mentions: set[str] = set()
         self.computes = False
         self._clocks = clocks
         """Whether anything in the file asks a clock."""
+        self._outside = False
         self._given: frozenset[str] = frozenset()
         self._clocked: frozenset[str] = frozenset()
         """Local names for what a clock said."""
         self._silent: set[int] = set()
         """Nodes that are only there to be written to."""
         self._nameless: dict[int, int] = {}
-        self._visits = {
-            ast.Name: self._name,
-            ast.Attribute: self._attribute,
-            ast.Constant: self._constant,
-            ast.Call: self._call,
-            ast.Subscript: self._subscript,
-            ast.Expr: self._expression,
-            ast.Import: self._import,
-            ast.ImportFrom: self._import,
-            **dict.fromkeys((ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete), self._assignment),
-            **dict.fromkeys(FUNCTIONS, self._function),
-        }
 
-    def visit(self, node: ast.AST, local: frozenset[str]) -> None:
-        kind = node.__class__
-        if (visit := self._visits.get(kind)) is not None:
-            visit(node, local)
-        else:
-            self._below(node, kind, local)
+    def outside(self, scope: Scope, functions: Container[ast.AST]) -> None:
+        """What lies outside of functions, with those `functions` in it that are no units."""
+        self._outside = True
+        self._scope(scope, frozenset(), functions)
 
-    def _below(self, node: ast.AST, kind: type, local: frozenset[str]) -> None:
-        visits, found = self._visits, node.__dict__.get
-        for name in _INNER[kind]:
-            value: Any = found(name)
-            for item in value if isinstance(value, list) else (value,):
-                inner = item.__class__
-                if (visit := visits.get(inner)) is not None:
-                    visit(item, local)
-                elif inner not in _LEAVES:
-                    self._below(item, inner, local)
+    def function(self, scope: Scope, local: frozenset[str]) -> None:
+        """A function, in which the names `local` are those of others around it."""
+        head = scope.head or Scope()
+        self._scope(head, local)
+        around = self._given, self._clocked
+        parameters = _parameters(scope.node.args, lambdas=bool(head.inside))
+        names = [*head.names, *scope.names]
+        stored = {item.id for item in names if item.ctx.__class__ is not ast.Load}
+        named = {getattr(item.node, "name", "") for item in (*head.inside, *scope.inside)}
+        shared = {name for item in scope.nodes.get(ast.Global, ()) for name in item.names}
+        outer = shared | {name for item in scope.nodes.get(ast.Nonlocal, ()) for name in item.names}
+        self._given = (self._given | parameters) - stored - _SELVES
+        if self._clocks:
+            for _ in range(2):  # the end of a span is taken from its beginning
+                self._clocked |= {
+                    target.id
+                    for item in scope.nodes.get(ast.Assign, ())
+                    if self._is_clocked(item.value)
+                    for target in item.targets
+                    if isinstance(target, ast.Name)
+                }
+        self._scope(scope, frozenset(((local - shared) | parameters | stored | named) - (outer - local) - shared))
+        self._given, self._clocked = around
+
+    def _scope(self, scope: Scope, local: frozenset[str], functions: Container[ast.AST] | None = None) -> None:
+        """What lies in a scope: first what is written, since things that are only there to be written to are not
+        read."""
+        nodes = scope.nodes
+        self._silent |= {id(item.value) for item in nodes.get(ast.Expr, ()) if _changing(item.value)}
+        for item in nodes.get(ast.Call, ()):
+            self._call(item, local)
+        for kind in _ASSIGNMENTS:
+            for item in nodes.get(kind, ()):
+                self._assignment(item, local)
+        for item in nodes.get(ast.Subscript, ()):
+            self._look_up(_looked_up(item))
+        imports = (*nodes.get(ast.Import, ()), *nodes.get(ast.ImportFrom, ()))
+        self.mentions |= {alias.name for item in imports for alias in item.names}
+        self.mentions.update(filter(str.isidentifier, scope.texts))
+        self._read(scope, local)
+        for inner in scope.inside:
+            if isinstance(inner.node, ast.ClassDef):
+                self._scope(inner, local, functions)
+            elif functions is None or inner.node in functions:
+                self.function(inner, local)
+
+    def _read(self, scope: Scope, local: frozenset[str]) -> None:
+        silent = self._silent
+        found = {item.id for item in scope.names}
+        read = {item.id for item in scope.names if item.ctx.__class__ is ast.Load and id(item) not in silent}
+        for name in read - local:
+            self._add(NAME, name, "", READ)
+        for item in scope.nodes.get(ast.Attribute, ()):
+            found.add(item.attr)
+            if item.ctx.__class__ is ast.Load and id(item) not in silent:
+                self._add(ATTRIBUTE, item.attr, self._text(item.value), READ)
+        self.mentions |= found
+        self.computes |= not found.isdisjoint(_LOOK_UPS)
 
     def _add(self, kind: str, name: str, receiver: str, how: int) -> None:
         found = self.uses.setdefault((kind, name), {})
@@ -93,90 +130,37 @@ class Walk:
 
     # ------------------------------------------------------------ one node each
 
-    def _name(self, node: Any, local: frozenset[str]) -> None:
-        name = node.id
-        self.mentions.add(name)
-        if name not in local and node.ctx.__class__ is ast.Load and id(node) not in self._silent:
-            self._add(NAME, name, "", READ)
-        if name in _LOOK_UPS:
-            self.computes = True
-
-    def _attribute(self, node: Any, local: frozenset[str]) -> None:
-        name = node.attr
-        self.mentions.add(name)
-        if name in _LOOK_UPS:
-            self.computes = True
-        if node.ctx.__class__ is ast.Load and id(node) not in self._silent:
-            self._add(ATTRIBUTE, name, self._text(node.value), READ)
-        self.visit(node.value, local)
-
-    def _constant(self, node: Any, local: frozenset[str]) -> None:
-        if node.value.__class__ is str and node.value.isidentifier():
-            self.mentions.add(node.value)
-
-    def _import(self, node: Any, local: frozenset[str]) -> None:
-        self.mentions.update(alias.name for alias in node.names)
-
-    def _expression(self, node: Any, local: frozenset[str]) -> None:
-        if _changing(node.value):
-            self._silent.add(id(node.value))
-        self.visit(node.value, local)
-
-    def _call(self, node: Any, local: frozenset[str]) -> None:
+    def _call(self, node: ast.Call, local: frozenset[str]) -> None:
         if _changing(node):
             self._change(node, local)
         if (text := _looked_up(node)) is not None:
             self._look_up(text)
         elif getattr(node.func, "id", "") == "getattr":
             self.computes = True
-        self._below(node, ast.Call, local)
 
-    def _subscript(self, node: Any, local: frozenset[str]) -> None:
-        if (text := _looked_up(node)) is not None:
-            self._look_up(text)
-        self._below(node, ast.Subscript, local)
-
-    def _look_up(self, text: str) -> None:
-        self._add(NAME, text, "", READ)
-        self._add(ATTRIBUTE, text, "?", READ)
+    def _look_up(self, text: str | None) -> None:
+        if text is not None:
+            self._add(NAME, text, "", READ)
+            self._add(ATTRIBUTE, text, "?", READ)
 
     def _assignment(self, node: Any, local: frozenset[str]) -> None:
         targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else [node.target]
         how: int | None = None
         for target in targets:
             for leaf in _targets(target):
-                if leaf.__class__ is ast.Name and (self.outside or leaf.id in local):
+                if self._is_own(leaf, local):
                     continue
                 if how is None:
                     how = self._how_assigned(node)
                 self._target(leaf, how, local)
-        self._below(node, node.__class__, local)
 
-    def _function(self, node: Any, local: frozenset[str]) -> None:
-        arguments: ast.arguments = node.args
-        for item in (*getattr(node, "decorator_list", ()), *arguments.defaults, *filter(None, arguments.kw_defaults)):
-            self.visit(item, local)
-        parameters = {item.arg for item in ast.walk(arguments) if item.__class__ is ast.arg}
-        own = _own_nodes(node)
-        stored = {item.id for item in own.pop(ast.Name, ()) if item.ctx.__class__ is not ast.Load}
-        named = {item.name for kind in _NAMED for item in own.get(kind, ())}
-        shared = {name for item in own.get(ast.Global, ()) for name in item.names}
-        outer = shared | {name for item in own.get(ast.Nonlocal, ()) for name in item.names}
-        before = self._given, self._clocked
-        self._given = (self._given | parameters) - stored - _SELVES
-        if self._clocks:
-            for _ in range(2):  # the end of a span is taken from its beginning
-                self._clocked |= {
-                    target.id
-                    for item in own.get(ast.Assign, ())
-                    if self._is_clocked(item.value)
-                    for target in item.targets
-                    if isinstance(target, ast.Name)
-                }
-        inner = frozenset(((local - shared) | parameters | stored | named) - (outer - local) - shared)
-        for item in node.body if isinstance(node.body, list) else [node.body]:
-            self.visit(item, inner)
-        self._given, self._clocked = before
+    def _is_own(self, target: Any, local: frozenset[str]) -> bool:
+        """Whether storing there is nobody else's concern, which most of it is."""
+        if target.__class__ is ast.Name:
+            return self._outside or target.id in local
+        while target.__class__ is ast.Subscript:
+            target = target.value
+        return target.__class__ is ast.Name and target.id in local
 
     # ------------------------------------------------------------ what is written
 
@@ -251,20 +235,15 @@ class Walk:
         return f"?{self._nameless.setdefault(id(node), len(self._nameless))}"
 
 
-class _Inner(dict[type, tuple[str, ...]]):
-    """Class of nodes -> its fields that may hold nodes which use something."""
-
-    def __missing__(self, kind: type) -> tuple[str, ...]:
-        names: tuple[str, ...] = getattr(kind, "_fields", ())
-        self[kind] = found = tuple(name for name in names if name not in ("ctx", "op", "ops", "type_ignores"))
-        return found
+_ASSIGNMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)
 
 
-_INNER = _Inner({ast.Constant: ()})
-_LEAVES = {str, int, bool, type(None), ast.alias}
-"""What uses nothing, and has nothing below it."""
-_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_SCOPES = {*FUNCTIONS, ast.ClassDef}
+def _parameters(arguments: ast.arguments, *, lambdas: bool) -> set[str]:
+    """Names of all parameters, and of those of functions in their default values."""
+    if lambdas:
+        return {item.arg for item in ast.walk(arguments) if isinstance(item, ast.arg)}
+    more = filter(None, (arguments.vararg, arguments.kwarg))
+    return {item.arg for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *more)}
 
 
 def is_clock(function: ast.expr) -> bool:
@@ -275,27 +254,6 @@ def is_clock(function: ast.expr) -> bool:
     owner = function.value
     last = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
     return last in _CLOCK_OWNERS
-
-
-def _own_nodes(function: ast.AST) -> dict[type, list[Any]]:
-    """All below a function but what lies in functions and classes in it, by class."""
-    found: dict[type, list[Any]] = {}
-    waiting: list[Any] = [function]
-    while waiting:
-        node = waiting.pop()
-        kind = node.__class__
-        if node is not function:
-            found.setdefault(kind, []).append(node)
-            if kind in _SCOPES:
-                continue
-        inside = node.__dict__.get
-        for name in _INNER[kind]:
-            value = inside(name)
-            if value.__class__ is list:
-                waiting += [item for item in value if item.__class__ not in _LEAVES]
-            elif value.__class__ not in _LEAVES:
-                waiting.append(value)
-    return found
 
 
 def _changing(node: ast.AST) -> bool:

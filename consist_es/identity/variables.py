@@ -56,12 +56,12 @@ class _Names(msgspec.Struct, frozen=True):
 def _names(parsed: Parsed) -> _Names:
     aliases = _imported(parsed, "os")
     arguments = frozenset(name for name, origin in _imported(parsed, "sys").items() if origin == "argv")
-    return _Names(aliases, _texts(parsed.nodes[ast.Assign]) if parsed.mentions(*_WORDS) else {}, arguments)
+    return _Names(aliases, _texts(parsed.survey.nodes(ast.Assign)) if parsed.mentions(*_WORDS) else {}, arguments)
 
 
 def _imported(parsed: Parsed, module: str) -> dict[str, str]:
     """Name -> what it is called in a module that it is imported from."""
-    imports = [node for node in parsed.nodes[ast.ImportFrom] if node.module == module]
+    imports = [node for node in parsed.survey.nodes(ast.ImportFrom) if node.module == module]
     return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
 
 
@@ -78,8 +78,7 @@ def _texts(assignments: Iterable[ast.Assign]) -> dict[str, str]:
 def _named_in_file(parsed: Parsed) -> frozenset[str]:
     if not parsed.mentions(*_WORDS):
         return frozenset()
-    nodes = (node for kind in (ast.Subscript, ast.Compare, ast.Call) for node in parsed.nodes[kind])
-    return _named_by(nodes, _names(parsed))
+    return _named_by(parsed.survey.nodes(ast.Subscript, ast.Compare, ast.Call), _names(parsed))
 
 
 def _named_by(nodes: Iterable[ast.AST], names: _Names) -> frozenset[str]:
