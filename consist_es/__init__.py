@@ -3,6 +3,7 @@
 ``import consist_es as consist``; begin with `Tracker`. Names are loaded when they are first used.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         run,
         scenario,
     )
+    from consist_es.summary import forecast_summary
     from consist_es.tracker import Tracker
     from consist_es.why import Why
 
@@ -137,6 +139,7 @@ _HOME = {
         "run_set",
     ),
     "run_sets": ("AlignedPair", "RunSet"),
+    "summary": ("forecast_summary",),
     "tracker": ("Tracker",),
     "why": ("Why",),
 }
@@ -187,6 +190,7 @@ __all__ = [
     "find_latest_run",
     "find_run",
     "find_runs",
+    "forecast_summary",
     "get_artifact",
     "get_run_result",
     "index_by_facet",
@@ -233,3 +237,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted((*__all__, "__version__"))
+
+
+if "CONSIST_ES_OBSERVE" in os.environ:  # a step in another process started this one: tell it what is read here
+    import_module("consist_es.observe.children").attach()

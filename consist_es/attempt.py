@@ -7,10 +7,14 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
 from consist_es.capture import Snapshot
+from consist_es.effects import Comparison
 from consist_es.events import (
     ArtifactMaterialized,
     CacheHit,
@@ -18,6 +22,7 @@ from consist_es.events import (
     CouplerSet,
     Draft,
     ErrorInfo,
+    KeyCarriedOver,
     OutputLink,
     StepCompleted,
     StepFailed,
@@ -26,6 +31,7 @@ from consist_es.events import (
 from consist_es.hydration import Hydrated
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss
+from consist_es.observe.watch import Watch
 from consist_es.outputs import in_declared_order
 from consist_es.runs import Run
 from consist_es.step import Step
@@ -59,6 +65,12 @@ class Attempt:
         self.key = key
         self.parent = parent
         self.snapshot: Snapshot | None = None
+        self.observer: Watch | None = None
+        """Notes what the step reads by itself."""
+        self.watched: dict[str, Any] = {}
+        """How, if not in the default way: recorded among the options."""
+        self.comparison: Comparison | None = None
+        """What the function could reach before it was called."""
         self.ended = False
         """The log has the end."""
         self._active: ActiveRun | None = None
@@ -79,6 +91,11 @@ class Attempt:
     def seconds(self) -> float:
         """Since the attempt was made; monotonic."""
         return time.monotonic() - self._began
+
+    @property
+    def puts_back(self) -> bool:
+        """Whether a hit changes what the earlier run changed: the body of a block does so itself."""
+        return self.step.args.kind == "run"
 
     @property
     def hit(self) -> Hit | None:
@@ -107,8 +124,14 @@ class Attempt:
         """Refuse further use of the run, and let a process that waits for its result go on."""
         if self._active is not None:
             self._active.close()
+        self.stop_watching()
         if self.turn is not None:
             self.turn.end()
+
+    def stop_watching(self) -> None:
+        """The function has returned, or the block has ended."""
+        if self.observer is not None:
+            self.observer.stop()
 
     # ------------------------------------------------------------ its events
 
@@ -137,7 +160,7 @@ class Attempt:
             fingerprint=step.fingerprint,
             declared=list(step.declared),
             cache_mode=step.cache_mode,
-            options=step.options,
+            options={**step.options, **self.watched},
             run_dir=self.journal.uris.root,
             artifact_dir=artifact_dir,
             environment=environment,
@@ -149,11 +172,23 @@ class Attempt:
         if isinstance(verdict, Hit):
             outputs = links(self.hit_outputs(verdict))
             return CacheHit(
-                source=verdict.source, validation=verdict.validation, outputs=outputs, accepted=verdict.accepted
+                source=verdict.source,
+                validation=verdict.validation,
+                outputs=outputs,
+                accepted=verdict.accepted,
+                carried_over=verdict.carried_over,
+                packages=verdict.packages,
             )
         return CacheMissed(
             reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details
         )
+
+    def carried_over(self) -> list[KeyCarriedOver]:
+        """Says, the first time, that runs with the earlier version's fingerprint answer for this one from now on."""
+        info = self.step.fingerprint
+        if self.hit is None or not self.hit.claims or info.digest is None or info.before is None:
+            return []
+        return [KeyCarriedOver(fingerprint=info.digest, before=info.before)]
 
     def hit_completed(self, hit: Hit) -> StepCompleted:
         """The end of a run that an earlier one answers for."""
@@ -163,6 +198,7 @@ class Attempt:
             all_outputs=links(hit.all_outputs),
             fingerprint=self.step.fingerprint.digest,
             reason="it is a hit; the run it came from is the one to reuse",
+            effects=[msgspec.structs.replace(effect, value=None) for effect in hit.effects if self.puts_back],
         )
 
     def failed_event(self, error: BaseException) -> StepFailed:

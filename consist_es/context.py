@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,18 @@ class Frame(msgspec.Struct, frozen=True):
     run: ActiveRun | None = None
     scenario: str | None = None
     """Key of the open scenario, if any."""
+    thread: int = msgspec.field(default_factory=threading.get_ident)
+    """Thread that entered it."""
 
 
 _frames: ContextVar[tuple[Frame, ...]] = ContextVar("consist_es_frames", default=())
 _default: ContextVar[Any] = ContextVar("consist_es_default_tracker", default=None)
+_starter: ContextVar[int] = ContextVar("consist_es_starter", default=0)
+"""Ident of this thread, if it started steps itself."""
+_running: dict[int, ActiveRun] = {}
+"""Every run of this process whose function or block is executing, by the id of its frame."""
+_begun: list[int] = [0]
+"""How many of them there were so far."""
 
 
 class Pushed(WithBlock[None]):
@@ -44,11 +53,15 @@ class Pushed(WithBlock[None]):
 
 def push(frame: Frame) -> None:
     """Make `frame` the current one."""
+    if frame.run is not None:
+        _running[id(frame)] = frame.run
+        _begun[0] += 1
     _frames.set((*_frames.get(), frame))
 
 
 def pop(frame: Frame) -> None:
     """Take `frame` away, wherever it is: generators that are in a block may end in another order."""
+    _running.pop(id(frame), None)
     _frames.set(tuple(each for each in _frames.get() if each is not frame))
 
 
@@ -74,6 +87,30 @@ def active_run_or_none() -> ActiveRun | None:
     """The run whose function (or trace block) is executing, or None."""
     frame = top()
     return frame.run if frame else None
+
+
+def starts_steps() -> None:
+    """Note that this thread starts steps: what it does between them belongs to none of them."""
+    _starter.set(threading.get_ident())
+
+
+def runs_of_thread() -> tuple[ActiveRun, ...]:
+    """The runs that what this thread does belongs to.
+
+    Its own run. A thread that has none, is in no scenario's body and starts no steps was started by a step
+    (`ThreadPoolExecutor`, `run_in_executor`), but which one cannot be told: it belongs to every running step.
+    """
+    frame, thread = top(), threading.get_ident()
+    if frame is not None and frame.run is not None:
+        return (frame.run,)
+    if _starter.get() == thread or (frame is not None and frame.thread == thread):
+        return ()
+    return tuple(_running.values())
+
+
+def company() -> tuple[int, int]:
+    """How many runs are executing in this process, and how many have begun so far."""
+    return len(_running), _begun[0]
 
 
 def current_tracker() -> Any:

@@ -16,7 +16,7 @@ from consist_es.artifacts.keys import check_key
 from consist_es.errors import ConsistWarning, MissingKeyError, UsageTypeError
 from consist_es.events import CouplerSet, Event, OutputsDeclared
 from consist_es.journal import Journal
-from consist_es.observing import observations
+from consist_es.observing import observations, own_observations
 
 
 class DeclaredOutput(msgspec.Struct, frozen=True):
@@ -128,7 +128,7 @@ class Coupler(Mapping[str, Any]):
 
     def _read(self, key: Any) -> None:
         """A step that reads a key while it runs depends on what it finds."""
-        if (run := observations()) is not None:
+        for run in observations():
             run.coupler(self, key)
 
     def _store(self, values: Mapping[str, Any]) -> None:
@@ -137,7 +137,7 @@ class Coupler(Mapping[str, Any]):
             events.append(_event(check_key(key, "coupler key"), value, self._journal))
         if self._journal is not None:
             self._journal.record(*events)
-        if (run := observations()) is not None:
+        for run in own_observations():
             for key in values:
                 run.wrote(key)
         self.absorb(values)

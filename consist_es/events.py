@@ -127,6 +127,31 @@ class OutputLink(msgspec.Struct, frozen=True, kw_only=True):
     artifact: str
 
 
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that a run made on an object that outlives it, and that a hit makes again."""
+
+    kind: str
+    """``attribute`` of an object or class, ``variable`` of a module or closure, ``content`` of a list, dict, set or
+    array, ``item`` of a dict, or ``random``: the state of a generator."""
+    owner: str = ""
+    """Path to the object, as the step's function reaches it: ``self``, ``self.zones[0]``, ``model``."""
+    name: str = ""
+    """Of an attribute or variable; of an item its key in words."""
+    value: Any = None
+    """Whole form of what it was afterwards, see `consist_es.whole`, of an item with its key; None if the name was
+    unbound."""
+    before: str | None = None
+    """Digest of what it was before, if the change was made from that. What is neither that nor `value` now is no part
+    of the step's identity, such as a log, and is left alone."""
+    required: bool = False
+    """Whether nobody can tell if it was changed: then it must be as it was before, or the run does not answer."""
+
+    @property
+    def path(self) -> str:
+        """Where the change is, for people."""
+        return f"{self.owner}[{self.name}]" if self.kind == "item" else ".".join(filter(None, (self.owner, self.name)))
+
+
 class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of a run, part by part, so that two runs can be compared and a miss explained."""
 
@@ -148,6 +173,28 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     adapter: dict[str, Any] | None = None
     """Name, version, identity hash and references of a config adapter."""
     unstable: list[str] = []
+    before: str | None = None
+    """The digest by version 1 of the fingerprint: it finds runs that were recorded under that version."""
+    packages: dict[str, str] = {}
+    """Name -> version of other people's distributions that the code imports, of those the tracker names as models, and
+    of Python (its minor version). Not in the digests: a look-up compares them, see
+    docs/decisions/0011-packages-that-count.md."""
+
+
+class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a step read by itself, and the digest of what it was then."""
+
+    kind: str
+    """``file``, ``made`` (a file that the step looked for in vain and made), ``folder`` (its names), ``variable``,
+    ``module``, ``program``, ``random`` or ``working directory``."""
+    name: str
+    """A path relative to the project's folder, a portable URI, a variable, a program, or a generator."""
+    digest: str | None = None
+    """None: it was looked for and not there."""
+    without: list[str] = []
+    """Names in a folder that the step made itself, and which do not count."""
+    after: str | None = None
+    """The state that a random generator was left in."""
 
 
 # ---------------------------------------------------------------- the log itself
@@ -332,6 +379,20 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """Why it is not reusable."""
     observed: dict[str, str] = {}
     """What the step read of its scenario by itself, beside its inputs -> digest of what that was."""
+    reads: str | None = None
+    """Digest of the `ReadsObserved` that lists what else it read by itself; None if it read nothing."""
+    effects: list[Effect] = []
+    """What the step changed on objects that outlive it. Of a hit the places only: what was put back."""
+
+
+class ReadsObserved(Event, frozen=True, kw_only=True):
+    """Steps read these files, folders, variables and so on by themselves; recorded once per distinct list.
+
+    The run that it is recorded with is the first one that did; later ones refer to it by `StepCompleted.reads`.
+    """
+
+    digest: str
+    reads: list[ObservedRead] = []
 
 
 class StepFailed(Event, frozen=True, kw_only=True):
@@ -364,6 +425,10 @@ class CacheHit(Event, frozen=True, kw_only=True):
     outputs: list[OutputLink] = []
     accepted: list[str] = []
     """Where the source has another fingerprint: the accepted changes that lead to it, in words, nearest first."""
+    carried_over: bool = False
+    """The source was recorded under an earlier version of the fingerprint, and is the same work by that version."""
+    packages: list[str] = []
+    """Packages of which the source saw another version that does not count: ``pandas 2.2.1 -> 2.2.2``."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):
@@ -384,6 +449,14 @@ class HitDemoted(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class KeyCarriedOver(Event, frozen=True, kw_only=True):
+    """Runs with a fingerprint of an earlier version answer for this fingerprint from now on, and for no other one."""
+
+    fingerprint: str
+    before: str
+    """The fingerprint of the earlier version."""
+
+
 class ChangeAccepted(Event, frozen=True, kw_only=True):
     """Somebody vouches that a change leaves results equal: who looks for one fingerprint may be given the other's."""
 
@@ -402,6 +475,24 @@ class AcceptanceRevoked(Event, frozen=True, kw_only=True):
     """Every acceptance for this fingerprint so far is taken back: later look-ups no longer follow it."""
 
     fingerprint: str
+    reason: str | None = None
+    user: str = ""
+
+
+class PackagesAccepted(Event, frozen=True, kw_only=True):
+    """Somebody vouches that other versions of packages leave results equal: each change, alone or with others."""
+
+    before: dict[str, str]
+    """Name of a distribution, or ``python`` -> version that earlier runs saw."""
+    after: dict[str, str]
+    """The same names -> version that may be reused over."""
+    reason: str
+    user: str = ""
+
+
+class PackagesRevoked(Event, frozen=True, kw_only=True):
+    """Every change of packages that was accepted so far is taken back."""
+
     reason: str | None = None
     user: str = ""
 

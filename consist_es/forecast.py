@@ -7,6 +7,7 @@ The rest of this file is about being sure: a verdict is withheld where a pending
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from consist_es.definition import with_definition
 from consist_es.errors import InputError
 from consist_es.escapes import shown
 from consist_es.execution import Engine, Scope
+from consist_es.identity.owners import Reach
+from consist_es.identity.written import may_write
 from consist_es.inputs import Sources, awaited
 from consist_es.lookup import Hit, Miss, artifacts_of
 from consist_es.materialize import Copier
@@ -27,10 +30,11 @@ from consist_es.options import StepArguments, names
 from consist_es.outputs import in_declared_order
 from consist_es.pending import Foreseen, Pending, PendingOutputs
 from consist_es.projections import cache_index, lineage, run_table
+from consist_es.reads import random_states
 from consist_es.runs import RunResult
 from consist_es.step import Outline, Step, check_groups, outline, prepare
 from consist_es.turns import holder
-from consist_es.why import in_words
+from consist_es.why import REUSED_OVER, in_words
 
 _CERTAIN = ("tracking_off", "cache_mode_overwrite", "not_identifiable")
 """Reasons of a miss that no other step can change."""
@@ -46,13 +50,17 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     """``hit``, ``miss``, or ``open``: not known before other steps have run."""
     reason: str
-    """Of a miss and of an open step in one word; of a hit ``same_identity`` or ``accepted``."""
+    """Of a miss and of an open step in one word; of a hit ``same_identity``, ``accepted`` or ``carried_over``."""
     source: str | None = None
     """Of a hit: id of the run that answers."""
     nearest: str | None = None
     """Of a miss: id of the nearest earlier run."""
     differs: list[str] = []
     """Of a miss: what differs from it. Of a hit: the accepted changes that it rests on."""
+    packages: list[str] = []
+    """Of a hit: packages of which that run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
+    seconds: float | None = None
+    """Of a miss or an open step: what the nearest earlier run took, or the last one of its name."""
     waits_for: list[str] = []
     """Of an open step: the steps that have to run first, or the process that computes it just now."""
     outputs: dict[str, Any] = {}
@@ -73,7 +81,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
     def _lines(self) -> list[str]:
         if self.verdict == "hit":
-            return [f"{self.step}: hit, {self.source} answers", *(f"  {text}" for text in self.differs)]
+            over = [f"{REUSED_OVER}{', '.join(self.packages)}"] if self.packages else []
+            return [f"{self.step}: hit, {self.source} answers", *(f"  {text}" for text in (*self.differs, *over))]
         if self.verdict == "open":
             return [f"{self.step}: open until {', '.join(self.waits_for)} has run ({self.reason})"]
         nearest = f"; nearest run {self.nearest}" if self.nearest else ""
@@ -145,6 +154,10 @@ class Foresight:
         self._ahead: list[Foreseen] = []
         """Steps that will run, oldest first."""
         self._overlay = Overlay()
+        self._random: list[Foreseen] = []
+        """Hits that will put a random generator into another state."""
+        self._fn: Any = None
+        """Function of the step that is being forecast."""
 
     def forecast(self, args: StepArguments, scope: Scope) -> Forecast:
         """What `run` would do with these arguments once the steps forecast before have run.
@@ -154,6 +167,7 @@ class Foresight:
         """
         check_groups(args)
         args, _ = with_definition(args)
+        self._fn = args.fn
         sketch = outline(args, scope.defaults)
         names_now = self._names(args, scope)
         if waiting := self._awaited(args, names_now):
@@ -168,6 +182,7 @@ class Foresight:
             return self._open(sketch, "inputs_missing", self._ahead)  # one of them may make the file
         if args.parent_run_id is not None:
             self._engine.queries.key_of(args.parent_run_id)
+        self._defaults = scope.defaults
         verdict = self._engine.look_up(step, scope)
         if isinstance(verdict, Hit):
             verdict = self._hydrated(step, verdict, names_now)
@@ -226,19 +241,23 @@ class Foresight:
         outputs: dict[str, Any] = in_declared_order(hit.outputs, step.declared)
         copies = self._copies(step, names_now) if step.hydration == "outputs-requested" else {}
         targets = [*copies.values(), *self._staged(step)]
-        if targets:
-            ahead = Foreseen(sketch.name, sketch.unit, keys=tuple(copies), writes=targets)
+        changes = self._engine.put_back(step, hit.effects).changed if hit.effects else []
+        if targets or changes:
+            ahead = Foreseen(sketch.name, sketch.unit, keys=tuple(copies), writes=targets, changes=changes)
             self._ahead.append(ahead)
             outputs |= {
                 key: self._copied(ahead, key, outputs[key], target) for key, target in copies.items() if key in outputs
             }
+        if random_states(hit.reads):
+            self._random.append(Foreseen(sketch.name, sketch.unit))
         self._overlay.take(outputs)
         return Forecast(
             step=sketch.name,
             verdict="hit",
-            reason="accepted" if hit.accepted else "same_identity",
+            reason="accepted" if hit.accepted else "carried_over" if hit.carried_over else "same_identity",
             source=hit.source_id,
             differs=hit.accepted,
+            packages=hit.packages,
             outputs=outputs,
         )
 
@@ -255,6 +274,7 @@ class Foresight:
             verdict="miss",
             reason=miss.reason,
             nearest=miss.nearest if near is None else near.id,
+            seconds=ahead.seconds if near is None or near.seconds is None else near.seconds,
             differs=miss.differs,
             outputs=PendingOutputs(ahead),
         )
@@ -263,7 +283,12 @@ class Foresight:
         ahead = self._will_run(sketch, None, unknown=True)
         listed = list(dict.fromkeys(step.name for step in waits_for if step is not ahead))
         return Forecast(
-            step=sketch.name, verdict="open", reason=reason, waits_for=listed, outputs=PendingOutputs(ahead)
+            step=sketch.name,
+            verdict="open",
+            reason=reason,
+            seconds=ahead.seconds,
+            waits_for=listed,
+            outputs=PendingOutputs(ahead),
         )
 
     def _certain(self, args: StepArguments) -> str:
@@ -276,8 +301,10 @@ class Foresight:
         engine, conn = self._engine, self._engine.project.connection()
         made: list[str] = []
         writes = self._targets(sketch)
+        seconds: float | None = None
         for row in run_table.find(conn, name=sketch.name, model=sketch.model, status="completed", limit=_HISTORY):
             made = made or list(lineage.results(conn, row.key))
+            seconds = row.seconds if seconds is None and row.cache != "hit" else seconds
             outputs = artifacts_of(conn, lineage.outputs(conn, row.key), engine.uris)
             writes += [artifact.path for artifact in outputs.values() if not self._is_private(artifact)]
         keys = sketch.declared or tuple(made) or (sketch.fallback,)
@@ -290,6 +317,8 @@ class Foresight:
             others=not sketch.declared,
             writes=writes,
             restores=sketch.hydration == "inputs-missing",
+            seconds=seconds,
+            changes=may_write(self._fn),
         )
         self._ahead.append(ahead)
         self._overlay.take(PendingOutputs(ahead))
@@ -311,9 +340,11 @@ class Foresight:
 
     def _doubt(self, step: Step, verdict: Hit | Miss) -> tuple[str, list[Foreseen]] | None:
         """What may still change the verdict, and the steps that may do it."""
+        conn = self._engine.project.connection()
+        if (ahead := [*self._ahead, *self._random]) and self._draws(conn, step):
+            return "random_state_ahead", ahead
         if not self._ahead:
             return None
-        conn = self._engine.project.connection()
         reached = {found for found, _ in cache_index.reached(conn, step.fingerprint.digest or "")}
         unit = (
             step.fingerprint.config,
@@ -329,7 +360,24 @@ class Foresight:
         paths = [item.path for item in step.inputs] + self._read_besides(step)
         if writers := self._writers(paths):
             return "inputs_written_ahead", writers
+        if changing := self._changing(step):
+            return "objects_changed_ahead", changing
         return self._doubtful_candidates(reached, verdict)
+
+    def _changing(self, step: Step) -> list[Foreseen]:
+        """Steps ahead that set an attribute or variable which the step can reach."""
+        if not any(item.changes for item in self._ahead):
+            return []
+        reach = Reach(step.args.fn, step.handed)
+        owners = {id(owner.value): owner for owner in reach.owners.values()}
+
+        def counts(thing: Any, name: str) -> bool:
+            owner = owners.get(id(thing))
+            if owner is None or (thing is step.unread.owner and name in step.unread.names):
+                return False
+            return owner.kind != "module" or name in owner.names
+
+        return [item for item in self._ahead if any(counts(*change) for change in item.changes)]
 
     def _read_besides(self, step: Step) -> list[Path]:
         """Files that count for the step's identity and are no inputs."""
@@ -356,11 +404,18 @@ class Foresight:
             if any(not self._is_private(artifact) for artifact in outputs.values()):
                 return "outputs_in_shared_place", self._ahead
             late = artifacts_of(conn, lineage.inputs(conn, candidate.run_key, via="logged"), uris)
-            if writers := self._writers(artifact.path for artifact in late.values()):
+            observer = self._engine.observer
+            read = [] if observer is None else observer.paths(candidate.reads, self._defaults)
+            if writers := self._writers([*(artifact.path for artifact in late.values()), *read]):
                 return "inputs_written_ahead", writers
             if isinstance(verdict, Miss) and (restoring := [step for step in self._ahead if step.restores]):
                 return "outputs_restored_ahead", restoring
         return None
+
+    def _draws(self, conn: sqlite3.Connection, step: Step) -> bool:
+        """Whether earlier runs of the same work depend on the state of a random generator."""
+        found = cache_index.candidates(conn, step.fingerprint.digest or "")
+        return any(read.kind == "random" for candidate in found for read in candidate.reads)
 
     def _is_private(self, artifact: Artifact) -> bool:
         """Whether it lies in the folder that belongs to its run alone: no other run writes there."""

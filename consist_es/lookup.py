@@ -11,9 +11,11 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap, readable
 from consist_es.errors import InputError, PathError
-from consist_es.events import FingerprintInfo, InputLink
+from consist_es.events import Effect, FingerprintInfo, InputLink, ObservedRead
 from consist_es.identity.fingerprint import InputFile, explain
 from consist_es.masking import Masker
+from consist_es.options import PackageOptions
+from consist_es.package_changes import changes_since
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
@@ -23,6 +25,9 @@ from consist_es.trust import Trust, foreign_files
 
 NOT_TRUSTED = "writer_not_trusted"
 """Reason of a miss: what would have answered was recorded by somebody who is no trusted writer."""
+
+NOT_PUT_BACK = "effects_not_put_back"
+"""Reason of a miss: what the earlier run changed on objects cannot be changed so now."""
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -35,8 +40,18 @@ class Hit(msgspec.Struct, frozen=True):
     """What its caller received, in order."""
     all_outputs: dict[str, Artifact]
     validation: str
+    effects: list[Effect] = []
+    """What it changed on objects that outlive it."""
     accepted: list[str] = []
     """Where its fingerprint is another one: the accepted changes that lead to it, in words."""
+    reads: list[ObservedRead] = []
+    """What the source read by itself."""
+    carried_over: bool = False
+    """The source was recorded under version 1 of the fingerprint."""
+    claims: bool = False
+    """It is carried over for the first time: from now on it answers for this fingerprint alone."""
+    packages: list[str] = []
+    """Packages that it saw in other versions, which do not count: ``pandas 2.2.1 -> 2.2.2``."""
 
 
 class Miss(msgspec.Struct, frozen=True):
@@ -64,10 +79,18 @@ class Question(msgspec.Struct, frozen=True):
     """Key of the scenario that the step belongs to."""
     around: Callable[[str], str] | None = None
     """What the step could read of its scenario by itself -> digest of what that is now."""
+    obstacles: Callable[[list[Effect]], list[str]] | None = None
+    """What keeps the changes of an earlier run from being made again, in words; None: they need not be."""
     masker: Masker | None = None
     """Hides what an earlier run recorded when it was not yet a secret."""
     trust: Trust | None = None
     """Whose runs may answer; None: everybody's."""
+    reads: Callable[[ObservedRead], str | None] | None = None
+    """Says what is wrong now with something that an earlier run read by itself; None: reads are not compared."""
+    carry_over: bool = True
+    """Whether a run recorded under version 1 of the fingerprint may answer."""
+    packages: PackageOptions = PackageOptions()
+    """Which packages count by version."""
 
 
 def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
@@ -79,14 +102,38 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
     for fingerprint, path in cache_index.reached(
         conn, question.fingerprint.digest, _counting(conn, question, strangers)
     ):
+        found: Hit | None = None
         for candidate in cache_index.candidates(conn, fingerprint):
-            verdict = _tried(conn, candidate, question, uris, digester)
+            verdict = _tried(conn, candidate, question, uris, digester, exact=found is not None)
             if isinstance(verdict, Hit):
-                return msgspec.structs.replace(verdict, accepted=[accepted_as(conn, item) for item in path])
-            refused = refused or verdict
+                found = verdict
+                if not found.packages:  # else an older run may have seen the packages as they are now
+                    break
+            else:
+                refused = refused or verdict
+        if found is not None:
+            accepted = [*(accepted_as(conn, item) for item in path), *found.accepted]
+            return msgspec.structs.replace(found, accepted=accepted)
+    if question.carry_over and isinstance(carried := _carried_over(conn, question, uris, digester), Hit):
+        return carried
     if refused is None and question.trust is not None and strangers:
         refused = _vouched_by_stranger(conn, strangers[0], question.trust)
     return refused or _explained(conn, question)
+
+
+def _carried_over(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss | None:
+    """Let a run of version 1 of the fingerprint answer, unless such runs answer for another fingerprint already:
+    then version 1 could not tell the two apart, and this one is new work."""
+    info = question.fingerprint
+    chosen = None if info.before is None else cache_index.carried_to(conn, info.before)
+    if info.before is None or chosen not in (None, info.digest):
+        return None
+    verdict: Hit | Miss | None = None
+    for candidate in cache_index.candidates(conn, info.before):
+        verdict = _tried(conn, candidate, question, uris, digester, exact=False)
+        if isinstance(verdict, Hit):
+            return msgspec.structs.replace(verdict, carried_over=True, claims=chosen is None)
+    return verdict
 
 
 def _counting(
@@ -110,16 +157,31 @@ def _vouched_by_stranger(conn: sqlite3.Connection, item: Acceptance, trust: Trus
 
 
 def _tried(
-    conn: sqlite3.Connection, candidate: CacheCandidate, question: Question, uris: UriMap, digester: Digester
+    conn: sqlite3.Connection,
+    candidate: CacheCandidate,
+    question: Question,
+    uris: UriMap,
+    digester: Digester,
+    *,
+    exact: bool,
 ) -> Hit | Miss:
+    """The verdict on one candidate. `exact` refuses one that saw any package in another version."""
     source = run_table.by_key(conn, candidate.run_key)
     if problem := _of_a_stranger(conn, candidate, source, question):
         return problem
+    changes = changes_since(conn, question.fingerprint, source, question.packages, question.trust)
+    if changes.counted or (exact and changes.noted):
+        said = [f"packages: {change}" for change in changes.counted or changes.noted]
+        return Miss("packages_changed", candidate.run_key, said)
     outputs = artifacts_of(conn, candidate.outputs, uris)
     all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
     if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
         return problem
-    if problem := _renamed(source, question) or _surroundings_changed(candidate, question):
+    if problem := (
+        _renamed(source, question) or _surroundings_changed(candidate, question) or _not_put_back(candidate, question)
+    ):
+        return problem
+    if problem := _reads_changed(candidate, question):
         return problem
     validation = "digest" if question.strict else "stat+digest"
     if question.trust is not None:
@@ -131,7 +193,17 @@ def _tried(
     for key in question.declared:
         outputs.setdefault(key, all_outputs[key])
     source_id = source.id if source else candidate.run_key
-    return Hit(candidate.run_key, source_id, outputs, all_outputs, validation)
+    return Hit(
+        candidate.run_key,
+        source_id,
+        outputs,
+        all_outputs,
+        validation,
+        accepted=changes.accepted,
+        packages=changes.noted,
+        reads=candidate.reads,
+        effects=candidate.effects,
+    )
 
 
 def _of_a_stranger(
@@ -179,6 +251,24 @@ def _surroundings_changed(candidate: CacheCandidate, question: Question) -> Miss
     changed = [name for name, then in candidate.observed.items() if now(name) != then]
     said = [f"{name}, which the step read itself, is not what it was" for name in changed]
     return Miss("scenario_changed", candidate.run_key, said) if changed else None
+
+
+def _reads_changed(candidate: CacheCandidate, question: Question) -> Miss | None:
+    """Whether a file, variable or the like that the step read by itself is another now."""
+    if question.reads is None:
+        return None
+    for read in candidate.reads:
+        if (problem := question.reads(read)) is not None:
+            return Miss("reads_changed", candidate.run_key, [problem], {"read": read.name})
+    return None
+
+
+def _not_put_back(candidate: CacheCandidate, question: Question) -> Miss | None:
+    """Whether what the earlier run changed on objects cannot be changed so now."""
+    if not candidate.effects or question.obstacles is None:
+        return None
+    problems = question.obstacles(candidate.effects)
+    return Miss(NOT_PUT_BACK, candidate.run_key, problems) if problems else None
 
 
 def refusal(

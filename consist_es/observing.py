@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
-from consist_es.context import active_run_or_none
+from consist_es.context import active_run_or_none, runs_of_thread
 from consist_es.errors import ConsistError
 from consist_es.identity.config import digest_of_plain, said_of
 from consist_es.recording import Digester
@@ -28,6 +28,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     coupler: Any
     now: Callable[[str], str]
     """Name of something that can be read -> digest of what it is at present, "" where it cannot be told."""
+    paths: Callable[[str], list[str]] = lambda _name: []
+    """Name of something that can be read -> the files behind it."""
 
 
 class Observations:
@@ -72,10 +74,15 @@ class Observations:
             self.seen[name] = found
 
 
-def observations() -> Observations | None:
-    """Those of the run whose function or block is executing, or None."""
+def observations() -> list[Observations]:
+    """Those of the runs that a read in this thread belongs to, see `runs_of_thread`."""
+    return [run.observations for run in runs_of_thread()]
+
+
+def own_observations() -> list[Observations]:
+    """Those of the run whose function or block is executing; none in a thread without a run of its own."""
     run = active_run_or_none()
-    return None if run is None else run.observations
+    return [] if run is None else [run.observations]
 
 
 def digest_now(
@@ -96,10 +103,21 @@ def digest_now(
     return digest_of_plain(None) if key is None else _content(coupler[key], digester)
 
 
+def paths_behind(name: str, inputs: Mapping[str, Any], coupler: Mapping[str, Any]) -> list[str]:
+    """The files behind a name of `Observations.seen`: whoever read that reads them."""
+    if name == "the scenario's inputs":
+        return [str(_path(value)) for value in inputs.values()]
+    return [str(_path(value)) for key, value in coupler.items() if name == f"coupler key {key!r}"]
+
+
+def _path(value: Any) -> Path:
+    return value.path if isinstance(value, ArtifactLike) else Path(os.path.abspath(value))
+
+
 def _content(value: Any, digester: Digester) -> str:
     """Digest of a coupler's value: of its bytes, and of what is said of it."""
     try:
-        path = value.path if isinstance(value, ArtifactLike) else Path(os.path.abspath(value))
+        path = _path(value)
         said = said_of(value) if isinstance(value, Artifact) else None
         return digest_of_plain([digester.digest(path).value, said])
     except (ConsistError, OSError, TypeError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.errors import OptionError, UsageError, UsageTypeError
+from consist_es.identity.packages import normalised
 
 CACHE_MODES = ("reuse", "overwrite", "readonly")
 HYDRATIONS = ("metadata", "inputs-missing", "outputs-requested", "outputs-all")
@@ -17,6 +18,8 @@ POLICIES = ("warn", "error", "ignore")
 BINDINGS = ("loaded", "paths", "artifacts", "none")
 ACCESS_MODES = ("standard", "analysis", "read_only")
 HASHING = ("full", "fast")
+OBSERVE = ("count", "warn", "off")
+PACKAGE_IDENTITIES = ("own", "imported")
 
 
 def check_option(name: str, value: Any, allowed: Sequence[str], *, optional: bool = True) -> None:
@@ -62,6 +65,41 @@ def output_names(value: str | Iterable[str] | None) -> tuple[str, ...]:
     if isinstance(value, set | frozenset):
         raise UsageTypeError(f"outputs takes a list of str, not {type(value).__name__}, which has no order.")
     return names(value, "outputs")
+
+
+@dataclass(frozen=True, slots=True)
+class PackageOptions:
+    """Which installed distributions count by version, beside the models of one's own that count by content."""
+
+    identity: str = "own"
+    """``own``: none, a difference is only told; ``imported``: all that the code imports, and Python's minor version."""
+    model: tuple[str, ...] = ()
+    """Names of distributions that count for every step."""
+    ignore: tuple[str, ...] = ()
+    """Names of distributions that are never compared, neither by version nor by content."""
+
+    @classmethod
+    def of(cls, identity: str, model: Iterable[str] | None, ignore: Iterable[str] | None) -> "PackageOptions":
+        """Check what a tracker is given.
+
+        Raises:
+            OptionError, UsageTypeError, UsageError: an unknown identity, no list of names, a blank name, or one on
+            both lists.
+        """
+        check_option("package_identity", identity, PACKAGE_IDENTITIES, optional=False)
+        found = {}
+        for what, given in (("model_packages", model), ("ignore_packages", ignore)):
+            listed = names(given, what)
+            if blank := [name for name in listed if not name.strip()]:
+                raise UsageError(f"{what} takes names of installed distributions; {blank[0]!r} is none.")
+            found[what] = tuple(dict.fromkeys(normalised(name.strip()) for name in listed))
+        if both := sorted({*found["model_packages"]} & {*found["ignore_packages"]}):
+            raise UsageError(f"{both[0]!r} stands in model_packages and in ignore_packages. Name it in one of them.")
+        return cls(identity, found["model_packages"], found["ignore_packages"])
+
+    def counts(self, name: str) -> bool:
+        """Whether a distribution that was imported, or Python, counts by version."""
+        return name in self.model or (self.identity == "imported" and name not in self.ignore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +183,18 @@ class ExecutionOptions:
     """Arguments that are passed to the function and are no part of its identity."""
     inject_context: bool | str | None = None
     """True: the parameter annotated RunContext, else `ctx`, else `_consist_ctx`; or a parameter's name."""
+    observe: str | None = None
+    """What the step reads by itself: ``count``, ``warn`` or ``off``; None: as the tracker says."""
+    ignore_reads: Sequence[str] | None = None
+    """Glob patterns of files that never count, besides the tracker's."""
 
     def __post_init__(self) -> None:
         check_option("input_binding", self.input_binding, BINDINGS)
         check_option("input_materialization", self.input_materialization, ("requested",))
         check_option("input_materialization_mode", self.input_materialization_mode, ("copy",))
         check_option("executor", self.executor, ("python",))
+        check_option("observe", self.observe, OBSERVE)
+        names(self.ignore_reads, "ignore_reads")
         if self.container is not None:
             raise UsageError("container= is not supported: call the container from the step's function.")
         if self.load_inputs is not None and self.input_binding is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.keys import check_key
 from consist_es.artifacts.uris import inside
 from consist_es.errors import OutputSetError, UsageTypeError
 from consist_es.options import check_option
@@ -248,3 +249,12 @@ def log_set(active: ActiveRun, key: str, spec: OutputSet, config: Any) -> Artifa
 def _facet(spec: OutputSet, path: Path, rel: str, parts: Mapping[str, Any], config: Any) -> dict[str, Any]:
     more = spec.member_facets(path, rel, config) if spec.member_facets is not None else None
     return {**parts, **(more or {})}
+
+
+def output_sets_of(given: Any) -> dict[str, OutputSet]:
+    """The declared output sets of a step, checked."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(spec, OutputSet) for spec in given.values()):
+        raise UsageTypeError(f"output_sets takes a mapping of key to OutputSet, not {given!r}.")
+    return {check_key(key, "output_sets key"): spec for key, spec in given.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 import msgspec
@@ -12,8 +13,9 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key
 from consist_es.artifacts.tables import is_table
-from consist_es.errors import ConsistWarning, OutputError, ReturnTypeError
-from consist_es.options import OutputPolicyOptions
+from consist_es.artifacts.uris import inside
+from consist_es.errors import ConsistWarning, OutputError, ReturnTypeError, UsageTypeError
+from consist_es.options import OutputArtifactSpec, OutputPolicyOptions
 from consist_es.wording import counted
 
 T = TypeVar("T")
@@ -146,3 +148,26 @@ def in_declared_order(items: Mapping[str, T], declared: Iterable[str]) -> dict[s
     """Declared keys first, in their order, then the rest in theirs: the same on a hit as on a miss."""
     first = [key for key in dict.fromkeys(declared) if key in items]
     return {key: items[key] for key in (*first, *(key for key in items if key not in first))}
+
+
+def output_paths_of(given: Mapping[str, Any] | None) -> dict[str, OutputArtifactSpec]:
+    """The declared output paths of a step, checked."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise UsageTypeError(f"output_paths takes a mapping of key to path, not {type(given).__name__}.")
+    return {check_key(key, "output_paths key"): _output_spec(key, value) for key, value in given.items()}
+
+
+def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
+    """What is certain to fail once the step has run is refused before it does."""
+    spec = value if isinstance(value, OutputArtifactSpec) else OutputArtifactSpec(value)
+    target = spec.path
+    if isinstance(target, Artifact | ArtifactLike):
+        return spec
+    if not isinstance(target, str | os.PathLike):
+        raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
+    text = os.fspath(target)
+    if "://" not in text and not Path(text).is_absolute():
+        inside("the run's folder", os.path.normpath(text), text)
+    return spec

@@ -31,6 +31,10 @@ class Foreseen:
     """Places outside its own folder where it writes, as far as that is known."""
     restores: bool = False
     """Whether it may put lost files back where they were."""
+    seconds: float | None = None
+    """What the last run of it took, where there was one."""
+    changes: list[tuple[Any, str]] = field(default_factory=list)
+    """Objects and modules of which it will set an attribute or variable, with its name."""
     outputs: Mapping[str, Any] | None = None
     """What it gave, once it has run."""
 

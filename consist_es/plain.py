@@ -1,9 +1,9 @@
 """Plain JSON forms of what users hand us: configs, facets, metadata.
 
 `to_plain` gives a readable tree of JSON values that says everything the value says; `from_plain` gives Python
-values back; `frame` turns such a tree into bytes that are equal exactly where the trees are. What JSON cannot
-say is a dict with one key that begins with "$": ``{"$float": "nan"}``, ``{"$tuple": [1, 2]}``. A user's own key
-that begins with "$" gets a second one, so that data is never mistaken for a tag.
+values back; `frame` turns such a tree into bytes that are equal exactly where the trees are, see `consist_es.framing`.
+What JSON cannot say is a dict with one key that begins with "$": ``{"$float": "nan"}``, ``{"$tuple": [1, 2]}``. A
+user's own key that begins with "$" gets a second one, so that data is never mistaken for a tag.
 
 Nothing here evaluates or unpickles anything.
 """
@@ -21,23 +21,33 @@ import pathlib
 import re
 import struct
 import sys
+import time
+import types
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.errors import ConfigTypeError, ConfigValueError, ConsistWarning
+from consist_es.framing import INT64, MANY, alike, by_frame
+from consist_es.framing import MAX_TEXT as MAX_TEXT
+from consist_es.framing import frame as frame
+from consist_es.framing import module_name as module_name
+from consist_es.framing import type_name as type_name
+from consist_es.plain_times import bare_zone, moment
 from consist_es.secret import Masked, Secret
 
 MAX_DEPTH = 100
 MAX_KEY = 256
 MAX_KEYS = 100_000
-MAX_TEXT = 1_000_000
-"""Characters in a string, bytes in a bytes value."""
 
+SLOW_SECONDS = 1.0
+_SLOW: set[str] = set()
+"""Of which values the user was told that they take long."""
 _ATTRS = "__attrs_attrs__"
-_INT64 = range(-(2**63), 2**63)
+_NAN = struct.pack(">d", float("nan"))
 
 
 def to_plain(value: Any, where: str = "value") -> Any:
@@ -45,14 +55,21 @@ def to_plain(value: Any, where: str = "value") -> Any:
 
     Raises `ConfigTypeError` for a value without a canonical form (functions, open files, generators, objects of
     unknown classes) and `ConfigValueError` for one that contains itself, is nested more than 100 deep, or has a
-    key over 256 or a string over 1,000,000 characters. Both name the path to the value.
+    key over 256 or a string over 1,000,000 characters. Both name the path to the value. Warns, once in a process for
+    each `where`, of a value that takes longer than a second: that is a second for every step that it counts for.
     """
-    return _Walk().plain(value, where)
-
-
-def type_name(cls: type) -> str:
-    """Module-qualified name of a class."""
-    return f"{cls.__module__}.{cls.__qualname__}"
+    began = time.thread_time()
+    plain = _Walk().plain(value, where)
+    took = time.thread_time() - began
+    if took > SLOW_SECONDS and where not in _SLOW:
+        _SLOW.add(where)
+        warnings.warn(
+            f"{where}: taking the digest of this {type_name(type(value)).removeprefix('builtins.')} took {took:.1f} s, "
+            "and does so for every step that it counts for. Write it to a file and pass that as an input.",
+            ConsistWarning,
+            stacklevel=2,
+        )
+    return plain
 
 
 def object_fields(value: Any) -> dict[str, Any] | None:
@@ -108,9 +125,9 @@ class _Walk:
         if kind is str:
             return _text(value, where)
         if kind is int:
-            return value if value in _INT64 else {"$int": hex(value)}
+            return value if value in INT64 else {"$int": hex(value)}
         if kind is float:
-            return value if math.isfinite(value) else {"$float": repr(value)}
+            return value if math.isfinite(value) else {"$float": _not_finite(value)}
         if kind in _SCALARS:
             return _SCALARS[kind](value, where)
         return self._inside(value, where)
@@ -135,7 +152,7 @@ class _Walk:
         if kind is tuple:
             return {"$tuple": self._items(value, where)}
         if kind in _SETS:
-            return {_SETS[kind]: sorted((self.plain(item, f"{where}{{…}}") for item in value), key=frame)}
+            return {_SETS[kind]: by_frame(self._items(list(value), where))}
         if isinstance(value, enum.Enum):
             return {"$enum": [type_name(kind), value.name, self.plain(value.value, f"{where}.value")]}
         if isinstance(value, pathlib.PurePath):
@@ -143,10 +160,12 @@ class _Walk:
         return self._foreign(value, where)
 
     def _foreign(self, value: Any, where: str) -> Any:
-        from consist_es import plain_arrays  # numpy and friends: only their own values come this far
+        from consist_es import plain_frames  # numpy and friends: only their own values come this far
 
         kind = type(value)
-        tagged = plain_arrays.tagged(value, where, self.plain)
+        tagged = plain_frames.tagged(value, where, self.plain) if kind.__module__ != "builtins" else None
+        if tagged is None and isinstance(value, dt.tzinfo):
+            tagged = bare_zone(value, where)
         if tagged is not None:
             return tagged
         fields = object_fields(value)
@@ -156,7 +175,7 @@ class _Walk:
             return {"$object": [type_name(kind), self._fields(fields, where), *_unset(value, fields)]}
         if isinstance(value, Mapping):
             return {"$object": [type_name(kind), {"": self.plain(dict(value), where)}]}
-        if kind.__module__.partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):
+        if module_name(kind).partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):
             return {"$secret": self.plain(value.get_secret_value(), where)}
         raise ConfigTypeError(
             f"{where}: {type_name(kind).removeprefix('builtins.')} is not supported; it has no canonical form. "
@@ -175,19 +194,27 @@ class _Walk:
             _key(name, where): self.plain(item, f"{where}.{name}" if name else where) for name, item in fields.items()
         }
 
-    def _items(self, items: Iterable[Any], where: str) -> list[Any]:
-        return [self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)]
+    def _items(self, items: Sequence[Any], where: str) -> list[Any]:
+        found = self._alike(items)
+        return [self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)] if found is None else found
+
+    def _alike(self, items: Sequence[Any]) -> list[Any] | None:
+        return alike(items) if len(items) > MANY and len(self.open) < MAX_DEPTH - 2 else None
 
     def _mapping(self, value: Mapping[Any, Any], where: str) -> Any:
         if len(value) > MAX_KEYS:
             raise ConfigValueError(f"{where}: {len(value)} keys, at most {MAX_KEYS} are allowed. Use a file as input.")
+        items = self._alike(tuple(value.values()))
+        if items is None:
+            items = [self.plain(item, f"{where}[{_short(key)}]") for key, item in value.items()]
+        keys = self._alike(tuple(value))
+        if keys is not None and type(keys[0]) is str and max(map(len, keys)) <= MAX_KEY and "$" not in "".join(keys):
+            return dict(zip(keys, items, strict=True))
         if all(type(key) is str and _is_clean(key) for key in value):
-            return {_key(key, where): self.plain(item, f"{where}[{_short(key)}]") for key, item in value.items()}
-        pairs = [
-            [self.plain(key, f"{where} key {_short(key)}"), self.plain(item, f"{where}[{_short(key)}]")]
-            for key, item in value.items()
-        ]
-        return {"$map": sorted(pairs, key=frame)}
+            return {_key(key, where): item for key, item in zip(value, items, strict=True)}
+        if keys is None:
+            keys = [self.plain(key, f"{where} key {_short(key)}") for key in value]
+        return {"$map": by_frame([list(pair) for pair in zip(keys, items, strict=True)])}
 
 
 # ---------------------------------------------------------------- leaves
@@ -199,6 +226,8 @@ def _short(value: Any) -> str:
 
 
 def _is_clean(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -219,7 +248,7 @@ def _text(text: str, where: str) -> Any:
         raise ConfigValueError(
             f"{where}: a string of {len(text)} characters, at most {MAX_TEXT} are allowed. Pass a file as an input."
         )
-    return text if text.isascii() or _is_clean(text) else {"$str": text.encode("unicode_escape").decode("ascii")}
+    return text if _is_clean(text) else {"$str": text.encode("unicode_escape").decode("ascii")}
 
 
 def _bytes(value: bytes | bytearray, where: str) -> str:
@@ -236,21 +265,37 @@ def _path(value: pathlib.PurePath, where: str) -> Any:
     return text if type(value) in (pathlib.PosixPath, pathlib.WindowsPath) else [type_name(type(value)), text]
 
 
-def _zone(value: dt.datetime | dt.time) -> list[Any]:
-    """What the ISO text leaves out: the zone's own name, and which of two equal wall times is meant."""
-    zone = value.tzinfo
-    if zone is None or type(zone) is dt.timezone:
-        return [value.fold] if value.fold else []
-    return [value.fold, type_name(type(zone)), str(zone)]
+def _not_finite(value: float) -> str:
+    """Text of an infinity or a NaN. A NaN with other bits than ``float("nan")`` shows them, for copysign sees them."""
+    bits = struct.pack(">d", value)
+    return repr(value) if math.isinf(value) or bits == _NAN else f"nan:{bits.hex()}"
 
 
-def _moment(value: dt.datetime | dt.time) -> Any:
-    more = _zone(value)
-    return [value.isoformat(), *more] if more else value.isoformat()
+def _float_back(body: str) -> float:
+    _, _, bits = body.partition(":")
+    return float(struct.unpack(">d", bytes.fromhex(bits))[0]) if bits else float(body)
 
 
 def _complex(value: complex, where: str) -> Any:
     return {"$complex": [_Walk().plain(value.real, where), _Walk().plain(value.imag, where)]}
+
+
+class _Factory:
+    """What makes the missing values of a defaultdict."""
+
+    def __init__(self, made_by: Any) -> None:
+        self.made_by = made_by
+
+
+def _factory(value: _Factory, where: str) -> dict[str, Any]:
+    """A class or function by its name. Code of the project's own counts beside that, as the code of any value does."""
+    made_by = value.made_by
+    alone = isinstance(getattr(made_by, "__self__", None), types.ModuleType)  # no method of some object
+    if not isinstance(made_by, (type, types.FunctionType)) and not (callable(made_by) and alone):
+        raise ConfigTypeError(
+            f"{where}: {type_name(type(made_by))} is not supported as default_factory; use a class or a function."
+        )
+    return {"$callable": type_name(made_by)}
 
 
 _SCALARS: dict[type, Callable[[Any, str], Any]] = {
@@ -258,8 +303,8 @@ _SCALARS: dict[type, Callable[[Any, str], Any]] = {
     bytearray: lambda value, where: {"$bytearray": _bytes(value, where)},
     complex: _complex,
     dt.date: lambda value, _: {"$date": value.isoformat()},
-    dt.datetime: lambda value, _: {"$datetime": _moment(value)},
-    dt.time: lambda value, _: {"$time": _moment(value)},
+    dt.datetime: lambda value, where: {"$datetime": moment(value, where, _Walk().plain)},
+    dt.time: lambda value, where: {"$time": moment(value, where, _Walk().plain)},
     dt.timedelta: lambda value, _: {"$timedelta": [value.days, value.seconds, value.microseconds]},
     decimal.Decimal: lambda value, _: {"$decimal": str(value)},
     fractions.Fraction: lambda value, _: {"$fraction": [hex(value.numerator), hex(value.denominator)]},
@@ -267,6 +312,7 @@ _SCALARS: dict[type, Callable[[Any, str], Any]] = {
     range: lambda value, where: {"$range": [_Walk().plain(n, where) for n in (value.start, value.stop, value.step)]},
     re.Pattern: lambda value, where: {"$regex": [_Walk().plain(value.pattern, where), value.flags]},
     type(...): lambda _value, _: {"$ellipsis": True},
+    _Factory: _factory,
     Secret: lambda value, where: {"$secret": _Walk().plain(value.value, where)},
     Masked: lambda value, _: {"$masked": value.hash},
 }
@@ -274,7 +320,7 @@ _SETS: dict[type, str] = {set: "$set", frozenset: "$frozenset"}
 
 # Base of a subclass -> its content as a value of exactly that type, whatever methods the subclass overrides.
 _BASES: dict[type, Callable[[Any], Any]] = {
-    collections.defaultdict: lambda value: [dict(value), value.default_factory],
+    collections.defaultdict: lambda value: [dict(value), value.default_factory and _Factory(value.default_factory)],
     collections.OrderedDict: lambda value: list(value.items()),  # its order is part of what it equals
     collections.deque: lambda value: [list(value), value.maxlen],
     dict: lambda value: dict(dict.items(value)),
@@ -326,7 +372,7 @@ def _moment_back(kind: Any) -> Callable[[Any], Any]:
 
 _RESTORE: dict[str, Callable[[Any], Any]] = {
     "$int": lambda body: int(body, 16),
-    "$float": float,
+    "$float": _float_back,
     "$str": lambda body: body.encode("ascii").decode("unicode_escape"),
     "$bytes": base64.b64decode,
     "$bytearray": lambda body: bytearray(base64.b64decode(body)),
@@ -356,38 +402,3 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
 def is_masked(plain: Any) -> bool:
     """Whether a plain form stands for a value that is not recorded, see `consist_es.masking`."""
     return isinstance(plain, dict) and plain.keys() == {"$masked"}
-
-
-def frame(plain: Any) -> bytes:
-    """Bytes of a plain form, equal exactly where the forms are: every part carries its type and length.
-
-    The order of dict keys does not count. The format is part of every fingerprint: changing it changes them all.
-    """
-    out: list[bytes] = []
-    _frame(plain, out.append)
-    return b"".join(out)
-
-
-def _frame(plain: Any, put: Callable[[bytes], None]) -> None:
-    if plain is None:
-        put(b"n")
-    elif plain is True:
-        put(b"t")
-    elif plain is False:
-        put(b"f")
-    elif isinstance(plain, str):
-        data = plain.encode()
-        put(b"s%d:" % len(data) + data)
-    elif isinstance(plain, int):
-        put(b"i%d;" % plain)
-    elif isinstance(plain, float):
-        put(b"d" + struct.pack(">d", plain))
-    elif isinstance(plain, list):
-        put(b"l%d:" % len(plain))
-        for item in plain:
-            _frame(item, put)
-    else:
-        put(b"m%d:" % len(plain))
-        for key, item in sorted(plain.items()):
-            _frame(key, put)
-            _frame(item, put)

@@ -1,163 +1,185 @@
-"""Plain forms of numpy, pandas and pyarrow values. None of the three is imported: a value of theirs implies it is."""
+"""Plain forms of numpy's values, by their buffers. numpy is never imported: a value of its own implies that it is."""
 
+import itertools
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from blake3 import blake3
 
-from consist_es.errors import ConfigTypeError
-from consist_es.plain import frame, type_name
+from consist_es.framing import INT64, frame, type_name
 
 INLINE = 64
 """Arrays of at most this many elements are stored whole, larger ones as a digest."""
 
 Plain = Callable[[Any, str], Any]
+Parts = list[bytes | memoryview]
 
 
-def tagged(value: Any, where: str, plain: Plain) -> Any:
-    """The tagged form of an array, frame, table or scalar of the three packages; None for anything else."""
-    package = type(value).__module__.partition(".")[0]
-    if package == "numpy" and "numpy" in sys.modules:
-        return _numpy(value, where, plain)
-    if package == "pandas" and "pandas" in sys.modules:
-        return _pandas(value, where, plain)
-    if package == "pyarrow" and "pyarrow" in sys.modules:
-        return _arrow(value)
-    return None
-
-
-def _digest(kind: str, parts: Iterable[bytes], shape: list[int]) -> dict[str, Any]:
+def digest(kind: str, parts: Iterable[bytes | memoryview], shape: list[int]) -> dict[str, Any]:
+    """The form of what is too large to be stored: a digest over parts, each with its length."""
     hasher = blake3(kind.encode())
     for part in parts:
-        hasher.update(b"%d:" % len(part))
+        hasher.update(b"%d:" % (part.nbytes if isinstance(part, memoryview) else len(part)))
         hasher.update(part)
     return {"$digest": [kind, f"b3:{hasher.hexdigest()}", shape]}
 
 
-# ---------------------------------------------------------------- numpy
+def numpy_form(value: Any, where: str, plain: Plain) -> Any:
+    """The tagged form of an array, scalar or dtype; None for anything else.
 
-
-def _numpy(value: Any, where: str, plain: Plain) -> Any:
+    Memory layout counts: a step sees it in flags and strides, and sums are rounded in the order of the memory. So
+    does whether an array may be written. Of an array in C order that may be written nothing more is said.
+    """
     np = sys.modules["numpy"]
     if isinstance(value, np.generic):
         array = np.asarray(value)
-        return {"$scalar": [_dtype(array), _elements(array, where, plain)]}
+        return {"$scalar": [dtype_form(array.dtype, where, plain), _elements(array, where, plain)]}
     if isinstance(value, np.dtype):
-        return {"$dtype": value.str if value.names is None else repr(value.descr)}
-    if type(value) is not np.ndarray:
+        return {"$dtype": dtype_form(value, where, plain)}
+    if isinstance(value, np.ma.MaskedArray):
+        return _masked(value, where, plain)
+    if type(value) in (np.memmap, np.matrix, np.recarray):
+        more = [str(value.filename), value.mode, value.offset] if type(value) is np.memmap else []
+        return {"$ndarray": [type_name(type(value)), plain(value.view(np.ndarray), where), *more]}
+    return _array(value, where, plain) if type(value) is np.ndarray else None
+
+
+def _array(array: Any, where: str, plain: Plain) -> Any:
+    shape, name = list(array.shape), dtype_form(array.dtype, where, plain)
+    flags = array.flags
+    usual = flags.c_contiguous and flags.writeable and flags.aligned
+    strides = None if flags.c_contiguous else list(array.strides)
+    layout = [] if usual else [[strides, flags.writeable, flags.aligned]]
+    if array.size <= INLINE:
+        return {"$array": [name, shape, _elements(array, where, plain), *layout]}
+    parts = parts_of(array, where, plain)
+    if isinstance(name, str) and not layout:
+        return digest(f"numpy.ndarray {name}", parts, shape)
+    return digest("numpy.ndarray", [frame([name, *layout]), *parts], shape)
+
+
+def _masked(array: Any, where: str, plain: Plain) -> Any:
+    """A masked array: its values, also below the mask, which a step can get at, and how it treats them."""
+    np = sys.modules["numpy"]
+    if type(array) is not np.ma.MaskedArray or type(array.data) is not np.ndarray:
         return None
-    shape, name = list(value.shape), _dtype(value)
-    if value.size <= INLINE:
-        return {"$array": [name, shape, _elements(value, where, plain)]}
-    if value.dtype.hasobject or (value.dtype.kind == "f" and value.itemsize > 8):
-        parts = [frame(_elements(value, where, plain))]
-    else:
-        parts = [np.ascontiguousarray(value).tobytes()]
-    return _digest(f"numpy.ndarray {name}", parts, shape)
+    inside = [array.data, np.ma.getmask(array), array.fill_value, array.hardmask]
+    return {"$masked_array": [plain(part, where) for part in inside]}
 
 
-def _dtype(array: Any) -> str:
-    return str(array.dtype.str) if array.dtype.names is None else repr(array.dtype.descr)
+def dtype_form(dtype: Any, where: str, plain: Plain) -> Any:
+    """numpy's short text if that says everything; else all that a step can ask of the type."""
+    if dtype.metadata is None and _is_told_by_text(dtype):
+        return dtype.str
+    form = {
+        "type": [type_name(type(dtype)), type_name(dtype.type), dtype.str, dtype.itemsize],
+        "align": [dtype.alignment, dtype.isalignedstruct],
+        "metadata": _metadata(dtype.metadata or {}, where, plain),
+    }
+    if dtype.names is not None:
+        fields = [(name, *dtype.fields[name]) for name in dtype.names]
+        form["fields"] = [
+            [name, offset, plain(title[0] if title else None, where), dtype_form(inner, where, plain)]
+            for name, inner, offset, *title in fields
+        ]
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        form["items"] = [list(shape), dtype_form(base, where, plain)]
+    if dtype.kind == "T":
+        form["text"] = [dtype.coerce, *([plain(dtype.na_object, where)] if hasattr(dtype, "na_object") else [])]
+    return form
+
+
+def _is_told_by_text(dtype: Any) -> bool:
+    np = sys.modules["numpy"]
+    try:
+        same = np.dtype(dtype.str)
+    except TypeError:  # a type of another package, or texts of any length
+        return False
+    return type(same) is type(dtype) and bool(same == dtype) and same.type is dtype.type
+
+
+def _metadata(metadata: Any, where: str, plain: Plain) -> Any:
+    """What a package noted on a dtype; h5py notes builtin types."""
+    known = {
+        key: {"$class": type_name(item)} if isinstance(item, type) and item.__module__ == "builtins" else item
+        for key, item in metadata.items()
+    }
+    return plain(known, f"{where}.dtype.metadata")
+
+
+def parts_of(array: Any, where: str, plain: Plain) -> Parts:
+    """The values of an array in C order, as buffers; of structures by field, for what lies between is not data."""
+    dtype = array.dtype
+    if dtype.names is not None:
+        return [part for name in dtype.names for part in parts_of(array[name], where, plain)]
+    if dtype.kind == "T":
+        return cells(array.astype(object).ravel().tolist(), where, plain)
+    if dtype.kind == "O":
+        return cells(array.ravel().tolist(), where, plain)
+    if dtype.kind in "fc" and dtype.itemsize > (8 if dtype.kind == "f" else 16):
+        return [frame(_elements(array, where, plain))]
+    return [raw(array)]
+
+
+def raw(array: Any) -> bytes | memoryview:
+    """The bytes of an array in C order, not copied if they lie so."""
+    np = sys.modules["numpy"]
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return memoryview(flat.view(np.uint8)) if flat.nbytes else b""
+
+
+def cells(items: list[Any], where: str, plain: Plain) -> Parts:
+    """Python objects: texts, numbers, None and missing values together by type, anything else one by one."""
+    np, pd = sys.modules["numpy"], sys.modules.get("pandas")
+    tags: dict[type, int] = {str: 1, float: 2, int: 3, bool: 4, type(None): 5}
+    if pd is not None:
+        tags |= {type(pd.NA): 6, type(pd.NaT): 7}
+    distinct = set(map(type, items))
+    if not distinct <= tags.keys():
+        return [b"objects", frame(plain(items, where))]
+    order = bytes(map(tags.__getitem__, map(type, items) if len(distinct) > 1 else distinct))
+
+    def of(kind: type) -> list[Any]:
+        if kind not in distinct or len(distinct) == 1:
+            return items if kind in distinct else []
+        chosen = order.translate(bytes(tag == tags[kind] for tag in range(256)))
+        return list(itertools.compress(items, chosen))
+
+    whole = of(int)
+    if whole and not (min(whole) in INT64 and max(whole) in INT64):
+        return [b"objects", frame(plain(items, where))]
+    return [
+        b"cells %d" % len(items),
+        order,
+        *_texts(of(str)),
+        raw(np.array(of(float), "<f8")),
+        raw(np.array(whole, "<i8")),
+        bytes(of(bool)),
+    ]
+
+
+def _texts(texts: list[str]) -> Parts:
+    """Texts with a NUL in between, which is quick; with their lengths if one of them has a NUL itself."""
+    np = sys.modules["numpy"]
+    joined = "\0".join(texts)
+    alone = not texts or joined.count("\0") == len(texts) - 1
+    lengths = b"" if alone else raw(np.fromiter(map(len, texts), "<i8", len(texts)))
+    return [lengths, joined.encode("utf-8", "surrogatepass")]
 
 
 def _elements(array: Any, where: str, plain: Plain) -> Any:
-    """Nested lists of the elements; moments as their integer count, structures as their bytes."""
-    kind = array.dtype.kind
+    """Nested lists of the elements; moments as their integer count, structures by field, unknown types as bytes."""
+    dtype, kind = array.dtype, array.dtype.kind
+    if dtype.names is not None:
+        return [_elements(array[name], where, plain) for name in dtype.names]
     if kind in "Mm":
         array = array.astype("int64")
-    elif kind in "fc" and array.dtype.itemsize > (8 if kind == "f" else 16):
+    elif kind in "fc" and dtype.itemsize > (8 if kind == "f" else 16):
         array = array.astype(str)  # wider than a Python float: the text has all digits, the bytes have padding
     elif kind == "V":
-        if array.dtype.hasobject:
-            raise ConfigTypeError(f"{where}: a structured array that holds objects is not supported; use columns.")
         return plain(array.tobytes(), where)
+    elif kind == "T":
+        array = array.astype(object)
     return plain(array.tolist(), where)
-
-
-# ---------------------------------------------------------------- pandas
-
-
-def _pandas(value: Any, where: str, plain: Plain) -> Any:
-    pd = sys.modules["pandas"]
-    kind = type_name(type(value))
-    if value is pd.NA or value is pd.NaT:
-        return {"$pandas": [str(value)]}
-    if isinstance(value, (pd.Timestamp, pd.Timedelta, pd.Period, pd.Interval)):
-        return {"$pandas": [type(value).__name__, *_moment(value, where, plain)]}
-    if isinstance(value, pd.DataFrame):
-        labels = [frame(plain(list(axis.names), where)) for axis in value.axes]
-        parts = [part for axis in value.axes for part in _axis(axis, where, plain)]
-        columns = [part for i in range(value.shape[1]) for part in _column(value.iloc[:, i].array, where, plain)]
-        return _digest(kind, [*labels, *parts, *columns, _attrs(value, where, plain)], list(value.shape))
-    if isinstance(value, pd.Series):
-        parts = [frame(plain([value.name, *value.index.names], where)), *_axis(value.index, where, plain)]
-        return _digest(kind, [*parts, *_column(value.array, where, plain), _attrs(value, where, plain)], [len(value)])
-    if isinstance(value, pd.Index):
-        return _digest(kind, [frame(plain(list(value.names), where)), *_axis(value, where, plain)], [len(value)])
-    if isinstance(value, pd.api.extensions.ExtensionArray):
-        return _digest(kind, _column(value, where, plain), [len(value)])
-    return None
-
-
-def _attrs(value: Any, where: str, plain: Plain) -> bytes:
-    return frame(plain(dict(value.attrs), f"{where}.attrs"))
-
-
-def _moment(value: Any, where: str, plain: Plain) -> list[Any]:
-    pd = sys.modules["pandas"]
-    if isinstance(value, pd.Interval):
-        return [plain(value.left, where), plain(value.right, where), value.closed]
-    if isinstance(value, pd.Period):
-        return [value.ordinal, value.freqstr]
-    if isinstance(value, pd.Timestamp):
-        return [value.isoformat(), value.unit, str(value.tz), value.fold]
-    return [value.isoformat(), value.unit]
-
-
-def _axis(index: Any, where: str, plain: Plain) -> list[bytes]:
-    levels = [index.get_level_values(i) for i in range(index.nlevels)]
-    kind = f"{index.nlevels} {getattr(index, 'freqstr', None)}".encode()
-    return [kind, *(part for level in levels for part in _column(level.array, where, plain))]
-
-
-def _column(array: Any, where: str, plain: Plain) -> list[bytes]:
-    """Type and values of one column. Extension types go value by value, except the large common ones."""
-    np, pd = sys.modules["numpy"], sys.modules["pandas"]
-    dtype = array.dtype
-    head = f"{type(array).__name__} {dtype!r}".encode()
-    if isinstance(dtype, pd.CategoricalDtype):
-        codes = np.ascontiguousarray(array.codes).astype("<i8").tobytes()
-        return [b"category", str(bool(array.ordered)).encode(), codes, *_column(array.categories.array, where, plain)]
-    if isinstance(dtype, np.dtype) and dtype.kind in "biufcMmUS":
-        return [head, np.ascontiguousarray(np.asarray(array)).tobytes()]
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        return [head, np.ascontiguousarray(array.asi8).tobytes()]
-    return [head, b"".join(frame(plain(item, where)) for item in array)]
-
-
-# ---------------------------------------------------------------- pyarrow
-
-
-def _arrow(value: Any) -> Any:
-    """Arrow's own stream format: types, names, metadata and values; how the data is chunked does not count."""
-    pa = sys.modules["pyarrow"]
-    kind = type_name(type(value))
-    if isinstance(value, pa.Scalar):
-        value = pa.array([value.as_py()], value.type)
-    if isinstance(value, pa.DataType):
-        value = pa.field("", value)
-    if isinstance(value, (pa.Field, pa.Schema)):
-        table = (pa.schema([value]) if isinstance(value, pa.Field) else value).empty_table()
-    elif isinstance(value, (pa.Array, pa.ChunkedArray)):
-        table = pa.table({"": value})
-    elif isinstance(value, pa.RecordBatch):
-        table = pa.Table.from_batches([value])
-    elif isinstance(value, pa.Table):
-        table = value
-    else:
-        return None
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-    return _digest(kind, [bytes(sink.getvalue())], [table.num_rows, table.num_columns])

@@ -143,6 +143,8 @@ def run_of_row(
         meta |= {"cache_hit": True, "cache_source": source_id}
         if accepted := row.cache_details.get("accepted"):
             meta["cache_accepted"] = accepted
+        if packages := row.cache_details.get("packages"):
+            meta["cache_packages"] = packages
     elif row.cache_reason:
         meta["cache_miss_explanation"] = {
             "status": "miss",

@@ -24,7 +24,7 @@ from consist_es.forecast import Forecast, Foresight
 from consist_es.header import Header
 from consist_es.journal import Journal
 from consist_es.logging_calls import notes_of
-from consist_es.observing import Surroundings, digest_now, observations
+from consist_es.observing import Surroundings, digest_now, observations, paths_behind
 from consist_es.options import StepArguments
 from consist_es.projections import run_table
 from consist_es.recording import artifact_of_event, describe
@@ -413,12 +413,16 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
         return self._scope_of(self._key)
 
     def _scope_of(self, key: str | None) -> Scope:
-        return Scope(self._defaults, key, self.coupler, Surroundings(self, self.coupler, self._now))
+        return Scope(self._defaults, key, self.coupler, Surroundings(self, self.coupler, self._now, self._paths))
 
     def _read(self, what: str) -> None:
         """A step that reads this while it runs depends on what it finds."""
-        if (run := observations()) is not None:
+        for run in observations():
             run.scenario(self, what)
+
+    def _paths(self, name: str) -> list[str]:
+        """See `Surroundings.paths`."""
+        return paths_behind(name, self._inputs, values_of(self.coupler))
 
     def _now(self, name: str) -> str:
         """See `Surroundings.now`."""

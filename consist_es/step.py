@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +12,7 @@ from typing import Any
 import msgspec
 
 from consist_es.adapters.prepare import PreparedAdapter, prepare_adapter
-from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, check_name, check_run_id
-from consist_es.artifacts.uris import inside
 from consist_es.binding import CallPlan, plan_call
 from consist_es.definition import with_definition
 from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
@@ -23,6 +20,8 @@ from consist_es.events import FingerprintInfo
 from consist_es.identity.code import CodeIdentity, code_identity, trace_identity, with_parts
 from consist_es.identity.config import as_mapping, config_digest, said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
+from consist_es.identity.packages import versions
+from consist_es.identity.written import NOTHING, Written, only_written
 from consist_es.inputs import BoundInput, Sources, identity_digests, resolve_inputs
 from consist_es.masking import Masker
 from consist_es.options import (
@@ -30,14 +29,15 @@ from consist_es.options import (
     ExecutionOptions,
     OutputArtifactSpec,
     OutputPolicyOptions,
+    PackageOptions,
     StepArguments,
     checked_text,
     checked_year,
     names,
     output_names,
 )
-from consist_es.output_sets import OutputSet
-from consist_es.outputs import Policies
+from consist_es.output_sets import OutputSet, output_sets_of
+from consist_es.outputs import Policies, output_paths_of
 from consist_es.plain import object_fields, to_plain
 from consist_es.recording import Digester
 
@@ -55,6 +55,7 @@ class StepDefaults(msgspec.Struct, frozen=True):
     facet: dict[str, Any] = {}
     name_template: str | None = None
     cache_hydration: str | None = None
+    packages: PackageOptions = PackageOptions()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -81,6 +82,15 @@ class Step(msgspec.Struct, frozen=True):
     hydration: str
     staging: dict[str, Any]
     """Input role -> where a copy of it goes before the function runs."""
+    code: CodeIdentity
+    unread: Written = NOTHING
+    """The attributes of a method's object that do not count, for the method only writes them."""
+
+    @property
+    def handed(self) -> dict[str, Any]:
+        """The objects that the function is given, but for its inputs."""
+        values = {} if self.plan is None else self.plan.values
+        return {**values, "config": self.args.config}
 
     @property
     def declared(self) -> tuple[str, ...]:
@@ -130,8 +140,8 @@ def outline(args: StepArguments, defaults: StepDefaults) -> Outline:
     name = _name(args, template or defaults.name_template)
     _check_callable(args, name, is_async=True)
     model = check_name(args.model if args.model is not None else name, "model")
-    places = _output_paths(args.output_paths)
-    declared = (*places, *output_names(args.outputs), *_output_sets(args.output_sets))
+    places = output_paths_of(args.output_paths)
+    declared = (*places, *output_names(args.outputs), *output_sets_of(args.output_sets))
     return Outline(
         name=name,
         model=model,
@@ -175,7 +185,8 @@ def prepare(
     adapter = _adapter(args, defaults, sources.digester)
     labels = {"model": model, **labels, "context": True if plan is not None and plan.context else None}
     parts = [_part(item, plan, args.execution_options, defaults.masker) for item in inputs]
-    code = _code(args, defaults, frame)
+    unread = NOTHING if plan is None else only_written(args.fn, {**plan.values, "config": args.config})
+    code = _code(args, defaults, frame, unread)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
     return Step(
         args=args,
@@ -190,13 +201,15 @@ def prepare(
         fingerprint=info,
         plan=plan,
         outputs=outputs,
-        output_paths=_output_paths(args.output_paths),
-        output_sets=_output_sets(args.output_sets),
+        output_paths=output_paths_of(args.output_paths),
+        output_sets=output_sets_of(args.output_sets),
         policies=Policies.of(name, args.output_policy),
         project_root=defaults.project_root,
         cache_mode=cache.cache_mode or "reuse",
         hydration=_hydration(args, defaults),
         staging=_staging(args, inputs),
+        unread=unread,
+        code=code,
     )
 
 
@@ -275,8 +288,7 @@ def _plan(
     masker: Masker,
 ) -> CallPlan:
     execution = args.execution_options
-    named = any(item.named for item in inputs)
-    if execution.binding in ("paths", "loaded", "artifacts") and inputs and not named:
+    if execution.binding in ("paths", "loaded", "artifacts") and inputs and not any(item.named for item in inputs):
         raise BindingError(f"input_binding={execution.binding!r} needs named inputs: pass inputs={{'parameter': …}}.")
     return plan_call(
         args.fn,
@@ -291,16 +303,16 @@ def _plan(
     )
 
 
-def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | None) -> CodeIdentity:
+def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | None, unread: Written) -> CodeIdentity:
     """Identity of the code. What an environment variable with a secret in it was counts by a keyed hash."""
-    cache, masker = args.cache_options, defaults.masker
-    mode, deps, root = cache.code_identity, cache.code_identity_extra_deps, defaults.project_root
-    place = defaults.label_root
+    given: dict[str, Any] = {"mode": args.cache_options.code_identity, "ignored": defaults.packages.ignore}
+    given |= {"project_root": defaults.project_root, "label_root": defaults.label_root}
+    given["extra_deps"] = args.cache_options.code_identity_extra_deps
     if frame is not None:
-        code = trace_identity(frame, mode=mode, extra_deps=deps, project_root=root, label_root=place)
+        code = trace_identity(frame, **given)
     else:
-        code = code_identity(args.fn, mode=mode, extra_deps=deps, project_root=root, label_root=place, uses=args.config)
-    hidden = masker.code_parts(code.parts)
+        code = code_identity(args.fn, uses=args.config, unread=unread, **given)
+    hidden = defaults.masker.code_parts(code.parts)
     return with_parts(code, hidden) if hidden else code
 
 
@@ -314,8 +326,8 @@ def _identity(
     code: CodeIdentity,
     config_plain: Any,
 ) -> FingerprintInfo:
-    cache = args.cache_options
-    sets = {f"output_set {key}": spec.identity(args.config) for key, spec in _output_sets(args.output_sets).items()}
+    cache, packages = args.cache_options, defaults.packages
+    sets = {f"output_set {key}": spec.identity(args.config) for key, spec in output_sets_of(args.output_sets).items()}
     epoch = cache.cache_epoch if cache.cache_epoch is not None else defaults.cache_epoch
     return fingerprint(
         code=code,
@@ -331,6 +343,7 @@ def _identity(
         },
         identity_inputs=identity_digests(args.identity_inputs, defaults.project_root, digester),
         adapter=None if adapter is None else adapter.info,
+        packages=versions(code.installed, packages.model, packages.ignore),
     )
 
 
@@ -387,33 +400,3 @@ def _facet(args: StepArguments, defaults: StepDefaults, config_values: Mapping[s
             raise MissingKeyError("config key for facet_from", key, config_values)
         facet.setdefault(key, config_values[key])
     return to_plain(facet, "facet") if facet else None
-
-
-def _output_sets(given: Any) -> dict[str, OutputSet]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping) or not all(isinstance(spec, OutputSet) for spec in given.values()):
-        raise UsageTypeError(f"output_sets takes a mapping of key to OutputSet, not {given!r}.")
-    return {check_key(key, "output_sets key"): spec for key, spec in given.items()}
-
-
-def _output_paths(given: Mapping[str, Any] | None) -> dict[str, OutputArtifactSpec]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise UsageTypeError(f"output_paths takes a mapping of key to path, not {type(given).__name__}.")
-    return {check_key(key, "output_paths key"): _output_spec(key, value) for key, value in given.items()}
-
-
-def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
-    """What is certain to fail once the step has run is refused before it does."""
-    spec = value if isinstance(value, OutputArtifactSpec) else OutputArtifactSpec(value)
-    target = spec.path
-    if isinstance(target, Artifact | ArtifactLike):
-        return spec
-    if not isinstance(target, str | os.PathLike):
-        raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
-    text = os.fspath(target)
-    if "://" not in text and not Path(text).is_absolute():
-        inside("the run's folder", os.path.normpath(text), text)
-    return spec

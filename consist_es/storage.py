@@ -26,6 +26,10 @@ READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 """Error numbers that say: nothing can be written here."""
 
 
+NO_HARD_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""Error numbers that say: this file system gives a file no second name (FAT, some network file systems)."""
+
+
 class Storage(Protocol):
     """The operating system as the log and the views see it. Every method may raise OSError."""
 
@@ -52,6 +56,9 @@ class Storage(Protocol):
 
     def rename(self, source: Path, target: Path) -> None:
         """Replace `target` atomically."""
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        """Rename to a name that must be free; FileExistsError if it is not."""
 
     def symlink(self, target: Path, path: Path) -> None:
         """Make `path` a link to `target`."""
@@ -150,6 +157,18 @@ class LocalStorage:
 
     def rename(self, source: Path, target: Path) -> None:
         source.replace(target)
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        try:
+            target.hardlink_to(source)
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS:
+                raise
+            if os.path.lexists(target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+            source.rename(target)
+        else:
+            source.unlink()
 
     def symlink(self, target: Path, path: Path) -> None:
         path.symlink_to(target)
@@ -352,7 +371,7 @@ class Lock(WithBlock["Lock"]):
                     return False
             except OSError as error:
                 raise LogLockError(self.path, error) from error
-            if self._is_current(self._fd):
+            if not self.is_lost():
                 return True
             self._drop()
 
@@ -366,11 +385,12 @@ class Lock(WithBlock["Lock"]):
         problem = f"{self._storage.lock_holder(fd)} on {self._storage.host()} has held it for {PATIENCE:g} s"
         raise LogLockError(self.path, problem, "Let that process go on or end it, and try again.")
 
-    def _is_current(self, fd: int) -> bool:
+    def is_lost(self) -> bool:
+        """Whether somebody deleted or replaced the open file: then another process may take a lock on the new one."""
         try:
-            return self._storage.inode(self.path) == self._storage.inode(fd)
+            return self._fd is not None and self._storage.inode(self.path) != self._storage.inode(self._fd)
         except FileNotFoundError:
-            return False
+            return True
 
     def release(self) -> None:
         """Give the lock back. Harmless where this thread does not hold it."""

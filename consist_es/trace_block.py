@@ -7,7 +7,6 @@ from typing import Any
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.attempt import Attempt
-from consist_es.collecting import collect
 from consist_es.context import Frame, pop, push
 from consist_es.errors import ClosedError
 from consist_es.execution import Engine, Scope
@@ -41,9 +40,12 @@ class Trace(WithBlock[Any]):
             self._absorb(attempt.active.cached)
         self._frame = Frame(engine.owner, attempt.active, scope.scenario)
         push(self._frame)
+        engine.watch(attempt, scope)
         return engine.owner
 
     def _end(self, error: BaseException | None) -> None:
+        if self._attempt is not None:
+            self._attempt.stop_watching()
         if self._frame is not None:
             pop(self._frame)
         if self._attempt is None:
@@ -58,8 +60,6 @@ class Trace(WithBlock[Any]):
         ending.end(error)
 
     def _complete(self, attempt: Attempt) -> None:
-        engine, scope = self._engine, self._scope
-        outputs = collect(attempt.step, attempt.active, attempt.snapshot, None, scope.coupler)
-        result = engine.reuse(attempt, attempt.hit) if attempt.hit else engine.finish(attempt, outputs)
+        result = self._engine.collected(attempt, self._scope, None)
         if self._absorb is not None:
             self._absorb(result.outputs)

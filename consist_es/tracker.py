@@ -24,10 +24,13 @@ from consist_es.options import (
     ACCESS_MODES,
     HASHING,
     HYDRATIONS,
+    OBSERVE,
+    PackageOptions,
     check_option,
     checked_year,
     names,
 )
+from consist_es.package_changes import accept_packages, in_words, revoke_packages, warn_missing
 from consist_es.project import Project
 from consist_es.queries import Queries
 from consist_es.recording import Digester
@@ -38,6 +41,7 @@ from consist_es.surface import arun_arguments, run_arguments, trace_arguments
 from consist_es.trace_block import Trace
 from consist_es.tracker_queries import TrackerQueries
 from consist_es.trust import Trust
+from consist_es.watching import Observer
 
 
 class Tracker(TrackerQueries):
@@ -50,6 +54,11 @@ class Tracker(TrackerQueries):
     the like. `record_env`: names of environment variables to record; no other is. See docs/secrets-and-redaction.md.
     `trusted_writers`: names of users, ``anna`` or ``anna@host`` as the log has them: only what they recorded answers
     for a step, one's own runs only where one is on the list. None: everybody. See docs/security.md.
+    `observe`: what a step reads by itself must be unchanged on a later hit (``count``), only warned about (``warn``),
+    or is not watched (``off``). `ignore_reads`: glob patterns of files that never count, such as ``cache/*``. See
+    docs/observed-reads.md. `carry_over`: False recomputes what an earlier version of the fingerprint identified.
+    `package_identity`: ``own`` reuses results over other versions of installed packages and says so, ``imported`` does
+    not. `model_packages` count by version in either case, for every step, `ignore_packages` never. See docs/steps.md.
     """
 
     def __init__(
@@ -68,10 +77,18 @@ class Tracker(TrackerQueries):
         mask_keys: Iterable[str] | None = None,
         record_env: Iterable[str] | None = None,
         trusted_writers: Iterable[str] | None = None,
+        observe: str = "count",
+        ignore_reads: Iterable[str] | None = None,
+        carry_over: bool = True,
+        package_identity: str = "own",
+        model_packages: Iterable[str] | None = None,
+        ignore_packages: Iterable[str] | None = None,
     ) -> None:
         check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
         check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
+        check_option("observe", observe, OBSERVE, optional=False)
         trust = Trust.of(trusted_writers)
+        packages = PackageOptions.of(package_identity, model_packages, ignore_packages)
         epoch = checked_year("cache_epoch", cache_epoch)
         self.run_dir = given_folder(run_dir, "run_dir")
         self.db_path = self.run_dir / "provenance.db" if db_path is None else given_path(db_path, "db_path")
@@ -89,21 +106,26 @@ class Tracker(TrackerQueries):
         self._project.connection()  # a db_path that is somebody else's file is refused now, not at the first step
         _make_folder(self.run_dir)
         self._answers = Queries(self._project, uris)
+        digester = Digester(hashing_strategy, self._project.digests)
+        globs = names(ignore_reads, "ignore_reads")
         self._engine = Engine(
             project=self._project,
             queries=self._answers,
             uris=uris,
-            digester=Digester(hashing_strategy, self._project.digests),
+            digester=digester,
             hooks=Hooks(),
             owner=self,
             access_mode=access_mode,
             subdir_of=run_subdir_fn,
             allow_external_paths=_external(allow_external_paths),
             trust=trust,
+            carry_over=bool(carry_over),
+            observer=Observer(self._project, uris, digester, observe, globs),
         )
         root = given_folder(project_root, "project_root")
         place = label_root(project_root, self.db_path.parent)
-        self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place)
+        self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
+        warn_missing(packages)
         self._foresight = Foresight(self._engine)
         self._last_run: Run | None = None
 
@@ -268,6 +290,7 @@ class Tracker(TrackerQueries):
             facet=dict(step_facet or {}),
             name_template=name_template,
             cache_hydration=step_cache_hydration,
+            packages=self._defaults.packages,
         )
         return ScenarioContext(self._engine, header, defaults, coupler=coupler)
 
@@ -290,6 +313,25 @@ class Tracker(TrackerQueries):
         """
         self._check_writable("revoke_acceptance()")
         acceptance.revoke(self._project, run, reason)
+
+    def accept_packages(self, reason: str) -> list[str]:
+        """Accept the versions of packages that are installed now: what was computed over the versions before is reused
+        for all steps, and says so. Gives the changes in words, ``pandas 2.2.1 -> 2.2.2``.
+
+        Raises:
+            AcceptanceError (ValueError): nothing changed since the last run, or no reason is given.
+        """
+        self._check_writable("accept_packages()")
+        return in_words(accept_packages(self._project, reason, ignored=self._defaults.packages.ignore))
+
+    def revoke_packages(self, reason: str | None = None) -> None:
+        """Take back all changes of packages that were accepted.
+
+        Raises:
+            AcceptanceError (ValueError): none was.
+        """
+        self._check_writable("revoke_packages()")
+        revoke_packages(self._project, reason)
 
     def _check_writable(self, call: str) -> None:
         if self._engine.access_mode != "standard":

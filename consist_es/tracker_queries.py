@@ -29,7 +29,7 @@ class TrackerQueries(SaysInstead):
     @property
     def _queries(self) -> Queries:
         """A step that asks while it runs depends on the answer, and no later run can be held against that."""
-        if (run := observations()) is not None:
+        for run in observations():
             run.other("the record of other runs")
         return self._answers
 

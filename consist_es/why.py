@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
 from consist_es.errors import UsageError
 from consist_es.escapes import shown
-from consist_es.projections import run_table
+from consist_es.projections import cache_index, run_table
 from consist_es.projections.run_table import RunRow
 
 REASONS = {
     "cache_mode_overwrite": "it was asked to run again",
     "candidate_outputs_invalid": "the recorded outputs are not what they were",
+    "effects_not_put_back": "what the earlier run changed on objects cannot be put back",
     "no_similar_prior_run": "nothing like it ran before",
     "not_identifiable": "its work cannot be identified",
     "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
+    "packages_changed": "it was computed over other versions of packages that count",
     "prior_run_abandoned": "the earlier run's process died",
     "prior_run_failed": "the earlier run failed",
     "prior_run_interrupted": "the earlier run was interrupted",
     "prior_run_not_reusable": "the earlier run may not be reused",
+    "reads_changed": "what it read by itself is another now",
     "scenario_changed": "what it read of its scenario is another now",
     "prior_run_running": "the earlier run has not ended",
     "writer_not_trusted": "somebody recorded it who is no trusted writer",
 }
 """Reasons of a miss, in words; one that is not here speaks for itself."""
 
+REUSED_OVER = "reused over other packages: "
+"""Begins what is said of a hit whose source saw other versions of packages that do not count."""
 
 _ENDS = {
     "abandoned": "was abandoned",
@@ -51,7 +58,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     """``hit``, ``miss``, or ``demoted``: a trace that had hit, until its block made an output of its own."""
     reason: str
-    """Of a miss in one word, ``config_changed``; of a hit ``same_identity`` or ``accepted``."""
+    """Of a miss in one word, ``config_changed``; of a hit ``same_identity``, ``accepted`` or ``carried_over``."""
     nearest: str | None = None
     """Id of the run that answered, or of the earlier run that the missed one is nearest to."""
     differs: list[str] = []
@@ -60,6 +67,12 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Of a hit: how the outputs were checked."""
     accepted: list[str] = []
     """Of a hit: the accepted changes that it rests on."""
+    notes: list[str] = []
+    """Of a hit: what a reader should know of it, such as that it was carried over."""
+    packages: list[str] = []
+    """Of a hit: packages of which the earlier run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
+    put_back: list[str] = []
+    """Of a hit: the attributes and variables that it set as the earlier run had left them."""
     seconds: float | None = None
     """What the run took; None while it runs, or where its end is not known."""
     nearest_seconds: float | None = None
@@ -83,7 +96,9 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         how = f"; its outputs were checked ({self.validation})" if self.validation else ""
         saved = "" if self.nearest_seconds is None else f" and saved {span(self.nearest_seconds)}"
         lines = [f"{self.run} was not computed again: {self.nearest} did the same work{how}."]
-        lines += [f"  {text}" for text in self.accepted]
+        lines += [f"  {text}" for text in (*self.accepted, *self.notes)]
+        lines += [f"  {REUSED_OVER}{', '.join(self.packages)}"] if self.packages else []
+        lines += [f"  put back: {path}" for path in self.put_back]
         return [*lines, f"  It took {span(self.seconds)}{saved}."]
 
     def _miss(self) -> list[str]:
@@ -124,18 +139,30 @@ def why(conn: sqlite3.Connection, row: RunRow) -> Why:
     return Why(
         run=row.id,
         verdict=verdict,
-        reason=("accepted" if accepted else "same_identity")
-        if verdict == "hit"
-        else row.cache_reason or "not_recorded",
+        reason=_reason_of_hit(details) if verdict == "hit" else row.cache_reason or "not_recorded",
         nearest=row.cache_source_key if near is None else near.id,
         differs=row.cache_differs,
         validation=details.get("validation") if verdict == "hit" else None,
         accepted=accepted if verdict == "hit" else [],
+        notes=_notes(details) if verdict == "hit" else [],
+        packages=list(details.get("packages", ())) if verdict == "hit" else [],
+        put_back=cache_index.changed_by(conn, row.cache_source_key or "") if verdict == "hit" else [],
         seconds=row.seconds,
         nearest_seconds=None if near is None else near.seconds,
         status=row.status,
         error=_error(row),
     )
+
+
+def _reason_of_hit(details: Mapping[str, Any]) -> str:
+    if details.get("accepted"):
+        return "accepted"
+    return "carried_over" if details.get("carried_over") else "same_identity"
+
+
+def _notes(details: Mapping[str, Any]) -> list[str]:
+    carried = "carried over: it was recorded under version 1 of the fingerprint, and is the same work by that version"
+    return [carried] if details.get("carried_over") else []
 
 
 def _error(row: RunRow) -> str | None:

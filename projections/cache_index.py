@@ -10,8 +10,14 @@ import msgspec
 from consist_es.events import (
     AcceptanceRevoked,
     ChangeAccepted,
+    Effect,
     FingerprintInfo,
+    KeyCarriedOver,
+    ObservedRead,
     OutputLink,
+    PackagesAccepted,
+    PackagesRevoked,
+    ReadsObserved,
     Recorded,
     StepCompleted,
 )
@@ -27,8 +33,8 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "cache_index"
-version = 4
-tables: tuple[str, ...] = ("cache_index", "acceptances")
+version = 5
+tables: tuple[str, ...] = ("cache_index", "acceptances", "package_acceptances", "observed_reads", "carried_over")
 
 RECENT = 500
 """Among how many runs of a model, and of a name, `nearest` looks."""
@@ -46,8 +52,12 @@ class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """Who recorded that."""
     outputs: dict[str, ArtifactRow]
     all_outputs: dict[str, ArtifactRow]
+    effects: list[Effect] = []
+    """What it changed on objects that outlive it."""
     observed: dict[str, str] = {}
     """What it read of its scenario by itself -> digest of what that was."""
+    reads: list[ObservedRead] = []
+    """What else it read by itself."""
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,14 +76,33 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     """Who recorded it; `user` is what the record says."""
 
 
+class PackageAcceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """Another version of a package that somebody vouched for, and that nobody revoked."""
+
+    seq: int
+    name: str
+    before: str
+    after: str
+    reason: str
+    user: str
+    at: str
+    writer: str
+    """Who recorded it; `user` is what the record says."""
+
+
 def create(db: "sqlite_utils.Database") -> None:
     """Make the tables."""
     columns: dict[str, type] = {"run_key": str, "fingerprint": str, "seq": int, "outputs": str, "all_outputs": str}
-    db.create_table("cache_index", {**columns, "observed": str, "writer": str}, pk="run_key")
+    more: dict[str, type] = {"observed": str, "reads": str, "effects": str, "writer": str}
+    db.create_table("cache_index", {**columns, **more}, pk="run_key")
+    db.create_table("observed_reads", {"digest": str, "reads": str, "seq": int}, pk="digest")
+    db.create_table("carried_over", {"before": str, "fingerprint": str, "seq": int}, pk="before")
     change: dict[str, type] = {"seq": int, "fingerprint": str, "as_fingerprint": str, "run_key": str, "as_run_key": str}
     said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "writer": str, "revoked_seq": int}
     accepted = db.create_table("acceptances", {**change, **said}, pk="seq")
     accepted.create_index(["fingerprint", "seq"], "acceptances_by_fingerprint")  # a revocation finds its rows by it
+    other: dict[str, type] = {"seq": int, "name": str, "before": str, "after": str, "reason": str, "user": str}
+    db.create_table("package_acceptances", {**other, "at": str, "writer": str, "revoked_seq": int}, pk=("seq", "name"))
 
 
 def index(db: "sqlite_utils.Database") -> None:
@@ -82,44 +111,72 @@ def index(db: "sqlite_utils.Database") -> None:
 
 
 _INSERT = """
-INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed, writer)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed, effects, reads, writer)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_READS = "INSERT INTO observed_reads (digest, reads, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_CARRY = "INSERT INTO carried_over (before, fingerprint, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _ACCEPT = """
 INSERT INTO acceptances (seq, fingerprint, as_fingerprint, run_key, as_run_key, reason, user, differs, at, writer)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _REVOKE = "UPDATE acceptances SET revoked_seq = ? WHERE fingerprint = ? AND revoked_seq IS NULL"
 
+_ACCEPT_PACKAGE = """
+INSERT INTO package_acceptances (seq, name, before, after, reason, user, at, writer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_REVOKE_PACKAGES = "UPDATE package_acceptances SET revoked_seq = ? WHERE revoked_seq IS NULL"
+
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.folding.Projection`."""
     event = recorded.event
     if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
-        texts = (to_text(event.outputs), to_text(event.all_outputs), to_text(event.observed))
-        return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *texts, recorded.by)),)
+        texts = map(to_text, (event.outputs, event.all_outputs, event.observed, event.effects))
+        return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *texts, event.reads, recorded.by)),)
+    if isinstance(event, ReadsObserved):
+        return ((_READS, (event.digest, to_text(event.reads), recorded.seq)),)
+    if isinstance(event, KeyCarriedOver):
+        return ((_CARRY, (event.before, event.fingerprint, recorded.seq)),)
     if isinstance(event, ChangeAccepted):
         change = (event.fingerprint, event.as_fingerprint, run_of(recorded), event.as_run)
         said = (event.reason, event.user, to_text(event.differs), recorded.at, recorded.by)
         return ((_ACCEPT, (recorded.seq, *change, *said)),)
     if isinstance(event, AcceptanceRevoked):
         return ((_REVOKE, (recorded.seq, event.fingerprint)),)
+    if isinstance(event, PackagesAccepted):
+        vouched = (event.reason, event.user, recorded.at, recorded.by)
+        changes = [(name, then, event.after[name]) for name, then in event.before.items() if name in event.after]
+        return tuple((_ACCEPT_PACKAGE, (recorded.seq, *other, *vouched)) for other in changes)
+    if isinstance(event, PackagesRevoked):
+        return ((_REVOKE_PACKAGES, (recorded.seq,)),)
     return ()
 
 
 _CANDIDATES = """
-SELECT run_key, seq, outputs, all_outputs, observed, writer FROM cache_index WHERE fingerprint = ? ORDER BY seq DESC
+SELECT c.run_key, c.seq, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, c.writer
+FROM cache_index c LEFT JOIN observed_reads r ON r.digest = c.reads
+WHERE c.fingerprint = ? ORDER BY c.seq DESC
 """
 _LINKS = msgspec.json.Decoder(list[OutputLink])
+_READ = msgspec.json.Decoder(list[ObservedRead])
+_EFFECTS = msgspec.json.Decoder(list[Effect])
+_KNOWN = "SELECT 1 FROM observed_reads WHERE digest = ?"
+_CARRIED = "SELECT fingerprint FROM carried_over WHERE before = ?"
+_CHANGED = "SELECT effects FROM cache_index WHERE run_key = ?"
 
 
 def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidate]:
     """Runs with this fingerprint that may answer, newest first.
 
-    A run with an output that the views do not hold is none of them: what cannot be checked is not served.
+    A run is left out if the views lack one of its outputs, or the list of what it read: it could not be checked.
     """
     found = []
-    for run_key, seq, given, logged, observed, writer in query(conn, _CANDIDATES, (fingerprint,)):
+    for run_key, seq, given, logged, observed, effects, listed, reads, writer in query(
+        conn, _CANDIDATES, (fingerprint,)
+    ):
+        if listed is not None and reads is None:
+            continue
         outputs, all_outputs = _LINKS.decode(given), _LINKS.decode(logged)
         wanted = {link.artifact for link in (*outputs, *all_outputs)}
         rows = lineage.by_ids(conn, sorted(wanted))
@@ -131,10 +188,28 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
                     outputs={link.key: rows[link.artifact] for link in outputs},
                     all_outputs={link.key: rows[link.artifact] for link in all_outputs},
                     observed=from_text(observed, {}),
+                    reads=_READ.decode(reads) if reads else [],
+                    effects=_EFFECTS.decode(effects),
                     writer=writer,
                 )
             )
     return found
+
+
+def reads_known(conn: sqlite3.Connection, digest: str) -> bool:
+    """Whether the list of reads with this digest is recorded."""
+    return bool(query(conn, _KNOWN, (digest,)))
+
+
+def carried_to(conn: sqlite3.Connection, before: str) -> str | None:
+    """The fingerprint that runs with an earlier version's fingerprint answer for, None if none was chosen yet."""
+    found = query(conn, _CARRIED, (before,))
+    return found[0][0] if found else None
+
+
+def changed_by(conn: sqlite3.Connection, run_key: str) -> list[str]:
+    """Paths of what a run changed on objects that outlive it."""
+    return [effect.path for (text,) in query(conn, _CHANGED, (run_key,)) for effect in _EFFECTS.decode(text)]
 
 
 # ---------------------------------------------------------------- accepted changes
@@ -165,6 +240,18 @@ def reached(
             if item.as_fingerprint not in seen and counts(item):
                 seen.add(item.as_fingerprint)
                 waiting.append((item.as_fingerprint, (*path, item)))
+
+
+_ACCEPTED_PACKAGES = """
+SELECT seq, name, before, after, reason, user, at, writer FROM package_acceptances
+WHERE revoked_seq IS NULL ORDER BY seq DESC
+"""
+
+
+def package_acceptances(conn: sqlite3.Connection) -> list[PackageAcceptance]:
+    """The accepted changes of packages, the newest first; revoked ones are left out."""
+    fields = PackageAcceptance.__struct_fields__
+    return [PackageAcceptance(**dict(zip(fields, row, strict=True))) for row in query(conn, _ACCEPTED_PACKAGES)]
 
 
 # ---------------------------------------------------------------- explaining a miss

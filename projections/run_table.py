@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 3
+version = 4
 tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments")
 
 COLUMNS: dict[str, type] = {
@@ -353,7 +353,9 @@ def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:
 
 
 def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
-    details = {"validation": event.validation, **({"accepted": event.accepted} if event.accepted else {})}
+    details: dict[str, Any] = {"validation": event.validation}
+    said = {"accepted": event.accepted, "packages": event.packages, "carried_over": event.carried_over}
+    details |= {name: value for name, value in said.items() if value}
     return [(_HIT, (event.source, to_text(details), run_of(recorded)))]
 
 

@@ -1,6 +1,7 @@
 """Files that are one data set together: found, digested as one, and a change to any of them is noticed."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -126,16 +127,74 @@ def test_other_files_keep_the_digest_of_their_bytes(tmp_path: Path) -> None:
         assert DIGESTER.digest(tmp_path / name) == digest_path(tmp_path / name)
 
 
-@pytest.mark.parametrize("suffix", [".gpkg", ".sqlite", ".db"])
-def test_changes_that_wait_in_a_write_ahead_log_change_the_digest(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"t{suffix}"
-    with closing(sqlite3.connect(path)) as connection:
+DATABASES = ["t.gpkg", "t.sqlite", "t.DB", "t.mbtiles", "t.anything.at.all", "t"]
+
+
+@pytest.mark.parametrize("name", DATABASES)
+@pytest.mark.parametrize("link", [False, True])
+def test_changes_that_wait_in_a_write_ahead_log_change_the_digest(name: str, link: bool, tmp_path: Path) -> None:
+    path = tmp_path / name
+    asked = tmp_path / "links" / "t.csv" if link else path
+    if link:
+        asked.parent.mkdir()
+        asked.symlink_to(path)
+    with closing(sqlite3.connect(path)) as connection, closing(sqlite3.connect(path)) as reader:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE t (a)")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        bytes_before, before = path.read_bytes(), DIGESTER.digest(path).value
+        bytes_before, before = path.read_bytes(), DIGESTER.digest(asked).value
         assert before == digest_path(path).value  # the log beside it is empty
+        reader.execute("BEGIN").execute("SELECT * FROM t").fetchall()  # holds up what would move it to the file
         connection.execute("INSERT INTO t VALUES (1)")
         connection.commit()
         assert path.read_bytes() == bytes_before
-        assert DIGESTER.digest(path).value != before
+        first = DIGESTER.digest(asked).value
+        connection.execute("INSERT INTO t VALUES (2)")
+        connection.commit()
+        second = DIGESTER.digest(asked).value
+        assert len({before, first, second}) == 3
+    after = DIGESTER.digest(asked)  # closed, so all is in the file
+    assert (after.files, after.value) == (1, digest_path(path).value)
+    assert after.value not in {before, first, second}
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_a_journal_that_is_to_be_rolled_back_changes_the_digest(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
+        connection.commit()
+        connection.execute("PRAGMA cache_size=1")
+        connection.execute("UPDATE t SET a = randomblob(100000)")
+        (tmp_path / "crashed").mkdir()
+        for file in tmp_path.glob("t*"):  # as a machine that went off would leave it
+            shutil.copy(file, tmp_path / "crashed")
+        connection.rollback()
+    crashed = tmp_path / "crashed" / name
+    assert names(crashed) == [name, f"{name}-journal"]
+    assert DIGESTER.digest(crashed).value != digest_path(crashed).value
+    folder = digest_path(tmp_path / "crashed").value
+    with closing(sqlite3.connect(crashed)) as connection:  # reading rolls it back
+        assert connection.execute("SELECT a FROM t").fetchone()[0] == bytes(100000)
+    assert DIGESTER.digest(crashed).value == digest_path(crashed).value
+    assert digest_path(tmp_path / "crashed").value != folder
+
+
+def test_a_journal_that_is_kept_but_done_with_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "t.mbtiles"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=PERSIST")
+        connection.execute("CREATE TABLE t (a)")
+        connection.execute("INSERT INTO t VALUES (1)")
+        connection.commit()
+        assert (tmp_path / "t.mbtiles-journal").stat().st_size
+        assert DIGESTER.digest(path) == digest_path(path)
+
+
+def test_what_only_is_called_like_a_journal_does_not_count(tmp_path: Path) -> None:
+    for name, content in {"empty.csv": b"", "t.csv": b"a,b", "empty.db": b""}.items():
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / f"{name}-wal").write_bytes(b"x")
+        (tmp_path / f"{name}-journal").mkdir()
+        assert DIGESTER.digest(tmp_path / name) == digest_path(tmp_path / name)

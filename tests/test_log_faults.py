@@ -81,6 +81,10 @@ class Faulty(Unsynced):
         self._call()
         super().rename(source, target)
 
+    def rename_new(self, source: Path, target: Path) -> None:
+        self._call()
+        super().rename_new(source, target)
+
     def unlink(self, path: Path) -> None:
         self._call()
         super().unlink(path)

@@ -313,6 +313,10 @@ class Failing(Unsynced):
         self._count()
         super().rename(source, target)
 
+    def rename_new(self, source: Path, target: Path) -> None:
+        self._count()
+        super().rename_new(source, target)
+
     def unlink(self, path: Path) -> None:
         self._count()
         super().unlink(path)

@@ -1,13 +1,16 @@
 """What a step reads of its scenario by itself, while it runs, is what a later hit depends on."""
 
+import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import consist_es as consist
-from consist_es import RunResult, ScenarioContext, Tracker
+from consist_es import ExecutionOptions, RunResult, ScenarioContext, Tracker
 from consist_es.events import StepCompleted
 from tests.api_support import made
 
@@ -228,3 +231,76 @@ def test_what_was_read_survives_a_replay(tracker: Tracker) -> None:
     tracker.project.views.rebuild()
     assert ran(tracker, reads_coupler, "2") == (False, "2\n")
     assert ran(tracker, reads_coupler, "1") == (True, "1\n")
+
+
+def by_pool(look: Callable[[], str]) -> str:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(look).result()
+
+
+def by_thread(look: Callable[[], str]) -> str:
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(look()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def by_executor(look: Callable[[], str]) -> str:
+    async def ask() -> str:
+        return await asyncio.get_running_loop().run_in_executor(None, look)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("through", [by_pool, by_thread, by_executor])
+def test_a_key_that_is_read_in_a_thread_of_the_step(
+    tracker: Tracker, through: Callable[[Callable[[], str]], str]
+) -> None:
+    def model(sc: ScenarioContext) -> RunResult:
+        def assign() -> Path:
+            return made("flows", through(lambda: sc.coupler.require("trips").path.read_text()))
+
+        return sc.run(assign, outputs=["flows"])
+
+    assert ran(tracker, model, "1") == (False, "1\n")
+    assert ran(tracker, model, "1") == (True, "1\n")
+    assert ran(tracker, model, "2") == (False, "2\n")
+    assert ran(tracker, model, "1") == (True, "1\n")
+
+
+def test_a_key_that_is_read_in_a_thread_that_was_there_before_the_step(tracker: Tracker) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+
+        def model(sc: ScenarioContext) -> RunResult:
+            def assign(pool: ThreadPoolExecutor) -> Path:
+                return made("flows", pool.submit(lambda: sc.coupler.require("trips").path.read_text()).result())
+
+            handed = ExecutionOptions(runtime_kwargs={"pool": pool})
+            return sc.run(assign, outputs=["flows"], execution_options=handed)
+
+        assert ran(tracker, model, "1") == (False, "1\n")
+        assert ran(tracker, model, "2") == (False, "2\n")
+        assert ran(tracker, model, "1") == (True, "1\n")
+
+
+def test_a_thread_that_starts_steps_reads_for_itself(tracker: Tracker) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def waits() -> Path:
+        began.set()
+        go_on.wait(30)
+        return made("flows")
+
+    def starts_steps_of_its_own() -> None:
+        tracker.run(made)
+        assert tracker.find_runs(name="made")
+        go_on.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(tracker.run, waits, outputs=["flows"])
+        began.wait(30)
+        pool.submit(starts_steps_of_its_own).result()
+        assert slow.result().run.status == "completed"
+    assert tracker.run(waits, outputs=["flows"]).cache_hit

@@ -654,6 +654,10 @@ class Cuts(Powered):
         super().rename(source, target)
         self._keep()
 
+    def rename_new(self, source: Path, target: Path) -> None:
+        super().rename_new(source, target)
+        self._keep()
+
     def unlink(self, path: Path) -> None:
         super().unlink(path)
         self._keep()

@@ -31,6 +31,8 @@ from consist_es.events import (
     MetaLogged,
     OutputLink,
     OutputsDeclared,
+    PackagesAccepted,
+    PackagesRevoked,
     PayloadRedacted,
     Recorded,
     RecordLost,
@@ -163,6 +165,9 @@ def one_of_each() -> list[Draft]:
         on("D", ChangeAccepted(fingerprint="fp2", as_fingerprint="fp", as_run="A", reason="renamed", user="u")),
         on("D", AcceptanceRevoked(fingerprint="fp2", reason="it was not", user="u")),
         on("C", ChangeAccepted(fingerprint="fp3", as_fingerprint="fp", as_run="A", reason="moved", differs=["code"])),
+        on(None, PackagesAccepted(before={"pandas": "2.2.1"}, after={"pandas": "2.2.2"}, reason="a patch", user="u")),
+        on(None, PackagesRevoked(reason="it was not", user="u")),
+        on(None, PackagesAccepted(before={"a": "1", "b": "2"}, after={"a": "3"}, reason="another")),
         on(
             None, ArtifactMaterialized(artifact="a1", key="zones", uri="./x", source_uri="./a1", digest="d", reason="r")
         ),
@@ -202,6 +207,7 @@ ERRORS = st.builds(ErrorInfo, type=TEXT, message=TEXT, traceback=OPTIONAL_TEXT)
 OUTPUTS = st.lists(st.builds(OutputLink, key=NAMES, artifact=ARTIFACTS), max_size=3)
 INPUTS = st.lists(st.builds(InputLink, role=NAMES, artifact=ARTIFACTS, key=NAMES, digest=OPTIONAL_TEXT), max_size=3)
 YEARS = st.none() | st.integers(2020, 2050)
+VERSIONS = st.dictionaries(NAMES, TEXT, max_size=2)
 FPS = st.sampled_from(["f0", "f1", "f2"])
 PRINTS = st.sampled_from([fingerprint("f0"), fingerprint("f1", code="other"), fingerprint(None)])
 
@@ -283,6 +289,8 @@ EVENTS = st.one_of(
     st.builds(HitDemoted, key=NAMES, reason=TEXT),
     st.builds(ChangeAccepted, fingerprint=FPS, as_fingerprint=FPS, as_run=KEYS, reason=TEXT),
     st.builds(AcceptanceRevoked, fingerprint=FPS, reason=OPTIONAL_TEXT),
+    st.builds(PackagesAccepted, before=VERSIONS, after=VERSIONS, reason=TEXT),
+    st.builds(PackagesRevoked, reason=OPTIONAL_TEXT),
     st.builds(
         ArtifactLogged,
         artifact=ARTIFACTS,

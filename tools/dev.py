@@ -5,13 +5,16 @@
     python3 tools/dev.py demo [arguments of consist-es demo]
     python3 tools/dev.py test [arguments of pytest]
     python3 tools/dev.py coverage [parts of the names of modules]
+    python3 tools/dev.py night [names]
+    python3 tools/dev.py external [names]
     python3 tools/dev.py workflows [arguments of zizmor]
 
 All but the last install the checkout, editable, into ``.venv`` beside pyproject.toml, and skip that where the last
 install saw the same pyproject.toml. ``test`` runs every gate even when one has failed, and names those that did.
 ``coverage`` fails unless every branch of the modules in tools/torture/witnesses.py is taken by their tests; it takes
-minutes. ``workflows`` looks for weak places in .github/workflows, with one version of zizmor, which it installs into
-``.venv`` too.
+minutes. ``night`` runs what takes hours, ``external`` what needs more than this checkout; both run all their parts, or
+those that are named, and say which failed. ``workflows`` looks for weak places in .github/workflows, with one version
+of zizmor, which it installs into ``.venv`` too.
 """
 
 import sys
@@ -35,6 +38,13 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "consist-es-installed.txt"
 LINK = ROOT / "consist_es" / "projections"
 ZIZMOR = "zizmor==1.32.0"
+NIGHT: dict[str, tuple[str, ...]] = {
+    "fresh": ("tools/attacks/run.py", "--fresh", "5000"),
+    "torture": ("-m", "tools.torture", "--night"),
+}
+"""Name -> arguments of Python."""
+EXTERNAL: dict[str, tuple[str, ...]] = {}
+"""The same, of what needs other programs or data than this checkout's."""
 
 NO_VENV = """\
 error: this Python ({python}) cannot make a virtual environment: its module {missing} is missing.
@@ -158,6 +168,29 @@ def coverage(arguments: list[str]) -> int:
     return run(PYTHON, "-c", code, *arguments)
 
 
+def night(arguments: list[str]) -> int:
+    """Run the long forms."""
+    return parts("night", NIGHT, arguments)
+
+
+def external(arguments: list[str]) -> int:
+    """Run what needs other programs or data."""
+    return parts("external", EXTERNAL, arguments)
+
+
+def parts(command: str, known: dict[str, tuple[str, ...]], wanted: list[str]) -> int:
+    """Run the parts of a command, all without names, then say which failed."""
+    if unknown := [name for name in wanted if name not in known]:
+        print(f"{command}: no part is called {', '.join(unknown)}; there are: {', '.join(known) or 'none yet'}")
+        return 2
+    if known:
+        install("test")
+    failed = [name for name in wanted or known if run(PYTHON, *known[name]) != 0]
+    ran = ", ".join(wanted or known) or "none yet"
+    print(f"{command}: FAILED in {', '.join(failed)}" if failed else f"{command}: all passed ({ran})")
+    return 1 if failed else 0
+
+
 def workflows(arguments: list[str]) -> int:
     """Have zizmor look at the workflows; it asks nobody on the net."""
     prepare_venv()
@@ -167,7 +200,8 @@ def workflows(arguments: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Choose the command."""
-    commands = {"demo": demo, "test": test, "coverage": coverage, "workflows": workflows}
+    commands = {"demo": demo, "test": test, "coverage": coverage, "night": night, "external": external}
+    commands["workflows"] = workflows
     if not arguments or arguments[0] not in commands:
         print(__doc__)
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2

@@ -11,13 +11,16 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from consist_es.artifacts.uris import below, real_path
-from consist_es.errors import PathError
+from consist_es.errors import InputError, PathError
+from consist_es.identity.tree import walk
 
 _OPEN_FOLDERS = Path("/proc/self/fd")
 """Where the system shows a process's open folders as paths; without it paths are used as they are."""
 _STEP = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_CHUNK = 1 << 20
 _LINKED = frozenset({errno.ELOOP, errno.ENOTDIR})
 """What the system says of a link, or of a file, where a folder is wanted."""
 
@@ -87,24 +90,24 @@ def _make(name: str, fd: int) -> None:
 def copy_path(source: Path, target: Path) -> None:
     """Copy a file or folder to where nothing is: bytes, modification times, and whether a file can be executed.
 
-    Owner and other rights are those of a new file. Links inside a folder are copied as links. May raise OSError.
+    Owner and other rights are those of a new file. The copy of a folder has its digest: links inside it are copied as
+    links, and those that lead out as what they lead to. May raise OSError.
     """
     if not source.is_dir():
         copy_file(source, target, sync=True)
         return
-    for name, folders, files in os.walk(source, onerror=_raise):
-        place = target / os.path.relpath(name, source)
-        place.mkdir()
-        for entry in (*folders, *files):
-            below_source = Path(name, entry)
-            if below_source.is_symlink():
-                (place / entry).symlink_to(below_source.readlink())
-            elif entry in files:
-                copy_file(below_source, place / entry)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    target.mkdir()
+    try:
+        for entry in walk(os.fsencode(source), []):
+            place = target / os.fsdecode(entry.name)
+            if stat.S_ISLNK(entry.stat.st_mode):
+                place.symlink_to(os.fsdecode(entry.target))
+            elif stat.S_ISDIR(entry.stat.st_mode):
+                place.mkdir()
+            else:
+                copy_file(Path(os.fsdecode(entry.path)), place)
+    except InputError as error:
+        raise OSError(errno.EIO, str(error)) from error
 
 
 def copy_file(source: Path, target: Path, *, sync: bool = False) -> None:
@@ -117,8 +120,39 @@ def copy_file(source: Path, target: Path, *, sync: bool = False) -> None:
         # Rights are not copied: a file of somebody else's that runs with its owner's rights would then be ours.
         mode = 0o777 if found.st_mode & stat.S_IXUSR else 0o666
         with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as writer:
-            shutil.copyfileobj(reader, writer, 1 << 20)
+            _copy_bytes(reader, writer, found)
             writer.flush()
             os.utime(writer.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))  # a fast digest covers it
             if sync:
                 os.fsync(writer.fileno())
+
+
+def _copy_bytes(reader: BinaryIO, writer: BinaryIO, found: os.stat_result) -> None:
+    """Copy a file's content; parts that take no room on the disk are left out, and read as zeros again."""
+    if found.st_blocks * 512 >= found.st_size:
+        shutil.copyfileobj(reader, writer, _CHUNK)
+        return
+    for start, stop in _filled(reader.fileno(), found.st_size):
+        reader.seek(start)
+        writer.seek(start)
+        while start < stop and (data := reader.read(min(_CHUNK, stop - start))):
+            writer.write(data)
+            start += len(data)
+    writer.truncate(found.st_size)
+
+
+def _filled(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """The parts of a file that are no holes; all of it if the system does not tell."""
+    if not hasattr(os, "SEEK_DATA"):
+        yield 0, size
+        return
+    stop = 0
+    while stop < size:
+        try:
+            start = os.lseek(descriptor, stop, os.SEEK_DATA)
+            stop = os.lseek(descriptor, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # which says that nothing but a hole follows
+                yield stop, size
+            return
+        yield start, min(stop, size)

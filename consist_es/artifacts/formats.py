@@ -1,5 +1,6 @@
 """Which format a file has, by its name, and which files belong to it. No package is imported for it."""
 
+import os
 from enum import StrEnum
 from pathlib import Path, PurePath
 
@@ -72,24 +73,25 @@ _SHAPEFILE_SIDECARS = frozenset(
     {*_SHAPEFILE_REQUIRED, ".prj", ".qpj", ".cpg", ".cst", ".dbt", ".qix", ".sbn", ".sbx", ".idm", ".ind", ".atx"}
 )
 """What readers look at beside the ``.shp``, indexes included. ``.shp.xml`` is a note to people."""
-_SQLITE_SUFFIXES = (".gpkg", ".sqlite", ".sqlite3", ".db")
+_SQLITE_HEADER = b"SQLite format 3\0"
+_SQLITE_SUFFIXES = frozenset({".gpkg", ".sqlite", ".sqlite3", ".db"})
+"""Names that are believed whatever the file begins with, for it may be encrypted."""
 _SQLITE_SIDECARS = ("-wal", "-journal")
 """Committed pages that are not in the file yet, and pages to be rolled back (sqlite.org/tempfiles.html). The
 ``-shm`` file is an index of the first, made anew when needed."""
+_BLANK = b"\0"
+"""How a rollback journal begins that is kept, but not to be rolled back (PRAGMA journal_mode=PERSIST)."""
 
 
 def bundle_members(path: Path) -> list[Path]:
     """The files that hold the data known by `path`: itself first, then what lies beside it, sorted by name.
 
-    A ``.shp`` has its sidecars, found in either case of letters. An SQLite file, such as a GeoPackage, has its
+    A ``.shp`` has its sidecars, found in either case of letters. An SQLite database, such as a GeoPackage, has its
     write-ahead log and rollback journal while these hold anything. Every other file or folder stands for itself.
     """
     if is_shapefile(path):
         return [path, *sorted(_shapefile_sidecars(path))]
-    if path.suffix.lower() in _SQLITE_SUFFIXES and path.is_file():
-        beside = (path.with_name(path.name + end) for end in _SQLITE_SIDECARS)
-        return [path, *sorted(side for side in beside if side.is_file() and side.stat().st_size)]
-    return [path]
+    return [path, *_journals(path)]
 
 
 def missing_sidecars(path: Path) -> list[str]:
@@ -102,7 +104,8 @@ def missing_sidecars(path: Path) -> list[str]:
 
 def member_suffix(path: Path, member: Path) -> str:
     """What a member's name has that does not depend on the name of the bundle: ``.dbf``, ``.gpkg-wal``."""
-    return member.name[len(path.stem) :].lower()
+    end = next((end for end in _SQLITE_SIDECARS if member != path and member.name.endswith(end)), None)
+    return (member.name[len(path.stem) :] if end is None else path.suffix + end).lower()
 
 
 def is_shapefile(path: Path) -> bool:
@@ -116,3 +119,28 @@ def _shapefile_sidecars(path: Path) -> list[Path]:
         for side in path.parent.iterdir()
         if side.stem == path.stem and side.suffix.lower() in _SHAPEFILE_SIDECARS and side.is_file()
     ]
+
+
+def _journals(path: Path) -> list[Path]:
+    """The journals of an SQLite database, whatever it is called: beside the file itself, also if `path` is a link.
+
+    A write-ahead log counts as long as it is there, even if all of it is in the database already: which of its pages
+    are, only SQLite can tell.
+    """
+    name = os.path.realpath(path)
+    beside = [Path(name + end) for end in _SQLITE_SIDECARS]
+    found = sorted(side for side in beside if side.is_file() and _start(side, 1) not in (b"", _BLANK))
+    return found if found and _is_sqlite(path) else []
+
+
+def _is_sqlite(path: Path) -> bool:
+    """Whether a file is a database by its first bytes or by its name; an empty one has no use for its journals."""
+    if not path.is_file():
+        return False
+    start = _start(path, len(_SQLITE_HEADER))
+    return start == _SQLITE_HEADER or (bool(start) and path.suffix.lower() in _SQLITE_SUFFIXES)
+
+
+def _start(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)

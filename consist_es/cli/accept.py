@@ -9,27 +9,44 @@ from consist_es import acceptance
 from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names
 from consist_es.cli.output import emit, emit_json
+from consist_es.package_changes import accept_packages, in_words, revoke_packages
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", required=False)
 @click.option("--as", "as_run", metavar="RUN", help="The earlier run whose results still hold.")
 @click.option("--reason", metavar="TEXT", help="Why the change leaves the results equal.")
-@click.option("--revoke", "taken_back", is_flag=True, help="Take back what was accepted for RUN.")
+@click.option("--packages", is_flag=True, help="Accept the versions of packages here, for all steps.")
+@click.option("--revoke", "taken_back", is_flag=True, help="Take back what was accepted for RUN, or of packages.")
 @json_option
 @project_option
-def accept(run: str, as_run: str | None, reason: str | None, taken_back: bool, as_json: bool, db_path: Path) -> None:
+def accept(
+    run: str | None,
+    as_run: str | None,
+    reason: str | None,
+    packages: bool,
+    taken_back: bool,
+    as_json: bool,
+    db_path: Path,
+) -> None:
     """Accept a harmless change: RUN would give what an earlier run gave.
 
     After a refactoring, start the model, see the miss, interrupt it, accept, and start again: what has the same
     identity as RUN is answered by the earlier run, and says so. RUN may have any status; only what is exactly the same
     work as RUN follows, and the earlier run's outputs are checked now and on every hit.
+
+    With --packages and no RUN: accept the versions of packages in this environment. Steps that were computed over the
+    versions before are reused. The last run that saw other versions says what changed, and the change is printed.
     """
-    if taken_back == (as_run is not None) or (as_run is not None and reason is None):
-        raise click.UsageError("Give --as RUN and --reason TEXT, or --revoke.")
+    _check(run, as_run, reason, packages, taken_back)
     with opened(db_path, read_only=False) as project:
         event: msgspec.Struct
-        if as_run is None:
+        if run is None and taken_back:
+            event, said = revoke_packages(project, reason), "No change of packages is accepted any longer."
+        elif run is None:
+            event = upgrade = accept_packages(project, reason or "")
+            said = "\n  ".join(["From now on all steps may be reused over these packages:", *in_words(upgrade)])
+        elif as_run is None:
             event = acceptance.revoke(project, run, reason)
             said = f"{run} and what is the same work is no longer answered by an accepted run."
         else:
@@ -42,3 +59,12 @@ def accept(run: str, as_run: str | None, reason: str | None, taken_back: bool, a
         return
     for line in said.splitlines():
         emit(line)
+
+
+def _check(run: str | None, as_run: str | None, reason: str | None, packages: bool, taken_back: bool) -> None:
+    if packages and (run is not None or as_run is not None):
+        raise click.UsageError("--packages holds for all steps: give no RUN with it.")
+    if packages and not taken_back and reason is None:
+        raise click.UsageError("Give --packages and --reason TEXT, or --packages --revoke.")
+    if not packages and (run is None or taken_back == (as_run is not None) or (as_run is not None and reason is None)):
+        raise click.UsageError("Give --as RUN and --reason TEXT, or --revoke. For packages: --packages without RUN.")

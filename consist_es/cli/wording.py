@@ -19,11 +19,14 @@ from consist_es.events import (
     ErrorInfo,
     HitDemoted,
     InputLink,
+    KeyCarriedOver,
     LogRepaired,
     MetaLogged,
     OutputLink,
     OutputsDeclared,
+    PackagesAccepted,
     PayloadRedacted,
+    ReadsObserved,
     Recorded,
     RecordLost,
     RedactedEvent,
@@ -38,7 +41,8 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.log.segment import segment_name
-from consist_es.why import REASONS, in_words
+from consist_es.package_changes import in_words as changes_of
+from consist_es.why import REASONS, REUSED_OVER, in_words
 from consist_es.wording import counted
 
 GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
@@ -227,10 +231,12 @@ def _step_started(event: StepStarted, names: Names) -> Line:
 
 
 def _step_completed(event: StepCompleted, _names: Names) -> Line:
-    reason = "" if event.reusable or event.reason is None or "is a hit" in event.reason else event.reason
+    hit = event.reason is not None and "is a hit" in event.reason
+    reason = "" if event.reusable or event.reason is None or hit else event.reason
     said = _parts(
         ("outputs", _keys(event.outputs)),
         ("missing:", ", ".join(event.missing)),
+        ("put back:" if hit else "changed", ", ".join(effect.path for effect in event.effects)),
         ("never to be reused:", reason),
     )
     text = f"completed in {duration(event.seconds)}{_after_colon(said)}"
@@ -251,9 +257,11 @@ def _step_abandoned(event: StepAbandoned, _names: Names) -> Line:
 
 def _hit(event: CacheHit, names: Names) -> Line:
     outputs = _keys(event.outputs) or "no outputs"
-    accepted = "".join(f"; {text}" for text in event.accepted)
-    said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}"
-    return Line(said, ODD if accepted else GOOD)
+    carried = ["carried over from version 1 of the fingerprint"] if event.carried_over else []
+    accepted = "".join(f"; {text}" for text in (*event.accepted, *carried))
+    besides = f"; {REUSED_OVER}{', '.join(event.packages)}" if event.packages else ""
+    said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}{besides}"
+    return Line(said, ODD if accepted or besides else GOOD)
 
 
 def _missed(event: CacheMissed, names: Names) -> Line:
@@ -261,6 +269,16 @@ def _missed(event: CacheMissed, names: Names) -> Line:
     nearest = f"; nearest run {names.run(event.nearest)}" if event.nearest else ""
     differs = _after_colon("; ".join(event.differs))
     return Line(f"cache miss: {event.reason}{gloss}{nearest}{differs}", ODD)
+
+
+def _carried(event: KeyCarriedOver, _names: Names) -> Line:
+    keys = f"{short_digest(event.before)} of version 1 of the fingerprint to {short_digest(event.fingerprint)}"
+    return Line(f"carried over: what answers for {keys}", QUIET)
+
+
+def _reads(event: ReadsObserved, _names: Names) -> Line:
+    listed = [read.name if read.kind in ("file", "folder") else f"{read.kind} {read.name}" for read in event.reads]
+    return Line(f"read without declaring it: {_cut(_listed(listed))}", QUIET)
 
 
 def _accepted(event: ChangeAccepted, names: Names) -> Line:
@@ -271,6 +289,10 @@ def _accepted(event: ChangeAccepted, names: Names) -> Line:
 
 def _revoked(event: AcceptanceRevoked, _names: Names) -> Line:
     return Line(f"no longer accepted, says {event.user or 'somebody'}{_after_colon(event.reason or '')}", ODD)
+
+
+def _packages(event: PackagesAccepted, _names: Names) -> Line:
+    return Line(f"accepted by {event.user or 'somebody'}: {', '.join(changes_of(event))}: {event.reason}", ODD)
 
 
 def _demoted(event: HitDemoted, _names: Names) -> Line:
@@ -381,10 +403,13 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     CouplerSet: _coupler_set,
     EnvironmentRecorded: _environment,
     HitDemoted: _demoted,
+    KeyCarriedOver: _carried,
     LogRepaired: _repaired,
     MetaLogged: _meta,
     OutputsDeclared: _declared,
+    PackagesAccepted: _packages,
     PayloadRedacted: _redacted,
+    ReadsObserved: _reads,
     RecordLost: _lost,
     ScenarioExited: _scenario_exited,
     ScenarioStarted: _scenario_started,

@@ -92,3 +92,19 @@ def _constant(value: Any) -> bytes:
     if kind is complex:  # of which the text does not always show the signs of zeros
         return struct.pack(">dd", value.real, value.imag) + b"complex"
     return f"{kind.__name__} {value!r}".encode("utf-8", "surrogatepass")
+
+
+@functools.lru_cache(maxsize=4096)
+def imported_names(code: types.CodeType) -> tuple[str, ...]:
+    """Modules that the code, and what is nested in it, imports, as written, with leading dots; and what may be one."""
+    found: list[str] = []
+    steps = [item for item in dis.get_instructions(code) if item.opname != "EXTENDED_ARG"]
+    for place, item in enumerate(steps):
+        if item.opname == "IMPORT_NAME":
+            level, names = steps[place - 2].argval, steps[place - 1].argval
+            base = "." * level + str(item.argval)
+            found += [base, *(base + ("" if base.endswith(".") else ".") + name for name in names or () if name != "*")]
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found += imported_names(constant)
+    return tuple(dict.fromkeys(found))

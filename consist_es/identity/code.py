@@ -10,7 +10,7 @@ What cannot be identified does not raise: it is listed in `unstable`, and such a
 
 import functools
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from consist_es.identity.digest import digest_path
 from consist_es.identity.git import git_state
 from consist_es.identity.modules import file_label
 from consist_es.identity.objects import innermost
+from consist_es.identity.parts import WholeVisitor
+from consist_es.identity.places import counting, is_first_party, package_part
 from consist_es.identity.source import digest_plain, flush_facts, load_source
-from consist_es.identity.visitor import Visitor
+from consist_es.identity.written import NOTHING, Written
 
 MODES = ("imports", "repo_git", "callable_module", "callable_source")
 _DOMAIN = "consist-es code 1"
@@ -39,8 +41,13 @@ class CodeIdentity(msgspec.Struct, frozen=True):
     """Function, value, file or dependency -> digest."""
     unstable: list[str]
     """What could not be identified; the step is not reused unless this is empty."""
+    installed: frozenset[str] = frozenset()
+    """Files of other people's modules that the code imports."""
     added: frozenset[str] = frozenset()
     """The parts that version 1 of the fingerprint did not know."""
+
+    objects: tuple[tuple[str, Any, str], ...] = ()
+    """Installed packages' objects that count by their state: where they are, and a digest to see a change by."""
 
     @property
     def before(self) -> str:
@@ -72,12 +79,16 @@ def code_identity(
     project_root: Path,
     label_root: Path | None = None,
     uses: Any = None,
+    ignored: Iterable[str] = (),
+    unread: Written = NOTHING,
 ) -> CodeIdentity:
     """Identity of a callable.
 
     `extra_deps` are files or folders, relative to `project_root`, that count by content. Files of code are named
     from `label_root`, which is `project_root` if it is not given. `uses` is what the
-    function will be handed (its config): the classes of objects in there count as code. Raises `OptionError` for
+    function will be handed (its config): the classes of objects in there count as code. Models of one's own that are
+    installed count like files of the project, but for the distributions that are `ignored`. `unread` are attributes of
+    the object it is bound to that do not count. Raises `OptionError` for
     an unknown mode, `UsageTypeError` for other dependencies than a list of str, `InputError` for one that cannot
     be read, and `CodeIdentityUnavailableError` where there is nothing to identify.
     """
@@ -87,10 +98,13 @@ def code_identity(
         return _without_callable(chosen, deps, project_root)
     named_from = label_root or project_root
     chosen, found = _mode_parts(chosen, fn, project_root, named_from)
-    visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=_file(innermost(fn)))
-    target = visitor.reference(fn, "the step")
-    visitor.classes_in(uses)
-    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable, visitor.added)
+    own = _file(innermost(fn))
+    with counting(own, ignored):
+        visitor = WholeVisitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own, unread=unread)
+        target = visitor.reference(fn, "the step")
+        visitor.classes_in(uses)
+        visitor.reach.given.append(uses)
+        return _visited(chosen, target, visitor, {**found, **deps, **_large(own)})
 
 
 def trace_identity(
@@ -100,6 +114,7 @@ def trace_identity(
     extra_deps: Sequence[str] | None = None,
     project_root: Path,
     label_root: Path | None = None,
+    ignored: Iterable[str] = (),
 ) -> CodeIdentity:
     """Identity of the ``with`` block that `frame` is entering just now.
 
@@ -113,9 +128,33 @@ def trace_identity(
     blocks = entered_blocks(frame, named_from)
     outermost = blocks[-1].frame
     chosen, found = _mode_parts(chosen, outermost, project_root, named_from)
-    visitor = Visitor(named_from, follow=chosen == "imports", declared=bool(deps), own=outermost.f_code.co_filename)
-    target = visit_blocks(visitor, blocks)
-    return _identity(chosen, target, {**visitor.finish(), **found, **deps}, visitor.unstable, visitor.added)
+    own = outermost.f_code.co_filename
+    with counting(own, ignored):
+        visitor = WholeVisitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own)
+        target = visit_blocks(visitor, blocks)
+        return _visited(chosen, target, visitor, {**found, **deps})
+
+
+def _large(filename: str) -> dict[str, str]:
+    """The distribution that the step is from, if it is too large to be followed: then it counts as a whole."""
+    return {} if is_first_party(filename) else package_part(filename)
+
+
+def changed_objects(code: CodeIdentity, root: Path) -> list[str]:
+    """Where installed packages' objects are that are not in the state that they had when the code was identified."""
+    return [where for where, value, digest in code.objects if _state_digest(value, root) != digest]
+
+
+def _state_digest(value: Any, root: Path) -> str:
+    return digest_plain(WholeVisitor(root, follow=False, declared=True, own="").reference(value, "object"))
+
+
+def _visited(mode: str, target: Any, visitor: WholeVisitor, besides: Mapping[str, str]) -> CodeIdentity:
+    parts = {**visitor.finish(), **besides}
+    found = _identity(mode, target, parts, visitor.unstable, visitor.added)
+    objects = [] if found.unstable else visitor.objects
+    states = tuple((where, value, _state_digest(value, visitor.root)) for where, value in objects)
+    return msgspec.structs.replace(found, installed=frozenset(visitor.modules.installed), objects=states)
 
 
 def _identity(
@@ -124,7 +163,7 @@ def _identity(
     flush_facts()
     since = added or {}
     ordered = {"callable": digest_plain(target), **dict(sorted({**parts, **since}.items()))}
-    return CodeIdentity(_digest(mode, ordered), mode, ordered, sorted(set(unstable)), frozenset(since))
+    return CodeIdentity(_digest(mode, ordered), mode, ordered, sorted(set(unstable)), added=frozenset(since))
 
 
 def _mode(mode: str | None) -> str:

@@ -2,17 +2,16 @@
 
 A file's digest is BLAKE3 over its bytes, so `b3sum` shows the same. A folder's is BLAKE3 in key derivation mode
 over its sorted entries: relative path, type, and size and digest of files or the target of links. Dotfiles and
-empty folders count; links inside a folder are never followed.
+empty folders count, and a link that leads out of the folder by what it leads to, see `consist_es.identity.tree`.
 
 Files are read, not mapped: a mapped file that another process truncates kills the reader with SIGBUS, and that
 is a case that must be an error with a name.
 """
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
-# ruff: noqa: PTH115, PTH116, PTH118, PTH208
+# ruff: noqa: PTH116
 
 import os
 import stat
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +21,7 @@ from blake3 import blake3
 
 from consist_es.errors import InputError, OptionError
 from consist_es.identity.digest_cache import DigestCache, now_ns, stamp_of
+from consist_es.identity.tree import Entry, is_still, refuse, require_regular, shown, stat_of, walk
 
 METHODS = ("full", "fast")
 _FOLDER_DOMAIN = "consist-es folder digest 1"
@@ -48,17 +48,8 @@ class Digest(msgspec.Struct, frozen=True):
     """Of the file, or the newest of the folder and everything in it."""
     files: int
     """1, or the number of files in the folder."""
-
-
-class _Entry(msgspec.Struct, frozen=True):
-    """One thing below a folder."""
-
-    name: bytes
-    """Path relative to the folder."""
-    path: bytes
-    stat: os.stat_result
-    target: bytes = b""
-    """Of a symbolic link."""
+    notes: tuple[str, ...] = ()
+    """What a user should know: links that lead nowhere."""
 
 
 def digest_path(path: str | Path, *, method: str = "full", cache: DigestCache | None = None) -> Digest:
@@ -71,10 +62,10 @@ def digest_path(path: str | Path, *, method: str = "full", cache: DigestCache | 
     if method not in METHODS:
         raise OptionError("method", method, METHODS)
     raw = os.path.abspath(os.fsencode(path))
-    found = _stat(raw, follow=True)
+    found = stat_of(raw, follow=True)
     if stat.S_ISDIR(found.st_mode):
         return _digest_folder(raw, method, cache)
-    _require_regular(raw, found)
+    require_regular(raw, found)
     if method == "fast":
         value = f"fast:{blake3(b'file %d %d' % (found.st_size, found.st_mtime_ns)).hexdigest()}"
     else:
@@ -102,7 +93,7 @@ def _file_digests(files: list[tuple[bytes, os.stat_result]], cache: DigestCache 
     """Content digest of every file, in order; one look-up and one write to the cache for all."""
     stamps = {path: stamp_of(found) for path, found in files}
     known = cache.lookup(stamps) if cache else {}
-    unknown = [(path, found) for path, found in files if path not in known]
+    unknown = list({path: (path, found) for path, found in files if path not in known}.values())
     began = now_ns()
     fresh = dict(zip((path for path, _ in unknown), _hash_files(unknown), strict=True))
     if cache and fresh:
@@ -125,18 +116,18 @@ def _hash_file(path: bytes, expected: os.stat_result) -> str:
         # O_NONBLOCK: should the path have become a FIFO since, opening it must not wait for a writer
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as problem:
-        _refuse(path, problem)
+        refuse(path, problem)
     try:
         _require_same(path, expected, os.fstat(descriptor))
         hexdigest, count = _hash_descriptor(descriptor, expected.st_size)
         _require_same(path, expected, os.fstat(descriptor))
     except OSError as problem:
-        _refuse(path, problem)
+        refuse(path, problem)
     finally:
         os.close(descriptor)
     if count != expected.st_size:
         _changed(path)
-    _require_same(path, expected, _stat(path, follow=True))
+    _require_same(path, expected, stat_of(path, follow=True))
     return f"b3:{hexdigest}"
 
 
@@ -155,8 +146,9 @@ def _hash_descriptor(descriptor: int, size: int) -> tuple[str, int]:
 
 
 def _digest_folder(root: bytes, method: str, cache: DigestCache | None) -> Digest:
-    top = _stat(root, follow=True)
-    entries = sorted(_walk(root), key=lambda entry: entry.name)
+    top = stat_of(root, follow=True)
+    notes: list[str] = []
+    entries = sorted(walk(root, notes), key=lambda entry: entry.name)
     files = [entry for entry in entries if stat.S_ISREG(entry.stat.st_mode)]
     if method == "full":
         contents = _file_digests([(entry.path, entry.stat) for entry in files], cache)
@@ -170,10 +162,10 @@ def _digest_folder(root: bytes, method: str, cache: DigestCache | None) -> Diges
     newest = max([top.st_mtime_ns, *(entry.stat.st_mtime_ns for entry in entries)])
     prefix = "b3" if method == "full" else "fast"
     size = sum(entry.stat.st_size for entry in files)
-    return Digest(f"{prefix}:{hasher.hexdigest()}", "folder", method, size, newest, len(files))
+    return Digest(f"{prefix}:{hasher.hexdigest()}", "folder", method, size, newest, len(files), tuple(sorted(notes)))
 
 
-def _line(entry: _Entry, content: str) -> bytes:
+def _line(entry: Entry, content: str) -> bytes:
     """One entry, framed so that no two lists of entries give the same bytes."""
     if stat.S_ISLNK(entry.stat.st_mode):
         return b"l%d:%s%d:%s" % (len(entry.name), entry.name, len(entry.target), entry.target)
@@ -183,61 +175,16 @@ def _line(entry: _Entry, content: str) -> bytes:
     return b"f%d:%s%d:%d:%s" % (len(entry.name), entry.name, entry.stat.st_size, len(digest), digest)
 
 
-def _walk(root: bytes) -> Iterator[_Entry]:
-    """Everything below `root`; anything but files, folders and links is refused."""
-    waiting = [b""]
-    while waiting:
-        below = waiting.pop()
-        for name in _list(os.path.join(root, below)):
-            relative = os.path.join(below, name)
-            path = os.path.join(root, relative)
-            found = _stat(path, follow=False)
-            if stat.S_ISLNK(found.st_mode):
-                yield _Entry(relative, path, found, _target(path))
-                continue
-            if stat.S_ISDIR(found.st_mode):
-                waiting.append(relative)
-            else:
-                _require_regular(path, found)
-            yield _Entry(relative, path, found)
-
-
-def _list(folder: bytes) -> list[bytes]:
-    try:
-        return os.listdir(folder)
-    except OSError as problem:
-        _refuse(folder, problem)
-
-
-def _target(link: bytes) -> bytes:
-    try:
-        return os.readlink(link)
-    except OSError as problem:
-        _refuse(link, problem)
-
-
-def _require_still(root: bytes, top: os.stat_result, entries: list[_Entry]) -> None:
+def _require_still(root: bytes, top: os.stat_result, entries: list[Entry]) -> None:
     """Nothing came, went or changed since the walk: entries change their folder's time, edits their file's."""
-    _require_same(root, top, _stat(root, follow=True))
+    _require_same(root, top, stat_of(root, follow=True))
     for entry in entries:
-        _require_same(entry.path, entry.stat, _stat(entry.path, follow=False))
+        _require_same(entry.path, entry.stat, stat_of(entry.path, follow=False))
+        if not is_still(entry):
+            _changed(entry.via)
 
 
 # ---------------------------------------------------------------- checks and messages
-
-
-def _stat(path: bytes, *, follow: bool) -> os.stat_result:
-    try:
-        return os.stat(path, follow_symlinks=follow)
-    except (OSError, ValueError) as problem:
-        _refuse(path, problem)
-
-
-def _require_regular(path: bytes, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
-        kind = kinds.get(stat.S_IFMT(found.st_mode), "of an unknown kind")
-        raise InputError(f"Cannot hash {_shown(path)}: it is {kind}. Inputs must be regular files or folders.")
 
 
 def _require_same(path: bytes, before: os.stat_result, after: os.stat_result) -> None:
@@ -247,14 +194,5 @@ def _require_same(path: bytes, before: os.stat_result, after: os.stat_result) ->
 
 def _changed(path: bytes) -> NoReturn:
     raise InputError(
-        f"Cannot hash {_shown(path)}: it changed while it was read. Run again once nothing writes to it any more."
+        f"Cannot hash {shown(path)}: it changed while it was read. Run again once nothing writes to it any more."
     )
-
-
-def _refuse(path: bytes, problem: OSError | ValueError) -> NoReturn:
-    cause = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
-    raise InputError(f"Cannot hash {_shown(path)}: {cause}. Check the path and its permissions.") from problem
-
-
-def _shown(path: bytes) -> str:
-    return os.fsdecode(path).encode("utf-8", "backslashreplace").decode()

@@ -3,7 +3,6 @@
 import functools
 import importlib.metadata
 import platform
-import re
 from pathlib import Path
 
 import msgspec
@@ -11,6 +10,7 @@ from blake3 import blake3
 
 from consist_es.events import EnvironmentRecorded
 from consist_es.identity.git import git_state
+from consist_es.identity.packages import normalised
 from consist_es.plain import frame
 
 
@@ -54,5 +54,5 @@ def _packages() -> dict[str, str]:
         metadata = distribution.metadata
         name, version = metadata["Name"], metadata["Version"]
         if name and version:  # a half removed package has neither
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
+            found.setdefault(normalised(name), version)
     return dict(sorted(found.items()))

@@ -13,7 +13,9 @@ from consist_es.identity.code import CodeIdentity
 from consist_es.identity.config import config_digest, digest_of_plain, said_of
 from consist_es.plain import frame, is_masked, to_plain
 
-FINGERPRINT_VERSION = 1
+FINGERPRINT_VERSION = 2
+"""Version 1 counted less of the code, see docs/decisions/0010-what-a-step-read.md."""
+_BEFORE = 1
 
 
 class InputPart(msgspec.Struct, frozen=True):
@@ -46,12 +48,13 @@ def fingerprint(
     identity_inputs: Mapping[str, str] | None = None,
     adapter: Mapping[str, Any] | None = None,
     config_plain: Any = None,
+    packages: Mapping[str, str] | None = None,
 ) -> FingerprintInfo:
     """Identity of a run. Its `digest` is None where the code has unstable parts: such a run is never reused.
 
     Every part is typed and framed under its own name, so nothing can move from one part to another. The order of
     `inputs` does not count, their roles do; labels that are None are as if they were not there. `config_plain` counts
-    in place of the config: its plain form, without secrets. Raises what
+    in place of the config: its plain form, without secrets. `packages` are recorded beside it. Raises what
     `to_plain` raises for the config and labels.
     """
     label_values = {name: to_plain(value, name) for name, value in labels.items() if value is not None}
@@ -64,10 +67,12 @@ def fingerprint(
         "inputs": _digest("inputs", rows),
         "labels": _digest("labels", label_values),
     }
-    whole = {**parts, "identity_inputs": extra, "adapter": counted(plain_adapter), "version": FINGERPRINT_VERSION}
+    whole = {**parts, "identity_inputs": extra, "adapter": counted(plain_adapter)}
+    before = {**whole, "code": code.before, "version": _BEFORE}
     return FingerprintInfo(
         version=FINGERPRINT_VERSION,
-        digest=None if code.unstable else _digest("fingerprint", whole),
+        digest=None if code.unstable else _digest("fingerprint", {**whole, "version": FINGERPRINT_VERSION}),
+        before=None if code.unstable else _digest("fingerprint", before),
         **parts,
         label_values=label_values,
         code_mode=code.mode,
@@ -75,11 +80,12 @@ def fingerprint(
         identity_inputs=extra,
         adapter=plain_adapter,
         unstable=list(code.unstable),
+        packages=dict(packages or {}),
     )
 
 
 def _digest(domain: str, plain: Any) -> str:
-    return f"b3:{blake3(frame([f'consist-es {domain} {FINGERPRINT_VERSION}', plain])).hexdigest()}"
+    return f"b3:{blake3(frame([f'consist-es {domain} 1', plain])).hexdigest()}"
 
 
 # ---------------------------------------------------------------- explaining a miss
@@ -333,4 +339,7 @@ def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[str]:
     changed = {name for name in new.code_parts if old.code_parts.get(name) != new.code_parts[name]}
     inner = {name.rpartition(".")[0] for name in changed}  # a class of which a method says more
     now, then = ({name: part for name, part in side.code_parts.items() if name not in inner} for side in (new, old))
+    if new.version != old.version:  # parts that the other version did not know are no difference of the code
+        now, then = ({name: side[name] for name in side if name in other} for side, other in ((now, then), (then, now)))
+        return _added_removed(now, then, "code of {}", "changed")
     return _added_removed(now, then, "code of {}", "changed") or ["code differs"]

@@ -12,7 +12,7 @@ from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, writes_to
 from consist_es.identity.source import Source, digest_plain
 from consist_es.identity.usage import ATTRIBUTE, NAME, file_usage
-from consist_es.plain import type_name
+from consist_es.plain import frame, type_name
 
 _NOTHING = ["NoneType", None]
 _NEVER_PLAIN = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, types.MemberDescriptorType)
@@ -83,11 +83,13 @@ class HeldValues:
         """Whether a value is just what the source says."""
         if held.label not in self._plain:
             never = isinstance(held.value, _NEVER_PLAIN)
-            self._plain[held.label] = None if never else plain_or_none(held.value, self._root)
+            self._plain[held.label] = None if never else plain_or_none(held.value, self._root, held.where)
         plain = self._plain[held.label]
-        return plain is not None and (plain == held.literal or (held.instance and plain == _NOTHING))
+        return plain is not None and (is_same(plain, held.literal) or (held.instance and plain == _NOTHING))
 
     def _counts(self, held: Held) -> bool:
+        if held.surely:
+            return True
         kind = ATTRIBUTE if held.attribute else NAME
         own = tuple(file_usage(source) for source in held.sources)
         if self._readers.is_state(kind, held.name, own, instance=held.instance):
@@ -113,3 +115,8 @@ class HeldValues:
             replaced = held.literal is not None and held.literal != _NOTHING
             return {"$unknown": type_name(type(held.value))} if replaced else None
         return [type_name(type(held.value)), found]
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """True if two plain forms say the same: 1, 1.0 and True do not, nor do 0.0 and -0.0."""
+    return frame(one) == frame(other)

@@ -3,27 +3,24 @@
 Whether such a value counts, and how, depends on the code that reads it: see `consist_es.identity.held`.
 """
 
-import ast
 import enum
 import functools
 import importlib.util
-import logging
+import itertools
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from consist_es.errors import ConfigTypeError, ConfigValueError
-from consist_es.identity.imports import statements_in
+from consist_es.identity.names import BODY, Body, Definition
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
-from consist_es.identity.source import Fact, Source, digest_plain, load_source
+from consist_es.identity.source import Source, digest_plain, load_source
 from consist_es.identity.witness import Witness
-from consist_es.plain import frame, to_plain
+from consist_es.plain import frame, module_name, to_plain
 
 
 class Held(NamedTuple):
@@ -42,30 +39,8 @@ class Held(NamedTuple):
     """The files whose functions may write to it as to their own."""
     attribute: bool
     instance: bool = False
-
-
-class Body(msgspec.Struct, frozen=True):
-    """What the source of a module or class says of its namespace."""
-
-    constants: dict[str, Any]
-    """Variables -> type and plain form of the literal that is their one assignment, else None."""
-    bound: frozenset[str]
-    """Every name that it binds in some way."""
-    definitions: tuple["Definition", ...]
-    imports: tuple[tuple[str, str, str], ...] = ()
-    """Of a module: from where, with leading dots, which name, and what it is called here."""
-
-
-class Definition(msgspec.Struct, frozen=True):
-    """A function or class that a body defines, also under conditions."""
-
-    name: str
-    decorated: bool
-    inside: Body | None
-    """Of a class."""
-
-
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    surely: bool = False
+    """Whether it counts whoever reads it: it stands where the source has something else."""
 
 
 class Batch:
@@ -104,7 +79,7 @@ def compared(source: Source, module: types.ModuleType, label: str, root: Path, *
 
 
 def _compare(source: Source, module: types.ModuleType, label: str, root: Path, only_changed: bool) -> Compared:
-    body, namespace = _BODY_OF.of(source), vars(module)
+    body, namespace = BODY.of(source), vars(module)
     witness = Witness(module, (item.name for item in body.definitions))
     for origin, name, _ in body.imports:
         witness.imports(_resolved(origin, namespace))
@@ -113,11 +88,9 @@ def _compare(source: Source, module: types.ModuleType, label: str, root: Path, o
     held: list[Held | Batch] = []
     constant: list[Held] = []
     for item in found:
-        if type(item.value) is logging.Logger and item.literal is None:
-            continue  # it counts in no way
         if not witness.content(item.value):
             held.append(item)
-        elif item.literal is None or frame(plain_or_none(item.value, root)) != frame(item.literal):
+        elif item.literal is None or frame(plain_or_none(item.value, root, item.where)) != frame(item.literal):
             constant.append(item)
     return Compared(source, witness, parts, [*held, Batch(constant)] if constant else held)
 
@@ -132,7 +105,7 @@ def loaded_parts(
     """
     parts: dict[str, str] = {}
     held: list[Held] = []
-    for item in _differing(_BODY_OF.of(source), namespace, "", source, label, only_changed):
+    for item in _differing(BODY.of(source), namespace, "", source, label, only_changed):
         if isinstance(item, Held):
             held.append(item)
         else:
@@ -258,7 +231,7 @@ def _dispatched(value: Any) -> dict[str, Any] | None:
     registry = vars(value).get("registry") if isinstance(value, types.FunctionType) else None
     if not isinstance(registry, types.MappingProxyType):
         return None
-    return {f"{kind.__module__}.{kind.__qualname__}": function for kind, function in registry.items()}
+    return {f"{module_name(kind)}.{kind.__qualname__}": function for kind, function in registry.items()}
 
 
 def subclasses(cls: type, label: str, source: Source) -> list[Held]:
@@ -270,7 +243,7 @@ def subclasses(cls: type, label: str, source: Source) -> list[Held]:
         if id(item) not in found:
             found[id(item)] = item
             waiting += type.__subclasses__(item)
-    below = sorted(found.values(), key=lambda item: (str(vars(item).get("__module__")), item.__qualname__))
+    below = sorted(found.values(), key=lambda item: (module_name(item), item.__qualname__))
     title = f"subclasses of {label}"
     return [Held(title, title, "__subclasses__", below, None, True, (source,), True)] if below else []
 
@@ -284,10 +257,10 @@ def submodules(package: types.ModuleType | None) -> list[Held]:
     return [Held(f"{key} of {name}", name, key, value, None, True, (), False) for key, value in sorted(found.items())]
 
 
-def plain_or_none(value: Any, root: Path) -> Any:
+def plain_or_none(value: Any, root: Path, where: str) -> Any:
     """Type and plain form of a value; None for functions, objects in use and everything else without one."""
     try:
-        return [type(value).__name__, portable(value, root)]
+        return [type(value).__name__, portable(value, root, where)]
     except (ConfigTypeError, ConfigValueError):
         return None
 
@@ -295,9 +268,9 @@ def plain_or_none(value: Any, root: Path) -> Any:
 # ---------------------------------------------------------------- values that name places
 
 
-def portable(value: Any, root: Path) -> Any:
+def portable(value: Any, root: Path, where: str = "value") -> Any:
     """Plain form; a path below `root`, also as text, counts relative to it: moving a project changes nothing."""
-    return _relative(to_plain(value), str(root))
+    return _relative(to_plain(value, where), str(root))
 
 
 def _relative(plain: Any, root: str) -> Any:
@@ -305,112 +278,21 @@ def _relative(plain: Any, root: str) -> Any:
         below = plain == root or plain.startswith(f"{root}/")
         return {"$project_path": plain[len(root) + 1 :]} if below else plain
     if isinstance(plain, list):
-        return [_relative(item, root) for item in plain]
+        return plain if _is_numbers(plain) else [_relative(item, root) for item in plain]
     if isinstance(plain, dict):
         return {key: _relative(item, root) for key, item in plain.items()}
     return plain
 
 
-# ---------------------------------------------------------------- constants in source
+def _is_numbers(items: list[Any]) -> bool:
+    """Whether it is clear at one look that there is no text in a list: numbers, or rows of numbers."""
+    kinds = set(map(type, items))
+    if kinds == {list}:
+        kinds = set(map(type, itertools.chain.from_iterable(items)))
+    return kinds <= {int, float, bool}
 
 
-def constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
-    """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
-    found: dict[str, Any] = {}
-    for name, value in _bound(node.body):
-        if not name.startswith("__"):
-            found[name] = None if name in found or value is None else _literal(value)
-    return found
-
-
-def _literal(value: ast.expr) -> Any:
-    try:
-        literal = ast.literal_eval(value)
-        return [type(literal).__name__, to_plain(literal)]
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, ConfigTypeError, ConfigValueError):
-        return None
-
-
-def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
-    """Each time that a body binds a name to a value, however it does so, with the value where it is written there."""
-    values: dict[int, ast.expr | None] = {}
-    for item in _outside_functions(body):
-        if isinstance(item, ast.Assign):
-            values |= {id(target): item.value for target in item.targets}
-        elif isinstance(item, ast.AnnAssign):
-            values[id(item.target)] = item.value
-        elif isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
-            yield item.id, values.get(id(item))
-        elif isinstance(item, (ast.MatchAs, ast.MatchStar)) and item.name:
-            yield item.name, None
-        elif isinstance(item, ast.MatchMapping) and item.rest:
-            yield item.rest, None
-
-
-def _outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """All nodes of a body, each before those in it; functions, classes and comprehensions keep their names."""
-    waiting: list[ast.AST] = list(body)
-    while waiting:
-        item = waiting.pop()
-        yield item
-        if isinstance(item, ast.comprehension):
-            waiting += [item.iter, *item.ifs]
-        elif not isinstance(item, (*_DEFINITIONS, ast.Lambda)):
-            waiting += ast.iter_child_nodes(item)
-
-
-def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
-    """Every name that a module's or class's own statements bind in some way."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = list(node.body)
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, _DEFINITIONS):
-            found.add(item.name)
-            continue
-        if isinstance(item, ast.Name):
-            found.add(item.id)
-        elif isinstance(item, (ast.Import, ast.ImportFrom)):
-            found |= {alias.asname or alias.name.partition(".")[0] for alias in item.names}
-        elif isinstance(item, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and item.name:
-            found.add(item.name)
-        if not isinstance(item, ast.Lambda):
-            waiting += ast.iter_child_nodes(item)
-    return frozenset(found)
-
-
-def _definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
-    """The functions and classes that a body defines, also under conditions."""
-    return tuple(item for item in _statements(node.body) if isinstance(item, _DEFINITIONS))
-
-
-def _statements(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """The statements of a body and of its branches, in the order of `_outside_functions`."""
-    waiting = list(body)
-    while waiting:
-        item = waiting.pop()
-        yield item
-        if not isinstance(item, _DEFINITIONS):
-            waiting += statements_in(item)
-
-
-def _imports(node: ast.Module) -> Iterator[tuple[str, str, str]]:
-    for item in _statements(node.body):
-        if isinstance(item, ast.ImportFrom):
-            origin = "." * item.level + (item.module or "")
-            yield from ((origin, alias.name, alias.asname or alias.name) for alias in item.names)
-
-
-def _body(node: ast.Module | ast.ClassDef) -> Body:
-    definitions = tuple(
-        Definition(item.name, bool(item.decorator_list), _body(item) if isinstance(item, ast.ClassDef) else None)
-        for item in _definitions(node)
-    )
-    imports = _imports(node) if isinstance(node, ast.Module) else ()
-    return Body(dict(constants(node)), bound_names(node), definitions, tuple(imports))
-
-
-_BODY_OF: Fact[Body] = Fact("body", Body, lambda parsed: _body(parsed.tree))
+# ---------------------------------------------------------------- imported names
 
 
 def _rebound_imports(body: Body, namespace: Mapping[str, Any]) -> Iterator[str]:

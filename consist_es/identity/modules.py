@@ -4,21 +4,24 @@ import datetime
 import decimal
 import enum
 import functools
-import importlib.machinery
 import os
 import sys
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.machinery import BuiltinImporter, FrozenImporter
 from pathlib import Path
 from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.archives import member_of
 from consist_es.identity.digest import digest_path
+from consist_es.identity.finding import Finding, Place, generated_file, generated_name
 from consist_es.identity.imports import ImportRef
 from consist_es.identity.loaded import Batch, Held, compared, portable, submodules
-from consist_es.identity.places import is_first_party
+from consist_es.identity.packages import spot_of
+from consist_es.identity.places import is_first_party, package_part
 from consist_es.identity.readers import Readers
-from consist_es.identity.source import Source, load_source
+from consist_es.identity.source import Source, digest_plain, load_source
 from consist_es.identity.variables import variable_parts
 
 _SEEN: dict[str, tuple[str, Any]] = {}
@@ -50,14 +53,30 @@ class Modules:
         self.held: list[Held | Batch] = []
         """Values of loaded modules that are still to be judged."""
         self.parts: dict[str, str] = {}
+        self.added: dict[str, str] = {}
+        """What counts since version 2: models of one's own that are installed, zip files, generated modules."""
+        self.installed: set[str] = set()
+        """Files of other people's modules that were imported; which packages these are from counts by version."""
         self.unstable: list[str] = []
         self.computed: list[str] = []
         """Files that import modules by computed names."""
+        self.loaded: list[tuple[str, Source, types.ModuleType]] = []
+        """Label, source and module of those that are loaded whenever this code runs."""
+        self.foreign: set[str] = set()
+        """Names of modules that are not first-party, as first-party code imports them."""
+        self._taken: dict[str, tuple[str, Source, bool]] = {}
+        """File -> its label and source, and if it is certainly loaded; not compared with what is loaded yet."""
         self._labels: dict[str, str] = {}
+        self._finding = Finding()
         self._done: dict[str, bool] = {}
         """File -> whether it was followed as one that is certainly loaded."""
         self._asked: set[tuple[str, bool]] = set()
         """Names that were followed: modules import the same ones again and again."""
+
+    @property
+    def followed(self) -> frozenset[str]:
+        """Files that count as a whole."""
+        return frozenset(self._done)
 
     def follow(self, refs: Iterable[ImportRef], package: str) -> None:
         """Take in the modules that `refs` name, seen from `package`, and all they import in turn."""
@@ -67,11 +86,39 @@ class Modules:
             if not name or item in self._asked or is_ours(name):
                 continue
             self._asked.add(item)
-            found = _locate(name)
-            if found is None:
-                self.held += submodules(sys.modules.get(name))
-            elif is_first_party(found) and self._is_new(found, eager):
-                waiting += self._take(name, found, eager)
+            place = self._finding.place(name)
+            if place is None:
+                continue
+            found = place.file or self._generated(name, place)
+            if found is not None and (found.startswith("<") or is_first_party(found)):
+                waiting += self._take(name, found, eager) if self._is_new(found, eager) else []
+                continue
+            self.foreign.add(name)
+            if found is not None and found not in self.installed:
+                self.installed.add(found)
+                self.added |= package_part(found)
+
+    def _generated(self, name: str, place: Place) -> str | None:
+        """What stands for the file of a module that has none, if its loader shows a source; else what the module holds
+        waits to be judged."""
+        module, kind = sys.modules.get(name), place.loader if isinstance(place.loader, type) else type(place.loader)
+        if kind in (BuiltinImporter, FrozenImporter):
+            return None
+        if place.path is None and (file := generated_file(name, place.loader)) is not None:
+            return file
+        self.held += submodules(module)
+        if place.path is None and (
+            place.loader is None or is_first_party(file_of(sys.modules.get(kind.__module__)) or "")
+        ):
+            if module is None:
+                self.unstable.append(
+                    f"module {name} has no source until it is imported; import it before the step runs"
+                )
+            values = {} if module is None else {key: value for key, value in vars(module).items() if key[:2] != "__"}
+            self.held += [
+                Held(f"{key} of {name}", name, key, value, None, True, (), False) for key, value in values.items()
+            ]
+        return None
 
     def follow_loaded(self, name: str, filename: str, *, eager: bool = True) -> None:
         """Take in a module that is loaded, by name and file; its name need not lead there any more."""
@@ -92,34 +139,56 @@ class Modules:
 
     def _take(self, name: str, filename: str, eager: bool) -> Sequence[tuple[str, bool]]:
         label = self._label(filename)
-        source = load_source(filename) if filename.endswith(".py") else None
+        # version 1 of the fingerprint knew only files outside the folders of packages
+        parts = self.parts if spot_of(filename) is None and Path(filename).is_file() else self.added
+        source = load_source(filename) if filename.endswith((".py", ">")) else None
         if source is None:
-            self.parts[label] = digest_path(filename).value
+            parts[label] = self._content(filename, label)
             return []
-        self.parts[label] = source.digest
+        parts[label] = source.digest
         if variables := variable_parts(source):
-            self.parts |= variables
+            parts |= variables
         self._readers.add_file(source)
-        if source.dynamic:
+        if source.dynamic and (whole := package_part(filename)):
+            self.added |= whole  # it may load any of its own modules
+        elif source.dynamic:
             self.computed.append(label)
         module = sys.modules.get(name)
-        loaded = module is not None and file_of(module) == filename
+        loaded = module is not None and (file_of(module) or generated_name(name)) == filename
         ready = _READY.setdefault(filename, loaded)
+        self._taken[filename] = (label, source, eager or ready)
         if module is not None and loaded:
-            self._check_loaded(label, source, module, eager or ready)
+            parts |= self._check_loaded(label, source, module, eager or ready)
         package = name if filename.endswith(_PACKAGE) else name.rpartition(".")[0]
         return _imported(source, package, eager)
 
+    def _content(self, filename: str, label: str) -> str:
+        """Digest of a module without source: compiled code, or what is in no file that can be read."""
+        if os.path.lexists(filename):
+            return digest_path(filename).value
+        content = member_of(filename)
+        if content is None:
+            self.unstable.append(f"{label} was loaded from a file that is not there any more")
+        return digest_plain(None if content is None else content.hex())
+
+    def unchecked(self) -> list[tuple[str, Source, types.ModuleType, bool]]:
+        """Label, source, module and if it is certainly loaded, of what was followed since this was asked last."""
+        taken, self._taken = self._taken, {}
+        if not taken:
+            return []
+        loaded = {file_of(module): module for module in list(sys.modules.values()) if file_of(module) in taken}
+        return [(label, source, loaded[name], sure) for name, (label, source, sure) in taken.items() if name in loaded]
+
     def _label(self, filename: str) -> str:
         """Two files that are named alike get two labels, so that neither hides the other."""
-        label, count = file_label(filename, self.root), 1
+        label, count = filename[1:-1] if filename.startswith("<module ") else file_label(filename, self.root), 1
         unique = label
         while self._labels.setdefault(unique, filename) != filename:
             count += 1
             unique = f"{label} #{count}"
         return unique
 
-    def _check_loaded(self, label: str, source: Source, module: types.ModuleType, eager: bool) -> None:
+    def _check_loaded(self, label: str, source: Source, module: types.ModuleType, eager: bool) -> dict[str, str]:
         """What is loaded counts too, where it is more or other than what the file says."""
         spec = getattr(module, "__spec__", None)
         digest, seen = _SEEN.setdefault(source.filename, (source.digest, spec))
@@ -127,9 +196,11 @@ class Modules:
             self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
         elif digest != source.digest:
             _SEEN[source.filename] = (source.digest, spec)
+        if eager:
+            self.loaded.append((label, source, module))
         found = compared(source, module, label, self.root, only_changed=not eager)
-        self.parts |= found.parts
         self.held += found.held
+        return found.parts
 
 
 def portable_or_none(value: Any, root: Path) -> Any:
@@ -140,6 +211,15 @@ def portable_or_none(value: Any, root: Path) -> Any:
         return [type(value).__name__, portable(value, root)]
     except (ConfigTypeError, ConfigValueError):
         return None
+
+
+def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.ModuleType]:
+    """The project's loaded modules among those that are imported, and the packages they lie in."""
+    for ref in refs:
+        for name in _absolute(ref.name, package):
+            module = sys.modules.get(name)
+            if module is not None and not is_ours(name) and is_first_party(file_of(module) or ""):
+                yield module
 
 
 def label_root(given: str | os.PathLike[str], log_folder: Path) -> Path:
@@ -167,7 +247,9 @@ def file_label(filename: str, root: Path) -> str:
 @functools.lru_cache(maxsize=4096)
 def _file_label(filename: str, root: Path, search: tuple[str, ...]) -> str:
     path = Path(filename)
-    if filename.startswith("<") or not path.is_file():
+    if (installed := spot_of(filename)) is not None:
+        return installed[1]  # wherever that folder lies
+    if filename.startswith("<") or not (path.is_file() or member_of(filename) is not None):
         return "<interactive>"  # the names that notebooks give their cells differ from session to session
     for base in [root, *map(Path, search)]:
         for spot in (path, path.resolve()):
@@ -194,29 +276,3 @@ def _imported(source: Source, package: str, eager: bool) -> tuple[tuple[str, boo
     """Full names of what a module imports, the last of equal ones kept, and whether that surely happens."""
     found = [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
     return tuple(reversed(dict.fromkeys(reversed(found))))
-
-
-def _locate(name: str) -> str | None:
-    module = sys.modules.get(name)
-    if module is not None:
-        return file_of(module)
-    return _search(name, tuple(map(str, sys.path)))
-
-
-@functools.lru_cache(maxsize=4096)
-def _search(name: str, path: tuple[str, ...]) -> str | None:
-    """File of a module that is not loaded, found without running anything."""
-    where: list[str] | None = list(path)
-    parts = name.split(".")
-    spec = None
-    for count in range(len(parts)):
-        if where is None:
-            return None
-        try:
-            spec = importlib.machinery.PathFinder.find_spec(".".join(parts[: count + 1]), where)
-        except (ImportError, ValueError, OSError):
-            return None
-        if spec is None:
-            return None
-        where = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
-    return spec.origin if spec is not None and spec.has_location else None

@@ -166,6 +166,11 @@ def writes_to(kind: str, name: str, own: Iterable[Usage], *, instance: bool = Fa
     return any(_writes(unit, uses) for unit, uses in _units(own, kind, name, instance=instance))
 
 
+def handed(name: str, own: Iterable[Usage]) -> bool:
+    """Whether any method of some files sets an attribute to something that it is given."""
+    return any(_flags(uses) & SET for _, uses in _units(own, ATTRIBUTE, name, instance=True))
+
+
 def _units(
     code: Iterable[Usage], kind: str, name: str, *, instance: bool = False
 ) -> Iterator[tuple[Unit, dict[str, int]]]:
@@ -208,6 +213,10 @@ def _reads_what_it_fills(item: tuple[Unit, dict[str, int]]) -> bool:
 
 
 def keeps(function: ast.AST, name: str) -> bool:
-    """Whether what a function captured under a name is state of its own, such as the cache of a memoising wrapper."""
+    """Whether what a function captured under a name is state of its own, such as the cache of a memoising wrapper, or
+    a counter that it only writes to."""
     units = list(_units([usage(function)], NAME, name))
-    return any(_flags(uses) & FILL for _, uses in units) and all(map(_fills_itself, units))
+    flags = [_flags(uses) for _, uses in units]
+    if any(how & FILL for how in flags) and not any(how & (READ | SET) for how in flags):
+        return True
+    return any(how & FILL for how in flags) and all(map(_fills_itself, units))

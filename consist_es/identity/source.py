@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from blake3 import blake3
 
+from consist_es.identity.archives import lines_of
 from consist_es.identity.bytecode import code_digest, nested_codes
 from consist_es.identity.digest_cache import Stamp, is_of_age, now_ns, stamp_of
 from consist_es.identity.imports import IMPORTERS, ImportRef, computed_imports, effects_of, imports_of
@@ -136,7 +137,7 @@ class Source:
 
     def _indexed(self) -> tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]]:
         if (index := self._index) is None:
-            index = self._index = _index(self.tree)
+            index = self._index = index_of(self.tree)
         return index
 
     # ------------------------------------------------------------ facts
@@ -215,6 +216,16 @@ class Source:
         return self._codes.get((code.co_firstlineno, code.co_name), [])
 
 
+def source_of(filename: str, text: str) -> Source | None:
+    """The source of a text that is in no file; None if it does not parse."""
+    return _checked(Source(filename, text)) if text else None
+
+
+def read(path: Path) -> str:
+    """The text of a source file, in the encoding that it says."""
+    return decode_source(path.read_bytes())
+
+
 def digest_plain(plain: Any) -> str:
     """Digest over a plain tree."""
     return _form_digest(frame(plain))
@@ -254,21 +265,17 @@ def load_source(filename: str) -> Source | None:
     try:
         stamp: Stamp | str = stamp_of(os.stat(filename))  # noqa: PTH116
     except (OSError, ValueError):
-        stamp = "".join(linecache.getlines(filename))
+        stamp = "".join(lines_of(filename) or linecache.getlines(filename))
     if known is not None and known.stamp == stamp and known.sure:
         return known.source  # type: ignore[no-any-return]
     began = now_ns()
-    source = _of_text(filename, stamp) if isinstance(stamp, str) else _of_file(filename, known)
+    source = source_of(filename, stamp) if isinstance(stamp, str) else _of_file(filename, known)
     sure = isinstance(stamp, str) or is_of_age(stamp, began)
     _LOADED.pop(filename, None)
     _LOADED[filename] = _Loaded(stamp, sure, source)
     while len(_LOADED) > _MOST_FILES:
         _LOADED.pop(next(iter(_LOADED)), None)
     return source
-
-
-def _of_text(filename: str, text: str) -> Source | None:
-    return _checked(Source(filename, text)) if text else None
 
 
 def _of_file(filename: str, known: _Loaded | None) -> Source | None:
@@ -297,19 +304,22 @@ def _checked(source: Source) -> Source | None:
     return source
 
 
-def flush_facts() -> None:
-    """Write the facts that were found to the disk."""
-    if (cache := source_cache()) is not None:
-        cache.flush()
-
-
 def _keep_tree(source: Source) -> None:
     _TREES.pop(source, None)
     _TREES[source] = None
+
+
+def flush_facts() -> None:
+    """At the end of one look at some code: write the facts that were found to the disk, and let go of trees.
+
+    Not before: what is found in a tree is compared with what was found in it earlier.
+    """
+    if (cache := source_cache()) is not None:
+        cache.flush()
     total = 0
     for item in reversed(list(_TREES)):
         total += len(item.text)
-        if total > _MOST_TEXT and item is not source:
+        if total > _MOST_TEXT:
             _TREES.pop(item, None)
             item.drop_tree()
 
@@ -353,7 +363,7 @@ def _code_range(code: types.CodeType) -> tuple[int, int, int, int] | None:
     return first[0], first[1], last[0], last[1]  # type: ignore[return-value]
 
 
-def _index(tree: ast.AST) -> tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]]:
+def index_of(tree: ast.AST) -> tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]]:
     functions: dict[tuple[int, str], list[Function]] = {}
     classes: dict[str, list[ast.ClassDef]] = {}
     waiting: list[tuple[ast.AST, str]] = [(tree, "")]

@@ -94,7 +94,7 @@ def _versions() -> str | None:
     own = Path(__file__).parent
     hasher = blake3()
     try:
-        for path in sorted([*own.glob("*.py"), own.parent / "plain.py"]):
+        for path in sorted([*own.glob("*.py"), *own.parent.glob("plain*.py")]):
             data = path.read_bytes()
             hasher.update(b"%d:%b" % (len(data), data))
     except OSError:  # from a zip file, or without sources

@@ -31,7 +31,7 @@ __all__ = [
     "ATTRIBUTE", "CLEAR", "CLOCK", "FILL", "NAME", "OWN", "READ", "SET", "WRITES",
     "Unit", "Usage", "Uses", "file_usage", "usage",
 ]  # fmt: skip
-_MAKERS = ("__init__", "__new__", "__post_init__", "__setstate__")
+MAKERS = ("__init__", "__new__", "__post_init__", "__setstate__")
 _BLOCKS = (
     ast.ClassDef, ast.If, ast.For, ast.While, ast.With, ast.Try, ast.TryStar, ast.ExceptHandler, ast.Match,
     ast.match_case,
@@ -57,7 +57,7 @@ class Unit(msgspec.Struct, array_like=True, eq=False):
     @property
     def makes(self) -> bool:
         """Whether it makes objects."""
-        return self.name in _MAKERS
+        return self.name in MAKERS
 
 
 class Usage(msgspec.Struct, eq=False):

@@ -2,88 +2,80 @@
 
 import ast
 import collections
-import contextvars
 import functools
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity import writes
-from consist_es.identity.bytecode import essence, global_names
-from consist_es.identity.held import HeldValues
-from consist_es.identity.imports import computed_imports, imports_of
-from consist_es.identity.loaded import Held, portable, subclasses, submodules
+from consist_es.identity.bytecode import essence, global_names, imported_names
+from consist_es.identity.imports import ImportRef, computed_imports, imports_of
+from consist_es.identity.loaded import Held, subclasses
 from consist_es.identity.modules import (
-    Modules,
     file_label,
     file_of,
     is_ours,
-    portable_or_none,
 )
 from consist_es.identity.objects import (
-    CONTAINERS,
     class_file,
-    classes_of,
     content_of,
+    factory_state,
     function_digest,
     holds_function,
     is_data,
     is_generated,
-    is_simple,
     known_form,
-    names_in,
     package_of,
-    present_in,
     reads_modules,
-    state_of,
     wrapped_by,
 )
+from consist_es.identity.packages import spot_of
 from consist_es.identity.places import is_first_party
-from consist_es.identity.readers import Readers, keeps, writes_to
+from consist_es.identity.present import patched_in, present
+from consist_es.identity.reach import Code, Reach, namespace_of
+from consist_es.identity.readers import keeps, writes_to
 from consist_es.identity.source import Function, Source, digest_plain, load_source
+from consist_es.identity.states import is_by_name
 from consist_es.identity.usage import ATTRIBUTE, file_usage
+from consist_es.identity.values import Values
 from consist_es.identity.variables import named_parts
-from consist_es.plain import type_name
+from consist_es.identity.written import NOTHING, Written
+from consist_es.plain import module_name, type_name
 
-_C_CALLABLES = (
-    types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
-    types.MethodWrapperType, types.ClassMethodDescriptorType,
-)  # fmt: skip
-_NESTED = 20
-"""How deep containers that hold functions may be nested, well within our stack."""
 _DYNAMIC = {"globals", "eval", "exec", "__import__", "importlib", "import_module"}
 
 
-class Visitor:
+class Visitor(Values):
     """Collects the parts of one code identity."""
 
-    def __init__(self, root: Path, *, follow: bool, declared: bool, own: str) -> None:
-        self.root, self.follow, self.declared, self.own = root, follow, declared, own
-        self.parts: dict[str, str] = {}
-        """What version 1 of the fingerprint counted, under the same labels: it finds the runs of that version."""
-        self.added: dict[str, str] = {}
-        """What counts since version 2."""
-        self.unstable: list[str] = []
-        self._readers = Readers()
-        self.modules = Modules(root, self._readers)
-        self._held = HeldValues(root, self._readers, self._held_value, self.classes_in)
-        self._lenient = False
-        """Whether what has no canonical form is left out: a module that is used need not use all that it holds."""
+    def __init__(self, root: Path, *, follow: bool, declared: bool, own: str, unread: Written = NOTHING) -> None:
+        super().__init__(root, follow=follow, unread=unread)
+        self.declared, self.own = declared, own
         self._waiting: collections.deque[tuple[Callable[[], None], bool]] = collections.deque()
         """Functions and classes still to be visited; a queue, since call chains may be longer than our stack."""
-        self._depth = 0
-        self._labels: dict[int, str] = {}
-        self._taken: set[str] = set()
-        self._alive: list[Any] = []
-        """Keeps visited objects, so that no id is used twice."""
-        self._namespace: dict[str, Any] = {}
+        self._namespace: Mapping[str, Any] = {}
+        self._own_namespace: Mapping[str, Any] = {}
+        """Of the module that the callable is from."""
         self._reached: dict[str, Any] = {}
         """Names in the callable's own file that its functions read -> present value."""
+        self.reach = Reach(root, self.added, self.reference, self._read_more)
+        self._script = file_of(sys.modules.get("__main__")) or ""
+        self._setting_up = False
+        """Whether what sets something up is followed: of any file, only what it reaches counts."""
 
-    def finish(self) -> dict[str, str]:
-        """All parts, once everything that was reached has been visited."""
+    def _read_more(self, names: set[str], namespace: Mapping[str, Any], label: str, source: Source | None) -> None:
+        """Count names that code reaches by other means than its instructions."""
+        self._lenient = True
+        self.read_names(names, namespace, label, None, source)
+
+    def _is_own(self, filename: str) -> bool:
+        """Whether of a file only what is reached counts, not all of it."""
+        return filename in (self.own, self._script) or self._setting_up
+
+    def _visit_all(self) -> None:
+        """Visit everything that waits, and what that leads to."""
         more = True
         while more:
             while self._waiting:
@@ -94,133 +86,38 @@ class Visitor:
             self._held.add(held)
             more = self.follow and self._held.count(self.parts)
         self._lenient = False
-        if self.follow:
-            self._effects()
-            if self.modules.computed and not self.declared:
-                files = ", ".join(sorted(self.modules.computed))
-                self.unstable.append(
-                    f"{files} imports a module whose name is computed; name its file in code_identity_extra_deps"
-                )
-        self.unstable += self.modules.unstable
-        return {**self.parts, **self.modules.parts}
+
+    def _visit_since(self) -> None:
+        waiting, self._since = self._since or collections.deque(), None
+        for visit, self._lenient, self._depth in waiting:
+            visit()
+        self._depth = 0
+        self._visit_all()
+        self._visit_present()
+
+    def _visit_present(self) -> None:
+        """Compare what is loaded with its source, for all modules that were followed."""
+        while self.follow and (loaded := self.modules.unchecked()):
+            self.modules.held += [held for module in loaded for held in present(*module)]
+            self._visit_all()
+
+    def _visit_patched(self) -> None:
+        """Count what the project put into modules of installed packages."""
+        if self.follow and (patched := patched_in(self.modules.foreign)):
+            self._lenient = True
+            self._note("replaced in installed modules", self.reference(patched, "installed modules"))
+            self._visit_all()
 
     def _later(self, visit: Callable[[], None], filename: str) -> None:
-        """Visit something in its turn; what is of the callable's own file must be identified in full."""
-        self._waiting.append((visit, self._lenient and filename != self.own))
-
-    def _held_value(self, held: Held) -> Any:
-        """Plain form of what a module holds."""
-        if isinstance(held.value, types.ModuleType):
-            self.modules.follow_loaded(held.value.__name__, file_of(held.value) or "", eager=False)
-            return {"$module": held.value.__name__}
-        return self.reference(held.value, held.where)
-
-    # ------------------------------------------------------------ any value
-
-    def reference(self, value: Any, where: str) -> Any:
-        """Plain form of a value that code can reach; functions and classes become parts of their own."""
-        if isinstance(value, types.ModuleType):
-            return self._module(value)
-        if isinstance(value, types.FunctionType):
-            return {"$function": self.function(value)}
-        if isinstance(value, types.MethodType):
-            return {
-                "$method": [self.reference(value.__self__, f"self of {where}"), self.reference(value.__func__, where)]
-            }
-        if isinstance(value, (functools.partial, functools.partialmethod)):
-            inside = [value.func, value.args, dict(value.keywords)]
-            return {"$partial": [self.reference(item, f"partial of {where}") for item in inside]}
-        if isinstance(value, _C_CALLABLES):
-            return self._builtin(value, where)
-        if isinstance(value, type):
-            return {"$class": self.cls(value)}
-        if isinstance(value, functools.singledispatchmethod):
-            return {"$dispatch": [self.reference(item, where) for item in (value.func, value.dispatcher)]}
-        if isinstance(value, (staticmethod, classmethod)):
-            return {type(value).__name__: self.reference(value.__func__, where)}
-        return self._instance(value, where)
+        """Visit something in its turn; what is of the callable's own file must be identified in full, what is of a
+        distribution as far as it can be: the code that made it counts."""
+        foreign = filename != self.own and (self._lenient or spot_of(filename) is not None)
+        self._waiting.append((visit, foreign or (self._lenient and self._setting_up)))
 
     def _instance(self, value: Any, where: str) -> Any:
-        if (known := known_form(value)) is not None:
-            return known
-        if isinstance(value, slice):
-            return {"$slice": [self.reference(item, where) for item in (value.start, value.stop, value.step)]}
-        if isinstance(value, contextvars.ContextVar):
-            return {"$variable": [value.name, self.reference(present_in(value), where)]}
-        if wrapped_by(value) is not None and not is_first_party(class_file(type(value))):
-            return {"$wrapper": [type_name(type(value)), self.reference(wrapped_by(value), where)]}
-        try:
-            plain = portable(value, self.root)
-        except (ConfigTypeError, ConfigValueError):
-            return self._inside(value, where)
-        self.classes_in(value)
-        return plain
-
-    def _inside(self, value: Any, where: str) -> Any:
-        """A value without a plain form: containers and simple objects by what they hold, the rest is unstable."""
-        if id(value) in self._labels:
-            return {"$again": self._labels[id(value)]}
-        if self._depth < _NESTED and (type(value) in CONTAINERS or is_simple(type(value))):
-            self._label(value, where)
-            self._depth += 1
-            try:
-                return self._parts_of(value, where)
-            finally:
-                self._depth -= 1
-        if self._lenient:
-            return None
-        self.unstable.append(
-            f"{where}: {type_name(type(value))} has no canonical form; pass it as config or make it inside the step"
-        )
-        return {"$unstable": type_name(type(value))}
-
-    def _parts_of(self, value: Any, where: str) -> Any:
-        """A container or simple object, by what it holds."""
-        name, items = type_name(type(value)), self._items(value, where)
-        if type(value) is collections.defaultdict:
-            return {name: [self.reference(value.default_factory, f"default of {where}"), items]}
-        if type(value) in CONTAINERS:
-            return {name: items}
-        return {"$instance": [self.cls(type(value)), self._state(value, where), *([] if items is None else [items])]}
-
-    def _items(self, value: Any, where: str) -> Any:
-        """What a container holds, None for anything else."""
-        if isinstance(value, dict):
-            pairs = [[self.reference(k, where), self.reference(v, f"{where}[{k!r}]")] for k, v in dict.items(value)]
-            return sorted(pairs, key=digest_plain)
-        if not isinstance(value, CONTAINERS):
-            return None
-        base: Any = next(base for base in CONTAINERS if isinstance(value, base))
-        items = [self.reference(item, f"{where}[{i}]") for i, item in enumerate(base.__iter__(value))]
-        return items if isinstance(value, (list, tuple)) else sorted(items, key=digest_plain)
-
-    def _state(self, value: Any, where: str) -> dict[str, Any]:
-        """The attributes of an object; of one that a module holds, those that methods write are judged alone."""
-        state = state_of(value)
-        if self._lenient:
-            state, alone = self._held.split(type(value), state, where)
-            self.modules.held += alone
-        found = {name: self.reference(item, f"{where}.{name}") for name, item in sorted(state.items())}
-        return {name: plain for name, plain in found.items() if plain is not None or not self._lenient}
-
-    def classes_in(self, value: Any) -> None:
-        """Count the classes of objects in a config or captured value as code: their properties and methods."""
-        for cls in classes_of(value):
-            self.cls(cls)
-
-    def _module(self, module: types.ModuleType) -> Any:
-        if self.follow and not is_ours(module.__name__) and is_first_party(file_of(module) or ""):
-            self.modules.follow_loaded(module.__name__, file_of(module) or "")
-        elif self.follow and file_of(module) is None:
-            self.modules.held += submodules(module)
-        return {"$module": module.__name__}
-
-    def _builtin(self, value: Any, where: str) -> Any:
-        owner = getattr(value, "__self__", None)
-        name = f"{getattr(value, '__module__', None)}.{value.__qualname__}"
-        if owner is None or isinstance(owner, types.ModuleType):
-            return {"$builtin": name}
-        return {"$builtin": [name, self.reference(owner, f"self of {where}")]}
+        if known_form(value) is None:
+            self.reach.given.append(value)  # texts in it may be run as code
+        return super()._instance(value, where)
 
     # ------------------------------------------------------------ functions
 
@@ -231,6 +128,8 @@ class Visitor:
         filename = fn.__code__.co_filename
         if is_ours(fn.__module__) or filename.startswith("<frozen"):
             return f"{fn.__module__}.{fn.__qualname__}"
+        if not is_first_party(filename) and Path(filename).is_file():
+            return self._installed(fn)
         source = load_source(filename)
         if not is_first_party(filename) and (source is None or not filename.startswith("<")):
             return self._installed(fn) if source is not None else self._sourceless(fn)
@@ -247,10 +146,12 @@ class Visitor:
             self.parts |= named_parts(source, node)
         self._captured(fn, label, node)
         if self.follow:
-            if filename == self.own or not Path(filename).is_file():
+            if self._is_own(filename) or not Path(filename).is_file():
                 self._globals(fn, label, node, source)
             else:
-                self.modules.follow_loaded(fn.__module__, filename)
+                self.modules.follow_loaded(fn.__module__ or "", filename)
+                if vars(sys.modules.get(fn.__module__ or "", fn)) is not fn.__globals__:
+                    self.newly(lambda: self._globals(fn, label, node, source))
 
     def _installed(self, fn: types.FunctionType) -> str:
         """A function of an installed package: by name, with the project's functions that it wraps."""
@@ -259,6 +160,8 @@ class Visitor:
         ours = [value for value in captured if holds_function(value)]
         if ours:
             self.parts[f"wrapped by {label}"] = digest_plain([self.reference(item, label) for item in ours])
+        if not is_by_name(fn) and (state := factory_state(fn)):
+            self.newly(lambda: self._note(f"state of {label}", self._piece(state, label)))
         return label
 
     def _sourceless(self, fn: types.FunctionType) -> str:
@@ -280,13 +183,21 @@ class Visitor:
             self.parts[f"defaults of {label}"] = digest_plain(self.reference(defaults, f"default value of {label}"))
         for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
             if node is None or fn.__code__.co_filename == self.own or not keeps(node, name):
-                self._value(name, content_of(cell), "closure variable", label, node)
+                self._closed_over(fn, name, content_of(cell), label, node)
         for name, value in sorted(vars(fn).items()):
             if name != "__wrapped__" and not name.startswith(("__consist", "_consist")) and name != "pytestmark":
                 self._value(name, value, "attribute", label, node)
         wrapped = wrapped_by(fn)
         if wrapped is not None:
             self.parts[f"wrapped by {label}"] = digest_plain(self.reference(wrapped, f"wrapped by {label}"))
+
+    def _closed_over(self, fn: types.FunctionType, name: str, value: Any, label: str, node: Function | None) -> None:
+        source = load_source(fn.__code__.co_filename) if self._since is None and self._lenient else None
+        if source is None or callable(value) or holds_function(value):
+            self._value(name, value, "closure variable", label, node)
+        else:
+            title = f"closure variable {name} of {label}"
+            self.modules.held.append(Held(title, title, name, value, None, False, (source,), attribute=False))
 
     def _value(self, name: str, value: Any, what: str, label: str, node: Function | None) -> None:
         kind: Any = type(value)
@@ -297,13 +208,19 @@ class Visitor:
     def _globals(self, fn: types.FunctionType, label: str, node: Function | None, source: Source | None) -> None:
         names = set(global_names(fn.__code__))
         self.read_names(names, fn.__globals__, label, node, source)
+        if node is None:
+            imports = [ImportRef(name, frozenset(), False) for name in imported_names(fn.__code__)]
+            self.modules.follow(imports, package_of(fn.__globals__))
 
     def read_names(
-        self, names: set[str], namespace: dict[str, Any], label: str, node: Any, source: Source | None
+        self, names: set[str], namespace: Mapping[str, Any], label: str, node: Any, source: Source | None
     ) -> None:
         """Count what some code takes from its module: present values, imports, and everything if it is dynamic."""
         package = package_of(namespace)
         self._namespace = namespace
+        if source is not None and source.filename == self.own:
+            self._own_namespace = namespace
+        self.reach.add(Code(label, () if node is None else (node,), source, namespace, frozenset(names)))
         if node is None:
             self._readers.names |= names
         else:
@@ -330,24 +247,16 @@ class Visitor:
         self.parts |= named_parts(source, source.tree)
         self.modules.follow(source.imports, package)
 
-    def _effects(self) -> None:
-        """Statements at module level that set something up in a module that is used: ``np.random.seed(3)``."""
-        source = load_source(self.own)
-        for root, statement in [] if source is None else source.effects:
-            module = self._reached.get(root)
-            if isinstance(module, types.ModuleType) and not is_ours(module.__name__) and source is not None:
-                label = f"statement {root} at {file_label(self.own, self.root)}"
-                values = {n: portable_or_none(self._namespace.get(n), self.root) for n in names_in(statement)}
-                self.parts[self._unique(label)] = digest_plain([source.digest_of(statement), values])
-
     # ------------------------------------------------------------ classes
 
     def cls(self, cls: type) -> str:
         """Visit a class; the label that its parts are found under."""
         filename = class_file(cls)
-        if is_ours(cls.__module__) or not (is_first_party(filename) or filename.startswith("<") or not filename):
+        if is_ours(module_name(cls)) or not (is_first_party(filename) or filename.startswith("<") or not filename):
+            if id(cls) not in self._labels and not is_by_name(cls):
+                self.newly(functools.partial(self._made_class, cls))
             return type_name(cls)
-        if cls.__module__ == "builtins":
+        if module_name(cls) == "builtins":
             return type_name(cls)
         if id(cls) in self._labels:
             return self._labels[id(cls)]
@@ -363,18 +272,28 @@ class Visitor:
         if source is not None and nodes:
             self.parts[label] = source.digest_of(*nodes)
             self.parts |= named_parts(source, *nodes)
-        followed = self.follow and bool(filename) and filename != self.own
+        followed = self.follow and bool(filename) and not self._is_own(filename)
+        self.reach.add_class(cls, label)
         if followed:
-            self.modules.follow_loaded(cls.__module__, filename)
+            self.modules.follow_loaded(module_name(cls), filename)
         elif source is not None and nodes:
             self._readers.add(*nodes)
             self.modules.held += subclasses(cls, label, source)
+            self.reach.add(Code(label, tuple(nodes), source, namespace_of(cls, filename), frozenset()))
         judged = source if followed and nodes and "<locals>" not in cls.__qualname__ else None
         if judged is None or not self._lenient:  # else all that there is in its module has been seen to
             self._members(cls, label, generated=bool(nodes), judged=judged)
         bases = [base for base in (*cls.__bases__, type(cls)) if base not in (object, type)]
         if bases:
             self.parts[f"bases of {label}"] = digest_plain([self.cls(base) for base in bases])
+
+    def _made_class(self, cls: type) -> None:
+        """A class that a function of an installed package made: what it was made with."""
+        label, before = self._label(cls, type_name(cls)), self._lenient
+        self._lenient = True
+        self._members(cls, label, generated=True, judged=None)
+        self._note(f"bases of {label}", [self.reference(base, f"base of {label}") for base in cls.__bases__])
+        self._lenient = before
 
     def _members(self, cls: type, label: str, *, generated: bool, judged: Source | None) -> None:
         """Methods and data of a class; not the data that methods in its module, which is `judged`, write to."""
@@ -394,20 +313,3 @@ class Visitor:
                 self.parts[f"member {name} of {label}"] = digest_plain(
                     [self.reference(item, f"attribute {name!r} of {label}") for item in found]
                 )
-
-    # ------------------------------------------------------------ labels
-
-    def _label(self, value: Any, label: str) -> str:
-        """A label of this object's own: two functions of one name get two."""
-        unique = self._unique(label)
-        self._labels[id(value)] = unique
-        self._alive.append(value)
-        return unique
-
-    def _unique(self, label: str) -> str:
-        unique, count = label, 1
-        while unique in self._taken:
-            count += 1
-            unique = f"{label} #{count}"
-        self._taken.add(unique)
-        return unique

@@ -17,9 +17,10 @@ _TEMPORARY = ".jsonl.tmp"
 _COPY = ".copy.jsonl.tmp"
 
 
-def temporary_of(path: Path) -> Path:
-    """Where a segment is made before it gets its name."""
-    return path.with_suffix(_TEMPORARY)
+def temporary_of(path: Path, token: str) -> Path:
+    """Where a segment is made before it gets its name. The token keeps two writers apart that both believe that they
+    hold the lock, because somebody deleted its file."""
+    return path.with_suffix(f".{token}{_TEMPORARY}")
 
 
 def copy_of(path: Path) -> Path:
@@ -30,14 +31,19 @@ def copy_of(path: Path) -> Path:
 def create_segment(
     storage: Storage, folder: Path, header: Header, previous: bytes, lines: Iterable[bytes] = ()
 ) -> tuple[int, Opened]:
-    """A new segment, whole and safe on disk before it has its name; open for reading and writing."""
+    """A new segment, whole and safe on disk before it has its name; open for reading and writing, and locked.
+
+    Raises:
+        FileExistsError: another writer has made this segment meanwhile.
+    """
     path = folder / segment_name(header.segment)
-    temporary = temporary_of(path)
-    fd = storage.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    temporary = temporary_of(path, storage.token(4).hex())
+    fd = storage.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
+        storage.flock(fd, blocking=False)  # before it has a name: so nobody else can be first
         _write(storage, fd, itertools.chain([encode_header(header, previous)], lines))
         storage.datasync(fd)
-        storage.rename(temporary, path)
+        storage.rename_new(temporary, path)
         storage.sync_folder(folder)
         return fd, read_header(storage, fd, path)
     except BaseException:

@@ -29,6 +29,9 @@ from consist_es.log.segment import (
 )
 from consist_es.storage import Storage, write_all
 
+STALE = 1.0
+"""Seconds to wait for a writer that holds the newest segment under a lock file that was deleted."""
+
 
 class Active:
     """The segment that is being written: its open file and the place where the next line goes."""
@@ -66,15 +69,43 @@ class Tail:
             LogCorruptError, LogFormatError: it is in no state to be written to.
             LogMismatchError: it is not the log that was opened.
         """
-        active = self._follow(self._active) if self._active else self._open_last(now)
-        self._active = active
+        active = self._held(now)
+        self._catch_up(active)
+        return self._without_failed(active)
+
+    @property
+    def place(self) -> Place | None:
+        """The end of the log as this writer last saw it, None if it has nothing open."""
+        return None if self._active is None else self._active.place
+
+    def _catch_up(self, active: Active, *, mine: bool = True) -> None:
         size = self._storage.size(active.fd)
         if size < active.place.offset:
             problem = f"the file has {size} bytes, but {active.place.offset} were written"
             raise LogCorruptError(segment_name(active.place.segment), size, problem)
         if size > active.place.offset:
-            self._take_in(active)
-        return self._without_failed(active)
+            self._take_in(active, mine=mine)
+
+    def _held(self, now: str) -> Active:
+        """The newest segment, followed, and locked as well: the lock file may have been deleted while a writer held it.
+
+        That writer may be about to write to the segment and cannot be stopped. After `STALE` seconds the log goes on
+        in a new segment, from which on readers ignore what is still written to the old one; and the writer sees after
+        its write that its lock file is gone, and appends once more.
+        """
+        while True:
+            active = self._active = self._follow(self._active) if self._active else self._open_last(now)
+            if self._storage.flock(active.fd, blocking=False):
+                return active
+            if not self._storage.flock_within(active.fd, STALE):
+                self._catch_up(active, mine=False)
+                return self.begin_next(active)
+            self._storage.unlock(active.fd)  # whoever had it may have begun another segment: look again
+
+    def release(self) -> None:
+        """Unlock the segment."""
+        if self._active is not None:
+            self._storage.unlock(self._active.fd)
 
     def forget(self) -> None:
         """Give up the open file; `current` starts afresh."""
@@ -217,14 +248,15 @@ class Tail:
         self._active = Active(fd, opened, place)
         return self._active
 
-    def _take_in(self, active: Active) -> None:
+    def _take_in(self, active: Active, *, mine: bool) -> None:
+        """Check and follow what others wrote. Repair an unfinished batch if the segment is `mine`: nobody writes it."""
         walk = Walk(self._storage, active.fd, active.place)
         for batch in walk.batches():
             for line in batch:
                 if line.head.by == self.writer:
                     self._recall(line)
         active.place = walk.place
-        if walk.rest is not None:
+        if walk.rest is not None and (mine or not walk.rest.torn):
             self._repair(active, walk.rest)
 
     def _recall(self, line: Line) -> None:

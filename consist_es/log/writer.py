@@ -17,6 +17,7 @@ from consist_es.errors import (
     LogCorruptError,
     LogError,
     LogFullError,
+    LogLockError,
     LogMismatchError,
     LogReadOnlyError,
     LogWriteError,
@@ -42,9 +43,37 @@ from consist_es.log.repair import Damage, Gap, find_damage, take_over
 from consist_es.log.segment import SEALED, Place, header_of, lines_back, open_segment, segment_name
 from consist_es.log.tail import Active, Tail
 from consist_es.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
+from consist_es.with_block import WithBlock
 
 LOCK_FILE = "lock"
 _T = TypeVar("_T")
+_TRIES = 20
+"""How often an append begins anew while somebody deletes the lock file again and again."""
+
+
+class _LockLost(Exception):
+    """The lock file was deleted while this writer held it: what it wrote last may not count."""
+
+    def __init__(self, after: int | None) -> None:
+        super().__init__("the lock file was deleted again and again")
+        self.after = after
+        """Position of the last event before what was written; None if nothing was."""
+
+
+class _Hold(WithBlock[None]):
+    """The lock file and, once `Tail.current` was asked for it, the newest segment."""
+
+    def __init__(self, lock: Lock, tail: Tail) -> None:
+        self._lock, self._tail = lock, tail
+
+    def _begin(self) -> None:
+        self._lock.acquire()
+
+    def _end(self, error: BaseException | None) -> None:
+        try:
+            self._tail.release()
+        finally:
+            self._lock.release()
 
 
 class Writer:
@@ -57,6 +86,7 @@ class Writer:
         self._lock = Lock(folder / LOCK_FILE, storage)
         self._mutex = threading.Lock()
         self._tail = Tail(folder, storage)
+        self._hold = _Hold(self._lock, self._tail)
         self._folders_safe = False
         """Whether this process has made sure that the folder and those above it survive a power cut."""
         on_fork(self)
@@ -71,14 +101,25 @@ class Writer:
 
     def append(self, items: list[Prepared], *, sync: bool, since: int | None) -> list[int]:
         """Append what is not there yet and return the position of every item."""
-        return self._alone(lambda: self._append(items, sync, since), sum(len(item.data) for item in items))
+        size = sum(len(item.data) for item in items)
+        start = since
+
+        def act() -> list[int]:
+            return self._append(items, sync, start)
+
+        def lost(after: int | None) -> None:
+            nonlocal start
+            start = after if start is None else start  # what was written may count: it is not appended twice
+
+        return self._retried(act, size, lost)
 
     def redact(self, positions: Sequence[int], reason: str, user: str) -> None:
         """Take the payloads of these events out of the log, and record that, safe on disk."""
-        self._alone(lambda: self._redact(positions, reason, user))
+        acts = [lambda: self._redact(positions, reason, user)]
+        self._retried(lambda: acts[0](), lost=lambda _after: acts.insert(0, self._tidy))  # finishes what was decided
 
     def _redact(self, positions: Sequence[int], reason: str, user: str) -> None:
-        with self._lock:
+        with self._hold:
             active = self._current()
             ids = [new_id(self._storage) for _ in positions]
             intent = plan(self._storage, self.folder, positions, active.place.seq, reason, user, ids)
@@ -87,10 +128,10 @@ class Writer:
 
     def repair(self) -> list[Gap]:
         """Go on without what is damaged, safe on disk; the positions that are lost."""
-        return self._alone(self._repair)
+        return self._retried(self._repair)
 
     def _repair(self) -> list[Gap]:
-        with self._lock:
+        with self._hold:
             self._tail.forget()
             # before anything is called lost: it may put a segment back
             self._tail.redacting = remove_leftovers(self._storage, self.folder)
@@ -108,6 +149,17 @@ class Writer:
             write_watermark(self._storage, self.folder, mark)
             return gaps
 
+    def _retried(
+        self, act: Callable[[], _T], needed: int = 0, lost: Callable[[int | None], object] = lambda _after: None
+    ) -> _T:
+        """Begin anew if the lock file was deleted meanwhile; `lost` gets the last position before what was written."""
+        for _ in range(_TRIES):
+            try:
+                return self._alone(act, needed)
+            except _LockLost as error:
+                lost(error.after)
+        raise LogLockError(self._lock.path, "the file is deleted again and again", "Leave the lock file alone.")
+
     def _alone(self, act: Callable[[], _T], needed: int = 0) -> _T:
         """One thread at a time; what goes wrong is translated, and nothing is remembered of it.
 
@@ -117,9 +169,18 @@ class Writer:
         with self._mutex:
             try:
                 return act()
-            except OSError as error:
+            except (OSError, LogError) as error:
+                place, lost = self._tail.place, self._lock.is_lost()
                 self._let_go()
-                raise self._translated(error, needed) from error
+                if lost:  # what looks wrong may be what another writer does meanwhile
+                    raise _LockLost(None if place is None else place.seq) from error
+                if isinstance(error, OSError):
+                    raise self._translated(error, needed) from error
+                raise
+            except _LockLost:
+                self._let_go()
+                self._tail.introduced = False  # its introduction may be among what does not count
+                raise
             except BaseException:
                 self._let_go()
                 raise
@@ -138,20 +199,15 @@ class Writer:
     def tidy(self) -> None:
         """Do what the next append would do first: cut off an unfinished batch, go on after a sealed segment, finish a
         redaction, remove unfinished files."""
-        with self._mutex:
-            try:
-                with self._lock:
-                    active = self._roll_if_due(self._current())
-                    if self._tail.repairs:
-                        self._write(active, self._own())
-                    place = active.place
-                self._sync(active, place)
-            except OSError as error:
-                self._let_go()
-                raise self._translated(error, 0) from error
-            except BaseException:
-                self._let_go()
-                raise
+        self._retried(self._tidy)
+
+    def _tidy(self) -> None:
+        with self._hold:
+            active = self._roll_if_due(self._current())
+            if self._tail.repairs:
+                self._write(active, self._own())
+            place = active.place
+        self._sync(active, place)
 
     def after_fork(self) -> None:
         """The child is a writer of its own, and shares no open file with its parent."""
@@ -168,7 +224,7 @@ class Writer:
             make_folder(self._storage, self.folder)
             self._warn_if_open_to_all()
         slim = [self._without_bulk(item) for item in items]
-        with self._lock:
+        with self._hold:
             active = self._current()
             if slim != items:  # the blob of the same payload may have been redacted before we had the lock
                 slim = [self._without_bulk(item) for item in items]
@@ -332,8 +388,11 @@ class Writer:
         try:
             write_all(self._storage, active.fd, batch, place.offset)
         except BaseException as error:
-            self._take_back(active, len(batch), isinstance(error, OSError))
+            if not self._lock.is_lost():  # else another writer may have taken it for whole
+                self._take_back(active, len(batch), isinstance(error, OSError))
             raise
+        if self._lock.is_lost():
+            raise _LockLost(place.seq)
         sealed = items[-1].type == SEALED
         active.place = Place(place.segment, place.offset + len(batch), seq, chain, at, sealed)
         self._tail.introduced, self._tail.repairs = True, []
@@ -376,7 +435,7 @@ class Writer:
 
     def _recover(self, place: Place, safe: Watermark | None, error: OSError) -> None:
         self._tail.sync_failed(place.segment, safe)
-        with self._lock:
+        with self._hold:
             active = self._tail.current(self._time(""))
         if active.header.first > place.seq:  # another writer has gone on without copying
             raise LogWriteError(self.folder, error)

@@ -27,7 +27,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from attacks.request import NotExpressible, Request  # noqa: E402
 
-PACKAGES = ("attrs", "numpy", "pandas", "pydantic")
+PACKAGES = ("attrs", "duckdb", "jax", "numba", "numpy", "pandas", "pydantic", "scipy")
 SECONDS = 30
 
 

@@ -3,6 +3,9 @@
 ::
 
     python tools/attacks/run.py [words that the names of cases must contain]
+    python tools/attacks/run.py --fresh N [--seed S] [--only K] [--about WORDS] [--jobs J]
+
+The second form makes up N programs instead, see `attacks.fresh`.
 """
 
 import sys
@@ -13,6 +16,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from attacks import bench  # noqa: E402
 from attacks.cases import CASES  # noqa: E402
+from attacks.fresh import command  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OURS = bench.Tool("ours", Path(sys.executable), str(ROOT))
@@ -31,4 +35,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(command.main(sys.argv[1:]) if "--fresh" in sys.argv else main(sys.argv[1:]))

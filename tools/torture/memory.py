@@ -299,6 +299,11 @@ class Memory:
         self._folder(target.parent).put(target.name, inode)
         self._folder(source.parent).put(source.name, None)
 
+    def rename_new(self, source: Path, target: Path) -> None:
+        if target.name in self._folder(target.parent).names:
+            raise fault(errno.EEXIST)
+        self.rename(source, target)
+
     def symlink(self, target: Path, path: Path) -> None:
         raise fault(errno.EPERM)
 

@@ -18,7 +18,7 @@ from torture.memory import Memory, fault
 T = TypeVar("T")
 
 WRITES = frozenset(
-    {"open", "write_at", "truncate", "datasync", "sync_folder", "rename", "symlink", "unlink", "mkdir"}
+    {"open", "write_at", "truncate", "datasync", "sync_folder", "rename", "rename_new", "symlink", "unlink", "mkdir"}
     | {"set_mode", "flock"}
 )
 """Calls that change something, or that decide who may."""
@@ -175,6 +175,9 @@ class Twin:
 
     def rename(self, source: Path, target: Path) -> None:
         self._call("rename", lambda: self.inner.rename(source, target))
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        self._call("rename_new", lambda: self.inner.rename_new(source, target))
 
     def symlink(self, target: Path, path: Path) -> None:
         self._call("symlink", lambda: self.inner.symlink(target, path))

@@ -1,0 +1,290 @@
+"""Installed distributions: which one a file is from, its version, and whether it is a model of one's own.
+
+Only the folders that packages are installed into are read, never the packages themselves. What was read is kept until
+such a folder changes, which every installation does: it adds or removes the folder with the package's metadata.
+"""
+
+import csv
+import functools
+import importlib.metadata
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from blake3 import blake3
+
+FOLDERS = frozenset({"site-packages", "dist-packages"})
+"""Names of the folders that packages are installed into."""
+PYTHON = "python"
+"""Name that Python itself goes by among the packages."""
+NOT_INSTALLED = "not installed"
+"""Stands for the version of a package that is not there."""
+FOLLOWED = 4_000_000
+"""Bytes of Python up to which a distribution is followed, about 100,000 lines."""
+_METADATA = (".dist-info", ".egg-info")
+_CHANGES: list[str] = []
+"""Folders that had changed when they were looked at again."""
+_SITES: dict[str, tuple[int, "Site"]] = {}
+"""Folder -> its modification time when it was read, and what it holds."""
+
+
+def normalised(name: str) -> str:
+    """The one spelling of a distribution's name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class Distribution:
+    """One installed distribution."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.folder = place, place.parent
+        self.name = normalised(place.name.removesuffix(place.suffix).partition("-")[0])
+        self._metadata = importlib.metadata.Distribution.at(place)
+
+    @functools.cached_property
+    def version(self) -> str:
+        """The version, as it is written there."""
+        try:
+            return self._metadata.version or "unknown"
+        except KeyError:  # half removed: the folder is there, and what it says is not
+            return "unknown"
+
+    @functools.cached_property
+    def own(self) -> bool:
+        """True if it was installed from a folder, an archive or a repository (PEP 610), editable or not.
+
+        Conda installs each of its packages from a folder while it builds them, and some still say so.
+        """
+        installer = (self._metadata.read_text("INSTALLER") or "").strip().lower()
+        return installer != "conda" and bool(self._direct_url)
+
+    @functools.cached_property
+    def _direct_url(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._metadata.read_text("direct_url.json") or "null")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @functools.cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Its files, relative to its folder, with their sizes, as far as they were recorded."""
+        rows = [row for row in csv.reader((self._metadata.read_text("RECORD") or "").splitlines()) if row and row[0]]
+        return {row[0].replace("\\", "/"): int(row[2]) if row[2:] and row[2].isdecimal() else 0 for row in rows}
+
+    @functools.cached_property
+    def files(self) -> frozenset[str]:
+        """Its files, relative to its folder, as far as they were recorded."""
+        return frozenset(self._sizes)
+
+    @functools.cached_property
+    def is_large(self) -> bool:
+        """True if it is too large to be followed function by function: such a one counts as a whole."""
+        code = [size for name, size in self._sizes.items() if name.endswith(".py") and "/tests/" not in f"/{name}"]
+        return sum(code) > FOLLOWED
+
+    @functools.cached_property
+    def modules(self) -> frozenset[str]:
+        """Names of its topmost modules."""
+        tops = {name.partition("/")[0] for name in self.files if not name.startswith((".", "/"))}
+        named = (self._metadata.read_text("top_level.txt") or "").split()
+        known = {top.partition(".")[0] for top in (*tops, *named) if not top.endswith(_METADATA)}
+        return frozenset(known or {self.name.replace("-", "_")}) - {"__pycache__"}
+
+    @property
+    def state(self) -> str:
+        """What stands for all of it: the version, and of a model of one's own also a digest over its files."""
+        return f"{self.version} {self.content}" if self.own else self.version
+
+    @property
+    def content(self) -> str:
+        """Digest over its files; of a large one over what the installer wrote down of them, which is their digests."""
+        code = [("RECORD", self.place / "RECORD")] if self.is_large else self._code()
+        return f"b3:{_digest(code).hexdigest(length=8)}"
+
+    def _code(self) -> Iterator[tuple[str, Path]]:
+        """Name and place of each of its files that can make a difference."""
+        source = str(self._direct_url.get("url", ""))
+        editable = (self._direct_url.get("dir_info") or {}).get("editable") and source.startswith("file://")
+        if editable:
+            from urllib.parse import urlsplit
+            from urllib.request import url2pathname
+
+            root = Path(url2pathname(urlsplit(source).path))
+            yield from ((str(path.relative_to(root)), path) for path in sorted(_python_files(root)))
+        for name in sorted(self.files):
+            if not name.endswith(".pyc") and ".dist-info/" not in name:
+                yield name, self.folder / name
+
+
+class Site:
+    """The distributions whose metadata lies in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(_entries(folder))
+        self.distributions = {item.name: item for item in map(Distribution, found)}
+
+    def owner(self, relative: str) -> Distribution | None:
+        """The distribution that a file is from, given relative to the folder."""
+        top = relative.partition("/")[0].partition(".")[0]
+        likely = self.distributions.get(normalised(top))
+        if likely is not None and relative in likely.files:
+            return likely  # without reading what all the others hold
+        candidates = self._by_module.get(top, ())
+        whole = f"{top}/__init__.py"  # else it is a namespace, in which each file is somebody else's
+        return next((item for item in candidates if relative in item.files), None) or next(
+            (item for item in candidates if not item.files or whole in item.files), None
+        )
+
+    @functools.cached_property
+    def _by_module(self) -> dict[str, list[Distribution]]:
+        found: dict[str, list[Distribution]] = {}
+        for item in self.distributions.values():
+            for name in item.modules:
+                found.setdefault(name, []).append(item)
+        return found
+
+
+def refresh() -> None:
+    """Forget the folders that have changed since they were read."""
+    for folder in [folder for folder, (stamp, _) in _SITES.items() if _stamp(folder) != stamp]:
+        del _SITES[folder]
+        _CHANGES.append(folder)
+        distribution_of_file.cache_clear()
+
+
+def generation() -> int:
+    """How often a change was noticed: what was found out about files before no longer holds."""
+    return len(_CHANGES)
+
+
+def site_of(folder: str) -> Site:
+    """What is installed in a folder."""
+    if folder not in _SITES:
+        _SITES[folder] = (_stamp(folder), Site(Path(folder)))
+    return _SITES[folder][1]
+
+
+def spot_of(filename: str) -> tuple[str, str] | None:
+    """The folder of packages that a file lies in, and its path from there; None if it lies in none."""
+    parts = filename.replace(os.sep, "/").split("/")
+    for count in range(len(parts) - 2, -1, -1):
+        if parts[count] in FOLDERS:
+            count += 1
+            while count < len(parts) - 1 and parts[count].endswith(".egg"):  # a folder with one package in it
+                count += 1
+            return "/".join(parts[:count]), "/".join(parts[count:])
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def distribution_of_file(filename: str) -> Distribution | None:
+    """The distribution that a file in a folder of packages is from."""
+    spot = spot_of(filename)
+    return None if spot is None else site_of(spot[0]).owner(spot[1])
+
+
+def installed(name: str) -> Distribution | None:
+    """The distribution of this name that an import would find."""
+    wanted = normalised(name)
+    for folder in dict.fromkeys(sys.path):
+        found = site_of(os.path.abspath(folder)).distributions.get(wanted)
+        if found is not None:
+            return found
+    return None
+
+
+def version_of(name: str) -> str:
+    """What stands for a distribution of this name, or for Python: see `Distribution.state`."""
+    if name == PYTHON:
+        return ".".join(map(str, sys.version_info[:2]))
+    found = installed(name)
+    return NOT_INSTALLED if found is None else found.state
+
+
+def versions(files: Iterable[str], named: Iterable[str] = (), ignored: Iterable[str] = ()) -> dict[str, str]:
+    """Name -> version of the distributions that `files` are from, of those `named`, and of Python.
+
+    Left out are those `ignored`, and models of one's own that are not `named`: these count by content.
+    """
+    items = [item for item in map(distribution_of_file, sorted(files)) if item is not None and not item.own]
+    found = {item.name: item.version for item in items} | {name: version_of(name) for name in (PYTHON, *named)}
+    return {name: found[name] for name in sorted(found.keys() - set(ignored))}
+
+
+def distribution_of_program(path: str | os.PathLike[str], arguments: Iterable[str] = ()) -> Distribution | None:
+    """The distribution that a program was installed by; of ``python -m module``, the one that the module is from.
+
+    The program may belong to another environment than this process.
+    """
+    program = Path(os.path.abspath(path))
+    given = list(map(str, arguments))
+    module = given[given.index("-m") + 1] if "-m" in given[:-1] and program.name.startswith("python") else None
+    for folder in _sites_of(program.parent):
+        site = site_of(str(folder))
+        for item in site.distributions.values():
+            if module is None and any(_is(program, folder / name) for name in item.files if _is_beside(name, program)):
+                return item
+        if module is not None and (owner := site.owner(f"{module.replace('.', '/')}/__init__.py")) is not None:
+            return owner
+    return None
+
+
+# ---------------------------------------------------------------- folders and files
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as found:
+            yield from (Path(item.path) for item in found if item.name.endswith(_METADATA))
+    except (OSError, ValueError):
+        return
+
+
+def _stamp(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116
+    except (OSError, ValueError):
+        return 0
+
+
+def _sites_of(scripts: Path) -> list[Path]:
+    """Folders of packages that belong to a folder of programs."""
+    prefix = scripts.parent
+    unix = (path for lib in ("lib", "lib64") for path in prefix.glob(f"{lib}/python*/*-packages"))
+    return [path for path in (*unix, prefix / "Lib" / "site-packages") if path.name in FOLDERS and path.is_dir()]
+
+
+def _is_beside(name: str, program: Path) -> bool:
+    """Whether a recorded file may be a program in the folder for programs."""
+    return name.startswith("../") and PurePosixPath(name).name == program.name
+
+
+def _is(program: Path, recorded: Path) -> bool:
+    return os.path.normpath(recorded) == str(program)
+
+
+def _python_files(root: Path) -> Iterator[Path]:
+    """The Python and compiled files of a folder with sources, without environments and hidden folders in it."""
+    for where, folders, names in os.walk(root):
+        if "pyvenv.cfg" in names:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith((".", "__pycache__"))]
+        yield from (Path(where, name) for name in names if name.endswith((".py", ".so", ".pyd")))
+
+
+def _digest(files: Iterable[tuple[str, Path]]) -> Any:
+    found = blake3()
+    for name, path in files:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            content = b"not there"
+        for part in (name.encode("utf-8", "surrogateescape"), content):
+            found.update(len(part).to_bytes(8, "big") + part)
+    return found

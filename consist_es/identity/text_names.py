@@ -1,0 +1,267 @@
+"""Names in texts that are code: what ``query``, ``eval``, numexpr, SQL and formulas look up by name.
+
+A name that is found counts only if the module binds it. Docstrings, messages, keys of dicts and items are no code.
+"""
+
+import ast
+import functools
+import re
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from consist_es.identity.source import Fact, Parsed, Source
+from consist_es.identity.statements import chain
+
+_CODE = {"eval", "exec", "evaluate", "re_evaluate", "sympify", "parse_expr", "lambdify", "timeit"}
+_QUERY = {
+    "sql", "execute", "executemany", "executescript", "read_sql", "read_sql_query", "query", "from_query", "query_df",
+    "sqldf", "sql_expr",
+}  # fmt: skip
+_FORMULAS = {
+    "dmatrices", "dmatrix", "from_formula", "glm", "gls", "glsar", "logit", "mixedlm", "mnlogit", "model_matrix",
+    "negativebinomial", "ols", "poisson", "probit", "quantreg", "rlm", "wls",
+}  # fmt: skip
+"""Calls whose texts are formulas, whose functions and data may be of the module."""
+_FRAMES = {"pd", "pandas", "ne", "numexpr"}
+"""Modules whose `eval` looks bare names up where it is called; to that of a table they are columns."""
+_SPACES = {"globals", "vars", "locals"}
+_NEUTRAL = {
+    "print", "debug", "info", "warning", "warn", "error", "critical", "exception", "log", "getLogger", "add_argument",
+    "run", "scenario", "add_input", "output_path", "output_dir", "log_artifact", "log_input", "log_output", "log_meta",
+    "log_dataframe", "Path", "open",
+}  # fmt: skip
+"""Calls whose own texts are messages, file names, or names in our own API."""
+_TIDY = {"cleandoc", "dedent", "format", "lower", "strip"}
+_AT = re.compile(r"(?<![\w.@`'\"])@\s*([^\W\d]\w*)")
+_NAME = re.compile(r"(?<![\w.\"'])([^\W\d]\w*)")
+_CALLED = re.compile(r"(?<![\w.\"'])([^\W\d]\w*)\s*[(.]")
+_WORD = re.compile(r"[^\W\d]\w*")
+_SQL = re.compile(
+    r"[\s(]*(select|with|from|insert|create|update|delete|copy|describe|summarize|pivot|unpivot|explain|show|merge)\b",
+    re.IGNORECASE,
+)
+_TABLES = re.compile(
+    r"\b(?:from|join|using|describe|summarize|pivot|unpivot|into|table|show|update)\b"
+    r"(?=([\s(]+\"?\w+\"?(?:\s+(?:as\s+)?\w+)?(?:\s*,\s*\"?\w+\"?(?:\s+(?:as\s+)?\w+)?)*))",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r"[\w\s.()*/+-]+~\s*[\w(]")
+_ITEMS = 2000
+"""How many parts of a value are searched for texts."""
+_WIDE = 100
+
+
+class Names(NamedTuple):
+    """What texts name."""
+
+    sure: frozenset[str] = frozenset()
+    data: frozenset[str] = frozenset()
+    """Names that may be those of columns or tables: only data is meant by them, never functions and modules."""
+    code: bool = False
+    """Whether a text that is not written where it is used is run as code."""
+    query: bool = False
+    """The same of queries, which such a text may be the name of a table in."""
+
+    def with_(self, other: "Names") -> "Names":
+        return Names(self.sure | other.sure, self.data | other.data, self.code or other.code, self.query or other.query)
+
+    def bound_in(self, namespace: Mapping[str, Any]) -> set[str]:
+        """The names that stand for something in a module."""
+        found = {name for name in self.sure if name in namespace}
+        return found | {name for name in self.data if name in namespace and _is_data(namespace[name])}
+
+
+def _is_data(value: Any) -> bool:
+    return not callable(value) and not isinstance(value, types.ModuleType)
+
+
+def names_in_texts(node: ast.AST) -> Names:
+    """Of the texts below a node."""
+    return _walked(node).found
+
+
+def names_in_file(source: Source) -> Names:
+    """Of the texts in a file."""
+    return _NAMED.of(source)
+
+
+@functools.lru_cache(maxsize=65536)
+def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
+    """What the texts below a node name if code that is handed texts from elsewhere runs any of them."""
+    found = Names(code=code, query=query)
+    return functools.reduce(lambda names, text: names.with_(_loose(text, found)), _walked(node).texts, Names())
+
+
+def names_in_value(value: Any, code: Names) -> Names:
+    """Of the texts that a variable or config holds, which `code` may run."""
+    found = Names()
+    for text in _texts_of(value):
+        found = found.with_(_names(text, sql=False)).with_(_loose(text, code))
+    return found
+
+
+@functools.lru_cache(maxsize=65536)
+def _walked(node: ast.AST) -> "_Walk":
+    return _walk(node)
+
+
+def _walk(node: ast.AST) -> "_Walk":
+    walk = _Walk(frozenset(item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute)))
+    walk.visit(node)
+    return walk
+
+
+@functools.lru_cache(maxsize=65536)
+def names_in_annotations(node: ast.AST) -> frozenset[str]:
+    """Names in annotations of a class that are written as text: frameworks evaluate them."""
+    annotated = [item.annotation for item in ast.walk(node) if isinstance(item, ast.AnnAssign)]
+    texts = [_text(part) or "" for item in annotated for part in ast.walk(item) if isinstance(part, ast.Constant)]
+    return frozenset(name for text in texts for name in _NAME.findall(text))
+
+
+def _texts_of(value: Any) -> Iterator[str]:
+    waiting, left = [value], _ITEMS
+    while waiting and left:
+        item, left = waiting.pop(), left - 1
+        inner = getattr(item, "__dict__", None)
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, Mapping):
+            waiting += item.values()
+        elif isinstance(item, (list, tuple, set, frozenset)):
+            waiting += item
+        elif isinstance(inner, dict) and not callable(item) and len(inner) < _WIDE:
+            waiting += inner.values()
+
+
+def _names(text: str, *, sql: bool) -> Names:
+    """What a text names by its looks, wherever it stands; `sql` if it is known to be a piece of a query."""
+    sure = frozenset(_AT.findall(text)) if "@" in text else frozenset[str]()
+    data: set[str] = set()
+    if sql or _SQL.match(text):
+        for tables in _TABLES.findall(text):
+            data.update(part for table in tables.split(",") for part in _WORD.findall(table)[:1])
+    if "~" in text and _FORMULA.match(text):
+        return _formula(text).with_(Names(sure, frozenset(data)))
+    return Names(sure, frozenset(data))
+
+
+def _formula(text: str) -> Names:
+    return Names(frozenset(_CALLED.findall(text)), frozenset(_NAME.findall(text)))
+
+
+def _loose(text: str, code: Names) -> Names:
+    """What a text names if it is run by code that is handed texts from elsewhere."""
+    if code.code:
+        return Names(frozenset(_NAME.findall(text)))
+    return Names(data=frozenset({text})) if code.query and text.isidentifier() else Names()
+
+
+class _Walk:
+    def __init__(self, attributes: frozenset[str]) -> None:
+        self.found: Names = Names()
+        self._attributes = attributes
+        """All attributes in the code: what is looked up in ``sys.modules[__name__]`` is one of them."""
+        self.texts: list[str] = []
+
+    def visit(self, node: ast.AST, *, sql: bool = False) -> None:
+        text = _text(node)
+        if text is not None:
+            self.texts.append(text)
+            self.found = self.found.with_(_names(text, sql=sql))
+        match node:
+            case ast.Expr(value=ast.Constant()) | ast.Raise():
+                return
+            case ast.Call():
+                self._call(node, sql)
+            case ast.Subscript():
+                self._item(node, sql)
+            case ast.Dict():
+                self._all([*(item for item in node.keys if item and _text(item) is None), *node.values], sql)
+            case ast.Attribute(attr="modules", value=ast.Name(id="sys")):
+                self.found = self.found.with_(Names(self._attributes, code=True))
+            case ast.Name(id=name) if name in _SPACES and isinstance(node.ctx, ast.Load):
+                self.found = self.found.with_(Names(code=True))
+            case _:
+                self._all([item for item in ast.iter_child_nodes(node) if text is None or _text(item) is None], sql)
+
+    def _all(self, nodes: Iterable[ast.AST], sql: bool) -> None:
+        for node in nodes:
+            self.visit(node, sql=sql)
+
+    def _call(self, call: ast.Call, sql: bool) -> None:
+        root, names, broken = chain(call.func)
+        name = names[-1] if names else root
+        values = [*call.args, *(item.value for item in call.keywords)]
+        computed = any(_is_computed(value) for value in values[:1])
+        texts = [text for value in values if (text := _text(value)) is not None]
+        if _is_space(call.func):  # globals().get("X")
+            self.found = self.found.with_(Names(frozenset(texts[:1]), code=computed))
+            return
+        if not names and name in _SPACES and call.args:  # vars(thing): attributes
+            self._all(values, sql)
+            return
+        if name in _CODE and not (name == "eval" and names and (broken or root not in _FRAMES)):
+            sure = frozenset(found for text in texts for found in _NAME.findall(text))
+            self.found = self.found.with_(Names(sure, code=computed))
+        elif name in _FORMULAS:
+            self.found = functools.reduce(lambda found, text: found.with_(_formula(text)), texts, self.found)
+        elif name in _QUERY:
+            sql = True
+            self.found = self.found.with_(Names(query=computed))
+        elif name in _NEUTRAL:
+            values = [value for value in values if _text(value) is None]
+        self._all([call.func, *values], sql)
+
+    def _item(self, node: ast.Subscript, sql: bool) -> None:
+        text = _text(node.slice)
+        if _is_space(node):
+            self.found = self.found.with_(Names(frozenset({text} if text else ()), code=text is None))
+            return
+        self._all([node.value, *([node.slice] if text is None else [])], sql)
+
+
+def _is_space(node: ast.AST) -> bool:
+    """Whether something is looked up by name in what ``globals()``, ``vars()`` or ``__dict__`` gives."""
+    if not isinstance(node, (ast.Subscript, ast.Attribute)):
+        return False
+    inner = node.value
+    if isinstance(inner, ast.Attribute):
+        return inner.attr == "__dict__"
+    return isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id in _SPACES
+
+
+def _is_computed(node: ast.AST) -> bool:
+    """Whether a text is not all written there."""
+    return not isinstance(node, ast.Constant) and (_tidied(node) is None or _is_computed(_tidied(node) or node))
+
+
+def _tidied(node: ast.AST) -> ast.AST | None:
+    """The text in ``dedent("...")`` or ``"...".strip()``."""
+    if not isinstance(node, ast.Call):
+        return None
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _TIDY and _text(node.func.value) is not None:
+        return node.func.value
+    return node.args[0] if node.args and chain(node.func)[1][-1:] in (["dedent"], ["cleandoc"]) else None
+
+
+def _text(node: ast.AST) -> str | None:
+    """A text that is written there; what is computed in it is a question mark."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(item) or " ? " for item in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return _text(node.left)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = _text(node.left), _text(node.right)
+        return None if left is None and right is None else f"{left or ' ? '}{right or ' ? '}"
+    return None
+
+
+def _found_in_file(parsed: Parsed) -> Names:
+    return _walk(parsed.tree).found
+
+
+_NAMED: Fact[Names] = Fact("names in texts", Names, _found_in_file)

@@ -1,0 +1,153 @@
+"""Lists what a folder holds, links resolved: one walk for digests and for copies, so that a copy has the same digest.
+
+A link counts by what it leads to. Inside its folder that is another entry, so the link stays a link, by its text. What
+lies outside takes the link's place, as if it had been copied there: a file, or a folder with everything in it, by the
+same rules. A link to nowhere has its text alone.
+"""
+# Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
+# ruff: noqa: PTH115, PTH116, PTH117, PTH118, PTH120, PTH208
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from typing import NoReturn
+
+import msgspec
+
+from consist_es.errors import InputError
+
+_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR})
+_NULL = os.fsencode(os.devnull)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One thing below a folder."""
+
+    name: bytes
+    """Path relative to the folder."""
+    path: bytes
+    """Where its content lies: beyond the link, if there is one that leads out."""
+    stat: os.stat_result
+    """Of the content; of the link itself if that counts by its text."""
+    target: bytes = b""
+    """Text of a link that stays a link."""
+    via: bytes = b""
+    """The link that led out to it, if one did."""
+
+
+def walk(root: bytes, notes: list[str]) -> Iterator[Entry]:
+    """Everything below `root`, each folder before what it holds. Adds a note for each link that leads nowhere.
+
+    Raises:
+        InputError: something cannot be read, is neither file nor folder, or is a link that leads in a circle.
+    """
+    outermost: tuple[bytes, ...] = (os.path.realpath(root),)
+    waiting = [(b"", root, outermost)]
+    while waiting:
+        below, folder, trail = waiting.pop()
+        for name in sorted(_list(folder)):
+            path = os.path.join(folder, name)
+            entry = Entry(os.path.join(below, name), path, stat_of(path, follow=False))
+            if stat.S_ISLNK(entry.stat.st_mode):
+                entry = _resolved(entry, trail, notes)
+            if stat.S_ISDIR(entry.stat.st_mode):
+                waiting.append((entry.name, entry.path, (*trail, entry.path) if entry.via else trail))
+            elif not stat.S_ISLNK(entry.stat.st_mode):
+                require_regular(entry.path, entry.stat)
+            yield entry
+
+
+def is_still(entry: Entry) -> bool:
+    """Whether a link that led out to this entry still does."""
+    return not entry.via or os.path.realpath(entry.via) == entry.path
+
+
+def _resolved(link: Entry, trail: tuple[bytes, ...], notes: list[str]) -> Entry:
+    """The entry that a link stands for. `trail`: the folders that led here, from the outermost to the one around it."""
+    text = _target(link.path)
+    try:
+        found = os.stat(link.path)
+    except OSError as problem:
+        if problem.errno == errno.ELOOP:
+            _circle(link.path)
+        if problem.errno not in _NOWHERE:
+            refuse(link.path, problem)
+        notes.append(f"{shown(link.path)} leads nowhere ({shown(text)} is missing)")
+        return msgspec.structs.replace(link, target=text)
+    real = os.path.realpath(link.path)
+    if real == _NULL:
+        return msgspec.structs.replace(link, target=text)
+    if _is_inside(real, trail[-1]):
+        return msgspec.structs.replace(link, target=_text_inside(link.path, text, real, trail[-1]))
+    if any(_is_inside(folder, real) for folder in trail):
+        _circle(link.path)
+    return Entry(link.name, real, found, via=link.path)
+
+
+def _text_inside(link: bytes, text: bytes, real: bytes, root: bytes) -> bytes:
+    """Text of a link within its folder; the way inside if its own leads there from outside, which no copy can keep."""
+    parts = text.split(b"/")
+    ways = [os.path.join(os.path.dirname(link), *parts[:end]) for end in range(1, len(parts))]
+    if os.path.isabs(text) or not all(_is_inside(os.path.realpath(way), root) for way in ways):
+        return os.path.relpath(real, os.path.realpath(os.path.dirname(link)))
+    return text
+
+
+def _is_inside(path: bytes, folder: bytes) -> bool:
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def _list(folder: bytes) -> list[bytes]:
+    try:
+        return os.listdir(folder)
+    except OSError as problem:
+        refuse(folder, problem)
+
+
+def _target(link: bytes) -> bytes:
+    try:
+        return os.readlink(link)
+    except OSError as problem:
+        refuse(link, problem)
+
+
+# ---------------------------------------------------------------- checks and messages
+
+
+def stat_of(path: bytes, *, follow: bool) -> os.stat_result:
+    """What the system says of a path.
+
+    Raises:
+        InputError: it cannot be reached.
+    """
+    try:
+        return os.stat(path, follow_symlinks=follow)
+    except (OSError, ValueError) as problem:
+        refuse(path, problem)
+
+
+def require_regular(path: bytes, found: os.stat_result) -> None:
+    """Refuse devices, FIFOs and sockets."""
+    if not stat.S_ISREG(found.st_mode):
+        kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+        kind = kinds.get(stat.S_IFMT(found.st_mode), "of an unknown kind")
+        raise InputError(f"Cannot hash {shown(path)}: it is {kind}. Inputs must be regular files or folders.")
+
+
+def refuse(path: bytes, problem: OSError | ValueError) -> NoReturn:
+    """Raise the error for a path that the system does not give."""
+    cause = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
+    raise InputError(f"Cannot hash {shown(path)}: {cause}. Check the path and its permissions.") from problem
+
+
+def _circle(link: bytes) -> NoReturn:
+    raise InputError(
+        f"Cannot hash {shown(link)}: the link leads in a circle, back to itself or to a folder that it lies in. "
+        "Remove it, or let it lead elsewhere."
+    )
+
+
+def shown(path: bytes) -> str:
+    """A path as text for people."""
+    return os.fsdecode(path).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,65 @@
+"""Files that were open before the step began: reading on fires no event."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import msgspec
+
+from consist_es.observe.notes import Stamp
+from consist_es.observe.scope import Scope
+
+_FOLDER = "/proc/self/fd"
+
+
+class Handle(msgspec.Struct, frozen=True):
+    """A descriptor of a regular file that can be read from."""
+
+    fd: int
+    path: str
+    place: int
+    stamp: Stamp
+
+
+def open_handles(scope: Scope) -> list[Handle]:
+    """Handles of files in the roots that are open for reading now; none where the system has no list of them."""
+    try:
+        names = os.listdir(_FOLDER)
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        try:
+            path = os.readlink(f"{_FOLDER}/{name}")
+            if (
+                path.startswith("/")
+                and not path.endswith(" (deleted)")
+                and scope.is_watched(path)
+                and scope.counts(path)
+            ):
+                handle = _handle(int(name), path)
+                if handle is not None:
+                    found.append(handle)
+        except OSError:  # the descriptor that listed them, or one that another thread closed
+            continue
+    return found
+
+
+def _handle(fd: int, path: str) -> Handle | None:
+    import fcntl
+
+    state = os.fstat(fd)
+    if not stat.S_ISREG(state.st_mode) or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+        return None
+    place = os.lseek(fd, 0, os.SEEK_CUR)
+    return Handle(fd, path, place, (state.st_size, state.st_mtime_ns, state.st_ino, state.st_dev))
+
+
+def has_moved(handle: Handle) -> bool:
+    """True if something may have been read through the handle since: its place is another, or it was closed."""
+    try:
+        now = _handle(handle.fd, handle.path)
+    except OSError:
+        return True
+    return now is None or now.stamp[2:] != handle.stamp[2:] or now.place != handle.place

@@ -1,0 +1,108 @@
+"""Reads that a later run of the same process inherits, because a function kept what it read.
+
+A function with a cache, or one that fills a global, reads a file once; the next step that calls it gets the content
+without opening the file. So for each file that was read the project's functions on the stack are remembered, as far as
+they may keep something: they are decorated, or write to more than their own variables, or are a module's own code.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+from collections.abc import Callable, Iterable
+from types import CodeType
+
+from consist_es.identity.source import Function, load_source
+
+_STORING = frozenset(
+    {"append", "add", "setdefault", "update", "extend", "insert", "put", "set", "write", "__setitem__"}
+)
+_PURE = frozenset({"staticmethod", "classmethod", "property", "contextmanager"})
+_kept: dict[tuple[str, str], dict[str, str | None]] = {}
+"""File and qualified name of a function -> path -> digest when it was read."""
+
+
+def keep(stacks: Iterable[tuple[tuple[CodeType, ...], list[str]]], files: dict[str, str | None]) -> None:
+    """Remember what functions read that may keep it."""
+    for codes, paths in stacks:
+        for code in codes:
+            if may_keep(code):
+                place = _kept.setdefault((code.co_filename, code.co_qualname), {})
+                found = {_holder(path, files) for path in paths}
+                place.update((path, files[path]) for path in found if path is not None)
+
+
+def _holder(path: str, files: dict[str, str | None]) -> str | None:
+    """The path, or the folder of the store that stands for it."""
+    while path not in files:
+        path, below = os.path.dirname(path), path
+        if path == below:
+            return None
+    return path
+
+
+def inherited(reaches: Callable[[str, str], bool]) -> dict[str, str | None]:
+    """Path -> digest of what functions read earlier in this process that a run `reaches` (by file and qualified name).
+
+    The digest is that of the content which the function kept, also if the file has changed since.
+    """
+    found: dict[str, str | None] = {}
+    for (file, name), paths in _kept.items():
+        if paths and reaches(file, name):
+            found.update(paths)
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def may_keep(code: CodeType) -> bool:
+    """True if a function may keep what it read, for a later call."""
+    if code.co_name == "<module>":
+        return True
+    source = load_source(code.co_filename)
+    node = source.find(code) if source is not None else None
+    if node is None:
+        return True  # nothing is known of it
+    return _is_decorated(node) or _has_mutable_default(node) or _writes_outside(node)
+
+
+def _is_decorated(node: Function) -> bool:
+    names = [_last_name(item) for item in getattr(node, "decorator_list", [])]
+    return any(name not in _PURE for name in names)
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _has_mutable_default(node: Function) -> bool:
+    defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+    return any(not isinstance(default, (ast.Constant, ast.UnaryOp, ast.Name, ast.Attribute)) for default in defaults)
+
+
+def _writes_outside(node: Function) -> bool:
+    """True if it assigns to globals, attributes or items of what it did not make itself, or fills such a thing."""
+    body = node.body if isinstance(node.body, list) else [node.body]
+    items = [item for statement in body for item in ast.walk(statement)]
+    own = {item.id for item in items if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)}
+    for item in items:
+        if isinstance(item, (ast.Global, ast.Nonlocal)):
+            return True
+        target: ast.expr | None = None
+        if isinstance(item, (ast.Attribute, ast.Subscript)) and isinstance(item.ctx, ast.Store):
+            target = item.value
+        elif isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr in _STORING:
+            target = item.func.value
+        elif isinstance(item, ast.Call) and getattr(item.func, "id", "") == "setattr":
+            return True
+        if target is not None and _base_name(target) not in own:
+            return True
+    return False
+
+
+def _base_name(node: ast.expr) -> str:
+    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""

@@ -1,0 +1,149 @@
+"""Which paths count as a step's reads."""
+# Paths are texts here, as the hooks get them by the thousand; pathlib takes ten times as long.
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import os
+import re
+import site
+import sys
+import sysconfig
+import tempfile
+
+from consist_es.observe.reads import Places
+
+_SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/run", "/lib", "/lib64", "/bin", "/sbin", "/var/cache")
+_TEMPORARY = ("/tmp", "/var/tmp", "/private/tmp", "/private/var/folders")  # noqa: S108 - these are never read, only left out
+_OF_HOME = (
+    ".cache",
+    ".fonts",
+    ".local/share/fonts",
+    "Library/Fonts",
+    ".ipython",
+    ".jupyter",
+    ".nv",
+    ".local/share/jupyter",
+    "Library/Caches",
+    "AppData/Local/Temp",
+)
+"""Folders that tools fill by themselves."""
+_PARTS = frozenset(
+    {"site-packages", "dist-packages", "__pycache__", ".git", ".hg", ".svn", ".venv", ".ipynb_checkpoints"}
+    | {".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", "node_modules", "htmlcov"}
+)
+_ENDINGS = (".dist-info", ".egg-info", ".pyc")
+_COVERAGE = ".coverage"
+SIDE_FILES = ("-wal", "-shm", "-journal")
+"""Endings of the files that SQLite keeps beside a database."""
+
+_NEVER, _ROOT, _LEFT_OUT, _ELSEWHERE = range(4)
+
+
+class Scope:
+    """The rule of `Places`, asked for each path that is opened.
+
+    The longest folder that a path lies in decides, and of equals the first: skipped or declared, root, folder of Python
+    or the system. What lies in none counts. Links are followed as far as the folder goes.
+    """
+
+    def __init__(self, places: Places, *, temporary: bool = False) -> None:
+        """With `temporary`, temporary files and caches count: somebody else decides about them."""
+        self.roots = both_ways(places.roots)
+        sides = [path + ending for path in places.skipped for ending in SIDE_FILES]
+        self._rules = dict.fromkeys(left_out(temporary=temporary), _LEFT_OUT)
+        self._rules |= dict.fromkeys(self.roots, _ROOT)
+        self._rules |= dict.fromkeys(both_ways([*places.skipped, *sides, *places.declared]), _NEVER)
+        self._ignored = re.compile(
+            "|".join(fnmatch.translate(text) for glob in places.ignored for text in (glob, f"{glob.rstrip('/')}/*"))
+        )
+        self._ignores = bool(places.ignored)
+        self._folders: dict[str, bool] = {}
+
+    def counts(self, path: str) -> bool:
+        """True if reading this absolute path makes the run depend on it."""
+        folder, _, name = path.rpartition(os.sep)
+        inside = self._inside(folder or os.sep)
+        if path in self._rules:
+            return self._rules[path] == _ROOT
+        if not inside or name in _PARTS or name.endswith(_ENDINGS) or name.startswith(_COVERAGE):
+            return False
+        return not (self._ignores and self._is_ignored(path))
+
+    def lists(self, folder: str) -> bool:
+        """True if listing this folder makes the run depend on the names in it."""
+        return self._inside(folder) and self.counts(folder)
+
+    def _inside(self, folder: str) -> bool:
+        inside = self._folders.get(folder)
+        if inside is None:
+            inside = self._folders[folder] = self._folder_counts(folder)
+        return inside
+
+    def is_watched(self, path: str) -> bool:
+        """True if a path lies in one of the roots."""
+        return any(is_below(path, root) for root in self.roots)
+
+    def _folder_counts(self, folder: str) -> bool:
+        rule, real = self._rule_of(folder), os.path.realpath(folder)
+        if rule == _ROOT:  # a link in a root may lead anywhere, but to what never counts
+            return real == folder or self._rule_of(real) != _NEVER
+        return rule == _ELSEWHERE and (real == folder or self._rule_of(real) in (_ELSEWHERE, _ROOT))
+
+    def _rule_of(self, folder: str) -> int:
+        below: list[str] = []
+        while folder not in self._rules:
+            folder, name = os.path.split(folder)
+            below.append(name)
+            if not name:
+                break
+        rule = self._rules.get(folder, _ELSEWHERE)
+        by_name = any(part in _PARTS or part.endswith(_ENDINGS) for part in below)
+        return _LEFT_OUT if by_name and rule != _NEVER else rule
+
+    def _is_ignored(self, path: str) -> bool:
+        shorter = [path[len(root) :].lstrip(os.sep) for root in self.roots if is_below(path, root)]
+        names = [path, os.path.basename(path), *shorter]
+        return any(self._ignored.match(name.replace(os.sep, "/")) for name in names)
+
+
+def is_below(path: str, folder: str) -> bool:
+    """True if `path` is `folder` or lies in it."""
+    return path == folder or path.startswith(folder if folder.endswith(os.sep) else folder + os.sep)
+
+
+def both_ways(paths: list[str] | tuple[str, ...]) -> list[str]:
+    """Absolute paths, as they are written and with links followed."""
+    written = [os.path.abspath(path) for path in paths]
+    return list(dict.fromkeys([*written, *map(os.path.realpath, written)]))
+
+
+def left_out(*, temporary: bool = False) -> tuple[str, ...]:
+    """Folders of Python and of the system, and unless they are `temporary`, of caches and temporary files."""
+    home = os.path.expanduser("~")
+    caches = os.environ.get("XDG_CACHE_HOME", "")
+    found = _of_python()
+    if not temporary:
+        found += _of_tools(home, caches, tempfile.gettempdir())
+    return found
+
+
+@functools.cache
+def _of_python() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    found = [sys.prefix, sys.base_prefix, sys.exec_prefix, site.getusersitepackages()]
+    found += [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found += [os.environ[name] for name in ("SYSTEMROOT", "PROGRAMFILES") if name in os.environ]
+    return _small(found + list(_SYSTEM if os.name == "posix" else ()))
+
+
+@functools.cache
+def _of_tools(home: str, caches: str, temporary: str) -> tuple[str, ...]:
+    found = [*(os.path.join(home, name) for name in _OF_HOME), *filter(None, [caches]), temporary]
+    return _small(found + list(_TEMPORARY if os.name == "posix" else ()))
+
+
+def _small(folders: list[str]) -> tuple[str, ...]:
+    """Both ways to write each, without a whole disk."""
+    return tuple(path for path in both_ways(folders) if path != os.path.dirname(path))

@@ -1,0 +1,253 @@
+"""One run under observation, from its begin to its end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from consist_es.observe import (
+    children,
+    generators,
+    hook,
+    imports,
+    keeping,
+    lookups,
+    openers,
+    settle,
+    variables,
+)
+from consist_es.observe.fanotify import CREATE, FOLDER, MODIFY, OPEN, Fanotify
+from consist_es.observe.handles import has_moved, open_handles
+from consist_es.observe.inotify import Inotify
+from consist_es.observe.kernel import KERNEL, take_in
+from consist_es.observe.notes import Notes, ValueDigest
+from consist_es.observe.reads import Hasher, Limits, Places, Reads, plain_hasher
+from consist_es.observe.scope import Scope, is_below
+from consist_es.storage import on_fork
+
+_STAND_INS = (lookups, variables, imports, generators, openers)
+_CLOCK_TICK = 20_000_000
+"""Nanoseconds by which the time of a file may lie behind the clock."""
+
+_NAMED = 5
+"""Files that a warning names at most."""
+
+
+class _Replacing:
+    """Puts the stand-ins in place with the first run that opens, and takes them out with the last."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._watches: set[int] = set()
+        on_fork(self)
+
+    def after_fork(self) -> None:
+        """The child tells its parent what it reads, so the stand-ins stay; its runs are the parent's."""
+        self._guard = threading.Lock()
+        self._watches = set()
+
+    def begin(self, watch: Watch) -> None:
+        with self._guard:
+            self._watches.add(id(watch))
+            for each in _STAND_INS:
+                each.put_in()
+            imports.after_import(_look_for_packages)
+
+    def end(self, watch: Watch) -> None:
+        with self._guard:
+            self._watches.discard(id(watch))
+            if not self._watches:
+                for each in _STAND_INS:
+                    each.take_out()
+
+
+def _look_for_packages() -> None:
+    openers.put_in()
+    generators.put_in()
+
+
+_replacing = _Replacing()
+
+
+class Watch:
+    """Notes what one run reads. `begin` and `end` may each come more than once, and `end` after half a `begin`."""
+
+    def __init__(
+        self,
+        places: Places,
+        *,
+        is_first_party: Callable[[str], bool],
+        value_digest: ValueDigest,
+        hasher: Hasher = plain_hasher,
+        limits: Limits | None = None,
+    ) -> None:
+        self._places, self._hasher, self._limits = places, hasher, limits or Limits()
+        self._value_digest = value_digest
+        self._notes = Notes(Scope(places), is_first_party=is_first_party, value_digest=value_digest)
+        self._whole = False
+        self._result: Reads | None = None
+
+    def begin(self) -> None:
+        """Note from now on what this thread or task reads, and what threads read that have no run of their own."""
+        notes = self._notes
+        if notes.open or self._result is not None:
+            return
+        self._clock, self._began = time.monotonic(), time.time_ns() - _CLOCK_TICK
+        self._handles = open_handles(notes.scope)
+        self._modules = len(sys.modules)
+        self._random = generators.Began()
+        self._channel = children.channel()
+        self._position = self._channel.begin()
+        _replacing.begin(self)
+        generators.listen(self._random)
+        self._pending = KERNEL.begin(notes, self._places.skipped)
+        hook.add(notes)
+        self._whole = True
+
+    def stop(self) -> None:
+        """Note nothing any more; `end` says later what was read."""
+        self._stop()
+
+    def end(self, outputs: Iterable[str] = ()) -> Reads:
+        """Note nothing any more, and give what was read; `outputs` are paths that the run has recorded as its own."""
+        self._stop()
+        if self._result is None:
+            if self._whole:
+                with hook.quiet():
+                    self._result = self._settle({os.path.abspath(path) for path in outputs})
+            else:
+                self._result = Reads(unsure=["the watch was interrupted before it began"])
+        return self._result
+
+    def _stop(self) -> None:
+        hook.take_away(self._notes)
+        try:
+            if hasattr(self, "_pending"):
+                KERNEL.end(self._pending)
+        finally:
+            _replacing.end(self)
+            if hasattr(self, "_random"):
+                generators.forget(self._random)
+            if hasattr(self, "_channel") and not hook.is_open():
+                self._channel.pause()
+
+    def _settle(self, outputs: set[str]) -> Reads:
+        notes, seconds = self._notes, time.monotonic() - self._clock
+        children.take_in(notes, self._channel.entries(self._position))
+        self._take_in_others()
+        self._take_in_arguments()
+        self._take_in_handles()
+        modules = self._loaded()
+        settling = settle.Settling(notes, began=self._began, outputs=outputs, hasher=self._hasher)
+        read = settling.read(self._places.declared)
+        listings = settling.listings()
+        files = settle.digest_reads(
+            read, notes, listed=listings, limits=self._limits, seconds=seconds, hasher=self._hasher
+        )
+        files |= settling.looks(files)
+        settle.settle_copies(notes, self._value_digest)
+        notes.copies.clear()
+        keeping.keep(notes.stacks.values(), files)
+        imports.loaded_late(list(modules))
+        return Reads(
+            files=files,
+            made=settling.made,
+            folders=settle.not_in_stores(listings, files),
+            variables=notes.variables,
+            modules=settle.module_digests(modules, notes),
+            programs=notes.programs,
+            random=self._random.moved(self._sources),
+            relative=notes.relative,
+            unsure=list(notes.unsure),
+            unseen=list(notes.unseen),
+            watched_by=KERNEL.name,
+        )
+
+    def _take_in_others(self) -> None:
+        """What the kernel told of processes that may be children of this one."""
+        notes, others = self._notes, self._pending.others
+        is_exact = KERNEL.name == Fanotify.name
+        children_ran = notes.children or ((others or not is_exact) and self._pending.children.had_any())
+        if is_exact:
+            imported_from = {os.path.abspath(folder) for folder in [os.curdir, *sys.path]} if others else set()
+            for (path, is_folder), mask in others.items() if children_ran else ():
+                # what Python children do to find modules is no listing of the step's
+                if not (is_folder and path in imported_from) and not self._is_module_of_child(path, mask):
+                    take_in(notes, path, mask, is_folder=is_folder, own=False)
+        elif KERNEL.name == Inotify.name:
+            self._warn_of(
+                path
+                for (path, is_folder), mask in others.items()
+                if mask & OPEN and not is_folder and not mask & ~(OPEN | FOLDER)
+            )
+        if children_ran and not is_exact:
+            started = ", ".join(dict.fromkeys(os.path.basename(each.path) for each in notes.programs))
+            notes.unseen[
+                f"what other processes read ({started or 'workers'}) cannot be seen on this system: "
+                "declare the files that they read as inputs"
+            ] = None
+        for root, why in KERNEL.refused.items():
+            if notes.scope.is_watched(root):
+                notes.unseen[f"{root}: what compiled code reads there is not seen ({why}): declare it as an input"] = (
+                    None
+                )
+
+    def _is_module_of_child(self, path: str, mask: int) -> bool:
+        """Note a module that a child imported: of that the source counts, less its comments."""
+        file = hook.source_of(path)
+        if not file.endswith(".py") or mask & (CREATE | MODIFY) or not mask & OPEN:
+            return file != path
+        if os.path.isfile(file):
+            self._notes.imported(file)
+        return file != path or file in self._notes.modules
+
+    def _warn_of(self, paths: Iterable[str]) -> None:
+        notes = self._notes
+        names = [p for p in paths if p not in notes.reads and p not in notes.made and p not in notes.skipped]
+        if names:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            notes.unseen[
+                f"{', '.join(sorted(names)[:_NAMED])}{more}: opened while the step ran, by it or by another program; "
+                "declare as inputs what the step reads of that"
+            ] = None
+
+    def _take_in_arguments(self) -> None:
+        """Files that programs were given, as far as the kernel does not tell what became of them."""
+        notes = self._notes
+        for path, stamp in list(notes.arguments.items()):
+            if KERNEL.covers(path) or any(is_below(made, path) for made in notes.made):
+                del notes.arguments[path]
+            elif stamp is not None:
+                del notes.arguments[path]
+                if settle.stamp_or_none(path) == stamp:
+                    notes.reads.setdefault(path, stamp)
+                else:
+                    notes.unseen[f"{path} was given to a program and changed: declare it as an input or output"] = None
+
+    def _take_in_handles(self) -> None:
+        notes = self._notes
+        for handle in self._handles:
+            if has_moved(handle):
+                notes.doubt(f"{handle.path} was open before the step began, and may have been read on")
+            elif handle.path not in notes.made and handle.path not in notes.grown | notes.modified:
+                notes.reads.setdefault(handle.path, handle.stamp)
+
+    def _loaded(self) -> dict[str, None]:
+        """Files of the project's modules that were loaded within, and are not the step's own work."""
+        notes = self._notes
+        new = len(sys.modules) - self._modules
+        modules = list(sys.modules.values()) if new > 0 else []
+        for module in modules[-new:]:  # the last that came
+            file = imports.file_of(module)
+            if file is None or not notes.is_first_party(file):
+                continue
+            # one that was there gets another name at times, as the main module does in pools
+            if all(imports.file_of(old) != file for old in modules[:-new]):
+                notes.imported(os.path.abspath(file))
+        return {file: None for file in notes.modules if file not in notes.made}
+
+    def _sources(self) -> Sequence[str]:
+        return settle.first_party_texts(self._notes)
