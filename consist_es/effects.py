@@ -22,8 +22,9 @@ from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.events import Effect
 from consist_es.identity import caches, writes
 from consist_es.identity.config import digest_of_plain
+from consist_es.identity.mentions import mentions
 from consist_es.identity.modules import file_of, is_ours
-from consist_es.identity.owners import CONTAINERS, Owner, Reach, elements, is_own, mentions
+from consist_es.identity.owners import CONTAINERS, Owner, Reach, elements, is_own
 from consist_es.identity.places import is_first_party
 from consist_es.identity.source import load_source
 from consist_es.identity.written import Written
@@ -302,7 +303,8 @@ def _is_shared(value: Any, after: Reach, change: _Change) -> bool:
         item = waiting.pop()
         if is_immutable(item):
             continue
-        if id(item) in after.shared or after.path_of(getattr(item, "base", None)) is not None:
+        fixed = isinstance(item, tuple | frozenset)
+        if (id(item) in after.shared and not fixed) or after.path_of(getattr(item, "base", None)) is not None:
             return True
         if isinstance(item, CONTAINERS):
             waiting += _parts(item)

@@ -402,3 +402,15 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
 def is_masked(plain: Any) -> bool:
     """Whether a plain form stands for a value that is not recorded, see `consist_es.masking`."""
     return isinstance(plain, dict) and plain.keys() == {"$masked"}
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """True if two plain forms have the same `frame`: 1, 1.0 and True have not, nor have 0.0 and -0.0."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is list:
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if kind is dict:
+        return one.keys() == other.keys() and all(is_same(item, other[key]) for key, item in one.items())
+    return bool(one == other) and (kind is not float or repr(one) == repr(other))

@@ -28,8 +28,8 @@ def digest(kind: str, parts: Iterable[bytes | memoryview], shape: list[int]) -> 
 def numpy_form(value: Any, where: str, plain: Plain) -> Any:
     """The tagged form of an array, scalar or dtype; None for anything else.
 
-    Memory layout counts: a step sees it in flags and strides, and sums are rounded in the order of the memory. So
-    does whether an array may be written. Of an array in C order that may be written nothing more is said.
+    The order of the axes in memory counts, for sums are rounded in that order, and so does whether an array may be
+    written. Of an array in C order that may be written nothing more is said. Gaps in memory do not count.
     """
     np = sys.modules["numpy"]
     if isinstance(value, np.generic):
@@ -47,16 +47,25 @@ def numpy_form(value: Any, where: str, plain: Plain) -> Any:
 
 def _array(array: Any, where: str, plain: Plain) -> Any:
     shape, name = list(array.shape), dtype_form(array.dtype, where, plain)
-    flags = array.flags
-    usual = flags.c_contiguous and flags.writeable and flags.aligned
-    strides = None if flags.c_contiguous else list(array.strides)
-    layout = [] if usual else [[strides, flags.writeable, flags.aligned]]
+    layout = _layout(array)
     if array.size <= INLINE:
         return {"$array": [name, shape, _elements(array, where, plain), *layout]}
     parts = parts_of(array, where, plain)
     if isinstance(name, str) and not layout:
         return digest(f"numpy.ndarray {name}", parts, shape)
     return digest("numpy.ndarray", [frame([name, *layout]), *parts], shape)
+
+
+def _layout(array: Any) -> list[Any]:
+    """What is unusual in how an array lies in memory: the order of its axes, which of them run backwards, flags."""
+    flags = array.flags
+    axes: list[int] = []
+    if not flags.c_contiguous:
+        long = [axis for axis in range(array.ndim) if array.shape[axis] > 1]
+        axes = sorted(long, key=lambda axis: -abs(array.strides[axis]))
+        axes = [~axis if array.strides[axis] < 0 else axis for axis in axes]
+        axes = [] if axes == long else axes
+    return [[axes, flags.writeable, flags.aligned]] if axes or not (flags.writeable and flags.aligned) else []
 
 
 def _masked(array: Any, where: str, plain: Plain) -> Any:
@@ -97,7 +106,7 @@ def _is_told_by_text(dtype: Any) -> bool:
         same = np.dtype(dtype.str)
     except TypeError:  # a type of another package, or texts of any length
         return False
-    return type(same) is type(dtype) and bool(same == dtype) and same.type is dtype.type
+    return type(same) is type(dtype) and bool(same == dtype)
 
 
 def _metadata(metadata: Any, where: str, plain: Plain) -> Any:

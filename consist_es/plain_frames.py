@@ -64,7 +64,7 @@ def _moment(value: Any, where: str, plain: Plain) -> list[Any]:
     if isinstance(value, pd.Timestamp):
         zone = zone_form(value.tzinfo, where, plain)
         usual = not zone or zone == ["zoneinfo.ZoneInfo", str(value.tz)]
-        return [value.isoformat(), value.unit, str(value.tz), value.fold, *([] if usual else [zone])]
+        return [value.isoformat(), value.unit, str(value.tz) if usual else zone, value.fold]
     return [value.isoformat(), value.unit]
 
 
@@ -112,7 +112,8 @@ def _column(array: Any, where: str, plain: Plain) -> Parts:
         head = frame([kind, bool(array.ordered), array.codes.dtype.str])
         return [head, raw(array.codes), *_axis(array.categories, where, plain)]
     freq = array.freq if isinstance(dtype, (np.dtype, pd.DatetimeTZDtype)) and hasattr(array, "freq") else None
-    head = frame([kind, repr(dtype), _offset(freq, where, plain)])
+    said = f"datetime64[{dtype.unit}]" if isinstance(dtype, pd.DatetimeTZDtype) else repr(dtype)
+    head = frame([kind, said, _offset(freq, where, plain)])
     if isinstance(array, pd.arrays.NumpyExtensionArray):
         return [head, *parts_of(array.to_numpy(), where, plain)]
     if isinstance(dtype, np.dtype):  # moments without a zone

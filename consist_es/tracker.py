@@ -94,16 +94,8 @@ class Tracker(TrackerQueries):
         self.db_path = self.run_dir / "provenance.db" if db_path is None else given_path(db_path, "db_path")
         given_folder(self.db_path.parent, "the folder of db_path")
         uris = UriMap.of(self.run_dir, mounts)
-        roots = (uris.run_dir, *uris.mounts.values())
-        self._project = Project(
-            self.db_path,
-            sync=sync,
-            read_only=access_mode != "standard",
-            roots=roots,
-            mask_keys=names(mask_keys, "mask_keys"),
-            record_env=names(record_env, "record_env"),
-        )
-        self._project.connection()  # a db_path that is somebody else's file is refused now, not at the first step
+        secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
+        self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
         _make_folder(self.run_dir)
         self._answers = Queries(self._project, uris)
         digester = Digester(hashing_strategy, self._project.digests)
@@ -421,6 +413,19 @@ class Tracker(TrackerQueries):
 
 
 _RUN_DEFAULTS: dict[str, Any] = dict(Tracker.run.__kwdefaults__ or {})
+
+
+def _opened(
+    db_path: Path, uris: UriMap, sync: str, secrets: tuple[tuple[str, ...], tuple[str, ...]], *, read_only: bool
+) -> Project:
+    """The project at a place; refuses a db_path that is somebody else's file now, not at the first step.
+
+    `secrets`: names of keys to mask, and of environment variables to record.
+    """
+    roots, (mask_keys, record_env) = (uris.run_dir, *uris.mounts.values()), secrets
+    project = Project(db_path, sync=sync, read_only=read_only, roots=roots, mask_keys=mask_keys, record_env=record_env)
+    project.connection()
+    return project
 
 
 def _external(given: bool | None) -> bool:

@@ -13,7 +13,10 @@ from consist_es.artifacts.uris import UriMap
 from consist_es.attempt import Attempt
 from consist_es.errors import PathError
 from consist_es.events import ObservedRead, ReadsObserved
+from consist_es.identity.code import CodeIdentity
 from consist_es.identity.places import is_first_party
+from consist_es.identity.source import load_source
+from consist_es.observe.keeping import inherited
 from consist_es.observe.reads import Places, Reads
 from consist_es.observe.scope import Scope, is_below
 from consist_es.observe.watch import Watch
@@ -104,9 +107,9 @@ class Observer(msgspec.Struct, frozen=True):
         found = attempt.observer.end([*map(str, active.made)])
         known = {str(item.path) for item in active.late_inputs}
         known |= {path for name in active.observations.seen for path in (around.paths(name) if around else ())}
-        files = {
-            path: digest for path, digest in found.files.items() if not any(is_below(path, each) for each in known)
-        }
+        known |= {str(item.path) for item in attempt.step.inputs}
+        files = {**inherited(attempt.step.code.reaches), **found.files}
+        files = {path: files[path] for path in files if not any(is_below(path, each) for each in known)}
         found = msgspec.structs.replace(found, files=files)
         reads = as_read(found, self._places(defaults))
         counts = self.mode_of(attempt.step) == "count"
@@ -115,7 +118,11 @@ class Observer(msgspec.Struct, frozen=True):
             event=listing(reads) if counts else None,
             unsure=[*found.unsure, *_lost(found)] if counts else [],
             unseen=found.unseen,
-            unseeded=[name for name, move in found.random.items() if not (move.seeded or move.seeded_within)],
+            unseeded=[
+                name
+                for name, move in found.random.items()
+                if not (move.seeded or move.seeded_within) and _draws(attempt.step.code)
+            ],
         )
 
     def problems(self, step: Step, defaults: StepDefaults) -> Callable[[ObservedRead], str | None] | None:
@@ -156,6 +163,12 @@ class Observer(msgspec.Struct, frozen=True):
         return (
             None if value is None else self.project.masker.keyed(f"{name}\0{value}".encode("utf-8", "surrogateescape"))
         )
+
+
+def _draws(code: CodeIdentity) -> bool:
+    """Whether the project's code mentions random numbers: packages move unseeded generators when they are imported."""
+    sources = map(load_source, (code.own, *code.files))
+    return any(source is not None and "random" in source.text for source in sources)
 
 
 def _lost(found: Reads) -> list[str]:

@@ -82,9 +82,10 @@ class _Writer:
         if kind in (dt.datetime, dt.time) and value.tzinfo in (None, dt.UTC):
             return to_plain(value)
         if kind in _CONTAINERS:
-            if id(value) in self._seen:
-                raise _None  # two places that share one container would get one each
-            self._seen[id(value)] = value
+            if kind not in (tuple, frozenset):
+                if id(value) in self._seen:
+                    raise _None  # two places that share one container would get one each
+                self._seen[id(value)] = value
             return {_CONTAINERS[kind]: self._content(value, depth + 1)}
         if type_name(kind) in _PATHS:
             return {"$path": [type_name(kind), to_plain(str(value))]}
@@ -257,7 +258,7 @@ def _table_back(body: Any) -> Any:
 
 
 SCALARS: frozenset[type] = frozenset(
-    {bytes, bytearray, complex, dt.date, dt.timedelta, decimal.Decimal, fractions.Fraction, uuid.UUID, range}
+    {bytes, complex, dt.date, dt.timedelta, decimal.Decimal, fractions.Fraction, uuid.UUID, range}
 )
 _CONTAINERS: dict[type, str] = {
     list: "$list",

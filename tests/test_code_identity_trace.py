@@ -331,3 +331,45 @@ def test_a_block_is_known_by_its_statements_also_where_pytest_rewrote_the_functi
     }
     assert (found[0].parts[plain] in written, found[1].parts[asserted] in written) == (True, False)
     assert found[0].unstable == found[1].unstable == []
+
+
+WIDE = """
+import attrs
+import random
+import pandas as pd
+LIMIT, RATE, UNREAD = 1, 2, 3
+@attrs.define
+class P:
+    rate: int = RATE
+def demand():
+    return 1
+random.seed(4)
+print("begin")
+with trace("sim"):
+    class Q:
+        rate: int = attrs.field(default=LIMIT)
+    value = len(pd.DataFrame({"demand": [1, 2]}).query("demand > @LIMIT")) + P().rate
+random.seed(6)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "counts"),
+    [
+        ("LIMIT, RATE, UNREAD = 1", "LIMIT, RATE, UNREAD = 7", True),
+        ("= 1, 2", "= 1, 7", True),
+        ("random.seed(4)", "random.seed(5)", True),
+        ("2, 3", "2, 7", False),
+        ("return 1", "return 7", False),
+        ('"begin"', '"start"', False),
+        ("random.seed(6)", "random.seed(7)", False),
+    ],
+)
+def test_what_a_block_reaches_by_classes_texts_and_set_up_counts(
+    root: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, counts: bool
+) -> None:
+    for name in ("attrs", "pandas"):
+        pytest.importorskip(name)
+    assert old in WIDE
+    first = digests(run(root, WIDE, monkeypatch))
+    assert (digests(run(root, WIDE.replace(old, new), monkeypatch)) != first) is counts

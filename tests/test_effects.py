@@ -729,6 +729,7 @@ def test_simple_values_have_a_whole_form(value: Any) -> None:
     assert whole(value) is not None
 
 
+@pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
 @settings(max_examples=40)
 @given(VALUES)
 def test_a_hit_puts_back_exactly_what_was_there(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 from attacks.fresh import command, report  # noqa: E402
-from attacks.fresh.edits import REMARKS, planned, project  # noqa: E402
+from attacks.fresh.edits import GROWTH, REMARKS, planned, project  # noqa: E402
 from attacks.fresh.grammar import CARRIERS, KINDS, SOURCES  # noqa: E402
 from attacks.fresh.play import Call, play  # noqa: E402
 from attacks.fresh.programs import Program, lead, program  # noqa: E402
@@ -164,7 +164,7 @@ def test_an_edit_of_no_account_leaves_the_result_as_it_is(tmp_path: Path, kind: 
     """Of a program without a tracker: the text of its modules is run as it is."""
     made = about("Z literal")
     state = initial(made)
-    edited = type(state)(state.values, remarks=((kind, 3),))
+    edited = type(state)(state.values, remarks=((kind, 3, "main.py" if kind in GROWTH else ""),))
     for name, content in project(made, edited).files.items():
         if name.endswith(".py"):
             ast.parse(content)

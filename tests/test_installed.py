@@ -238,6 +238,11 @@ def test_a_program_is_from_the_distribution_that_installed_it_in_any_environment
     assert found is not None
     assert (found.name, found.version) == ("asim", "1.3")
     assert distribution_of_program(scripts / "other") is None
+    (tmp_path / "link").symlink_to(scripts / "model")
+    linked = distribution_of_program(tmp_path / "link")
+    assert linked is not None
+    assert linked.name == "asim"
+    assert distribution_of_program("no-such-program") is None
     assert distribution_of_program(tmp_path / "model") is None
     module = distribution_of_program(scripts / "python3.11", ["-m", "asim", "run"])
     assert module is not None

@@ -38,8 +38,8 @@ def function() -> int:
 
 
 class Zone(dt.tzinfo):
-    def __init__(self, hours: int) -> None:
-        self.hours = hours
+    def __init__(self, hours: int, later: int = 0) -> None:
+        self.hours, self.later = hours, later
 
     def utcoffset(self, _moment: dt.datetime | None) -> dt.timedelta:
         return HOUR * self.hours
@@ -93,7 +93,7 @@ APART: dict[str, list[Callable[[], Any]]] = {
     "zones of moments": [
         lambda: at(None), lambda: at(dt.UTC), lambda: at(dt.timezone(dt.timedelta(0), "UTC")), lambda: at(dt.timezone(HOUR)),
         lambda: at(dt.timezone(HOUR, "CET")), lambda: at(dt.timezone(HOUR, "BST")), lambda: at(zoneinfo.ZoneInfo("Europe/Berlin")),
-        lambda: at(zoneinfo.ZoneInfo("Europe/Paris")), lambda: at(Zone(1)), lambda: at(Zone(2)),
+        lambda: at(zoneinfo.ZoneInfo("Europe/Paris")), lambda: at(Zone(1)), lambda: at(Zone(2)), lambda: at(Zone(1, 2)),
     ],
     "zones": [
         lambda: dt.UTC, lambda: dt.timezone(HOUR), lambda: dt.timezone(HOUR, "CET"), lambda: dt.timezone(HOUR, "BST"),
@@ -117,19 +117,20 @@ APART: dict[str, list[Callable[[], Any]]] = {
         lambda: np.dtypes.StringDType(na_object=float("nan")),
     ],
     "small arrays": [
-        lambda: np.zeros(4), lambda: -np.zeros(4), lambda: np.zeros((4, 1)), lambda: np.zeros((2, 2)), lambda: np.zeros(4, ">f8"), lambda: np.zeros(8)[::2],
+        lambda: np.zeros(4), lambda: -np.zeros(4), lambda: np.zeros((4, 1)), lambda: np.zeros((2, 2)), lambda: np.zeros(4, ">f8"),
         lambda: changed(np.zeros(4), write=False), lambda: np.zeros(4, np.dtype("f8", metadata={"unit": "m"})), lambda: [0.0] * 4, lambda: np.zeros(0),
-        lambda: np.zeros((0, 4)), lambda: np.full(4, np.nan), lambda: np.full(4, PAYLOAD), lambda: np.zeros((), "f8"), lambda: np.float64(0),
+        lambda: np.zeros((0, 4)), lambda: np.zeros(4)[::-1], lambda: np.full(4, np.nan), lambda: np.full(4, PAYLOAD), lambda: np.zeros((), "f8"), lambda: np.float64(0),
         lambda: np.zeros(4, "M8[s]"), lambda: np.zeros(4, "M8[ms]"), lambda: objects("a", None), lambda: objects("a", float("nan")),
         lambda: np.array(TWO), lambda: np.array(TWO, np.dtypes.StringDType()), lambda: objects(*TWO), lambda: np.zeros((2, 2)).view(np.matrix),
         lambda: np.asfortranarray(np.eye(3)), lambda: np.eye(3), lambda: np.zeros(4, "V4"), lambda: np.zeros(4, [("a", "i4")]), lambda: np.zeros(4, [("b", "i4")]),
         lambda: np.zeros(4, [("a", "i4")]).view(np.recarray), lambda: np.array([(1, "a")], [("a", "i4"), ("b", "O")]), lambda: np.array([(1, "b")], [("a", "i4"), ("b", "O")]),
     ],
     "large arrays": [
-        lambda: np.zeros(100), lambda: -np.zeros(100), lambda: np.zeros((10, 10)), lambda: np.zeros(100, ">f8"), lambda: np.zeros(200)[::2],
+        lambda: np.zeros(100), lambda: -np.zeros(100), lambda: np.zeros((10, 10)), lambda: np.zeros(100, ">f8"), lambda: np.zeros(100)[::-1],
         lambda: changed(np.zeros(100), write=False), lambda: np.zeros(100, np.dtype("f8", metadata={"unit": "m"})),
-        lambda: np.full(100, np.nan), lambda: np.full(100, PAYLOAD), lambda: np.zeros((10, 10), order="F"), lambda: np.zeros((10, 20))[:, ::2],
-        lambda: np.zeros(100, "g"), lambda: np.zeros(100, "V8"), lambda: np.zeros(100, [("a", "f8")]), lambda: np.zeros(100, [("b", "f8")]),
+        lambda: np.full(100, np.nan), lambda: np.full(100, PAYLOAD), lambda: np.zeros((10, 10), order="F"), lambda: np.zeros((10, 10))[:, ::-1],
+        lambda: np.zeros((5, 4, 5)), lambda: np.zeros((5, 4, 5), order="F"), lambda: np.zeros((4, 5, 5)).swapaxes(0, 1),
+        lambda: np.zeros(100, "g"), lambda: np.zeros(100, "V8"), lambda: np.zeros(100, [("a", "f8")]), lambda: np.array([(1, "a")] * 99 + [(1, "b")], [("a", "i4"), ("b", "O")]), lambda: np.array([(1, "a")] * 100, [("a", "i4"), ("b", "O")]), lambda: np.zeros(100, [("b", "f8")]),
         lambda: np.zeros(100, {"names": ["a"], "formats": ["f8"], "itemsize": 16}), lambda: np.zeros(100, "M8[s]"), lambda: np.zeros(100, "M8[ms]"),
         lambda: np.array(["a" * 40] * 100, np.dtypes.StringDType()), lambda: np.array(["b" * 40] * 100, np.dtypes.StringDType()),
         lambda: np.array(["a" * 40] * 100), lambda: objects(*["a" * 40] * 100), lambda: objects(*["a" * 40] * 99, None),
@@ -167,6 +168,8 @@ APART: dict[str, list[Callable[[], Any]]] = {
         lambda: frame_of(a=[1]).a,
     ],
     "missing values": [
+        lambda: pd.array([1, None], dtype="Int64"), lambda: pd.array([1, 0], dtype="Int64"), lambda: pd.array([True, None], dtype="boolean"), lambda: pd.array([True, False], dtype="boolean"),
+        lambda: pd.array(["a", None], dtype="string[python]"), lambda: pd.array(["a", "b"], dtype="string[python]"), lambda: pd.array(["a", "b"], dtype="string[pyarrow]"),
         lambda: frame_of(a=objects("a", None)), lambda: frame_of(a=objects("a", np.nan)), lambda: frame_of(a=objects("a", pd.NA)), lambda: frame_of(a=objects("a", pd.NaT)),
         lambda: frame_of(a=objects("a", PAYLOAD)), lambda: frame_of(a=objects("a", "None")), lambda: frame_of(a=objects("a", "")), lambda: frame_of(a=objects(None, "a")),
         lambda: frame_of(a=pd.array([1, None], dtype="Float64")), lambda: frame_of(a=pd.array([1.0, None], dtype="float64")), lambda: frame_of(a=pd.array([1.0, PAYLOAD], dtype="float64")),
@@ -174,7 +177,7 @@ APART: dict[str, list[Callable[[], Any]]] = {
     "texts": [
         lambda: frame_of(a=objects("a", "b")), lambda: frame_of(a=objects("ab", "")), lambda: frame_of(a=objects("", "ab")), lambda: frame_of(a=objects("a\0b", "")),
         lambda: frame_of(a=objects("a", "\0b")), lambda: frame_of(a=objects("a\0", "b")), lambda: frame_of(a=objects("\ud800", "b")), lambda: frame_of(a=objects("a", np.str_("b"))),
-        lambda: frame_of(a=objects("1", 2)), lambda: frame_of(a=objects(1, "2")), lambda: frame_of(a=objects(1, 2)), lambda: frame_of(a=objects(True, 2)), lambda: frame_of(a=objects(1.0, 2)),
+        lambda: frame_of(a=objects("1", 2)), lambda: frame_of(a=objects(1, "2")), lambda: frame_of(a=objects(1, 2)), lambda: frame_of(a=objects(1, 3)), lambda: frame_of(a=objects(True, 2)), lambda: frame_of(a=objects(1.0, 2)),
         lambda: frame_of(a=objects(1, 2**70)), lambda: frame_of(a=objects(1, [2])), lambda: frame_of(a=objects(1, (2,))), lambda: frame_of(a=objects(-0.0, 2)), lambda: frame_of(a=objects(0.0, 2)),
         lambda: frame_of(a=objects(True, False)), lambda: frame_of(a=objects(False, True)), lambda: frame_of(a=objects(1, np.int64(2))),
     ],
@@ -190,7 +193,7 @@ APART: dict[str, list[Callable[[], Any]]] = {
     ],
     "intervals": [
         lambda: pd.interval_range(0, 3), lambda: pd.interval_range(0, 3, closed="left"), lambda: pd.interval_range(0.0, 3.0), lambda: pd.interval_range(1, 4),
-        lambda: pd.arrays.IntervalArray.from_breaks([0, 1, 2, 3]), lambda: pd.arrays.IntervalArray.from_tuples([(0, 1), (1, 2), (2, 4)]), lambda: pd.Interval(0, 1), lambda: pd.Interval(0, 1, "left"),
+        lambda: pd.arrays.IntervalArray.from_breaks([0, 1, 2, 3]), lambda: pd.arrays.IntervalArray.from_tuples([(0, 1), (1, 2), (2, 4)]), lambda: pd.arrays.IntervalArray.from_tuples([(0, 1), (1, 2), (1, 4)]), lambda: pd.Interval(0, 1), lambda: pd.Interval(0, 1, "left"),
     ],
     "arrow": [
         lambda: pa.array([1, None]), lambda: pa.array([1, 0]), lambda: pa.array([1, None], pa.int32()), lambda: pa.table({"a": [1]}), lambda: pa.table({"b": [1]}),
@@ -200,7 +203,7 @@ APART: dict[str, list[Callable[[], Any]]] = {
     ],
     "moments of pandas": [
         lambda: pd.Timestamp("2020-01-01"), lambda: pd.Timestamp("2020-01-01").as_unit("s"), lambda: pd.Timestamp("2020-01-01", tz="UTC"), lambda: pd.Timestamp("2020-01-01", tz=dt.timezone(HOUR, "CET")),
-        lambda: pd.Timestamp("2020-01-01", tz=dt.timezone(HOUR, "BST")), lambda: pd.Timestamp("2020-01-01", tz=Zone(1)), lambda: pd.Timestamp("2020-01-01", tz=zoneinfo.ZoneInfo("Europe/Berlin")),
+        lambda: pd.Timestamp("2020-01-01", tz=dt.timezone(HOUR, "BST")), lambda: pd.Timestamp("2020-01-01", tz=Zone(1)), lambda: pd.Timestamp("2020-01-01", tz=Zone(1, 2)), lambda: frame_of(a=DAYS.tz_localize(Zone(1))), lambda: frame_of(a=DAYS.tz_localize(Zone(1, 2))), lambda: pd.Timestamp("2020-01-01", tz=zoneinfo.ZoneInfo("Europe/Berlin")),
         lambda: dt.datetime(2020, 1, 1), lambda: pd.Timedelta(1, "s"), lambda: pd.Period("2020-01"), lambda: pd.Period("2020-01-01"),
     ],
 }  # fmt: skip
@@ -278,6 +281,9 @@ SAME: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "a slice of arrow texts": (lambda: pa.array(["a", "bc", None, "d"])[1:], lambda: pa.array(["bc", None, "d"])),
     "a slice of arrow lists": (lambda: pa.array([[1], [2, 3], None, [4]])[1:], lambda: pa.array([[2, 3], None, [4]])),
     "a slice of an arrow column": (lambda: frame_of(a=pd.array(["a", "b", "c"], dtype="string[pyarrow]")).iloc[1:].reset_index(drop=True), lambda: frame_of(a=pd.array(["b", "c"], dtype="string[pyarrow]"))),
+    "gaps between numbers": (lambda: np.arange(200)[::2], lambda: np.arange(0, 200, 2)),
+    "gaps between rows": (lambda: np.zeros((20, 10))[::2], lambda: np.zeros((10, 10))),
+    "gaps in a small array": (lambda: np.zeros(8)[::2], lambda: np.zeros(4)),
     "layout of one row": (lambda: np.zeros((1, 90)), lambda: np.zeros((1, 90), order="F")),
     "a part that is in order": (lambda: np.arange(200)[100:], lambda: np.arange(100, 200)),
     "sets in another order": (lambda: {f"zone {n}" for n in range(50)}, lambda: {f"zone {n}" for n in reversed(range(50))}),

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consist_es.cli.names import Names
+from consist_es.cli.units import duration as duration
+from consist_es.cli.units import moment as moment
+from consist_es.cli.units import short_digest as short_digest
 from consist_es.events import (
     AcceptanceRevoked,
     ArtifactLogged,
@@ -25,6 +28,7 @@ from consist_es.events import (
     OutputLink,
     OutputsDeclared,
     PackagesAccepted,
+    PackagesRevoked,
     PayloadRedacted,
     ReadsObserved,
     Recorded,
@@ -47,7 +51,6 @@ from consist_es.wording import counted
 
 GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
 _LONGEST_VALUE = 200
-_DIGEST_SHOWN = len("b3:") + 10
 
 
 class Line(NamedTuple):
@@ -101,29 +104,6 @@ def as_json(recorded: Recorded, names: Names) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------- pieces
-
-
-def moment(at: str) -> str:
-    """A time of the log to the millisecond, UTC."""
-    return f"{at[:23]}Z"
-
-
-def duration(seconds: float) -> str:
-    """A span of time."""
-    if seconds < 0.1:
-        return f"{seconds * 1000:.1f} ms"
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min {rest:02d} s" if hours else f"{minutes} min {rest:02d} s"
-
-
-def short_digest(digest: str | None) -> str:
-    """Enough of a digest to tell it from others."""
-    if digest is None:
-        return "no digest"
-    return digest if len(digest) <= _DIGEST_SHOWN else f"{digest[:_DIGEST_SHOWN]}…"
 
 
 def _cut(text: str) -> str:
@@ -295,6 +275,11 @@ def _packages(event: PackagesAccepted, _names: Names) -> Line:
     return Line(f"accepted by {event.user or 'somebody'}: {', '.join(changes_of(event))}: {event.reason}", ODD)
 
 
+def _packages_revoked(event: PackagesRevoked, _names: Names) -> Line:
+    said = f"no change of packages is accepted any longer, says {event.user or 'somebody'}"
+    return Line(said + _after_colon(event.reason or ""), ODD)
+
+
 def _demoted(event: HitDemoted, _names: Names) -> Line:
     return Line(f"no longer a cache hit: the block logged output {event.key} of its own ({event.reason})", ODD)
 
@@ -408,6 +393,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     MetaLogged: _meta,
     OutputsDeclared: _declared,
     PackagesAccepted: _packages,
+    PackagesRevoked: _packages_revoked,
     PayloadRedacted: _redacted,
     ReadsObserved: _reads,
     RecordLost: _lost,

@@ -45,7 +45,10 @@ class CodeIdentity(msgspec.Struct, frozen=True):
     """Files of other people's modules that the code imports."""
     added: frozenset[str] = frozenset()
     """The parts that version 1 of the fingerprint did not know."""
-
+    own: str = ""
+    """File of the callable."""
+    files: frozenset[str] = frozenset()
+    """Files of the project's other modules that the code imports."""
     objects: tuple[tuple[str, Any, str], ...] = ()
     """Installed packages' objects that count by their state: where they are, and a digest to see a change by."""
 
@@ -53,6 +56,12 @@ class CodeIdentity(msgspec.Struct, frozen=True):
     def before(self) -> str:
         """The digest that version 1 of the fingerprint would have given."""
         return _digest(self.mode, {name: part for name, part in self.parts.items() if name not in self.added})
+
+    def reaches(self, filename: str, qualname: str) -> bool:
+        """Whether the code may call this function."""
+        if filename != self.own or qualname == "<module>":
+            return filename in self.files or filename == self.own
+        return any(label.endswith(f":{qualname}") for label in self.parts)
 
 
 def with_parts(code: CodeIdentity, changed: Mapping[str, str]) -> CodeIdentity:
@@ -154,7 +163,10 @@ def _visited(mode: str, target: Any, visitor: WholeVisitor, besides: Mapping[str
     found = _identity(mode, target, parts, visitor.unstable, visitor.added)
     objects = [] if found.unstable else visitor.objects
     states = tuple((where, value, _state_digest(value, visitor.root)) for where, value in objects)
-    return msgspec.structs.replace(found, installed=frozenset(visitor.modules.installed), objects=states)
+    modules = visitor.modules
+    return msgspec.structs.replace(
+        found, installed=frozenset(modules.installed), objects=states, own=visitor.own, files=modules.files
+    )
 
 
 def _identity(

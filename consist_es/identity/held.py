@@ -12,7 +12,7 @@ from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, writes_to
 from consist_es.identity.source import Source, digest_plain
 from consist_es.identity.usage import ATTRIBUTE, NAME, file_usage
-from consist_es.plain import frame, type_name
+from consist_es.plain import is_same, type_name
 
 _NOTHING = ["NoneType", None]
 _NEVER_PLAIN = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, types.MemberDescriptorType)
@@ -115,8 +115,3 @@ class HeldValues:
             replaced = held.literal is not None and held.literal != _NOTHING
             return {"$unknown": type_name(type(held.value))} if replaced else None
         return [type_name(type(held.value)), found]
-
-
-def is_same(one: Any, other: Any) -> bool:
-    """True if two plain forms say the same: 1, 1.0 and True do not, nor do 0.0 and -0.0."""
-    return frame(one) == frame(other)

@@ -20,7 +20,7 @@ from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
 from consist_es.identity.source import Source, digest_plain, load_source
 from consist_es.identity.witness import Witness
-from consist_es.plain import frame, module_name, to_plain
+from consist_es.plain import is_same, module_name, to_plain
 
 
 class Held(NamedTuple):
@@ -90,7 +90,7 @@ def _compare(source: Source, module: types.ModuleType, label: str, root: Path, o
     for item in found:
         if not witness.content(item.value):
             held.append(item)
-        elif item.literal is None or frame(plain_or_none(item.value, root, item.where)) != frame(item.literal):
+        elif item.literal is None or not is_same(plain_or_none(item.value, root, item.where), item.literal):
             constant.append(item)
     return Compared(source, witness, parts, [*held, Batch(constant)] if constant else held)
 

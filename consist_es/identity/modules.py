@@ -114,9 +114,10 @@ class Modules:
                 self.unstable.append(
                     f"module {name} has no source until it is imported; import it before the step runs"
                 )
-            values = {} if module is None else {key: value for key, value in vars(module).items() if key[:2] != "__"}
             self.held += [
-                Held(f"{key} of {name}", name, key, value, None, True, (), False) for key, value in values.items()
+                Held(f"{key} of {name}", name, key, value, None, True, (), False)
+                for key, value in getattr(module, "__dict__", {}).items()
+                if key[:2] != "__"
             ]
         return None
 
@@ -129,6 +130,11 @@ class Modules:
         if is_first_party(filename) and self._is_new(filename, eager):
             for full, inner in self._take(name, filename, eager):
                 self.follow([ImportRef(full, frozenset(), inner)], "")
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Files of all modules that were followed."""
+        return frozenset(self._done)
 
     def _is_new(self, filename: str, eager: bool) -> bool:
         """Whether a file has not been followed yet, or only as one that may not be loaded."""
@@ -143,6 +149,10 @@ class Modules:
         parts = self.parts if spot_of(filename) is None and Path(filename).is_file() else self.added
         source = load_source(filename) if filename.endswith((".py", ">")) else None
         if source is None:
+            place = self._finding.place(name)
+            gone = not os.path.lexists(filename) and member_of(filename) is None
+            if gone and (made := generated_file(name, None if place is None else place.loader)) is not None:
+                return self._take(name, made, eager)  # only its loader knows what that file is
             parts[label] = self._content(filename, label)
             return []
         parts[label] = source.digest
@@ -154,7 +164,7 @@ class Modules:
         elif source.dynamic:
             self.computed.append(label)
         module = sys.modules.get(name)
-        loaded = module is not None and (file_of(module) or generated_name(name)) == filename
+        loaded = module is not None and filename in (file_of(module), generated_name(name))
         ready = _READY.setdefault(filename, loaded)
         self._taken[filename] = (label, source, eager or ready)
         if module is not None and loaded:

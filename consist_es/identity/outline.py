@@ -44,8 +44,6 @@ class Class(msgspec.Struct, frozen=True):
     metaclass: Expression | None
     decorated: bool
     keywords: bool
-    constants: dict[str, Any]
-    """Its variables, each with type and plain form of the literal it is bound to, or None."""
     body: "Body"
 
     @property
@@ -59,8 +57,10 @@ class Body(msgspec.Struct, frozen=True):
 
     functions: dict[str, tuple[Definition, ...]]
     classes: dict[str, tuple[Class, ...]]
+    constants: dict[str, Any]
+    """Variables, each with type and plain form of the literal it is bound to, or None."""
     hidden: dict[str, Any]
-    """Variables with names that begin with two underscores, as `Class.constants` has the others."""
+    """The same for names that begin with two underscores."""
     bound: frozenset[str]
     """All names that are bound in some way."""
     imports: tuple[tuple[str, str], ...] = ()
@@ -87,6 +87,7 @@ def _body(node: ast.Module | ast.ClassDef) -> Body:
     return Body(
         {name: tuple(items) for name, items in functions.items()},
         {name: tuple(items) for name, items in classes.items()},
+        dict(constants(node)),
         dict(hidden_constants(node)),
         bound_names(node),
         tuple((item.asname, item.name) if item.asname else (item.name.partition(".")[0],) * 2 for item in imported),
@@ -114,7 +115,6 @@ def _class(node: ast.ClassDef) -> Class:
         meta[0] if meta else None,
         bool(node.decorator_list),
         bool(node.keywords),
-        dict(constants(node)),
         _body(node),
     )
 

@@ -5,7 +5,6 @@ by their attributes, builtin containers by their items. What other packages' obj
 """
 
 import collections
-import dis
 import enum
 import functools
 import gc
@@ -14,8 +13,9 @@ import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from consist_es.identity.mentions import Mentions, mentions
 from consist_es.identity.modules import file_of, is_ours
 from consist_es.identity.objects import (
     class_file,
@@ -25,11 +25,13 @@ from consist_es.identity.objects import (
     state_of,
 )
 from consist_es.identity.places import is_first_party
+from consist_es.whole import SCALARS
 
 LIMIT = 10_000
 """Objects that are looked at."""
 _ATOMS = frozenset({type(None), bool, int, float, str, bytes, complex})
 CONTAINERS: tuple[type, ...] = (list, dict, set, tuple, frozenset, collections.deque)
+_FIXED = frozenset({tuple, frozenset})
 MUTABLE = (list, dict, set, collections.deque)
 _CALLS = (types.FunctionType, types.MethodType, functools.partial, functools.partialmethod, staticmethod, classmethod)
 _COMPUTED = frozenset({
@@ -37,47 +39,6 @@ _COMPUTED = frozenset({
     "get_objects", "get_referrers", "getclosurevars", "__globals__", "__closure__",
 })  # fmt: skip
 """Names by which code gets at things that it does not mention."""
-
-
-class Mentions(NamedTuple):
-    """The names in a code object and what is nested in it."""
-
-    loads: frozenset[str]
-    """Taken from the module or the builtins."""
-    stores: frozenset[str]
-    """Bound in the module, by ``global``."""
-    names: frozenset[str]
-    """All of these, attributes and imported modules."""
-    gets: frozenset[str]
-    """Attributes that are taken."""
-    sets: frozenset[str]
-    """Attributes that are bound or deleted."""
-    imports: frozenset[str]
-    """Modules, as the import statement says them."""
-    cells: frozenset[str]
-    """Variables of enclosing functions that are bound or deleted, by ``nonlocal``."""
-
-
-@functools.lru_cache(maxsize=4096)
-def mentions(code: types.CodeType) -> Mentions:
-    """The names that some code mentions."""
-    found: dict[str, set[str]] = {name: set() for name in Mentions._fields}
-    for item in dis.get_instructions(code):
-        if (field := _FIELDS.get(item.opname)) is not None:
-            found[field].add(str(item.argval))
-    found["names"].update(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            for field, names in mentions(constant)._asdict().items():
-                found[field] |= names
-    return Mentions(**{field: frozenset(names) for field, names in found.items()})
-
-
-_FIELDS = {
-    "LOAD_GLOBAL": "loads", "LOAD_NAME": "loads", "LOAD_FROM_DICT_OR_GLOBALS": "loads", "STORE_GLOBAL": "stores",
-    "DELETE_GLOBAL": "stores", "LOAD_ATTR": "gets", "LOAD_METHOD": "gets", "STORE_ATTR": "sets",
-    "DELETE_ATTR": "sets", "STORE_DEREF": "cells", "DELETE_DEREF": "cells", "IMPORT_NAME": "imports",
-}  # fmt: skip
 
 
 Root = tuple["Owner", str]
@@ -208,7 +169,8 @@ class Reach:
 
     def _add(self, value: Any, path: str, root: Root | None) -> None:
         """Something to visit. `root`: the attribute or variable it lies in, None for what was only handed over."""
-        if type(value) in _ATOMS:
+        kind = type(value)
+        if kind in _ATOMS or kind in SCALARS or (kind in _FIXED and _ATOMS.issuperset(map(type, value))):
             return
         if value is self._wanted:
             self.found = True

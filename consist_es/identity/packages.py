@@ -10,9 +10,10 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
@@ -219,18 +220,21 @@ def versions(files: Iterable[str], named: Iterable[str] = (), ignored: Iterable[
 def distribution_of_program(path: str | os.PathLike[str], arguments: Iterable[str] = ()) -> Distribution | None:
     """The distribution that a program was installed by; of ``python -m module``, the one that the module is from.
 
-    The program may belong to another environment than this process.
+    The program may be a name that is looked up on the path, and may belong to another environment than this process.
     """
-    program = Path(os.path.abspath(path))
+    refresh()
+    asked = Path(os.path.abspath(shutil.which(path) or path))
     given = list(map(str, arguments))
-    module = given[given.index("-m") + 1] if "-m" in given[:-1] and program.name.startswith("python") else None
-    for folder in _sites_of(program.parent):
-        site = site_of(str(folder))
-        for item in site.distributions.values():
-            if module is None and any(_is(program, folder / name) for name in item.files if _is_beside(name, program)):
-                return item
-        if module is not None and (owner := site.owner(f"{module.replace('.', '/')}/__init__.py")) is not None:
-            return owner
+    module = given[given.index("-m") + 1] if "-m" in given[:-1] and asked.name.startswith("python") else None
+    for program in dict.fromkeys((asked, asked.resolve())):
+        for folder in _sites_of(program.parent):
+            site = site_of(str(folder))
+            if module is not None:
+                found = site.owner(f"{module.replace('.', '/')}/__init__.py")
+            else:
+                found = next((item for item in site.distributions.values() if _installed(item, program)), None)
+            if found is not None:
+                return found
     return None
 
 
@@ -259,13 +263,10 @@ def _sites_of(scripts: Path) -> list[Path]:
     return [path for path in (*unix, prefix / "Lib" / "site-packages") if path.name in FOLDERS and path.is_dir()]
 
 
-def _is_beside(name: str, program: Path) -> bool:
-    """Whether a recorded file may be a program in the folder for programs."""
-    return name.startswith("../") and PurePosixPath(name).name == program.name
-
-
-def _is(program: Path, recorded: Path) -> bool:
-    return os.path.normpath(recorded) == str(program)
+def _installed(item: Distribution, program: Path) -> bool:
+    """Whether a program is among a distribution's files."""
+    names = (name for name in item.files if name.startswith("../") and name.endswith(f"/{program.name}"))
+    return any(os.path.normpath(item.folder / name) == str(program) for name in names)
 
 
 def _python_files(root: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ it, and files of no distribution at all, for which no version speaks.
 
 import contextlib
 import functools
+import os
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -57,23 +58,25 @@ def is_first_party(filename: str) -> bool:
 def _judged(filename: str, scope: _Scope, _generation: int) -> bool:
     if not filename or filename.startswith("<"):
         return False
-    path = Path(filename)
-    if path.resolve().is_relative_to(_OURS):
-        return False
     if (spot := packages.spot_of(filename)) is not None:
         return _is_own(filename, *spot, scope)
-    return _STDLIB_ZIP not in path.parts and not any(path.is_relative_to(folder) for folder in _library_folders())
+    path = Path(filename)
+    if _STDLIB_ZIP in path.parts or any(path.is_relative_to(folder) for folder in _library_folders()):
+        return False
+    return not (path.is_relative_to(_OURS) or path.resolve().is_relative_to(_OURS))  # in a checkout a room is a link
 
 
 def _is_own(filename: str, folder: str, relative: str, scope: _Scope) -> bool:
     owner = packages.site_of(folder).owner(relative)
+    if relative.startswith(f"{_OURS.name}/"):
+        return False
     if owner is None:  # code that was compiled elsewhere names files that are not here
         return Path(filename).is_file() or member_of(filename) is not None
     if owner.name in scope.ignored:
         return False
     if owner.own or owner.name == scope.included:
         return not owner.is_large
-    return _leads_out(Path(filename), Path(folder), relative)
+    return _leads_out(filename, folder, "/" in relative)
 
 
 def package_part(filename: str) -> dict[str, str]:
@@ -84,13 +87,24 @@ def package_part(filename: str) -> dict[str, str]:
     return {f"package {owner.name}": owner.content}
 
 
-def _leads_out(path: Path, folder: Path, relative: str) -> bool:
+def _leads_out(filename: str, folder: str, in_package: bool) -> bool:
     """Whether a link to a folder, or to a module alone, leads out of the folder of packages: it is a checkout.
 
     Links to single files below a package are another thing: some installers link all files to their store.
     """
-    real = path.resolve() if "/" not in relative else path.parent.resolve()
-    return not real.is_relative_to(folder.resolve()) and packages.spot_of(f"{real}/") is None
+    if not in_package:
+        return Path(filename).is_symlink() and _is_outside(os.path.realpath(filename), folder)
+    return _is_outside(_real(str(Path(filename).parent), packages.generation()), folder)
+
+
+def _is_outside(real: str, folder: str) -> bool:
+    inside = _real(folder, packages.generation())
+    return not real.startswith((f"{inside}{os.sep}", f"{inside}/")) and packages.spot_of(f"{real}/") is None
+
+
+@functools.lru_cache(maxsize=4096)
+def _real(folder: str, _generation: int) -> str:
+    return os.path.realpath(folder)
 
 
 @functools.cache

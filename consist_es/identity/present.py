@@ -4,6 +4,7 @@
 their bases, members with hidden names, enum members and imported modules.
 """
 
+import contextlib
 import enum
 import functools
 import importlib.machinery
@@ -18,7 +19,7 @@ from consist_es.identity.loaded import Held, captures
 from consist_es.identity.outline import NO_DEFAULTS, Body, Class, Definition, Expression, outline
 from consist_es.identity.places import is_first_party
 from consist_es.identity.source import Source
-from consist_es.plain import module_name
+from consist_es.plain import is_same, module_name, to_plain
 
 _AUTOMATIC = frozenset({
     "__name__", "__doc__", "__package__", "__loader__", "__spec__", "__file__", "__cached__", "__builtins__",
@@ -32,6 +33,16 @@ _ENUM = ("_value_", "_name_", "__objclass__", "_sort_order_")
 _MOST = 200
 """How many objects are looked through for the function that a decorator was given."""
 _MISSING = object()
+_COMPARED: dict[int, tuple[types.CodeType, Source, bool]] = {}
+"""Loaded code, by its id, and whether it is what a source compiles to."""
+_MOST_COMPARED = 100_000
+_SETTLED: dict[int, tuple[Any, Any]] = {}
+"""Defaults, by the id of their tuple, and the plain form that was found to be the same; neither ever changes."""
+_CACHE = type(functools.lru_cache(len))
+_CACHE_NAMES = vars(functools.lru_cache(lambda: None)).keys()
+_CACHES = ({"maxsize": 128, "typed": False}, {"maxsize": None, "typed": False})
+_ATOMS = (type(None), bool, int, float, str, bytes)
+_CONTEXT = contextlib.contextmanager(lambda: iter(())).__code__
 
 
 class _Place:
@@ -60,7 +71,12 @@ class _Place:
     def defines(self, fn: types.FunctionType, name: str, defined: Iterable[Definition]) -> Definition | None:
         """The definition that a function was made from, if it is one of these."""
         code = fn.__code__
-        if code.co_name != name or not self.source.has(code):
+        known = _COMPARED.get(id(code))
+        if known is None or known[0] is not code or known[1] is not self.source:
+            if len(_COMPARED) >= _MOST_COMPARED:
+                _COMPARED.clear()
+            _COMPARED[id(code)] = known = (code, self.source, self.source.has(code))
+        if code.co_name != name or not known[2]:
             return None
         return next((item for item in defined if item.line == code.co_firstlineno), None)
 
@@ -108,14 +124,15 @@ def _body(
             yield from _class(classes, namespace[key], f"{prefix}{name}", place)
     literals = {mangled(key, owner): (key, item) for body in bodies for key, item in body.hidden.items()}
     bound = {mangled(name, owner) for body in bodies for name in body.bound}
-    for name, value in sorted(namespace.items()):
-        if name in _AUTOMATIC or name in seen or not name.startswith("_" if prefix else "__"):
-            continue
+    constants = {key: item for body in bodies for key, item in body.constants.items()}
+    start, known = "_" if prefix else "__", _AUTOMATIC | seen
+    for name in sorted(name for name in namespace if name.startswith(start) and name not in known):
+        value = namespace[name]
         written, literal = literals.get(name, (name, None))
         if name in literals and (place.certain or literal is not None):
             yield place.held("value", f"{prefix}{written}", value, literal=literal, added=False)
         elif name not in bound and (place.certain or not made):
-            yield from _added(name, value, prefix, place)
+            yield from _added(name, value, prefix, place, constants)
 
 
 def mangled(name: str, owner: str) -> str:
@@ -124,17 +141,29 @@ def mangled(name: str, owner: str) -> str:
     return f"_{owner.lstrip('_')}{name}" if private else name
 
 
-def _added(name: str, value: Any, prefix: str, place: _Place) -> Iterator[Held]:
+def _added(name: str, value: Any, prefix: str, place: _Place, constants: Mapping[str, Any]) -> Iterator[Held]:
     """A member that the source does not bind: a decorator, a base class or other code set it."""
     functions = own_functions(value)
     if functions and all(map(_is_generated, functions)):
-        given = [[list(fn.__defaults__ or ()), dict(fn.__kwdefaults__ or {})] for fn in functions]
-        if place.certain and any(map(any, given)):
+        given = {key: item for fn in functions for key, item in _defaults(fn).items()}
+        if place.certain and any(not _is_literal(item, constants.get(key)) for key, item in given.items()):
             yield place.held("defaults of", f"{prefix}{name}", given, added=False)
         return
     if name.startswith("_abc_") or (not functions and name.startswith("__") and not _is_callable(value)):
         return
     yield place.held("present", f"{prefix}{name}", value, surely=bool(functions) and name.endswith("__"))
+
+
+def _defaults(fn: types.FunctionType) -> dict[str, Any]:
+    """Parameter -> default."""
+    positional, values = fn.__code__.co_varnames[: fn.__code__.co_argcount], fn.__defaults__ or ()
+    named = zip(positional[len(positional) - len(values) :], values, strict=False)
+    return {**dict(named), **(fn.__kwdefaults__ or {})}
+
+
+def _is_literal(value: Any, literal: Any) -> bool:
+    """Whether a value is what a literal in source says."""
+    return type(value) in _ATOMS and literal is not None and is_same([type(value).__name__, to_plain(value)], literal)
 
 
 def _is_callable(value: Any) -> bool:
@@ -162,6 +191,9 @@ def _function(defined: list[Definition], several: bool, value: Any, path: str, p
         for fn, definition in zip(functions, found, strict=True):
             yield from _details(fn, definition, path, place)
         return
+    if (usual := _usual(value, name, defined, place)) is not None:
+        yield from _details(*usual, path, place)
+        return
     decorators = 0 if several else max(item.decorators for item in defined)
     inside, layers = _wrapped(value, name, defined, place)
     replaced = not decorators or not inside or layers > decorators
@@ -183,12 +215,47 @@ def own_functions(value: Any) -> list[types.FunctionType]:
 def _details(fn: types.FunctionType, definition: Definition | None, path: str, place: _Place) -> Iterator[Held]:
     """Defaults and attributes of a function that is the one that the source defines."""
     literal = None if definition is None else definition.defaults
-    if (fn.__defaults__ or fn.__kwdefaults__ or literal != NO_DEFAULTS) and (place.certain or literal is not None):
+    if not fn.__kwdefaults__ and _is_settled(fn.__defaults__, literal):
+        pass
+    elif (fn.__defaults__ or fn.__kwdefaults__ or literal != NO_DEFAULTS) and (place.certain or literal is not None):
         given = [list(fn.__defaults__ or ()), dict(fn.__kwdefaults__ or {})]
         yield place.held("defaults of", path, given, literal=literal, added=False, surely=True)
     for name, value in sorted(vars(fn).items()) if place.certain else ():
         if not name.startswith("__"):
             yield place.held("attribute", f"{path}.{name}", value, added=False)
+
+
+def _is_settled(defaults: tuple[Any, ...] | None, literal: Any) -> bool:
+    """Whether positional defaults are what the source says, and can be nothing else."""
+    if defaults is None or literal is None:
+        return bool(literal == NO_DEFAULTS)
+    known = _SETTLED.get(id(defaults))
+    if known is None or known[0] is not defaults or known[1] is not literal:
+        if any(type(item) not in _ATOMS for item in defaults) or not is_same(
+            ["list", [to_plain(list(defaults)), {}]], literal
+        ):
+            return False
+        if len(_SETTLED) >= _MOST_COMPARED:
+            _SETTLED.clear()
+        _SETTLED[id(defaults)] = (defaults, literal)
+    return True
+
+
+def _usual(
+    value: Any, name: str, defined: list[Definition], place: _Place
+) -> tuple[types.FunctionType, Definition] | None:
+    """The function that the source defines, if a decorator of the standard library without options is around it."""
+    inside = getattr(value, "__wrapped__", None) if type(value) in (types.FunctionType, _CACHE) else None
+    definition = place.defines(inside, name, defined) if isinstance(inside, types.FunctionType) else None
+    if definition is None or inside is None or inside.__globals__ is not place.namespace:
+        return None
+    own = vars(value).keys() - vars(inside).keys()
+    if type(value) is _CACHE:
+        usual = own <= _CACHE_NAMES and value.cache_parameters() in _CACHES
+    else:
+        captured = [content for _, content in captures(value)]
+        usual = value.__code__ is _CONTEXT and captured == [inside] and own == {"__wrapped__"}
+    return (inside, definition) if usual else None
 
 
 def _wrapped(value: Any, name: str, defined: list[Definition], place: _Place) -> tuple[bool, int]:
@@ -255,7 +322,7 @@ def _other_bases(defined: list[Class], cls: type, place: _Place) -> bool | None:
 
 def _enum(defined: list[Class], cls: enum.EnumMeta, path: str, place: _Place) -> Iterator[Held]:
     """Values and attributes of the members, and everything else that the class holds."""
-    literals = {name: literal for item in defined for name, literal in item.constants.items()}
+    literals = {name: literal for item in defined for name, literal in item.body.constants.items()}
     members: Mapping[str, Any] = cls.__members__
     for name, member in members.items():
         literal = literals.get(name)

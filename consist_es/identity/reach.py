@@ -3,7 +3,6 @@ of its classes, and the statements that made the values it reads or that set som
 
 import ast
 import collections
-import functools
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -64,7 +63,9 @@ class Reach:
         self._taken: list[Code] = []
         self._open = Names()
         """Whether any code runs texts that are not written where they are run."""
-        self._known: tuple[Any, Names] = (None, Names())
+        self._handed_to = self._named = Names()
+        self._looked_at = 0
+        """How many of the values given were looked at, and what they name."""
         self._read_of: dict[str, set[str]] = {}
         """Label of code -> names that it reads beside those of its instructions."""
         self._classes: dict[type, str] = {}
@@ -120,13 +121,12 @@ class Reach:
 
     def _handed(self) -> Names:
         """What the texts name that the code is handed."""
-        key = (len(self.given), self._open)
-        if key != self._known[0]:
-            self._known = (
-                key,
-                functools.reduce(Names.with_, (names_in_value(v, self._open) for v in self.given), Names()),
-            )
-        return self._known[1]
+        if self._handed_to != self._open:
+            self._handed_to, self._looked_at, self._named = self._open, 0, Names()
+        for value in self.given[self._looked_at :]:
+            self._named = self._named.with_(names_in_value(value, self._open))
+        self._looked_at = len(self.given)
+        return self._named
 
     def _made(self, name: str, namespace: Mapping[str, Any], source: Source) -> None:
         """Count the statement that made a value which does not say all that it is made of."""

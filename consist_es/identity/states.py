@@ -5,6 +5,7 @@ what its author takes an object to be, without caches and locks; a class of the 
 leave out what a step reads (see `consist_es.identity.objects.state_of`).
 """
 
+import decimal
 import functools
 import gc
 import io
@@ -218,6 +219,15 @@ _STATES: dict[Any, Callable[[Any], list[Any]]] = {
     weakref.ref: lambda value: [value()],
     weakref.WeakSet: lambda value: [set(value)],
     (weakref.WeakKeyDictionary, weakref.WeakValueDictionary): lambda value: [dict(value)],
+    decimal.Context: lambda value: [  # without flags, which say what happened
+        value.prec,
+        value.rounding,
+        value.Emin,
+        value.Emax,
+        value.capitals,
+        value.clamp,
+        [[kind.__name__, on] for kind, on in value.traps.items()],
+    ],
     memoryview: lambda value: [value.format, value.shape, value.tobytes()],
 }
 _BY_TYPE_NAME: dict[str, Callable[[Any], list[Any]]] = {

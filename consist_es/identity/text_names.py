@@ -5,11 +5,14 @@ A name that is found counts only if the module binds it. Docstrings, messages, k
 
 import ast
 import functools
+import itertools
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from consist_es.identity.objects import state_of
+from consist_es.identity.scope import is_own
 from consist_es.identity.source import Fact, Parsed, Source
 from consist_es.identity.statements import chain
 
@@ -49,7 +52,6 @@ _TABLES = re.compile(
 _FORMULA = re.compile(r"[\w\s.()*/+-]+~\s*[\w(]")
 _ITEMS = 2000
 """How many parts of a value are searched for texts."""
-_WIDE = 100
 
 
 class Names(NamedTuple):
@@ -89,8 +91,9 @@ def names_in_file(source: Source) -> Names:
 @functools.lru_cache(maxsize=65536)
 def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
     """What the texts below a node name if code that is handed texts from elsewhere runs any of them."""
-    found = Names(code=code, query=query)
-    return functools.reduce(lambda names, text: names.with_(_loose(text, found)), _walked(node).texts, Names())
+    found, walk = Names(code=code, query=query), _walked(node)
+    texts = [*walk.texts, *(walk.keys if code else [])]
+    return functools.reduce(lambda names, text: names.with_(_loose(text, found)), texts, Names())
 
 
 def names_in_value(value: Any, code: Names) -> Names:
@@ -124,15 +127,14 @@ def _texts_of(value: Any) -> Iterator[str]:
     waiting, left = [value], _ITEMS
     while waiting and left:
         item, left = waiting.pop(), left - 1
-        inner = getattr(item, "__dict__", None)
         if isinstance(item, str):
             yield item
         elif isinstance(item, Mapping):
-            waiting += item.values()
+            waiting += itertools.islice(item.values(), left)
         elif isinstance(item, (list, tuple, set, frozenset)):
-            waiting += item
-        elif isinstance(inner, dict) and not callable(item) and len(inner) < _WIDE:
-            waiting += inner.values()
+            waiting += itertools.islice(item, left)
+        elif not isinstance(item, (types.ModuleType, types.FunctionType, type)) and is_own(item):
+            waiting += state_of(item).values()
 
 
 def _names(text: str, *, sql: bool) -> Names:
@@ -164,6 +166,8 @@ class _Walk:
         self._attributes = attributes
         """All attributes in the code: what is looked up in ``sys.modules[__name__]`` is one of them."""
         self.texts: list[str] = []
+        self.keys: list[str] = []
+        """Texts that items are looked up by: it may be in what ``globals()`` gave."""
 
     def visit(self, node: ast.AST, *, sql: bool = False) -> None:
         text = _text(node)
@@ -219,6 +223,7 @@ class _Walk:
         if _is_space(node):
             self.found = self.found.with_(Names(frozenset({text} if text else ()), code=text is None))
             return
+        self.keys += [] if text is None else [text]
         self._all([node.value, *([node.slice] if text is None else [])], sql)
 
 

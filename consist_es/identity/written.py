@@ -11,8 +11,9 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from consist_es.identity.mentions import mentions
 from consist_es.identity.objects import state_of
-from consist_es.identity.owners import Reach, is_own, mentions
+from consist_es.identity.owners import Reach, is_own
 from consist_es.identity.source import Function, load_source
 from consist_es.identity.usage import MAKERS
 

@@ -5,7 +5,7 @@ import errno
 import functools
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +14,6 @@ import msgspec
 from consist_es import __version__
 from consist_es.errors import (
     ConsistWarning,
-    LogCorruptError,
     LogError,
     LogFullError,
     LogLockError,
@@ -26,21 +25,16 @@ from consist_es.events import Draft, Event, LogRepaired, SegmentSealed, WriterAt
 from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id, remove_leftovers
 from consist_es.log.head import Watermark, read_watermark, write_watermark
+from consist_es.log.lookback import heads_back
 from consist_es.log.record import (
     DATA_CAP,
-    TAIL_END,
-    TAIL_START,
-    BadRecord,
-    Head,
     Prepared,
-    decode_head,
     encode_line,
     prepare,
-    split_line,
 )
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
 from consist_es.log.repair import Damage, Gap, find_damage, take_over
-from consist_es.log.segment import SEALED, Place, header_of, lines_back, open_segment, segment_name
+from consist_es.log.segment import SEALED, Place, segment_name
 from consist_es.log.tail import Active, Tail
 from consist_es.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
 from consist_es.with_block import WithBlock
@@ -303,44 +297,12 @@ class Writer:
     def _known(self, active: Active, wanted: set[str], since: int) -> dict[str, int]:
         """Positions after `since` of the events with these ids, searched from the end of the log."""
         found: dict[str, int] = {}
-        for head in self._heads_back(active.header.segment):
+        for head in heads_back(self._storage, self.folder, active.header.segment):
             if head.seq <= since:
                 break
             if head.id in wanted:
                 found[head.id] = head.seq
         return found
-
-    def _heads_back(self, segment: int) -> Iterator[Head]:
-        """The events that count, latest first. What was given up does not, and may be damaged or missing."""
-        storage = self._storage
-        before: bytes | None = None
-        fault: LogError | None = None
-        while segment >= 1:
-            found = header_of(storage, self.folder, segment)
-            if isinstance(found, LogError):
-                segment, fault = segment - 1, fault or found
-                continue
-            fd, opened = open_segment(storage, self.folder, segment)
-            try:
-                for start, line in lines_back(storage, fd, storage.size(fd)):
-                    if before is not None and not line.endswith(TAIL_START + before + TAIL_END):
-                        continue
-                    before, fault = None, None
-                    if start > 0:
-                        yield self._head_of(line, segment, start)
-            finally:
-                storage.close(fd)
-            # where it was not found, all of that segment was given up
-            segment, before = segment - 1, opened.start.chain if before is None else before
-            if opened.start.seq == 0 and before == opened.start.chain:
-                return  # all from the first event on was seen
-        raise fault or LogCorruptError(segment_name(1), 0, "the record that a later segment goes on from is missing")
-
-    def _head_of(self, line: bytes, segment: int, offset: int) -> Head:
-        try:
-            return decode_head(split_line(line)[0])
-        except BadRecord as error:
-            raise LogCorruptError(segment_name(segment), offset, str(error)) from error
 
     def _own(self) -> list[Prepared]:
         """The log's own events that are due with the next batch."""

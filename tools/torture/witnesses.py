@@ -51,6 +51,7 @@ WITNESSES: dict[str, tuple[str, ...]] = {
         "log_repair",
     ),
     "consist_es/log/writer.py": _WRITING,
+    "consist_es/log/lookback.py": _WRITING,
     "consist_es/log/local.py": _WRITING,
     "consist_es/log/head.py": ("log_append", "log_handles", "log_verify_again", "log_damage", "log_faults"),
     "consist_es/log/files.py": _WRITING,

@@ -7,6 +7,7 @@ from attacks.cases import (
     config_objects,
     effects,
     environment,
+    exact_values,
     folders,
     helpers,
     inputs,
@@ -22,6 +23,7 @@ from attacks.cases import (
 
 GROUPS = (
     values.GROUP,
+    exact_values.GROUP,
     config_objects.GROUP,
     packages.GROUP,
     callables.GROUP,

@@ -65,6 +65,62 @@ GROUP.add(
 )
 
 
+def linked(name: str, verdict: str, links: str, change: Change, **files: str) -> None:
+    """Links below ``data`` that the script makes first, and something that happens beyond them."""
+    made = f"import os\nif not os.path.exists('made'):\n    open('made', 'w').close()\n    {links}\n"
+    beyond = {"shared/net.csv": "1", "shared/deep/more.csv": "2", "shared/other.csv": "1", "far/far.csv": "3"}
+    GROUP.add(name, verdict, made + MAIN, files={**FILES, **beyond, **files}, change=change)
+
+
+OUT = "os.symlink('../shared/net.csv', 'data/net.csv')"
+linked("file_beyond_a_link_edited", "miss", OUT, lambda root: (root / "shared/net.csv").write_text("2"))
+linked("file_beyond_a_link_edited_with_the_same_size_and_time", "miss", OUT,
+       lambda root: keep_times(root / "shared/net.csv", b"2"))  # fmt: skip
+linked("file_beyond_an_absolute_link_edited", "miss", "os.symlink(os.path.abspath('shared/net.csv'), 'data/net.csv')",
+       lambda root: (root / "shared/net.csv").write_text("2"))  # fmt: skip
+linked("file_beyond_two_links_edited", "miss",
+       "os.symlink('../shared/link', 'data/net.csv'); os.symlink('net.csv', 'shared/link')",
+       lambda root: (root / "shared/net.csv").write_text("2"))  # fmt: skip
+linked("file_in_a_folder_beyond_a_link_edited", "miss", "os.symlink('../shared', 'data/in')",
+       lambda root: (root / "shared/deep/more.csv").write_text("3"))  # fmt: skip
+linked("file_added_to_a_folder_beyond_a_link", "miss", "os.symlink('../shared', 'data/in')",
+       lambda root: (root / "shared/new.csv").touch())  # fmt: skip
+linked("file_beyond_a_link_beyond_a_link_edited", "miss",
+       "os.symlink('../shared', 'data/in'); os.symlink('../far', 'shared/far')",
+       lambda root: (root / "far/far.csv").write_text("4"))  # fmt: skip
+linked("link_turned_to_another_content", "miss", OUT, lambda root: to_link(root / "data/net.csv", "../far/far.csv"))
+linked(
+    "link_turned_to_the_same_content", "hit", OUT, lambda root: to_link(root / "data/net.csv", "../shared/other.csv")
+)
+linked("file_beside_the_one_beyond_a_link_edited", "hit", OUT, lambda root: (root / "shared/other.csv").write_text("9"))
+linked("file_beyond_a_link_touched", "hit", OUT, lambda root: os.utime(root / "shared/net.csv", ns=(10**18, 10**18)))
+linked("link_to_nothing_that_is_there_now", "miss", "os.symlink('../shared/late.csv', 'data/net.csv')",
+       lambda root: (root / "shared/late.csv").write_text("1"))  # fmt: skip
+linked("link_to_nothing_again", "hit", "os.symlink('../shared/late.csv', 'data/net.csv')",
+       lambda root: (root / "shared/other.csv").write_text("9"))  # fmt: skip
+linked("link_within_spelt_absolutely", "hit", "os.symlink('a.txt', 'data/net.csv')",
+       lambda root: to_link(root / "data/net.csv", str(root / "data/a.txt")))  # fmt: skip
+
+for ending in ("", ".mbtiles", ".gpkg"):
+    GROUP.add(
+        f"rows_that_wait_in_the_log_of_a_database{ending.replace('.', '_')}",
+        "miss",
+        f"""
+        import os, sqlite3
+        from model import step
+        base = sqlite3.connect("base{ending}")
+        base.execute("PRAGMA journal_mode=WAL")
+        base.execute("CREATE TABLE t (a)")
+        base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        call(step, inputs={{"a": "base{ending}"}})
+        base.execute("INSERT INTO t VALUES (1)")
+        base.commit()
+        call(step, inputs={{"a": "base{ending}"}})
+        """,
+        files={"model.py": FILES["model.py"]},
+    )
+
+
 def contents(root: Path, a: str, b: str) -> None:
     """Write both files anew."""
     (root / "data/a.txt").write_text(a)

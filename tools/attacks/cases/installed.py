@@ -158,11 +158,16 @@ call(step)
 """
 FILE = 'importlib.util.spec_from_file_location(name, "elsewhere/area.py")'
 MADE = "importlib.util.spec_from_loader(name, Loader())"
+KEPT = 'importlib.util.spec_from_file_location(name, "/nowhere/area.py", loader=Loader())'
 for late, model in (("", USES), ("_imported_inside_the_step", LATE)):
     GROUP.add(f"module_that_a_finder_knows{late}", "miss", FINDER.replace("HOW", FILE),
               files={"model.py": model, "elsewhere/area.py": ONE}, change={"elsewhere/area.py": TWO})  # fmt: skip
     GROUP.add(f"module_that_a_finder_makes{late}", "miss", FINDER.replace("HOW", MADE),
               files={"model.py": model, "area.txt": ONE}, change={"area.txt": TWO})  # fmt: skip
+    GROUP.add(f"module_of_a_file_that_only_its_loader_knows{late}", "miss", FINDER.replace("HOW", KEPT),
+              files={"model.py": model, "area.txt": ONE}, change={"area.txt": TWO})  # fmt: skip
+    GROUP.add(f"module_of_a_file_that_only_its_loader_knows_again{late}", "hit",
+              FINDER.replace("HOW", KEPT) + "call(step)\n", files={"model.py": model, "area.txt": ONE})  # fmt: skip
 GROUP.add("module_made_by_hand", "miss", """
     import sys, types
     area = types.ModuleType("area")

@@ -4,6 +4,7 @@ import argparse
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -14,7 +15,7 @@ from attacks.fresh.edits import project
 from attacks.fresh.play import lay, warm
 from attacks.fresh.programs import Program, program
 from attacks.fresh.rendering import initial
-from attacks.fresh.trial import Player, Trial
+from attacks.fresh.trial import Player, Trial, broken
 
 KEPT = Path("build") / "fresh"
 
@@ -37,7 +38,10 @@ def numbered(seed: int, number: int, given: argparse.Namespace) -> Trial:
     """Make a program up and play it."""
     made = program(seed, number, given.about)
     made.cold = made.cold or given.cold
-    return attempt(made, given.keep)
+    try:
+        return attempt(made, given.keep)
+    except Exception:  # noqa: BLE001 - one program that cannot be made costs no night
+        return broken(made, traceback.format_exc()[-1000:])
 
 
 def played(seed: int, numbers: Iterable[int], given: argparse.Namespace) -> Iterable[Trial]:
@@ -67,6 +71,8 @@ def main(arguments: list[str]) -> int:
         trials.append(trial)
         if trial.failure:
             print(f"{trial.label}: {trial.failure[:400]} [{trial.kept}]", flush=True)
+        if len(trials) % 100 == 0:
+            print(f"{len(trials)} of {len(numbers)} programs after {time.monotonic() - began:.0f} s", flush=True)
     trials.sort(key=lambda trial: trial.number)
     print(report.whole(trials), f"seed {seed}, {time.monotonic() - began:.0f} s", sep="\n", flush=True)
     return 1 if any(trial.failure for trial in trials) else 0

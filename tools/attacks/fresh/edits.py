@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
-from attacks.fresh.programs import Program
-from attacks.fresh.rendering import Project, State, rendered, turned
+from attacks.fresh.programs import HOMES, MAIN, Program
+from attacks.fresh.rendering import Project, State, path_of, rendered, turned
 
 OWN = ("main.py", "steps.py", "lib.py", "model/*.py", "part*.py", "params*.py", "effect*.py", "late_*.py")
 """Modules whose text is edited; other files of code are read as data by some sources."""
@@ -28,8 +28,8 @@ class Edit:
 def project(program: Program, state: State) -> Project:
     """The program's files in a state, with its remarks."""
     made = rendered(program, state)
-    for kind, seed in state.remarks:
-        REMARKS[kind](made, random.Random(seed))
+    for kind, seed, file in state.remarks:
+        REMARKS[kind](made, random.Random(seed), file)
     return made
 
 
@@ -51,27 +51,38 @@ def planned(program: Program) -> list[Edit]:
 
 
 def of_no_account(program: Program, state: State, chance: random.Random) -> Edit:
-    """An edit after which every step must hit."""
+    """An edit after which every step must hit, but for those that are excused."""
     kind = chance.choice(("rerun", "level", "extra step", "print in a step", *REMARKS))
+    step = chance.choice(program.steps)
+    home = chance.choice((MAIN, step.home))
     if kind == "rerun":
         return Edit(kind, state)
     if kind == "level":
         return Edit("log level", replace(state, level=chance.choice(("DEBUG", "WARNING", "ERROR"))))
     if kind == "extra step":
-        return Edit(kind, replace(state, extra=state.extra + 1))
+        return Edit(kind, replace(state, extra=(*state.extra, home)), excused=others(program, home))
     if kind == "print in a step":
-        step = chance.choice(program.steps)
-        spoken = state.spoken ^ {step.number}
-        return Edit(kind, replace(state, spoken=spoken), excused=frozenset({step.number}))
+        spoken = replace(state, spoken=state.spoken ^ {step.number})
+        every = {one.number for one in program.steps if program.model}  # they are methods of the class that is edited
+        return Edit(kind, spoken, excused=frozenset({step.number, *every}) | others(program, step.home))
     kinds = [kind, chance.choice([*REMARKS])] if chance.random() < 0.5 else [kind]
-    more = tuple((one, chance.randrange(10**9)) for one in kinds)
-    return Edit(", ".join(kinds), replace(state, remarks=(*state.remarks, *more)))
+    more = tuple((one, chance.randrange(10**9), path_of(HOMES[home]) if one in GROWTH else "") for one in kinds)
+    excused = others(program, home) if any(one in GROWTH for one in kinds) else frozenset()
+    return Edit(", ".join(kinds), replace(state, remarks=(*state.remarks, *more)), excused=excused)
+
+
+def others(program: Program, home: int) -> frozenset[int]:
+    """Steps of other modules than this one, if that is no script: modules that a step imports count as a whole."""
+    return frozenset(step.number for step in program.steps if step.home != home != MAIN)
 
 
 # ---------------------------------------------------------------- edits of the text
 
-Remark = Callable[[Project, random.Random], None]
+Remark = Callable[[Project, random.Random, str], None]
+"""What an edit does: the project, chance, and the file, if that counts."""
 REMARKS: dict[str, Remark] = {}
+GROWTH = frozenset({"unrelated function", "unrelated constant", "unrelated class", "print in a module"})
+"""Edits that add a statement to a module."""
 
 
 def remark(name: str) -> Callable[[Remark], Remark]:
@@ -103,8 +114,8 @@ def inserted(text: str, new: str, chance: random.Random) -> str:
 def everywhere(new: Callable[[random.Random], str]) -> Remark:
     """An insertion into one of the modules."""
 
-    def change(made: Project, chance: random.Random) -> None:
-        name, text = chosen(made, chance)
+    def change(made: Project, chance: random.Random, file: str) -> None:
+        name, text = (file, made.files[file].decode()) if file else chosen(made, chance)
         made.files[name] = inserted(text, new(chance), chance).encode()
 
     return change
@@ -123,13 +134,13 @@ remark("print in a module")(everywhere(lambda chance: f"print('loaded {chance.ra
 
 
 @remark("print in the script")
-def _print(made: Project, chance: random.Random) -> None:
+def _print(made: Project, chance: random.Random, file: str) -> None:
     text = made.files["main.py"].decode()
     made.files["main.py"] = inserted(text, f"print('hello {chance.random()}')", chance).encode()
 
 
 @remark("neutral statement")
-def _neutral(made: Project, chance: random.Random) -> None:
+def _neutral(made: Project, chance: random.Random, file: str) -> None:
     text = made.files["main.py"].decode()
     new = chance.choice(
         (
@@ -143,13 +154,13 @@ def _neutral(made: Project, chance: random.Random) -> None:
 
 
 @remark("module docstring")
-def _module_doc(made: Project, chance: random.Random) -> None:
+def _module_doc(made: Project, chance: random.Random, file: str) -> None:
     name, text = chosen(made, chance)
     made.files[name] = f'"""Of no account: {chance.random()}."""\n{text}'.encode()
 
 
 @remark("docstring")
-def _doc(made: Project, chance: random.Random) -> None:
+def _doc(made: Project, chance: random.Random, file: str) -> None:
     name, text = chosen(made, chance)
     tree = ast.parse(text)
     places = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
@@ -170,26 +181,26 @@ def decorated(node: ast.stmt) -> bool:
 
 
 @remark("reformatted")
-def _reformatted(made: Project, chance: random.Random) -> None:
+def _reformatted(made: Project, chance: random.Random, file: str) -> None:
     name, text = chosen(made, chance)
     made.files[name] = (ast.unparse(ast.parse(text)) + "\n").encode()
 
 
 @remark("unrelated module")
-def _module(made: Project, chance: random.Random) -> None:
+def _module(made: Project, chance: random.Random, file: str) -> None:
     made.files["unused.py"] = f"RATE = {chance.random()}\ndef step_1():\n    return RATE\n".encode()
 
 
 @remark("unrelated file")
-def _file(made: Project, chance: random.Random) -> None:
+def _file(made: Project, chance: random.Random, file: str) -> None:
     made.files[chance.choice(("notes.txt", "figures/map.svg", "README.md"))] = f"{chance.random()}\n".encode()
 
 
 @remark("unrelated variable")
-def _variable(made: Project, chance: random.Random) -> None:
+def _variable(made: Project, chance: random.Random, file: str) -> None:
     made.env["NOBODY_READS"] = str(chance.random())
 
 
 @remark("touch")
-def _touch(made: Project, chance: random.Random) -> None:
+def _touch(made: Project, chance: random.Random, file: str) -> None:
     made.touched = chance.choice(sorted(made.files))

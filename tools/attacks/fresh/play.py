@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attacks.fresh.rendering import Project
+from consist_es.identity.environment import environment
 
 BOOT = Path(__file__).resolve().parent / "boot"
 INSTALLED = "env/lib/site-packages"
@@ -91,6 +92,7 @@ def warm() -> None:
         for name in log.read_text().split("@@", 1)[1].split():
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
+    environment()  # the list of packages, which is only recorded
     gc.collect()
     gc.freeze()  # a fork copies no page only because the collector looked at it
 

@@ -16,11 +16,11 @@ class State:
     """For each chain, which of its values it has."""
     spoken: frozenset[int] = frozenset()
     """Steps with a print in their body."""
-    extra: int = 0
-    """Steps that have nothing to do with the others."""
+    extra: tuple[int, ...] = ()
+    """Modules with one more step each, which has nothing to do with the others."""
     level: str = "INFO"
-    remarks: tuple[tuple[str, int], ...] = ()
-    """Edits of the text that are of no account: kind and seed, see `edits`."""
+    remarks: tuple[tuple[str, int, str], ...] = ()
+    """Edits of the text that are of no account: kind, seed and file, see `edits`."""
     live: int | None = None
     """Within one process: the chain that the script changes between its rounds, or -1 for none."""
     alone: bool = False
@@ -83,14 +83,14 @@ class Rendering:
         else:
             for step in self.program.steps:
                 self._step(step)
-        for number in range(self.state.extra):
-            self.modules[number % MAIN].bring("import consist_es as consist")
-            self.modules[number % MAIN].chunks.append(
+        for number, home in enumerate(self.state.extra):
+            self.modules[home].bring("import consist_es as consist")
+            self.modules[home].chunks.append(
                 f'def extra_{number}():\n    out = consist.output_path("extra", ext="txt")\n'
                 f"    out.write_text('{number}')\n    return out\n"
             )
-        for home, module in zip(HOMES[:-1], self.modules[:-1], strict=True):
-            self.made.files[path_of(home)] = module.text().encode()
+        for name, module in zip(HOMES[:-1], self.modules[:-1], strict=True):
+            self.made.files[path_of(name)] = module.text().encode()
         self.made.files |= {"model/__init__.py": b"", "model/parts/__init__.py": b""}
         self.made.files["main.py"] = self._script().encode()
         return self.made
@@ -276,8 +276,10 @@ class Rendering:
                 f"try:\n{indented(call, 1)}except Exception as error:\n"
                 f'    tell("{step.name}", None, f"{{type(error).__module__}}.{{type(error).__name__}}: {{error}}")\n'
             )
-        for number in range(self.state.extra):
-            made = self._named(number % MAIN, MAIN, f"extra_{number}", f"_x{number}", "from")
+        for number, home in enumerate(self.state.extra):
+            made = f"extra_{number}"
+            if home != MAIN:
+                made = self._named(home, MAIN, made, f"_x{number}", "from")
             lines.append(f'{base}.run({made}, name="extra_{number}", outputs=["extra"])\n')
         body = "".join(lines)
         return f'with tracker.scenario("{name}") as sc:\n{indented(body, 1)}' if self.program.scenario else body
@@ -291,7 +293,9 @@ class Rendering:
                 config += [f'"c{n}": {filled(source.config, n, v)}'] * bool(source.config)
                 inputs += [f'"i{n}": "{filled(source.inputs, n, v)}"'] * bool(source.inputs)
         if step.before is not None:
-            inputs.append(f'"before": consist.ref(r{step.before}, key="out_{step.before}")')
+            traced = self.program.steps[step.before - 1].form == "trace"
+            name = f"r{step.before}.output.path" if traced else f'consist.ref(r{step.before}, key="out_{step.before}")'
+            inputs.append(f'"before": {name}')
         return "{" + ", ".join(config) + "}", "{" + ", ".join(inputs) + "}"
 
     def _called(self, step: Step, base: str, function: str) -> str:

@@ -48,6 +48,19 @@ class Trial:
     """Folder with the program, if it failed."""
 
 
+def fresh(program: Program) -> Trial:
+    """The trial of a program before it is played."""
+    return Trial(program.number, program.label, tuple(names(program.chains)), program.cold)
+
+
+def broken(program: Program, why: str) -> Trial:
+    """The trial of a program that fails by itself, or crashes."""
+    trial = fresh(program)
+    trial.failure = f"BROKEN: {why}"
+    trial.verdicts.append(Verdict("", False, "", BROKEN, trial.sources, (), why))
+    return trial
+
+
 class Broken(Exception):
     """The program itself fails, or the process crashed."""
 
@@ -61,7 +74,7 @@ class Player:
         self.runs = 0
         self.known: dict[tuple[int, ...], dict[str, Call]] = {}
         """Values -> what each step gives, in a project without a past."""
-        self.trial = Trial(program.number, program.label, tuple(names(program.chains)), program.cold)
+        self.trial = fresh(program)
 
     def play(self) -> Trial:
         """Everything; the first wrong hit ends it, for what comes after one is wrong because of it."""
@@ -69,8 +82,7 @@ class Player:
         try:
             self._within() if self.program.within else self._edits(state)
         except Broken as error:
-            self.trial.failure = str(error)
-            self.trial.verdicts.append(Verdict("", False, "", BROKEN, self.trial.sources, (), str(error)))
+            return broken(self.program, str(error))
         return self.trial
 
     # ------------------------------------------------------------ between processes

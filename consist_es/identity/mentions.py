@@ -1,0 +1,47 @@
+"""The names that some bytecode mentions, by what it does with them."""
+
+import dis
+import functools
+import types
+from typing import NamedTuple
+
+
+class Mentions(NamedTuple):
+    """The names in a code object and what is nested in it."""
+
+    loads: frozenset[str]
+    """Taken from the module or the builtins."""
+    stores: frozenset[str]
+    """Bound in the module, by ``global``."""
+    names: frozenset[str]
+    """All of these, attributes and imported modules."""
+    gets: frozenset[str]
+    """Attributes that are taken."""
+    sets: frozenset[str]
+    """Attributes that are bound or deleted."""
+    imports: frozenset[str]
+    """Modules, as the import statement says them."""
+    cells: frozenset[str]
+    """Variables of enclosing functions that are bound or deleted, by ``nonlocal``."""
+
+
+@functools.lru_cache(maxsize=4096)
+def mentions(code: types.CodeType) -> Mentions:
+    """The names that some code mentions."""
+    found: dict[str, set[str]] = {name: set() for name in Mentions._fields}
+    for item in dis.get_instructions(code):
+        if (field := _FIELDS.get(item.opname)) is not None:
+            found[field].add(str(item.argval))
+    found["names"].update(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            for field, names in mentions(constant)._asdict().items():
+                found[field] |= names
+    return Mentions(**{field: frozenset(names) for field, names in found.items()})
+
+
+_FIELDS = {
+    "LOAD_GLOBAL": "loads", "LOAD_NAME": "loads", "LOAD_FROM_DICT_OR_GLOBALS": "loads", "STORE_GLOBAL": "stores",
+    "DELETE_GLOBAL": "stores", "LOAD_ATTR": "gets", "LOAD_METHOD": "gets", "STORE_ATTR": "sets",
+    "DELETE_ATTR": "sets", "STORE_DEREF": "cells", "DELETE_DEREF": "cells", "IMPORT_NAME": "imports",
+}  # fmt: skip
