@@ -29,6 +29,7 @@ RATE = 1.5
 MADE = [n for n in range(3)]
 DEEP = {"a": [1, {"b": (2, 3)}], "c": {"d": {1, 2}}}
 SET = {1, 2}
+BIG = {"a": 1, "b": 2, "c": 3, "d": 4}
 WHAT = None
 
 def keep(times):
@@ -86,8 +87,8 @@ part = functools.partial(plain, 1, b=2)
 REGISTRY = {"plain": plain}
 
 def everything():
-    return (near, LIMIT, TABLE, DEEP, SET, WHAT, HERE, Colour, Model, kept, chosen, cached, counted, part, REGISTRY,
-            Other, Stand, witness_other)
+    return (near, LIMIT, TABLE, DEEP, SET, BIG, WHAT, HERE, Colour, Model, kept, chosen, cached, counted, part,
+            REGISTRY, Other, Stand, witness_other)
 """
 STEP = "import witness_helper\ndef step(): return witness_helper.everything()\n"
 
@@ -107,6 +108,8 @@ REPLACED = {
     "a dict, deep inside": "m.DEEP['a'][1]['b'] = 5",
     "a dict, deep inside, by an equal value of another type": "m.DEEP['a'][0] = True",
     "a dict, by a key": "m.DEEP['x'] = m.DEEP.pop('c')",
+    "a dict, by the name of its last item": "m.BIG['z'] = m.BIG.pop('d')",
+    "the last name of a module": "m.renamed = vars(m).pop('everything')",
     "a set": "m.SET.add(9)",
     "a set deep inside": "m.DEEP['c']['d'].add(9)",
     "a function": "m.plain = lambda a: a",
@@ -178,11 +181,24 @@ def test_a_witness_sees_what_is_replaced(what: str, step: types.ModuleType) -> N
     witness.imports(["witness_other"])
     for name in ("LIMIT", "near", "*"):
         witness.origin(vars(module.witness_other), name)
-    assert all(witness.content(getattr(module, name)) for name in ("RATE", "MADE", "DEEP", "SET", "WHAT", "HERE"))
+    assert all(
+        witness.content(getattr(module, name)) for name in ("RATE", "MADE", "DEEP", "SET", "BIG", "WHAT", "HERE")
+    )
     assert witness.content(module.Model.rows)
     assert witness.holds()
     change(REPLACED[what])
     assert not witness.holds(), what
+
+
+def test_a_witness_sees_what_is_replaced_where_a_name_came_from(step: types.ModuleType) -> None:
+    for statement in ("o.LIMIT = 4", "del o.LIMIT"):
+        witness = Witness(step.witness_helper)
+        witness.origin(vars(step.witness_helper.witness_other), "LIMIT")
+        assert witness.holds()
+        change("o.unheard_of = 1")
+        assert witness.holds()
+        change(statement)
+        assert not witness.holds()
 
 
 def test_a_witness_does_not_vouch_for_what_holds_more_than_constants(step: types.ModuleType) -> None:
