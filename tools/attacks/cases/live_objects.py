@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from attacks.case import MAIN, Group, dedented
 
 GROUP = Group("live objects", "runtime")
+DISTRIBUTION = {
+    "site/site-packages/lib-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: lib\nVersion: 1\n",
+    "site/site-packages/lib-1.dist-info/RECORD": "lib.py,,\nlib-1.dist-info/METADATA,,\nlib-1.dist-info/RECORD,,\n",
+}
+"""What makes ``lib.py`` an installed package: what lies beside it without a distribution is one's own."""
 
 
 def edited(
@@ -17,6 +22,7 @@ def edited(
     files = {path: str(dedented(text)) for path, text in files.items()}
     if "lib.py" in files:
         files["site/site-packages/lib.py"] = files.pop("lib.py")
+        files |= DISTRIBUTION
         main = f"import sys\nsys.path.insert(0, 'site/site-packages')\n{main}"
     assert old in {**files, "main.py": main}[file], name
     if file == "main.py":
@@ -516,7 +522,7 @@ class Model:
 
 def fitting(name: str, files: Mapping[str, str], use: str) -> None:
     """A step that leaves something in an object: a hit would not, and what comes after would find nothing in it."""
-    site = {"site/site-packages/lib.py": FITTED}
+    site = {**DISTRIBUTION, "site/site-packages/lib.py": FITTED}
     main = "import sys\nsys.path.insert(0, 'site/site-packages')\nfrom model import fit\ncall(fit)\n"
     model = f"{use}\ndef fit():\n    ran()\n    M.fit(3)\n"
     GROUP.add(name, "miss", main, files={"model.py": model, **files, **site}, change={})
