@@ -145,10 +145,11 @@ def cells(items: list[Any], where: str, plain: Plain) -> Parts:
     tags: dict[type, int] = {str: 1, float: 2, int: 3, bool: 4, type(None): 5}
     if pd is not None:
         tags |= {type(pd.NA): 6, type(pd.NaT): 7}
-    distinct = set(map(type, items))
+    kinds = list(map(type, items))
+    distinct = set(kinds)
     if not distinct <= tags.keys():
         return [b"objects", frame(plain(items, where))]
-    order = bytes(map(tags.__getitem__, map(type, items) if len(distinct) > 1 else distinct))
+    order = bytes(map(tags.__getitem__, kinds if len(distinct) > 1 else distinct))
 
     def of(kind: type) -> list[Any]:
         if kind not in distinct or len(distinct) == 1:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
-from bench import biglog, measure
+from bench import biglog, measure, values
 
+from consist_es.identity.config import config_digest
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
 from consist_es.project import Project
@@ -43,3 +44,9 @@ def test_every_figure_of_the_bench_is_measured(tmp_path: Path) -> None:
     figures = [*measure.appends(tmp_path / "a", 100), *measure.big(tmp_path / "big", 100)]
     assert len({figure.name for figure in figures}) == len(figures)
     assert all(figure.value > 0 for figure in figures)
+
+
+def test_every_value_of_the_bench_has_a_digest_of_its_own() -> None:
+    made = values.values(4000, 80)
+    assert len({config_digest(value) for value in made.values()}) == len(made)
+    assert next(iter(made)) == values.FLOATS

@@ -113,15 +113,12 @@ APART: dict[str, list[Callable[[], Any]]] = {
         lambda: np.dtype({"names": TWO, "formats": ["i1", "i8"], "offsets": [0, 8]}), lambda: np.dtype([(("title", "a"), "i1"), ("b", "i8")]),
         lambda: np.dtype({"names": TWO, "formats": ["i4", "i4"], "offsets": [0, 0]}), lambda: np.dtype({"names": TWO, "formats": ["i4", "i4"], "offsets": [0, 2]}),
         lambda: np.dtype([("a", "i1", 2), ("b", "i8")]), lambda: np.dtype([("a", [("b", "i8")])]), lambda: np.dtype((np.record, [("a", "i1"), ("b", "i8")])),
-        lambda: np.dtypes.StringDType(), lambda: np.dtypes.StringDType(coerce=False), lambda: np.dtypes.StringDType(na_object=None),
-        lambda: np.dtypes.StringDType(na_object=float("nan")),
     ],
     "small arrays": [
         lambda: np.zeros(4), lambda: -np.zeros(4), lambda: np.zeros((4, 1)), lambda: np.zeros((2, 2)), lambda: np.zeros(4, ">f8"),
         lambda: changed(np.zeros(4), write=False), lambda: np.zeros(4, np.dtype("f8", metadata={"unit": "m"})), lambda: [0.0] * 4, lambda: np.zeros(0),
         lambda: np.zeros((0, 4)), lambda: np.zeros(4)[::-1], lambda: np.full(4, np.nan), lambda: np.full(4, PAYLOAD), lambda: np.zeros((), "f8"), lambda: np.float64(0),
-        lambda: np.zeros(4, "M8[s]"), lambda: np.zeros(4, "M8[ms]"), lambda: objects("a", None), lambda: objects("a", float("nan")),
-        lambda: np.array(TWO), lambda: np.array(TWO, np.dtypes.StringDType()), lambda: objects(*TWO), lambda: np.zeros((2, 2)).view(np.matrix),
+        lambda: np.zeros(4, "M8[s]"), lambda: np.zeros(4, "M8[ms]"), lambda: objects("a", None), lambda: objects("a", float("nan")), lambda: objects(*TWO), lambda: np.zeros((2, 2)).view(np.matrix),
         lambda: np.asfortranarray(np.eye(3)), lambda: np.eye(3), lambda: np.zeros(4, "V4"), lambda: np.zeros(4, [("a", "i4")]), lambda: np.zeros(4, [("b", "i4")]),
         lambda: np.zeros(4, [("a", "i4")]).view(np.recarray), lambda: np.array([(1, "a")], [("a", "i4"), ("b", "O")]), lambda: np.array([(1, "b")], [("a", "i4"), ("b", "O")]),
     ],
@@ -132,7 +129,6 @@ APART: dict[str, list[Callable[[], Any]]] = {
         lambda: np.zeros((5, 4, 5)), lambda: np.zeros((5, 4, 5), order="F"), lambda: np.zeros((4, 5, 5)).swapaxes(0, 1),
         lambda: np.zeros(100, "g"), lambda: np.zeros(100, "V8"), lambda: np.zeros(100, [("a", "f8")]), lambda: np.array([(1, "a")] * 99 + [(1, "b")], [("a", "i4"), ("b", "O")]), lambda: np.array([(1, "a")] * 100, [("a", "i4"), ("b", "O")]), lambda: np.zeros(100, [("b", "f8")]),
         lambda: np.zeros(100, {"names": ["a"], "formats": ["f8"], "itemsize": 16}), lambda: np.zeros(100, "M8[s]"), lambda: np.zeros(100, "M8[ms]"),
-        lambda: np.array(["a" * 40] * 100, np.dtypes.StringDType()), lambda: np.array(["b" * 40] * 100, np.dtypes.StringDType()),
         lambda: np.array(["a" * 40] * 100), lambda: objects(*["a" * 40] * 100), lambda: objects(*["a" * 40] * 99, None),
     ],
     "masked arrays": [
@@ -151,10 +147,10 @@ APART: dict[str, list[Callable[[], Any]]] = {
         lambda: pd.Index([1, 2], name="a"), lambda: pd.RangeIndex(1, 3),
     ],
     "frequencies": [
-        lambda: DAYS, lambda: pd.DatetimeIndex(DAYS.to_numpy()), lambda: pd.DatetimeIndex(DAYS, freq="B"), lambda: DAYS.tz_localize("UTC"), lambda: DAYS.tz_localize("Europe/Berlin"),
+        lambda: DAYS, lambda: pd.DatetimeIndex(DAYS.to_numpy()), lambda: pd.DatetimeIndex(DAYS.to_numpy(), freq="B"), lambda: DAYS.tz_localize("UTC"), lambda: DAYS.tz_localize("Europe/Berlin"),
         lambda: DAYS.tz_localize(dt.timezone(HOUR, "CET")), lambda: DAYS.tz_localize(dt.timezone(HOUR, "BST")), lambda: DAYS.tz_localize(dt.timezone(HOUR * 2, "CET")),
         lambda: DAYS.as_unit("s"), lambda: DAYS.to_period("D"), lambda: DAYS.to_period("W-SUN"), lambda: DAYS.to_period("W-MON"), lambda: DAYS - DAYS[0],
-        lambda: pd.DatetimeIndex(DAYS[:1], freq=HOLIDAYS), lambda: pd.DatetimeIndex(DAYS[:1], freq=pd.offsets.CustomBusinessDay()), lambda: DAYS[:1],
+        lambda: pd.DatetimeIndex(DAYS[:1].to_numpy(), freq=HOLIDAYS), lambda: pd.DatetimeIndex(DAYS[:1].to_numpy(), freq=pd.offsets.CustomBusinessDay()), lambda: DAYS[:1],
         lambda: HOLIDAYS, lambda: pd.offsets.CustomBusinessDay(), lambda: pd.offsets.BDay(), lambda: pd.offsets.BDay(2), lambda: pd.DateOffset(months=1),
         lambda: pd.DateOffset(months=2), lambda: pd.offsets.BDay(normalize=True),
     ],
@@ -184,7 +180,7 @@ APART: dict[str, list[Callable[[], Any]]] = {
     "categories": [
         lambda: pd.Categorical(TWO), lambda: pd.Categorical(TWO, ["b", "a"]), lambda: pd.Categorical(TWO, ["a", "b", "c"]), lambda: pd.Categorical(TWO, ordered=True),
         lambda: pd.Categorical(["b", "a"]), lambda: pd.Categorical(["a", None], TWO), lambda: pd.Categorical([1, 2]), lambda: pd.Categorical([1.0, 2.0]),
-        lambda: pd.Categorical(TWO, pd.Index(TWO, name="x")), lambda: pd.Categorical(TWO, pd.Index(TWO, dtype=object)), lambda: pd.CategoricalDtype(TWO), lambda: pd.CategoricalDtype(),
+        lambda: pd.Categorical(TWO, pd.Index(TWO, name="x")), lambda: pd.Categorical(TWO, pd.Index(TWO, dtype="string")), lambda: pd.CategoricalDtype(TWO), lambda: pd.CategoricalDtype(),
         lambda: pd.CategoricalDtype(TWO, ordered=True), lambda: pd.CategoricalDtype(["a"]), lambda: pd.Categorical([0, 1], pd.RangeIndex(2)), lambda: pd.Categorical([0, 1], pd.Index([0, 1])),
     ],
     "sparse": [
@@ -202,7 +198,7 @@ APART: dict[str, list[Callable[[], Any]]] = {
         lambda: pa.chunked_array([[1, None]]), lambda: pa.schema([("a", pa.int64())]), lambda: pa.field("a", pa.int64()), lambda: pa.int64(), lambda: pa.float64(),
     ],
     "moments of pandas": [
-        lambda: pd.Timestamp("2020-01-01"), lambda: pd.Timestamp("2020-01-01").as_unit("s"), lambda: pd.Timestamp("2020-01-01", tz="UTC"), lambda: pd.Timestamp("2020-01-01", tz=dt.timezone(HOUR, "CET")),
+        lambda: pd.Timestamp("2020-01-01"), lambda: pd.Timestamp("2020-01-01").as_unit("ms"), lambda: pd.Timestamp("2020-01-01", tz="UTC"), lambda: pd.Timestamp("2020-01-01", tz=dt.timezone(HOUR, "CET")),
         lambda: pd.Timestamp("2020-01-01", tz=dt.timezone(HOUR, "BST")), lambda: pd.Timestamp("2020-01-01", tz=Zone(1)), lambda: pd.Timestamp("2020-01-01", tz=Zone(1, 2)), lambda: frame_of(a=DAYS.tz_localize(Zone(1))), lambda: frame_of(a=DAYS.tz_localize(Zone(1, 2))), lambda: pd.Timestamp("2020-01-01", tz=zoneinfo.ZoneInfo("Europe/Berlin")),
         lambda: dt.datetime(2020, 1, 1), lambda: pd.Timedelta(1, "s"), lambda: pd.Period("2020-01"), lambda: pd.Period("2020-01-01"),
     ],
@@ -227,6 +223,19 @@ APART["dtypes of wide frames"] = [
     functools.partial(lambda dtype: frame_of(a=column(dtype), b=column(dtype)), dtype) for dtype in _DTYPES
 ]
 APART["dtypes of series"] = [functools.partial(column, dtype) for dtype in _DTYPES]
+if hasattr(np.dtypes, "StringDType"):  # numpy 2
+    TEXT: Any = np.dtypes.StringDType
+    APART["dtypes"] += [
+        TEXT,
+        lambda: TEXT(coerce=False),
+        lambda: TEXT(na_object=None),
+        lambda: TEXT(na_object=float("nan")),
+    ]
+    APART["small arrays"] += [lambda: np.array(TWO, TEXT()), lambda: np.array(["a", "c"], TEXT())]
+    APART["large arrays"] += [
+        lambda: np.array(["a" * 40] * 100, TEXT()),
+        lambda: np.array(["b" * 40] * 100, TEXT()),
+    ]
 APART["objects"] = [
     functools.partial(objects, *items)
     for more in ([], [None] * 100)

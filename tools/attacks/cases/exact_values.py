@@ -135,6 +135,10 @@ pandas("index_with_a_frequency", "miss", frame(DAYS), frame(f"{DAYS}.to_numpy()"
 pandas("frequency_with_holidays", "miss", "pd.offsets.CDay()", "pd.offsets.CDay(holidays=['2026-01-01'])")
 pandas("duplicate_labels_allowed", "miss", frame("None"), frame("None") + ".set_flags(allows_duplicate_labels=False)")
 pandas("level_that_is_not_used", "miss", *(f"pd.MultiIndex([['a', {b}], [1]], [[0], [0]])" for b in ("'b'", "'c'")))
+LEVELS = "pd.MultiIndex.from_product([['a', 'b'], [1]], names=['x', 'y'])"
+pandas("levels_again", "hit", LEVELS, LEVELS)
+pandas("names_of_levels_again", "hit", f"{LEVELS}.names", f"{LEVELS}.names")
+pandas("names_of_levels", "miss", f"{LEVELS}.names", f"{LEVELS}.set_names(['x', 'z']).names")
 pandas("zone_of_a_column_by_another_name", "miss",
        *(f"pd.Series({DAYS}.tz_localize({ONE}'{name}')))" for name in ("CET", "BST")))  # fmt: skip
 pandas("zone_of_a_column_by_another_offset", "miss",
