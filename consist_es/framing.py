@@ -10,6 +10,8 @@ from typing import Any
 INT64 = range(-(2**63), 2**63)
 MAX_TEXT = 1_000_000
 """Characters in a string, bytes in a bytes value."""
+_ENCODED = (itertools.repeat("utf-8"), itertools.repeat("surrogatepass"))
+"""How texts become bytes: names of files need not be UTF-8. A plain form itself holds such a text as escapes."""
 _CONSTANTS = {None: b"n", True: b"t", False: b"f"}
 MANY = 16
 """More items than these are taken together, if they are alike."""
@@ -40,7 +42,7 @@ def frame(plain: Any) -> bytes:
 
 def _frame(plain: Any, put: Callable[[bytes], None]) -> None:
     if isinstance(plain, str):
-        data = plain.encode()
+        data = plain.encode(errors="surrogatepass")
         put(b"s%d:%b" % (len(data), data))
     elif isinstance(plain, list):
         put(b"l%d:" % len(plain))
@@ -76,7 +78,7 @@ def frames(forms: Sequence[Any]) -> list[bytes]:
     if kind is int:
         return [b"i%d;" % form for form in forms]
     if kind is str:
-        return [b"s%d:%b" % (len(data), data) for data in map(str.encode, forms)]
+        return [b"s%d:%b" % (len(data), data) for data in map(str.encode, forms, *_ENCODED)]
     if kind is float:
         packed = struct.pack(f">{len(forms)}d", *forms)
         return [b"d" + packed[at : at + 8] for at in range(0, len(packed), 8)]

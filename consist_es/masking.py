@@ -128,6 +128,8 @@ class Masker:
             return {tag: self._items(body)}
         if isinstance(body, list):
             return {tag: [self.plain(item) for item in body]}  # the first item may be a type, and is no key
+        if isinstance(body, dict):
+            return {tag: self.plain(body)}  # a path that is no text to encode
         return {tag: self.text(body) if tag in _TEXT_TAGS else body}
 
     def _entry(self, key: str, value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Inputs: what counts as one, what of it counts, and what happens when files change under a step."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,29 @@ def test_unreadable_inputs_are_refused(tracker: Tracker, here: Path) -> None:
         with pytest.raises(errors.InputError, match=name):
             tracker.run(source, inputs=[name], execution_options=NONE)
     assert tracker.find_runs() == []
+
+
+def placed(place: Path) -> Path:
+    return made(text=ascii(place))
+
+
+def many(**inputs: Path) -> Path:
+    return made(text=ascii(sorted(path.name for path in inputs.values())))
+
+
+def test_names_that_are_not_utf8_are_names_like_others(tracker: Tracker, here: Path) -> None:
+    one, other = (os.fsdecode(name) for name in (b"M\xfcnchen.csv", b"M\xfbnchen.csv"))
+    for name in (one, other, "y.txt"):
+        Path(name).write_text("zone\n")
+    calls: list[Callable[[str], RunResult]] = [
+        lambda name: tracker.run(copy, inputs={"x": name}),
+        lambda name: tracker.run(placed, config={"place": Path(name)}),
+        lambda name: tracker.run(placed, config={"place": name}),
+    ]
+    for call in calls:
+        assert [call(name).cache_hit for name in (one, one, other, one)] == [False, True, False, True]
+    assert [tracker.run(name_of, inputs={"x": "y.txt"}, depends_on=[one]).cache_hit for _ in range(2)] == [False, True]
+    asked = {f"i{number}": os.fsdecode(b"\xfc%d.csv" % number) for number in range(20)}
+    for name in asked.values():
+        Path(name).write_text(ascii(name))
+    assert [tracker.run(many, inputs=dict(asked)).cache_hit for _ in range(2)] == [False, True]
