@@ -96,6 +96,8 @@ class _Writer:
         return self._table(value, kind, depth + 1)
 
     def _content(self, value: Any, depth: int) -> Any:
+        if len(value) > self._room:
+            raise _None
         if isinstance(value, dict):
             items = [[self.form(key, depth), self.form(item, depth)] for key, item in value.items()]
             if type(value) is not collections.defaultdict:
