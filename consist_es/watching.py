@@ -92,7 +92,7 @@ class Observer(msgspec.Struct, frozen=True):
             roots=self._roots(defaults),
             skipped=(*self._skipped(), str(attempt.directory)),
             ignored=self.ignored_by(attempt.step),
-            declared=tuple(str(item.path) for item in inputs),
+            declared=tuple(map(str, (*(item.path for item in inputs), *attempt.staged.values()))),
         )
         attempt.observer = Watch(
             places, is_first_party=is_first_party, value_digest=self._value_digest, hasher=self._hash

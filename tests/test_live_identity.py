@@ -364,6 +364,9 @@ def test_a_run_that_changed_an_installed_object_is_never_reused(code: Code, tmp_
     site = tmp_path / "site-packages"
     site.mkdir()
     (site / "fitlib.py").write_text(LIB)
+    (site / "fitlib-1.dist-info").mkdir()
+    (site / "fitlib-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: fitlib\nVersion: 1\n")
+    (site / "fitlib-1.dist-info" / "RECORD").write_text("fitlib.py,,\n")
     sys.path.insert(0, str(site))
     try:
         code.write({M: "import fitlib\nmodel = fitlib.Model()\ndef fit(x): model.fit(x)\ndef look(x): model.found\n"})

@@ -23,6 +23,8 @@ PAGE = ROOT / "docs" / "workflow-api.md"
 ELSEWHERE = {
     "compute_once": "beyond the page: test_compute_once",
     "forecast": "beyond the page",
+    "observe": "beyond the page: test_reads",
+    "ignore_reads": "beyond the page: test_reads",
     "materialize_cached_outputs_source_root": "refused: test_options",
     "input_materialization_mode": "only 'copy': test_options",
     "tracker": "the tracker itself",
