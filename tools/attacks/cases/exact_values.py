@@ -110,7 +110,7 @@ numpy("nan_with_other_bits_in_a_small_array", "miss", "np.full(9, np.nan)", "np.
 numpy("number_below_a_mask", "miss", "np.ma.array([1, 2], mask=[0, 1])", "np.ma.array([1, 3], mask=[0, 1])")
 numpy("mask", "miss", "np.ma.array([1, 2], mask=[0, 1])", "np.ma.array([1, 2], mask=[1, 0])")
 numpy("what_fills_a_mask", "miss", "np.ma.array([1, 2], fill_value=5)", "np.ma.array([1, 2], fill_value=6)")
-numpy("masked_array_again", "hit", "np.ma.array([1, 2], mask=[0, 1])", "np.ma.array([1, 2], mask=[0, 1])")
+numpy("masked_array_of_the_config_again", "hit", "np.ma.array([1, 2], mask=[0, 1])", "np.ma.array([1, 2], mask=[0, 1])")
 numpy("array_without_dimensions", "miss", "np.array(1.5)", "np.array([1.5])")
 
 PD = "import pandas as pd\nimport numpy as np\nfrom datetime import *\n"
