@@ -394,12 +394,22 @@ class Writer:
         """Whoever made the segment or a folder above it may have died, or failed, before the name was safe."""
         if not self._folders_safe:
             for folder in self.folder.parents:
-                with contextlib.suppress(PermissionError):  # not ours to make, so it was there before
-                    self._storage.sync_folder(folder)
+                self._make_entries_safe(folder)
             self._folders_safe = True
         if not active.name_safe:
             self._storage.sync_folder(self.folder)
             active.name_safe = True
+
+    def _make_entries_safe(self, folder: Path) -> None:
+        """Sync a folder; one that may not be read holds nothing that we could have made and told to be safe."""
+        try:
+            self._storage.sync_folder(folder)
+        except PermissionError as error:
+            try:
+                self._storage.listdir(folder)
+            except PermissionError:
+                return
+            raise error from None  # it may be read: a fault of another kind
 
     def _recover(self, place: Place, safe: Watermark | None, error: OSError) -> None:
         self._tail.sync_failed(place.segment, safe)
