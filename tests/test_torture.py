@@ -416,11 +416,11 @@ HASH_FILE = digest._hash_file
 
 PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
     "sync removed": (Writer, "_sync", mark_without_sync, "R4", 400),
-    "lock removed": (Lock, "_take", lambda self, blocking: True, "R21", 40),
+    "locks removed": (Memory, "flock", lambda *_, **__: True, "R21", 40),
     "batch flag ignored": (segment, "check_line", every_record_ends_a_batch, "R5", 20),
     "chain not checked": (segment, "check_line", unchecked_line, "R6", 3),
     "checkpoint outside the transaction": (Projector, "_fold_some", checkpoint_apart, "R17", 30),
-    "cut after a failed write removed": (Writer, "_take_back", lambda *_: None, "R20", 40),
+    "cut after a failed write removed": (Writer, "_take_back", lambda *_: None, "R20", 120),
     "watermark not written": (Tail, "mark", lambda *_: None, "R7", 400),
     "quarantine removed": (tail, "quarantine", quarantine_nothing, "R5", 20),
     "failed sync tried again": (Writer, "_recover", sync_once_more, "R22", 600),
