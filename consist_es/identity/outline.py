@@ -1,19 +1,19 @@
 """What the text of a file says of everything that can be replaced once it is loaded: definitions, bases, defaults."""
 
 import ast
-import functools
 from typing import Any
 
 import msgspec
 
-from consist_es.identity.loaded import (
+from consist_es.identity.names import (
     bound_names,
     constants,
     definitions,
     hidden_constants,
     literal_of,
-    outside_functions,
+    statements,
 )
+from consist_es.identity.source import Fact, Source
 
 NO_DEFAULTS = ["list", [[], {}]]
 
@@ -67,10 +67,12 @@ class Body(msgspec.Struct, frozen=True):
     """Names for imported modules, and what they are called in full."""
 
 
-@functools.lru_cache(maxsize=4096)
-def outline(tree: ast.Module) -> Body:
+def outline(source: Source) -> Body:
     """That of a whole file."""
-    return _body(tree)
+    return _OUTLINE.of(source)
+
+
+_OUTLINE: Fact[Body] = Fact("outline", Body, lambda parsed: _body(parsed.tree))
 
 
 def _body(node: ast.Module | ast.ClassDef) -> Body:
@@ -81,7 +83,7 @@ def _body(node: ast.Module | ast.ClassDef) -> Body:
             classes.setdefault(item.name, []).append(_class(item))
         else:
             functions.setdefault(item.name, []).append(_function(item))
-    imported = [alias for item in outside_functions(node.body) if isinstance(item, ast.Import) for alias in item.names]
+    imported = [alias for item in statements(node.body) if isinstance(item, ast.Import) for alias in item.names]
     return Body(
         {name: tuple(items) for name, items in functions.items()},
         {name: tuple(items) for name, items in classes.items()},

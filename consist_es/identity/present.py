@@ -87,7 +87,7 @@ def present(label: str, source: Source, module: types.ModuleType, certain: bool)
     Unless it is `certain` that the module is loaded, what its source computes is left out: it would count in one run
     and not in the next.
     """
-    place, body = _Place(label, source, module, certain), outline(source.tree)
+    place, body = _Place(label, source, module, certain), outline(source)
     if (loaded := _stale(source, module)) is not None:
         yield place.held("loaded code", "module", loaded, surely=True)
     yield from _body([body], vars(module), "", place, made=False)

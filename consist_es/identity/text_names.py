@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from consist_es.identity.objects import state_of
 from consist_es.identity.scope import is_own
+from consist_es.identity.source import Fact, Parsed, Source
 from consist_es.identity.statements import chain
 
 _CODE = {"eval", "exec", "evaluate", "re_evaluate", "sympify", "parse_expr", "lambdify", "timeit"}
@@ -82,6 +83,11 @@ def names_in_texts(node: ast.AST) -> Names:
     return _walked(node).found
 
 
+def names_in_file(source: Source) -> Names:
+    """Of the texts in a file."""
+    return _NAMED.of(source)
+
+
 @functools.lru_cache(maxsize=65536)
 def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
     """What the texts below a node name if code that is handed texts from elsewhere runs any of them."""
@@ -100,6 +106,10 @@ def names_in_value(value: Any, code: Names) -> Names:
 
 @functools.lru_cache(maxsize=65536)
 def _walked(node: ast.AST) -> "_Walk":
+    return _walk(node)
+
+
+def _walk(node: ast.AST) -> "_Walk":
     walk = _Walk(frozenset(item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute)))
     walk.visit(node)
     return walk
@@ -152,7 +162,7 @@ def _loose(text: str, code: Names) -> Names:
 
 class _Walk:
     def __init__(self, attributes: frozenset[str]) -> None:
-        self.found = Names()
+        self.found: Names = Names()
         self._attributes = attributes
         """All attributes in the code: what is looked up in ``sys.modules[__name__]`` is one of them."""
         self.texts: list[str] = []
@@ -253,3 +263,10 @@ def _text(node: ast.AST) -> str | None:
         left, right = _text(node.left), _text(node.right)
         return None if left is None and right is None else f"{left or ' ? '}{right or ' ? '}"
     return None
+
+
+def _found_in_file(parsed: Parsed) -> Names:
+    return _walk(parsed.tree).found
+
+
+_NAMED: Fact[Names] = Fact("names in texts", Names, _found_in_file)
