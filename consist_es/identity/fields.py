@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from consist_es.identity.source import Fact, Parsed, Source, index_of
+from consist_es.identity.imports import statements_in
+from consist_es.identity.source import Fact, Parsed, Source
 
 _PARTS = ("default", "default_factory", "factory", "converter", "validator", "metadata", "json_schema_extra")
 _NO_VALUES = ("_MISSING_TYPE", "PydanticUndefinedType", "_Nothing", "UnsetType", "NoDefaultType")
@@ -57,7 +58,19 @@ def with_computed_fields(source: Source) -> tuple[str, ...]:
 def _with_computed_fields(parsed: Parsed) -> tuple[str, ...]:
     if not any(map(_computes_fields, parsed.survey.nodes(ast.ClassDef))):
         return ()
-    return tuple(name for name, nodes in index_of(parsed.tree)[1].items() if any(map(_computes_fields, nodes)))
+    return tuple(dict.fromkeys(name for name, node in _classes(parsed.tree, "") if _computes_fields(node)))
+
+
+def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """All classes below a node with their qualified names; only statements define any."""
+    for item in statements_in(node):
+        inner = prefix
+        if isinstance(item, ast.ClassDef):
+            yield prefix + item.name, item
+            inner = f"{prefix}{item.name}."
+        elif isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inner = f"{prefix}{item.name}.<locals>."
+        yield from _classes(item, inner)
 
 
 _COMPUTED: Fact[tuple[str, ...]] = Fact("computed fields", tuple[str, ...], _with_computed_fields)

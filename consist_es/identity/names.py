@@ -1,14 +1,14 @@
 """What the source of a module or class says of the names in it."""
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.imports import statements_in
-from consist_es.identity.source import Fact
+from consist_es.identity.source import Fact, Parsed
 from consist_es.plain import to_plain
 
 
@@ -36,14 +36,14 @@ class Definition(msgspec.Struct, frozen=True):
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
+def constants(parsed: Parsed, node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
-    return {name: literal for name, literal in _constants(node).items() if not name.startswith("__")}
+    return {name: item for name, item in parsed.once(_constants, node).items() if not name.startswith("__")}
 
 
-def hidden_constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
+def hidden_constants(parsed: Parsed, node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     """The same for names that begin with two underscores."""
-    return {name: literal for name, literal in _constants(node).items() if name.startswith("__")}
+    return {name: item for name, item in parsed.once(_constants, node).items() if name.startswith("__")}
 
 
 def _constants(node: ast.Module | ast.ClassDef) -> dict[str, Any]:
@@ -132,13 +132,15 @@ def _imports(node: ast.Module) -> Iterator[tuple[str, str, str]]:
             yield from ((origin, alias.name, alias.asname or alias.name) for alias in item.names)
 
 
-def _body(node: ast.Module | ast.ClassDef) -> Body:
+def _body(parsed: Parsed, node: ast.Module | ast.ClassDef) -> Body:
     defined = tuple(
-        Definition(item.name, bool(item.decorator_list), _body(item) if isinstance(item, ast.ClassDef) else None)
-        for item in definitions(node)
+        Definition(
+            item.name, bool(item.decorator_list), _body(parsed, item) if isinstance(item, ast.ClassDef) else None
+        )
+        for item in parsed.once(definitions, node)
     )
     imports = _imports(node) if isinstance(node, ast.Module) else ()
-    return Body(dict(constants(node)), bound_names(node), defined, tuple(imports))
+    return Body(constants(parsed, node), parsed.once(bound_names, node), defined, tuple(imports))
 
 
-BODY: Fact[Body] = Fact("body", Body, lambda parsed: _body(parsed.tree))
+BODY: Fact[Body] = Fact("body", Body, lambda parsed: _body(parsed, parsed.tree))

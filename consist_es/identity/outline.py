@@ -13,7 +13,7 @@ from consist_es.identity.names import (
     literal_of,
     statements,
 )
-from consist_es.identity.source import Fact, Source
+from consist_es.identity.source import Fact, Parsed, Source
 
 NO_DEFAULTS = ["list", [[], {}]]
 
@@ -72,24 +72,24 @@ def outline(source: Source) -> Body:
     return _OUTLINE.of(source)
 
 
-_OUTLINE: Fact[Body] = Fact("outline", Body, lambda parsed: _body(parsed.tree))
+_OUTLINE: Fact[Body] = Fact("outline", Body, lambda parsed: _body(parsed, parsed.tree))
 
 
-def _body(node: ast.Module | ast.ClassDef) -> Body:
+def _body(parsed: Parsed, node: ast.Module | ast.ClassDef) -> Body:
     functions: dict[str, list[Definition]] = {}
     classes: dict[str, list[Class]] = {}
-    for item in definitions(node):
+    for item in parsed.once(definitions, node):
         if isinstance(item, ast.ClassDef):
-            classes.setdefault(item.name, []).append(_class(item))
+            classes.setdefault(item.name, []).append(_class(parsed, item))
         else:
             functions.setdefault(item.name, []).append(_function(item))
     imported = [alias for item in statements(node.body) if isinstance(item, ast.Import) for alias in item.names]
     return Body(
         {name: tuple(items) for name, items in functions.items()},
         {name: tuple(items) for name, items in classes.items()},
-        dict(constants(node)),
-        dict(hidden_constants(node)),
-        bound_names(node),
+        constants(parsed, node),
+        hidden_constants(parsed, node),
+        parsed.once(bound_names, node),
         tuple((item.asname, item.name) if item.asname else (item.name.partition(".")[0],) * 2 for item in imported),
     )
 
@@ -108,14 +108,14 @@ def _defaults(arguments: ast.arguments) -> Any:
     return literal_of(ast.List([ast.List(arguments.defaults, ast.Load()), keywords], ast.Load()))
 
 
-def _class(node: ast.ClassDef) -> Class:
+def _class(parsed: Parsed, node: ast.ClassDef) -> Class:
     meta = [_expression(item.value) for item in node.keywords if item.arg == "metaclass"]
     return Class(
         tuple(map(_expression, node.bases)),
         meta[0] if meta else None,
         bool(node.decorator_list),
         bool(node.keywords),
-        _body(node),
+        _body(parsed, node),
     )
 
 

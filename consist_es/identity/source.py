@@ -82,6 +82,15 @@ class Parsed:
         self.survey = Survey([tree], keep_docstrings="__doc__" in text)
         """All nodes by scope and class: to look for a class of nodes takes no walk."""
 
+        self._found: dict[tuple[Any, ast.AST], Any] = {}
+
+    def once(self, find: "Callable[[Any], T]", node: ast.AST) -> T:
+        """What is found in a node, for several facts that ask for the same."""
+        key = (find, node)
+        if key not in self._found:
+            self._found[key] = find(node)
+        return self._found[key]  # type: ignore[no-any-return]
+
     def mentions(self, *words: str) -> bool:
         """Whether the text has one of these words in it anywhere."""
         return any(word in self.text for word in words)
@@ -137,7 +146,7 @@ class Source:
 
     def _indexed(self) -> tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]]:
         if (index := self._index) is None:
-            index = self._index = index_of(self.tree)
+            index = self._index = _index_of(self.tree)
         return index
 
     # ------------------------------------------------------------ facts
@@ -363,7 +372,7 @@ def _code_range(code: types.CodeType) -> tuple[int, int, int, int] | None:
     return first[0], first[1], last[0], last[1]  # type: ignore[return-value]
 
 
-def index_of(tree: ast.AST) -> tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]]:
+def _index_of(tree: ast.AST) -> tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]]:
     functions: dict[tuple[int, str], list[Function]] = {}
     classes: dict[str, list[ast.ClassDef]] = {}
     waiting: list[tuple[ast.AST, str]] = [(tree, "")]
