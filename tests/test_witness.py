@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consist_es.identity import loaded
+from consist_es.identity import compared
 from consist_es.identity.code import CodeIdentity, code_identity
 from consist_es.identity.witness import Witness
 
@@ -235,7 +235,7 @@ def test_the_identity_is_as_if_all_had_been_compared_anew(
                 except (AttributeError, KeyError, TypeError, IndexError):
                     continue  # an earlier change made it impossible
                 kept = identity(step)
-                loaded._COMPARED.clear()
+                compared._COMPARED.clear()
                 assert kept == identity(step), what
         for name in ("witness_other", "witness_helper", "witness_step"):
             sys.modules.pop(name, None)

@@ -19,8 +19,7 @@ from consist_es.identity.names import BODY, Body, Definition
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
 from consist_es.identity.source import Source, digest_plain, load_source
-from consist_es.identity.witness import Witness
-from consist_es.plain import is_same, module_name, to_plain
+from consist_es.plain import module_name, to_plain
 
 
 class Held(NamedTuple):
@@ -48,51 +47,6 @@ class Batch:
 
     def __init__(self, held: list[Held]) -> None:
         self.held = held
-
-
-class Compared(NamedTuple):
-    """What was found when a module was compared with its source."""
-
-    source: Source
-    witness: Witness
-    parts: dict[str, str]
-    held: list[Held | Batch]
-
-
-_COMPARED: dict[tuple[Any, ...], Compared] = {}
-_MANY = 64
-"""From so many on, those of modules that are not loaded any more are looked for and dropped."""
-
-
-def compared(source: Source, module: types.ModuleType, label: str, root: Path, *, only_changed: bool) -> Compared:
-    """What `loaded_parts` finds, without values that are just what the source says; found once as long as nothing is
-    replaced."""
-    key = (source.filename, label, root, only_changed)
-    known = _COMPARED.get(key)
-    if known is None or known.source is not source or known.witness.module is not module or not known.witness.holds():
-        if len(_COMPARED) >= _MANY:
-            for other, item in list(_COMPARED.items()):
-                if sys.modules.get(item.witness.module.__name__) is not item.witness.module:
-                    _COMPARED.pop(other, None)
-        known = _COMPARED[key] = _compare(source, module, label, root, only_changed)
-    return known
-
-
-def _compare(source: Source, module: types.ModuleType, label: str, root: Path, only_changed: bool) -> Compared:
-    body, namespace = BODY.of(source), vars(module)
-    witness = Witness(module, (item.name for item in body.definitions))
-    for origin, name, _ in body.imports:
-        witness.imports(_resolved(origin, namespace))
-        witness.origin(_imported_from(origin, namespace), name)
-    parts, found = loaded_parts(source, namespace, label, only_changed=only_changed)
-    held: list[Held | Batch] = []
-    constant: list[Held] = []
-    for item in found:
-        if not witness.content(item.value):
-            held.append(item)
-        elif item.literal is None or not is_same(plain_or_none(item.value, root, item.where), item.literal):
-            constant.append(item)
-    return Compared(source, witness, parts, [*held, Batch(constant)] if constant else held)
 
 
 def loaded_parts(
@@ -299,18 +253,18 @@ def _rebound_imports(body: Body, namespace: Mapping[str, Any]) -> Iterator[str]:
     """Names that a module imported from another one, and that stand for something else than they do there by now."""
     for module, there, name in body.imports:
         if name in namespace:
-            origin = _imported_from(module, namespace)
+            origin = imported_from(module, namespace)
             if there in origin and namespace[name] is not origin[there]:
                 yield name
 
 
-def _imported_from(name: str, namespace: Mapping[str, Any]) -> Mapping[str, Any]:
+def imported_from(name: str, namespace: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the module that is imported from under this name, with its leading dots, holds now."""
-    module = next(map(sys.modules.get, _resolved(name, namespace)), None)
+    module = next(map(sys.modules.get, resolved(name, namespace)), None)
     return {} if module is None else vars(module)
 
 
-def _resolved(name: str, namespace: Mapping[str, Any]) -> list[str]:
+def resolved(name: str, namespace: Mapping[str, Any]) -> list[str]:
     """The absolute name of a module."""
     try:
         return [importlib.util.resolve_name(name, namespace.get("__package__") or "")]
@@ -321,4 +275,4 @@ def _resolved(name: str, namespace: Mapping[str, Any]) -> list[str]:
 def _is_imported_by_star(name: str, namespace: Mapping[str, Any], source: Source) -> bool:
     """Whether a name is just as in a module that all names are imported from."""
     stars = (ref.name for ref in source.imports if "*" in ref.bound)
-    return any(_imported_from(star, namespace).get(name, source) is namespace[name] for star in stars)
+    return any(imported_from(star, namespace).get(name, source) is namespace[name] for star in stars)

@@ -14,10 +14,11 @@ from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.archives import member_of
+from consist_es.identity.compared import Compared, compared
 from consist_es.identity.digest import digest_path
 from consist_es.identity.finding import Finding, Place, generated_file, generated_name
 from consist_es.identity.imports import ImportRef
-from consist_es.identity.loaded import Batch, Held, compared, portable, submodules
+from consist_es.identity.loaded import Batch, Held, portable, submodules
 from consist_es.identity.packages import spot_of
 from consist_es.identity.places import is_first_party, package_part
 from consist_es.identity.readers import Readers
@@ -66,6 +67,7 @@ class Modules:
         """Names of modules that are not first-party, as first-party code imports them."""
         self._taken: dict[str, tuple[str, Source, bool]] = {}
         """File -> its label and source, and if it is certainly loaded; not compared with what is loaded yet."""
+        self._compared: dict[tuple[int, str, bool], Compared] = {}
         self._labels: dict[str, str] = {}
         self._finding = Finding()
         self._done: dict[str, bool] = {}
@@ -181,13 +183,17 @@ class Modules:
             self.unstable.append(f"{label} was loaded from a file that is not there any more")
         return digest_plain(None if content is None else content.hex())
 
-    def unchecked(self) -> list[tuple[str, Source, types.ModuleType, bool]]:
-        """Label, source, module and if it is certainly loaded, of what was followed since this was asked last."""
+    def take_present(self) -> bool:
+        """Have what is loaded compared with its source, of the modules that were followed since this was asked last."""
         taken, self._taken = self._taken, {}
         if not taken:
-            return []
+            return False
         loaded = {file_of(module): module for module in list(sys.modules.values()) if file_of(module) in taken}
-        return [(label, source, loaded[name], sure) for name, (label, source, sure) in taken.items() if name in loaded]
+        for name, (label, source, sure) in taken.items():
+            if (module := loaded.get(name)) is not None:
+                known = self._compared.get((id(module), name, sure))
+                self.held += (known or compared(source, module, label, self.root, certain=sure)).present
+        return bool(loaded)
 
     def _label(self, filename: str) -> str:
         """Two files that are named alike get two labels, so that neither hides the other."""
@@ -208,7 +214,9 @@ class Modules:
             _SEEN[source.filename] = (source.digest, spec)
         if eager:
             self.loaded.append((label, source, module))
-        found = compared(source, module, label, self.root, only_changed=not eager)
+        found = self._compared[id(module), source.filename, eager] = compared(
+            source, module, label, self.root, certain=eager
+        )
         self.held += found.held
         return found.parts
 

@@ -54,6 +54,11 @@ def is_first_party(filename: str) -> bool:
     return _judged(filename, _SCOPE.get(), packages.generation())
 
 
+def standing() -> tuple[object, int]:
+    """What the answer for a file depends on, beside the file."""
+    return _SCOPE.get(), packages.generation()
+
+
 @functools.lru_cache(maxsize=65536)
 def _judged(filename: str, scope: _Scope, _generation: int) -> bool:
     if not filename or filename.startswith("<"):

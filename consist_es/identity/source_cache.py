@@ -92,12 +92,14 @@ def _at(path: Path) -> SourceCache:
 def _versions() -> str | None:
     """What the meaning of a row depends on beside the source. The optimisation level changes what code compiles to."""
     own = Path(__file__).parent
-    hasher = blake3()
+    hasher, paths = blake3(), sorted([*own.glob("*.py"), *own.parent.glob("plain*.py")])
+    if own.joinpath("source.py") not in paths:  # from a zip file, or without sources
+        return None
     try:
-        for path in sorted([*own.glob("*.py"), *own.parent.glob("plain*.py")]):
+        for path in paths:
             data = path.read_bytes()
             hasher.update(b"%d:%b" % (len(data), data))
-    except OSError:  # from a zip file, or without sources
+    except OSError:
         return None
     python = f"{sys.implementation.cache_tag} {sys.hexversion:x} {sys.flags.optimize}"
     return f"{python} {hasher.hexdigest(length=16)}"

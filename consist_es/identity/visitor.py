@@ -33,7 +33,7 @@ from consist_es.identity.objects import (
 )
 from consist_es.identity.packages import spot_of
 from consist_es.identity.places import is_first_party
-from consist_es.identity.present import patched_in, present
+from consist_es.identity.present import patched_in
 from consist_es.identity.reach import Code, Reach, namespace_of
 from consist_es.identity.readers import keeps, writes_to
 from consist_es.identity.source import Function, Source, digest_plain, load_source
@@ -97,8 +97,7 @@ class Visitor(Values):
 
     def _visit_present(self) -> None:
         """Compare what is loaded with its source, for all modules that were followed."""
-        while self.follow and (loaded := self.modules.unchecked()):
-            self.modules.held += [held for module in loaded for held in present(*module)]
+        while self.follow and self.modules.take_present():
             self._visit_all()
 
     def _visit_patched(self) -> None:

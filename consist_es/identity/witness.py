@@ -25,6 +25,8 @@ _ATOMS = frozenset({
 })  # fmt: skip
 """Types of which an object never changes, and holds nothing that does."""
 _DEEPEST = 20
+_CHANGEABLE = 1 << 9
+"""Flag of classes that Python code made; of others nothing can be replaced."""
 _FEW = 3
 _MISSING = object()
 _VALUES = operator.methodcaller("values")
@@ -52,19 +54,24 @@ class Witness:
         """Mapping, name and value."""
         self._empty: list[Mapping[Any, Any]] = []
         self._collections: list[tuple[Collection[Any], tuple[Any, ...]]] = []
-        self._functions: list[types.FunctionType] = []
+        self.functions: list[types.FunctionType] = []
         self._of_functions: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
         """Code, defaults and defaults by keyword of each."""
         self._cells: list[tuple[types.CellType, Any]] = []
-        self._classes: list[tuple[type, tuple[type, ...], type]] = []
-        """Each with its bases and its own class."""
+        self.classes: list[type] = []
+        self._of_classes: list[Any] = []
+        """Bases of each, its name, its own class and those of its bases, one after the other."""
+        self._objects: tuple[list[Any], list[type]] = ([], [])
+        """All others, with their classes."""
         self._below: list[tuple[type, list[type]]] = []
         """Classes with those that inherit from them."""
         self._modules: dict[str, Any] = {}
         self._origins: list[tuple[Mapping[str, Any], str, Any]] = []
         for name in defined:
-            if _is_class(cls := vars(module).get(name)):
-                self._class(cls)
+            if _is_class(value := vars(module).get(name)) and value.__flags__ & _CHANGEABLE:
+                self._class(value)
+            else:
+                self._object(value)
         self._mapping(vars(module))
         while self._waiting:
             self._value(self._waiting.pop())
@@ -104,8 +111,8 @@ class Witness:
         if len(mapping) <= _FEW and all(type(name) is str for name in mapping):
             self._small.append(mapping)
             self._small_lengths.append(len(mapping))
-            for noted, found in zip(self._named, ([mapping] * len(mapping), mapping, mapping.values()), strict=True):
-                noted += found
+            for noted, items in zip(self._named, ([mapping] * len(mapping), mapping, mapping.values()), strict=True):
+                noted += items
             return
         self._mappings.append(mapping)
         self._lengths.append(len(mapping))
@@ -132,10 +139,17 @@ class Witness:
         elif isinstance(value, types.MappingProxyType):  # what `functools.singledispatch` chooses from
             self._mapping(value)
         else:
+            for noted, found in zip(self._objects, (value, kind), strict=True):
+                noted.append(found)
             self._inside(value)
 
+    def _object(self, value: Any) -> None:
+        """What stands where a function is defined: it may hold that function, whatever it is."""
+        if type(value) not in _ATOMS and not isinstance(value, (types.FunctionType, types.ModuleType, type)):
+            self._attributes(value)
+
     def _function(self, fn: types.FunctionType) -> None:
-        self._functions.append(fn)
+        self.functions.append(fn)
         for noted, found in zip(self._of_functions, (fn.__code__, fn.__defaults__, fn.__kwdefaults__), strict=True):
             noted.append(found)
         if fn.__kwdefaults__:
@@ -148,10 +162,16 @@ class Witness:
 
     def _class(self, cls: type) -> None:
         self._seen[id(cls)] = cls
-        self._classes.append((cls, cls.__bases__, type(cls)))
+        self.classes.append(cls)
+        self._of_classes += _of_class(cls)
         self._mapping(vars(cls))
+        if issubclass(type(cls), enum.EnumMeta):
+            self._mapping(vars(cls).get("_member_map_", {}))
+        for name, value in vars(cls).items():
+            if not name.startswith("__"):
+                self._object(value)
         for inner in filter(_is_class, vars(cls).values()):
-            if id(inner) not in self._seen:
+            if id(inner) not in self._seen and inner.__flags__ & _CHANGEABLE:
                 self._class(inner)
         waiting = [cls]
         while waiting:
@@ -170,8 +190,11 @@ class Witness:
             self._waiting += (value.func, *value.args)
             self._mapping(value.keywords)
         elif callable(value) or isinstance(value, _HOLDERS):
-            with suppress(AttributeError):
-                self._mapping(object.__getattribute__(value, "__dict__"))
+            self._attributes(value)
+
+    def _attributes(self, value: Any) -> None:
+        with suppress(AttributeError):
+            self._mapping(object.__getattribute__(value, "__dict__"))
 
     # ------------------------------------------------------------ comparing
 
@@ -183,7 +206,7 @@ class Witness:
             return False
 
     def _holds(self) -> bool:
-        same, functions = operator.is_, self._functions
+        same, functions = operator.is_, self.functions
         codes, defaults, keywords = self._of_functions
         return (
             [*map(len, self._mappings)] == self._lengths
@@ -199,9 +222,15 @@ class Witness:
             and all(_content_of(cell) is content for cell, content in self._cells)
             and all(map(same, map(sys.modules.get, self._modules), self._modules.values()))
             and all(namespace.get(name, _MISSING) is value for namespace, name, value in self._origins)
-            and all(cls.__bases__ is bases and type(cls) is kind for cls, bases, kind in self._classes)
+            and all(map(same, map(type, self._objects[0]), self._objects[1]))
+            and all(map(same, chain.from_iterable(map(_of_class, self.classes)), self._of_classes))
             and all(_same(type.__subclasses__(cls), below) for cls, below in self._below)
         )
+
+
+def _of_class(cls: type) -> tuple[Any, ...]:
+    bases = cls.__bases__
+    return bases, cls.__qualname__, type(cls), *map(type, bases)
 
 
 def _is_class(value: object) -> TypeGuard[type]:

@@ -1,0 +1,128 @@
+"""What a loaded module holds other than its source says, found once as long as nothing in it is replaced.
+
+A step may reach hundreds of modules that nobody touches. What `consist_es.identity.loaded` and
+`consist_es.identity.present` find in one follows from its source, from other sources and from live objects that a
+`Witness` notes: so it is found again when one of them is another one, and only then.
+"""
+
+import enum
+import sys
+import types
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from consist_es.identity.loaded import Batch, Held, imported_from, loaded_parts, plain_or_none, resolved
+from consist_es.identity.names import BODY
+from consist_es.identity.outline import Body, Expression, outline
+from consist_es.identity.places import is_first_party, standing
+from consist_es.identity.present import own_functions, present
+from consist_es.identity.source import Source, load_source
+from consist_es.identity.witness import Witness
+from consist_es.plain import is_same
+
+
+class Compared:
+    """What was found when a module was compared with its source."""
+
+    def __init__(self, source: Source, module: types.ModuleType, label: str, root: Path, *, certain: bool) -> None:
+        """Unless it is `certain` that the module is loaded, what its source computes is left out: of a module that may
+        not be loaded yet, it would count in one run and not in the next."""
+        self.source, self.module = source, module
+        self.witness = _noted(source, module)
+        self.others = tuple((name, load_source(name)) for name in self._files())
+        """Other files of the project that functions in the module are from, with their sources."""
+        self.parts, held = loaded_parts(source, vars(module), label, only_changed=not certain)
+        self.held = self._to_judge(held, root)
+        """Values to be judged: what counts of variables."""
+        self.present = self._to_judge(present(label, source, module, certain), root)
+        """What counts since version 2 of the fingerprint."""
+
+    def _files(self) -> list[str]:
+        names = {fn.__code__.co_filename for fn in self.witness.functions} - {self.source.filename}
+        return sorted(filter(is_first_party, names))
+
+    def _to_judge(self, found: Iterable[Held], root: Path) -> list[Held | Batch]:
+        """Values without those that are just what the source says; constants are judged together."""
+        held: list[Held | Batch] = []
+        constant: list[Held] = []
+        for item in found:
+            if not self.witness.content(item.value):
+                held.append(item)
+                continue
+            plain = plain_or_none(item.value, root, item.where)
+            if plain is None:
+                held.append(item)
+            elif item.literal is None or not is_same(plain, item.literal):
+                constant.append(item)
+        return [*held, Batch(constant)] if constant else held
+
+    def holds(self) -> bool:
+        """Whether it would be found again."""
+        return self.others_hold() and self.witness.holds()
+
+    def others_hold(self) -> bool:
+        return all(load_source(name) is source for name, source in self.others)
+
+
+_COMPARED: dict[tuple[Any, ...], Compared] = {}
+_MANY = 64
+"""From so many on, those of modules that are not loaded any more are looked for and dropped."""
+
+
+def compared(source: Source, module: types.ModuleType, label: str, root: Path, *, certain: bool) -> Compared:
+    """A module as it is compared with its source now."""
+    key = (source.filename, label, root, certain, standing())
+    known = _COMPARED.get(key)
+    if known is None or known.source is not source or known.module is not module or not known.holds():
+        if len(_COMPARED) >= _MANY:
+            for other, item in list(_COMPARED.items()):
+                if other[-1] != key[-1] or sys.modules.get(item.module.__name__) is not item.module:
+                    _COMPARED.pop(other, None)
+        known = Compared(source, module, label, root, certain=certain)
+        if known.holds():  # another thread may have replaced something meanwhile
+            _COMPARED[key] = known
+    return known
+
+
+def _noted(source: Source, module: types.ModuleType) -> Witness:
+    """A witness of all that the comparison looks at."""
+    body, lines, namespace = BODY.of(source), outline(source), vars(module)
+    witness = Witness(module, (item.name for item in body.definitions))
+    for origin, name, _ in body.imports:
+        witness.imports(resolved(origin, namespace))
+        witness.origin(imported_from(origin, namespace), name)
+    witness.imports(full for _, full in lines.imports)
+    for expression in _bases(lines):
+        _note_base(expression, module, witness)
+    for cls in witness.classes:
+        if issubclass(type(cls), enum.EnumMeta):
+            for fn in [fn for value in vars(cls).values() for fn in own_functions(value)]:
+                for name in ("__file__", "__name__"):  # whose function it is
+                    witness.origin(fn.__globals__, name)
+    return witness
+
+
+def _bases(body: Body) -> Iterator[Expression]:
+    """All base classes and metaclasses that are written in a file."""
+    for item in [item for items in body.classes.values() for item in items]:
+        yield from item.bases
+        if item.metaclass is not None:
+            yield item.metaclass
+        yield from _bases(item.body)
+
+
+def _note_base(expression: Expression, module: types.ModuleType, witness: Witness) -> None:
+    """Note what a written base class is looked up in, step by step: `consist_es.identity.present` does so."""
+    spaces: list[Any] = [module, vars(module).get("__builtins__")]
+    for name in expression.names:
+        inner: Any = None
+        for space in spaces:
+            names = space if isinstance(space, dict) else vars(space) if isinstance(space, _SPACES) else {}
+            witness.origin(names, name)
+            if inner is None:
+                inner = names.get(name)
+        spaces = [inner]
+
+
+_SPACES = (types.ModuleType, type)
