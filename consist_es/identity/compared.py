@@ -18,7 +18,7 @@ from consist_es.identity.outline import Body, Expression, outline
 from consist_es.identity.places import is_first_party, standing
 from consist_es.identity.present import own_functions, present
 from consist_es.identity.source import Source, load_source
-from consist_es.identity.witness import Witness
+from consist_es.identity.witness import Noted, Witness
 from consist_es.plain import is_same
 
 
@@ -47,7 +47,7 @@ class Compared:
         held: list[Held | Batch] = []
         constant: list[Held] = []
         for item in found:
-            if not self.witness.content(item.value):
+            if not self.witness.content(item.value, made=item.made):
                 held.append(item)
                 continue
             plain = plain_or_none(item.value, root, item.where)
@@ -68,21 +68,63 @@ class Compared:
 _COMPARED: dict[tuple[Any, ...], Compared] = {}
 _MANY = 64
 """From so many on, those of modules that are not loaded any more are looked for and dropped."""
+_TOGETHER: dict[Compared, tuple[frozenset[Compared], Noted]] = {}
+"""The first of those that one look compared -> all of them, and what their witnesses noted: many are looked at in much
+less time together than one by one."""
+_MOST_LOOKS = 16
 
 
-def compared(source: Source, module: types.ModuleType, label: str, root: Path, *, certain: bool) -> Compared:
-    """A module as it is compared with its source now."""
-    key = (source.filename, label, root, certain, standing())
-    known = _COMPARED.get(key)
-    if known is None or known.source is not source or known.module is not module or not known.holds():
-        if len(_COMPARED) >= _MANY:
-            for other, item in list(_COMPARED.items()):
-                if other[-1] != key[-1] or sys.modules.get(item.module.__name__) is not item.module:
-                    _COMPARED.pop(other, None)
-        known = Compared(source, module, label, root, certain=certain)
-        if known.holds():  # another thread may have replaced something meanwhile
-            _COMPARED[key] = known
-    return known
+class Comparing:
+    """Compares the modules of one look at some code with their sources."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._used: dict[Compared, None] = {}
+        self._unchanged: frozenset[Compared] = frozenset()
+        """Those that are known to hold."""
+
+    def compared(self, source: Source, module: types.ModuleType, label: str, *, certain: bool) -> Compared:
+        """A module as it is compared with its source now."""
+        key = (source.filename, label, self._root, certain, standing())
+        known = _COMPARED.get(key)
+        if known is None or known.source is not source or known.module is not module or not self._holds(known):
+            _drop_unloaded(key[-1])
+            known = Compared(source, module, label, self._root, certain=certain)
+            if known.holds():  # another thread may have replaced something meanwhile
+                _COMPARED[key] = known
+        self._used[known] = None
+        return known
+
+    def _holds(self, known: Compared) -> bool:
+        if known in self._used:
+            return True
+        if known not in self._unchanged:
+            if not known.holds():
+                return False
+            together, noted = _TOGETHER.get(known, (frozenset(), None))
+            if noted is not None and noted.holds():
+                self._unchanged |= together
+        return known.others_hold()
+
+    def finish(self) -> None:
+        """Remember which modules were compared together."""
+        if len(self._used) > 1:
+            first = next(iter(self._used))
+            together, noted = frozenset(self._used), Noted()
+            if first not in _TOGETHER or _TOGETHER[first][0] != together:
+                for known in together:
+                    noted.add(known.witness.noted)
+                while len(_TOGETHER) >= _MOST_LOOKS:
+                    _TOGETHER.pop(next(iter(_TOGETHER)), None)
+                _TOGETHER[first] = (together, noted)
+
+
+def _drop_unloaded(scope: object) -> None:
+    """Forget modules that are not loaded any more, and what was compared for another scope, once there are many."""
+    if len(_COMPARED) >= _MANY:
+        for key, item in list(_COMPARED.items()):
+            if key[-1] != scope or sys.modules.get(item.module.__name__) is not item.module:
+                _COMPARED.pop(key, None)
 
 
 def _noted(source: Source, module: types.ModuleType) -> Witness:

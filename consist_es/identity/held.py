@@ -1,5 +1,6 @@
 """Judges the values that followed modules hold: settings and registries that the code reads count, state does not."""
 
+import logging
 import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -82,7 +83,7 @@ class HeldValues:
     def _is_settled(self, held: Held) -> bool:
         """Whether a value is just what the source says."""
         if held.label not in self._plain:
-            never = isinstance(held.value, _NEVER_PLAIN)
+            never = isinstance(held.value, _NEVER_PLAIN) or type(held.value) is logging.Logger
             self._plain[held.label] = None if never else plain_or_none(held.value, self._root, held.where)
         plain = self._plain[held.label]
         return plain is not None and (is_same(plain, held.literal) or (held.instance and plain == _NOTHING))

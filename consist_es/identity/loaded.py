@@ -40,6 +40,8 @@ class Held(NamedTuple):
     instance: bool = False
     surely: bool = False
     """Whether it counts whoever reads it: it stands where the source has something else."""
+    made: int = 0
+    """Levels of containers in the value that were made to hold what was found: nobody else can change these."""
 
 
 class Batch:

@@ -14,7 +14,7 @@ from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.archives import member_of
-from consist_es.identity.compared import Compared, compared
+from consist_es.identity.compared import Comparing
 from consist_es.identity.digest import digest_path
 from consist_es.identity.finding import Finding, Place, generated_file, generated_name
 from consist_es.identity.imports import ImportRef
@@ -67,7 +67,7 @@ class Modules:
         """Names of modules that are not first-party, as first-party code imports them."""
         self._taken: dict[str, tuple[str, Source, bool]] = {}
         """File -> its label and source, and if it is certainly loaded; not compared with what is loaded yet."""
-        self._compared: dict[tuple[int, str, bool], Compared] = {}
+        self.comparing = Comparing(root)
         self._labels: dict[str, str] = {}
         self._finding = Finding()
         self._done: dict[str, bool] = {}
@@ -191,8 +191,7 @@ class Modules:
         loaded = {file_of(module): module for module in list(sys.modules.values()) if file_of(module) in taken}
         for name, (label, source, sure) in taken.items():
             if (module := loaded.get(name)) is not None:
-                known = self._compared.get((id(module), name, sure))
-                self.held += (known or compared(source, module, label, self.root, certain=sure)).present
+                self.held += self.comparing.compared(source, module, label, certain=sure).present
         return bool(loaded)
 
     def _label(self, filename: str) -> str:
@@ -214,9 +213,7 @@ class Modules:
             _SEEN[source.filename] = (source.digest, spec)
         if eager:
             self.loaded.append((label, source, module))
-        found = self._compared[id(module), source.filename, eager] = compared(
-            source, module, label, self.root, certain=eager
-        )
+        found = self.comparing.compared(source, module, label, certain=eager)
         self.held += found.held
         return found.parts
 

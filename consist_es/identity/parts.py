@@ -37,6 +37,7 @@ class WholeVisitor(Visitor):
         for name, part in {**self.parts, **self.modules.parts}.items():
             if counted.get(name) != part:
                 self.added[f"{name} (since)" if name in counted else name] = part
+        self.modules.comparing.finish()
         self.unstable += self.modules.unstable
         self.added |= self.modules.added
         return counted

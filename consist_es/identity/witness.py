@@ -30,7 +30,113 @@ _CHANGEABLE = 1 << 9
 _FEW = 3
 _MISSING = object()
 _VALUES = operator.methodcaller("values")
+_CODE = operator.attrgetter("__code__")
+_DEFAULTS = operator.attrgetter("__defaults__")
+_KEYWORDS = operator.attrgetter("__kwdefaults__")
 _HOLDERS = (enum.Enum, functools.cached_property, functools.partialmethod, functools.singledispatchmethod)
+
+
+class Noted:
+    """Objects, and what they hold: in few long lists, since going through many short ones takes longer."""
+
+    def __init__(self) -> None:
+        self.mappings: list[Mapping[Any, Any]] = []
+        self.lengths: list[int] = []
+        self.keys: list[Any] = []
+        self.values: list[Any] = []
+        """Of all these, one after the other."""
+        self.small: list[Mapping[Any, Any]] = []
+        """Those with a few names: each of them is looked up, which is quicker than to go through so many."""
+        self.small_lengths: list[int] = []
+        self.spaces: list[Mapping[Any, Any]] = []
+        self.names: list[str] = []
+        self.named: list[Any] = []
+        """Mapping, name and value of each name in those."""
+        self.empty: list[Mapping[Any, Any]] = []
+        self.collections: list[Collection[Any]] = []
+        self.sizes: list[int] = []
+        self.items: list[Any] = []
+        """Of all these, one after the other."""
+        self.functions: list[types.FunctionType] = []
+        self.codes: list[types.CodeType] = []
+        self.defaults: list[Any] = []
+        self.keywords: list[Any] = []
+        self.cells: list[tuple[types.CellType, Any]] = []
+        self.classes: list[type] = []
+        self.of_classes: list[Any] = []
+        """Bases of each, all of them, its name, its own class and those of its bases, one after the other."""
+        self.objects: list[Any] = []
+        """All others, with their classes."""
+        self.kinds: list[type] = []
+        self.below: list[tuple[type, list[type]]] = []
+        """Classes with those that inherit from them."""
+        self.modules: list[str] = []
+        self.loaded: list[Any] = []
+        self.origins: list[tuple[Mapping[str, Any], str, Any]] = []
+
+    def add(self, other: "Noted") -> None:
+        """Take in what another one has."""
+        for name, noted in vars(self).items():
+            noted += getattr(other, name)
+
+    def mapping(self, mapping: Mapping[Any, Any]) -> None:
+        if not mapping:
+            self.empty.append(mapping)
+        elif len(mapping) <= _FEW and all(type(name) is str for name in mapping):
+            self.small.append(mapping)
+            self.small_lengths.append(len(mapping))
+            self.spaces += [mapping] * len(mapping)
+            self.names += mapping
+            self.named += mapping.values()
+        else:
+            self.mappings.append(mapping)
+            self.lengths.append(len(mapping))
+            self.keys += mapping
+            self.values += mapping.values()
+
+    def collection(self, items: Collection[Any]) -> None:
+        self.collections.append(items)
+        self.sizes.append(len(items))
+        self.items += items
+
+    def function(self, fn: types.FunctionType) -> None:
+        self.functions.append(fn)
+        self.codes.append(fn.__code__)
+        self.defaults.append(fn.__defaults__)
+        self.keywords.append(fn.__kwdefaults__)
+
+    def cls(self, cls: type) -> None:
+        self.classes.append(cls)
+        self.of_classes += _of_class(cls)
+
+    def holds(self) -> bool:
+        """Whether everything is as it was."""
+        try:
+            return self._holds()
+        except (KeyError, RuntimeError):  # a name is gone; another thread is just changing a mapping
+            return False
+
+    def _holds(self) -> bool:
+        same, flat = operator.is_, chain.from_iterable
+        return (
+            [*map(len, self.mappings)] == self.lengths
+            and all(map(same, flat(self.mappings), self.keys))
+            and all(map(same, flat(map(_VALUES, self.mappings)), self.values))
+            and [*map(len, self.small)] == self.small_lengths
+            and all(map(same, map(operator.getitem, self.spaces, self.names), self.named))
+            and not any(self.empty)
+            and [*map(len, self.collections)] == self.sizes
+            and all(map(same, flat(self.collections), self.items))
+            and all(map(same, map(_CODE, self.functions), self.codes))
+            and all(map(same, map(_DEFAULTS, self.functions), self.defaults))
+            and all(map(same, map(_KEYWORDS, self.functions), self.keywords))
+            and all(map(same, map(type, self.objects), self.kinds))
+            and all(map(same, flat(map(_of_class, self.classes)), self.of_classes))
+            and all(_content_of(cell) is content for cell, content in self.cells)
+            and all(map(same, map(sys.modules.get, self.modules), self.loaded))
+            and all(namespace.get(name, _MISSING) is value for namespace, name, value in self.origins)
+            and all(_same(type.__subclasses__(cls), below) for cls, below in self.below)
+        )
 
 
 class Witness:
@@ -42,31 +148,7 @@ class Witness:
         self._seen: dict[int, Any] = {}
         """Everything that was noted, so that nothing is noted twice."""
         self._waiting: list[Any] = []
-        self._mappings: list[Mapping[Any, Any]] = []
-        self._lengths: list[int] = []
-        self._keys: list[Any] = []
-        self._values: list[Any] = []
-        """Of all these, one after the other."""
-        self._small: list[Mapping[Any, Any]] = []
-        """Those with a few names: each of them is looked up, which is quicker than to go through so many."""
-        self._small_lengths: list[int] = []
-        self._named: tuple[list[Mapping[Any, Any]], list[str], list[Any]] = ([], [], [])
-        """Mapping, name and value."""
-        self._empty: list[Mapping[Any, Any]] = []
-        self._collections: list[tuple[Collection[Any], tuple[Any, ...]]] = []
-        self.functions: list[types.FunctionType] = []
-        self._of_functions: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-        """Code, defaults and defaults by keyword of each."""
-        self._cells: list[tuple[types.CellType, Any]] = []
-        self.classes: list[type] = []
-        self._of_classes: list[Any] = []
-        """Bases of each, its name, its own class and those of its bases, one after the other."""
-        self._objects: tuple[list[Any], list[type]] = ([], [])
-        """All others, with their classes."""
-        self._below: list[tuple[type, list[type]]] = []
-        """Classes with those that inherit from them."""
-        self._modules: dict[str, Any] = {}
-        self._origins: list[tuple[Mapping[str, Any], str, Any]] = []
+        self.noted = Noted()
         for name in defined:
             if _is_class(value := vars(module).get(name)) and value.__flags__ & _CHANGEABLE:
                 self._class(value)
@@ -78,53 +160,51 @@ class Witness:
 
     # ------------------------------------------------------------ noting
 
+    @property
+    def functions(self) -> list[types.FunctionType]:
+        """All functions that were noted."""
+        return self.noted.functions
+
+    @property
+    def classes(self) -> list[type]:
+        """All classes that were noted."""
+        return self.noted.classes
+
     def imports(self, names: Iterable[str]) -> None:
         """Note which modules are loaded under these names."""
-        self._modules |= {name: sys.modules.get(name) for name in names}
+        for name in names:
+            self.noted.modules.append(name)
+            self.noted.loaded.append(sys.modules.get(name))
 
     def origin(self, namespace: Mapping[str, Any], name: str) -> None:
         """Note what another module calls by a name, or all that it has for ``*``."""
         if name == "*":
-            self._note(namespace)
+            self.noted.mapping(namespace)
         else:
-            self._origins.append((namespace, name, namespace.get(name, _MISSING)))
+            self.noted.origins.append((namespace, name, namespace.get(name, _MISSING)))
 
-    def content(self, value: Any) -> bool:
-        """Note all that a value holds. False, and nothing noted, if it holds anything but constants in containers of
-        builtin types."""
-        return _is_constant(value, 0) and self._content(value)
+    def content(self, value: Any, made: int = 0) -> bool:
+        """Note all that a value holds, but for so many levels of containers that nobody else has. False, and nothing
+        noted, if it holds anything but constants in containers of builtin types."""
+        return _is_constant(value, 0) and self._content(value, made)
 
-    def _content(self, value: Any) -> bool:
+    def _content(self, value: Any, made: int) -> bool:
         kind = type(value)
         if kind is dict:
-            self._note(value)
+            if made <= 0:
+                self.noted.mapping(value)
             for item in value.values():
-                self._content(item)
+                self._content(item, made - 1)
         elif kind in (list, set, tuple, frozenset):
-            if kind in (list, set):
-                self._collections.append((value, tuple(value)))
+            if kind in (list, set) and made <= 0:
+                self.noted.collection(value)
             for item in value:
-                self._content(item)
+                self._content(item, made - 1)
         return True
 
-    def _note(self, mapping: Mapping[Any, Any]) -> None:
-        if len(mapping) <= _FEW and all(type(name) is str for name in mapping):
-            self._small.append(mapping)
-            self._small_lengths.append(len(mapping))
-            for noted, items in zip(self._named, ([mapping] * len(mapping), mapping, mapping.values()), strict=True):
-                noted += items
-            return
-        self._mappings.append(mapping)
-        self._lengths.append(len(mapping))
-        self._keys += mapping
-        self._values += mapping.values()
-
     def _mapping(self, mapping: Mapping[Any, Any]) -> None:
-        if mapping:
-            self._note(mapping)
-            self._waiting += mapping.values()
-        else:
-            self._empty.append(mapping)
+        self.noted.mapping(mapping)
+        self._waiting += mapping.values()
 
     def _value(self, value: Any) -> None:
         kind = type(value)
@@ -139,8 +219,8 @@ class Witness:
         elif isinstance(value, types.MappingProxyType):  # what `functools.singledispatch` chooses from
             self._mapping(value)
         else:
-            for noted, found in zip(self._objects, (value, kind), strict=True):
-                noted.append(found)
+            self.noted.objects.append(value)
+            self.noted.kinds.append(kind)
             self._inside(value)
 
     def _object(self, value: Any) -> None:
@@ -149,21 +229,18 @@ class Witness:
             self._attributes(value)
 
     def _function(self, fn: types.FunctionType) -> None:
-        self.functions.append(fn)
-        for noted, found in zip(self._of_functions, (fn.__code__, fn.__defaults__, fn.__kwdefaults__), strict=True):
-            noted.append(found)
+        self.noted.function(fn)
         if fn.__kwdefaults__:
             self._mapping(fn.__kwdefaults__)
         self._mapping(vars(fn))
         for cell in fn.__closure__ or ():
             content = _content_of(cell)
-            self._cells.append((cell, content))
+            self.noted.cells.append((cell, content))
             self._waiting.append(content)
 
     def _class(self, cls: type) -> None:
         self._seen[id(cls)] = cls
-        self.classes.append(cls)
-        self._of_classes += _of_class(cls)
+        self.noted.cls(cls)
         self._mapping(vars(cls))
         if issubclass(type(cls), enum.EnumMeta):
             self._mapping(vars(cls).get("_member_map_", {}))
@@ -177,7 +254,7 @@ class Witness:
         while waiting:
             item = waiting.pop()
             below: list[type] = type.__subclasses__(item)
-            self._below.append((item, below))
+            self.noted.below.append((item, below))
             waiting += below
 
     def _inside(self, value: Any) -> None:
@@ -196,41 +273,15 @@ class Witness:
         with suppress(AttributeError):
             self._mapping(object.__getattribute__(value, "__dict__"))
 
-    # ------------------------------------------------------------ comparing
-
     def holds(self) -> bool:
         """Whether everything is as it was."""
-        try:
-            return self._holds()
-        except (KeyError, RuntimeError):  # a name is gone; another thread is just changing a mapping
-            return False
-
-    def _holds(self) -> bool:
-        same, functions = operator.is_, self.functions
-        codes, defaults, keywords = self._of_functions
-        return (
-            [*map(len, self._mappings)] == self._lengths
-            and all(map(same, chain.from_iterable(self._mappings), self._keys))
-            and all(map(same, chain.from_iterable(map(_VALUES, self._mappings)), self._values))
-            and [*map(len, self._small)] == self._small_lengths
-            and all(map(same, map(operator.getitem, *self._named[:2]), self._named[2]))
-            and not any(self._empty)
-            and all(map(same, [fn.__code__ for fn in functions], codes))
-            and all(map(same, [fn.__defaults__ for fn in functions], defaults))
-            and all(map(same, [fn.__kwdefaults__ for fn in functions], keywords))
-            and all(_same(items, noted) for items, noted in self._collections)
-            and all(_content_of(cell) is content for cell, content in self._cells)
-            and all(map(same, map(sys.modules.get, self._modules), self._modules.values()))
-            and all(namespace.get(name, _MISSING) is value for namespace, name, value in self._origins)
-            and all(map(same, map(type, self._objects[0]), self._objects[1]))
-            and all(map(same, chain.from_iterable(map(_of_class, self.classes)), self._of_classes))
-            and all(_same(type.__subclasses__(cls), below) for cls, below in self._below)
-        )
+        return self.noted.holds()
 
 
 def _of_class(cls: type) -> tuple[Any, ...]:
     bases = cls.__bases__
-    return bases, cls.__qualname__, type(cls), *map(type, bases)
+    name = cls.__qualname__ if cls.__flags__ & _CHANGEABLE else None  # of others it is another text each time
+    return bases, cls.__mro__, name, type(cls), *map(type, bases)
 
 
 def _is_class(value: object) -> TypeGuard[type]:
