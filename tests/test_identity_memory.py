@@ -10,7 +10,7 @@ import pytest
 
 HELPER = """
 import enum, functools, os
-import memory_other
+import memory_dist, memory_other
 from memory_other import LIMIT, Base, doubled
 
 RATE = 1.5
@@ -122,7 +122,13 @@ CHANGES = {
     "the function in what stands in its place": "m.entered.fn = m.plain",
     "what a wrapper holds": "m.twice.__closure__[0].cell_contents = m.plain",
     "a module that stands for another": "m.memory_other = o.Base",
-    "a builtin that a class is based on": "import builtins; m.__builtins__ = {**vars(builtins), 'ValueError': KeyError}",
+    "a builtin that a class is based on": (
+        "import builtins; m.__builtins__ = {**vars(builtins), 'ValueError': KeyError}"
+    ),
+    "an upgrade of an installed package": (
+        "s = place / 'site-packages'; (s / 'memory_dist-1.0.dist-info').rename(s / 'memory_dist-2.0.dist-info')\n"
+        "write('site-packages/memory_dist-2.0.dist-info/METADATA', '1.0', '2.0')"
+    ),
     "a function of an installed module": "import enum; enum.unique = m.plain",
     "a method of an installed class": "import enum; enum.Flag.__len__ = m.plain",
 }
@@ -143,6 +149,11 @@ def write(folder: Path, change: str) -> Path:
         (folder / "second").mkdir(parents=True, exist_ok=True)
         (folder / "second" / f"memory_{name}.py").write_text(text)
     (folder / "first").mkdir()
+    record = folder / "site-packages" / "memory_dist-1.0.dist-info"
+    record.mkdir(parents=True)
+    (folder / "site-packages" / "memory_dist.py").write_text("Y = 1\n")
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-dist\nVersion: 1.0\n")
+    (record / "RECORD").write_text("memory_dist.py,,\n")
     (folder / "look.py").write_text(LOOK)
     (folder / "change.txt").write_text(change)
     return folder

@@ -239,3 +239,41 @@ def test_the_identity_is_as_if_all_had_been_compared_anew(
                 assert kept == identity(step), what
         for name in ("witness_other", "witness_helper", "witness_step"):
             sys.modules.pop(name, None)
+
+
+DISTRIBUTION = """
+def keep(times):
+    def around(fn):
+        def inner(): return [fn()] * times
+        return inner
+    return around
+"""
+USER = "from scope_dist import keep\n@keep(len('abc'))\ndef kept(): return 1\n"
+
+
+def test_what_counts_as_ones_own_is_part_of_what_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = tmp_path / "site-packages" / "scope_dist-1.0.dist-info"
+    record.mkdir(parents=True)
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: scope-dist\nVersion: 1.0\n")
+    (record / "RECORD").write_text("scope_dist.py,,\n")
+    (record / "direct_url.json").write_text('{"url": "file:///nowhere", "dir_info": {}}')
+    (record.parent / "scope_dist.py").write_text(DISTRIBUTION)
+    (tmp_path / "scope_user.py").write_text(USER)
+    (tmp_path / "scope_step.py").write_text("import scope_user\ndef step(): return scope_user.kept()\n")
+    monkeypatch.syspath_prepend(record.parent)
+    monkeypatch.syspath_prepend(tmp_path)
+    step = importlib.import_module("scope_step").step
+
+    def found(ignored: list[str]) -> CodeIdentity:
+        return code_identity(step, project_root=tmp_path, ignored=ignored)
+
+    try:
+        own, ignored = found([]), found(["scope-dist"])
+        assert own != ignored
+        for _ in range(2):
+            assert (own, ignored) == (found([]), found(["scope-dist"]))
+        compared._COMPARED.clear()
+        assert (ignored, own) == (found(["scope-dist"]), found([]))
+    finally:
+        for name in ("scope_dist", "scope_user", "scope_step"):
+            sys.modules.pop(name, None)

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import tempfile
 
+from consist_es.identity.digest_key import key_place
 from consist_es.observe.reads import Places
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/run", "/lib", "/lib64", "/bin", "/sbin", "/var/cache")
@@ -54,7 +55,7 @@ class Scope:
         sides = [path + ending for path in places.skipped for ending in SIDE_FILES]
         self._rules = dict.fromkeys(left_out(temporary=temporary), _LEFT_OUT)
         self._rules |= dict.fromkeys(self.roots, _ROOT)
-        self._rules |= dict.fromkeys(both_ways([*places.skipped, *sides, *places.declared]), _NEVER)
+        self._rules |= dict.fromkeys(both_ways([*places.skipped, *sides, *places.declared, *_of_ours()]), _NEVER)
         self._ignored = re.compile(
             "|".join(fnmatch.translate(text) for glob in places.ignored for text in (glob, f"{glob.rstrip('/')}/*"))
         )
@@ -142,6 +143,12 @@ def _of_python() -> tuple[str, ...]:
 def _of_tools(home: str, caches: str, temporary: str) -> tuple[str, ...]:
     found = [*(os.path.join(home, name) for name in _OF_HOME), *filter(None, [caches]), temporary]
     return _small(found + list(_TEMPORARY if os.name == "posix" else ()))
+
+
+def _of_ours() -> list[str]:
+    """The folder of this user's caches of ours, which is no step's business even where caches count."""
+    place = key_place()
+    return [] if place is None else [os.fspath(place.parent)]
 
 
 def _small(folders: list[str]) -> tuple[str, ...]:
