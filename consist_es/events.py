@@ -214,6 +214,12 @@ class WriterAttached(Event, frozen=True, kw_only=True):
     """Version of consist-es."""
     python: str
     platform: str
+    machine: str = ""
+    """Identity of the installed system, made from its id; "" where it has none or an earlier version wrote."""
+    pid_namespace: str = ""
+    """Where its pid means this process; "" where an earlier version wrote."""
+    lock: str = ""
+    """The file that it holds locked while it lives, as ``name:inode``; "" where the place has no locks to be trusted."""
 
 
 class LogRepaired(Event, frozen=True, kw_only=True):

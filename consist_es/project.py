@@ -17,8 +17,8 @@ from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.identity.environment import environment, with_variables
 from consist_es.log.local import LocalLog
+from consist_es.log.presence import is_gone, sweep
 from consist_es.log.segment import segment_name, segment_numbers
-from consist_es.log.unended import is_gone
 from consist_es.masking import Masker, key_file
 from consist_es.project_file import log_folder, remember_database
 from consist_es.projections import BUILTIN, run_table
@@ -115,26 +115,51 @@ class Project:
         with self._attaching:
             if self._attached == self.storage.pid():
                 return
-            dead = [row for row in run_table.running(self.connection()) if self.is_gone(row)]
-            if dead:
-                # several processes may notice the same runs: `since` and the events' ids make it once for all
-                self.log.append([self._abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
+            self._end_of_the_dead()
             self._attached = self.storage.pid()
             with suppress(OSError):  # the name is a hint; where nothing can be written, the append says so
                 self.folder.mkdir(parents=True, exist_ok=True)
                 remember_database(self.folder, self.db_path)
 
+    def _end_of_the_dead(self) -> None:
+        """Record the end of runs whose process is gone, and remove what dead processes left of theirs."""
+        running = run_table.running(self.connection())
+        dead = [row for row in running if self.is_gone(row)]
+        if dead:
+            # several processes may notice the same runs: `since` and the events' ids make it once for all
+            self.log.append([self._abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
+        left = {row.writer for row in running} - {row.writer for row in dead}
+        writers = [run_table.writer_details(self.connection(), name) for name in left]
+        sweep(self.storage, self.folder, {writer.lock for writer in writers if writer is not None})
+
     def is_gone(self, row: RunRow) -> bool:
-        """Whether the process that wrote a run's start is certainly no longer there: same host only."""
+        """Whether the process that wrote a run's start is certainly no longer there."""
         writer = run_table.writer_details(self.connection(), row.writer)
-        return writer is not None and is_gone(self.storage, writer.host, writer.boot, writer.pid, writer.pid_started)
+        return writer is not None and is_gone(self.storage, self.folder, writer)
+
+    def abandon(self, rows: Sequence[RunRow]) -> None:
+        """Record these runs as abandoned because somebody knows that they are over; their folders stay where they are.
+
+        A run whose end comes after all gets its end.
+
+        Raises:
+            LogError: as for `record`.
+        """
+        self.attach()
+        reason = f"declared over by {self.storage.user() or 'somebody'} on {self.storage.host()}"
+        drafts = [_abandonment(row, StepAbandoned(reason=reason)) for row in rows]
+        self.log.append(drafts, commit=True, since=min((row.started_seq for row in rows), default=0))
 
     def _abandoned(self, row: RunRow) -> Draft:
         event = StepAbandoned(
             reason=f"process {row.writer} is gone and recorded no end",
             set_aside=_set_aside(row, self._roots),
         )
-        return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
+        return _abandonment(row, event)
+
+
+def _abandonment(row: RunRow, event: StepAbandoned) -> Draft:
+    return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
 
 
 def _digests() -> str:

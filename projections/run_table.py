@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 4
+version = 5
 tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments")
 
 COLUMNS: dict[str, type] = {
@@ -189,6 +189,9 @@ class WriterRow(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     at: str
     seq: int
+    machine: str
+    pid_namespace: str
+    lock: str
 
 
 # ---------------------------------------------------------------- tables
@@ -202,7 +205,8 @@ def create(db: "sqlite_utils.Database") -> None:
     db.create_table("run_facets", facets.COLUMNS, pk=("run_key", "key"))
     writer: dict[str, type] = {"writer": str, "host": str, "boot": str, "pid": int, "pid_started": str, "user": str}
     more: dict[str, type] = {"library": str, "python": str, "platform": str, "at": str, "seq": int}
-    db.create_table("writers", {**writer, **more}, pk="writer")
+    alive: dict[str, type] = {"machine": str, "pid_namespace": str, "lock": str}
+    db.create_table("writers", {**writer, **more, **alive}, pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
     db.create_table("environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
 
@@ -268,8 +272,9 @@ _META = """
 UPDATE runs SET meta = json_merge(meta, ?), phase = coalesce(?, phase), stage = coalesce(?, stage) WHERE key = ?
 """
 _WRITER = """
-INSERT INTO writers (writer, host, boot, pid, pid_started, user, library, python, platform, at, seq)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO writers (
+    writer, host, boot, pid, pid_started, user, library, python, platform, at, seq, machine, pid_namespace, lock)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (writer) DO UPDATE SET lock = excluded.lock
 """
 _ENVIRONMENT = """
 INSERT INTO environments (digest, python, platform, packages, git_commit, git_dirty, variables, at, seq)
@@ -374,7 +379,9 @@ def _meta_logged(recorded: Recorded, event: MetaLogged) -> list[Statement]:
 
 def _writer(recorded: Recorded, event: WriterAttached) -> list[Statement]:
     process = (event.writer, event.host, event.boot, event.pid, event.pid_started, event.user)
-    return [(_WRITER, (*process, event.library, event.python, event.platform, recorded.at, recorded.seq))]
+    software = (event.library, event.python, event.platform)
+    alive = (event.machine, event.pid_namespace, event.lock)
+    return [(_WRITER, (*process, *software, recorded.at, recorded.seq, *alive))]
 
 
 def _environment(recorded: Recorded, event: EnvironmentRecorded) -> list[Statement]:
@@ -574,3 +581,8 @@ def environment(conn: sqlite3.Connection, digest: str) -> EnvironmentRecorded | 
             variables=from_text(variables, {}),
         )
     return None
+
+
+def in_words(writer: WriterRow) -> str:
+    """Who wrote: user, host and process."""
+    return f"{writer.user or 'somebody'} on {writer.host}, process {writer.pid}"

@@ -1,14 +1,27 @@
-"""Whether the process that a log names is certainly gone: on its own host only, and never on a doubt."""
+"""Whether the process that a log names is certainly gone: never on a doubt."""
 
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
-from consist_es.log.unended import is_gone
+from consist_es import machine
+from consist_es.events import Draft, StepAbandoned, WriterAttached
+from consist_es.log.local import LocalLog
+from consist_es.log.presence import FOLDER, is_gone, is_seen, sweep
 from consist_es.storage import LocalStorage
+from tests.test_hostile_log import append
 
 NOBODY = 1 << 22 | 1
 """More than Linux gives to any process."""
+HERE = LocalStorage()
 
 
 class Timeless(LocalStorage):
@@ -18,10 +31,38 @@ class Timeless(LocalStorage):
         return ""
 
 
+class Another(LocalStorage):
+    """Another machine, or this one as it is at another time or in another place."""
+
+    def __init__(self, **says: object) -> None:
+        self._says = says
+
+    def boot(self) -> str:
+        return str(self._says.get("boot", super().boot()))
+
+    def machine(self) -> str:
+        return str(self._says.get("machine", super().machine()))
+
+    def host(self) -> str:
+        return str(self._says.get("host", super().host()))
+
+    def pid_namespace(self) -> str:
+        return str(self._says.get("pid_namespace", super().pid_namespace()))
+
+    def is_local(self, path: Path) -> bool:
+        return bool(self._says.get("is_local", super().is_local(path)))
+
+
+def marks(pid: int, started: str = "1", **other: str) -> WriterAttached:
+    """A process of this boot and namespace, without a lock."""
+    known = {"host": HERE.host(), "boot": HERE.boot(), "machine": "m", "pid_namespace": HERE.pid_namespace()}
+    return WriterAttached(
+        writer="w", pid=pid, pid_started=started, user="u", library="", python="", platform="", **{**known, **other}
+    )
+
+
 def gone(storage: LocalStorage, pid: int) -> bool:
-    return is_gone(storage, storage.host(), storage.boot(), pid, "1")
-
-
+    return is_gone(storage, Path("nowhere"), marks(pid))
 def test_where_no_start_is_told_a_process_is_gone_when_its_number_is_nobodys() -> None:
     assert not gone(Timeless(), os.getpid())
     assert gone(Timeless(), NOBODY)
@@ -43,5 +84,5 @@ def test_a_process_of_another_user_is_not_gone(monkeypatch: pytest.MonkeyPatch) 
     def forbidden(pid: int, signal: int) -> None:
         raise PermissionError(1, os.strerror(1))
 
-    monkeypatch.setattr("consist_es.log.unended.os.kill", forbidden)
+    monkeypatch.setattr("consist_es.log.presence.os.kill", forbidden)
     assert not gone(Timeless(), 1)

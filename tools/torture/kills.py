@@ -12,7 +12,7 @@ from pathlib import Path
 
 from consist_es import Tracker
 from consist_es.log.local import LocalLog
-from consist_es.log.unended import is_gone
+from consist_es.log.presence import is_gone
 from consist_es.log.verify import verify
 from consist_es.storage import LocalStorage
 from torture import verbs
