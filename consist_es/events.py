@@ -219,7 +219,7 @@ class WriterAttached(Event, frozen=True, kw_only=True):
     pid_namespace: str = ""
     """Where its pid means this process; "" where an earlier version wrote."""
     lock: str = ""
-    """The file that it holds locked while it lives, as ``name:inode``; "" where the place has no locks to be trusted."""
+    """The file that it holds locked while it lives, as ``name:inode``; "" where the place has no trusted locks."""
 
 
 class LogRepaired(Event, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """What the operating system says of this machine, of its processes, and of the disks that it sees.
 
 Whether a process is gone can be asked of the machine that it runs on alone, and there of its own PID namespace: see
-`consist_es.log.presence`. The files read here: proc_pid_stat(5), proc_pid_mountinfo(5), pid_namespaces(7), machine-id(5).
+`consist_es.log.presence`. Read here: proc_pid_stat(5), proc_pid_mountinfo(5), pid_namespaces(7), machine-id(5).
 """
 
 import functools

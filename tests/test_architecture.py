@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"absent", "errors", "escapes", "with_block", "wording"}),
     frozenset(
-        {"events", "framing", "machine", "plain", "plain_arrays", "plain_frames", "plain_times", "secret", "storage", "whole"}
+        {"events", "framing", "plain", "plain_arrays", "plain_frames", "plain_times", "secret", "storage", "whole"}
+        | {"machine"}
     ),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
     frozenset({"observe"}),

@@ -14,7 +14,6 @@ from consist_es.log.local import LocalLog
 from consist_es.log.record import encode_line, prepare
 from consist_es.log.segment import Header, encode_header
 from consist_es.log.verify import verify
-from consist_es.storage import LocalStorage
 from tests.test_log_faults import Powered, Unsyncable, Unsynced, batch
 from tests.test_log_refusals import FIRST, SECOND, Refusing, given_up, ids
 

@@ -16,6 +16,7 @@ from consist_es import storage
 from consist_es.errors import ConsistWarning, LogLockError
 from consist_es.log.presence import is_gone
 from consist_es.storage import LocalStorage, Lock, make_folder, write_all
+from tests.test_log_unended import marks
 
 
 def fork(work: Callable[[], None]) -> int:

@@ -13,10 +13,10 @@ from consist_es.cli.output import emit, emit_json, note, shown, table
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
 from consist_es.doctor import derive_again
+from consist_es.log.presence import is_gone
 from consist_es.log.report import VerifyReport
 from consist_es.log.segment import segment_name
 from consist_es.log.treehead import read_head_file
-from consist_es.log.presence import is_gone
 from consist_es.log.unended import Unended
 from consist_es.log.verify import verify_again
 from consist_es.project_file import log_folder

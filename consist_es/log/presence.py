@@ -1,9 +1,9 @@
 """Whether the process that wrote to a log still lives. It is called dead only where that is certain.
 
-Every writer holds a lock of its own, on a file in ``writers/`` below the log's folder, from before its first event until
-it ends; the kernel drops it with the process, also by a kill, and a reboot drops all of them. Where such a lock can be
-taken, on a file system that only this machine has open, its writer is gone. Within one PID namespace of one boot the
-table of processes is asked instead: there it knows better, for a child of a killed writer may have the lock's file open.
+Every writer holds a lock of its own, on a file in ``writers/`` below the log's folder, from before its first event
+until it ends. The kernel drops it with the process, also by a kill, and a reboot drops all of them. Where such a lock
+can be taken, on a file system that only this machine has open, its writer is gone. Within one PID namespace of one boot
+the table of processes is asked instead: it knows better, for a child of a killed writer may have the lock's file open.
 
 A file that is missing, or another one than was locked, says nothing: people delete such files, and copy whole projects.
 """
@@ -54,14 +54,14 @@ def is_gone(storage: Storage, folder: Path, writer: Marks) -> bool:
         started = storage.pid_started(writer.pid)
         told = started != "" and writer.pid_started != ""
         return started == "ended" or (started != writer.pid_started if told else not _exists(writer.pid))
-    return _is_same_machine(storage, writer) and storage.is_local(folder) and _lock_is(False, storage, folder, writer.lock)
+    return _lock_is(False, storage, folder, writer)
 
 
 def is_seen(storage: Storage, folder: Path, writer: Marks) -> bool:
     """Whether it certainly lives: its number is that of the same process, or its lock is held."""
     if _shares_numbers(storage, writer):
         return not is_gone(storage, folder, writer)
-    return _is_same_machine(storage, writer) and storage.is_local(folder) and _lock_is(True, storage, folder, writer.lock)
+    return _lock_is(True, storage, folder, writer)
 
 
 def _shares_numbers(storage: Storage, writer: Marks) -> bool:
@@ -91,10 +91,12 @@ def _is_same_machine(storage: Storage, writer: Marks) -> bool:
     return same_boot or (writer.machine != "" and writer.machine == storage.machine())
 
 
-def _lock_is(held: bool, storage: Storage, folder: Path, lock: str) -> bool:
-    """`lock`: what `Presence.hold` gave the writer. False also where it cannot be told."""
-    name, _, inode = lock.partition(":")
+def _lock_is(held: bool, storage: Storage, folder: Path, writer: Marks) -> bool:
+    """Whether the writer's lock is held, or is not; False where it cannot be told."""
+    name, _, inode = writer.lock.partition(":")
     if not _NAME.fullmatch(name) or not inode.isdecimal():
+        return False
+    if not _is_same_machine(storage, writer) or not storage.is_local(folder):
         return False
     try:
         fd = storage.open(folder / FOLDER / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
@@ -127,6 +129,9 @@ class Presence:
         self._folder = folder / FOLDER
         self._storage = storage
         self._held = _Held()
+        self._lock = ""
+        self.left = False
+        """Whether a lock that the log names was given up: then there must be another one before anything is written."""
         on_fork(self)
         weakref.finalize(self, _leave, storage, self._held)
 
@@ -135,18 +140,19 @@ class Presence:
 
         `name`: the writer's, of which the last two parts, its pid and its random part, become the file's.
         """
-        try:
-            if not self._storage.is_local(self._folder.parent):
-                return ""
-            make_folder(self._storage, self._folder)
+        self.left = False
+        if self._held.fd is None:
+            self._lock = ""
             path = self._folder / ".".join(name.split(".")[-2:])
-            inode = self._taken(path)
-        except OSError:
-            _close(self._storage, self._held)
-            return ""
-        return f"{path.name}:{inode}" if inode else ""
+            try:
+                if self._storage.is_local(self._folder.parent):
+                    make_folder(self._storage, self._folder)
+                    self._lock = self._taken(path)
+            except OSError:
+                _close(self._storage, self._held)
+        return self._lock
 
-    def _taken(self, path: Path) -> int:
+    def _taken(self, path: Path) -> str:
         held, storage = self._held, self._storage
         for _ in range(3):  # one that tidies up may take a new file for that of a dead writer
             _close(storage, held)
@@ -155,9 +161,9 @@ class Presence:
             if storage.flock_within(held.fd, _WAIT):
                 with contextlib.suppress(FileNotFoundError):
                     if (inode := storage.inode(held.fd)) == storage.inode(path):
-                        return inode[1]
+                        return f"{path.name}:{inode[1]}"
         _close(storage, held)
-        return 0
+        return ""
 
     def sync(self) -> None:
         """Have the file survive a power cut, as the event that names it does."""
@@ -165,16 +171,18 @@ class Presence:
             with contextlib.suppress(OSError):
                 self._storage.sync_folder(self._folder)
 
-    def release(self) -> bool:
-        """The writer ends well: its file is removed. Tells whether there was one."""
-        return _leave(self._storage, self._held)
+    def release(self) -> None:
+        """The writer ends well, or pauses: its file is removed."""
+        self.left |= self._held.fd is not None
+        _leave(self._storage, self._held)
 
     def after_fork(self) -> None:
-        """The lock is the parent's: a child that outlives it must not keep it."""
+        """The lock is the parent's: a child that outlives it must not keep it. It is a writer of its own."""
         _close(self._storage, self._held)
+        self.left = False
 
 
-def _leave(storage: Storage, held: _Held) -> bool:
+def _leave(storage: Storage, held: _Held) -> None:
     """Remove the file, unless it is that of the process that this one was forked from, and close it.
 
     In this order: nobody ever finds the file of a living writer without its lock.
@@ -183,15 +191,14 @@ def _leave(storage: Storage, held: _Held) -> bool:
         with contextlib.suppress(OSError):
             if storage.inode(held.path) == storage.inode(held.fd):
                 storage.unlink(held.path)
-    return _close(storage, held)
+    _close(storage, held)
 
 
-def _close(storage: Storage, held: _Held) -> bool:
+def _close(storage: Storage, held: _Held) -> None:
     fd, held.fd = held.fd, None
     if fd is not None:
         with contextlib.suppress(OSError):
             storage.close(fd)
-    return fd is not None
 
 
 # ---------------------------------------------------------------- tidying up

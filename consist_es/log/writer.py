@@ -197,8 +197,7 @@ class Writer:
         with self._mutex:
             self._tail.forget()
             self._lock.close()
-            if self._presence.release():
-                self._tail.introduced = False  # the next lock will be another one
+            self._presence.release()
 
     def tidy(self) -> None:
         """Do what the next append would do first: cut off an unfinished batch, go on after a sealed segment, finish a
@@ -317,7 +316,7 @@ class Writer:
     def _own(self) -> list[Prepared]:
         """The log's own events that are due with the next batch."""
         events: list[Event] = [*self._tail.repairs]
-        if not self._tail.introduced:
+        if not self._tail.introduced or self._presence.left:
             events.append(self._introduction())
         return [self._prepared(event) for event in events]
 
