@@ -259,7 +259,7 @@ class Projector:
 
     def _move(self, path: Path) -> None:
         self.path = path
-        self._lock = view_file.ViewLock(path, self._storage)
+        self._lock = view_file.ViewLock(path, self._storage, None if self._is_local else self._log.folder)
 
     def _somewhere(self, work: Callable[[], _T]) -> _T:
         """Do the work alone, where the file should be; if that cannot be written, at a node-local file from then on."""

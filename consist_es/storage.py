@@ -377,6 +377,8 @@ class Lock(WithBlock["Lock"]):
     next `release` clears it.
     """
 
+    _FLAGS = os.O_RDWR | os.O_CREAT
+
     def __init__(self, path: Path, storage: Storage | None = None) -> None:
         self.path = path
         self._storage: Storage = storage or LocalStorage()
@@ -404,7 +406,7 @@ class Lock(WithBlock["Lock"]):
     def _take(self, blocking: bool) -> bool:
         while True:
             if self._fd is None:
-                self._fd = self._storage.open(self.path, os.O_RDWR | os.O_CREAT)
+                self._fd = self._storage.open(self.path, self._FLAGS)
             try:
                 if not (self._waited(self._fd) if blocking else self._storage.flock(self._fd, blocking=False)):
                     return False

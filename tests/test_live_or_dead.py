@@ -76,9 +76,8 @@ def at_work(storage: LocalStorage | None = None) -> dict[str, str]:
 
 def statuses() -> dict[str, str]:
     with Tracker("runs", "p.db", access_mode="read_only") as tracker:
-        return {
-            run.id: run.status for run in tracker.find_runs() if run.id != "step" and not run.id.startswith("step#")
-        }
+        found = {run.id: run.status for run in tracker.find_runs()}
+    return {run: status for run, status in sorted(found.items()) if run.partition("#")[0] != "step"}
 
 
 def set_aside() -> list[Path]:
