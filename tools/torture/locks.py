@@ -261,11 +261,12 @@ def _work(orphan: bool, ready: int, over: int) -> None:
             for name in ("a", "b"):
                 sc.run(verbs.step, name=name, outputs=["o"], config={"n": number})
                 if orphan and number == 0:
-                    fork(partial(_wait_for, over))
-                    os.write(ready, b"x")
+                    fork(partial(_outlive, ready, over))
 
 
-def _wait_for(over: int) -> None:
+def _outlive(ready: int, over: int) -> None:
+    """Begins to count once it runs: until then it has everything open that its parent had."""
+    os.write(ready, b"x")
     os.read(over, 1)
 
 
