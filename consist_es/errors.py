@@ -15,7 +15,8 @@
     │   └── LogReadOnlyError          a write was asked of a log opened for reading
     ├── ViewError                     the SQLite views
     │   ├── NotOurDatabaseError       the file at db_path is somebody else's
-    │   └── ViewAccessError           it cannot be written: permissions, or another program's lock
+    │   ├── ViewAccessError           it cannot be written: permissions, or another program's lock
+    │   └── ViewContentError          a row holds what no event put there
     ├── ProjectNotFoundError          no project where the command line looked
     ├── SignatureError                a tree head that cannot be signed, or whose signature does not hold
     ├── UsageError (ValueError)       an argument's value
@@ -230,6 +231,17 @@ class ViewAccessError(ViewError):
     def __init__(self, path: object, problem: object, action: str = ACTION) -> None:
         self.path, self.problem = path, problem
         super().__init__(f"The views in {path} cannot be written: {problem}. The log is unharmed: {action}.")
+
+
+class ViewContentError(ViewError):
+    """A row of the views holds what no event put there: somebody changed it by SQL."""
+
+    def __init__(self, found: object, problem: object) -> None:
+        self.found, self.problem = found, problem
+        super().__init__(
+            f"A row of the views holds {found}, which no event put there ({problem}). The log is unharmed: "
+            "`consist-es replay` rebuilds the views from it."
+        )
 
 
 class ProjectNotFoundError(ConsistError):

@@ -32,9 +32,11 @@ from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
     ConsistWarning,
+    LogError,
     PathError,
     RunActiveError,
     UsageTypeError,
+    ViewContentError,
 )
 from consist_es.events import Effect, StepCompleted
 from consist_es.hooks import Hooks
@@ -57,6 +59,7 @@ from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
 from consist_es.trust import Trust
 from consist_es.turns import Turn
+from consist_es.vouching import NOT_VOUCHED, Disagreement, Voucher
 from consist_es.watching import Observed, Observer
 from consist_es.why import REUSED_OVER
 
@@ -224,8 +227,21 @@ class Engine:
             carry_over=self.carry_over,
             reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
             packages=scope.defaults.packages,
+            voucher=Voucher(self.project.log, writers=self.trust is not None),
         )
-        return look_up(self.project.connection(), question, self.uris, self.digester)
+        return self._asked(question)
+
+    def _asked(self, question: Question) -> Hit | Miss:
+        """The verdict; from views that were rebuilt, where they did not say what the log says."""
+        try:
+            return look_up(self.project.connection(), question, self.uris, self.digester)
+        except (Disagreement, ViewContentError) as found:
+            problem = str(found)
+        try:
+            return look_up(self.project.views.distrust(problem), question, self.uris, self.digester)
+        except (Disagreement, ViewContentError, LogError) as error:
+            said = f"the views did not say what the log says ({problem}), and could not be rebuilt: {error}"
+            return Miss(NOT_VOUCHED, differs=[said])
 
     def put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
         """What a hit changes on objects, for the earlier run had done so."""
@@ -381,6 +397,7 @@ class Engine:
             observed=attempt.active.observations.seen,
             reads=None if observed.event is None else observed.event.digest,
             effects=changes.effects,
+            logged_inputs=[item.link() for item in attempt.active.late_inputs],
         )
 
     def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:

@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
     frozenset({"observe"}),
-    frozenset({"projector", "folding", "view_diff", "view_file", "view_notices", "view_tables"}),
+    frozenset({"projector", "folding", "view_changes", "view_diff", "view_file", "view_notices", "view_tables"}),
     frozenset({"projections"}),
     frozenset({"project", "project_file"}),
     frozenset(
@@ -43,7 +43,18 @@ LAYERS: tuple[frozenset[str], ...] = (
             "logging_calls",
         }
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
-        | {"lookup", "trust", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
+        | {
+            "lookup",
+            "trust",
+            "vouching",
+            "materialize",
+            "hydration",
+            "turns",
+            "outputs",
+            "output_sets",
+            "capture",
+            "collecting",
+        }
         | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
         | {"effects", "put_back", "reads", "watching", "overlay"}
     ),
