@@ -439,14 +439,15 @@ class StateError(ConsistError, RuntimeError):
 
 
 class NoActiveRunError(StateError):
-    """A helper that needs an active run was called outside one."""
+    """A helper that needs an active run was called outside one, or where several may be meant."""
 
-    def __init__(self, call: str) -> None:
-        self.call = call
-        super().__init__(
-            f"{call} needs an active run: call it inside the function of a step, or inside `with ….trace(...)`."
-            + _of_thread("the step", ", or call it before and hand on what it gives")
-        )
+    def __init__(self, call: str, several: Iterable[str] = ()) -> None:
+        self.call, self.several = call, tuple(several)
+        what = "needs an active run: call it inside the function of a step, or inside `with ….trace(...)`."
+        if self.several:
+            names = ", ".join(map(repr, self.several))
+            what = f"may be meant for any of the runs that are executing: {names}. Hand on the step's own RunContext."
+        super().__init__(f"{call} {what}" + _of_thread("the step", ", or call it before and hand on what it gives"))
 
 
 class NoTrackerError(StateError):

@@ -23,6 +23,7 @@ from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.keys import safe_name
 from consist_es.artifacts.uris import UriMap, inside
+from consist_es.asking import ask
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
@@ -32,11 +33,9 @@ from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
     ConsistWarning,
-    LogError,
     PathError,
     RunActiveError,
     UsageTypeError,
-    ViewContentError,
 )
 from consist_es.events import Effect, StepCompleted
 from consist_es.hooks import Hooks
@@ -44,7 +43,7 @@ from consist_es.hydration import Hydrated, hydrate
 from consist_es.identity.code import changed_objects
 from consist_es.inputs import Sources, changed_since, identity_changed
 from consist_es.journal import Journal
-from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question, look_up
+from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question
 from consist_es.materialize import Copier
 from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
@@ -59,9 +58,10 @@ from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
 from consist_es.trust import Trust
 from consist_es.turns import Turn
-from consist_es.vouching import NOT_VOUCHED, Disagreement, Voucher
+from consist_es.vouching import Voucher
 from consist_es.watching import Observed, Observer
 from consist_es.why import REUSED_OVER
+from consist_es.workers import take_in
 
 _OVER_PACKAGES = (
     "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
@@ -153,6 +153,7 @@ class Engine:
     def collected(self, attempt: Attempt, scope: Scope, value: Any) -> RunResult:
         """Record what the function returned, or what a block made, and the end."""
         attempt.stop_watching()
+        take_in(attempt.active, attempt.seen)
         outputs = collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler)
         if attempt.hit:
             return self.reuse(attempt, attempt.hit)
@@ -175,7 +176,7 @@ class Engine:
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
         key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
         journal = Journal(self.project, self.uris, scope.scenario, key)
-        seen = self.project.log.head().seq
+        seen = self.project.log.head()
         verdict = self.look_up(step, scope)
         return Attempt(step, verdict, journal, key, parent, directory=self.directory_of(step, key), seen=seen)
 
@@ -191,7 +192,7 @@ class Engine:
 
     def _look_again(self, attempt: Attempt, scope: Scope) -> None:
         """With the turn in hand: somebody may have computed the step since the first look."""
-        if self.project.log.head().seq != attempt.seen:
+        if self.project.log.head() != attempt.seen:
             attempt.verdict = self.look_up(attempt.step, scope)
 
     def _hydrate(self, attempt: Attempt, scope: Scope) -> Hydrated:
@@ -229,19 +230,7 @@ class Engine:
             packages=scope.defaults.packages,
             voucher=Voucher(self.project.log, writers=self.trust is not None),
         )
-        return self._asked(question)
-
-    def _asked(self, question: Question) -> Hit | Miss:
-        """The verdict; from views that were rebuilt, where they did not say what the log says."""
-        try:
-            return look_up(self.project.connection(), question, self.uris, self.digester)
-        except (Disagreement, ViewContentError) as found:
-            problem = str(found)
-        try:
-            return look_up(self.project.views.distrust(problem), question, self.uris, self.digester)
-        except (Disagreement, ViewContentError, LogError) as error:
-            said = f"the views did not say what the log says ({problem}), and could not be rebuilt: {error}"
-            return Miss(NOT_VOUCHED, differs=[said])
+        return ask(self.project, question, self.uris, self.digester)
 
     def put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
         """What a hit changes on objects, for the earlier run had done so."""
@@ -292,7 +281,7 @@ class Engine:
             cached=attempt.hit_outputs(hit) if hit is not None else None,
             canonicalization=None if step.adapter is None else step.adapter.snapshot,
         )
-        attempt.active.observations = Observations(scope.around)
+        attempt.active.observations = Observations(scope.around, attempt.key)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
         if hit is not None and hit.packages:

@@ -333,8 +333,9 @@ def refusal(
     if bad := _changed(outputs.items(), digester, strict):
         said = [f"output {key!r} {what}" for key, what in bad.items()]
         return Miss("candidate_outputs_invalid", candidate.run_key, said, {"outputs": bad})
-    rows = lineage.inputs(conn, candidate.run_key, via="logged")
-    if bad := _changed(artifacts_of(conn, rows, uris).items(), digester, strict):
+    late = lineage.logged_inputs(conn, candidate.run_key)
+    found = artifacts_of(conn, {row.artifact_id: row for _, row in late}, uris)
+    if bad := _changed(((role, found[row.artifact_id]) for role, row in late), digester, strict):
         said = [f"input {key!r}, which the step logged itself, {what}" for key, what in bad.items()]
         return Miss("inputs_changed", candidate.run_key, said, {"inputs": bad})
     return None

@@ -58,21 +58,24 @@ class Project:
         self.log = LocalLog(self.folder, sync=sync, storage=self.storage, read_only=read_only)
         self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
         self.digests = DigestCache(self.folder / _digests())
+        self.mask_keys = tuple(mask_keys)
         self.masker = Masker(key_file(self.folder), mask_keys)
         self._record_env = tuple(record_env)
         self._attached: int | None = None
         self._attaching = threading.Lock()
 
-    def record(self, drafts: Sequence[Draft], *, commit: bool = False) -> list[int]:
+    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> list[int]:
         """Append events as one batch and give their positions. Returns once they cannot be lost any more:
         to a killed process always, to a power cut as the sync policy says (`commit` marks ends of runs).
 
-        Whatever looks like a secret in what users said is masked here, on the one way into the log.
+        Whatever looks like a secret in what users said is masked here, on the one way into the log. `tidy`: look for
+        runs of dead processes first, once per process; a worker of a step leaves that to others.
 
         Raises:
             LogWriteError, LogFullError: nothing was recorded.
         """
-        self.attach()
+        if tidy:
+            self.attach()
         return self.log.append([self.masker.draft(draft) for draft in drafts], commit=commit)
 
     def redact(self, positions: Sequence[int], reason: str) -> bool:

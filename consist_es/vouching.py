@@ -67,9 +67,9 @@ class Voucher:
         """
         run, rows = candidate.run_key, {row.artifact_id: row for row in candidate.all_outputs.values()}
         rows |= {row.artifact_id: row for row in candidate.outputs.values()}
-        late = lineage.inputs(conn, run, via="logged")
+        late = lineage.logged_inputs(conn, run)
         known = [] if source is None else [source.started_seq]
-        known += [candidate.seq, *(row.created_seq for row in (*rows.values(), *late.values()))]
+        known += [candidate.seq, *(row.created_seq for row in rows.values()), *(row.created_seq for _, row in late)]
         if candidate.listed is not None:
             known.append(candidate.listed_seq)
         events = self._events(conn, run, known)
@@ -79,10 +79,10 @@ class Voucher:
         said = {artifact_id: _artifact(events[row.created_seq], artifact_id) for artifact_id, row in rows.items()}
         if candidate != _candidate(end, end.event, said, events, candidate) or end.event.fingerprint != fingerprint:
             raise Disagreement(f"of run {run!r}, which would answer")
-        for role, row in late.items():
+        for role, row in late:
             if row != _artifact(events[row.created_seq], row.artifact_id):
                 raise Disagreement(f"of input {role!r}, which run {run!r} logged")
-        self._start(conn, events, source, run, end.event, {role: row.artifact_id for role, row in late.items()})
+        self._start(conn, events, source, run, end.event, {(role, row.artifact_id) for role, row in late})
         if self._writers:
             self._of_writers(conn, {end.by} if source is None else {end.by, source.writer})
 
@@ -93,7 +93,7 @@ class Voucher:
         source: RunRow | None,
         run: str,
         end: StepCompleted,
-        late: Mapping[str, str],
+        late: set[tuple[str, str]],
     ) -> None:
         """What the run was given, and what it logged as inputs itself."""
         if source is None:
@@ -106,9 +106,9 @@ class Voucher:
             raise Disagreement(f"of the start of run {run!r}")
         if (event.declared, event.fingerprint) != (source.declared, source.fingerprint_info):
             raise Disagreement(f"of what run {run!r} was")
-        given = {(item.role, item.artifact) for item in event.inputs}
+        known = late | {(item.role, item.artifact) for item in event.inputs}
         for item in end.logged_inputs or ():
-            if late.get(item.role) != item.artifact and (item.role, item.artifact) not in given:
+            if (item.role, item.artifact) not in known:
                 raise Disagreement(f"of input {item.role!r}, which run {run!r} logged")
 
     def accepted(self, conn: sqlite3.Connection, path: Sequence[Acceptance]) -> None:

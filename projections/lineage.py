@@ -39,6 +39,7 @@ __all__ = [
     "index",
     "inputs",
     "latest_by_key",
+    "logged_inputs",
     "name",
     "outputs",
     "results",
@@ -308,6 +309,12 @@ def inputs(conn: sqlite3.Connection, run_key: str, via: str | None = None) -> di
     if via is None:
         return _named(conn, _LINKED, (run_key, "input"))
     return _named(conn, _LINKED_VIA, (run_key, "input", via))
+
+
+def logged_inputs(conn: sqlite3.Connection, run_key: str) -> list[tuple[str, ArtifactRow]]:
+    """Role and artifact of what a run logged as inputs itself; two workers may have given two files one role."""
+    found = query(conn, _LINKED_VIA, (run_key, "input", "logged"))
+    return [(role, artifact_row(row)) for role, *row in found]
 
 
 def scenario_outputs(conn: sqlite3.Connection, scenario_key: str) -> dict[str, ArtifactRow]:

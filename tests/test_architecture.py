@@ -39,6 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "context",
             "run_context",
             "journal",
+            "workers",
             "hooks",
             "logging_calls",
         }
