@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -35,6 +38,10 @@ _starter: ContextVar[int] = ContextVar("consist_es_starter", default=0)
 """Ident of this thread, if it started steps itself."""
 _running: dict[int, Frame] = {}
 """The frames of every run of this process whose function or block is executing, by their ids."""
+_started_by: WeakKeyDictionary[threading.Thread, Frame] = WeakKeyDictionary()
+"""The frame of the run that started a thread, directly or over other threads."""
+_listens: list[bool] = []
+"""Not empty once the start of threads is noted."""
 _begun: list[int] = [0]
 """How many of them there were so far."""
 
@@ -57,8 +64,31 @@ def push(frame: Frame) -> None:
     if frame.run is not None:
         _running[id(frame)] = frame
         _begun[0] += 1
+        if not _listens:
+            _listens.append(True)
+            _listen()
         board.board().post(frame.run.run.key, frame.run.described())
     _frames.set((*_frames.get(), frame))
+
+
+def _listen() -> None:
+    """Note from now on which run starts a thread: a thread begins with an empty context (PEP 567).
+
+    The interpreter calls nobody when a thread starts, so the function that the standard library starts them with is
+    stood in for.
+    """
+    for name in ("_start_new_thread", "_start_joinable_thread"):  # the second from Python 3.13 on
+        if (original := getattr(threading, name, None)) is not None:
+            setattr(threading, name, functools.partial(_started, original))
+
+
+def _started(original: Callable[..., Any], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    thread = getattr(function, "__self__", None)
+    if _running and isinstance(thread, threading.Thread):
+        frame = top() or _started_by.get(threading.current_thread())
+        if frame is not None and frame.run is not None:
+            _started_by[thread] = frame
+    return original(function, *args, **kwargs)
 
 
 def pop(frame: Frame) -> None:
@@ -104,7 +134,10 @@ def frames_of_thread() -> tuple[Frame, ...]:
     frame, thread = top(), threading.get_ident()
     if frame is not None and (frame.run is not None or frame.thread == thread):
         return (frame,)
-    return () if _starter.get() == thread else tuple(_running.values())
+    if _starter.get() == thread:
+        return ()
+    starter = _started_by.get(threading.current_thread())
+    return (starter,) if starter is not None and id(starter) in _running else tuple(_running.values())
 
 
 def company() -> tuple[int, int]:

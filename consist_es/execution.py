@@ -49,6 +49,7 @@ from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
 from consist_es.project import Project
+from consist_es.projections import run_table
 from consist_es.put_back import Obstacle, PutBack
 from consist_es.queries import Queries
 from consist_es.reads import random_states
@@ -67,6 +68,9 @@ _OVER_PACKAGES = (
     "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
     "for these."
 )
+
+
+_RUN = ", run "
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -186,9 +190,15 @@ class Engine:
         wanted = step.args.cache_options.compute_once is not False and step.cache_mode == "reuse"
         if attempt.hit or digest is None or not (wanted and self.use_cache):
             return None
-        who = f"{self.project.log.writer}, run {attempt.key}"
-        attempt.turn = Turn(self.project.folder / "turns", digest, self.project.storage, who=who, step=step.name)
+        who = f"{self.project.log.writer}{_RUN}{attempt.key}"
+        storage, folder = self.project.storage, self.project.folder / "turns"
+        attempt.turn = Turn(folder, digest, storage, who=who, step=step.name, is_dead=self._is_dead)
         return attempt.turn
+
+    def _is_dead(self, who: str) -> bool:
+        """Whether the process that has a turn is gone, as far as its run's start tells."""
+        row = run_table.by_key(self.project.connection(), who.rpartition(_RUN)[2])
+        return row is not None and (row.status == "abandoned" or self.project.is_gone(row))
 
     def _look_again(self, attempt: Attempt, scope: Scope) -> None:
         """With the turn in hand: somebody may have computed the step since the first look."""
