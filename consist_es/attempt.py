@@ -20,6 +20,7 @@ from consist_es.events import (
     CacheHit,
     CacheMissed,
     CouplerSet,
+    Cursor,
     Draft,
     ErrorInfo,
     KeyCarriedOver,
@@ -50,7 +51,7 @@ class Attempt:
         parent: str | None,
         *,
         directory: Path,
-        seen: int,
+        seen: Cursor,
     ) -> None:
         self.step = step
         self.verdict = verdict
@@ -58,7 +59,7 @@ class Attempt:
         self.staged: dict[str, Path] = {}
         self.directory = directory
         self.seen = seen
-        """The last position of the log before the look-up."""
+        """The end of the log before the look-up."""
         self.turn: Turn | None = None
         """The right to compute, where it was asked for."""
         self.journal = journal

@@ -389,6 +389,8 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """Digest of the `ReadsObserved` that lists what else it read by itself; None if it read nothing."""
     effects: list[Effect] = []
     """What the step changed on objects that outlive it. Of a hit the places only: what was put back."""
+    logged_inputs: list[InputLink] | None = None
+    """What the step logged as inputs itself; None where that was not noted here: by a hit, and by earlier versions."""
 
 
 class ReadsObserved(Event, frozen=True, kw_only=True):

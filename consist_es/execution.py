@@ -23,6 +23,7 @@ from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.keys import safe_name
 from consist_es.artifacts.uris import UriMap, inside
+from consist_es.asking import ask
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
@@ -42,12 +43,13 @@ from consist_es.hydration import Hydrated, hydrate
 from consist_es.identity.code import changed_objects
 from consist_es.inputs import Sources, changed_since, identity_changed
 from consist_es.journal import Journal
-from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question, look_up
+from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question
 from consist_es.materialize import Copier
 from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
 from consist_es.project import Project
+from consist_es.projections import run_table
 from consist_es.put_back import Obstacle, PutBack
 from consist_es.queries import Queries
 from consist_es.reads import random_states
@@ -57,13 +59,18 @@ from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
 from consist_es.trust import Trust
 from consist_es.turns import Turn
+from consist_es.vouching import Voucher
 from consist_es.watching import Observed, Observer
 from consist_es.why import REUSED_OVER
+from consist_es.workers import take_in
 
 _OVER_PACKAGES = (
     "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
     "for these."
 )
+
+
+_RUN = ", run "
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -150,6 +157,7 @@ class Engine:
     def collected(self, attempt: Attempt, scope: Scope, value: Any) -> RunResult:
         """Record what the function returned, or what a block made, and the end."""
         attempt.stop_watching()
+        take_in(attempt.active, attempt.seen)
         outputs = collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler)
         if attempt.hit:
             return self.reuse(attempt, attempt.hit)
@@ -182,13 +190,19 @@ class Engine:
         wanted = step.args.cache_options.compute_once is not False and step.cache_mode == "reuse"
         if attempt.hit or digest is None or not (wanted and self.use_cache):
             return None
-        who = f"{self.project.log.writer}, run {attempt.key}"
-        attempt.turn = Turn(self.project.folder / "turns", digest, self.project.storage, who=who, step=step.name)
+        who = f"{self.project.log.writer}{_RUN}{attempt.key}"
+        storage, folder = self.project.storage, self.project.folder / "turns"
+        attempt.turn = Turn(folder, digest, storage, who=who, step=step.name, is_dead=self._is_dead)
         return attempt.turn
+
+    def _is_dead(self, who: str) -> bool:
+        """Whether the process that has a turn is gone, as far as its run's start tells."""
+        row = run_table.by_key(self.project.connection(), who.rpartition(_RUN)[2])
+        return row is not None and (row.status == "abandoned" or self.project.is_gone(row))
 
     def _look_again(self, attempt: Attempt, scope: Scope) -> None:
         """With the turn in hand: somebody may have computed the step since the first look."""
-        if self.project.log.head().seq != attempt.seen:
+        if self.project.log.head() != attempt.seen:
             attempt.verdict = self.look_up(attempt.step, scope)
 
     def _hydrate(self, attempt: Attempt, scope: Scope) -> Hydrated:
@@ -224,8 +238,9 @@ class Engine:
             carry_over=self.carry_over,
             reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
             packages=scope.defaults.packages,
+            voucher=Voucher(self.project.log, writers=self.trust is not None),
         )
-        return look_up(self.project.connection(), question, self.uris, self.digester)
+        return ask(self.project, question, self.uris, self.digester)
 
     def put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
         """What a hit changes on objects, for the earlier run had done so."""
@@ -276,7 +291,7 @@ class Engine:
             cached=attempt.hit_outputs(hit) if hit is not None else None,
             canonicalization=None if step.adapter is None else step.adapter.snapshot,
         )
-        attempt.active.observations = Observations(scope.around)
+        attempt.active.observations = Observations(scope.around, attempt.key)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
         if hit is not None and hit.packages:
@@ -381,6 +396,7 @@ class Engine:
             observed=attempt.active.observations.seen,
             reads=None if observed.event is None else observed.event.digest,
             effects=changes.effects,
+            logged_inputs=[item.link() for item in attempt.active.late_inputs],
         )
 
     def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:

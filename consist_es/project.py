@@ -13,7 +13,7 @@ from pathlib import Path
 from consist_es.artifacts.copies import held
 from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.errors import LogFormatError, PathError
-from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
+from consist_es.events import Cursor, Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.identity.environment import environment, with_variables
 from consist_es.log.local import LocalLog
@@ -59,21 +59,24 @@ class Project:
         self.log = LocalLog(self.folder, sync=sync, storage=self.storage, read_only=read_only)
         self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
         self.digests = DigestCache(self.folder / _digests())
+        self.mask_keys = tuple(mask_keys)
         self.masker = Masker(key_file(self.folder), mask_keys)
         self._record_env = tuple(record_env)
         self._attached: int | None = None
         self._attaching = threading.Lock()
 
-    def record(self, drafts: Sequence[Draft], *, commit: bool = False) -> list[int]:
+    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> list[int]:
         """Append events as one batch and give their positions. Returns once they cannot be lost any more:
         to a killed process always, to a power cut as the sync policy says (`commit` marks ends of runs).
 
-        Whatever looks like a secret in what users said is masked here, on the one way into the log.
+        Whatever looks like a secret in what users said is masked here, on the one way into the log. `tidy`: look for
+        runs of dead processes first, once per process; a worker of a step leaves that to others.
 
         Raises:
             LogWriteError, LogFullError: nothing was recorded.
         """
-        self.attach()
+        if tidy:
+            self.attach()
         return self.log.append([self.masker.draft(draft) for draft in drafts], commit=commit)
 
     def redact(self, positions: Sequence[int], reason: str) -> bool:
@@ -97,9 +100,9 @@ class Project:
         """The views as this thread last caught up with the log; caught up if it never did."""
         return self.views.as_seen()
 
-    def seen_until(self) -> int:
-        """Position of the last event in the views as this thread last saw them."""
-        return reached(self.views_as_seen()).seq
+    def seen_until(self) -> Cursor:
+        """How far the views went when this thread last saw them."""
+        return reached(self.views_as_seen())
 
     def environment(self, project_root: Path) -> tuple[str, list[Draft]]:
         """Digest of the software environment, and the event to record it where the project has not seen it yet, as far

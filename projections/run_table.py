@@ -34,7 +34,7 @@ from consist_es.events import (
 )
 from consist_es.plain import to_plain
 from consist_es.projections import facets, redactions
-from consist_es.projections.plumbing import first, from_text, run_of, to_text
+from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
 from consist_es.projector import Statement
 from consist_es.view_file import query
 
@@ -423,8 +423,8 @@ def run_row(values: tuple[Any, ...]) -> RunRow:
     for column in _DICTS:
         row[column] = from_text(row[column], {})
     row["config"], row["facet"] = from_text(row["config"]), from_text(row["facet"])
-    row["fingerprint_info"] = _INFO.decode(row["fingerprint_info"]) if row["fingerprint_info"] else None
-    row["inputs"] = _INPUTS.decode(row["inputs"])
+    row["fingerprint_info"] = decoded(_INFO, row["fingerprint_info"]) if row["fingerprint_info"] else None
+    row["inputs"] = decoded(_INPUTS, row["inputs"])
     row["reusable"] = bool(row["reusable"])
     return RunRow(**row)
 
