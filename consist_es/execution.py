@@ -331,6 +331,7 @@ class Engine:
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
         self._warn_unidentified(attempt.step)
+        self._warn_without_output(attempt.step, event)
         self._warn_of_reads(attempt.step, observed)
         self._warn_changed(attempt.step, changes)
         return RunResult(run, outputs)
@@ -352,6 +353,19 @@ class Engine:
         warnings.warn(
             f"Step {step.name!r} will be computed every time, for its work cannot be identified: {info.unstable[0]}. "
             "run.why() says all of it.",
+            ConsistWarning,
+            stacklevel=2,
+        )
+
+    def _warn_without_output(self, step: Step, event: StepCompleted) -> None:
+        """Say once of a step that made nothing known that it will be skipped all the same."""
+        skipped = event.reusable and self.use_cache and step.cache_mode == "reuse" and step.args.kind == "run"
+        if not skipped or event.all_outputs or event.effects or step.name in self.unidentified:
+            return
+        self.unidentified.add(step.name)
+        warnings.warn(
+            f"Step {step.name!r} made no output that is known, and the next call like this one is skipped: what it "
+            "wrote elsewhere is not made again. Return or log what it writes, or use cache_mode='overwrite'.",
             ConsistWarning,
             stacklevel=2,
         )
@@ -391,6 +405,8 @@ class Engine:
             return "cache_mode='readonly' keeps nothing"
         if missing:
             return f"declared outputs are missing: {', '.join(missing)}"
+        if active.captured_nothing:
+            return "capture_dir captured nothing"
         if absent := [item.key for item in active.outputs.values() if item.artifact.hash is None]:
             return f"outputs were logged that are not there: {', '.join(absent)}"
         if absent := [item.role for item in active.late_inputs if not item.digest]:
