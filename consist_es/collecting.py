@@ -96,9 +96,8 @@ def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | 
     found = {}
     uris = active.journal.uris
     places = {key: declared_path(key, spec, active.directory, uris, coupler) for key, spec in step.output_paths.items()}
-    written = {
-        key: path for key, path in places.items() if os.path.lexists(path) and active.found.get(path) != state_of(path)
-    }
+    left = {path for path, state in active.found.items() if state == state_of(path)}
+    written = {key: path for key, path in places.items() if os.path.lexists(path) and path not in left}
     active.made += written.values()
     for key, path in written.items():
         spec = step.output_paths[key]
