@@ -44,7 +44,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
         | {"lookup", "trust", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
-        | {"contested", "warned"}
+        | {"contested", "warned", "annotations"}
         | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
         | {"effects", "put_back", "reads", "watching", "overlay"}
     ),
