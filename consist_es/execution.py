@@ -101,10 +101,7 @@ class Engine:
     """Whether runs recorded under version 1 of the fingerprint may answer."""
     observer: Observer | None = None
     """Watches what steps read by themselves; None: nobody does."""
-    warned: Warned = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.warned = Warned(self.use_cache)
+    warned: Warned = field(default_factory=Warned)
 
     # ------------------------------------------------------------ the two ways to run a step; for blocks see `Trace`
 
@@ -337,7 +334,8 @@ class Engine:
         attempt.ended = True
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
-        self.warned.end(attempt.step, event, observed, changes, others)
+        if self.use_cache:
+            self.warned.end(attempt.step, event, observed, changes, others)
         return RunResult(run, outputs)
 
     def _rivals(self, attempt: Attempt) -> list[Rival]:

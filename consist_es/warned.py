@@ -18,7 +18,6 @@ from consist_es.watching import Observed
 class Warned:
     """Remembers what was said."""
 
-    use_cache: bool
     _steps: set[str] = field(default_factory=set)
     """Names of the steps of which it was said that they are computed every time, or skipped."""
     _reads: set[str] = field(default_factory=set)
@@ -27,15 +26,16 @@ class Warned:
     def end(
         self, step: Step, event: StepCompleted, observed: Observed, changes: Changes, others: Sequence[Rival]
     ) -> None:
-        """Say what there is to say of a step that ended well."""
+        """Say what there is to say of a step that ended well and may be reused."""
         self._of_rivals(step, others)
         self._unidentified(step)
         self._without_output(step, event)
         self._of_reads(step, observed)
         self._changed(step, changes)
 
-    def _wants_reuse(self, step: Step) -> bool:
-        return self.use_cache and step.cache_mode == "reuse" and step.args.kind == "run"
+    @staticmethod
+    def _wants_reuse(step: Step) -> bool:
+        return step.cache_mode == "reuse" and step.args.kind == "run"
 
     def _once(self, step: Step, text: str) -> None:
         if step.name not in self._steps:
@@ -70,7 +70,7 @@ class Warned:
 
     def _of_reads(self, step: Step, observed: Observed) -> None:
         """What it read without declaring it, and what could not be watched."""
-        if step.name in self._reads or not self.use_cache or step.fingerprint.digest is None:
+        if step.name in self._reads or step.fingerprint.digest is None:
             return
         for text in observed.warnings(step.name):
             self._reads.add(step.name)
@@ -78,7 +78,7 @@ class Warned:
 
     def _changed(self, step: Step, changes: Changes) -> None:
         """What it changed that a hit cannot put back, or that not all was compared."""
-        if (changes.lost or changes.over) and self.use_cache:
+        if changes.lost or changes.over:
             self._once(step, changes.warning(step.name))
 
 
