@@ -70,6 +70,8 @@ class Attempt:
         """Notes what the step reads by itself."""
         self.watched: dict[str, Any] = {}
         """How, if not in the default way: recorded among the options."""
+        self.beside: list[str] = []
+        """Keys of the runs that had not ended when it started."""
         self.comparison: Comparison | None = None
         """What the function could reach before it was called."""
         self.ended = False
@@ -136,7 +138,7 @@ class Attempt:
 
     # ------------------------------------------------------------ its events
 
-    def started_event(self, environment: str, artifact_dir: str) -> StepStarted:
+    def started_event(self, environment: str, artifact_dir: str, writes: Mapping[str, Any]) -> StepStarted:
         """Everything known before the function is called."""
         step, args = self.step, self.step.args
         version = args.facet_schema_version
@@ -161,7 +163,7 @@ class Attempt:
             fingerprint=step.fingerprint,
             declared=list(step.declared),
             cache_mode=step.cache_mode,
-            options={**step.options, **self.watched},
+            options={**step.options, **self.watched, **writes},
             run_dir=self.journal.uris.root,
             artifact_dir=artifact_dir,
             environment=environment,

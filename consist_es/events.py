@@ -457,6 +457,14 @@ class HitDemoted(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class OutputsDoubted(Event, frozen=True, kw_only=True):
+    """Another run wrote a place where the run that this is about wrote an output, and at the same time: it must not
+    answer for a later one."""
+
+    by: str
+    """Key of the other run."""
+
+
 class KeyCarriedOver(Event, frozen=True, kw_only=True):
     """Runs with a fingerprint of an earlier version answer for this fingerprint from now on, and for no other one."""
 

@@ -27,6 +27,7 @@ from consist_es.asking import ask
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
+from consist_es.contested import Rival, declared_writes, rivals
 from consist_es.context import Frame, Pushed, starts_steps, top
 from consist_es.effects import Changes, Comparison
 from consist_es.ending import Ending
@@ -60,6 +61,7 @@ from consist_es.step import Step, StepDefaults, prepare
 from consist_es.trust import Trust
 from consist_es.turns import Turn
 from consist_es.vouching import Voucher
+from consist_es.warned import Warned
 from consist_es.watching import Observed, Observer
 from consist_es.why import REUSED_OVER
 from consist_es.workers import take_in
@@ -105,10 +107,7 @@ class Engine:
     """Whether runs recorded under version 1 of the fingerprint may answer."""
     observer: Observer | None = None
     """Watches what steps read by themselves; None: nobody does."""
-    unidentified: set[str] = field(default_factory=set)
-    """Names of the steps that were said to be computed every time."""
-    told_of_reads: set[str] = field(default_factory=set)
-    """Names of the steps of which it was said what they read without declaring it."""
+    warned: Warned = field(default_factory=Warned)
 
     # ------------------------------------------------------------ the two ways to run a step; for blocks see `Trace`
 
@@ -266,9 +265,10 @@ class Engine:
         if step.args.capture_dir is not None:
             folder = Path(os.path.abspath(step.args.capture_dir))
             attempt.snapshot = Snapshot.take(folder, step.args.capture_pattern)
+        writes = declared_writes(step, attempt.key, directory, self.uris, scope.coupler)
         environment, drafts = self.project.environment(scope.defaults.project_root)
         drafts += journal.drafts(
-            attempt.started_event(environment, self.uris.uri(directory)),
+            attempt.started_event(environment, self.uris.uri(directory), writes),
             *(item.registration for item in step.inputs if item.registration is not None),
             attempt.verdict_event(),
             *attempt.carried_over(),
@@ -281,6 +281,7 @@ class Engine:
             drafts += journal.drafts(attempt.hit_completed(hit))
         self.project.record(drafts, commit=ends)
         attempt.ended = ends
+        attempt.beside = [] if ends else run_table.going_on(self.project.connection())
         attempt.active = ActiveRun(
             self.queries.run_by_key(attempt.key),
             journal=journal,
@@ -336,55 +337,39 @@ class Engine:
         """Record what the step made and that it ended well."""
         observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults, scope.around)
         changes = attempt.comparison.changes() if attempt.comparison is not None else Changes()
-        event = self._completed(attempt, outputs, observed, changes)
+        others = self._rivals(attempt)
+        event = self._completed(attempt, outputs, observed, changes, others)
         drafts = attempt.coupler_drafts(event.outputs)
         if observed.event is not None and not self.queries.reads_known(observed.event.digest):
             drafts += attempt.journal.drafts(observed.event)
         drafts += attempt.journal.drafts(event)
+        drafts += [draft for rival in others for draft in rival.doubt(attempt.key)]
         self.project.record(drafts, commit=True)
         attempt.ended = True
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
-        self._warn_unidentified(attempt.step)
-        self._warn_of_reads(attempt.step, observed)
-        self._warn_changed(attempt.step, changes)
+        if self.use_cache:
+            self.warned.end(attempt.step, event, observed, changes, others)
         return RunResult(run, outputs)
 
-    def _warn_of_reads(self, step: Step, observed: Observed) -> None:
-        """Say once of a step what it read without declaring it, and what could not be watched."""
-        if step.name in self.told_of_reads or not self.use_cache or step.fingerprint.digest is None:
-            return
-        for text in observed.warnings(step.name):
-            self.told_of_reads.add(step.name)
-            warnings.warn(text, ConsistWarning, stacklevel=2)
-
-    def _warn_unidentified(self, step: Step) -> None:
-        """Say once of a step that it will never be reused, though reuse was asked for."""
-        info, wanted = step.fingerprint, self.use_cache and step.cache_mode == "reuse" and step.args.kind == "run"
-        if not wanted or info.digest is not None or step.name in self.unidentified:
-            return
-        self.unidentified.add(step.name)
-        warnings.warn(
-            f"Step {step.name!r} will be computed every time, for its work cannot be identified: {info.unstable[0]}. "
-            "run.why() says all of it.",
-            ConsistWarning,
-            stacklevel=2,
-        )
-
-    def _warn_changed(self, step: Step, changes: Changes) -> None:
-        """Say once of a step what it changed that a hit cannot put back, or that not all was compared."""
-        if not (changes.lost or changes.over) or not self.use_cache or step.name in self.unidentified:
-            return
-        self.unidentified.add(step.name)
-        warnings.warn(changes.warning(step.name), ConsistWarning, stacklevel=2)
+    def _rivals(self, attempt: Attempt) -> list[Rival]:
+        """The other runs that wrote the same places meanwhile."""
+        made = [(item.key, item.artifact, item.path) for item in attempt.active.outputs.values()]
+        return rivals(self.project.connection, attempt.key, attempt.directory, made, attempt.beside, self.uris)
 
     def _completed(
-        self, attempt: Attempt, outputs: Mapping[str, Artifact], observed: Observed, changes: Changes
+        self,
+        attempt: Attempt,
+        outputs: Mapping[str, Artifact],
+        observed: Observed,
+        changes: Changes,
+        others: Sequence[Rival],
     ) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
         reason = self._not_reusable(step, attempt.active, missing) or observed.problem or changes.problem
+        reason = reason or next((rival.said() for rival in others), None)
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),
@@ -407,6 +392,8 @@ class Engine:
             return "cache_mode='readonly' keeps nothing"
         if missing:
             return f"declared outputs are missing: {', '.join(missing)}"
+        if active.captured_nothing:
+            return "capture_dir captured nothing"
         if absent := [item.key for item in active.outputs.values() if item.artifact.hash is None]:
             return f"outputs were logged that are not there: {', '.join(absent)}"
         if absent := [item.role for item in active.late_inputs if not item.digest]:

@@ -21,6 +21,7 @@ from consist_es.events import (
     HitDemoted,
     InputLink,
     MetaLogged,
+    OutputsDoubted,
     PayloadRedacted,
     Recorded,
     RedactedEvent,
@@ -247,7 +248,8 @@ VALUES (
 """
 _TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
 _COMPLETED = """
-UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?, reusable = ?, not_reusable_reason = ?,
+UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?,
+    reusable = ? AND not_reusable_reason IS NULL, not_reusable_reason = coalesce(not_reusable_reason, ?),
     fingerprint = coalesce(?, fingerprint), error_message = NULL, ended_seq = ?
 WHERE key = ?
 """
@@ -268,6 +270,7 @@ WHERE key = ?
 _DEMOTED = """
 UPDATE runs SET cache = 'demoted', cache_reason = ?, cache_details = json_merge(cache_details, ?) WHERE key = ?
 """
+_DOUBTED = "UPDATE runs SET reusable = 0 * reusable, not_reusable_reason = ? WHERE key = ?"
 _META = """
 UPDATE runs SET meta = json_merge(meta, ?), phase = coalesce(?, phase), stage = coalesce(?, stage) WHERE key = ?
 """
@@ -372,6 +375,11 @@ def _demoted(recorded: Recorded, event: HitDemoted) -> list[Statement]:
     return [(_DEMOTED, (event.reason, to_text({"demoted_by": event.key}), run_of(recorded)))]
 
 
+def _doubted(recorded: Recorded, event: OutputsDoubted) -> list[Statement]:
+    reason = f"run {event.by} wrote one of its outputs' places at the same time: whose bytes are there is unknown"
+    return [(_DOUBTED, (reason, run_of(recorded)))]
+
+
 def _meta_logged(recorded: Recorded, event: MetaLogged) -> list[Statement]:
     phase, stage = (value if isinstance(value, str) else None for value in map(event.values.get, ("phase", "stage")))
     return [(_META, (to_text(event.values), phase, stage, run_of(recorded)))]
@@ -400,6 +408,7 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
     CacheMissed: _missed,
     HitDemoted: _demoted,
     MetaLogged: _meta_logged,
+    OutputsDoubted: _doubted,
     WriterAttached: _writer,
     EnvironmentRecorded: _environment,
     RedactedEvent: redactions.outcome,
@@ -532,6 +541,17 @@ def steps(conn: sqlite3.Connection, scenario_key: str) -> list[RunRow]:
     """The runs of a scenario in the order in which they began, without its header."""
     sql = "SELECT * FROM runs WHERE scenario_key = ? AND kind <> 'scenario' ORDER BY started_seq"
     return _runs(conn, sql, (scenario_key,))
+
+
+def started_since(conn: sqlite3.Connection, seq: int) -> list[RunRow]:
+    """Steps and traces that began after this position."""
+    return _runs(conn, "SELECT * FROM runs WHERE started_seq > ? AND kind <> 'scenario' ORDER BY started_seq", (seq,))
+
+
+def going_on(conn: sqlite3.Connection) -> list[str]:
+    """Keys of the steps and traces without an end so far."""
+    found = query(conn, "SELECT key FROM runs WHERE status = 'running' AND kind <> 'scenario'")
+    return [key for (key,) in found]
 
 
 def running(conn: sqlite3.Connection) -> list[RunRow]:

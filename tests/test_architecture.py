@@ -49,6 +49,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "lookup",
             "trust",
             "vouching",
+            "asking",
             "materialize",
             "hydration",
             "turns",
@@ -57,6 +58,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "capture",
             "collecting",
         }
+        | {"contested", "warned", "annotations"}
         | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
         | {"effects", "put_back", "reads", "watching", "overlay"}
     ),
