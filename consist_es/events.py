@@ -214,6 +214,12 @@ class WriterAttached(Event, frozen=True, kw_only=True):
     """Version of consist-es."""
     python: str
     platform: str
+    machine: str = ""
+    """Identity of the installed system, made from its id; "" where it has none or an earlier version wrote."""
+    pid_namespace: str = ""
+    """Where its pid means this process; "" where an earlier version wrote."""
+    lock: str = ""
+    """The file that it holds locked while it lives, as ``name:inode``; "" where the place has no trusted locks."""
 
 
 class LogRepaired(Event, frozen=True, kw_only=True):
@@ -383,6 +389,8 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """Digest of the `ReadsObserved` that lists what else it read by itself; None if it read nothing."""
     effects: list[Effect] = []
     """What the step changed on objects that outlive it. Of a hit the places only: what was put back."""
+    logged_inputs: list[InputLink] | None = None
+    """What the step logged as inputs itself; None where that was not noted here: by a hit, and by earlier versions."""
 
 
 class ReadsObserved(Event, frozen=True, kw_only=True):
@@ -447,6 +455,14 @@ class HitDemoted(Event, frozen=True, kw_only=True):
 
     key: str
     reason: str
+
+
+class OutputsDoubted(Event, frozen=True, kw_only=True):
+    """Another run wrote a place where the run that this is about wrote an output, and at the same time: it must not
+    answer for a later one."""
+
+    by: str
+    """Key of the other run."""
 
 
 class KeyCarriedOver(Event, frozen=True, kw_only=True):

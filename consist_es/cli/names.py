@@ -37,6 +37,11 @@ class Names:
             self._artifacts[artifact_id] = row
         return self._artifacts[artifact_id]
 
+    def writer(self, name: str) -> str:
+        """Who a writer is, or its name where the views do not know it."""
+        row = run_table.writer_details(self._views(), name)
+        return name if row is None else run_table.in_words(row)
+
     def redaction(self, position: int) -> Redaction | None:
         """Why the payload of an event is gone, None where the views do not know it."""
         return redactions.redaction(self._views(), position)

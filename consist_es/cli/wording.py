@@ -27,6 +27,7 @@ from consist_es.events import (
     MetaLogged,
     OutputLink,
     OutputsDeclared,
+    OutputsDoubted,
     PackagesAccepted,
     PackagesRevoked,
     PayloadRedacted,
@@ -252,8 +253,8 @@ def _missed(event: CacheMissed, names: Names) -> Line:
 
 
 def _carried(event: KeyCarriedOver, _names: Names) -> Line:
-    keys = f"{short_digest(event.before)} of version 1 of the fingerprint to {short_digest(event.fingerprint)}"
-    return Line(f"carried over: what answers for {keys}", QUIET)
+    before, now = short_digest(event.before), short_digest(event.fingerprint)
+    return Line(f"carried over: what answers for {before} of version 1 of the fingerprint to {now}", QUIET)
 
 
 def _reads(event: ReadsObserved, _names: Names) -> Line:
@@ -262,9 +263,8 @@ def _reads(event: ReadsObserved, _names: Names) -> Line:
 
 
 def _accepted(event: ChangeAccepted, names: Names) -> Line:
-    what = f"accepted as {names.run(event.as_run)} by {event.user or 'somebody'}: {event.reason}"
     change = f" (the change: {'; '.join(event.differs)})" if event.differs else ""
-    return Line(what + change, ODD)
+    return Line(f"accepted as {names.run(event.as_run)} by {event.user or 'somebody'}: {event.reason}{change}", ODD)
 
 
 def _revoked(event: AcceptanceRevoked, _names: Names) -> Line:
@@ -276,8 +276,8 @@ def _packages(event: PackagesAccepted, _names: Names) -> Line:
 
 
 def _packages_revoked(event: PackagesRevoked, _names: Names) -> Line:
-    said = f"no change of packages is accepted any longer, says {event.user or 'somebody'}"
-    return Line(said + _after_colon(event.reason or ""), ODD)
+    reason = _after_colon(event.reason or "")
+    return Line(f"no change of packages is accepted any longer, says {event.user or 'somebody'}{reason}", ODD)
 
 
 def _demoted(event: HitDemoted, _names: Names) -> Line:
@@ -392,6 +392,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     LogRepaired: _repaired,
     MetaLogged: _meta,
     OutputsDeclared: _declared,
+    OutputsDoubted: lambda event, names: Line(f"not to be reused: {names.run(event.by)} wrote the same place", ODD),
     PackagesAccepted: _packages,
     PackagesRevoked: _packages_revoked,
     PayloadRedacted: _redacted,
