@@ -8,9 +8,10 @@ import functools
 import itertools
 import re
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from consist_es.identity.normal import Scope
 from consist_es.identity.objects import state_of
 from consist_es.identity.scope import is_own
 from consist_es.identity.source import Fact, Parsed, Source
@@ -35,6 +36,8 @@ _NEUTRAL = {
     "log_dataframe", "Path", "open",
 }  # fmt: skip
 """Calls whose own texts are messages, file names, or names in our own API."""
+_LOUD = frozenset(_CODE | _QUERY | _FORMULAS | _SPACES | {"__dict__", "modules"})
+"""Names without which only the looks of a text tell that it names something."""
 _TIDY = {"cleandoc", "dedent", "format", "lower", "strip"}
 _AT = re.compile(r"(?<![\w.@`'\"])@\s*([^\W\d]\w*)")
 _NAME = re.compile(r"(?<![\w.\"'])([^\W\d]\w*)")
@@ -158,8 +161,9 @@ class _Walk:
     """Goes through some code and notes what its texts name. Most nodes of a file are none of its concern, and there are
     many: so it calls no function for those."""
 
-    def __init__(self, node: ast.AST) -> None:
-        self._whole = node
+    def __init__(self, node: ast.AST, silent: Collection[ast.AST] = ()) -> None:
+        """The bodies of `silent` functions are known to name nothing."""
+        self._whole, self._silent = node, silent
         self._sure: set[str] = set()
         self._data: set[str] = set()
         self._code = self._query = False
@@ -214,7 +218,10 @@ class _Walk:
 
     def _below(self, node: ast.AST, sql: bool) -> None:
         kind, found, waiting = node.__class__, node.__dict__, self._waiting
-        for name in _FIELDS.get(kind) or _fields(kind):
+        names = _FIELDS.get(kind) or _fields(kind)
+        if node in self._silent:
+            names = tuple(name for name in names if name != "body")
+        for name in names:
             value = found.get(name)
             if value.__class__ is list:
                 for item in value:
@@ -315,7 +322,18 @@ def _text(node: ast.AST) -> str | None:
 
 
 def _found_in_file(parsed: Parsed) -> Names:
-    return _Walk(parsed.tree).found
+    silent = [node for node, scope in parsed.survey.functions.items() if _is_silent(node, scope)]
+    return _Walk(parsed.tree, frozenset(silent)).found
+
+
+def _is_silent(node: ast.AST, scope: Scope) -> bool:
+    """Whether nothing in a function's body can name anything: most are so, and need no walk. Its head may."""
+    if scope.inside or isinstance(node, ast.Lambda) or not _LOUD.isdisjoint([item.id for item in scope.names]):
+        return False
+    if not _LOUD.isdisjoint([item.attr for item in scope.nodes.get(ast.Attribute, ())]):
+        return False
+    joined = [_text(item) or "" for kind in (ast.BinOp, ast.JoinedStr) for item in scope.nodes.get(kind, ())]
+    return not any("@" in text or "~" in text or _SQL.match(text) for text in (*scope.texts, *joined))
 
 
 _NAMED: Fact[Names] = Fact("names in texts", Names, _found_in_file)

@@ -94,13 +94,13 @@ _USAGE: Fact[Usage] = Fact("usage", Usage, lambda parsed: _usage([parsed.tree], 
 
 def _usage(nodes: Iterable[ast.AST], survey: Survey) -> Usage:
     clocks = any(is_clock(call.func) for call in survey.nodes(ast.Call))
-    walks = []
+    walks, functions = [], dict(survey.functions)
     for function, owner in [found for node in nodes for found in _functions(node)]:
         walk = Walk(getattr(function, "name", None), plain=_is_plain(function, owner), clocks=clocks)
-        walk.function(survey.functions.pop(function), frozenset())
+        walk.function(functions.pop(function), frozenset())
         walks.append(walk)
     walks.append(Walk(None, plain=False, clocks=clocks))
-    walks[-1].outside(survey.outside, survey.functions)
+    walks[-1].outside(survey.outside, functions)
     found: dict[str, list[tuple[int, Uses]]] = {}
     for number, walk in enumerate(walks):
         for (kind, name), uses in walk.uses.items():
