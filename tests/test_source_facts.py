@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consist_es.identity.source import Source, digest_plain
+from consist_es.identity.text_names import names_in_file, names_in_texts
 from consist_es.plain import to_plain
 
 # Digests that version 1 of the fingerprint gave: a run that was recorded with them must be found for ever.
@@ -105,3 +106,29 @@ def test_the_bytes_that_are_hashed_are_those_of_the_plain_tree(module: Any) -> N
     text = Path(inspect.getsourcefile(module) or "").read_text(encoding="utf-8")
     source = Source("m.py", text)
     assert source.digest == digest_plain([plain_tree(ast.parse(text), "__doc__" in text)])
+
+
+LOUD = [
+    "def f():\n    return frame.query('x > @LIMIT')\n",
+    "def f():\n    return frame.filter('x > ' + '@LIMIT')\n",
+    "def f():\n    return table(f'select * from {name} join OTHER')\n",
+    "def f():\n    return connection.sql('x from OTHER')\n",
+    "def f(x='y ~ LIMIT + @OTHER'):\n    return x\n",
+    "@decorated('a @LIMIT')\ndef f():\n    return 1\n",
+    "def f(x: 'a @LIMIT') -> 'b @OTHER':\n    return 1\n",
+    "def f():\n    return globals()['LIMIT']\n",
+    "def f():\n    return thing.__dict__['LIMIT']\n",
+    "def f():\n    import sys\n    return getattr(sys.modules[__name__], NAME).LIMIT\n",
+    "def f():\n    def inner(): return eval('LIMIT')\n    return inner\n",
+    "def f():\n    class A:\n        x = eval('LIMIT')\n    return A\n",
+    "def f():\n    return [lambda: eval('LIMIT')]\n",
+    "class A:\n    async def f(self):\n        return smf.ols('y ~ LIMIT(x)')\n",
+    "def f():\n    return 1\n\ndef g():\n    return pd.read_sql('x from LIMIT')\n",
+]
+
+
+@pytest.mark.parametrize("text", LOUD)
+def test_no_text_that_names_something_is_passed_over(text: str) -> None:
+    found = names_in_file(Source("a.py", text))
+    assert found == names_in_texts(ast.parse(text))
+    assert found.sure | found.data or found.code
