@@ -1,9 +1,11 @@
 """A module that was compared with its source is compared again as soon as anything in it is replaced."""
 
+import gc
 import importlib
 import itertools
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -277,3 +279,19 @@ def test_what_counts_as_ones_own_is_part_of_what_is_remembered(tmp_path: Path, m
     finally:
         for name in ("scope_dist", "scope_user", "scope_step"):
             sys.modules.pop(name, None)
+
+
+class Large:
+    """Something that a module holds for a while."""
+
+
+def test_what_a_module_held_once_is_not_kept_for_ever(step: types.ModuleType) -> None:
+    module = step.witness_helper
+    kept: list[weakref.ref[Large]] = []
+    for _ in range(5):
+        module.HELD = Large()
+        kept.append(weakref.ref(module.HELD))
+        identity(step)
+        identity(step)
+    gc.collect()
+    assert [ref() is None for ref in kept] == [True] * 4 + [False]

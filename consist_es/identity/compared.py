@@ -66,7 +66,7 @@ class Compared:
 
 
 _COMPARED: dict[tuple[Any, ...], Compared] = {}
-_MANY = 64
+_MANY = [64]
 """From so many on, those of modules that are not loaded any more are looked for and dropped."""
 _TOGETHER: dict[Compared, tuple[frozenset[Compared], Noted]] = {}
 """The first of those that one look compared -> all of them, and what their witnesses noted: many are looked at in much
@@ -88,9 +88,10 @@ class Comparing:
         key = (source.filename, label, self._root, certain, standing())
         known = _COMPARED.get(key)
         if known is None or known.source is not source or known.module is not module or not self._holds(known):
-            _drop_unloaded(key[-1])
+            _drop_unloaded()
             known = Compared(source, module, label, self._root, certain=certain)
             if known.holds():  # another thread may have replaced something meanwhile
+                _forget(_COMPARED.get(key))
                 _COMPARED[key] = known
         self._used[known] = None
         return known
@@ -114,17 +115,28 @@ class Comparing:
             if first not in _TOGETHER or _TOGETHER[first][0] != together:
                 for known in together:
                     noted.add(known.witness.noted)
-                while len(_TOGETHER) >= _MOST_LOOKS:
-                    _TOGETHER.pop(next(iter(_TOGETHER)), None)
+                if len(_TOGETHER) >= _MOST_LOOKS:
+                    _TOGETHER.clear()
                 _TOGETHER[first] = (together, noted)
 
 
-def _drop_unloaded(scope: object) -> None:
-    """Forget modules that are not loaded any more, and what was compared for another scope, once there are many."""
-    if len(_COMPARED) >= _MANY:
-        for key, item in list(_COMPARED.items()):
-            if key[-1] != scope or sys.modules.get(item.module.__name__) is not item.module:
-                _COMPARED.pop(key, None)
+def _drop_unloaded() -> None:
+    """Forget modules that are not loaded any more, and what was found before packages changed, whenever there are twice
+    as many as there were then."""
+    if len(_COMPARED) < _MANY[-1]:
+        return
+    for key, item in list(_COMPARED.items()):
+        if key[-1][1] != standing()[1] or sys.modules.get(item.module.__name__) is not item.module:
+            _COMPARED.pop(key, None)
+            _forget(item)
+    _MANY[-1] = max(64, 2 * len(_COMPARED))
+
+
+def _forget(known: Compared | None) -> None:
+    """Let go of looks that one was used in: what is noted there is kept alive by it, large tables too."""
+    for first, (together, _) in list(_TOGETHER.items()):
+        if known in together:
+            _TOGETHER.pop(first, None)
 
 
 def _noted(source: Source, module: types.ModuleType) -> Witness:

@@ -391,8 +391,8 @@ def patched_in(modules: Iterable[str]) -> dict[str, Any]:
     if known is None or not known[0].holds():
         noted = Noted()
         found = _patched_in(key[0], noted)
-        while len(_PATCHED) >= _MOST_PATCHED:
-            _PATCHED.pop(next(iter(_PATCHED)), None)
+        if len(_PATCHED) >= _MOST_PATCHED:
+            _PATCHED.clear()
         known = _PATCHED[key] = (noted, found)
     return known[1]
 
