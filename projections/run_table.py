@@ -30,10 +30,11 @@ from consist_es.events import (
     StepCompleted,
     StepFailed,
     StepStarted,
+    ValuesRecorded,
     WriterAttached,
 )
 from consist_es.plain import to_plain
-from consist_es.projections import facets, redactions
+from consist_es.projections import facets, redactions, shared_values
 from consist_es.projections.plumbing import first, from_text, run_of, to_text
 from consist_es.projector import Statement
 from consist_es.view_file import query
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 4
-tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments")
+version = 5
+tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
 
 COLUMNS: dict[str, type] = {
     "key": str,
@@ -205,6 +206,7 @@ def create(db: "sqlite_utils.Database") -> None:
     db.create_table("writers", {**writer, **more}, pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
     db.create_table("environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
+    shared_values.create(db)
 
 
 def index(db: "sqlite_utils.Database") -> None:
@@ -221,6 +223,7 @@ def index(db: "sqlite_utils.Database") -> None:
     runs.create_index(["started_seq"], "runs_by_start")
     db.table("run_tags").create_index(["tag"], "run_tags_by_tag")
     db.table("run_facets").create_index(["key", "value_str"], "run_facets_by_key")
+    shared_values.index(db)
 
 
 # ---------------------------------------------------------------- fold
@@ -319,7 +322,7 @@ def _started(
     statements: list[Statement] = [(_START, (key, *attempt, *values, *labels, *said, *identity, *rest, *where))]
     statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
     statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
-    return statements
+    return statements + shared_values.filled_in(recorded, event)
 
 
 def _step_completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
@@ -395,6 +398,7 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
     MetaLogged: _meta_logged,
     WriterAttached: _writer,
     EnvironmentRecorded: _environment,
+    ValuesRecorded: shared_values.recorded_apart,
     RedactedEvent: redactions.outcome,
     PayloadRedacted: redactions.status,
 }

@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
     frozenset({"observe"}),
-    frozenset({"projector", "folding", "view_diff", "view_file", "view_notices", "view_tables"}),
+    frozenset({"projector", "folding", "shared_values", "view_diff", "view_file", "view_notices", "view_tables"}),
     frozenset({"projections"}),
     frozenset({"project", "project_file"}),
     frozenset(

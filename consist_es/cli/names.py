@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 from consist_es.errors import UsageError
-from consist_es.projections import lineage, redactions, run_table
+from consist_es.projections import lineage, redactions, run_table, shared_values
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.redactions import Redaction
 from consist_es.projections.run_names import no_run
@@ -36,6 +37,10 @@ class Names:
                 return None
             self._artifacts[artifact_id] = row
         return self._artifacts[artifact_id]
+
+    def values(self, digest: str) -> Any:
+        """The values that a start of a run refers to, None where they are not there any more."""
+        return shared_values.values_of(self._views(), digest)
 
     def redaction(self, position: int) -> Redaction | None:
         """Why the payload of an event is gone, None where the views do not know it."""

@@ -42,10 +42,12 @@ from consist_es.events import (
     StepFailed,
     StepStarted,
     UnknownEvent,
+    ValuesRecorded,
     WriterAttached,
 )
 from consist_es.log.segment import segment_name
 from consist_es.package_changes import in_words as changes_of
+from consist_es.shared_values import CONFIG
 from consist_es.why import REASONS, REUSED_OVER, in_words
 from consist_es.wording import counted
 
@@ -163,14 +165,23 @@ def _error(error: ErrorInfo | None) -> str:
     return "" if error is None else f"{error.type}: {_cut(error.message.strip() or '(no message)')}"
 
 
+def _config(event: ScenarioStarted | StepStarted, names: Names) -> str:
+    """The config, also where it is large and stands in an event of its own."""
+    digest = event.shared.get(CONFIG)
+    config = event.config if digest is None else names.values(digest)
+    if config is None:
+        return "" if digest is None else "(no longer recorded)"
+    return _pairs(config)
+
+
 # ---------------------------------------------------------------- scenarios
 
 
-def _scenario_started(event: ScenarioStarted, _names: Names) -> Line:
+def _scenario_started(event: ScenarioStarted, names: Names) -> Line:
     tags = _listed(tag for tag in event.tags if tag != "scenario_header")
     said = _parts(
         ("description", event.description),
-        ("config", _pairs(event.config) if event.config is not None else ""),
+        ("config", _config(event, names)),
         ("tags", "" if tags == "none" else tags),
         ("facet", _pairs(event.facet) if event.facet else ""),
         ("metadata", _pairs(event.meta)),
@@ -195,7 +206,7 @@ def _step_started(event: StepStarted, names: Names) -> Line:
     info = event.fingerprint
     said = _parts(
         ("inputs", ", ".join(_input(link, names) for link in event.inputs)),
-        ("config", _pairs(event.config) if event.config is not None else ""),
+        ("config", _config(event, names)),
         ("outputs declared:", ", ".join(event.declared)),
         ("tags", ", ".join(event.tags)),
         ("facet", _pairs(event.facet) if event.facet else ""),
@@ -365,6 +376,11 @@ def _redacted(event: PayloadRedacted, _names: Names) -> Line:
     return Line(f"{what}: {event.reason}", ODD)
 
 
+def _values(event: ValuesRecorded, _names: Names) -> Line:
+    size = len(msgspec.json.encode(event.values))
+    return Line(f"values recorded: {short_digest(event.digest)}, {size} bytes, for all runs that refer to them", QUIET)
+
+
 def _environment(event: EnvironmentRecorded, _names: Names) -> Line:
     parts = (f"Python {event.python}", counted(len(event.packages), "package"), revision(event), event.platform)
     return Line(f"environment {short_digest(event.digest)}: {', '.join(part for part in parts if part)}", QUIET)
@@ -387,6 +403,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     ChangeAccepted: _accepted,
     CouplerSet: _coupler_set,
     EnvironmentRecorded: _environment,
+    ValuesRecorded: _values,
     HitDemoted: _demoted,
     KeyCarriedOver: _carried,
     LogRepaired: _repaired,

@@ -175,6 +175,8 @@ def _cut(lines: list[str]) -> list[str]:
 def _configs(new: FingerprintInfo, old: FingerprintInfo, new_config: Any, old_config: Any) -> list[str]:
     if new.config == old.config:
         return []
+    if old_config is None and old.config != digest_of_plain(None):
+        return ["config differs; what it was is no longer recorded"]
     return _tree(new_config, old_config, "config") or ["config differs"]
 
 
