@@ -47,6 +47,7 @@ from consist_es.materialize import Copier
 from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
+from consist_es.passed_on import passed_on
 from consist_es.project import Project
 from consist_es.put_back import Obstacle, PutBack
 from consist_es.queries import Queries
@@ -63,6 +64,13 @@ from consist_es.why import REUSED_OVER
 _OVER_PACKAGES = (
     "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
     "for these."
+)
+
+
+_PASSED_ON = (
+    "Step {step!r} gave out files that it did not write: {files}. A cached function (functools.lru_cache) returns the "
+    "path of an earlier call. The run will not be reused. Take the cache off the function, write a file of its own, or "
+    "pass the file as an input."
 )
 
 
@@ -321,7 +329,8 @@ class Engine:
         """Record what the step made and that it ended well."""
         observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults, scope.around)
         changes = attempt.comparison.changes() if attempt.comparison is not None else Changes()
-        event = self._completed(attempt, outputs, observed, changes)
+        old = passed_on(self.project.connection(), attempt.step, attempt.active)
+        event = self._completed(attempt, outputs, observed, changes, old)
         drafts = attempt.coupler_drafts(event.outputs)
         if observed.event is not None and not self.queries.reads_known(observed.event.digest):
             drafts += attempt.journal.drafts(observed.event)
@@ -333,6 +342,8 @@ class Engine:
         self._warn_unidentified(attempt.step)
         self._warn_of_reads(attempt.step, observed)
         self._warn_changed(attempt.step, changes)
+        if old:
+            warnings.warn(_PASSED_ON.format(step=attempt.step.name, files=_listed(old)), ConsistWarning, stacklevel=2)
         return RunResult(run, outputs)
 
     def _warn_of_reads(self, step: Step, observed: Observed) -> None:
@@ -364,12 +375,18 @@ class Engine:
         warnings.warn(changes.warning(step.name), ConsistWarning, stacklevel=2)
 
     def _completed(
-        self, attempt: Attempt, outputs: Mapping[str, Artifact], observed: Observed, changes: Changes
+        self,
+        attempt: Attempt,
+        outputs: Mapping[str, Artifact],
+        observed: Observed,
+        changes: Changes,
+        old: Mapping[str, str],
     ) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
         reason = self._not_reusable(step, attempt.active, missing) or observed.problem or changes.problem
+        reason = reason or (f"it did not write its outputs: {_listed(old)}" if old else None)
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),
@@ -411,6 +428,10 @@ class Engine:
         if step.adapter is not None and (changed := step.adapter.changes()):
             return f"config files changed while the step ran: {', '.join(changed)}"
         return None
+
+
+def _listed(old: Mapping[str, str]) -> str:
+    return ", ".join(f"{key!r} is a file of run {run!r}" for key, run in old.items())
 
 
 def _loop_is_running() -> bool:

@@ -1,10 +1,11 @@
 """The run table: every scenario, step and trace with what it was given and how it ended.
 
 A readable run id may be used again; each use is an attempt, numbered by the order in the log. `runs.id` is the run id
-for the first attempt and ``run_id#n`` for later ones. A run id that itself contains ``#`` always gets its number, so
-that no two runs can have the same id.
+for the first attempt and ``run_id#n`` for later ones. A run id that itself ends with ``#`` and a number always gets its
+own number behind it, so that no two runs can have the same id.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -237,13 +238,14 @@ INSERT INTO runs (
     cache_mode, declared, options, mounts, run_dir, artifact_dir, environment, writer, started_at, started_seq)
 VALUES (
     ?, ?, (SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE run_id = ?),
-    (SELECT CASE WHEN max(attempt) IS NULL AND instr(?, '#') = 0 THEN ?
+    (SELECT CASE WHEN max(attempt) IS NULL AND NOT ? THEN ?
         ELSE ? || '#' || (coalesce(max(attempt), 0) + 1) END FROM runs WHERE run_id = ?),
     'running', ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_NUMBERED = re.compile(r"#\d+$")
 _TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
 _COMPLETED = """
 UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?, reusable = ?, not_reusable_reason = ?,
@@ -318,7 +320,8 @@ def _started(
     labels = (event.description, event.year, event.iteration, event.phase, event.stage)
     said = (to_text(event.tags), to_text(event.config), to_text(event.facet), facet_version, to_text(event.meta))
     where = (event.environment, recorded.by, recorded.at, recorded.seq)
-    attempt = (event.run_id,) * 6
+    run_id = event.run_id
+    attempt = (run_id, run_id, _NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
     statements: list[Statement] = [(_START, (key, *attempt, *values, *labels, *said, *identity, *rest, *where))]
     statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
     statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
