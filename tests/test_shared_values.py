@@ -242,9 +242,12 @@ def test_a_second_process_refers_to_what_the_first_one_recorded(here: Path) -> N
 
 
 def test_code_parts_of_a_large_model_are_there_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    helpers = "\n".join(f"def helper_{n}(): return {n}" for n in range(120))
-    calls = " + ".join(f"helper_{n}()" for n in range(120))
-    (here / "large_model.py").write_text(f"{helpers}\ndef step(n): return {calls} + n\n")
+    numbers = range(120)
+    for n in numbers:
+        (here / f"part_of_the_model_{n}.py").write_text(f"def run(): return {n}\n")
+    imports = "".join(f"import part_of_the_model_{n}\n" for n in numbers)
+    calls = " + ".join(f"part_of_the_model_{n}.run()" for n in numbers)
+    (here / "large_model.py").write_text(f"{imports}def step(n): return {calls} + n\n")
     monkeypatch.syspath_prepend(here)
     import large_model  # type: ignore[import-not-found]
 
@@ -257,7 +260,7 @@ def test_code_parts_of_a_large_model_are_there_once(here: Path, monkeypatch: pyt
         parts = [row.fingerprint_info.code_parts for row in rows(tracker) if row.fingerprint_info]
         assert parts[0] == parts[1] == parts[2]
         starts = [event for event in recorded(tracker) if isinstance(event, StepStarted)]
-        assert all(list(start.shared) == ["code_parts"] for start in starts), parts[0]
+        assert [list(start.shared) for start in starts] == [["code_parts"]] * 3, len(str(parts[0]))
 
 
 # ---------------------------------------------------------------- redaction, and what is lost

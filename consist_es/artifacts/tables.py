@@ -11,6 +11,7 @@ import msgspec
 
 from consist_es.artifacts import containers
 from consist_es.artifacts.driver import need_for
+from consist_es.artifacts.zarr_arrays import too_old
 from consist_es.errors import ReturnTypeError
 
 MAX_CSV_SCAN = 256 * 1024 * 1024
@@ -166,6 +167,8 @@ def write_table(value: Any, path: Path, key: str) -> None:
         _write(value, path, key, kind)
     except (ValueError, TypeError, NotImplementedError) as error:
         form = {"dataset": "Zarr"}.get(str(kind), "Parquet")
+        if advice := too_old(error):
+            raise ReturnTypeError(f"The Dataset of output {key!r} cannot be written as Zarr: {advice}") from error
         raise ReturnTypeError(
             f"The {type(value).__name__} of output {key!r} cannot be written as {form}: {error}. "
             "Convert what it names, or write the file yourself and return its path."
@@ -179,6 +182,8 @@ def _for_zarr_2(dataset: Any) -> Any:
     for variable in found.variables.values():
         own = variable.encoding
         unfit = {"serializer", "shards"} | {name for name in _CODECS if not _may_stay(own.get(name))}
+        if getattr(own.get("dtype"), "kind", "") == "T":  # numpy's texts of any length
+            unfit.add("dtype")
         if variable.chunks is not None:
             unfit |= {"chunks", "preferred_chunks"}
         variable.encoding = {name: item for name, item in own.items() if name not in unfit}
