@@ -49,6 +49,7 @@ from consist_es.materialize import Copier
 from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
+from consist_es.passed_on import listed, passed_on
 from consist_es.project import Project
 from consist_es.projections import run_table
 from consist_es.put_back import Obstacle, PutBack
@@ -338,7 +339,8 @@ class Engine:
         observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults, scope.around)
         changes = attempt.comparison.changes() if attempt.comparison is not None else Changes()
         others = self._rivals(attempt)
-        event = self._completed(attempt, outputs, observed, changes, others)
+        old = passed_on(self.project.views_as_seen(), attempt.step, attempt.active)
+        event = self._completed(attempt, outputs, observed, changes, others, old)
         drafts = attempt.coupler_drafts(event.outputs)
         if observed.event is not None and not self.queries.reads_known(observed.event.digest):
             drafts += attempt.journal.drafts(observed.event)
@@ -349,7 +351,7 @@ class Engine:
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
         if self.use_cache:
-            self.warned.end(attempt.step, event, observed, changes, others)
+            self.warned.end(attempt.step, event, observed, changes, others, old)
         return RunResult(run, outputs)
 
     def _rivals(self, attempt: Attempt) -> list[Rival]:
@@ -364,12 +366,14 @@ class Engine:
         observed: Observed,
         changes: Changes,
         others: Sequence[Rival],
+        old: Mapping[str, str],
     ) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
         reason = self._not_reusable(step, attempt.active, missing) or observed.problem or changes.problem
         reason = reason or next((rival.said() for rival in others), None)
+        reason = reason or (f"it did not write its outputs: {listed(old)}" if old else None)
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),

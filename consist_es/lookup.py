@@ -12,6 +12,7 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap, readable
 from consist_es.errors import InputError, PathError
 from consist_es.events import Effect, FingerprintInfo, InputLink, ObservedRead
+from consist_es.identity.adapters import counted
 from consist_es.identity.fingerprint import InputFile, explain
 from consist_es.masking import Masker
 from consist_es.options import PackageOptions
@@ -408,5 +409,7 @@ def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> t
     links = (question.inputs, run.inputs)
     if (masker := question.masker) is None:
         return explain(info, run.fingerprint_info, question.config, run.config, *links, files=known)
-    then, config = masker.fingerprint(run.fingerprint_info), masker.plain(run.config)
+    then, config = run.fingerprint_info, masker.plain(run.config)
+    if counted(info.adapter) != counted(then.adapter):  # else nothing of it is shown, and masking all of it takes long
+        then = masker.fingerprint(then)
     return explain(info, then, question.config, config, *links, files=known, mask=masker.plain)
