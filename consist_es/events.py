@@ -429,6 +429,8 @@ class CacheHit(Event, frozen=True, kw_only=True):
     """The source was recorded under an earlier version of the fingerprint, and is the same work by that version."""
     packages: list[str] = []
     """Packages of which the source saw another version that does not count: ``pandas 2.2.1 -> 2.2.2``."""
+    left_out: str = ""
+    """What did not count, where `CacheOptions.code_identity` was not the default, in words."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):

@@ -45,7 +45,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
         | {"lookup", "trust", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
         | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
-        | {"effects", "put_back", "reads", "watching", "overlay"}
+        | {"effects", "put_back", "reads", "watching", "overlay", "telling"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
     frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views", "moved"}),

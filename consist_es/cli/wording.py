@@ -240,6 +240,7 @@ def _hit(event: CacheHit, names: Names) -> Line:
     carried = ["carried over from version 1 of the fingerprint"] if event.carried_over else []
     accepted = "".join(f"; {text}" for text in (*event.accepted, *carried))
     besides = f"; {REUSED_OVER}{', '.join(event.packages)}" if event.packages else ""
+    besides += f"; {event.left_out}" if event.left_out else ""
     said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}{besides}"
     return Line(said, ODD if accepted or besides else GOOD)
 
