@@ -195,6 +195,9 @@ class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
     """Names in a folder that the step made itself, and which do not count."""
     after: str | None = None
     """The state that a random generator was left in."""
+    arguments: list[str] = []
+    """Of a program from a distribution: those that say which program it is, ``-m activitysim``. Its digest is the
+    distribution's name and what stands for it: ``activitysim 1.2``."""
 
 
 # ---------------------------------------------------------------- the log itself

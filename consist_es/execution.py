@@ -217,7 +217,7 @@ class Engine:
             masker=self.project.masker,
             trust=self.trust,
             carry_over=self.carry_over,
-            reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
+            reads=None if self.observer is None else self.observer.now(step, scope.defaults),
             packages=scope.defaults.packages,
         )
         return look_up(self.project.connection(), question, self.uris, self.digester)

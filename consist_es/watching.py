@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -127,14 +127,14 @@ class Observer(msgspec.Struct, frozen=True):
             ],
         )
 
-    def problems(self, step: Step, defaults: StepDefaults) -> Callable[[ObservedRead], str | None] | None:
+    def now(self, step: Step, defaults: StepDefaults) -> ReadsNow | None:
         """Says of a recorded read what is another now; None if reads of this step are not compared."""
         if self.mode_of(step) != "count":
             return None
         scope = Scope(
             Places(roots=self._roots(defaults), skipped=self._skipped(), ignored=self.ignored_by(step)),
         )
-        return ReadsNow(self._places(defaults), scope, self._hash, self._value_digest).problem
+        return ReadsNow(self._places(defaults), scope, self._hash, self._value_digest)
 
     def paths(self, reads: Iterable[ObservedRead], defaults: StepDefaults) -> list[Path]:
         """Where the files and folders that an earlier run read are now."""

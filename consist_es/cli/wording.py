@@ -25,6 +25,7 @@ from consist_es.events import (
     KeyCarriedOver,
     LogRepaired,
     MetaLogged,
+    ObservedRead,
     OutputLink,
     OutputsDeclared,
     PackagesAccepted,
@@ -258,8 +259,13 @@ def _carried(event: KeyCarriedOver, _names: Names) -> Line:
 
 
 def _reads(event: ReadsObserved, _names: Names) -> Line:
-    listed = [read.name if read.kind in ("file", "folder") else f"{read.kind} {read.name}" for read in event.reads]
+    listed = [read.name if read.kind in ("file", "folder") else _other_read(read) for read in event.reads]
     return Line(f"read without declaring it: {_cut(_listed(listed))}", QUIET)
+
+
+def _other_read(read: ObservedRead) -> str:
+    said = " ".join((read.kind, read.name, *read.arguments))
+    return f"{said} ({read.digest})" if read.kind == "program" and read.digest else said
 
 
 def _accepted(event: ChangeAccepted, names: Names) -> Line:

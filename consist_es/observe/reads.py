@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from consist_es.identity.digest import digest_path
+from consist_es.identity.started import Origin
 
 Hasher = Callable[[str, str], str]
 """Digest of a file or folder by a method of `digest_path`; raises OSError or InputError."""
@@ -62,6 +63,8 @@ class Program(msgspec.Struct, frozen=True):
     arguments: list[str]
     inputs: list[str] = []
     """Arguments that are files or folders which count, as absolute paths."""
+    origins: list[Origin] = []
+    """The programs behind the command, with the versions that they had when it was started."""
 
 
 class RandomMove(msgspec.Struct, frozen=True):

@@ -140,6 +140,7 @@ class Watch:
         self._take_in_others()
         self._take_in_arguments()
         self._take_in_handles()
+        settle.look_at_programs(notes)
         modules = self._loaded()
         settling = settle.Settling(notes, began=self._began, outputs=outputs, hasher=self._hasher)
         read = settling.read(self._places.declared)
