@@ -196,8 +196,8 @@ class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
     """The state that a random generator was left in."""
     arguments: list[str] = []
-    """Of a program from a distribution: those that say which program it is, ``-m activitysim``. Its digest is the
-    distribution's name and what stands for it: ``activitysim 1.2``."""
+    """Of a program from a distribution: those that say which program it is, ``-m rates_model``. Its digest is the
+    distribution's name and what stands for it: ``rates_model 1.2``."""
 
 
 # ---------------------------------------------------------------- the log itself

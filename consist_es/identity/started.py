@@ -44,9 +44,9 @@ class Origin(msgspec.Struct, frozen=True):
     path: str
     """Absolute, or a name that is looked up on the path."""
     arguments: list[str] = []
-    """Those that say which one it is: ``-m activitysim``, or a script of Python."""
+    """Those that say which one it is: ``-m rates_model``, or a script of Python."""
     package: str | None = None
-    """Name of the distribution that it is from and what stands for that: ``activitysim 1.2``; None if it is from none
+    """Name of the distribution that it is from and what stands for that: ``rates_model 1.2``; None if it is from none
     that is known."""
 
 
