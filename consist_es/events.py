@@ -199,6 +199,12 @@ class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
     """Of a program from a distribution: those that say which program it is, ``-m rates_model``. Its digest is the
     distribution's name and what stands for it: ``rates_model 1.2``."""
 
+    @property
+    def text(self) -> str:
+        """What it is, for people."""
+        said = self.name if self.kind in ("file", "folder") else " ".join((self.kind, self.name, *self.arguments))
+        return f"{said} ({self.digest})" if self.kind == "program" and self.digest else said
+
 
 # ---------------------------------------------------------------- the log itself
 
@@ -538,6 +544,8 @@ class ArtifactLogged(Event, frozen=True, kw_only=True):
     facet: Any = None
     facet_schema_version: str | None = None
     meta: dict[str, Any] = {}
+    notes: list[str] = []
+    """What a user should know of its content: links in a folder that lead nowhere."""
 
 
 class ArtifactMaterialized(Event, frozen=True, kw_only=True):

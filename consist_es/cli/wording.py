@@ -25,7 +25,6 @@ from consist_es.events import (
     KeyCarriedOver,
     LogRepaired,
     MetaLogged,
-    ObservedRead,
     OutputLink,
     OutputsDeclared,
     PackagesAccepted,
@@ -259,13 +258,7 @@ def _carried(event: KeyCarriedOver, _names: Names) -> Line:
 
 
 def _reads(event: ReadsObserved, _names: Names) -> Line:
-    listed = [read.name if read.kind in ("file", "folder") else _other_read(read) for read in event.reads]
-    return Line(f"read without declaring it: {_cut(_listed(listed))}", QUIET)
-
-
-def _other_read(read: ObservedRead) -> str:
-    said = " ".join((read.kind, read.name, *read.arguments))
-    return f"{said} ({read.digest})" if read.kind == "program" and read.digest else said
+    return Line(f"read without declaring it: {_cut(_listed([read.text for read in event.reads]))}", QUIET)
 
 
 def _accepted(event: ChangeAccepted, names: Names) -> Line:
@@ -309,6 +302,7 @@ def _logged(event: ArtifactLogged, names: Names) -> Line:
         "digest of size and time only" if event.digest_method == "fast" else "",
     )
     said = _parts(("facet", _pairs(event.facet) if event.facet else ""), ("metadata", _pairs(event.meta)))
+    said = "; ".join(filter(None, (said, *event.notes)))
     about = ", ".join(fact for fact in facts if fact)
     more = f"; {said}" if said else ""
     return Line(f"{event.direction} {named}: {event.uri} ({about}) {short_digest(event.digest)}{more}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
-from consist_es.identity.digest import digest_path
+from consist_es.artifacts.bundles import digest_whole
 from consist_es.identity.started import Origin
 
 Hasher = Callable[[str, str], str]
@@ -17,7 +18,7 @@ THERE = "there:"
 
 def plain_hasher(path: str, method: str) -> str:
     """Digest without a cache."""
-    return digest_path(path, method=method).value
+    return digest_whole(Path(path), method=method).value
 
 
 class Places(msgspec.Struct, frozen=True):
