@@ -225,7 +225,8 @@ class _Process:
 
 def _reporter(path: str) -> Reporter | None:
     try:
-        return Reporter(path, Scope(Places(), temporary=True), hook.first_party())
+        is_own = hook.first_party()
+        return Reporter(path, Scope(Places(), temporary=True, is_own=is_own), is_own)
     except OSError:  # the process that asked is gone
         return None
 
