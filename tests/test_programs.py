@@ -307,3 +307,61 @@ def test_a_program_installed_to_a_folder_of_its_own_is_found(tmp_path: Path) -> 
 )
 def test_commands_of_which_nothing_installed_is_known_stand_for_themselves(env: Path, words: list[str]) -> None:
     assert origins(words[0], words) == [Origin(words[0])]
+
+
+# ---------------------------------------------------------------- files that programs write and the step reads
+
+
+def told_by(command: str, *, folder: str = ".") -> Callable[[], Path]:
+    """A step that reads what a program wrote."""
+
+    def step() -> Path:
+        subprocess.run(command, shell=True, check=True, cwd=folder)
+        return write(Path("log.txt").read_text())
+
+    return step
+
+
+UNSURE = {
+    "appends": "echo new >> log.txt",
+    "appends by another program": "printf new | tee -a log.txt > /dev/null",
+    "writes into the middle": "printf N | dd of=log.txt bs=1 seek=1 conv=notrunc status=none",
+}
+SURE = {
+    "writes a new file beside and moves it": "echo new > other.txt; mv other.txt log.txt",
+    "removes it first": "rm log.txt; echo new > log.txt",
+}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel tells what programs write")
+@pytest.mark.parametrize("how", [*UNSURE, *SURE])
+def test_a_file_that_was_there_and_that_a_program_adds_to_is_never_taken_for_the_steps_own_work(
+    env: Path, how: str
+) -> None:
+    step = told_by({**UNSURE, **SURE}[how])
+    with opened() as tracker:
+        Path("log.txt").write_text("old line\n")
+        first = run(tracker, step)
+        text = first.outputs["out"].path.read_text()
+        Path("log.txt").write_text("another old line\n")
+        second = run(tracker, step)
+        if how in SURE:
+            assert second.cache_hit
+        else:
+            assert not second.cache_hit
+            assert second.outputs["out"].path.read_text() != text
+            assert "was there before, a program that the step started wrote to it" in str(second.run.why())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel tells what programs write")
+def test_a_file_that_a_program_makes_or_that_is_declared_as_an_output_is_the_steps_own_work(env: Path) -> None:
+    step = told_by("echo new >> log.txt")
+    with opened() as tracker:
+        run(tracker, step)
+        assert run(tracker, step).cache_hit
+
+        def declared() -> dict[str, Path]:
+            return {"out": step(), "log": Path("log.txt")}
+
+        tracker.run(declared, outputs=["out", "log"])
+        assert tracker.run(declared, outputs=["out", "log"]).cache_hit

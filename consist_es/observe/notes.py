@@ -89,6 +89,8 @@ class Notes:
         """Files that were there and were written to without being emptied."""
         self.modified: set[str] = set()
         """Files that only the kernel saw written to: emptied or not cannot be told."""
+        self.modified_by_programs: set[str] = set()
+        """Those that another process wrote to."""
         self.replaced: set[str] = set()
         """Files that only the kernel saw, read and written: in which order cannot be told."""
         self.gone: set[str] = set()

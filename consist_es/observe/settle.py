@@ -65,6 +65,12 @@ class Settling:
             return False
         if now == first:
             late = first is not None and first[1] >= self._began
+            if path in notes.modified_by_programs and late and path not in notes.replaced and not self._is_output(path):
+                notes.doubt(
+                    f"{path} was there before, a program that the step started wrote to it, and the step read it: "
+                    "whether something of what it held before was read cannot be told. Remove it before the program "
+                    "starts, let that write to consist.output_path(...), or declare it as an output"
+                )
             return path not in notes.replaced and not (path in notes.modified and late)
         if path in notes.modified:
             notes.doubt(f"{path} was read, and changed by the step")
