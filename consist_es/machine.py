@@ -95,6 +95,16 @@ def pid_started(pid: int) -> str:
     return "ended" if state in (b"Z", b"X") and threads <= 1 else fields[19].decode("ascii")
 
 
+def user() -> str:
+    """Whose process this is, by name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without an entry anywhere
+        return ""
+
+
 def lock_holder(fd: int) -> str:
     """Who holds the exclusive lock of an open file, in words; from proc_locks(5), where there is such a file."""
     info = os.fstat(fd)

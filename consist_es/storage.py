@@ -278,12 +278,7 @@ class LocalStorage:
         return platform.node()
 
     def user(self) -> str:
-        import getpass
-
-        try:
-            return getpass.getuser()
-        except (OSError, KeyError):  # a container's user without an entry anywhere
-            return ""
+        return machine.user()
 
 
 _NOREPLACE = 1
