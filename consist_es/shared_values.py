@@ -4,13 +4,13 @@ A config of 150 kB stands in the log once, not in the start of each of 200 steps
 an event that can be read by itself is worth more than a few bytes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import msgspec
 from blake3 import blake3
 
-from consist_es.events import Draft, ScenarioStarted, StepStarted, ValuesRecorded
+from consist_es.events import Draft, FingerprintInfo, ScenarioStarted, StepStarted, ValuesRecorded
 from consist_es.identity.adapters import FOR_PEOPLE
 
 LARGE = 4 << 10
@@ -50,7 +50,7 @@ def _parted(event: object) -> tuple[ScenarioStarted | StepStarted | None, dict[s
     if CONFIG in shared:
         changes["config"] = None
     if isinstance(event, StepStarted):
-        changes["fingerprint"] = _without(event, shared)
+        changes["fingerprint"] = without(event.fingerprint, shared)
     return msgspec.structs.replace(event, **changes), values
 
 
@@ -71,8 +71,8 @@ def _candidates(event: ScenarioStarted | StepStarted) -> dict[str, Any]:
     return found
 
 
-def _without(event: StepStarted, shared: dict[str, str]) -> Any:
-    info = event.fingerprint
+def without(info: FingerprintInfo, shared: Collection[str]) -> FingerprintInfo:
+    """A fingerprint without the parts that are recorded apart, as the start of a run has it."""
     changes: dict[str, Any] = {}
     if ADAPTER in shared:
         adapter = info.adapter or {}
