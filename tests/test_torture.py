@@ -48,7 +48,7 @@ from consist_es.log.writer import Writer
 from consist_es.project import Project
 from consist_es.projections import BUILTIN
 from consist_es.projector import Projector
-from consist_es.storage import LocalStorage, Storage
+from consist_es.storage import LocalStorage, Lock, Storage
 from consist_es.view_tables import reached
 
 # ---------------------------------------------------------------- bugs that the harness found
