@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import os
 import types
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,7 +32,6 @@ from consist_es.effects import Changes, Comparison
 from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
-    ConsistWarning,
     PathError,
     RunActiveError,
     UsageTypeError,
@@ -49,6 +47,7 @@ from consist_es.materialize import Copier
 from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
+from consist_es.passed_on import listed, passed_on
 from consist_es.project import Project
 from consist_es.projections import run_table
 from consist_es.put_back import Obstacle, PutBack
@@ -58,19 +57,13 @@ from consist_es.recording import Digester
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
+from consist_es.telling import tell_of_hit
 from consist_es.trust import Trust
 from consist_es.turns import Turn
 from consist_es.vouching import Voucher
 from consist_es.warned import Warned
 from consist_es.watching import Observed, Observer
-from consist_es.why import REUSED_OVER
 from consist_es.workers import take_in
-
-_OVER_PACKAGES = (
-    "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
-    "for these."
-)
-
 
 _RUN = ", run "
 
@@ -235,7 +228,7 @@ class Engine:
             masker=self.project.masker,
             trust=self.trust,
             carry_over=self.carry_over,
-            reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
+            reads=None if self.observer is None else self.observer.now(step, scope.defaults),
             packages=scope.defaults.packages,
             voucher=Voucher(self.project.log, writers=self.trust is not None),
         )
@@ -295,9 +288,8 @@ class Engine:
         attempt.active.observations = Observations(scope.around, attempt.key)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
-        if hit is not None and hit.packages:
-            said = f"{REUSED_OVER}{', '.join(hit.packages)}"
-            warnings.warn(f"Step {step.name!r} was {said}. {_OVER_PACKAGES}", ConsistWarning, stacklevel=2)
+        if hit is not None:
+            tell_of_hit(step, hit)
 
     def directory_of(self, step: Step, key: str) -> Path:
         """The run's own folder: unique per attempt, unless the user's function says otherwise."""
@@ -338,7 +330,8 @@ class Engine:
         observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults, scope.around)
         changes = attempt.comparison.changes() if attempt.comparison is not None else Changes()
         others = self._rivals(attempt)
-        event = self._completed(attempt, outputs, observed, changes, others)
+        old = passed_on(self.project.views_as_seen(), attempt.step, attempt.active)
+        event = self._completed(attempt, outputs, observed, changes, others, old)
         drafts = attempt.coupler_drafts(event.outputs)
         if observed.event is not None and not self.queries.reads_known(observed.event.digest):
             drafts += attempt.journal.drafts(observed.event)
@@ -349,7 +342,7 @@ class Engine:
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
         if self.use_cache:
-            self.warned.end(attempt.step, event, observed, changes, others)
+            self.warned.end(attempt.step, event, observed, changes, others, old)
         return RunResult(run, outputs)
 
     def _rivals(self, attempt: Attempt) -> list[Rival]:
@@ -364,12 +357,14 @@ class Engine:
         observed: Observed,
         changes: Changes,
         others: Sequence[Rival],
+        old: Mapping[str, str],
     ) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
         reason = self._not_reusable(step, attempt.active, missing) or observed.problem or changes.problem
         reason = reason or next((rival.said() for rival in others), None)
+        reason = reason or (f"it did not write its outputs: {listed(old)}" if old else None)
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),

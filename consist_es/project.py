@@ -21,9 +21,10 @@ from consist_es.log.presence import is_gone, sweep
 from consist_es.log.segment import segment_name, segment_numbers
 from consist_es.masking import Masker, key_file
 from consist_es.project_file import log_folder, remember_database
-from consist_es.projections import BUILTIN, run_table
+from consist_es.projections import BUILTIN, run_table, shared_values
 from consist_es.projections.run_table import RunRow
 from consist_es.projector import Projector
+from consist_es.shared_values import apart
 from consist_es.storage import LocalStorage, Storage
 from consist_es.view_tables import reached
 
@@ -65,9 +66,9 @@ class Project:
         self._attached: int | None = None
         self._attaching = threading.Lock()
 
-    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> list[int]:
-        """Append events as one batch and give their positions. Returns once they cannot be lost any more:
-        to a killed process always, to a power cut as the sync policy says (`commit` marks ends of runs).
+    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> None:
+        """Append events as one batch. Returns once they cannot be lost any more: to a killed process always, to a power
+        cut as the sync policy says (`commit` marks ends of runs).
 
         Whatever looks like a secret in what users said is masked here, on the one way into the log. `tidy`: look for
         runs of dead processes first, once per process; a worker of a step leaves that to others.
@@ -77,10 +78,16 @@ class Project:
         """
         if tidy:
             self.attach()
-        return self.log.append([self.masker.draft(draft) for draft in drafts], commit=commit)
+        masked = [self.masker.draft(draft) for draft in drafts]
+        self.log.append(apart(masked, self._has_values), commit=commit)
+
+    def _has_values(self, digest: str) -> bool:
+        """As far as the views are known to go: where the values were recorded meanwhile, once more does no harm."""
+        return shared_values.known(self.views_as_seen(), digest)
 
     def redact(self, positions: Sequence[int], reason: str) -> bool:
-        """Take the payloads of these events out of the log, and out of the views.
+        """Take the payloads of these events out of the log, and out of the views; with starts of runs also the large
+        values that no other run refers to, see `with_values`.
 
         False where another program is reading the views: what is gone from them may still be in their file.
 
@@ -88,9 +95,14 @@ class Project:
             RedactionError: a payload that cannot be redacted. LogError: as for `LocalLog.redact`.
         """
         self.attach()
-        self.log.redact(positions, reason, self.storage.user())
+        self.log.redact(self.with_values(positions), reason, self.storage.user())
         self.views.rebuild()
         return self.views.settle()
+
+    def with_values(self, positions: Sequence[int]) -> list[int]:
+        """The positions, with those of the values that are recorded for these events alone."""
+        alone = shared_values.referred_to(self.connection(), positions, by_others=False)
+        return sorted({*positions, *alone})
 
     def connection(self) -> sqlite3.Connection:
         """The views, caught up with the log."""

@@ -1,10 +1,11 @@
 """The run table: every scenario, step and trace with what it was given and how it ended.
 
 A readable run id may be used again; each use is an attempt, numbered by the order in the log. `runs.id` is the run id
-for the first attempt and ``run_id#n`` for later ones. A run id that itself contains ``#`` always gets its number, so
-that no two runs can have the same id.
+for the first attempt and ``run_id#n`` for later ones. A run id that itself ends with ``#`` and a number always gets its
+own number behind it, so that no two runs can have the same id.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,11 @@ from consist_es.events import (
     StepCompleted,
     StepFailed,
     StepStarted,
+    ValuesRecorded,
     WriterAttached,
 )
 from consist_es.plain import to_plain
-from consist_es.projections import facets, redactions
+from consist_es.projections import facets, redactions, shared_values
 from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
 from consist_es.projector import Statement
 from consist_es.view_file import query
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 name = "run_table"
 version = 5
-tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments")
+tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
 
 COLUMNS: dict[str, type] = {
     "key": str,
@@ -210,6 +212,7 @@ def create(db: "sqlite_utils.Database") -> None:
     db.create_table("writers", {**writer, **more, **alive}, pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
     db.create_table("environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
+    shared_values.create(db)
 
 
 def index(db: "sqlite_utils.Database") -> None:
@@ -226,6 +229,7 @@ def index(db: "sqlite_utils.Database") -> None:
     runs.create_index(["started_seq"], "runs_by_start")
     db.table("run_tags").create_index(["tag"], "run_tags_by_tag")
     db.table("run_facets").create_index(["key", "value_str"], "run_facets_by_key")
+    shared_values.index(db)
 
 
 # ---------------------------------------------------------------- fold
@@ -239,13 +243,14 @@ INSERT INTO runs (
     cache_mode, declared, options, mounts, run_dir, artifact_dir, environment, writer, started_at, started_seq)
 VALUES (
     ?, ?, (SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE run_id = ?),
-    (SELECT CASE WHEN max(attempt) IS NULL AND instr(?, '#') = 0 THEN ?
+    (SELECT CASE WHEN max(attempt) IS NULL AND NOT ? THEN ?
         ELSE ? || '#' || (coalesce(max(attempt), 0) + 1) END FROM runs WHERE run_id = ?),
     'running', ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_NUMBERED = re.compile(r"#\d+$")
 _TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
 _COMPLETED = """
 UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?,
@@ -323,11 +328,12 @@ def _started(
     labels = (event.description, event.year, event.iteration, event.phase, event.stage)
     said = (to_text(event.tags), to_text(event.config), to_text(event.facet), facet_version, to_text(event.meta))
     where = (event.environment, recorded.by, recorded.at, recorded.seq)
-    attempt = (event.run_id,) * 6
+    run_id = event.run_id
+    attempt = (run_id, run_id, _NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
     statements: list[Statement] = [(_START, (key, *attempt, *values, *labels, *said, *identity, *rest, *where))]
     statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
     statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
-    return statements
+    return statements + shared_values.filled_in(recorded, event)
 
 
 def _step_completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
@@ -363,6 +369,7 @@ def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:
 def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
     details: dict[str, Any] = {"validation": event.validation}
     said = {"accepted": event.accepted, "packages": event.packages, "carried_over": event.carried_over}
+    said |= {"left_out": event.left_out}
     details |= {name: value for name, value in said.items() if value}
     return [(_HIT, (event.source, to_text(details), run_of(recorded)))]
 
@@ -411,6 +418,7 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
     OutputsDoubted: _doubted,
     WriterAttached: _writer,
     EnvironmentRecorded: _environment,
+    ValuesRecorded: shared_values.recorded_apart,
     RedactedEvent: redactions.outcome,
     PayloadRedacted: redactions.status,
 }
