@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
@@ -24,6 +25,11 @@ def passed_on(conn: sqlite3.Connection, step: Step, active: ActiveRun) -> dict[s
             if writer is not None and writer.key != active.run.key and writer.fingerprint != step.fingerprint.digest:
                 found[key] = writer.id
     return found
+
+
+def listed(old: Mapping[str, str]) -> str:
+    """What `passed_on` found, in words."""
+    return ", ".join(f"{key!r} is a file of run {run!r}" for key, run in old.items())
 
 
 def _writer(conn: sqlite3.Connection, artifact: Artifact) -> RunRow | None:

@@ -187,7 +187,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
     def _record_exit(self, key: str, error: BaseException | None, missing: list[str]) -> bool:
         """Whether the scenario had begun and not ended. The log knows: an interrupt may strike just after an append."""
         engine = self._engine
-        if not engine.queries.is_running(key):
+        if not engine.queries.is_open(key):
             if self._run is not None and self._run.key == key:
                 self._run = engine.queries.run_by_key(key)
             return False

@@ -33,6 +33,7 @@ from consist_es.events import (
     ObservedRead,
     OutputLink,
     OutputsDeclared,
+    OutputsDoubted,
     PackagesAccepted,
     PackagesRevoked,
     PayloadRedacted,
@@ -173,6 +174,7 @@ def one_of_each() -> list[Draft]:
         on("D", ValuesRecorded(digest="b3:v", values={"growth": [1, None]})),
         within("S", step("E", shared={"config": "b3:v", "code_parts": "b3:w"})),
         on("D", KeyCarriedOver(fingerprint="fp2", before="fp0")),
+        on("B", OutputsDoubted(by="A")),
         on(None, PackagesAccepted(before={"pandas": "2.2.1"}, after={"pandas": "2.2.2"}, reason="a patch", user="u")),
         on(None, PackagesRevoked(reason="it was not", user="u")),
         on(None, PackagesAccepted(before={"a": "1", "b": "2"}, after={"a": "3"}, reason="another")),
@@ -303,6 +305,7 @@ EVENTS = st.one_of(
     st.builds(AcceptanceRevoked, fingerprint=FPS, reason=OPTIONAL_TEXT),
     st.builds(ReadsObserved, digest=TEXT, reads=st.lists(st.builds(ObservedRead, kind=TEXT, name=TEXT), max_size=2)),
     st.builds(KeyCarriedOver, fingerprint=FPS, before=FPS),
+    st.builds(OutputsDoubted, by=KEYS),
     st.builds(PackagesAccepted, before=VERSIONS, after=VERSIONS, reason=TEXT),
     st.builds(PackagesRevoked, reason=OPTIONAL_TEXT),
     st.builds(

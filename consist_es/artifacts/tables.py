@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,21 @@ def _kept(found: TableInfo) -> TableInfo:
 
 
 def _schema(schema: Any) -> dict[str, str]:
-    return {str(field.name): str(field.type) for field in schema}
+    return by_name((str(field.name), str(field.type)) for field in schema)
+
+
+def by_name(columns: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Column -> type, in order; a name that is there already gets a number, ``trips.1``, that no column has."""
+    pairs = list(columns)
+    names, found = {name for name, _ in pairs}, dict[str, str]()
+    numbers: dict[str, int] = {}
+    for name, kind in pairs:
+        free = name
+        while free in found or (free != name and free in names):
+            numbers[name] = numbers.get(name, 0) + 1
+            free = f"{name}.{numbers[name]}"
+        found[free] = kind
+    return found
 
 
 def _parquet(path: Path) -> TableInfo:
@@ -78,11 +93,42 @@ def _arrow(path: Path) -> TableInfo:
 
 
 def _csv(path: Path) -> TableInfo:
+    """Types are those of the first block. A column with later values of another type holds text, as all of them are."""
+    import pyarrow as pa
     import pyarrow.csv
 
     with pyarrow.csv.open_csv(path) as reader:
-        count = path.stat().st_size <= MAX_CSV_SCAN
-        return TableInfo(_schema(reader.schema), _rows(reader) if count else None)
+        names, schema = reader.schema.names, _schema(reader.schema)
+    if path.stat().st_size > MAX_CSV_SCAN:
+        return TableInfo(schema)
+    texts: set[str] = set()
+    for _ in range(_RETRIES):
+        try:
+            return TableInfo(*_read_as(path, texts))
+        except pa.ArrowInvalid as error:
+            found = _OTHER_TYPE.search(str(error))
+            if found is None or int(found[1]) >= len(names) or names[int(found[1])] in texts:
+                return TableInfo(schema)  # rows of other lengths, or bytes that are no text
+            texts.add(names[int(found[1])])
+    try:
+        return TableInfo(*_read_as(path, set(names)))
+    except pa.ArrowInvalid:
+        return TableInfo(schema)
+
+
+_OTHER_TYPE = re.compile(r"CSV column #(\d+)")
+_RETRIES = 4
+"""So often a CSV file is read to its end to find the columns of mixed types; then all of them count as text."""
+
+
+def _read_as(path: Path, texts: Iterable[str]) -> tuple[dict[str, str], int | None]:
+    """Schema and rows, where the columns of these names hold text."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string()))
+    with pyarrow.csv.open_csv(path, convert_options=options) as reader:
+        return _schema(reader.schema), _rows(reader)
 
 
 def _rows(batches: Any) -> int | None:

@@ -38,6 +38,11 @@ class Names:
             self._artifacts[artifact_id] = row
         return self._artifacts[artifact_id]
 
+    def writer(self, name: str) -> str:
+        """Who a writer is, or its name where the views do not know it."""
+        row = run_table.writer_details(self._views(), name)
+        return name if row is None else run_table.in_words(row)
+
     def values(self, digest: str) -> Any:
         """The values that a start of a run refers to, None where they are not there any more."""
         return shared_values.values_of(self._views(), digest)

@@ -20,7 +20,7 @@ def pairs(values: Any) -> str:
     """``growth=1.1, widen=None`` of a mapping; any other value as it is."""
     if not isinstance(values, Mapping):
         return value(values)
-    return ", ".join(f"{key}={value(value)}" for key, value in values.items())
+    return ", ".join(f"{key}={value(item)}" for key, item in values.items())
 
 
 def listed(items: Iterable[str]) -> str:
