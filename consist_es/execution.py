@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import os
 import types
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,7 +32,6 @@ from consist_es.effects import Changes, Comparison
 from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
-    ConsistWarning,
     PathError,
     RunActiveError,
     UsageTypeError,
@@ -66,7 +64,6 @@ from consist_es.vouching import Voucher
 from consist_es.warned import Warned
 from consist_es.watching import Observed, Observer
 from consist_es.workers import take_in
-
 
 _RUN = ", run "
 
