@@ -4,6 +4,7 @@ Whether a process is gone can be asked of the machine that it runs on alone, and
 `consist_es.log.presence`. Read here: proc_pid_stat(5), proc_pid_mountinfo(5), pid_namespaces(7), machine-id(5).
 """
 
+import contextlib
 import functools
 import os
 import re
@@ -92,6 +93,29 @@ def pid_started(pid: int) -> str:
     state, threads = fields[0], int(fields[17])
     # Where only the first thread has ended, the others still run: the state is that of the first one alone.
     return "ended" if state in (b"Z", b"X") and threads <= 1 else fields[19].decode("ascii")
+
+
+def user() -> str:
+    """Whose process this is, by name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without an entry anywhere
+        return ""
+
+
+def lock_holder(fd: int) -> str:
+    """Who holds the exclusive lock of an open file, in words; from proc_locks(5), where there is such a file."""
+    info = os.fstat(fd)
+    place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/locks").read_text("ascii").splitlines():
+            words = line.split()
+            if words[1] == "FLOCK" and words[5] == place and int(words[4]) > 0:
+                state = Path(f"/proc/{words[4]}/stat").read_bytes().rpartition(b")")[2].split()[0]
+                return f"process {words[4]}{', which is stopped,' if state in (b'T', b't') else ''}"
+    return "another process"
 
 
 def filesystem_of(path: Path, mounts: str | None = None) -> str:

@@ -238,16 +238,7 @@ class LocalStorage:
         return False
 
     def lock_holder(self, fd: int) -> str:
-        """From proc_locks(5) and proc_pid_stat(5), where there are such files."""
-        info = os.fstat(fd)
-        place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            for line in Path("/proc/locks").read_text("ascii").splitlines():
-                words = line.split()
-                if words[1] == "FLOCK" and words[5] == place and int(words[4]) > 0:
-                    state = Path(f"/proc/{words[4]}/stat").read_bytes().rpartition(b")")[2].split()[0]
-                    return f"process {words[4]}{', which is stopped,' if state in (b'T', b't') else ''}"
-        return "another process"
+        return machine.lock_holder(fd)
 
     def unlock(self, fd: int) -> None:
         import fcntl
@@ -287,12 +278,7 @@ class LocalStorage:
         return platform.node()
 
     def user(self) -> str:
-        import getpass
-
-        try:
-            return getpass.getuser()
-        except (OSError, KeyError):  # a container's user without an entry anywhere
-            return ""
+        return machine.user()
 
 
 _NOREPLACE = 1

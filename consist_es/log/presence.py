@@ -16,7 +16,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from consist_es import machine
+from consist_es import __version__, machine
+from consist_es.events import WriterAttached
 from consist_es.storage import Storage, make_folder, on_fork
 
 FOLDER = "writers"
@@ -199,6 +200,26 @@ def _close(storage: Storage, held: _Held) -> None:
     if fd is not None:
         with contextlib.suppress(OSError):
             storage.close(fd)
+
+
+def introduction(storage: Storage, name: str, lock: str) -> WriterAttached:
+    """What the log says of this process; `lock`: what `Presence.hold` gave."""
+    import platform
+
+    return WriterAttached(
+        writer=name,
+        host=storage.host(),
+        boot=storage.boot(),
+        pid=storage.pid(),
+        pid_started=storage.pid_started(storage.pid()),
+        user=storage.user(),
+        library=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        machine=storage.machine(),
+        pid_namespace=storage.pid_namespace(),
+        lock=lock,
+    )
 
 
 # ---------------------------------------------------------------- tidying up
