@@ -238,6 +238,26 @@ def test_a_file_that_is_made_once_may_be_given_out_by_the_same_work_again(tracke
     assert tracker.run(download, outputs=["d"]).cache_hit
 
 
+# ---------------------------------------------------------------- the library's own files
+
+
+def test_the_key_of_the_project_is_no_file_that_a_step_reads(here: Path) -> None:
+    script = here / "model.py"
+    script.write_text(
+        "import os, sys, consist_es as consist\n"
+        "from pathlib import Path\n"
+        "def step() -> Path:\n"
+        "    path = consist.output_path('o', ext='txt')\n"
+        "    path.write_text(os.environ['GROWTH'])\n"
+        "    return path\n"
+        "os.environ['GROWTH'] = sys.argv[1]\n"
+        "with consist.Tracker(run_dir='runs', db_path='project.db') as tracker:\n"
+        "    print(tracker.run(step, outputs=['o']).cache_hit)\n"
+    )
+    said = [run_script(script, growth).stdout.strip() for growth in ("1", "2", "2")]  # any warning would be an error
+    assert said == ["False", "False", "True"]
+
+
 # ---------------------------------------------------------------- a project that was moved
 
 MODEL = """

@@ -126,6 +126,10 @@ def test_what_the_user_chose_stays_and_the_users_dataset_is_left_as_it_was(track
     assert '"level": 7' in (place / "m" / ".zarray").read_text()
 
 
+def numbers(data: Any) -> Any:
+    return data.drop_vars(["name", "text"])
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("version", FORMATS)
 def test_a_dataset_in_other_chunks_than_it_was_read_in(version: int, tracker: Tracker) -> None:
@@ -133,9 +137,9 @@ def test_a_dataset_in_other_chunks_than_it_was_read_in(version: int, tracker: Tr
     place = stored(version)
 
     def copy() -> Any:
-        return xr.open_zarr(place, chunks={"o": 1}, consolidated=False).chunk({"o": 3})
+        return numbers(xr.open_zarr(place, chunks={"o": 1}, consolidated=False)).chunk({"o": 3})
 
-    xr.testing.assert_equal(consist.load(tracker.run(copy, outputs=["m"]).output).load(), as_read(place))
+    xr.testing.assert_equal(consist.load(tracker.run(copy, outputs=["m"]).output).load(), numbers(as_read(place)))
 
 
 def test_an_xarray_that_is_too_new_for_zarr_2_is_named(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
