@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import consist_es as consist
 from consist_es import ConsistWarning, Tracker, errors
 from consist_es.identity.pairing import Paired, pair
-from tests.api_support import ROOT, made, run_script
+from tests.api_support import ROOT, made, output_of, run_script
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_load_and_load_df_find_a_file_where_a_tracker_has_it(here: Path) -> None
         return pandas.DataFrame({"a": [1, 2]})
 
     with Tracker(run_dir="one", db_path="p.db", mounts={"data": "one"}) as tracker:
-        artifact = tracker.run(table, outputs=["t"]).output
+        artifact = output_of(tracker.run(table, outputs=["t"]))
         assert consist.load_df(artifact, tracker=tracker).a.tolist() == [1, 2]
         assert consist.load(artifact, tracker=tracker).a.tolist() == [1, 2]
         assert artifact.as_df(tracker).a.tolist() == [1, 2]
@@ -194,7 +194,7 @@ def test_a_cached_function_that_gives_out_another_runs_file_is_told_and_not_reus
     cached.cache_clear()
     folder.cache_clear()
     right = tracker.run(fn, name="make", year=2030, outputs=["o"])
-    assert right.output.path != first.output.path
+    assert output_of(right).path != output_of(first).path
     assert tracker.run(fn, name="make", year=2030, outputs=["o"]).cache_hit
 
 
@@ -325,7 +325,7 @@ def test_lineage_says_see_above_only_of_what_is_above(tracker: Tracker, capsys: 
     last = tracker.run(
         join, inputs={"a": consist.ref(both, "left"), "b": consist.ref(both, "right")}, outputs=["joined"]
     )
-    for artifact in (last.output, both.outputs["left"], second.output):
+    for artifact in (output_of(last), both.outputs["left"], output_of(second)):
         tracker.print_lineage(artifact)
         told: set[str] = set()
         lines = capsys.readouterr().out.splitlines()
