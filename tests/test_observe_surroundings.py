@@ -14,6 +14,7 @@ import time
 import types
 from collections import ChainMap
 from collections.abc import Callable, Iterator
+from functools import partial
 from os import environ as surroundings
 from pathlib import Path
 
@@ -381,7 +382,7 @@ def test_what_a_program_writes_and_the_step_reads_then_is_its_own(tmp_path: Path
         path.read_text()
 
     for text in ("one", "other"):  # made, and overwritten
-        reads = watched(tmp_path, lambda text=text: run(text))
+        reads = watched(tmp_path, partial(run, text))
         assert (reads.files, reads.unsure) == ({}, [])
         time.sleep(0.05)  # the times of files lag behind the clock
     reads = watched(tmp_path, lambda: run("other"))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import consist_es as consist
-from consist_es import Tracker
+from consist_es import ScenarioContext, Tracker
 from consist_es.events import PackagesAccepted, ReadsObserved
 from consist_es.identity.started import Origin, origins
 from tests.cli_support import run as command
@@ -66,7 +66,8 @@ def write(text: str) -> Path:
 
 
 def output_of(*words: Any, **given: Any) -> str:
-    return subprocess.run(*words, capture_output=True, text=True, check=True, **given).stdout
+    done: subprocess.CompletedProcess[str] = subprocess.run(*words, capture_output=True, text=True, check=True, **given)
+    return done.stdout
 
 
 def by_name() -> Path:
@@ -134,7 +135,7 @@ def opened(**given: Any) -> Tracker:
     return Tracker(run_dir="runs", db_path="provenance.db", sync="os", **given)
 
 
-def run(tracker: Tracker, fn: Callable[[], Path]) -> Any:
+def run(tracker: Tracker | ScenarioContext, fn: Callable[[], Path]) -> Any:
     return tracker.run(fn, outputs=["out"])
 
 
