@@ -12,7 +12,7 @@ from consist_es.folding import dead_letters
 from consist_es.project import Project
 from consist_es.projections import run_table
 from consist_es.projections.run_table import RunRow
-from consist_es.projector import Progress
+from consist_es.view_building import Progress
 from consist_es.view_diff import Difference
 from consist_es.view_tables import BEHIND, LEVEL, ORPHANED, OUTDATED
 from consist_es.wording import counted

@@ -23,7 +23,18 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
     frozenset({"observe"}),
-    frozenset({"projector", "folding", "view_changes", "view_diff", "view_file", "view_notices", "view_tables"}),
+    frozenset(
+        {
+            "projector",
+            "folding",
+            "view_building",
+            "view_changes",
+            "view_diff",
+            "view_file",
+            "view_notices",
+            "view_tables",
+        }
+    ),
     frozenset({"projections"}),
     frozenset({"project", "project_file"}),
     frozenset(

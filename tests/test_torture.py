@@ -30,7 +30,7 @@ from torture.trial import Row, Trial
 from torture.twin import Died, Plan, Twin
 from torture.verbs import VERBS
 
-from consist_es import Tracker, lookup, projector, view_file
+from consist_es import Tracker, lookup, view_file
 from consist_es.ending import Ending
 from consist_es.errors import InputError, LogFullError, LogWriteError, ViewError
 from consist_es.events import Recorded
@@ -48,8 +48,8 @@ from consist_es.log.writer import Writer
 from consist_es.project import Project
 from consist_es.projections import BUILTIN
 from consist_es.projector import Projector
-from consist_es.storage import LocalStorage, Lock, Storage
-from consist_es.view_tables import reached
+from consist_es.storage import LocalStorage, Storage
+from consist_es.view_tables import SET_CHECKPOINT, reached
 
 # ---------------------------------------------------------------- bugs that the harness found
 
@@ -371,7 +371,7 @@ def checkpoint_apart(self: Projector, conn: sqlite3.Connection) -> bool:
 
 def _set_checkpoint(self: Projector, conn: sqlite3.Connection, last: Recorded) -> None:
     at = self._log.cursor_after(last)
-    conn.execute(projector._SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))
+    conn.execute(SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))
 
 
 def quarantine_nothing(storage: Storage, folder: Path, fd: int, segment: int, offset: int) -> tuple[str, int]:
