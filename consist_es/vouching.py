@@ -164,9 +164,11 @@ class Voucher:
     def _events(self, conn: sqlite3.Connection, run: str, positions: Iterable[int]) -> dict[int, Recorded]:
         """The events with these positions, all of them."""
         wanted = {*positions}
-        places = audit_index.places(conn, wanted)
+        if not all(type(position) is int for position in wanted):  # a column holds what somebody put there
+            raise Disagreement("of where events are")
+        places = audit_index.places(conn, wanted).values()
         try:
-            found = {each.seq: each for each in self._log.read_places(places.values())}
+            found = {each.seq: each for each in self._log.read_places((place[0], place[1]) for place in places)}
         except LogError as error:
             raise Silence(str(error)) from error
         if found.keys() != wanted:

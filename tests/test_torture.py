@@ -30,7 +30,7 @@ from torture.trial import Row, Trial
 from torture.twin import Died, Plan, Twin
 from torture.verbs import VERBS
 
-from consist_es import Tracker, lookup, view_file
+from consist_es import Tracker, lookup, projector, view_file
 from consist_es.ending import Ending
 from consist_es.errors import InputError, LogFullError, LogWriteError, ViewError
 from consist_es.events import Recorded
@@ -50,6 +50,7 @@ from consist_es.projections import BUILTIN
 from consist_es.projector import Projector
 from consist_es.storage import LocalStorage, Storage
 from consist_es.view_tables import SET_CHECKPOINT, reached
+from consist_es.vouching import Voucher
 
 # ---------------------------------------------------------------- bugs that the harness found
 
@@ -425,6 +426,8 @@ PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
     "quarantine removed": (tail, "quarantine", quarantine_nothing, "R5", 20),
     "failed sync tried again": (Writer, "_recover", sync_once_more, "R22", 600),
     "digests of cached outputs not checked again": (lookup, "_changed", lambda *_: {}, "R12", 5),
+    "hits not read back from the log": (Voucher, "candidate", lambda *_: None, "R26", 60),
+    "rows of the views not counted": (projector, "lost_rows", lambda *_: None, "R26", 60),
     "abandoned runs not looked for": (Project, "is_gone", lambda *_: False, "R3", 5),
     "names of folders not synced": (Writer, "_make_names_safe", lambda *_: None, "R22", 600),
     "ids of a retry ignored": (Writer, "_known", lambda *_: {}, "R20", 40),
