@@ -110,6 +110,11 @@ class Engine:
     told_of_reads: set[str] = field(default_factory=set)
     """Names of the steps of which it was said what they read without declaring it."""
 
+    _voucher: Voucher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._voucher = Voucher(self.project.log, writers=self.trust is not None)
+
     # ------------------------------------------------------------ the two ways to run a step; for blocks see `Trace`
 
     def run(self, args: StepArguments, scope: Scope) -> RunResult:
@@ -238,7 +243,7 @@ class Engine:
             carry_over=self.carry_over,
             reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
             packages=scope.defaults.packages,
-            voucher=Voucher(self.project.log, writers=self.trust is not None),
+            voucher=self._voucher,
         )
         return ask(self.project, question, self.uris, self.digester)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from consist_es.errors import LogError
 from consist_es.events import (
@@ -35,6 +35,10 @@ NOT_VOUCHED = "not_vouched"
 """Reason of a miss: the log cannot be read where it would say what the views say."""
 
 
+REMEMBERED = 200
+"""Candidates that are not read back a second time in one process, as long as the views say the same of them."""
+
+
 class Disagreement(Exception):
     """The views say something of an earlier run that their log does not say."""
 
@@ -56,6 +60,9 @@ class Voucher:
     def __init__(self, log: Log, *, writers: bool = False) -> None:
         self._log = log
         self._writers = writers
+        self._said: dict[int, tuple[Any, ...]] = {}
+        """What was read back before, by the position of the end: the log's past does not change, and where a payload
+        is redacted the views are made again without it."""
 
     def candidate(
         self, conn: sqlite3.Connection, candidate: CacheCandidate, source: RunRow | None, fingerprint: str
@@ -65,9 +72,25 @@ class Voucher:
         Raises:
             Disagreement: it says something else. Silence: it cannot be read there.
         """
+        late = lineage.logged_inputs(conn, candidate.run_key)
+        asked = (candidate, source, fingerprint, late)
+        if not self._writers and self._said.get(candidate.seq) == asked:
+            return
+        self._compared(conn, candidate, source, fingerprint, late)
+        if len(self._said) >= REMEMBERED:
+            self._said.clear()
+        self._said[candidate.seq] = asked
+
+    def _compared(
+        self,
+        conn: sqlite3.Connection,
+        candidate: CacheCandidate,
+        source: RunRow | None,
+        fingerprint: str,
+        late: list[tuple[str, ArtifactRow]],
+    ) -> None:
         run, rows = candidate.run_key, {row.artifact_id: row for row in candidate.all_outputs.values()}
         rows |= {row.artifact_id: row for row in candidate.outputs.values()}
-        late = lineage.logged_inputs(conn, run)
         known = [] if source is None else [source.started_seq]
         known += [candidate.seq, *(row.created_seq for row in rows.values()), *(row.created_seq for _, row in late)]
         if candidate.listed is not None:

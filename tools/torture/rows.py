@@ -57,7 +57,7 @@ ROWS = (
     Row("R22", "faults while recovering from faults", compound, 1_000, 5_000, 50_000),
     Row("R24", "threads, forks, pools, loops, interrupts", company, 200, 2_000, 10_000),
     Row("R25", "file systems like a network's", network, 8, 60, 200),
-    Row("R26", "other people's SQL in the views serves nothing wrong", edited, 60, 3_000, 20_000),
+    Row("R26", "other people's SQL in the views serves nothing wrong", edited, 60, 1_000, 10_000),
     Row("S3", "no text leads out of its root", fuzzed_paths, 100_000, 1_000_000, 10_000_000),
     Row("S4", "no copy lands outside while folders are swapped", swapped_folders, 2_000, 10_000, 100_000),
     Row("Q1", "mutants of the core are noticed", mutation, 0, 30, 500),
