@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import os
 import types
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,12 +26,12 @@ from consist_es.asking import ask
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
+from consist_es.contested import Rival, declared_writes, rivals
 from consist_es.context import Frame, Pushed, starts_steps, top
 from consist_es.effects import Changes, Comparison
 from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
-    ConsistWarning,
     PathError,
     RunActiveError,
     UsageTypeError,
@@ -47,6 +46,7 @@ from consist_es.materialize import Copier
 from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
+from consist_es.passed_on import listed, passed_on
 from consist_es.project import Project
 from consist_es.projections import run_table
 from consist_es.put_back import Obstacle, PutBack
@@ -57,18 +57,13 @@ from consist_es.reusable import not_reusable
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
+from consist_es.telling import tell_of_hit
 from consist_es.trust import Trust
 from consist_es.turns import Turn
 from consist_es.vouching import Voucher
+from consist_es.warned import Warned
 from consist_es.watching import Observed, Observer
-from consist_es.why import REUSED_OVER
 from consist_es.workers import take_in
-
-_OVER_PACKAGES = (
-    "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
-    "for these."
-)
-
 
 _RUN = ", run "
 
@@ -105,10 +100,7 @@ class Engine:
     """Whether runs recorded under version 1 of the fingerprint may answer."""
     observer: Observer | None = None
     """Watches what steps read by themselves; None: nobody does."""
-    unidentified: set[str] = field(default_factory=set)
-    """Names of the steps that were said to be computed every time."""
-    told_of_reads: set[str] = field(default_factory=set)
-    """Names of the steps of which it was said what they read without declaring it."""
+    warned: Warned = field(default_factory=Warned)
 
     _voucher: Voucher = field(init=False)
 
@@ -185,8 +177,8 @@ class Engine:
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
         key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
         journal = Journal(self.project, self.uris, scope.scenario, key)
-        seen = self.project.log.head()
         verdict = self.look_up(step, scope)
+        seen = self.project.seen_until()
         return Attempt(step, verdict, journal, key, parent, directory=self.directory_of(step, key), seen=seen)
 
     def _turn(self, attempt: Attempt) -> Turn | None:
@@ -241,7 +233,7 @@ class Engine:
             masker=self.project.masker,
             trust=self.trust,
             carry_over=self.carry_over,
-            reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
+            reads=None if self.observer is None else self.observer.now(step, scope.defaults),
             packages=scope.defaults.packages,
             voucher=self._voucher,
         )
@@ -271,9 +263,10 @@ class Engine:
         if step.args.capture_dir is not None:
             folder = Path(os.path.abspath(step.args.capture_dir))
             attempt.snapshot = Snapshot.take(folder, step.args.capture_pattern)
+        writes = declared_writes(step, attempt.key, directory, self.uris, scope.coupler)
         environment, drafts = self.project.environment(scope.defaults.project_root)
         drafts += journal.drafts(
-            attempt.started_event(environment, self.uris.uri(directory)),
+            attempt.started_event(environment, self.uris.uri(directory), writes),
             *(item.registration for item in step.inputs if item.registration is not None),
             attempt.verdict_event(),
             *attempt.carried_over(),
@@ -286,6 +279,7 @@ class Engine:
             drafts += journal.drafts(attempt.hit_completed(hit))
         self.project.record(drafts, commit=ends)
         attempt.ended = ends
+        attempt.beside = [] if ends else run_table.going_on(self.project.connection())
         attempt.active = ActiveRun(
             self.queries.run_by_key(attempt.key),
             journal=journal,
@@ -299,9 +293,8 @@ class Engine:
         attempt.active.observations = Observations(scope.around, attempt.key)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
-        if hit is not None and hit.packages:
-            said = f"{REUSED_OVER}{', '.join(hit.packages)}"
-            warnings.warn(f"Step {step.name!r} was {said}. {_OVER_PACKAGES}", ConsistWarning, stacklevel=2)
+        if hit is not None:
+            tell_of_hit(step, hit)
 
     def directory_of(self, step: Step, key: str) -> Path:
         """The run's own folder: unique per attempt, unless the user's function says otherwise."""
@@ -341,55 +334,42 @@ class Engine:
         """Record what the step made and that it ended well."""
         observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults, scope.around)
         changes = attempt.comparison.changes() if attempt.comparison is not None else Changes()
-        event = self._completed(attempt, outputs, observed, changes)
+        others = self._rivals(attempt)
+        old = passed_on(self.project.views_as_seen(), attempt.step, attempt.active)
+        event = self._completed(attempt, outputs, observed, changes, others, old)
         drafts = attempt.coupler_drafts(event.outputs)
         if observed.event is not None and not self.queries.reads_known(observed.event.digest):
             drafts += attempt.journal.drafts(observed.event)
         drafts += attempt.journal.drafts(event)
+        drafts += [draft for rival in others for draft in rival.doubt(attempt.key)]
         self.project.record(drafts, commit=True)
         attempt.ended = True
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
-        self._warn_unidentified(attempt.step)
-        self._warn_of_reads(attempt.step, observed)
-        self._warn_changed(attempt.step, changes)
+        if self.use_cache:
+            self.warned.end(attempt.step, event, observed, changes, others, old)
         return RunResult(run, outputs)
 
-    def _warn_of_reads(self, step: Step, observed: Observed) -> None:
-        """Say once of a step what it read without declaring it, and what could not be watched."""
-        if step.name in self.told_of_reads or not self.use_cache or step.fingerprint.digest is None:
-            return
-        for text in observed.warnings(step.name):
-            self.told_of_reads.add(step.name)
-            warnings.warn(text, ConsistWarning, stacklevel=2)
-
-    def _warn_unidentified(self, step: Step) -> None:
-        """Say once of a step that it will never be reused, though reuse was asked for."""
-        info, wanted = step.fingerprint, self.use_cache and step.cache_mode == "reuse" and step.args.kind == "run"
-        if not wanted or info.digest is not None or step.name in self.unidentified:
-            return
-        self.unidentified.add(step.name)
-        warnings.warn(
-            f"Step {step.name!r} will be computed every time, for its work cannot be identified: {info.unstable[0]}. "
-            "run.why() says all of it.",
-            ConsistWarning,
-            stacklevel=2,
-        )
-
-    def _warn_changed(self, step: Step, changes: Changes) -> None:
-        """Say once of a step what it changed that a hit cannot put back, or that not all was compared."""
-        if not (changes.lost or changes.over) or not self.use_cache or step.name in self.unidentified:
-            return
-        self.unidentified.add(step.name)
-        warnings.warn(changes.warning(step.name), ConsistWarning, stacklevel=2)
+    def _rivals(self, attempt: Attempt) -> list[Rival]:
+        """The other runs that wrote the same places meanwhile."""
+        made = [(item.key, item.artifact, item.path) for item in attempt.active.outputs.values()]
+        return rivals(self.project.connection, attempt.key, attempt.directory, made, attempt.beside, self.uris)
 
     def _completed(
-        self, attempt: Attempt, outputs: Mapping[str, Artifact], observed: Observed, changes: Changes
+        self,
+        attempt: Attempt,
+        outputs: Mapping[str, Artifact],
+        observed: Observed,
+        changes: Changes,
+        others: Sequence[Rival],
+        old: Mapping[str, str],
     ) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
         reason = not_reusable(step, attempt.active, missing, self.digester) or observed.problem or changes.problem
+        reason = reason or next((rival.said() for rival in others), None)
+        reason = reason or (f"it did not write its outputs: {listed(old)}" if old else None)
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),

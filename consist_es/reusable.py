@@ -19,6 +19,8 @@ def not_reusable(step: Step, active: ActiveRun, missing: Sequence[str], digester
         return "cache_mode='readonly' keeps nothing"
     if missing:
         return f"declared outputs are missing: {', '.join(missing)}"
+    if active.captured_nothing:
+        return "capture_dir captured nothing"
     if absent := [item.key for item in active.outputs.values() if item.artifact.hash is None]:
         return f"outputs were logged that are not there: {', '.join(absent)}"
     if absent := [item.role for item in active.late_inputs if not item.digest]:

@@ -42,6 +42,7 @@ __all__ = [
     "logged_inputs",
     "name",
     "outputs",
+    "places_since",
     "results",
     "row_of",
     "same_content",
@@ -252,6 +253,26 @@ ORDER BY l.direction = 'output' DESC, l.seq DESC, l.position DESC LIMIT 1
 def by_uri(conn: sqlite3.Connection, uri: str) -> list[ArtifactRow]:
     """Artifacts recorded at this URI, newest first."""
     return _artifacts(conn, "SELECT * FROM artifacts WHERE uri = ? ORDER BY created_seq DESC", (uri,))
+
+
+_LOGGED_SINCE = """
+SELECT rowid, created_seq, producer_key, uri, root, driver FROM artifacts WHERE rowid < ? ORDER BY rowid DESC LIMIT 200
+"""
+_COPIED_SINCE = """
+SELECT m.run_key, m.uri, r.run_dir, '' FROM materializations m JOIN runs r ON r.key = m.run_key WHERE m.seq > ?
+"""
+
+
+def places_since(conn: sqlite3.Connection, seq: int) -> list[tuple[str, str, str, str]]:
+    """Run, URI, run directory and driver of every output that was recorded, or copied to a place, after a position."""
+    found = query(conn, _COPIED_SINCE, (seq,))
+    last = 1 << 62
+    while rows := query(conn, _LOGGED_SINCE, (last,)):  # rows come in the order of the log
+        found += [(run, *rest) for _, at, run, *rest in rows if run is not None and at > seq]
+        last = rows[-1][0]
+        if rows[-1][1] <= seq:
+            break
+    return found
 
 
 def same_content(conn: sqlite3.Connection, digest: str) -> list[ArtifactRow]:

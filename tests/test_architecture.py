@@ -20,6 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"absent", "errors", "escapes", "with_block", "wording"}),
     frozenset(
         {"events", "framing", "plain", "plain_arrays", "plain_frames", "plain_times", "secret", "storage", "whole"}
+        | {"machine"}
     ),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
     frozenset({"observe"}),
@@ -27,6 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         {
             "projector",
             "folding",
+            "shared_values",
             "view_building",
             "view_changes",
             "view_diff",
@@ -59,6 +61,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "lookup",
             "trust",
             "vouching",
+            "asking",
             "materialize",
             "hydration",
             "turns",
@@ -67,8 +70,9 @@ LAYERS: tuple[frozenset[str], ...] = (
             "capture",
             "collecting",
         }
+        | {"contested", "warned", "annotations"}
         | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
-        | {"effects", "put_back", "reads", "watching", "overlay"}
+        | {"effects", "put_back", "reads", "watching", "overlay", "passed_on", "telling"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
     frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views", "moved"}),

@@ -1,4 +1,4 @@
-"""R26: other people's SQL in the views; a call is right all the same, and nothing is lost."""
+"""R28: other people's SQL in the views; a call is right all the same, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def step(n: int) -> Path:
 
 
 def edited(trial: Trial) -> None:
-    """R26: `count` times some changes by SQL, by themselves or under an open tracker; then every call gives what it
+    """R28: `count` times some changes by SQL, by themselves or under an open tracker; then every call gives what it
     should, all runs are told of, and a call whose inputs changed is computed."""
     room, kept = trial.room("p"), trial.folder / "kept"
     with verbs.inside(room):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -83,7 +82,3 @@ def written_down() -> dict[str, dict[str, str]]:
     """The keys as they have always been."""
     found: dict[str, dict[str, str]] = json.loads(GOLDEN.read_text("utf-8"))
     return found
-
-
-if __name__ == "__main__":
-    json.dump(keys(), sys.stdout, indent=1)

@@ -8,8 +8,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from consist_es.errors import InputError
 from consist_es.identity.digest import digest_path
-from torture.trial import Trial
+from torture.trial import Trial, require
 
 Tree = dict[str, str | None]
 """Path -> content of a file, ``-> target`` of a link, None for a folder."""
@@ -87,6 +88,30 @@ def made(place: Path, tree: Tree, chance: random.Random) -> Path:
     return place
 
 
+def _in_a_circle(tree: Tree) -> bool:
+    """Whether a link leads back to itself, which has no digest. All links lead to their own folder here."""
+    for path, content in tree.items():
+        folder = path[: path.rfind("/") + 1]
+        seen = {path}
+        while content is not None and content.startswith("-> "):
+            path = folder + content[3:]
+            if path in seen:
+                return True
+            seen.add(path)
+            content = tree.get(path)
+    return False
+
+
+def _is_refused(place: Path, tree: Tree, chance: random.Random) -> bool:
+    try:
+        digest_path(made(place, tree, chance))
+    except InputError:
+        return True
+    finally:
+        shutil.rmtree(place)
+    return False
+
+
 def tree_pairs(trial: Trial, count: int) -> None:
     """`count` pairs of folders; equal digests exactly where names, kinds and content are, wherever they lie."""
     chance, folder = trial.random, trial.room("trees")
@@ -94,6 +119,11 @@ def tree_pairs(trial: Trial, count: int) -> None:
     for number in trial.cases(count):
         one = some_tree(chance)
         two = one if chance.random() < 0.3 else chance.choice(CHANGES)(one, chance)
+        if _in_a_circle(one) or _in_a_circle(two):
+            refused = [_is_refused(folder / f"{number}-{tree is one}", tree, chance) for tree in (one, two)]
+            require(refused == [_in_a_circle(one), _in_a_circle(two)], f"{one!r} and {two!r}: a circle has a digest")
+            trial.tell("pairs with a circle")
+            continue
         places = folder / f"{number}", folder / chance.choice(["", "deeper/", "é/"]) / f"{number}-two"
         first, second = (
             digest_path(made(place, tree, chance)).value for place, tree in zip(places, (one, two), strict=True)
