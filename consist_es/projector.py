@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from consist_es import view_file
+from consist_es import view_file, view_places
 from consist_es.errors import (
     LogMismatchError,
     NotOurDatabaseError,
@@ -82,7 +82,7 @@ class Projector:
         self._mutex = threading.RLock()
         self._connections: dict[int, _Open] = {}
         self._is_local = False
-        self._moves = iter(view_file.ELSEWHERE)
+        self._moves = iter(view_places.ELSEWHERE)
         """Where else the views may go, of what was not tried yet."""
         self._counted: tuple[int, int] | None = None
         """The file whose rows this process has counted."""
@@ -274,8 +274,8 @@ class Projector:
         and unless it `moves`, also where there is no room."""
         if self._shares_locks:
             self._shares_locks = False
-            self._go_local(view_file.own_to_process)
-        elif not self._is_local and not view_file.writable(self.path):
+            self._go_local(view_places.own_to_process)
+        elif not self._is_local and not view_places.writable(self.path):
             self._moved()
         while True:
             try:

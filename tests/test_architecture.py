@@ -34,6 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "view_diff",
             "view_file",
             "view_notices",
+            "view_places",
             "view_tables",
         }
     ),
@@ -59,6 +60,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
         | {
             "lookup",
+            "reusable",
             "trust",
             "vouching",
             "asking",

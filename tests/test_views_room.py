@@ -18,7 +18,7 @@ from torture.children import ended, fork
 from torture.room import NO_NAMESPACES, _mounted
 
 import consist_es as consist
-from consist_es import ConsistWarning, Tracker, view_file
+from consist_es import ConsistWarning, Tracker, view_file, view_places
 from consist_es.errors import ViewRoomError
 
 
@@ -91,7 +91,7 @@ def test_views_that_can_grow_nowhere_are_an_error_that_says_so_and_the_log_is_wh
 ) -> None:
     (here / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(here / "tmp"))
-    monkeypatch.setattr(view_file, "MEMORY", here / "none")
+    monkeypatch.setattr(view_places, "MEMORY", here / "none")
     with Tracker(run_dir="runs", db_path="p.db") as tracker:
         tracker.run(step, config={"k": 0}, outputs=["out"])
         with monkeypatch.context() as patch, warnings.catch_warnings():
