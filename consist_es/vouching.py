@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from consist_es import shared_values
 from consist_es.errors import LogError
 from consist_es.events import (
     AcceptanceRevoked,
@@ -30,7 +31,6 @@ from consist_es.projections import audit_index, lineage, redactions, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate, PackageAcceptance
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_table import RunRow
-from consist_es.shared_values import without
 
 NOT_VOUCHED = "not_vouched"
 """Reason of a miss: the log cannot be read where it would say what the views say."""
@@ -128,9 +128,7 @@ class Voucher:
         event = redactions.start(found) if isinstance(found.event, RedactedEvent) else found.event
         if not isinstance(event, StepStarted) or found.run != run or found.by != source.writer:
             raise Disagreement(f"of the start of run {run!r}")
-        info = source.fingerprint_info
-        same = info is not None and event.fingerprint == without(info, event.shared)
-        if event.declared != source.declared or not same:
+        if event.declared != source.declared or not shared_values.says(event, source.fingerprint_info):
             raise Disagreement(f"of what run {run!r} was")
         known = late | {(item.role, item.artifact) for item in event.inputs}
         for item in end.logged_inputs or ():
