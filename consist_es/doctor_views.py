@@ -13,7 +13,7 @@ from consist_es.log.presence import is_seen
 from consist_es.project import Project
 from consist_es.projections import run_table
 from consist_es.projections.run_table import RunRow, in_words
-from consist_es.projector import Progress
+from consist_es.view_building import Progress
 from consist_es.view_diff import Difference
 from consist_es.view_tables import BEHIND, LEVEL, ORPHANED, OUTDATED
 from consist_es.wording import counted

@@ -16,6 +16,7 @@
     ├── ViewError                     the SQLite views
     │   ├── NotOurDatabaseError       the file at db_path is somebody else's
     │   ├── ViewAccessError           it cannot be written: permissions, or another program's lock
+    │   ├── ViewRoomError             no room for it, or its disk fails
     │   └── ViewContentError          a row holds what no event put there
     ├── ProjectNotFoundError          no project where the command line looked
     ├── SignatureError                a tree head that cannot be signed, or whose signature does not hold
@@ -231,6 +232,10 @@ class ViewAccessError(ViewError):
     def __init__(self, path: object, problem: object, action: str = ACTION) -> None:
         self.path, self.problem = path, problem
         super().__init__(f"The views in {path} cannot be written: {problem}. The log is unharmed: {action}.")
+
+
+class ViewRoomError(ViewError):
+    """There is no room for the views where they lie, or their disk fails. The log may have room."""
 
 
 class ViewContentError(ViewError):

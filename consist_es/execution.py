@@ -39,8 +39,7 @@ from consist_es.errors import (
 from consist_es.events import Effect, StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
-from consist_es.identity.code import changed_objects
-from consist_es.inputs import Sources, changed_since, identity_changed
+from consist_es.inputs import Sources
 from consist_es.journal import Journal
 from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question
 from consist_es.materialize import Copier
@@ -54,6 +53,7 @@ from consist_es.put_back import Obstacle, PutBack
 from consist_es.queries import Queries
 from consist_es.reads import random_states
 from consist_es.recording import Digester
+from consist_es.reusable import not_reusable
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
@@ -101,6 +101,11 @@ class Engine:
     observer: Observer | None = None
     """Watches what steps read by themselves; None: nobody does."""
     warned: Warned = field(default_factory=Warned)
+
+    _voucher: Voucher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._voucher = Voucher(self.project.log, writers=self.trust is not None)
 
     # ------------------------------------------------------------ the two ways to run a step; for blocks see `Trace`
 
@@ -230,7 +235,7 @@ class Engine:
             carry_over=self.carry_over,
             reads=None if self.observer is None else self.observer.now(step, scope.defaults),
             packages=scope.defaults.packages,
-            voucher=Voucher(self.project.log, writers=self.trust is not None),
+            voucher=self._voucher,
         )
         return ask(self.project, question, self.uris, self.digester)
 
@@ -362,7 +367,7 @@ class Engine:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
-        reason = self._not_reusable(step, attempt.active, missing) or observed.problem or changes.problem
+        reason = not_reusable(step, attempt.active, missing, self.digester) or observed.problem or changes.problem
         reason = reason or next((rival.said() for rival in others), None)
         reason = reason or (f"it did not write its outputs: {listed(old)}" if old else None)
         return StepCompleted(
@@ -378,37 +383,6 @@ class Engine:
             effects=changes.effects,
             logged_inputs=[item.link() for item in attempt.active.late_inputs],
         )
-
-    def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:
-        """Why a completed run must not answer for a later one, or None."""
-        if step.fingerprint.digest is None:
-            return "its identity is not known: " + "; ".join(step.fingerprint.unstable)
-        if step.cache_mode == "readonly":
-            return "cache_mode='readonly' keeps nothing"
-        if missing:
-            return f"declared outputs are missing: {', '.join(missing)}"
-        if active.captured_nothing:
-            return "capture_dir captured nothing"
-        if absent := [item.key for item in active.outputs.values() if item.artifact.hash is None]:
-            return f"outputs were logged that are not there: {', '.join(absent)}"
-        if absent := [item.role for item in active.late_inputs if not item.digest]:
-            return f"inputs were logged that are not there: {', '.join(absent)}"
-        if beside := active.observations.beside:
-            return f"it read {', '.join(beside)} while it ran: give it what it needs as inputs or config"
-        return self._changed(step, active)
-
-    def _changed(self, step: Step, active: ActiveRun) -> str | None:
-        """What changed while a step ran, so that the run must not answer for a later one; or None."""
-        if changed := changed_objects(step.code, step.project_root):
-            return f"it changed {', '.join(changed)}, which a hit would not: make it inside the step, or return it"
-        if changed := changed_since((*step.inputs, *active.late_inputs), self.digester):
-            return f"inputs changed while the step ran: {', '.join(changed)}"
-        known, given = step.fingerprint.identity_inputs, step.args.identity_inputs
-        if changed := identity_changed(known, given, step.project_root, self.digester):
-            return f"identity inputs changed while the step ran: {', '.join(changed)}"
-        if step.adapter is not None and (changed := step.adapter.changes()):
-            return f"config files changed while the step ran: {', '.join(changed)}"
-        return None
 
 
 def _loop_is_running() -> bool:

@@ -10,46 +10,40 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from consist_es import view_file
+from consist_es import view_file, view_places
 from consist_es.errors import (
     LogMismatchError,
     NotOurDatabaseError,
     UsageError,
     ViewAccessError,
+    ViewRoomError,
 )
-from consist_es.events import Cursor, PayloadRedacted, Recorded
-from consist_es.folding import BATCH, NoCollector, Projection, Statement, cut, fold, whole
+from consist_es.events import Cursor, PayloadRedacted
+from consist_es.folding import BATCH, Projection, Statement, whole
 from consist_es.storage import LocalStorage, Storage, on_fork
+from consist_es.view_building import Builder, Log, Progress
 from consist_es.view_changes import (
     CHANGED,
     LOST,
     OBJECTS,
     SCHEMA,
     Seen,
-    count_on,
-    describe_schema,
     lost_rows,
     other_schema,
 )
 from consist_es.view_diff import Difference, acts_by_itself, differences, dump, tables
 from consist_es.view_notices import Notices
-from consist_es.view_tables import BEHIND, LEVEL, OUTDATED, OWN, create_own, reached, same_place
+from consist_es.view_tables import BEHIND, LEVEL, OUTDATED, OWN, reached, same_place
 
 if TYPE_CHECKING:
-    import sqlite_utils
+    pass
 
 __all__ = ["Log", "Projection", "Projector", "Statement"]
-
-Progress = Callable[[int, int], None]
-
-FORMAT = 2
-"""Version of the tables that the projector itself keeps."""
 
 DISAGREE = "did not say what the log says"
 BY_OTHERS = (CHANGED, LOST, DISAGREE)
@@ -61,28 +55,6 @@ DIFFERENCES = 100
 """How many differing rows `compare` lists per table."""
 
 _T = TypeVar("_T")
-_SET_CHECKPOINT = "UPDATE checkpoint SET seq = ?, segment = ?, offset = ?, chain = ? WHERE id = 1"
-
-
-class Log(Protocol):
-    """What the projector needs of a log."""
-
-    @property
-    def project_id(self) -> str | None:
-        """None before the first event."""
-
-    @property
-    def folder(self) -> Path: ...
-
-    def read(self, after: Cursor | None) -> Iterator[Recorded]:
-        """Whole batches after the cursor; `LogMismatchError` where the cursor belongs to another past."""
-
-    def head(self) -> Cursor: ...
-
-    def moved(self, cursor: Cursor, /) -> bool:
-        """Whether the event of the cursor lies elsewhere now."""
-
-    def cursor_after(self, recorded: Recorded, /) -> Cursor: ...
 
 
 class _Open(NamedTuple):
@@ -105,10 +77,13 @@ class Projector:
         self._log = log
         self._projections = tuple(projections)
         self._storage = storage or LocalStorage()
+        self._builder = Builder(log, self._projections, self._storage)
         self._notices = Notices()
         self._mutex = threading.RLock()
         self._connections: dict[int, _Open] = {}
         self._is_local = False
+        self._moves = iter(view_places.ELSEWHERE)
+        """Where else the views may go, of what was not tried yet."""
         self._counted: tuple[int, int] | None = None
         """The file whose rows this process has counted."""
         self._shares_locks = False
@@ -168,7 +143,7 @@ class Projector:
         if target is None:
             if until is not None:
                 raise UsageError("until= needs target=: the live views always follow the whole log.")
-            done = self._somewhere(lambda: self._rebuild_live(progress))
+            done = self._somewhere(lambda: self._rebuild_live(progress), moves=False)
             self._notices.tell()
             return done
         if os.path.realpath(target) == os.path.realpath(self.path):
@@ -294,23 +269,35 @@ class Projector:
         self.path = path
         self._lock = view_file.ViewLock(path, self._storage, None if self._is_local else self._log.folder)
 
-    def _somewhere(self, work: Callable[[], _T]) -> _T:
-        """Do the work alone, where the file should be; if that cannot be written, at a node-local file from then on."""
+    def _somewhere(self, work: Callable[[], _T], *, moves: bool = True) -> _T:
+        """Do the work alone, where the file should be; if that cannot be written, at a node-local file from then on,
+        and unless it `moves`, also where there is no room."""
         if self._shares_locks:
             self._shares_locks = False
-            self._go_local(view_file.own_to_process)
-        elif not self._is_local and not view_file.writable(self.path):
-            self._go_local()
-        try:
-            return self._alone(work)
-        except ViewAccessError as error:
-            if self._is_local:
-                raise
-            self._notices.warn(f"{error} Until this process ends, its views are kept elsewhere.")
-            self._go_local()
-            return self._alone(work)
+            self._go_local(view_places.own_to_process)
+        elif not self._is_local and not view_places.writable(self.path):
+            self._moved()
+        while True:
+            try:
+                return self._alone(work)
+            except (ViewAccessError, ViewRoomError) as error:
+                if not moves if isinstance(error, ViewRoomError) else self._is_local:
+                    raise
+                if not self._moved():
+                    raise
+                self._notices.warn(f"{error} Until this process ends, its views are kept elsewhere: {self.path}.")
 
-    def _go_local(self, place: Callable[[str, Path], Path] = view_file.node_local) -> None:
+    def _moved(self) -> bool:
+        """Whether there was another place for the views to go."""
+        for place in self._moves:
+            try:
+                self._go_local(place)
+            except OSError:  # not even a folder can be made there
+                continue
+            return True
+        return False
+
+    def _go_local(self, place: Callable[[str, Path], Path]) -> None:
         self.close()
         self._is_local = True
         self._move(place(self._log.project_id or "new", self._log.folder))
@@ -384,7 +371,7 @@ class Projector:
             return "held statements that act by themselves"
         if not wanted <= tables(conn) or (at := reached(conn)).seq < 0:
             return ANOTHER_VERSION
-        found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._meta()
+        found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._builder.meta()
         if found.get("project", expected["project"]) != expected["project"] and at.seq:
             raise LogMismatchError(self._log.folder, "the views are of another project")
         schema = {key: found.pop(key) for key in (SCHEMA, OBJECTS) if key in found}
@@ -399,10 +386,6 @@ class Projector:
         self._counted = held.file
         return lost_rows(held.conn)
 
-    def _meta(self) -> dict[str, str]:
-        versions = {f"view {projection.name}": str(projection.version) for projection in self._projections}
-        return {"project": self._log.project_id or "", "format": str(FORMAT), **versions}
-
     def _fold_some(self, conn: sqlite3.Connection) -> bool:
         """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head.
 
@@ -415,19 +398,10 @@ class Projector:
             events = whole(self._log.read(at if at.seq else None))
             anew = any(isinstance(recorded.event, PayloadRedacted) for recorded in events) or self._log.moved(at)
             if not anew:
-                self._apply(conn, events)
+                self._builder.apply(conn, events)
         if anew:
             self._replace(self.path)
         return anew or len(events) >= BATCH
-
-    def _apply(self, conn: sqlite3.Connection, events: list[Recorded]) -> None:
-        grown: Counter[str] = Counter()
-        for projection in self._projections:
-            grown.update(fold(conn, projection, events))
-        if events:
-            at = self._log.cursor_after(events[-1])
-            conn.execute(_SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))
-            count_on(conn, grown)
 
     # ------------------------------------------------------------ building
 
@@ -450,7 +424,7 @@ class Projector:
         """Build a new file and put it at `place`; with `why`, what lies there is set aside."""
         built = view_file.built_for(place)
         try:
-            done = self._build(built, until, progress)
+            done = self._builder.build(built, until, progress)
             if why:
                 self._set_aside(place, why, problem, done)
             try:
@@ -467,33 +441,6 @@ class Projector:
     def _set_aside(self, place: Path, why: str, problem: str, done: int) -> None:
         self._forget()
         self._notices.set_aside(place, problem, done, view_file.set_aside(place, why))
-
-    def _build(self, path: Path, until: int | str | None, progress: Progress | None) -> int:
-        """Fold the whole log, or its beginning, into a new file."""
-        import sqlite_utils
-
-        head = self._log.head().seq
-        events = cut(self._log.read(None), until)
-        with closing(view_file.create(path)) as conn, NoCollector():
-            db = sqlite_utils.Database(conn)
-            self._create(db)
-            done = 0
-            while batch := list(itertools.islice(events, BATCH)):
-                with view_file.Transaction(conn):
-                    self._apply(conn, batch)
-                done = batch[-1].seq
-                if progress is not None:
-                    progress(done, max(done, head))
-            for projection in self._projections:
-                projection.index(db)
-            db.table("meta").insert_all({"key": key, "value": text} for key, text in describe_schema(conn).items())
-            view_file.finish(conn, path, self._storage)
-        return done
-
-    def _create(self, db: "sqlite_utils.Database") -> None:
-        create_own(db, self._meta())
-        for projection in self._projections:
-            projection.create(db)
 
 
 # ---------------------------------------------------------------- fork

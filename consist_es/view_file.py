@@ -9,11 +9,10 @@ backup), and is renamed only to where nothing lies.
 """
 
 import codecs
+import errno
 import os
 import sqlite3
-import tempfile
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from consist_es.errors import LogLockError, UsageError, ViewAccessError, ViewError
+from consist_es.errors import LogLockError, UsageError, ViewAccessError, ViewError, ViewRoomError
 from consist_es.storage import Lock, Storage
 from consist_es.with_block import WithBlock
 
@@ -319,44 +318,6 @@ def set_aside(path: Path, why: str) -> Path:
     return kept
 
 
-# ---------------------------------------------------------------- where nothing can be written
-
-
-def writable(path: Path) -> bool:
-    """Whether the file and its folder can be written; SQLite needs both."""
-    folder = path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
-
-
-def node_local(project_id: str, log_folder: Path) -> Path:
-    """Where the views of a project live on this machine if they cannot live where they should."""
-    folder = Path(tempfile.gettempdir()) / f"consist-es-{_user()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
-        # The name can be guessed, so somebody else may have put a folder of theirs there.
-        folder = Path(tempfile.mkdtemp(prefix="consist-es-"))
-    # Two copies of a log share the project's id, but not their future.
-    copy = zlib.crc32(os.fsencode(os.path.realpath(log_folder)))
-    return folder / f"{project_id}-{copy:08x}.db"
-
-
-def own_to_process(project_id: str, log_folder: Path) -> Path:
-    """Where this process has the views of a project to itself. What dead processes left there is removed."""
-    place = node_local(project_id, log_folder)
-    for left in place.parent.glob(f"{place.stem}-*.db*"):
-        pid = left.name[len(place.stem) + 1 :].partition(".")[0]
-        if pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
-            left.unlink(missing_ok=True)
-    return place.with_name(f"{place.stem}-{os.getpid()}.db")
-
-
-def _user() -> str:
-    return str(os.getuid()) if hasattr(os, "getuid") else "views"
-
-
 # ---------------------------------------------------------------- errors
 
 
@@ -380,6 +341,13 @@ _NOT_SHARED = (
 """Answers of file systems that lack the locks, or the memory mapped from a file (WAL's ``-shm``), that SQLite's users
 share. Network file systems are such. The views then go where they have both: to this machine's temporary files."""
 
+_FAILED = (
+    sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
+)  # fmt: skip
+"""A quota that is used up, a limit on the size of files, and a disk that fails look like these."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 NOT_SHARED = "the file system lacks the locks or the shared memory that SQLite needs"
 LOCAL_DISK = "give db_path a folder on a disk of this machine"
 
@@ -395,9 +363,8 @@ def is_refused(error: sqlite3.Error) -> bool:
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Whether there was no room, which SQLite needs beside the file even to read it."""
-    no_index = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE
-    return no_index or code_of(error) == sqlite3.SQLITE_FULL
+    """Whether there was no room, which SQLite needs beside the file even to read it, or the disk failed."""
+    return getattr(error, "sqlite_errorcode", None) in _FAILED or code_of(error) == sqlite3.SQLITE_FULL
 
 
 def _name_of(error: sqlite3.Error) -> str:
@@ -414,13 +381,13 @@ def translated(where: object) -> Iterator[None]:
             raise ViewAccessError(where, error) from error
         if lacks_sharing(error):
             raise ViewAccessError(where, f"{NOT_SHARED} ({error}, {_name_of(error)})", LOCAL_DISK) from error
-        raise _unusable(where, error, _name_of(error)) from error
+        raise _unusable(where, error, _name_of(error), full=is_full(error)) from error
     except OSError as error:
-        raise _unusable(where, error, type(error).__name__) from error
+        raise _unusable(where, error, type(error).__name__, full=error.errno in _NO_ROOM) from error
 
 
-def _unusable(where: object, error: Exception, name: str) -> ViewError:
-    return ViewError(
+def _unusable(where: object, error: Exception, name: str, *, full: bool) -> ViewError:
+    return (ViewRoomError if full else ViewError)(
         f"The views in {where} cannot be used: {error} ({name}). The log is unharmed: "
         "make room if the disk is full, or rebuild the views with `consist-es replay`."
     )

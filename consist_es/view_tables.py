@@ -15,6 +15,8 @@ BEHIND = "the views are a part of the log"
 OUTDATED = "the views were made by another version"
 ORPHANED = "the views do not fit their log"
 
+SET_CHECKPOINT = "UPDATE checkpoint SET seq = ?, segment = ?, offset = ?, chain = ? WHERE id = 1"
+
 OWN = frozenset({"meta", "checkpoint", "dead_letter"})
 
 

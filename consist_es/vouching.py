@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from consist_es import shared_values
 from consist_es.errors import LogError
@@ -36,6 +36,10 @@ NOT_VOUCHED = "not_vouched"
 """Reason of a miss: the log cannot be read where it would say what the views say."""
 
 
+REMEMBERED = 200
+"""Candidates that are not read back a second time in one process, as long as the views say the same of them."""
+
+
 class Disagreement(Exception):
     """The views say something of an earlier run that their log does not say."""
 
@@ -57,6 +61,9 @@ class Voucher:
     def __init__(self, log: Log, *, writers: bool = False) -> None:
         self._log = log
         self._writers = writers
+        self._said: dict[int, tuple[Any, ...]] = {}
+        """What was read back before, by the position of the end: the log's past does not change, and where a payload
+        is redacted the views are made again without it."""
 
     def candidate(
         self, conn: sqlite3.Connection, candidate: CacheCandidate, source: RunRow | None, fingerprint: str
@@ -66,9 +73,25 @@ class Voucher:
         Raises:
             Disagreement: it says something else. Silence: it cannot be read there.
         """
+        late = lineage.logged_inputs(conn, candidate.run_key)
+        asked = (candidate, source, fingerprint, late)
+        if not self._writers and self._said.get(candidate.seq) == asked:
+            return
+        self._compared(conn, candidate, source, fingerprint, late)
+        if len(self._said) >= REMEMBERED:
+            self._said.clear()
+        self._said[candidate.seq] = asked
+
+    def _compared(
+        self,
+        conn: sqlite3.Connection,
+        candidate: CacheCandidate,
+        source: RunRow | None,
+        fingerprint: str,
+        late: list[tuple[str, ArtifactRow]],
+    ) -> None:
         run, rows = candidate.run_key, {row.artifact_id: row for row in candidate.all_outputs.values()}
         rows |= {row.artifact_id: row for row in candidate.outputs.values()}
-        late = lineage.logged_inputs(conn, run)
         known = [] if source is None else [source.started_seq]
         known += [candidate.seq, *(row.created_seq for row in rows.values()), *(row.created_seq for _, row in late)]
         if candidate.listed is not None:
@@ -165,9 +188,11 @@ class Voucher:
     def _events(self, conn: sqlite3.Connection, run: str, positions: Iterable[int]) -> dict[int, Recorded]:
         """The events with these positions, all of them."""
         wanted = {*positions}
-        places = audit_index.places(conn, wanted)
+        if not all(type(position) is int for position in wanted):  # a column holds what somebody put there
+            raise Disagreement("of where events are")
+        places = audit_index.places(conn, wanted).values()
         try:
-            found = {each.seq: each for each in self._log.read_places(places.values())}
+            found = {each.seq: each for each in self._log.read_places((place[0], place[1]) for place in places)}
         except LogError as error:
             raise Silence(str(error)) from error
         if found.keys() != wanted:

@@ -20,6 +20,7 @@ REASONS = {
     "candidate_outputs_invalid": "the recorded outputs are not what they were",
     "effects_not_put_back": "what the earlier run changed on objects cannot be put back",
     "no_similar_prior_run": "nothing like it ran before",
+    "not_vouched": "the log cannot be read where it says what the earlier run was",
     "not_identifiable": "its work cannot be identified",
     "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
     "packages_changed": "it was computed over other versions of packages that count",

@@ -46,10 +46,11 @@ def positions(conn: sqlite3.Connection, scenario_key: str) -> list[tuple[int, in
     return [(seq, segment, offset) for seq, segment, offset in query(conn, sql, (scenario_key,))]
 
 
-def places(conn: sqlite3.Connection, positions: Iterable[int]) -> dict[int, tuple[int, int]]:
-    """Position -> (segment, offset) of the event, for those that there are."""
+def places(conn: sqlite3.Connection, positions: Iterable[int]) -> dict[int, list[int]]:
+    """Position -> segment and offset of the event, for those that there are."""
     sql = "SELECT seq, segment, offset FROM audit_index WHERE seq IN (SELECT value FROM json_each(?))"
-    return {seq: (segment, offset) for seq, segment, offset in query(conn, sql, (to_text(sorted(positions)),))}
+    found = query(conn, sql, (to_text(sorted(positions)),))
+    return {seq: place for seq, *place in found if [type(number) for number in place] == [int, int] and min(place) >= 0}
 
 
 def begins(conn: sqlite3.Connection, run_key: str) -> bool:

@@ -29,10 +29,12 @@ LAYERS: tuple[frozenset[str], ...] = (
             "projector",
             "folding",
             "shared_values",
+            "view_building",
             "view_changes",
             "view_diff",
             "view_file",
             "view_notices",
+            "view_places",
             "view_tables",
         }
     ),
@@ -58,6 +60,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
         | {
             "lookup",
+            "reusable",
             "trust",
             "vouching",
             "asking",
