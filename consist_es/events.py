@@ -289,6 +289,17 @@ class EnvironmentRecorded(Event, frozen=True, kw_only=True):
     """Environment variables that the tracker was told to record, None for those that were not set."""
 
 
+class ValuesRecorded(Event, frozen=True, kw_only=True):
+    """Large values that a run began with, recorded once for all that have the same: see `consist_es.shared_values`.
+
+    The run that it is recorded with is the first one; all of them refer to it in ``shared`` of their start.
+    """
+
+    digest: str
+    """blake3 of the values as JSON."""
+    values: Any = None
+
+
 # ---------------------------------------------------------------- scenarios
 
 
@@ -314,6 +325,8 @@ class ScenarioStarted(Event, frozen=True, kw_only=True):
     mounts: dict[str, str] = {}
     environment: str | None = None
     """Digest of an `EnvironmentRecorded`."""
+    shared: dict[str, str] = {}
+    """``config`` -> digest of the earlier `ValuesRecorded` that it stands in, where it is large."""
 
 
 class ScenarioExited(Event, frozen=True, kw_only=True):
@@ -365,6 +378,9 @@ class StepStarted(Event, frozen=True, kw_only=True):
     artifact_dir: str = ""
     """Portable URI of the run's managed folder."""
     environment: str | None = None
+    shared: dict[str, str] = {}
+    """Part -> digest of the earlier `ValuesRecorded` that it stands in, where it is large: ``config``, ``adapter`` (of
+    the fingerprint's adapter what is for people) and ``code_parts`` (of the fingerprint)."""
 
 
 class StepCompleted(Event, frozen=True, kw_only=True):
@@ -389,6 +405,8 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """Digest of the `ReadsObserved` that lists what else it read by itself; None if it read nothing."""
     effects: list[Effect] = []
     """What the step changed on objects that outlive it. Of a hit the places only: what was put back."""
+    logged_inputs: list[InputLink] | None = None
+    """What the step logged as inputs itself; None where that was not noted here: by a hit, and by earlier versions."""
 
 
 class ReadsObserved(Event, frozen=True, kw_only=True):
@@ -453,6 +471,14 @@ class HitDemoted(Event, frozen=True, kw_only=True):
 
     key: str
     reason: str
+
+
+class OutputsDoubted(Event, frozen=True, kw_only=True):
+    """Another run wrote a place where the run that this is about wrote an output, and at the same time: it must not
+    answer for a later one."""
+
+    by: str
+    """Key of the other run."""
 
 
 class KeyCarriedOver(Event, frozen=True, kw_only=True):

@@ -413,7 +413,10 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
         return self._scope_of(self._key)
 
     def _scope_of(self, key: str | None) -> Scope:
-        return Scope(self._defaults, key, self.coupler, Surroundings(self, self.coupler, self._now, self._paths))
+        defaults = self._defaults
+        if self._run is not None:
+            defaults = msgspec.structs.replace(defaults, scenario_id=self._run.id)
+        return Scope(defaults, key, self.coupler, Surroundings(self, self.coupler, self._now, self._paths))
 
     def _read(self, what: str) -> None:
         """A step that reads this while it runs depends on what it finds."""

@@ -142,6 +142,7 @@ _SET_APPLICATION_ID = "PRAGMA application_id = 0x636F6E73"  # a PRAGMA takes no 
 
 def _prepare(conn: sqlite3.Connection) -> None:
     conn.create_function("json_merge", 2, _json_merge, deterministic=True)
+    conn.create_function("json_fill", 3, _json_fill, deterministic=True)
     conn.execute("PRAGMA trusted_schema = OFF")  # the file may come from anybody: see sqlite.org/security.html
     conn.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file: damage shows here
 
@@ -149,6 +150,15 @@ def _prepare(conn: sqlite3.Connection) -> None:
 def _json_merge(old: str | None, new: str) -> str:
     """Two JSON objects as one, the new values winning key by key. SQLite's json_patch would drop nulls."""
     return msgspec.json.encode(msgspec.json.decode(old or "{}") | msgspec.json.decode(new)).decode()
+
+
+def _json_fill(text: str | None, name: str, value: str | None) -> str | None:
+    """A JSON object with more entries in the object that it has under a name; as it is where there are none."""
+    if text is None or value is None:
+        return text
+    whole = msgspec.json.decode(text)
+    whole[name] = (whole.get(name) or {}) | msgspec.json.decode(value)
+    return msgspec.json.encode(whole).decode()
 
 
 class Transaction(WithBlock[None]):

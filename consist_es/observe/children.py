@@ -25,6 +25,8 @@ from consist_es.observe.scope import Scope
 from consist_es.storage import on_fork
 
 VARIABLE = "CONSIST_ES_OBSERVE"
+PREFIX = "consist-es-observe-"
+"""How the names of the private folders begin."""
 _HEAD = struct.Struct("<Q")
 _LENGTH = struct.Struct("<I")
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -36,7 +38,7 @@ class Channel:
     """The file that children write to, in the process that has the runs."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="consist-es-observe-")
+        self.folder = tempfile.mkdtemp(prefix=PREFIX)
         self.path = os.path.join(self.folder, "reads")
         self._number = 0
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _FLAGS, 0o600)
