@@ -30,6 +30,7 @@ from consist_es.events import (
     StepStarted,
 )
 from consist_es.hydration import Hydrated
+from consist_es.identity.left_out import left_out
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss
 from consist_es.observe.watch import Watch
@@ -181,6 +182,7 @@ class Attempt:
                 accepted=verdict.accepted,
                 carried_over=verdict.carried_over,
                 packages=verdict.packages,
+                left_out=left_out(self.step.fingerprint.code_mode),
             )
         return CacheMissed(
             reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details

@@ -195,6 +195,15 @@ class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
     """Names in a folder that the step made itself, and which do not count."""
     after: str | None = None
     """The state that a random generator was left in."""
+    arguments: list[str] = []
+    """Of a program from a distribution: those that say which program it is, ``-m rates_model``. Its digest is the
+    distribution's name and what stands for it: ``rates_model 1.2``."""
+
+    @property
+    def text(self) -> str:
+        """What it is, for people."""
+        said = self.name if self.kind in ("file", "folder") else " ".join((self.kind, self.name, *self.arguments))
+        return f"{said} ({self.digest})" if self.kind == "program" and self.digest else said
 
 
 # ---------------------------------------------------------------- the log itself
@@ -453,6 +462,8 @@ class CacheHit(Event, frozen=True, kw_only=True):
     """The source was recorded under an earlier version of the fingerprint, and is the same work by that version."""
     packages: list[str] = []
     """Packages of which the source saw another version that does not count: ``pandas 2.2.1 -> 2.2.2``."""
+    left_out: str = ""
+    """What did not count, where `CacheOptions.code_identity` was not the default, in words."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):
@@ -565,6 +576,8 @@ class ArtifactLogged(Event, frozen=True, kw_only=True):
     facet: Any = None
     facet_schema_version: str | None = None
     meta: dict[str, Any] = {}
+    notes: list[str] = []
+    """What a user should know of its content: links in a folder that lead nowhere."""
 
 
 class ArtifactMaterialized(Event, frozen=True, kw_only=True):

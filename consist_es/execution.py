@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import os
 import types
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,7 +32,6 @@ from consist_es.effects import Changes, Comparison
 from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
-    ConsistWarning,
     PathError,
     RunActiveError,
     UsageTypeError,
@@ -59,19 +57,13 @@ from consist_es.recording import Digester
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
+from consist_es.telling import tell_of_hit
 from consist_es.trust import Trust
 from consist_es.turns import Turn
 from consist_es.vouching import Voucher
 from consist_es.warned import Warned
 from consist_es.watching import Observed, Observer
-from consist_es.why import REUSED_OVER
 from consist_es.workers import take_in
-
-_OVER_PACKAGES = (
-    "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
-    "for these."
-)
-
 
 _RUN = ", run "
 
@@ -236,7 +228,7 @@ class Engine:
             masker=self.project.masker,
             trust=self.trust,
             carry_over=self.carry_over,
-            reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
+            reads=None if self.observer is None else self.observer.now(step, scope.defaults),
             packages=scope.defaults.packages,
             voucher=Voucher(self.project.log, writers=self.trust is not None),
         )
@@ -296,9 +288,8 @@ class Engine:
         attempt.active.observations = Observations(scope.around, attempt.key)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
-        if hit is not None and hit.packages:
-            said = f"{REUSED_OVER}{', '.join(hit.packages)}"
-            warnings.warn(f"Step {step.name!r} was {said}. {_OVER_PACKAGES}", ConsistWarning, stacklevel=2)
+        if hit is not None:
+            tell_of_hit(step, hit)
 
     def directory_of(self, step: Step, key: str) -> Path:
         """The run's own folder: unique per attempt, unless the user's function says otherwise."""

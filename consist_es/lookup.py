@@ -16,11 +16,12 @@ from consist_es.identity.adapters import counted
 from consist_es.identity.fingerprint import InputFile, explain
 from consist_es.masking import Masker
 from consist_es.options import PackageOptions
-from consist_es.package_changes import changes_since
+from consist_es.package_changes import add_started, changes_since
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_table import RunRow
+from consist_es.reads import ReadsNow
 from consist_es.recording import Digester, artifact_of_row
 from consist_es.trust import Trust, foreign_files
 from consist_es.vouching import NOT_VOUCHED, Silence, Voucher
@@ -87,7 +88,7 @@ class Question(msgspec.Struct, frozen=True):
     """Hides what an earlier run recorded when it was not yet a secret."""
     trust: Trust | None = None
     """Whose runs may answer; None: everybody's."""
-    reads: Callable[[ObservedRead], str | None] | None = None
+    reads: ReadsNow | None = None
     """Says what is wrong now with something that an earlier run read by itself; None: reads are not compared."""
     carry_over: bool = True
     """Whether a run recorded under version 1 of the fingerprint may answer."""
@@ -184,6 +185,8 @@ def _tried(
     ):
         return problem
     changes = changes_since(conn, question.fingerprint, source, question.packages, question.trust)
+    if question.reads is not None:
+        add_started(changes, conn, candidate.reads, question.reads.package, question.packages, question.trust)
     if changes.counted or (exact and changes.noted):
         said = [f"packages: {change}" for change in changes.counted or changes.noted]
         return Miss("packages_changed", candidate.run_key, said)
@@ -303,7 +306,8 @@ def _reads_changed(candidate: CacheCandidate, question: Question) -> Miss | None
     if question.reads is None:
         return None
     for read in candidate.reads:
-        if (problem := question.reads(read)) is not None:
+        versioned = read.kind == "program" and read.digest is not None  # compared with the packages
+        if not versioned and (problem := question.reads.problem(read)) is not None:
             return Miss("reads_changed", candidate.run_key, [problem], {"read": read.name})
     return None
 

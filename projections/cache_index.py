@@ -187,6 +187,7 @@ WHERE c.fingerprint = ? ORDER BY c.seq DESC
 _LINKS = msgspec.json.Decoder(list[OutputLink])
 _READ = msgspec.json.Decoder(list[ObservedRead])
 _EFFECTS = msgspec.json.Decoder(list[Effect])
+_READS_OF = "SELECT r.reads FROM cache_index c JOIN observed_reads r ON r.digest = c.reads WHERE c.run_key = ?"
 _KNOWN = "SELECT 1 FROM observed_reads WHERE digest = ?"
 _CARRIED = "SELECT fingerprint FROM carried_over WHERE before = ?"
 _CHANGED = "SELECT effects FROM cache_index WHERE run_key = ?"
@@ -222,6 +223,11 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
                 )
             )
     return found
+
+
+def reads_of(conn: sqlite3.Connection, run_key: str) -> list[ObservedRead]:
+    """What a run that may answer read by itself."""
+    return [read for (reads,) in query(conn, _READS_OF, (run_key,)) for read in _READ.decode(reads)]
 
 
 def reads_known(conn: sqlite3.Connection, digest: str) -> bool:

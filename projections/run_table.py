@@ -369,6 +369,7 @@ def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:
 def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
     details: dict[str, Any] = {"validation": event.validation}
     said = {"accepted": event.accepted, "packages": event.packages, "carried_over": event.carried_over}
+    said |= {"left_out": event.left_out}
     details |= {name: value for name, value in said.items() if value}
     return [(_HIT, (event.source, to_text(details), run_of(recorded)))]
 

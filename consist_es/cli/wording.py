@@ -224,6 +224,7 @@ def _hit(event: CacheHit, names: Names) -> Line:
     carried = ["carried over from version 1 of the fingerprint"] if event.carried_over else []
     accepted = "".join(f"; {text}" for text in (*event.accepted, *carried))
     besides = f"; {REUSED_OVER}{', '.join(event.packages)}" if event.packages else ""
+    besides += f"; {event.left_out}" if event.left_out else ""
     said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}{besides}"
     return Line(said, ODD if accepted or besides else GOOD)
 
@@ -241,8 +242,7 @@ def _carried(event: KeyCarriedOver, _names: Names) -> Line:
 
 
 def _reads(event: ReadsObserved, _names: Names) -> Line:
-    found = [read.name if read.kind in ("file", "folder") else f"{read.kind} {read.name}" for read in event.reads]
-    return Line(f"read without declaring it: {cut(listed(found))}", QUIET)
+    return Line(f"read without declaring it: {cut(listed([read.text for read in event.reads]))}", QUIET)
 
 
 def _accepted(event: ChangeAccepted, names: Names) -> Line:
@@ -285,6 +285,7 @@ def _logged(event: ArtifactLogged, names: Names) -> Line:
         "digest of size and time only" if event.digest_method == "fast" else "",
     )
     said = parts(("facet", pairs(event.facet) if event.facet else ""), ("metadata", pairs(event.meta)))
+    said = "; ".join(filter(None, (said, *event.notes)))
     about = ", ".join(fact for fact in facts if fact)
     more = f"; {said}" if said else ""
     return Line(f"{event.direction} {named}: {event.uri} ({about}) {short_digest(event.digest)}{more}")
