@@ -33,6 +33,7 @@ from consist_es.inputs import BoundInput
 from consist_es.journal import Journal
 from consist_es.observing import Observations
 from consist_es.plain import to_plain
+from consist_es.plain_arrays import listed
 from consist_es.recording import ArtifactNotes, Digester, artifact_of_event, describe
 from consist_es.runs import Run
 from consist_es.with_block import WithBlock
@@ -253,7 +254,7 @@ class ActiveRun:
     def log_meta(self, values: Mapping[str, Any]) -> None:
         """Merge metadata into the run's record; later values win key by key."""
         self.check_open("log_meta()")
-        plain = to_plain(dict(values), "meta")
+        plain = to_plain({name: listed(value) for name, value in values.items()}, "meta")
         self.journal.record(MetaLogged(values=plain))
         self.run.meta.update(values)
 

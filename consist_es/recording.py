@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from consist_es.events import ArtifactLogged
 from consist_es.identity.digest import Digest, digest_path
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.plain import from_plain, to_plain
+from consist_es.plain_arrays import listed
 from consist_es.runs import moment_of
 
 if TYPE_CHECKING:
@@ -132,13 +133,16 @@ def describe(
         rows=table.rows,
         facet=None if notes.facet is None else to_plain(notes.facet, f"facet of {key!r}"),
         facet_schema_version=None if version is None else str(version),
-        meta=to_plain(dict(notes.meta), f"metadata of {key!r}"),
+        meta=to_plain({name: listed(value) for name, value in notes.meta.items()}, f"metadata of {key!r}"),
     )
 
 
 def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None) -> Artifact:
-    """The artifact that a fresh event records; `run_id` is the readable id of its producer."""
-    return _artifact(event, uris, event.artifact, event.parent, event.producer, run_id, None)
+    """The artifact that a fresh event records; `run_id` is the readable id of its producer.
+
+    It is created now; the log takes the time itself, a moment later.
+    """
+    return _artifact(event, uris, event.artifact, event.parent, event.producer, run_id, datetime.now(UTC))
 
 
 def artifact_of_row(row: ArtifactRow, uris: UriMap | None, *, run_id: str | None) -> Artifact:

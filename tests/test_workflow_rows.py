@@ -342,7 +342,7 @@ def test_log_dataframe_writes_and_records_a_table(tracker: Tracker, driver: str 
         frame = pandas.DataFrame({"a": [1, 2]})
         artifact = consist.log_dataframe(frame, "t", driver=driver, meta={"unit": "trips"}, index=False)
         assert artifact.path.suffix == suffix
-        with pytest.raises(errors.OptionError, match="'parquet', 'csv'"):
+        with pytest.raises(errors.OptionError, match="'parquet', 'csv', 'json'"):
             consist.log_dataframe(frame, "u", driver="xlsx")
         with pytest.raises(errors.UsageTypeError, match="DataFrame, not list"):
             consist.log_dataframe([1], "u")
