@@ -233,7 +233,7 @@ class ActiveRun:
             artifact = item.artifact
             if artifact.producer != self.run.key or (item.state and state_of(item.path) == item.state):
                 continue
-            now = self._digest_now(item.path)
+            now = self._digest_now(artifact, item.path)
             if now is None and artifact.meta.get(CAPTURED):
                 del self.outputs[item.key]
                 dropped.append(item.key)
@@ -242,10 +242,10 @@ class ActiveRun:
                 self._record(item.path, item.path, item.key, "output", notes)
         return dropped
 
-    def _digest_now(self, path: Path) -> str | None:
+    def _digest_now(self, artifact: Artifact, path: Path) -> str | None:
         """None where nothing is."""
         try:
-            return self.digester.digest(path).value
+            return self.digester.digest_as(artifact, path).value
         except InputError:
             if os.path.lexists(path):
                 raise
@@ -300,7 +300,7 @@ class ActiveRun:
         if not os.path.lexists(path):
             return cached
         same_place = path == cached.path
-        return cached if same_place and self.digester.digest(path).value == cached.hash else None
+        return cached if same_place and self.digester.digest_as(cached, path).value == cached.hash else None
 
     def _demote(self, key: str) -> None:
         reason = "unknown among the cached outputs" if key not in self.cached else "the block made another file"

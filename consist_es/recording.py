@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ from blake3 import blake3
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.formats import bundle_members, driver_of, member_suffix, missing_sidecars
 from consist_es.artifacts.tables import TableInfo, describe_table
-from consist_es.artifacts.uris import UriMap
-from consist_es.errors import InputError
+from consist_es.artifacts.uris import UriMap, inside
+from consist_es.errors import InputError, PathError
 from consist_es.events import ArtifactLogged
 from consist_es.identity.digest import Digest, digest_path
 from consist_es.identity.digest_cache import DigestCache
@@ -26,6 +27,10 @@ from consist_es.runs import moment_of
 
 if TYPE_CHECKING:
     from consist_es.projections.lineage import ArtifactRow
+
+
+SET_DRIVER = "artifact_set"
+"""Driver of a folder of which some files are recorded: its metadata names them."""
 
 
 class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +64,42 @@ class Digester(msgspec.Struct, frozen=True):
         if len(members) == 1:
             return digest_path(path, method=method, cache=cache)
         return _digest_bundle(path, members, method, cache)
+
+    def digest_as(self, artifact: Artifact, path: Path, *, fresh: bool = False) -> Digest:
+        """The digest of what is at `path` now, taken as that of the artifact was: of a set, of its members alone.
+
+        Raises:
+            InputError, PathError: it cannot be read.
+        """
+        method = "fast" if artifact.hash and artifact.hash.startswith("fast:") else "full"
+        members = artifact.meta.get("members") if artifact.driver == SET_DRIVER else None
+        if isinstance(members, Mapping):
+            with suppress(InputError, PathError):
+                found = digest_members(path, members, method, None if fresh else self.cache)
+                if found.value == artifact.hash:
+                    return found  # else the set may have been recorded when all of its folder counted
+        return self.digest(path, method=method, fresh=fresh)
+
+
+def digest_members(folder: Path, members: Iterable[str], method: str, cache: DigestCache | None) -> Digest:
+    """The digest of some files below a folder, by their relative paths; nothing else in it counts.
+
+    Raises:
+        InputError: one is missing, or cannot be read. PathError: one leads out of the folder.
+    """
+    found = [(rel, digest_path(inside(folder, rel, rel), method=method, cache=cache)) for rel in sorted(members)]
+    hasher = blake3(derive_key_context=f"consist-es set digest 1 {method}")
+    for rel, part in found:
+        name = os.fsencode(rel)
+        hasher.update(b"%d:%s%d:%s" % (len(name), name, len(part.value), part.value.encode()))
+    return Digest(
+        value=f"{'b3' if method == 'full' else 'fast'}:{hasher.hexdigest()}",
+        kind="folder",
+        method=method,
+        size=sum(part.size for _, part in found),
+        mtime_ns=max((part.mtime_ns for _, part in found), default=0),
+        files=len(found),
+    )
 
 
 def _members(path: Path) -> list[Path]:
@@ -108,8 +149,8 @@ def describe(
     """
     notes = notes or ArtifactNotes()
     there = os.path.lexists(path)
-    digest = digester.digest(path) if there else None
     driver = notes.driver or driver_of(path, folder=path.is_dir())
+    digest = _digest(path, driver, notes, digester) if there else None
     table = describe_table(path, driver) if there else TableInfo()
     version = notes.facet_schema_version
     return ArtifactLogged(
@@ -135,6 +176,13 @@ def describe(
         facet_schema_version=None if version is None else str(version),
         meta=to_plain({name: listed(value) for name, value in notes.meta.items()}, f"metadata of {key!r}"),
     )
+
+
+def _digest(path: Path, driver: str, notes: ArtifactNotes, digester: Digester) -> Digest:
+    members = notes.meta.get("members")
+    if driver == SET_DRIVER and isinstance(members, Mapping):
+        return digest_members(path, members, digester.method, digester.cache)
+    return digester.digest(path)
 
 
 def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None) -> Artifact:
