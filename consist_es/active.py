@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,11 @@ from consist_es.errors import (
     UsageError,
     UsageTypeError,
 )
-from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink
+from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink, Recorded
 from consist_es.inputs import BoundInput
-from consist_es.journal import Journal
+from consist_es.journal import Journal, WorkersJournal
 from consist_es.observing import Observations
-from consist_es.plain import to_plain
+from consist_es.plain import from_plain, to_plain
 from consist_es.plain_arrays import listed
 from consist_es.recording import ArtifactNotes, Digester, artifact_of_event, describe
 from consist_es.runs import Run
@@ -95,14 +95,71 @@ class ActiveRun:
         self.late_inputs: list[BoundInput] = []
         """What the run logged as inputs itself."""
         self.observations = Observations(None)
+        self.told: list[dict[str, Any]] = []
+        """What processes that the run started told of it."""
         self._lock = threading.RLock()
         self._open = True
+        self._pid = os.getpid()
 
     # ------------------------------------------------------------ life
 
     def close(self) -> None:
         """Refuse every further use."""
         self._open = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a run of this process, not of the one that this was forked from."""
+        return self._pid == os.getpid()
+
+    def join(self) -> None:
+        """Use it in a forked child: what is recorded here belongs to the run of the first process."""
+        if not self.is_own:
+            journal = self.journal
+            self.journal = WorkersJournal(journal.project, journal.uris, journal.scenario, journal.run)
+            self._lock, self._pid = threading.RLock(), os.getpid()  # a thread that is not here may have had the lock
+
+    def described(self) -> dict[str, Any]:
+        """What another process needs to know to record something of this run."""
+        journal, project = self.journal, self.journal.project
+        return {
+            "key": self.run.key,
+            "id": self.run.id,
+            "kind": self.run.kind,
+            "scenario": journal.scenario,
+            "db": str(project.db_path),
+            "sync": project.log.sync,
+            "mask": list(project.mask_keys),
+            "run_dir": journal.uris.run_dir,
+            "mounts": dict(journal.uris.mounts),
+            "method": self.digester.method,
+            "directory": str(self.directory),
+            "cached": self.is_cached,
+        }
+
+    def take_in(self, events: Iterable[Recorded]) -> None:
+        """Make what other processes recorded of this run a part of it; `events` are those of the log since it began."""
+        mine = {str(item.artifact.id): item for item in self.outputs.values()}
+        known = {str(item.artifact.id) for item in (*self.bound, *self.late_inputs)}
+        logged: dict[str, Logged] = {}
+        for event in (each.event for each in events if each.run == self.run.key):
+            if isinstance(event, ArtifactLogged) and event.direction == "output":
+                logged[event.key] = mine.get(event.artifact) or self._of_child(event)
+            elif isinstance(event, ArtifactLogged) and event.artifact not in known:
+                item = self._of_child(event)
+                digest = event.digest or ""
+                self.late_inputs.append(BoundInput(event.role or event.key, item.artifact, item.path, digest, "logged"))
+            elif isinstance(event, MetaLogged):
+                self.run.meta.update(from_plain(event.values))
+            elif isinstance(event, HitDemoted):
+                self.is_cached, self.cached = False, {}
+        self.outputs = {**logged, **{key: item for key, item in self.outputs.items() if key not in logged}}
+        self.made += [item.path for item in self.outputs.values()]
+
+    def _of_child(self, event: ArtifactLogged) -> Logged:
+        run_id = self.run.id if event.producer == self.run.key else None
+        artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
+        return Logged(event.key, artifact, artifact.path, None)  # it is looked at again when the run ends
 
     def check_open(self, call: str) -> None:
         """Raise `ClosedError` once the run has ended."""

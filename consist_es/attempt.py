@@ -20,6 +20,7 @@ from consist_es.events import (
     CacheHit,
     CacheMissed,
     CouplerSet,
+    Cursor,
     Draft,
     ErrorInfo,
     KeyCarriedOver,
@@ -29,6 +30,7 @@ from consist_es.events import (
     StepStarted,
 )
 from consist_es.hydration import Hydrated
+from consist_es.identity.left_out import left_out
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss
 from consist_es.observe.watch import Watch
@@ -50,7 +52,7 @@ class Attempt:
         parent: str | None,
         *,
         directory: Path,
-        seen: int,
+        seen: Cursor,
     ) -> None:
         self.step = step
         self.verdict = verdict
@@ -58,7 +60,7 @@ class Attempt:
         self.staged: dict[str, Path] = {}
         self.directory = directory
         self.seen = seen
-        """The last position of the log before the look-up."""
+        """The end of the log before the look-up."""
         self.turn: Turn | None = None
         """The right to compute, where it was asked for."""
         self.journal = journal
@@ -180,6 +182,7 @@ class Attempt:
                 accepted=verdict.accepted,
                 carried_over=verdict.carried_over,
                 packages=verdict.packages,
+                left_out=left_out(self.step.fingerprint.code_mode),
             )
         return CacheMissed(
             reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details

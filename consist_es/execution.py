@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import os
 import types
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.keys import safe_name
 from consist_es.artifacts.uris import UriMap, inside
+from consist_es.asking import ask
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
@@ -32,7 +32,6 @@ from consist_es.effects import Changes, Comparison
 from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
-    ConsistWarning,
     PathError,
     RunActiveError,
     UsageTypeError,
@@ -43,11 +42,12 @@ from consist_es.hydration import Hydrated, hydrate
 from consist_es.identity.code import changed_objects
 from consist_es.inputs import Sources, changed_since, identity_changed
 from consist_es.journal import Journal
-from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question, look_up
+from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question
 from consist_es.materialize import Copier
 from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
+from consist_es.passed_on import listed, passed_on
 from consist_es.project import Project
 from consist_es.projections import run_table
 from consist_es.put_back import Obstacle, PutBack
@@ -57,16 +57,15 @@ from consist_es.recording import Digester
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
+from consist_es.telling import tell_of_hit
 from consist_es.trust import Trust
 from consist_es.turns import Turn
+from consist_es.vouching import Voucher
 from consist_es.warned import Warned
 from consist_es.watching import Observed, Observer
-from consist_es.why import REUSED_OVER
+from consist_es.workers import take_in
 
-_OVER_PACKAGES = (
-    "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
-    "for these."
-)
+_RUN = ", run "
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -150,6 +149,7 @@ class Engine:
     def collected(self, attempt: Attempt, scope: Scope, value: Any) -> RunResult:
         """Record what the function returned, or what a block made, and the end."""
         attempt.stop_watching()
+        take_in(attempt.active, attempt.seen)
         outputs = collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler)
         if attempt.hit:
             return self.reuse(attempt, attempt.hit)
@@ -182,13 +182,19 @@ class Engine:
         wanted = step.args.cache_options.compute_once is not False and step.cache_mode == "reuse"
         if attempt.hit or digest is None or not (wanted and self.use_cache):
             return None
-        who = f"{self.project.log.writer}, run {attempt.key}"
-        attempt.turn = Turn(self.project.folder / "turns", digest, self.project.storage, who=who, step=step.name)
+        who = f"{self.project.log.writer}{_RUN}{attempt.key}"
+        storage, folder = self.project.storage, self.project.folder / "turns"
+        attempt.turn = Turn(folder, digest, storage, who=who, step=step.name, is_dead=self._is_dead)
         return attempt.turn
+
+    def _is_dead(self, who: str) -> bool:
+        """Whether the process that has a turn is gone, as far as its run's start tells."""
+        row = run_table.by_key(self.project.connection(), who.rpartition(_RUN)[2])
+        return row is not None and (row.status == "abandoned" or self.project.is_gone(row))
 
     def _look_again(self, attempt: Attempt, scope: Scope) -> None:
         """With the turn in hand: somebody may have computed the step since the first look."""
-        if self.project.log.head().seq != attempt.seen:
+        if self.project.log.head() != attempt.seen:
             attempt.verdict = self.look_up(attempt.step, scope)
 
     def _hydrate(self, attempt: Attempt, scope: Scope) -> Hydrated:
@@ -222,10 +228,11 @@ class Engine:
             masker=self.project.masker,
             trust=self.trust,
             carry_over=self.carry_over,
-            reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
+            reads=None if self.observer is None else self.observer.now(step, scope.defaults),
             packages=scope.defaults.packages,
+            voucher=Voucher(self.project.log, writers=self.trust is not None),
         )
-        return look_up(self.project.connection(), question, self.uris, self.digester)
+        return ask(self.project, question, self.uris, self.digester)
 
     def put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
         """What a hit changes on objects, for the earlier run had done so."""
@@ -278,12 +285,11 @@ class Engine:
             cached=attempt.hit_outputs(hit) if hit is not None else None,
             canonicalization=None if step.adapter is None else step.adapter.snapshot,
         )
-        attempt.active.observations = Observations(scope.around)
+        attempt.active.observations = Observations(scope.around, attempt.key)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
-        if hit is not None and hit.packages:
-            said = f"{REUSED_OVER}{', '.join(hit.packages)}"
-            warnings.warn(f"Step {step.name!r} was {said}. {_OVER_PACKAGES}", ConsistWarning, stacklevel=2)
+        if hit is not None:
+            tell_of_hit(step, hit)
 
     def directory_of(self, step: Step, key: str) -> Path:
         """The run's own folder: unique per attempt, unless the user's function says otherwise."""
@@ -324,7 +330,8 @@ class Engine:
         observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults, scope.around)
         changes = attempt.comparison.changes() if attempt.comparison is not None else Changes()
         others = self._rivals(attempt)
-        event = self._completed(attempt, outputs, observed, changes, others)
+        old = passed_on(self.project.views_as_seen(), attempt.step, attempt.active)
+        event = self._completed(attempt, outputs, observed, changes, others, old)
         drafts = attempt.coupler_drafts(event.outputs)
         if observed.event is not None and not self.queries.reads_known(observed.event.digest):
             drafts += attempt.journal.drafts(observed.event)
@@ -335,7 +342,7 @@ class Engine:
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
         if self.use_cache:
-            self.warned.end(attempt.step, event, observed, changes, others)
+            self.warned.end(attempt.step, event, observed, changes, others, old)
         return RunResult(run, outputs)
 
     def _rivals(self, attempt: Attempt) -> list[Rival]:
@@ -350,12 +357,14 @@ class Engine:
         observed: Observed,
         changes: Changes,
         others: Sequence[Rival],
+        old: Mapping[str, str],
     ) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
         reason = self._not_reusable(step, attempt.active, missing) or observed.problem or changes.problem
         reason = reason or next((rival.said() for rival in others), None)
+        reason = reason or (f"it did not write its outputs: {listed(old)}" if old else None)
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),
@@ -367,6 +376,7 @@ class Engine:
             observed=attempt.active.observations.seen,
             reads=None if observed.event is None else observed.event.digest,
             effects=changes.effects,
+            logged_inputs=[item.link() for item in attempt.active.late_inputs],
         )
 
     def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:

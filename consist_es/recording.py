@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.formats import bundle_members, driver_of, member_suffix, missing_sidecars
+from consist_es.artifacts.bundles import digest_members, digest_whole
+from consist_es.artifacts.formats import driver_of
 from consist_es.artifacts.tables import TableInfo, describe_table
-from consist_es.artifacts.uris import UriMap, inside
-from consist_es.errors import InputError, PathError
+from consist_es.artifacts.uris import UriMap
+from consist_es.errors import ConsistWarning, InputError, PathError
 from consist_es.events import ArtifactLogged
-from consist_es.identity.digest import Digest, digest_path
+from consist_es.identity.digest import Digest
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.plain import from_plain, to_plain
 from consist_es.plain_arrays import listed
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 SET_DRIVER = "artifact_set"
 """Driver of a folder of which some files are recorded: its metadata names them."""
+_SHOWN = 10
+"""Links that are named."""
+_TOLD: set[str] = set()
+"""Notes on links that the user was told of."""
 
 
 class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +64,7 @@ class Digester(msgspec.Struct, frozen=True):
         Raises:
             InputError: it cannot be read, or a shapefile lacks its .shx or .dbf file.
         """
-        method, cache = method or self.method, None if fresh else self.cache
-        members = _members(path)
-        if len(members) == 1:
-            return digest_path(path, method=method, cache=cache)
-        return _digest_bundle(path, members, method, cache)
+        return digest_whole(path, method=method or self.method, cache=None if fresh else self.cache)
 
     def digest_as(self, artifact: Artifact, path: Path, *, fresh: bool = False) -> Digest:
         """The digest of what is at `path` now, taken as that of the artifact was: of a set, of its members alone.
@@ -79,56 +80,6 @@ class Digester(msgspec.Struct, frozen=True):
                 if found.value == artifact.hash:
                     return found  # else the set may have been recorded when all of its folder counted
         return self.digest(path, method=method, fresh=fresh)
-
-
-def digest_members(folder: Path, members: Iterable[str], method: str, cache: DigestCache | None) -> Digest:
-    """The digest of some files below a folder, by their relative paths; nothing else in it counts.
-
-    Raises:
-        InputError: one is missing, or cannot be read. PathError: one leads out of the folder.
-    """
-    found = [(rel, digest_path(inside(folder, rel, rel), method=method, cache=cache)) for rel in sorted(members)]
-    hasher = blake3(derive_key_context=f"consist-es set digest 1 {method}")
-    for rel, part in found:
-        name = os.fsencode(rel)
-        hasher.update(b"%d:%s%d:%s" % (len(name), name, len(part.value), part.value.encode()))
-    return Digest(
-        value=f"{'b3' if method == 'full' else 'fast'}:{hasher.hexdigest()}",
-        kind="folder",
-        method=method,
-        size=sum(part.size for _, part in found),
-        mtime_ns=max((part.mtime_ns for _, part in found), default=0),
-        files=len(found),
-    )
-
-
-def _members(path: Path) -> list[Path]:
-    try:
-        missing, members = missing_sidecars(path), bundle_members(path)
-    except OSError as error:
-        raise InputError(f"Cannot hash {path}: the files beside it cannot be listed: {error}.") from error
-    if missing:
-        raise InputError(f"{path} is incomplete: beside it there is no {' and no '.join(missing)} file. Add it.")
-    return members
-
-
-def _digest_bundle(path: Path, members: list[Path], method: str, cache: DigestCache | None) -> Digest:
-    """BLAKE3 in key derivation mode over suffix and digest of each member; the bundle's own name does not count."""
-    found = [(member_suffix(path, member), digest_path(member, method=method, cache=cache)) for member in members]
-    parts = sorted(found, key=lambda part: (part[0], part[1].value))
-    if _members(path) != members:
-        raise InputError(f"Cannot hash {path}: files beside it came or went. Run again once nothing writes to it.")
-    hasher = blake3(derive_key_context=f"consist-es bundle digest 1 {method}")
-    for suffix, part in parts:
-        hasher.update(b"%d:%s%d:%s" % (len(suffix), suffix.encode(), len(part.value), part.value.encode()))
-    return Digest(
-        value=f"{'b3' if method == 'full' else 'fast'}:{hasher.hexdigest()}",
-        kind="file",
-        method=method,
-        size=sum(part.size for _, part in parts),
-        mtime_ns=max(part.mtime_ns for _, part in parts),
-        files=len(parts),
-    )
 
 
 def describe(
@@ -151,6 +102,8 @@ def describe(
     there = os.path.lexists(path)
     driver = notes.driver or driver_of(path, folder=path.is_dir())
     digest = _digest(path, driver, notes, digester) if there else None
+    if digest is not None:
+        warn_of_links(f"{direction} {key!r}", digest)
     table = describe_table(path, driver) if there else TableInfo()
     version = notes.facet_schema_version
     return ArtifactLogged(
@@ -175,6 +128,7 @@ def describe(
         facet=None if notes.facet is None else to_plain(notes.facet, f"facet of {key!r}"),
         facet_schema_version=None if version is None else str(version),
         meta=to_plain({name: listed(value) for name, value in notes.meta.items()}, f"metadata of {key!r}"),
+        notes=_first(digest.notes) if digest else [],
     )
 
 
@@ -183,6 +137,24 @@ def _digest(path: Path, driver: str, notes: ArtifactNotes, digester: Digester) -
     if driver == SET_DRIVER and isinstance(members, Mapping):
         return digest_members(path, members, digester.method, digester.cache)
     return digester.digest(path)
+
+
+def warn_of_links(what: str, digest: Digest) -> None:
+    """Say once in this process of each link that leads nowhere that a folder holds it."""
+    new = [note for note in digest.notes if note not in _TOLD]
+    _TOLD.update(new)
+    if new:
+        warnings.warn(
+            f"{what} holds links that lead nowhere, which count by their text alone: {'; '.join(_first(new))}. "
+            "Restore what they lead to, or remove them.",
+            ConsistWarning,
+            stacklevel=3,
+        )
+
+
+def _first(notes: Sequence[str]) -> list[str]:
+    more = [f"and {len(notes) - _SHOWN} more"] if len(notes) > _SHOWN else []
+    return [*notes[:_SHOWN], *more]
 
 
 def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None) -> Artifact:

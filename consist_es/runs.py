@@ -146,6 +146,8 @@ def run_of_row(
             meta["cache_accepted"] = accepted
         if packages := row.cache_details.get("packages"):
             meta["cache_packages"] = packages
+        if left_out := row.cache_details.get("left_out"):
+            meta["cache_left_out"] = left_out
     elif row.cache_reason:
         meta["cache_miss_explanation"] = {
             "status": "miss",

@@ -36,6 +36,9 @@ FOLDER = "a folder"
 BUSY_SECONDS = 5.0
 """How long to wait for another program's write transaction."""
 
+STALE = 5.0
+"""Seconds to wait for a process that works on the views under a lock file that was deleted."""
+
 _ANOTHERS = "a SQLite database of another program"
 _SIGNATURES = (
     (0, b"SQLite format 3\0", _ANOTHERS),
@@ -139,6 +142,7 @@ _SET_APPLICATION_ID = "PRAGMA application_id = 0x636F6E73"  # a PRAGMA takes no 
 
 def _prepare(conn: sqlite3.Connection) -> None:
     conn.create_function("json_merge", 2, _json_merge, deterministic=True)
+    conn.create_function("json_fill", 3, _json_fill, deterministic=True)
     conn.execute("PRAGMA trusted_schema = OFF")  # the file may come from anybody: see sqlite.org/security.html
     conn.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file: damage shows here
 
@@ -146,6 +150,15 @@ def _prepare(conn: sqlite3.Connection) -> None:
 def _json_merge(old: str | None, new: str) -> str:
     """Two JSON objects as one, the new values winning key by key. SQLite's json_patch would drop nulls."""
     return msgspec.json.encode(msgspec.json.decode(old or "{}") | msgspec.json.decode(new)).decode()
+
+
+def _json_fill(text: str | None, name: str, value: str | None) -> str | None:
+    """A JSON object with more entries in the object that it has under a name; as it is where there are none."""
+    if text is None or value is None:
+        return text
+    whole = msgspec.json.decode(text)
+    whole[name] = (whole.get(name) or {}) | msgspec.json.decode(value)
+    return msgspec.json.encode(whole).decode()
 
 
 class Transaction(WithBlock[None]):
@@ -173,18 +186,57 @@ class Transaction(WithBlock[None]):
 
 
 class ViewLock(Lock):
-    """The right to write a view file, which lies beside it."""
+    """The right to write a view file: a lock on a file beside it, and on the folder of its log.
 
-    def __init__(self, view: Path, storage: Storage) -> None:
+    People delete the file, and then another process could take a lock on a new one while the first still works. The
+    folder cannot be deleted alone. `log`: that folder; None for views that nobody else knows of.
+    """
+
+    def __init__(self, view: Path, storage: Storage, log: Path | None) -> None:
         super().__init__(view.with_name(view.name + ".lock"), storage)
         self._view = view
+        self._log = None if log is None else _FolderLock(log, storage)
 
     def _begin(self) -> Lock:
         try:
             self._view.parent.mkdir(parents=True, exist_ok=True)
-            return super()._begin()
+            super()._begin()
         except (OSError, LogLockError) as error:
             raise ViewAccessError(self._view, error) from error
+        if self._log is not None and (holder := self._log.refused()):
+            problem = f"{holder} works on it, though the lock file {self.path.name} was deleted"
+            raise ViewAccessError(self._view, problem, "let that process go on or end it")
+        return self
+
+    def _end(self, error: BaseException | None) -> None:
+        try:
+            if self._log is not None:
+                self._log.release()
+        finally:
+            super()._end(error)
+
+    def close(self) -> None:
+        """Give up both files."""
+        if self._log is not None:
+            self._log.close()
+        super().close()
+
+
+class _FolderLock(Lock):
+    """The lock of a folder: one that is held for `STALE` seconds is not waited for any longer."""
+
+    _FLAGS = os.O_RDONLY
+
+    def refused(self) -> str:
+        """Take the lock; who holds it, in words, where it cannot be had. A folder that is not there yet, or whose file
+        system has no such locks, is nobody's."""
+        try:
+            return "" if self.acquire() else self._storage.lock_holder(self._fd or 0)
+        except (OSError, LogLockError):
+            return ""
+
+    def _waited(self, fd: int) -> bool:
+        return self._storage.flock_within(fd, STALE)
 
 
 def finish(conn: sqlite3.Connection, path: Path, storage: Storage) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from consist_es.contested import Rival
 from consist_es.effects import Changes
 from consist_es.errors import ConsistWarning
 from consist_es.events import StepCompleted
+from consist_es.passed_on import listed
 from consist_es.step import Step
 from consist_es.watching import Observed
 
@@ -24,10 +25,17 @@ class Warned:
     """Names of the steps of which it was said what they read without declaring it."""
 
     def end(
-        self, step: Step, event: StepCompleted, observed: Observed, changes: Changes, others: Sequence[Rival]
+        self,
+        step: Step,
+        event: StepCompleted,
+        observed: Observed,
+        changes: Changes,
+        others: Sequence[Rival],
+        old: Mapping[str, str],
     ) -> None:
         """Say what there is to say of a step that ended well and may be reused."""
         self._of_rivals(step, others)
+        self._of_old_files(step, old)
         self._unidentified(step)
         self._without_output(step, event)
         self._of_reads(step, observed)
@@ -48,6 +56,15 @@ class Warned:
             _say(
                 f"Step {step.name!r} will be computed again: {rival.said()}. Write into the run's own folder "
                 "(consist.output_path), or let such runs wait for each other."
+            )
+
+    def _of_old_files(self, step: Step, old: Mapping[str, str]) -> None:
+        """That it gave out what an earlier run wrote, each time: the file may be of other work."""
+        if old:
+            _say(
+                f"Step {step.name!r} gave out files that it did not write: {listed(old)}. A cached function "
+                "(functools.lru_cache) returns the path of an earlier call. The run will not be reused. Take the cache "
+                "off the function, write a file of its own, or pass the file as an input."
             )
 
     def _unidentified(self, step: Step) -> None:

@@ -26,7 +26,7 @@ from consist_es.events import (
 from consist_es.identity.adapters import counted
 from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.plumbing import first, from_text, run_of, to_text
+from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
 from consist_es.projections.run_table import RunRow, run_row
 from consist_es.projector import Statement
 from consist_es.view_file import query
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "cache_index"
-version = 6
+version = 7
 tables: tuple[str, ...] = (
     "cache_index",
     "acceptances",
@@ -67,6 +67,10 @@ class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """What it read of its scenario by itself -> digest of what that was."""
     reads: list[ObservedRead] = []
     """What else it read by itself."""
+    listed: str | None = None
+    """Digest of that list; None if it read nothing else."""
+    listed_seq: int = 0
+    """Position of the event that has the list."""
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,13 +180,14 @@ def _doubted(recorded: Recorded, by: str | None) -> Iterable[Statement]:
 
 
 _CANDIDATES = """
-SELECT c.run_key, c.seq, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, c.writer
+SELECT c.run_key, c.seq, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, r.seq, c.writer
 FROM cache_index c LEFT JOIN observed_reads r ON r.digest = c.reads
 WHERE c.fingerprint = ? ORDER BY c.seq DESC
 """
 _LINKS = msgspec.json.Decoder(list[OutputLink])
 _READ = msgspec.json.Decoder(list[ObservedRead])
 _EFFECTS = msgspec.json.Decoder(list[Effect])
+_READS_OF = "SELECT r.reads FROM cache_index c JOIN observed_reads r ON r.digest = c.reads WHERE c.run_key = ?"
 _KNOWN = "SELECT 1 FROM observed_reads WHERE digest = ?"
 _CARRIED = "SELECT fingerprint FROM carried_over WHERE before = ?"
 _CHANGED = "SELECT effects FROM cache_index WHERE run_key = ?"
@@ -194,12 +199,12 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
     A run is left out if the views lack one of its outputs, or the list of what it read: it could not be checked.
     """
     found = []
-    for run_key, seq, given, logged, observed, effects, listed, reads, writer in query(
+    for run_key, seq, given, logged, observed, effects, listed, reads, listed_seq, writer in query(
         conn, _CANDIDATES, (fingerprint,)
     ):
         if listed is not None and reads is None:
             continue
-        outputs, all_outputs = _LINKS.decode(given), _LINKS.decode(logged)
+        outputs, all_outputs = decoded(_LINKS, given), decoded(_LINKS, logged)
         wanted = {link.artifact for link in (*outputs, *all_outputs)}
         rows = lineage.by_ids(conn, sorted(wanted))
         if rows.keys() == wanted:
@@ -210,12 +215,19 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
                     outputs={link.key: rows[link.artifact] for link in outputs},
                     all_outputs={link.key: rows[link.artifact] for link in all_outputs},
                     observed=from_text(observed, {}),
-                    reads=_READ.decode(reads) if reads else [],
-                    effects=_EFFECTS.decode(effects),
+                    reads=decoded(_READ, reads) if reads else [],
+                    effects=decoded(_EFFECTS, effects),
                     writer=writer,
+                    listed=listed,
+                    listed_seq=listed_seq or 0,
                 )
             )
     return found
+
+
+def reads_of(conn: sqlite3.Connection, run_key: str) -> list[ObservedRead]:
+    """What a run that may answer read by itself."""
+    return [read for (reads,) in query(conn, _READS_OF, (run_key,)) for read in _READ.decode(reads)]
 
 
 def reads_known(conn: sqlite3.Connection, digest: str) -> bool:
@@ -231,7 +243,7 @@ def carried_to(conn: sqlite3.Connection, before: str) -> str | None:
 
 def changed_by(conn: sqlite3.Connection, run_key: str) -> list[str]:
     """Paths of what a run changed on objects that outlive it."""
-    return [effect.path for (text,) in query(conn, _CHANGED, (run_key,)) for effect in _EFFECTS.decode(text)]
+    return [effect.path for (text,) in query(conn, _CHANGED, (run_key,)) for effect in decoded(_EFFECTS, text)]
 
 
 # ---------------------------------------------------------------- accepted changes

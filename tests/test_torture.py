@@ -38,7 +38,7 @@ from consist_es.folding import fold, whole
 from consist_es.identity import config, digest
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.identity.visitor import Visitor
-from consist_es.log import blobs, segment, tail
+from consist_es.log import blobs, presence, segment, tail
 from consist_es.log.local import LocalLog
 from consist_es.log.record import decode_head, split_line
 from consist_es.log.segment import Line, Place, check_line
@@ -48,7 +48,7 @@ from consist_es.log.writer import Writer
 from consist_es.project import Project
 from consist_es.projections import BUILTIN
 from consist_es.projector import Projector
-from consist_es.storage import LocalStorage, Storage
+from consist_es.storage import LocalStorage, Lock, Storage
 from consist_es.view_tables import reached
 
 # ---------------------------------------------------------------- bugs that the harness found
@@ -426,6 +426,11 @@ PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
     "failed sync tried again": (Writer, "_recover", sync_once_more, "R22", 600),
     "digests of cached outputs not checked again": (lookup, "_changed", lambda *_: {}, "R12", 5),
     "abandoned runs not looked for": (Project, "is_gone", lambda *_: False, "R3", 5),
+    "lock files that are deleted not missed": (Lock, "is_lost", lambda _: False, "R26", 5),
+    "views under a lock that can be deleted alone": (view_file._FolderLock, "refused", lambda _: "", "R26", 13),
+    "locks of writers not asked": (LocalStorage, "is_locked", lambda *_: False, "R27", 5),
+    "numbers of processes taken for the same everywhere": (presence, "_shares_numbers", lambda *_: True, "R27", 5),
+    "locks of writers kept by their children": (presence.Presence, "after_fork", lambda _: None, "R27", 5),
     "names of folders not synced": (Writer, "_make_names_safe", lambda *_: None, "R22", 600),
     "ids of a retry ignored": (Writer, "_known", lambda *_: {}, "R20", 40),
     "wall clock trusted": (Writer, "_time", trust_the_clock, "R16", 1),

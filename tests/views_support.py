@@ -48,6 +48,7 @@ from consist_es.events import (
     StepFailed,
     StepStarted,
     UnknownEvent,
+    ValuesRecorded,
     WriterAttached,
 )
 from consist_es.folding import Projection
@@ -170,6 +171,8 @@ def one_of_each() -> list[Draft]:
         on("D", AcceptanceRevoked(fingerprint="fp2", reason="it was not", user="u")),
         on("C", ChangeAccepted(fingerprint="fp3", as_fingerprint="fp", as_run="A", reason="moved", differs=["code"])),
         on("A", ReadsObserved(digest="b3:r", reads=[ObservedRead(kind="file", name="rates.csv", digest="b3:f")])),
+        on("D", ValuesRecorded(digest="b3:v", values={"growth": [1, None]})),
+        within("S", step("E", shared={"config": "b3:v", "code_parts": "b3:w"})),
         on("D", KeyCarriedOver(fingerprint="fp2", before="fp0")),
         on("B", OutputsDoubted(by="A")),
         on(None, PackagesAccepted(before={"pandas": "2.2.1"}, after={"pandas": "2.2.2"}, reason="a patch", user="u")),
@@ -216,6 +219,7 @@ INPUTS = st.lists(st.builds(InputLink, role=NAMES, artifact=ARTIFACTS, key=NAMES
 YEARS = st.none() | st.integers(2020, 2050)
 VERSIONS = st.dictionaries(NAMES, TEXT, max_size=2)
 FPS = st.sampled_from(["f0", "f1", "f2"])
+SHARED = st.dictionaries(st.sampled_from(["config", "adapter", "code_parts"]), FPS, max_size=2)
 PRINTS = st.sampled_from([fingerprint("f0"), fingerprint("f1", code="other"), fingerprint(None)])
 
 EVENTS = st.one_of(
@@ -263,7 +267,9 @@ EVENTS = st.one_of(
         meta=OBJECTS,
         year=YEARS,
         parent=st.none() | KEYS,
+        shared=SHARED,
     ),
+    st.builds(ValuesRecorded, digest=FPS, values=OBJECTS),
     st.builds(
         ScenarioExited, status=st.sampled_from(["completed", "failed"]), seconds=SECONDS, error=st.none() | ERRORS
     ),
@@ -280,6 +286,7 @@ EVENTS = st.one_of(
         fingerprint=PRINTS,
         year=YEARS,
         parent=st.none() | KEYS,
+        shared=SHARED,
     ),
     st.builds(
         StepCompleted,

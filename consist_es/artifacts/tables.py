@@ -12,6 +12,7 @@ import msgspec
 
 from consist_es.artifacts import containers
 from consist_es.artifacts.driver import need_for
+from consist_es.artifacts.zarr_arrays import too_old
 from consist_es.errors import ReturnTypeError
 
 MAX_CSV_SCAN = 256 * 1024 * 1024
@@ -212,10 +213,38 @@ def write_table(value: Any, path: Path, key: str) -> None:
         _write(value, path, key, kind)
     except (ValueError, TypeError, NotImplementedError) as error:
         form = {"dataset": "Zarr"}.get(str(kind), "Parquet")
+        if advice := too_old(error):
+            raise ReturnTypeError(f"The Dataset of output {key!r} cannot be written as Zarr: {advice}") from error
         raise ReturnTypeError(
             f"The {type(value).__name__} of output {key!r} cannot be written as {form}: {error}. "
             "Convert what it names, or write the file yourself and return its path."
         ) from error
+
+
+def _for_zarr_2(dataset: Any) -> Any:
+    """The dataset without what it remembers of the file it was read from and version 2 of Zarr cannot keep: compression
+    of version 3 or of NetCDF, and chunks that are not those in which it is computed now. Values stay what they are."""
+    found = dataset.copy(deep=False)
+    for variable in found.variables.values():
+        own = variable.encoding
+        unfit = {"serializer", "shards"} | {name for name in _CODECS if not _may_stay(own.get(name))}
+        if getattr(own.get("dtype"), "kind", "") == "T":  # numpy's texts of any length
+            unfit.add("dtype")
+        if variable.chunks is not None:
+            unfit |= {"chunks", "preferred_chunks"}
+        variable.encoding = {name: item for name, item in own.items() if name not in unfit}
+    return found
+
+
+_CODECS = ("compressor", "compressors", "filters")
+_OF_OBJECTS = frozenset({"vlen-utf8", "vlen-bytes", "vlen-array", "json2", "msgpack2", "pickle"})
+
+
+def _may_stay(codecs: Any) -> bool:
+    """Whether these codecs, or this one, are of numcodecs, as version 2 of Zarr has them, and not of Python objects:
+    xarray finds the one that fits texts by itself."""
+    several = codecs if isinstance(codecs, list | tuple) else [codecs]
+    return all(codec is None or getattr(codec, "codec_id", "pickle") not in _OF_OBJECTS for codec in several)
 
 
 def _write(value: Any, path: Path, key: str, kind: str | None) -> None:
@@ -226,7 +255,7 @@ def _write(value: Any, path: Path, key: str, kind: str | None) -> None:
             pyarrow.parquet.write_table(value, path)
         case "dataset":
             # version 2 of the format: xarray's text and time types have no version 3 specification yet
-            value.to_zarr(path, mode="w", zarr_format=2)
+            _for_zarr_2(value).to_zarr(path, mode="w", zarr_format=2)
         case "series" | "geoseries":
             value.to_frame(name=key).to_parquet(path)
         case _:

@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
+from consist_es.artifacts.bundles import digest_whole
 from consist_es.errors import CodeIdentityUnavailableError, InputError, OptionError, UsageTypeError
 from consist_es.identity.block import entered_blocks, visit_blocks
-from consist_es.identity.digest import digest_path
 from consist_es.identity.git import git_state
 from consist_es.identity.modules import file_label
 from consist_es.identity.objects import innermost
@@ -233,7 +233,7 @@ def _dependencies(extra_deps: Sequence[str] | None, root: Path) -> dict[str, str
             raise UsageTypeError(f"code_identity_extra_deps must hold str only, not {type(name).__name__} ({name!r}).")
         path = root / name
         try:
-            found[f"dependency {name}"] = digest_path(path).value if path.exists() else "missing"
+            found[f"dependency {name}"] = digest_whole(path).value if path.exists() else "missing"
         except InputError as problem:
             raise InputError(f"code_identity_extra_deps: {problem}") from problem
     return found

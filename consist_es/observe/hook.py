@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 from urllib.parse import unquote
 
 from consist_es.identity.places import is_first_party
+from consist_es.identity.started import origins
 from consist_es.observe.notes import WRITES, RawPath, Sink
 from consist_es.observe.stack import IMPORT, OURS, PLAIN, asks_first_party, is_import, kind_of
 from consist_es.with_block import WithBlock
@@ -316,17 +317,26 @@ def _started(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
     path = os.fsdecode(args[0]) if args[0] else ""
     words = [os.fsdecode(word) for word in args[1]] if isinstance(args[1], (list, tuple)) else [os.fsdecode(args[1])]
     folder = os.fsdecode(args[2]) if len(args) > 3 and args[2] else None
+    given = args[-1] if isinstance(args[-1], Mapping) else {}
+    search = given.get("PATH") or given.get(b"PATH")
+    _tell_started(sinks, path or words[0], words, folder, None if search is None else os.fsdecode(search))
+
+
+def _tell_started(
+    sinks: Sinks, path: str, words: list[str], folder: str | None = None, search: str | None = None
+) -> None:
+    found = origins(path, words, folder or "", search)
     for sink in sinks:
-        sink.started(path or words[0], words, folder)
+        sink.started(path, words, folder, found)
 
 
 def _started_shell(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
-    for sink in sinks:
-        sink.started("sh", ["sh", "-c", os.fsdecode(args[0])], None)
+    _tell_started(sinks, "sh", ["sh", "-c", os.fsdecode(args[0])])
 
 
 def _replaced_itself(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
-    _started(sinks, frame, args[:2])
+    path, words, environment = args[:3]
+    _started(sinks, frame, (path, words, None, environment))
 
 
 def _forked(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:

@@ -183,6 +183,8 @@ def take_in(notes: Notes, path: str, mask: int, *, is_folder: bool, own: bool) -
         return
     elif mask & MODIFY:
         notes.modified.add(path)
+        if not own:
+            notes.modified_by_programs.add(path)
         if mask & ACCESS and path not in notes.reads:
             notes.replaced.add(path)
     elif mask & OPEN and os.path.lexists(path):  # else it never had a name, or is gone

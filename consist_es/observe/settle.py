@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from consist_es.errors import InputError
 from consist_es.identity.source import load_source
+from consist_es.identity.started import package_now
 from consist_es.observe import variables
 from consist_es.observe.imports import file_of
 from consist_es.observe.notes import Notes, Stamp, ValueDigest, stamp_of
@@ -64,6 +65,12 @@ class Settling:
             return False
         if now == first:
             late = first is not None and first[1] >= self._began
+            if path in notes.modified_by_programs and late and path not in notes.replaced and not self._is_output(path):
+                notes.doubt(
+                    f"{path} was there before, a program that the step started wrote to it, and the step read it: "
+                    "whether something of what it held before was read cannot be told. Remove it before the program "
+                    "starts, let that write to consist.output_path(...), or declare it as an output"
+                )
             return path not in notes.replaced and not (path in notes.modified and late)
         if path in notes.modified:
             notes.doubt(f"{path} was read, and changed by the step")
@@ -167,7 +174,15 @@ def not_in_stores(listings: dict[str, Listing], files: dict[str, str | None]) ->
     return {folder: one for folder, one in listings.items() if not any(is_below(folder, each) for each in whole)}
 
 
-# ---------------------------------------------------------------- modules and variables
+# ---------------------------------------------------------------- programs, modules and variables
+
+
+def look_at_programs(notes: Notes) -> None:
+    """Doubt a run during which a program became another one: parts of both may have run."""
+    origins = {repr(origin): origin for program in notes.programs for origin in program.origins}
+    for origin in origins.values():
+        if origin.package is not None and package_now(origin.path, origin.arguments) != origin.package:
+            notes.doubt(f"{origin.package}, of which the step started a program, was replaced while the step ran")
 
 
 def module_digests(files: Iterable[str], notes: Notes) -> dict[str, str]:
