@@ -24,7 +24,6 @@ def notes_of(
     facet: Any = None,
     facet_schema_version: str | int | None = None,
     facet_index: bool = False,
-    meta: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> ArtifactNotes:
     """The keywords of the logging calls; what is none of them is metadata, and so is all of `meta`.
@@ -34,6 +33,7 @@ def notes_of(
     Raises:
         UsageTypeError: a keyword that is nearly one of these, or that other libraries know and this one does not.
     """
+    meta = more.pop("meta", None)
     if not isinstance(meta or {}, Mapping):
         raise UsageTypeError(f"meta takes a mapping of name to value, not {type(meta).__name__}: {meta!r}.")
     _check_metadata(more)
@@ -130,7 +130,6 @@ def log_artifacts(
     facets_by_key: Mapping[str, Any] | None = None,
     facet_schema_versions_by_key: Mapping[str, str | int] | None = None,
     facet_index: bool = False,
-    meta: Mapping[str, Any] | None = None,
     **shared_meta: Any,
 ) -> dict[str, Artifact]:
     """`log_artifact` for each key and path, in the order of the mapping; all arguments are checked first.
@@ -145,6 +144,7 @@ def log_artifacts(
         "facets_by_key": facets_by_key or {},
         "facet_schema_versions_by_key": facet_schema_versions_by_key or {},
     }
+    meta = shared_meta.pop("meta", None)
     _check_metadata(shared_meta)
     for key, value in outputs.items():
         check_key(key, "artifact key")
