@@ -4,13 +4,13 @@ A config of 150 kB stands in the log once, not in the start of each of 200 steps
 an event that can be read by itself is worth more than a few bytes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 from blake3 import blake3
 
-from consist_es.events import Draft, ScenarioStarted, StepStarted, ValuesRecorded
+from consist_es.events import Draft, FingerprintInfo, ScenarioStarted, StepStarted, ValuesRecorded
 from consist_es.identity.adapters import FOR_PEOPLE
 
 LARGE = 4 << 10
@@ -42,7 +42,7 @@ def _parted(event: object) -> tuple[ScenarioStarted | StepStarted | None, dict[s
     values: dict[str, Any] = {}
     for name, value in _candidates(event).items():
         if value and len(data := _encoded(value)) >= LARGE:
-            shared[name] = f"b3:{blake3(data).hexdigest()}"
+            shared[name] = _digest(data)
             values[shared[name]] = value
     if not shared:
         return None, {}
@@ -50,7 +50,7 @@ def _parted(event: object) -> tuple[ScenarioStarted | StepStarted | None, dict[s
     if CONFIG in shared:
         changes["config"] = None
     if isinstance(event, StepStarted):
-        changes["fingerprint"] = _without(event, shared)
+        changes["fingerprint"] = _without(event.fingerprint, shared)
     return msgspec.structs.replace(event, **changes), values
 
 
@@ -61,18 +61,36 @@ def _encoded(value: Any) -> bytes:
         return b""  # left where it is: the log says what is wrong with it
 
 
+def says(event: StepStarted, info: FingerprintInfo | None) -> bool:
+    """Whether a fingerprint, with what stands apart filled in, is the one that the start has: its values are those that
+    the start refers to, or are not there any more."""
+    if info is None or not event.shared:
+        return info == event.fingerprint
+    parts = {ADAPTER: _for_people(info), CODE_PARTS: info.code_parts}
+    for name, digest in event.shared.items():
+        if parts.get(name) and _digest(_encoded(parts[name])) != digest:
+            return False
+    return _without(info, event.shared) == event.fingerprint
+
+
 def _candidates(event: ScenarioStarted | StepStarted) -> dict[str, Any]:
     """Part -> value, of all that may be large and is often the same."""
     found = {CONFIG: event.config}
     if isinstance(event, StepStarted):
-        adapter = event.fingerprint.adapter or {}
-        found[ADAPTER] = {name: value for name, value in adapter.items() if name in FOR_PEOPLE}
+        found[ADAPTER] = _for_people(event.fingerprint)
         found[CODE_PARTS] = event.fingerprint.code_parts
     return found
 
 
-def _without(event: StepStarted, shared: dict[str, str]) -> Any:
-    info = event.fingerprint
+def _for_people(info: FingerprintInfo) -> dict[str, Any]:
+    return {name: value for name, value in (info.adapter or {}).items() if name in FOR_PEOPLE}
+
+
+def _digest(data: bytes) -> str:
+    return f"b3:{blake3(data).hexdigest()}"
+
+
+def _without(info: FingerprintInfo, shared: Mapping[str, str]) -> FingerprintInfo:
     changes: dict[str, Any] = {}
     if ADAPTER in shared:
         adapter = info.adapter or {}

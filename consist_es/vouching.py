@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from consist_es import shared_values
 from consist_es.errors import LogError
 from consist_es.events import (
     AcceptanceRevoked,
@@ -104,7 +105,7 @@ class Voucher:
         event = redactions.start(found) if isinstance(found.event, RedactedEvent) else found.event
         if not isinstance(event, StepStarted) or found.run != run or found.by != source.writer:
             raise Disagreement(f"of the start of run {run!r}")
-        if (event.declared, event.fingerprint) != (source.declared, source.fingerprint_info):
+        if event.declared != source.declared or not shared_values.says(event, source.fingerprint_info):
             raise Disagreement(f"of what run {run!r} was")
         known = late | {(item.role, item.artifact) for item in event.inputs}
         for item in end.logged_inputs or ():

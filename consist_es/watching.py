@@ -16,6 +16,7 @@ from consist_es.events import ObservedRead, ReadsObserved
 from consist_es.identity.code import CodeIdentity
 from consist_es.identity.places import first_party_of
 from consist_es.identity.source import load_source
+from consist_es.masking import key_file
 from consist_es.observe.keeping import inherited
 from consist_es.observe.reads import Places, Reads
 from consist_es.observe.scope import Scope, is_below
@@ -162,7 +163,8 @@ class Observer(msgspec.Struct, frozen=True):
 
     def _skipped(self) -> tuple[str, ...]:
         views = self.project.db_path
-        return (str(self.project.folder), str(views), f"{views}.lock", f"{views}.rebuild")
+        own = (str(self.project.folder), str(key_file(self.project.folder)))
+        return (*own, str(views), f"{views}.lock", f"{views}.rebuild")
 
     def _hash(self, path: str, method: str) -> str:
         return self.digester.digest(Path(path), method=method).value

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import consist_es as consist
 from consist_es import ConsistWarning, Tracker, errors
 from consist_es.identity.pairing import Paired, pair
-from tests.api_support import ROOT, made, run_script
+from tests.api_support import ROOT, made, output_of, run_script
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_load_and_load_df_find_a_file_where_a_tracker_has_it(here: Path) -> None
         return pandas.DataFrame({"a": [1, 2]})
 
     with Tracker(run_dir="one", db_path="p.db", mounts={"data": "one"}) as tracker:
-        artifact = tracker.run(table, outputs=["t"]).output
+        artifact = output_of(tracker.run(table, outputs=["t"]))
         assert consist.load_df(artifact, tracker=tracker).a.tolist() == [1, 2]
         assert consist.load(artifact, tracker=tracker).a.tolist() == [1, 2]
         assert artifact.as_df(tracker).a.tolist() == [1, 2]
@@ -194,7 +194,7 @@ def test_a_cached_function_that_gives_out_another_runs_file_is_told_and_not_reus
     cached.cache_clear()
     folder.cache_clear()
     right = tracker.run(fn, name="make", year=2030, outputs=["o"])
-    assert right.output.path != first.output.path
+    assert output_of(right).path != output_of(first).path
     assert tracker.run(fn, name="make", year=2030, outputs=["o"]).cache_hit
 
 
@@ -236,6 +236,26 @@ def test_a_file_that_is_made_once_may_be_given_out_by_the_same_work_again(tracke
     overwrite = consist.CacheOptions(cache_mode="overwrite")
     assert not tracker.run(download, outputs=["d"], cache_options=overwrite).cache_hit
     assert tracker.run(download, outputs=["d"]).cache_hit
+
+
+# ---------------------------------------------------------------- the library's own files
+
+
+def test_the_key_of_the_project_is_no_file_that_a_step_reads(here: Path) -> None:
+    script = here / "model.py"
+    script.write_text(
+        "import os, sys, consist_es as consist\n"
+        "from pathlib import Path\n"
+        "def step() -> Path:\n"
+        "    path = consist.output_path('o', ext='txt')\n"
+        "    path.write_text(os.environ['GROWTH'])\n"
+        "    return path\n"
+        "os.environ['GROWTH'] = sys.argv[1]\n"
+        "with consist.Tracker(run_dir='runs', db_path='project.db') as tracker:\n"
+        "    print(tracker.run(step, outputs=['o']).cache_hit)\n"
+    )
+    said = [run_script(script, growth).stdout.strip() for growth in ("1", "2", "2")]  # any warning would be an error
+    assert said == ["False", "False", "True"]
 
 
 # ---------------------------------------------------------------- a project that was moved
@@ -305,7 +325,7 @@ def test_lineage_says_see_above_only_of_what_is_above(tracker: Tracker, capsys: 
     last = tracker.run(
         join, inputs={"a": consist.ref(both, "left"), "b": consist.ref(both, "right")}, outputs=["joined"]
     )
-    for artifact in (last.output, both.outputs["left"], second.output):
+    for artifact in (output_of(last), both.outputs["left"], output_of(second)):
         tracker.print_lineage(artifact)
         told: set[str] = set()
         lines = capsys.readouterr().out.splitlines()

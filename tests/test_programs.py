@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 import consist_es as consist
-from consist_es import Tracker
+from consist_es import ScenarioContext, Tracker
 from consist_es.events import PackagesAccepted, ReadsObserved
 from consist_es.identity.started import Origin, origins
 from tests.cli_support import run as command
@@ -65,7 +66,8 @@ def write(text: str) -> Path:
 
 
 def output_of(*words: Any, **given: Any) -> str:
-    return subprocess.run(*words, capture_output=True, text=True, check=True, **given).stdout
+    done: subprocess.CompletedProcess[str] = subprocess.run(*words, capture_output=True, text=True, check=True, **given)
+    return done.stdout
 
 
 def by_name() -> Path:
@@ -133,7 +135,7 @@ def opened(**given: Any) -> Tracker:
     return Tracker(run_dir="runs", db_path="provenance.db", sync="os", **given)
 
 
-def run(tracker: Tracker, fn: Callable[[], Path]) -> Any:
+def run(tracker: Tracker | ScenarioContext, fn: Callable[[], Path]) -> Any:
     return tracker.run(fn, outputs=["out"])
 
 
@@ -328,6 +330,7 @@ UNSURE = {
     "writes into the middle": "printf N | dd of=log.txt bs=1 seek=1 conv=notrunc status=none",
 }
 SURE = {
+    "writes it anew": "echo new > log.txt",
     "writes a new file beside and moves it": "echo new > other.txt; mv other.txt log.txt",
     "removes it first": "rm log.txt; echo new > log.txt",
 }
@@ -340,10 +343,11 @@ def test_a_file_that_was_there_and_that_a_program_adds_to_is_never_taken_for_the
 ) -> None:
     step = told_by({**UNSURE, **SURE}[how])
     with opened() as tracker:
-        Path("log.txt").write_text("old line\n")
+        Path("log.txt").write_text("old line\n" * 5)
+        time.sleep(0.05)  # the times of files lag behind the clock
         first = run(tracker, step)
         text = first.outputs["out"].path.read_text()
-        Path("log.txt").write_text("another old line\n")
+        Path("log.txt").write_text("another old line\n" * 5)
         second = run(tracker, step)
         if how in SURE:
             assert second.cache_hit
@@ -351,6 +355,41 @@ def test_a_file_that_was_there_and_that_a_program_adds_to_is_never_taken_for_the
             assert not second.cache_hit
             assert second.outputs["out"].path.read_text() != text
             assert "was there before, a program that the step started wrote to it" in str(second.run.why())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel tells what programs write")
+@pytest.mark.parametrize("sign", [">", ">>"])
+def test_files_that_a_program_writes_anew_in_a_folder_that_it_is_given_are_the_steps_own_work(
+    env: Path, sign: str
+) -> None:
+    def step() -> Path:
+        subprocess.run(["sh", "-c", f'echo new {sign} "$1"/deep/log.txt', "sh", "output"], check=True)
+        return write(Path("output/deep/log.txt").read_text())
+
+    Path("output/deep").mkdir(parents=True)
+    with opened() as tracker:
+        for text in ("old line\n", "another old line\n"):
+            Path("output/deep/log.txt").write_text(text * 5)
+            time.sleep(0.05)
+            hit = run(tracker, step).cache_hit
+        assert hit == (sign == ">")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel tells what programs write")
+def test_what_is_looked_at_before_a_program_starts_is_no_read(env: Path) -> None:
+    def step() -> Path:
+        subprocess.run(["true", "data", "one.txt"], check=True)
+        return write("x")
+
+    Path("data").mkdir()
+    for name in ("data/a.txt", "one.txt"):
+        Path(name).write_text("1")
+    time.sleep(0.05)
+    with opened() as tracker:
+        run(tracker, step)
+        for name in ("data/a.txt", "one.txt", "data/b.txt"):
+            Path(name).write_text("2")
+        assert run(tracker, step).cache_hit
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel tells what programs write")

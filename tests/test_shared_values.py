@@ -2,8 +2,10 @@
 
 import importlib
 import json
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -358,3 +360,21 @@ def test_odd_values_are_shared_as_they_are_recorded(here: Path, config: dict[str
         second = tracker.run(whole, name="s1", config=config, outputs=["o"])
         assert repr(first.run.config) == repr(second.run.config)
         assert len(positions(tracker, "values_recorded")) == 1
+
+
+def test_values_in_the_views_that_are_not_those_of_the_log_are_noticed(here: Path) -> None:
+    with tracker_of("provenance") as tracker:
+        adapter = FolderAdapter(settings(6000))
+        tracker.run(step, config=LARGE, outputs=["o"], adapter=adapter)
+        assert tracker.run(step, config=LARGE, outputs=["o"], adapter=adapter).cache_hit  # without any warning
+    with closing(sqlite3.connect("provenance.db")) as conn:
+        changed = conn.execute("UPDATE runs SET fingerprint_info = replace(fingerprint_info, '7.5', '8.5')").rowcount
+        conn.commit()
+    assert changed
+    with tracker_of("provenance") as tracker:
+        with pytest.warns(consist.ConsistWarning, match="did not say what the log says"):
+            again = tracker.run(step, config=LARGE, outputs=["o"], adapter=adapter)
+        assert again.cache_hit
+        infos = [row.fingerprint_info for row in rows(tracker) if row.fingerprint_info]
+        values = [info.adapter["values"] for info in infos if info.adapter]
+        assert [found["settings.json: coefficient_00007"] for found in values] == [7.5] * 3

@@ -59,7 +59,9 @@ def test_what_is_committed_to_a_database_counts_before_it_is_in_the_file(
     tracker: Tracker, database: sqlite3.Connection, way: str
 ) -> None:
     def run() -> bool:
-        taken = {"execution_options": consist.ExecutionOptions(input_binding="none")} if way == "input" else {}
+        taken: dict[str, Any] = (
+            {"execution_options": consist.ExecutionOptions(input_binding="none")} if way == "input" else {}
+        )
         return tracker.run(step, outputs=["out"], **GIVEN[way], **taken).cache_hit
 
     assert (run(), run()) == (False, True)

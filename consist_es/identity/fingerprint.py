@@ -323,9 +323,10 @@ def _elsewhere(link: InputLink, role: str, then: Mapping[tuple[str, str], InputL
 def _extra(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]:
     """Files that count for identity alone; their names count as well."""
     found = pair(new, old)
-    lines = [f"identity input {after!r}: the same content, {before!r} before" for before, after in found.renamed]
+    lines = []
     for before, after in found.changed:
         lines.append(f"identity input {after!r}: content differs{'' if before == after else f', {before!r} before'}")
+    lines += [f"identity input {after!r}: the same content, {before!r} before" for before, after in found.renamed]
     lines += [f"identity input {name!r}: removed" for name in found.removed]
     return lines + [f"identity input {name!r}: added" for name in found.added]
 

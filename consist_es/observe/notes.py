@@ -10,6 +10,7 @@ from types import CodeType, FrameType
 from typing import Protocol
 
 from consist_es.identity.started import Origin
+from consist_es.observe.earlier import Earlier
 from consist_es.observe.programs import find_program
 from consist_es.observe.reads import THERE, Program
 from consist_es.observe.scope import Scope, is_below
@@ -91,6 +92,9 @@ class Notes:
         """Files that only the kernel saw written to: emptied or not cannot be told."""
         self.modified_by_programs: set[str] = set()
         """Those that another process wrote to."""
+        self.earlier = Earlier()
+        self.began = 0
+        """When the run began, by the clock of file times."""
         self.replaced: set[str] = set()
         """Files that only the kernel saw, read and written: in which order cannot be told."""
         self.gone: set[str] = set()
@@ -253,6 +257,7 @@ class Notes:
         """A program is started; `origins` are those behind the command."""
         self.children = True
         program = find_program(path, arguments, folder, origins, self.scope.counts)
+        self.earlier.look(program.inputs, self.scope.counts, before=self.began)
         for given in program.inputs:
             try:
                 self.arguments.setdefault(given, stamp_of(given))

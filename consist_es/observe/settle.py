@@ -65,13 +65,9 @@ class Settling:
             return False
         if now == first:
             late = first is not None and first[1] >= self._began
-            if path in notes.modified_by_programs and late and path not in notes.replaced and not self._is_output(path):
-                notes.doubt(
-                    f"{path} was there before, a program that the step started wrote to it, and the step read it: "
-                    "whether something of what it held before was read cannot be told. Remove it before the program "
-                    "starts, let that write to consist.output_path(...), or declare it as an output"
-                )
-            return path not in notes.replaced and not (path in notes.modified and late)
+            if path in notes.replaced:
+                return False
+            return not (path in notes.modified and late) or self._is_kept(path)
         if path in notes.modified:
             notes.doubt(f"{path} was read, and changed by the step")
         elif first is None:
@@ -81,6 +77,18 @@ class Settling:
         else:
             notes.doubt(f"{path} changed while the step ran")
         return False
+
+    def _is_kept(self, path: str) -> bool:
+        """True if a file that was written to before it was read holds what it held; in doubt it is said."""
+        notes = self._notes
+        verdict = notes.earlier.verdict(path)
+        if path in notes.modified_by_programs and not self._is_output(path) and verdict == "unknown":
+            notes.doubt(
+                f"{path} was there before, a program that the step started wrote to it, and the step read it: "
+                "whether something of what it held before was read cannot be told. Remove it before the program "
+                "starts, let that write to consist.output_path(...), or declare it as an output"
+            )
+        return verdict == "same"
 
     def _look_at_made(self, path: str) -> None:
         """Keep how the step left a file that it had looked for in vain: an edit of it would be read next time."""

@@ -98,6 +98,7 @@ class Watch:
         if notes.open or self._result is not None:
             return
         self._clock, self._began = time.monotonic(), time.time_ns() - _CLOCK_TICK
+        notes.began = self._began
         self._handles = open_handles(notes.scope)
         self._modules = len(sys.modules)
         self._random = generators.Began()
