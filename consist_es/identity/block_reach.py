@@ -81,7 +81,8 @@ class BlockReach:
     def fills(self, owner: Owner) -> bool:
         """Whether the text itself changes what a container holds, and the functions that name it only read it."""
         holder, name = owner.root or (owner, "")
-        if holder.kind not in ("module", "cell") or not any(self.given.get(item) is owner.value for item in self._filled):
+        named = any(self.given.get(item) is owner.value for item in self._filled)
+        if holder.kind not in ("module", "cell") or not named:
             return False
         for fn in holder.code.get(name, ()):
             source = load_source(fn.__code__.co_filename)
