@@ -102,6 +102,11 @@ class Attempt:
         return self.step.args.kind == "run"
 
     @property
+    def can_answer(self) -> bool:
+        """Whether a later step may reuse what it makes, as far as is known when it starts."""
+        return self.step.fingerprint.digest is not None and self.step.cache_mode != "readonly"
+
+    @property
     def hit(self) -> Hit | None:
         """The earlier run that answers, as long as it counts."""
         if isinstance(self.verdict, Miss) or (self._active is not None and not self._active.is_cached):

@@ -36,6 +36,7 @@ ABSENT = "absent"
 LARGEST = 20_000_000
 """Elements of a table or array whose content is compared."""
 _REMEDY = "return it as an output instead, or make it in the step that needs it"
+_REMEDY_OF_BLOCK = "log it as an output instead, or keep it out of the block"
 _NOTHING: Any = object()
 _ATOMS = (type(None), bool, int, float, str, bytes, complex)
 
@@ -53,10 +54,14 @@ class Changes(msgspec.Struct, frozen=True):
     """Why it cannot be told what the run changed."""
     over: bool = False
     """There was more to compare than is compared."""
+    of_block: bool = False
+    """A block made them: its body runs on a hit too, and nobody can tell what it then does again."""
 
     @property
     def problem(self) -> str | None:
         """Why the run must not answer for a later one."""
+        if self.lost and self.of_block:
+            return f"it changed {', '.join(self.lost)}, which nothing does on a hit: {_REMEDY_OF_BLOCK}"
         if self.lost:
             return f"it changed {', '.join(self.lost)}, which a hit could not put back: {_REMEDY}"
         return self.unclear or None
@@ -66,9 +71,10 @@ class Changes(msgspec.Struct, frozen=True):
         if not self.lost:
             return (
                 f"Step {step!r} can reach more objects, or larger tables, than are compared before and after it: if it "
-                "changes one of them for a later step, a hit will not do so. Return what it makes as an output."
+                "changes one of them for a later step, a hit will not do so. Return or log what it makes as an output."
             )
-        return f"Step {step!r} will be computed every time, for it keeps {', '.join(self.lost)} for later: {_REMEDY}."
+        remedy = _REMEDY_OF_BLOCK if self.of_block else _REMEDY
+        return f"Step {step!r} will be computed every time, for it keeps {', '.join(self.lost)} for later: {remedy}."
 
 
 def digest(value: Any, mask: Mask) -> str | None:
@@ -146,7 +152,7 @@ def _is_still(was: Any, now: Any) -> bool:
     return was.is_still(now) if type(was) is _Held else was is now
 
 
-class _Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True):
     """One change, before it is known whether a hit can make it again."""
 
     owner: Owner
@@ -181,7 +187,7 @@ class Comparison:
         self._fn, self._given, self._unread, self._mask = fn, given, unread, mask
         self._company = company()
         reach = Reach(fn, given)
-        self._over = reach.over
+        self._over, self._functions = reach.over, reach.functions
         self._slots: list[tuple[Owner, dict[str, _Held]]] = []
         owners = [] if reach.over else list(reach.owners.values())
         self._contents = [_Content(owner, mask) for owner in owners if owner.kind == "container"]
@@ -219,7 +225,7 @@ class Comparison:
 
     # ------------------------------------------------------------ finding changes
 
-    def _changed_slots(self) -> Iterator[_Change]:
+    def _changed_slots(self) -> Iterator[Change]:
         for owner, slots in self._slots:
             now = owner.slots()
             for name in sorted({*slots, *now}):
@@ -227,22 +233,22 @@ class Comparison:
                 if found is not None and not _is_log(owner, name):
                     yield found
 
-    def _compared(self, owner: Owner, name: str, held: _Held | None, value: Any) -> _Change | None:
+    def _compared(self, owner: Owner, name: str, held: _Held | None, value: Any) -> Change | None:
         if held is None or value is _NOTHING:
             sure = self._only_writes(owner, name)
             before = None if sure else ABSENT if held is None else held.then(self._mask)
-            return _Change(owner, name, value, before=before, sure=sure)
+            return Change(owner, name, value, before=before, sure=sure)
         same = held.is_still(value)
         if self._only_writes(owner, name):
             always = not same or name in self._unread.always
             then = None if always else digest(value, self._mask)
-            return _Change(owner, name, value, before=then, sure=True, required=not always)
+            return Change(owner, name, value, before=then, sure=True, required=not always)
         if same and (isinstance(value, CONTAINERS) or held.digest is None):
             return None
         before = held.then(self._mask)
         if before is not None and before == digest(value, self._mask):
             return None
-        return _Change(owner, name, value, in_place=same, before=before)
+        return Change(owner, name, value, in_place=same, before=before)
 
     def _only_writes(self, owner: Owner, name: str) -> bool:
         """Whether the step only writes it, so that what it was before is no part of the step's identity."""
@@ -253,23 +259,23 @@ class Comparison:
         said = [mentions(fn.__code__) for fn in owner.code[name]]
         return all(name in item.stores | item.sets and name not in item.loads | item.gets for item in said)
 
-    def _changed_contents(self) -> Iterator[_Change]:
+    def _changed_contents(self) -> Iterator[Change]:
         for content in self._contents:
             owner, before = content.owner, content.digest
             if content.is_same():
                 for item in content.changed_within(self._mask):
-                    yield _Change(owner, "", item, in_place=True)  # no path leads to it alone
+                    yield Change(owner, "", item, in_place=True)  # no path leads to it alone
             elif before is not None and before == digest(owner.value, self._mask):
                 continue
             elif _every_use(owner, lambda name, _kind, node: _sets_items(name, node)) and _has_plain_keys(owner.value):
                 for key, item in content.changed_items():
-                    yield _Change(owner, repr(key), (key, item), item=True, sure=True)
+                    yield Change(owner, repr(key), (key, item), item=True, sure=True)
             elif not _is_log(owner, ""):
-                yield _Change(owner, "", owner.value, in_place=True, before=before)
+                yield Change(owner, "", owner.value, in_place=True, before=before)
 
     # ------------------------------------------------------------ recording them
 
-    def _effect(self, change: _Change, after: Reach) -> Effect | None:
+    def _effect(self, change: Change, after: Reach) -> Effect | None:
         """What a hit does to make the change again; None if it cannot."""
         owner, value = change.owner, change.value
         if "{" in owner.path or (change.in_place and not (value is owner.value or (change.name and _is_array(value)))):
@@ -294,7 +300,7 @@ def _is_array(value: Any) -> bool:
     return numpy is not None and type(value) is numpy.ndarray
 
 
-def _is_shared(value: Any, after: Reach, change: _Change) -> bool:
+def _is_shared(value: Any, after: Reach, change: Change) -> bool:
     """Whether something else holds the value too, or a part of it: put back, each would have its own."""
     if change.in_place:
         return False
@@ -365,14 +371,14 @@ def _has_plain_keys(value: Any) -> bool:
     return isinstance(value, dict) and all(type(key) in _ATOMS for key in dict.keys(value))
 
 
-def _is_left_out(change: _Change, mask: Mask) -> bool:
+def _is_left_out(change: Change, mask: Mask) -> bool:
     """Whether the identity of code leaves it out: what another module holds and has no canonical form, as a lock."""
     value = change.value
     known = value is _NOTHING or isinstance(value, CONTAINERS) or is_own(type(value))
     return change.owner.foreign and not known and digest(value, mask) is None
 
 
-def _is_cache(change: _Change) -> bool:
+def _is_cache(change: Change) -> bool:
     """Whether whoever reads it fills it first: then nobody misses it after a hit."""
     name = change.name if change.owner.root is None else change.owner.root[1]
     if getattr(sys.modules.get("__main__"), "__file__", None) is None:

@@ -308,7 +308,7 @@ class Engine:
 
     def _arguments(self, attempt: Attempt) -> dict[str, Any]:
         step, plan = attempt.step, attempt.step.plan
-        if step.fingerprint.digest is not None and step.cache_mode != "readonly":  # else nobody will reuse it
+        if attempt.can_answer:
             attempt.comparison = Comparison(step.args.fn, step.handed, step.unread, self.project.masker.plain)
         return plan.arguments(RunContext(attempt.active), attempt.staged) if plan is not None else {}
 

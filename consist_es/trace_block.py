@@ -7,6 +7,7 @@ from typing import Any
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.attempt import Attempt
+from consist_es.block_effects import BlockComparison
 from consist_es.context import Frame, pop, push
 from consist_es.errors import ClosedError
 from consist_es.execution import Engine, Scope
@@ -33,11 +34,14 @@ class Trace(WithBlock[Any]):
 
     def _begin(self) -> Any:
         engine, scope = self._engine, self._scope
-        attempt = engine.begin(self._args, scope, frame=entering_frame())
+        frame = entering_frame()
+        attempt = engine.begin(self._args, scope, frame=frame)
         self._attempt = attempt
         engine.start(attempt, scope)
         if self._absorb is not None:
             self._absorb(attempt.active.cached)
+        if attempt.can_answer and attempt.hit is None:
+            attempt.comparison = BlockComparison(frame, scope.defaults.project_root, engine.project.masker.plain)
         self._frame = Frame(engine.owner, attempt.active, scope.scenario)
         push(self._frame)
         engine.watch(attempt, scope)

@@ -74,7 +74,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
         | {"contested", "warned", "annotations"}
         | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
-        | {"effects", "put_back", "reads", "watching", "overlay", "passed_on", "telling"}
+        | {"effects", "block_effects", "put_back", "reads", "watching", "overlay", "passed_on", "telling"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
     frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views", "moved"}),

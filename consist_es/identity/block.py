@@ -66,11 +66,14 @@ class Block:
 
     def names(self) -> set[str]:
         """Names whose values count: what it reads before it surely binds it."""
-        if not self.statements:  # it cannot begin before the place where it is entered
-            inside = [item for item in dis.get_instructions(self.code) if item.offset > self.frame.f_lasti]
-            return {name for item in inside for name in _read(item)}
-        inside = _instructions(self.code, self.statements)
-        return {name for item in inside for name in _read(item)} - surely_bound_first(self.statements, self.given)
+        read = {name for item in self.instructions() for name in _read(item)}
+        return read - surely_bound_first(self.statements, self.given) if self.statements else read
+
+    def instructions(self) -> list[dis.Instruction]:
+        """What it does: it cannot begin before the place where it is entered."""
+        if self.statements:
+            return _instructions(self.code, self.statements)
+        return [item for item in dis.get_instructions(self.code) if item.offset > self.frame.f_lasti]
 
 
 def entering_frame() -> types.FrameType:

@@ -15,6 +15,16 @@ _SILENT: dict[type, set[str]] = {
     collections.defaultdict: {"update", "clear"},
 }
 _COUNTERS = (int, float)
+FILLING = frozenset().union(*_SILENT.values()) | {
+    "remove", "pop", "popitem", "setdefault", "discard", "popleft", "extendleft", "rotate", "subtract",
+    "difference_update", "intersection_update", "symmetric_difference_update",
+}  # fmt: skip
+"""Methods that change what a builtin container holds."""
+_TAKING = frozenset({"get", "keys", "values", "items", "copy", "index", "count", "union", "issubset", "issuperset"})
+_READING = frozenset({
+    "len", "sum", "min", "max", "any", "all", "sorted", "list", "tuple", "set", "frozenset", "dict", "enumerate", "zip",
+    "str", "repr", "print", "bool", "iter", "reversed",
+})  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4096)
@@ -42,4 +52,28 @@ def _written(node: ast.AST, kind: type) -> list[Any]:
         return [target.value] if isinstance(target, ast.Subscript) and kind in _SILENT else []
     if isinstance(node, ast.Assign) and kind in _SILENT:
         return [target.value for target in node.targets if isinstance(target, ast.Subscript)]
+    return []
+
+
+@functools.lru_cache(maxsize=4096)
+def only_read(name: str, node: ast.AST) -> bool:
+    """Whether every mention of a container below `node` takes something out of it, and leaves it as it is."""
+    mentions = [item for item in ast.walk(node) if isinstance(item, ast.Name) and item.id == name]
+    reading = {id(item) for each in ast.walk(node) for item in _looked_at(each)}
+    return bool(mentions) and all(isinstance(item.ctx, ast.Load) and id(item) in reading for item in mentions)
+
+
+def _looked_at(node: ast.AST) -> list[ast.AST]:
+    """What this very node only reads."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=value, attr=method)) if method in _TAKING:
+            return [value]
+        case ast.Call(func=ast.Name(id=function), args=args) if function in _READING:
+            return list(args)
+        case ast.Subscript(value=value, ctx=ast.Load()) | ast.FormattedValue(value=value):
+            return [value]
+        case ast.Compare(comparators=values):
+            return list(values)
+        case ast.For(iter=value) | ast.comprehension(iter=value):
+            return [value]
     return []
