@@ -32,10 +32,10 @@ from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink
 from consist_es.inputs import BoundInput
 from consist_es.journal import Journal, WorkersJournal
 from consist_es.observing import Observations
-from consist_es.plain import from_plain, to_plain
+from consist_es.plain import to_plain
 from consist_es.plain_arrays import listed
 from consist_es.recording import ArtifactNotes, Digester, artifact_of_event, describe
-from consist_es.runs import Run
+from consist_es.runs import Run, metadata
 from consist_es.with_block import WithBlock
 
 CAPTURED = "captured_automatically"
@@ -150,7 +150,7 @@ class ActiveRun:
                 digest = event.digest or ""
                 self.late_inputs.append(BoundInput(event.role or event.key, item.artifact, item.path, digest, "logged"))
             elif isinstance(event, MetaLogged):
-                self.run.meta.update(from_plain(event.values))
+                self.run.meta.update(metadata(event.values))
             elif isinstance(event, HitDemoted):
                 self.is_cached, self.cached = False, {}
         self.outputs = {**logged, **{key: item for key, item in self.outputs.items() if key not in logged}}

@@ -279,9 +279,10 @@ class Engine:
             drafts += journal.drafts(attempt.hit_completed(hit))
         self.project.record(drafts, commit=ends)
         attempt.ended = ends
-        attempt.beside = [] if ends else run_table.going_on(self.project.connection())
+        run = self.queries.run_by_key(attempt.key)
+        attempt.beside = [] if ends else run_table.going_on(self.project.views_as_seen())
         attempt.active = ActiveRun(
-            self.queries.run_by_key(attempt.key),
+            run,
             journal=journal,
             digester=self.digester,
             directory=directory,

@@ -233,6 +233,8 @@ class Projector:
         if held is None:
             return None
         if held.file == view_file.file_at(self.path):
+            if held.conn.in_transaction:  # an interrupt left it open: what is in it was never there
+                held.conn.rollback()
             return held
         self._forget()
         return None

@@ -128,6 +128,12 @@ class Run:
         }
 
 
+def metadata(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata as it was given; as it is recorded where that stands for something else, in a log from anybody."""
+    given = from_plain(plain)
+    return given if isinstance(given, dict) else dict(plain)
+
+
 def run_of_row(
     row: RunRow,
     *,
@@ -139,7 +145,7 @@ def run_of_row(
 
     `source_id` is the id of the run that a hit came from; `account` answers `Run.why`.
     """
-    meta: dict[str, Any] = from_plain(row.meta)
+    meta = metadata(row.meta)
     if row.cache == "hit":
         meta |= {"cache_hit": True, "cache_source": source_id}
         if accepted := row.cache_details.get("accepted"):

@@ -55,6 +55,8 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/log/local.py": _WRITING,
     "consist_es/log/head.py": ("log_append", "log_handles", "log_verify_again", "log_damage", "log_faults"),
     "consist_es/log/files.py": _WRITING,
+    "consist_es/log/places.py": ("views_changed", "lookup"),
+    "consist_es/log/presence.py": ("log_unended", "live_or_dead"),
     "consist_es/log/blobs.py": _WRITING,
     "consist_es/log/verify.py": (
         "log_verify_refusals",
