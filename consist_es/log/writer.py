@@ -25,12 +25,7 @@ from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id, remove_leftovers
 from consist_es.log.head import Watermark, read_watermark, write_watermark
 from consist_es.log.lookback import heads_back
-from consist_es.log.record import (
-    DATA_CAP,
-    Prepared,
-    encode_line,
-    prepare,
-)
+from consist_es.log.record import DATA_CAP, Prepared, encode_line, prepare
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
 from consist_es.log.repair import Damage, Gap, find_damage, take_over
 from consist_es.log.segment import SEALED, Place, segment_name
