@@ -172,8 +172,8 @@ class Engine:
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
         key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
         journal = Journal(self.project, self.uris, scope.scenario, key)
-        seen = self.project.log.head().seq
         verdict = self.look_up(step, scope)
+        seen = self.project.seen_until()
         return Attempt(step, verdict, journal, key, parent, directory=self.directory_of(step, key), seen=seen)
 
     def _turn(self, attempt: Attempt) -> Turn | None:

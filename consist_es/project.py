@@ -25,6 +25,7 @@ from consist_es.projections import BUILTIN, run_table
 from consist_es.projections.run_table import RunRow
 from consist_es.projector import Projector
 from consist_es.storage import LocalStorage, Storage
+from consist_es.view_tables import reached
 
 _RUN_KEY = re.compile(r"-[0-9a-f]{12}$")
 """How the keys of runs end, and so the names of their folders."""
@@ -92,13 +93,22 @@ class Project:
         """The views, caught up with the log."""
         return self.views.catch_up()
 
+    def views_as_seen(self) -> sqlite3.Connection:
+        """The views as this thread last caught up with the log; caught up if it never did."""
+        return self.views.as_seen()
+
+    def seen_until(self) -> int:
+        """Position of the last event in the views as this thread last saw them."""
+        return reached(self.views_as_seen()).seq
+
     def environment(self, project_root: Path) -> tuple[str, list[Draft]]:
-        """Digest of the software environment, and the event to record it where the project has not seen it yet."""
+        """Digest of the software environment, and the event to record it where the project has not seen it yet, as far
+        as the views are known to go: where it was recorded meanwhile, once more does no harm."""
         event: EnvironmentRecorded = environment(project_root)
         if self._record_env:
             variables = self.masker.variables({name: _variable(name) for name in self._record_env})
             event = with_variables(event, variables)
-        known = run_table.environment_known(self.connection(), event.digest)
+        known = run_table.environment_known(self.views_as_seen(), event.digest)
         return event.digest, [] if known else [Draft(event)]
 
     def close(self) -> None:

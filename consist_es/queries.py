@@ -24,7 +24,8 @@ from consist_es.why import Why, why
 
 @dataclass(slots=True)
 class Queries:
-    """Questions about a project, answered from its views as they are now."""
+    """Questions about a project, answered from its views as they are when the question is asked: a method takes the
+    connection once, for each taking catches up with the log."""
 
     project: Project
     uris: UriMap
@@ -41,10 +42,11 @@ class Queries:
         Raises:
             MissingKeyError: there is none.
         """
-        row = run_table.by_key(self._conn, key)
+        conn = self._conn
+        row = run_table.by_key(conn, key)
         if row is None:
             raise MissingKeyError("run", key, ())
-        return self._run(row)
+        return self._run(conn, row)
 
     def is_running(self, key: str) -> bool:
         """Whether the run of this key has begun and not ended."""
@@ -52,13 +54,15 @@ class Queries:
         return row is not None and row.status == "running"
 
     def reads_known(self, digest: str) -> bool:
-        """Whether the list of reads with this digest is recorded."""
-        return cache_index.reads_known(self._conn, digest)
+        """Whether the list of reads with this digest is recorded, as far as the views are known to go: where it was
+        recorded meanwhile, once more does no harm."""
+        return cache_index.reads_known(self.project.views_as_seen(), digest)
 
     def get_run(self, run_id: str | Run) -> Run | None:
         """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
-        row = run_table.get(self._conn, _ref(run_id))
-        return None if row is None else self._run(row)
+        conn = self._conn
+        row = run_table.get(conn, _ref(run_id))
+        return None if row is None else self._run(conn, row)
 
     def key_of(self, run_id: str | Run) -> str:
         """The unique key of `get_run`.
@@ -83,12 +87,13 @@ class Queries:
         for name in ("facet", "metadata"):
             if not isinstance(filters.get(name) or {}, Mapping):
                 raise UsageTypeError(f"{name} takes a mapping of key to value, not {type(filters[name]).__name__}.")
-        return [self._run(row) for row in run_table.find(self._conn, limit=checked_limit(limit), **filters)]
+        conn = self._conn
+        return [self._run(conn, row) for row in run_table.find(conn, limit=checked_limit(limit), **filters)]
 
-    def _run(self, row: RunRow) -> Run:
-        ids = (self._id(row.parent_key), self._id(row.cache_source_key))
+    def _run(self, conn: sqlite3.Connection, row: RunRow) -> Run:
+        ids = (_id(conn, row.parent_key), _id(conn, row.cache_source_key))
         run = run_of_row(row, parent_id=ids[0], source_id=ids[1], account=lambda: self.why(row.key))
-        if row.kind == "scenario" and (steps := run_table.steps(self._conn, row.key)):
+        if row.kind == "scenario" and (steps := run_table.steps(conn, row.key)):
             run.meta["steps"] = [step_summary(step) for step in steps]
         return run
 
@@ -98,38 +103,47 @@ class Queries:
         Raises:
             MissingKeyError: there is none. UsageError: a scenario.
         """
-        return why(self._conn, self.row_of(key))
-
-    def _id(self, key: str | None) -> str | None:
-        return None if key is None else run_table.id_of(self._conn, key)
+        conn = self._conn
+        return why(conn, run_named(conn, key))
 
     # ------------------------------------------------------------ artifacts
 
     def artifact_with(self, uri: str, digest: str) -> Artifact | None:
         """The newest artifact recorded at `uri` with exactly these bytes."""
-        for row in lineage.by_uri(self._conn, uri):
+        conn = self._conn
+        for row in lineage.by_uri(conn, uri):
             if row.digest == digest:
-                return self.artifact(row)
+                return self._artifact(conn, row)
         return None
 
-    def artifact(self, row: ArtifactRow) -> Artifact:
-        """The public form of a row."""
-        return artifact_of_row(row, self.uris, run_id=self._id(row.producer_key))
+    def find_artifact(self, key_or_id: str | UUID | Artifact, run_id: str | None = None) -> Artifact:
+        """The artifact of `artifact_row`.
+
+        Raises:
+            MissingKeyError: there is none.
+        """
+        conn = self._conn
+        return self._artifact(conn, artifact_row(conn, key_or_id, run_id))
+
+    def _artifact(self, conn: sqlite3.Connection, row: ArtifactRow) -> Artifact:
+        return artifact_of_row(row, self.uris, run_id=_id(conn, row.producer_key))
 
     def outputs(self, run_id: str | Run) -> dict[str, Artifact]:
         """Outputs of a run by key; of a scenario those of all its steps, the latest of each key."""
-        row = self.row_of(run_id)
-        found = lineage.scenario_outputs if row.kind == "scenario" else lineage.outputs
-        return self._artifacts(found(self._conn, row.key))
+        conn = self._conn
+        row = run_named(conn, _ref(run_id))
+        find = lineage.scenario_outputs if row.kind == "scenario" else lineage.outputs
+        return self._artifacts(conn, find(conn, row.key))
 
     def inputs(self, run_id: str | Run) -> dict[str, Artifact]:
         """Inputs of a run by role; of a scenario those that none of its steps made."""
-        row = self.row_of(run_id)
-        found = lineage.scenario_inputs if row.kind == "scenario" else lineage.inputs
-        return self._artifacts(found(self._conn, row.key))
+        conn = self._conn
+        row = run_named(conn, _ref(run_id))
+        find = lineage.scenario_inputs if row.kind == "scenario" else lineage.inputs
+        return self._artifacts(conn, find(conn, row.key))
 
-    def _artifacts(self, rows: Mapping[str, ArtifactRow]) -> dict[str, Artifact]:
-        return {key: self.artifact(row) for key, row in rows.items()}
+    def _artifacts(self, conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow]) -> dict[str, Artifact]:
+        return {key: self._artifact(conn, row) for key, row in rows.items()}
 
     def result(self, run_id: str | Run, keys: Iterable[str] | None = None) -> RunResult:
         """The result of an earlier run, as its caller received it.
@@ -137,14 +151,15 @@ class Queries:
         Raises:
             MissingKeyError: no such run, or no such output.
         """
-        row = self.row_of(run_id)
-        outputs = self._artifacts(lineage.results(self._conn, row.key))
+        conn = self._conn
+        row = run_named(conn, _ref(run_id))
+        outputs = self._artifacts(conn, lineage.results(conn, row.key))
         if keys is not None:
             for key in (wanted := list(keys)):
                 if key not in outputs:
                     raise MissingKeyError("output", key, outputs, f"These are the results of run {row.id!r}.")
             outputs = {key: outputs[key] for key in wanted}
-        return RunResult(self._run(row), outputs, cache_hit=row.cache == "hit")
+        return RunResult(self._run(conn, row), outputs, cache_hit=row.cache == "hit")
 
     # ------------------------------------------------------------ one of many
 
@@ -155,7 +170,8 @@ class Queries:
             UsageError: none, or several. MissingKeyError: no run of that id.
         """
         if run_id is not None:
-            return self._run(self.row_of(run_id))
+            conn = self._conn
+            return self._run(conn, run_named(conn, _ref(run_id)))
         runs = self.find_runs(**filters)
         if len(runs) != 1:
             listed = ", ".join(run.id for run in runs[:5]) or "none"
@@ -176,25 +192,6 @@ class Queries:
             raise UsageError(f"find_latest_run({_shown(filters)}): no run matches.")
         return max(runs, key=lambda run: -1 if run.iteration is None else run.iteration)
 
-    def artifact_row(self, key_or_id: str | UUID | Artifact, run_id: str | None = None) -> ArtifactRow:
-        """The row of an artifact: by id, or the newest of a key, of one run where `run_id` is given.
-
-        Raises:
-            MissingKeyError: there is none; lists the run's outputs or some recent keys.
-        """
-        wanted = key_or_id.id if isinstance(key_or_id, Artifact) else key_or_id
-        if run_id is not None:
-            row = self.row_of(run_id)
-            named = {**lineage.inputs(self._conn, row.key), **lineage.outputs(self._conn, row.key)}
-            if str(wanted) in named:
-                return named[str(wanted)]
-            raise MissingKeyError("artifact", wanted, named, f"These are the inputs and outputs of run {row.id!r}.")
-        found = lineage.artifact(self._conn, str(wanted)) or lineage.latest_by_key(self._conn, str(wanted))
-        if found is None:
-            recent = {row.key for row in lineage.find_artifacts(self._conn, limit=50)}
-            raise MissingKeyError("artifact", wanted, recent, "These are keys of the newest ones.")
-        return found
-
     def find_artifacts(
         self, *, creator: str | None = None, consumer: str | None = None, limit: int | None = 100, **filters: Any
     ) -> list[Artifact]:
@@ -202,8 +199,9 @@ class Queries:
         runs = {
             name: self.key_of(ref) for name, ref in (("creator", creator), ("consumer", consumer)) if ref is not None
         }
-        rows = lineage.find_artifacts(self._conn, limit=checked_limit(limit), **runs, **filters)
-        return [self.artifact(row) for row in rows]
+        conn = self._conn
+        rows = lineage.find_artifacts(conn, limit=checked_limit(limit), **runs, **filters)
+        return [self._artifact(conn, row) for row in rows]
 
     # ------------------------------------------------------------ lineage
 
@@ -213,27 +211,51 @@ class Queries:
         ``{"artifact": Artifact, "runs": [{"run": Run, "inputs" or "outputs": {name: …the same again}}]}``; something
         that stands elsewhere in the tree already has ``"repeated": True`` and is not opened again.
         """
-        row = self.artifact_row(key_or_id)
-        find = lineage_tree.upstream if up else lineage_tree.downstream
-        node = find(self._conn, row.artifact_id, max_depth)
+        conn = self._conn
+        row = artifact_row(conn, key_or_id)
+        node = (lineage_tree.upstream if up else lineage_tree.downstream)(conn, row.artifact_id, max_depth)
         if node is None:
             raise MissingKeyError("artifact", key_or_id, ())
-        return self._node(node, "inputs" if up else "outputs")
+        return self._node(conn, node, "inputs" if up else "outputs")
 
-    def _node(self, node: lineage_tree.ArtifactNode, below: str) -> dict[str, Any]:
+    def _node(self, conn: sqlite3.Connection, node: lineage_tree.ArtifactNode, below: str) -> dict[str, Any]:
         runs = [
             {
-                "run": self._run(child.run),
-                below: {item.name: self._node(item, below) for item in child.artifacts},
+                "run": self._run(conn, child.run),
+                below: {item.name: self._node(conn, item, below) for item in child.artifacts},
                 **({"repeated": True} if child.repeated else {}),
             }
             for child in node.runs
         ]
         return {
-            "artifact": self.artifact(node.artifact),
+            "artifact": self._artifact(conn, node.artifact),
             "runs": runs,
             **({"repeated": True} if node.repeated else {}),
         }
+
+
+def artifact_row(conn: sqlite3.Connection, key_or_id: str | UUID | Artifact, run_id: str | None = None) -> ArtifactRow:
+    """The row of an artifact: by id, or the newest of a key, of one run where `run_id` is given.
+
+    Raises:
+        MissingKeyError: there is none; lists the run's outputs or some recent keys.
+    """
+    wanted = key_or_id.id if isinstance(key_or_id, Artifact) else key_or_id
+    if run_id is not None:
+        row = run_named(conn, _ref(run_id))
+        named = {**lineage.inputs(conn, row.key), **lineage.outputs(conn, row.key)}
+        if str(wanted) in named:
+            return named[str(wanted)]
+        raise MissingKeyError("artifact", wanted, named, f"These are the inputs and outputs of run {row.id!r}.")
+    found = lineage.artifact(conn, str(wanted)) or lineage.latest_by_key(conn, str(wanted))
+    if found is None:
+        recent = {row.key for row in lineage.find_artifacts(conn, limit=50)}
+        raise MissingKeyError("artifact", wanted, recent, "These are keys of the newest ones.")
+    return found
+
+
+def _id(conn: sqlite3.Connection, key: str | None) -> str | None:
+    return None if key is None else run_table.id_of(conn, key)
 
 
 def _ref(run: str | Run) -> str:

@@ -152,7 +152,7 @@ class TrackerQueries(SaysInstead):
     def get_artifact(self, key_or_id: str | UUID, run_id: str | None = None) -> Artifact | None:
         """An artifact by id, or the newest of a key (of one run, by its binding name or output key); None if none."""
         try:
-            return self._queries.artifact(self._queries.artifact_row(key_or_id, run_id))
+            return self._queries.find_artifact(key_or_id, run_id)
         except MissingKeyError:
             return None
 
