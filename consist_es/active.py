@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,29 @@ from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key, free_name
 from consist_es.artifacts.tables import table_suffix, write_table
 from consist_es.artifacts.uris import inside
-from consist_es.capture import Snapshot, capture_keys
+from consist_es.capture import Snapshot, State, capture_keys, state_of
 from consist_es.errors import (
     ClosedError,
     ConsistWarning,
+    InputError,
     MissingKeyError,
     OptionError,
     PathError,
     UsageError,
     UsageTypeError,
 )
-from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink
+from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink, Recorded
 from consist_es.inputs import BoundInput
-from consist_es.journal import Journal
+from consist_es.journal import Journal, WorkersJournal
 from consist_es.observing import Observations
-from consist_es.plain import to_plain
+from consist_es.plain import from_plain, to_plain
+from consist_es.plain_arrays import listed
 from consist_es.recording import ArtifactNotes, Digester, artifact_of_event, describe
 from consist_es.runs import Run
 from consist_es.with_block import WithBlock
+
+CAPTURED = "captured_automatically"
+"""In the metadata of what was captured."""
 
 
 class Logged(msgspec.Struct, frozen=True):
@@ -43,6 +48,8 @@ class Logged(msgspec.Struct, frozen=True):
     key: str
     artifact: Artifact
     path: Path
+    state: State | None
+    """What changes when the file is written, from before it was read; None for a folder."""
 
 
 class OutputCapture:
@@ -83,17 +90,76 @@ class ActiveRun:
         """Paths that the function returned as outputs and where nothing is, by key."""
         self.made: list[Path] = []
         """Where outputs lie, also those that are still to be recorded."""
+        self.captured_nothing = False
+        """A folder was to be captured, and no file in it is new or was written."""
         self.late_inputs: list[BoundInput] = []
         """What the run logged as inputs itself."""
         self.observations = Observations(None)
+        self.told: list[dict[str, Any]] = []
+        """What processes that the run started told of it."""
         self._lock = threading.RLock()
         self._open = True
+        self._pid = os.getpid()
 
     # ------------------------------------------------------------ life
 
     def close(self) -> None:
         """Refuse every further use."""
         self._open = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a run of this process, not of the one that this was forked from."""
+        return self._pid == os.getpid()
+
+    def join(self) -> None:
+        """Use it in a forked child: what is recorded here belongs to the run of the first process."""
+        if not self.is_own:
+            journal = self.journal
+            self.journal = WorkersJournal(journal.project, journal.uris, journal.scenario, journal.run)
+            self._lock, self._pid = threading.RLock(), os.getpid()  # a thread that is not here may have had the lock
+
+    def described(self) -> dict[str, Any]:
+        """What another process needs to know to record something of this run."""
+        journal, project = self.journal, self.journal.project
+        return {
+            "key": self.run.key,
+            "id": self.run.id,
+            "kind": self.run.kind,
+            "scenario": journal.scenario,
+            "db": str(project.db_path),
+            "sync": project.log.sync,
+            "mask": list(project.mask_keys),
+            "run_dir": journal.uris.run_dir,
+            "mounts": dict(journal.uris.mounts),
+            "method": self.digester.method,
+            "directory": str(self.directory),
+            "cached": self.is_cached,
+        }
+
+    def take_in(self, events: Iterable[Recorded]) -> None:
+        """Make what other processes recorded of this run a part of it; `events` are those of the log since it began."""
+        mine = {str(item.artifact.id): item for item in self.outputs.values()}
+        known = {str(item.artifact.id) for item in (*self.bound, *self.late_inputs)}
+        logged: dict[str, Logged] = {}
+        for event in (each.event for each in events if each.run == self.run.key):
+            if isinstance(event, ArtifactLogged) and event.direction == "output":
+                logged[event.key] = mine.get(event.artifact) or self._of_child(event)
+            elif isinstance(event, ArtifactLogged) and event.artifact not in known:
+                item = self._of_child(event)
+                digest = event.digest or ""
+                self.late_inputs.append(BoundInput(event.role or event.key, item.artifact, item.path, digest, "logged"))
+            elif isinstance(event, MetaLogged):
+                self.run.meta.update(from_plain(event.values))
+            elif isinstance(event, HitDemoted):
+                self.is_cached, self.cached = False, {}
+        self.outputs = {**logged, **{key: item for key, item in self.outputs.items() if key not in logged}}
+        self.made += [item.path for item in self.outputs.values()]
+
+    def _of_child(self, event: ArtifactLogged) -> Logged:
+        run_id = self.run.id if event.producer == self.run.key else None
+        artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
+        return Logged(event.key, artifact, artifact.path, None)  # it is looked at again when the run ends
 
     def check_open(self, call: str) -> None:
         """Raise `ClosedError` once the run has ended."""
@@ -167,6 +233,7 @@ class ActiveRun:
         return self.journal.uris.resolve_given(value)
 
     def _record(self, value: Any, path: Path, key: str, direction: str, notes: ArtifactNotes | None) -> Artifact:
+        state = state_of(path)
         event = describe(
             path,
             key=key,
@@ -191,7 +258,7 @@ class ActiveRun:
             self.made.append(path)
         self.journal.record(event)
         if direction == "output":
-            self.outputs[key] = Logged(key, artifact, path)
+            self.outputs[key] = Logged(key, artifact, path, state)
         else:
             self.late_inputs.append(BoundInput(event.role or key, artifact, path, event.digest or "", "logged"))
         return artifact
@@ -213,21 +280,38 @@ class ActiveRun:
         write_table(table, path, key)
         return self.log(path, key, "output", notes)
 
-    def relog_changed(self) -> None:
-        """Record again the outputs that were still being written when they were logged, or are gone since."""
+    def relog_changed(self) -> list[str]:
+        """Record again the outputs that were still being written when they were logged, or are gone since.
+
+        Gives the keys of captured files that are gone: temporary files of somebody's, and no outputs.
+        """
+        dropped = []
         for item in list(self.outputs.values()):
             artifact = item.artifact
-            if artifact.producer != self.run.key or _stat(item.path) == (artifact.size, artifact.mtime_ns):
+            if artifact.producer != self.run.key or (item.state and state_of(item.path) == item.state):
                 continue
-            now = self.digester.digest(item.path).value if os.path.lexists(item.path) else None
-            if now != artifact.hash:
+            now = self._digest_now(artifact, item.path)
+            if now is None and artifact.meta.get(CAPTURED):
+                del self.outputs[item.key]
+                dropped.append(item.key)
+            elif now != artifact.hash:
                 notes = ArtifactNotes(driver=artifact.driver, facet=artifact.facet, meta=dict(artifact.meta))
                 self._record(item.path, item.path, item.key, "output", notes)
+        return dropped
+
+    def _digest_now(self, artifact: Artifact, path: Path) -> str | None:
+        """None where nothing is."""
+        try:
+            return self.digester.digest_as(artifact, path).value
+        except InputError:
+            if os.path.lexists(path):
+                raise
+            return None
 
     def log_meta(self, values: Mapping[str, Any]) -> None:
         """Merge metadata into the run's record; later values win key by key."""
         self.check_open("log_meta()")
-        plain = to_plain(dict(values), "meta")
+        plain = to_plain({name: listed(value) for name, value in values.items()}, "meta")
         self.journal.record(MetaLogged(values=plain))
         self.run.meta.update(values)
 
@@ -239,9 +323,25 @@ class ActiveRun:
 
     def log_captured(self, snapshot: Snapshot) -> dict[str, Artifact]:
         """Record what appeared since a snapshot, by key."""
-        notes = ArtifactNotes(meta={"captured_automatically": True})
+        notes = ArtifactNotes(meta={CAPTURED: True})
         keys = capture_keys(snapshot.folder, snapshot.appeared())
-        return {key: self.log(path, key, "output", notes) for key, path in keys.items()}
+        found = {key: self._log_if_there(path, key, notes) for key, path in keys.items()}
+        return {key: artifact for key, artifact in found.items() if artifact is not None}
+
+    def _log_if_there(self, path: Path, key: str, notes: ArtifactNotes) -> Artifact | None:
+        """Record a captured file; None where somebody has removed it since it was listed: it was a temporary one."""
+        if not os.path.lexists(path):
+            return None
+        try:
+            artifact = self.log(path, key, "output", notes)
+        except InputError:
+            if os.path.lexists(path):
+                raise
+            return None
+        if artifact.kind == "missing":
+            del self.outputs[key]
+            return None
+        return artifact
 
     # ------------------------------------------------------------ a trace that had hit
 
@@ -257,7 +357,7 @@ class ActiveRun:
         if not os.path.lexists(path):
             return cached
         same_place = path == cached.path
-        return cached if same_place and self.digester.digest(path).value == cached.hash else None
+        return cached if same_place and self.digester.digest_as(cached, path).value == cached.hash else None
 
     def _demote(self, key: str) -> None:
         reason = "unknown among the cached outputs" if key not in self.cached else "the block made another file"
@@ -312,11 +412,3 @@ def _same_artifact(event: ArtifactLogged, artifact: Artifact) -> ArtifactLogged:
         driver=artifact.driver,
         parent=str(parent) if parent else None,
     )
-
-
-def _stat(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns

@@ -20,6 +20,7 @@ from consist_es.events import (
     CacheHit,
     CacheMissed,
     CouplerSet,
+    Cursor,
     Draft,
     ErrorInfo,
     KeyCarriedOver,
@@ -29,6 +30,7 @@ from consist_es.events import (
     StepStarted,
 )
 from consist_es.hydration import Hydrated
+from consist_es.identity.left_out import left_out
 from consist_es.journal import Journal
 from consist_es.lookup import Hit, Miss
 from consist_es.observe.watch import Watch
@@ -50,7 +52,7 @@ class Attempt:
         parent: str | None,
         *,
         directory: Path,
-        seen: int,
+        seen: Cursor,
     ) -> None:
         self.step = step
         self.verdict = verdict
@@ -58,7 +60,7 @@ class Attempt:
         self.staged: dict[str, Path] = {}
         self.directory = directory
         self.seen = seen
-        """The last position of the log before the look-up."""
+        """The end of the log before the look-up."""
         self.turn: Turn | None = None
         """The right to compute, where it was asked for."""
         self.journal = journal
@@ -69,6 +71,8 @@ class Attempt:
         """Notes what the step reads by itself."""
         self.watched: dict[str, Any] = {}
         """How, if not in the default way: recorded among the options."""
+        self.beside: list[str] = []
+        """Keys of the runs that had not ended when it started."""
         self.comparison: Comparison | None = None
         """What the function could reach before it was called."""
         self.ended = False
@@ -135,7 +139,7 @@ class Attempt:
 
     # ------------------------------------------------------------ its events
 
-    def started_event(self, environment: str, artifact_dir: str) -> StepStarted:
+    def started_event(self, environment: str, artifact_dir: str, writes: Mapping[str, Any]) -> StepStarted:
         """Everything known before the function is called."""
         step, args = self.step, self.step.args
         version = args.facet_schema_version
@@ -160,7 +164,7 @@ class Attempt:
             fingerprint=step.fingerprint,
             declared=list(step.declared),
             cache_mode=step.cache_mode,
-            options={**step.options, **self.watched},
+            options={**step.options, **self.watched, **writes},
             run_dir=self.journal.uris.root,
             artifact_dir=artifact_dir,
             environment=environment,
@@ -178,6 +182,7 @@ class Attempt:
                 accepted=verdict.accepted,
                 carried_over=verdict.carried_over,
                 packages=verdict.packages,
+                left_out=left_out(self.step.fingerprint.code_mode),
             )
         return CacheMissed(
             reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details

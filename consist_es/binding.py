@@ -7,27 +7,25 @@ a config value of that name; `year`, `iteration`, `phase`, `stage`; the run cont
 from __future__ import annotations
 
 import inspect
-import re
-import types
-import typing
+import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
 
+from consist_es.annotations import hints_of, parts_of
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import can_load, load, load_table
 from consist_es.definition import RUNTIME
 from consist_es.errors import BindingError, CallError, ConsistWarning, RuntimeArgumentError
 from consist_es.inputs import BoundInput
+from consist_es.wording import nearest
 
 KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 CONTEXT_NAMES = ("ctx", "_consist_ctx")
-NEAR = 0.8
-"""Ratio of `difflib` from which one name may be meant for another: ``grwoth`` and ``growth`` have 0.83."""
 
 
 class Form(Enum):
@@ -107,7 +105,7 @@ def plan_call(
             "Pass execution_options=ExecutionOptions(runtime_kwargs={...})."
         )
     signature, hints = _signature(fn, step)
-    context = _context_parameter(signature, hints, inject, step)
+    context = _context_parameter(fn, signature, hints, inject, step)
     named = {item.role: item for item in inputs if item.named} if binding != "none" else {}
     values: dict[str, Any] = {}
     bound: dict[str, tuple[BoundInput, Form]] = {}
@@ -119,7 +117,7 @@ def plan_call(
         elif name in runtime:
             values[name] = runtime[name]
         elif name in named:
-            bound[name] = (named[name], _form(hints.get(name), binding, named[name].artifact.driver))
+            bound[name] = (named[name], _form(hints.get(name), fn, binding, named[name].artifact.driver))
         elif name in config_values:
             values[name] = config_values[name]
         elif labels.get(name) is not None:
@@ -141,16 +139,11 @@ def _signature(fn: Callable[..., Any], step: str) -> tuple[inspect.Signature, di
         signature = inspect.signature(fn)
     except (TypeError, ValueError) as error:
         raise CallError(step, f"its signature cannot be read: {error}") from error
-    raw = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    try:
-        hints = typing.get_type_hints(inspect.unwrap(fn))
-    except (NameError, TypeError, AttributeError, SyntaxError):
-        hints = {}
-    return signature, {**raw, **hints}
+    return signature, hints_of(fn, signature)
 
 
-def _form(annotation: Any, binding: str | None, driver: str) -> Form:
-    wanted = _annotated_form(annotation)
+def _form(annotation: Any, fn: Callable[..., Any], binding: str | None, driver: str) -> Form:
+    wanted = _annotated_form(annotation, fn)
     if wanted in (Form.PATH, Form.ARTIFACT):
         return wanted
     if binding == "paths":
@@ -166,31 +159,41 @@ def _form(annotation: Any, binding: str | None, driver: str) -> Form:
     return Form.DATA if can_load(driver) else Form.ARTIFACT
 
 
-def _annotated_form(annotation: Any) -> Form | None:
+def _annotated_form(annotation: Any, fn: Callable[..., Any]) -> Form | None:
     """The form that an annotation asks for; the first one of a union."""
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) in (typing.Union, typing.Annotated):
-        forms = (_annotated_form(part) for part in typing.get_args(annotation))
-        return next((form for form in forms if form is not None), None)
-    if isinstance(annotation, str):
-        parts = {part.strip().rpartition(".")[2] for part in annotation.strip("'\"").split("|")}
-        found = [form for name, form in _BY_NAME.items() if name in parts]
-        return found[0] if found else None
-    if not isinstance(annotation, type):
-        return None
-    if annotation is str:
+    forms = (_form_by_name(part) if isinstance(part, str) else _form_of_type(part) for part in parts_of(annotation, fn))
+    return next((form for form in forms if form is not None), None)
+
+
+def _form_of_type(kind: type) -> Form | None:
+    if kind is str:
         return Form.TEXT
-    if issubclass(annotation, PurePath) or annotation.__name__ == "PathLike":
-        return Form.PATH
-    if issubclass(annotation, Artifact):
+    if issubclass(kind, Artifact):  # before paths, for it is one of them
         return Form.ARTIFACT
-    return Form.TABLE if annotation.__module__.startswith("pyarrow") and annotation.__name__ == "Table" else None
+    if issubclass(kind, PurePath) or kind is os.PathLike:
+        return Form.PATH
+    return Form.TABLE if kind.__module__.startswith("pyarrow") and kind.__name__ == "Table" else None
 
 
-_BY_NAME = {"Path": Form.PATH, "PathLike": Form.PATH, "Artifact": Form.ARTIFACT, "str": Form.TEXT}
+def _form_by_name(name: str) -> Form | None:
+    """The form of a type that could not be evaluated, by its qualified name; only type checkers import it."""
+    package, _, last = name.rpartition(".")
+    packages, form = _BY_NAME.get(last, (frozenset(), None))
+    return form if package.partition(".")[0] in packages else None
+
+
+_PATHS = (frozenset({"", "pathlib", "os", "_typeshed"}), Form.PATH)
+_BY_NAME = {
+    **dict.fromkeys(("Path", "PurePath", "PosixPath", "PurePosixPath", "PathLike"), _PATHS),
+    "Artifact": (frozenset({"", "consist", "consist_es"}), Form.ARTIFACT),
+    "Table": (frozenset({"pa", "pyarrow"}), Form.TABLE),
+    "str": (frozenset({"", "builtins"}), Form.TEXT),
+}
+"""Name of a type -> the packages that it may come from (none where that is not known), and the form."""
 
 
 def _context_parameter(
-    signature: inspect.Signature, hints: Mapping[str, Any], inject: bool | str | None, step: str
+    fn: Callable[..., Any], signature: inspect.Signature, hints: Mapping[str, Any], inject: bool | str | None, step: str
 ) -> str | None:
     if not inject:
         return None
@@ -200,7 +203,7 @@ def _context_parameter(
         if inject in parameters or accepts_any:
             return inject
         raise BindingError(f"inject_context={inject!r}: step {step!r} has no parameter {inject!r}. Add it.")
-    annotated = [name for name in parameters if _is_context(hints.get(name))]
+    annotated = [name for name in parameters if _is_context(hints.get(name), fn)]
     for name in (*annotated, *CONTEXT_NAMES):
         if name in parameters:
             return name
@@ -211,10 +214,9 @@ def _context_parameter(
     )
 
 
-def _is_context(annotation: Any) -> bool:
-    if isinstance(annotation, str):
-        return annotation.rpartition(".")[2] == "RunContext"
-    return isinstance(annotation, type) and annotation.__name__ == "RunContext"
+def _is_context(annotation: Any, fn: Callable[..., Any]) -> bool:
+    names = (part if isinstance(part, str) else part.__name__ for part in parts_of(annotation, fn))
+    return any(name.rpartition(".")[2] == "RunContext" for name in names)
 
 
 def _warn_misspelt(signature: inspect.Signature, given: set[str], offered: Mapping[str, str], step: str) -> None:
@@ -225,24 +227,12 @@ def _warn_misspelt(signature: inspect.Signature, given: set[str], offered: Mappi
         return
     left = [name for name, parameter in parameters.items() if parameter.kind in KEYWORD and name not in given]
     for name, shown in offered.items():
-        if left and name not in parameters and (near := _nearest(name, left)) is not None:
+        if left and name not in parameters and (near := nearest(name, left)) is not None:
             warnings.warn(
                 f"Step {step!r}: no parameter takes {shown}, and {near!r} keeps its default. Is one misspelt?",
                 ConsistWarning,
                 stacklevel=2,
             )
-
-
-def _nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that this one may be meant for; one with another number is another name."""
-    import difflib
-
-    found = difflib.get_close_matches(name, [other for other in names if _numbers(other) == _numbers(name)], 1, NEAR)
-    return found[0] if found else None
-
-
-def _numbers(name: str) -> list[str]:
-    return re.findall(r"\d+", name)
 
 
 def _check(signature: inspect.Signature, given: set[str], step: str) -> None:

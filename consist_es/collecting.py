@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.tables import is_table
 from consist_es.artifacts.uris import UriMap, inside
-from consist_es.capture import Snapshot
+from consist_es.capture import Snapshot, state_of
 from consist_es.errors import UsageError, UsageTypeError
 from consist_es.logging_calls import notes_of
 from consist_es.options import OutputArtifactSpec
@@ -45,12 +44,11 @@ def collect(
     for key, item in pairs:
         if (artifact := _record(active, key, item)) is not None:
             result[key] = artifact
-    if snapshot is not None:
-        for key, artifact in active.log_captured(snapshot).items():
-            result.setdefault(key, artifact)
+    result = result | _captured(active, snapshot) | result  # in that order, and what is there already stays
     for key, spec in step.output_sets.items():
         result[key] = log_set(active, key, spec, step.args.config)
-    active.relog_changed()
+    for key in active.relog_changed():
+        result.pop(key, None)
     for key, logged in active.outputs.items():
         member = logged.artifact.driver != DRIVER and logged.artifact.parent_artifact_id is not None
         if key in result or key in step.declared or not (step.declared or member):
@@ -58,8 +56,18 @@ def collect(
     present = {key: artifact for key, artifact in result.items() if artifact.kind != "missing"}
     if active.is_cached:
         present = {**active.cached, **present}
+    if active.captured_nothing and snapshot is not None:
+        step.policies.captured_nothing(str(snapshot.folder), snapshot.pattern, snapshot.has_files_below())
     _check_missing(step, active, present, miscounted(value, step.outputs))
     return in_declared_order(present, step.declared)
+
+
+def _captured(active: ActiveRun, snapshot: Snapshot | None) -> dict[str, Artifact]:
+    if snapshot is None:
+        return {}
+    captured = active.log_captured(snapshot)
+    active.captured_nothing = not captured and not active.is_cached
+    return captured
 
 
 def _fallback(step: Step) -> str:
@@ -88,9 +96,8 @@ def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | 
     found = {}
     uris = active.journal.uris
     places = {key: declared_path(key, spec, active.directory, uris, coupler) for key, spec in step.output_paths.items()}
-    written = {
-        key: path for key, path in places.items() if os.path.lexists(path) and active.found.get(path) != state_of(path)
-    }
+    left = {path for path, state in active.found.items() if state == state_of(path)}
+    written = {key: path for key, path in places.items() if os.path.lexists(path) and path not in left}
     active.made += written.values()
     for key, path in written.items():
         spec = step.output_paths[key]
@@ -99,17 +106,6 @@ def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | 
         notes = msgspec.structs.replace(notes, meta={**notes.meta, **(spec.meta or {})})
         found[key] = active.log(path, key, "output", notes)
     return found
-
-
-def state_of(path: Path) -> tuple[int, ...] | None:
-    """What changes when the file at `path` is written; None where there is no file. Folders have no such state."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def found_before(step: Step, directory: Path, uris: UriMap, coupler: Mapping[str, Any] | None) -> dict[Path, Any]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
-from consist_es.errors import NoActiveRunError, NoTrackerError
+from consist_es.errors import NoTrackerError
+from consist_es.observe import board
 from consist_es.with_block import WithBlock
 
 if TYPE_CHECKING:
@@ -32,8 +36,12 @@ _frames: ContextVar[tuple[Frame, ...]] = ContextVar("consist_es_frames", default
 _default: ContextVar[Any] = ContextVar("consist_es_default_tracker", default=None)
 _starter: ContextVar[int] = ContextVar("consist_es_starter", default=0)
 """Ident of this thread, if it started steps itself."""
-_running: dict[int, ActiveRun] = {}
-"""Every run of this process whose function or block is executing, by the id of its frame."""
+_running: dict[int, Frame] = {}
+"""The frames of every run of this process whose function or block is executing, by their ids."""
+_started_by: WeakKeyDictionary[threading.Thread, Frame] = WeakKeyDictionary()
+"""The frame of the run that started a thread, directly or over other threads."""
+_listens: list[bool] = []
+"""Not empty once the start of threads is noted."""
 _begun: list[int] = [0]
 """How many of them there were so far."""
 
@@ -54,14 +62,39 @@ class Pushed(WithBlock[None]):
 def push(frame: Frame) -> None:
     """Make `frame` the current one."""
     if frame.run is not None:
-        _running[id(frame)] = frame.run
+        _running[id(frame)] = frame
         _begun[0] += 1
+        if not _listens:
+            _listens.append(True)
+            _listen()
+        board.board().post(frame.run.run.key, frame.run.described())
     _frames.set((*_frames.get(), frame))
+
+
+def _listen() -> None:
+    """Note from now on which run starts a thread: a thread begins with an empty context (PEP 567).
+
+    The interpreter calls nobody when a thread starts, so the function that the standard library starts them with is
+    stood in for.
+    """
+    for name in ("_start_new_thread", "_start_joinable_thread"):  # the second from Python 3.13 on
+        if (original := getattr(threading, name, None)) is not None:
+            setattr(threading, name, functools.partial(_started, original))
+
+
+def _started(original: Callable[..., Any], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    thread = getattr(function, "__self__", None)
+    if _running and isinstance(thread, threading.Thread):
+        frame = top() or _started_by.get(threading.current_thread())
+        if frame is not None and frame.run is not None:
+            _started_by[thread] = frame
+    return original(function, *args, **kwargs)
 
 
 def pop(frame: Frame) -> None:
     """Take `frame` away, wherever it is: generators that are in a block may end in another order."""
-    _running.pop(id(frame), None)
+    if _running.pop(id(frame), None) is not None and frame.run is not None and frame.run.is_own:
+        frame.run.told += board.board().withdraw(frame.run.run.key)
     _frames.set(tuple(each for each in _frames.get() if each is not frame))
 
 
@@ -69,18 +102,6 @@ def top() -> Frame | None:
     """The innermost frame of this thread or task."""
     frames = _frames.get()
     return frames[-1] if frames else None
-
-
-def active_run(call: str) -> ActiveRun:
-    """The run whose function (or trace block) is executing.
-
-    Raises:
-        NoActiveRunError: there is none.
-    """
-    frame = top()
-    if frame is None or frame.run is None:
-        raise NoActiveRunError(call)
-    return frame.run
 
 
 def active_run_or_none() -> ActiveRun | None:
@@ -105,7 +126,18 @@ def runs_of_thread() -> tuple[ActiveRun, ...]:
         return (frame.run,)
     if _starter.get() == thread or (frame is not None and frame.thread == thread):
         return ()
-    return tuple(_running.values())
+    return tuple(frame.run for frame in _running.values() if frame.run is not None)
+
+
+def frames_of_thread() -> tuple[Frame, ...]:
+    """The frames of the runs that a call in this thread can be for, see `runs_of_thread`."""
+    frame, thread = top(), threading.get_ident()
+    if frame is not None and (frame.run is not None or frame.thread == thread):
+        return (frame,)
+    if _starter.get() == thread:
+        return ()
+    starter = _started_by.get(threading.current_thread())
+    return (starter,) if starter is not None and id(starter) in _running else tuple(_running.values())
 
 
 def company() -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """One look at a whole project: what is well, what is not, and what to do. `mend` does what cannot lose anything."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from consist_es.diagnosis import ERROR, NOTE, Finding
@@ -16,15 +16,18 @@ from consist_es.doctor_log import (
     check_redaction,
     check_sqlite,
     check_tail,
-    filesystem_of,
     leftovers,
     now_of,
 )
 from consist_es.doctor_outputs import Roots, check_orphans, check_outputs
 from consist_es.doctor_views import check_dead_letters, check_rows, check_runs, check_views, hosts, newest_time
-from consist_es.errors import LogError, ViewError
+from consist_es.errors import LogError, UsageError, ViewError
 from consist_es.log.verify import Progress, verify_again
+from consist_es.machine import filesystem_of
 from consist_es.project import Project
+from consist_es.projections import run_table
+from consist_es.projections.run_names import run_named
+from consist_es.projections.run_table import RunRow
 from consist_es.wording import counted
 
 _NOT_SEEN = "so runs, outputs and dead letters were not looked at"
@@ -101,6 +104,26 @@ def mend(project: Project, findings: list[Finding]) -> list[str]:
         project.attach()
         done.append("recorded the end of runs whose process is gone")
     return done
+
+
+def abandon(project: Project, refs: Sequence[str]) -> list[str]:
+    """Record as abandoned what these names stand for, with the running steps of a scenario; the ids of what was.
+
+    Raises:
+        MissingKeyError: there is no such run. UsageError: it has its end. LogError: as for `Project.record`.
+    """
+    project.attach()  # what is certainly gone needs nobody to say so
+    conn = project.connection()
+    rows: dict[str, RunRow] = {}
+    for ref in refs:
+        row = run_named(conn, ref)
+        if row.status not in ("running", "abandoned"):
+            raise UsageError(f"{ref!r} is not running: it is {row.status}. Nothing was recorded.")
+        inside = run_table.steps(conn, row.key) if row.kind == "scenario" else []
+        rows |= {each.key: each for each in (row, *inside) if each.status == "running"}
+    if rows:
+        project.abandon(list(rows.values()))
+    return [row.id for row in rows.values()]
 
 
 def _tidy(project: Project) -> list[str]:

@@ -3,7 +3,6 @@
 The SQLite bug: sqlite.org/wal.html, section "The WAL-Reset Bug". The types of file systems: proc_pid_mountinfo(5).
 """
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -153,26 +152,6 @@ def check_hosts(hosts: Sequence[str], kind: str) -> Iterator[Finding]:
 
 
 # ---------------------------------------------------------------- the machine
-
-
-def filesystem_of(path: Path, mounts: str | None = None) -> str:
-    """Type of the file system that `path` lies on, "" where it cannot be told. `mounts`: text of mountinfo."""
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
-        except OSError:
-            return ""
-    real, best, kind = os.path.realpath(path), "", ""
-    for line in mounts.splitlines():
-        front, _, back = line.partition(" - ")
-        fields = front.split(" ")
-        if len(fields) < 5 or not back:
-            continue
-        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
-        below = real == point or real.startswith(point.rstrip("/") + "/")
-        if below and len(point) >= len(best):  # of two mounts at one point the later one is seen
-            best, kind = point, back.split(" ")[0]
-    return kind
 
 
 def check_filesystem(path: Path, what: str, kind: str) -> Iterator[Finding]:

@@ -9,10 +9,11 @@ from consist_es import view_file
 from consist_es.diagnosis import ERROR, NOTE, OK, WARNING, Finding, listed
 from consist_es.errors import LogMismatchError, ViewAccessError
 from consist_es.folding import dead_letters
+from consist_es.log.presence import is_seen
 from consist_es.project import Project
 from consist_es.projections import run_table
-from consist_es.projections.run_table import RunRow
-from consist_es.projector import Progress
+from consist_es.projections.run_table import RunRow, in_words
+from consist_es.view_building import Progress
 from consist_es.view_diff import Difference
 from consist_es.view_tables import BEHIND, LEVEL, ORPHANED, OUTDATED
 from consist_es.wording import counted
@@ -126,13 +127,13 @@ def _of_run(project: Project, row: RunRow) -> Finding:
         todo = "The next writer, or doctor --fix, records it as abandoned."
         return Finding(WARNING, "runs", what, row.id, todo, mends=True)
     writer = run_table.writer_details(project.connection(), row.writer)
-    if writer is None or writer.host != project.storage.host():
-        host = "an unknown host" if writer is None else f"host {writer.host}"
-        what = (
-            f"{noun} of {host}, without an end since {row.started_at}: whether it still runs cannot be told from here"
-        )
-        return Finding(NOTE, "runs", what, row.id, f"Run doctor on {host}.")
-    return Finding(NOTE, "runs", f"{noun} runs since {row.started_at}, process {row.writer}", row.id)
+    who = f"process {row.writer}" if writer is None else in_words(writer)
+    what = f"{noun} without an end since {row.started_at}, by {who}"
+    if writer is not None and is_seen(project.storage, project.folder, writer):
+        return Finding(NOTE, "runs", f"{what}, which lives", row.id)
+    host = "an unknown host" if writer is None else writer.host
+    todo = f"Look there, on {host}. If it is over, doctor --abandon {row.id} records that."
+    return Finding(NOTE, "runs", f"{what}: whether that still lives cannot be told from here", row.id, todo)
 
 
 # ---------------------------------------------------------------- facts for other checks

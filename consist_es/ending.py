@@ -53,7 +53,7 @@ class Ending(WithBlock[None]):
     def _record_failure(self, error: BaseException) -> bool:
         """Whether the run had begun and not ended. The log knows: an interrupt may strike just after an append."""
         attempt = self._attempt
-        attempt.ended = not self._queries.is_running(attempt.key)
+        attempt.ended = not self._queries.is_open(attempt.key)
         if attempt.ended:
             return False
         attempt.journal.record(attempt.failed_event(error), commit=True)

@@ -15,7 +15,9 @@
     │   └── LogReadOnlyError          a write was asked of a log opened for reading
     ├── ViewError                     the SQLite views
     │   ├── NotOurDatabaseError       the file at db_path is somebody else's
-    │   └── ViewAccessError           it cannot be written: permissions, or another program's lock
+    │   ├── ViewAccessError           it cannot be written: permissions, or another program's lock
+    │   ├── ViewRoomError             no room for it, or its disk fails
+    │   └── ViewContentError          a row holds what no event put there
     ├── ProjectNotFoundError          no project where the command line looked
     ├── SignatureError                a tree head that cannot be signed, or whose signature does not hold
     ├── UsageError (ValueError)       an argument's value
@@ -232,6 +234,21 @@ class ViewAccessError(ViewError):
         super().__init__(f"The views in {path} cannot be written: {problem}. The log is unharmed: {action}.")
 
 
+class ViewRoomError(ViewError):
+    """There is no room for the views where they lie, or their disk fails. The log may have room."""
+
+
+class ViewContentError(ViewError):
+    """A row of the views holds what no event put there: somebody changed it by SQL."""
+
+    def __init__(self, found: object, problem: object) -> None:
+        self.found, self.problem = found, problem
+        super().__init__(
+            f"A row of the views holds {found}, which no event put there ({problem}). The log is unharmed: "
+            "`consist-es replay` rebuilds the views from it."
+        )
+
+
 class ProjectNotFoundError(ConsistError):
     """The command line found no project, or more than one."""
 
@@ -427,14 +444,15 @@ class StateError(ConsistError, RuntimeError):
 
 
 class NoActiveRunError(StateError):
-    """A helper that needs an active run was called outside one."""
+    """A helper that needs an active run was called outside one, or where several may be meant."""
 
-    def __init__(self, call: str) -> None:
-        self.call = call
-        super().__init__(
-            f"{call} needs an active run: call it inside the function of a step, or inside `with ….trace(...)`."
-            + _of_thread("the step", ", or call it before and hand on what it gives")
-        )
+    def __init__(self, call: str, several: Iterable[str] = ()) -> None:
+        self.call, self.several = call, tuple(several)
+        what = "needs an active run: call it inside the function of a step, or inside `with ….trace(...)`."
+        if self.several:
+            names = ", ".join(map(repr, self.several))
+            what = f"may be meant for any of the runs that are executing: {names}. Hand on the step's own RunContext."
+        super().__init__(f"{call} {what}" + _of_thread("the step", ", or call it before and hand on what it gives"))
 
 
 class NoTrackerError(StateError):

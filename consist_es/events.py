@@ -195,6 +195,15 @@ class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
     """Names in a folder that the step made itself, and which do not count."""
     after: str | None = None
     """The state that a random generator was left in."""
+    arguments: list[str] = []
+    """Of a program from a distribution: those that say which program it is, ``-m rates_model``. Its digest is the
+    distribution's name and what stands for it: ``rates_model 1.2``."""
+
+    @property
+    def text(self) -> str:
+        """What it is, for people."""
+        said = self.name if self.kind in ("file", "folder") else " ".join((self.kind, self.name, *self.arguments))
+        return f"{said} ({self.digest})" if self.kind == "program" and self.digest else said
 
 
 # ---------------------------------------------------------------- the log itself
@@ -214,6 +223,12 @@ class WriterAttached(Event, frozen=True, kw_only=True):
     """Version of consist-es."""
     python: str
     platform: str
+    machine: str = ""
+    """Identity of the installed system, made from its id; "" where it has none or an earlier version wrote."""
+    pid_namespace: str = ""
+    """Where its pid means this process; "" where an earlier version wrote."""
+    lock: str = ""
+    """The file that it holds locked while it lives, as ``name:inode``; "" where the place has no trusted locks."""
 
 
 class LogRepaired(Event, frozen=True, kw_only=True):
@@ -283,6 +298,17 @@ class EnvironmentRecorded(Event, frozen=True, kw_only=True):
     """Environment variables that the tracker was told to record, None for those that were not set."""
 
 
+class ValuesRecorded(Event, frozen=True, kw_only=True):
+    """Large values that a run began with, recorded once for all that have the same: see `consist_es.shared_values`.
+
+    The run that it is recorded with is the first one; all of them refer to it in ``shared`` of their start.
+    """
+
+    digest: str
+    """blake3 of the values as JSON."""
+    values: Any = None
+
+
 # ---------------------------------------------------------------- scenarios
 
 
@@ -308,6 +334,8 @@ class ScenarioStarted(Event, frozen=True, kw_only=True):
     mounts: dict[str, str] = {}
     environment: str | None = None
     """Digest of an `EnvironmentRecorded`."""
+    shared: dict[str, str] = {}
+    """``config`` -> digest of the earlier `ValuesRecorded` that it stands in, where it is large."""
 
 
 class ScenarioExited(Event, frozen=True, kw_only=True):
@@ -359,6 +387,9 @@ class StepStarted(Event, frozen=True, kw_only=True):
     artifact_dir: str = ""
     """Portable URI of the run's managed folder."""
     environment: str | None = None
+    shared: dict[str, str] = {}
+    """Part -> digest of the earlier `ValuesRecorded` that it stands in, where it is large: ``config``, ``adapter`` (of
+    the fingerprint's adapter what is for people) and ``code_parts`` (of the fingerprint)."""
 
 
 class StepCompleted(Event, frozen=True, kw_only=True):
@@ -383,6 +414,8 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """Digest of the `ReadsObserved` that lists what else it read by itself; None if it read nothing."""
     effects: list[Effect] = []
     """What the step changed on objects that outlive it. Of a hit the places only: what was put back."""
+    logged_inputs: list[InputLink] | None = None
+    """What the step logged as inputs itself; None where that was not noted here: by a hit, and by earlier versions."""
 
 
 class ReadsObserved(Event, frozen=True, kw_only=True):
@@ -429,6 +462,8 @@ class CacheHit(Event, frozen=True, kw_only=True):
     """The source was recorded under an earlier version of the fingerprint, and is the same work by that version."""
     packages: list[str] = []
     """Packages of which the source saw another version that does not count: ``pandas 2.2.1 -> 2.2.2``."""
+    left_out: str = ""
+    """What did not count, where `CacheOptions.code_identity` was not the default, in words."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):
@@ -447,6 +482,14 @@ class HitDemoted(Event, frozen=True, kw_only=True):
 
     key: str
     reason: str
+
+
+class OutputsDoubted(Event, frozen=True, kw_only=True):
+    """Another run wrote a place where the run that this is about wrote an output, and at the same time: it must not
+    answer for a later one."""
+
+    by: str
+    """Key of the other run."""
 
 
 class KeyCarriedOver(Event, frozen=True, kw_only=True):
@@ -533,6 +576,8 @@ class ArtifactLogged(Event, frozen=True, kw_only=True):
     facet: Any = None
     facet_schema_version: str | None = None
     meta: dict[str, Any] = {}
+    notes: list[str] = []
+    """What a user should know of its content: links in a folder that lead nowhere."""
 
 
 class ArtifactMaterialized(Event, frozen=True, kw_only=True):

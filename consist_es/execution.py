@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import os
 import types
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,15 +22,16 @@ from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.keys import safe_name
 from consist_es.artifacts.uris import UriMap, inside
+from consist_es.asking import ask
 from consist_es.attempt import Attempt, links, provisional_run
 from consist_es.capture import Snapshot
 from consist_es.collecting import collect, found_before
+from consist_es.contested import Rival, declared_writes, rivals
 from consist_es.context import Frame, Pushed, starts_steps, top
 from consist_es.effects import Changes, Comparison
 from consist_es.ending import Ending
 from consist_es.errors import (
     AccessModeError,
-    ConsistWarning,
     PathError,
     RunActiveError,
     UsageTypeError,
@@ -39,31 +39,33 @@ from consist_es.errors import (
 from consist_es.events import Effect, StepCompleted
 from consist_es.hooks import Hooks
 from consist_es.hydration import Hydrated, hydrate
-from consist_es.identity.code import changed_objects
-from consist_es.inputs import Sources, changed_since, identity_changed
+from consist_es.inputs import Sources
 from consist_es.journal import Journal
-from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question, look_up
+from consist_es.lookup import NOT_PUT_BACK, Hit, Miss, Question
 from consist_es.materialize import Copier
 from consist_es.observe.generators import restore_random
 from consist_es.observing import Observations, Surroundings
 from consist_es.options import StepArguments
+from consist_es.passed_on import listed, passed_on
 from consist_es.project import Project
+from consist_es.projections import run_table
 from consist_es.put_back import Obstacle, PutBack
 from consist_es.queries import Queries
 from consist_es.reads import random_states
 from consist_es.recording import Digester
+from consist_es.reusable import not_reusable
 from consist_es.run_context import RunContext
 from consist_es.runs import RunResult
 from consist_es.step import Step, StepDefaults, prepare
+from consist_es.telling import tell_of_hit
 from consist_es.trust import Trust
 from consist_es.turns import Turn
+from consist_es.vouching import Voucher
+from consist_es.warned import Warned
 from consist_es.watching import Observed, Observer
-from consist_es.why import REUSED_OVER
+from consist_es.workers import take_in
 
-_OVER_PACKAGES = (
-    "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
-    "for these."
-)
+_RUN = ", run "
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -98,10 +100,12 @@ class Engine:
     """Whether runs recorded under version 1 of the fingerprint may answer."""
     observer: Observer | None = None
     """Watches what steps read by themselves; None: nobody does."""
-    unidentified: set[str] = field(default_factory=set)
-    """Names of the steps that were said to be computed every time."""
-    told_of_reads: set[str] = field(default_factory=set)
-    """Names of the steps of which it was said what they read without declaring it."""
+    warned: Warned = field(default_factory=Warned)
+
+    _voucher: Voucher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._voucher = Voucher(self.project.log, writers=self.trust is not None)
 
     # ------------------------------------------------------------ the two ways to run a step; for blocks see `Trace`
 
@@ -150,6 +154,7 @@ class Engine:
     def collected(self, attempt: Attempt, scope: Scope, value: Any) -> RunResult:
         """Record what the function returned, or what a block made, and the end."""
         attempt.stop_watching()
+        take_in(attempt.active, attempt.seen)
         outputs = collect(attempt.step, attempt.active, attempt.snapshot, value, scope.coupler)
         if attempt.hit:
             return self.reuse(attempt, attempt.hit)
@@ -182,13 +187,19 @@ class Engine:
         wanted = step.args.cache_options.compute_once is not False and step.cache_mode == "reuse"
         if attempt.hit or digest is None or not (wanted and self.use_cache):
             return None
-        who = f"{self.project.log.writer}, run {attempt.key}"
-        attempt.turn = Turn(self.project.folder / "turns", digest, self.project.storage, who=who, step=step.name)
+        who = f"{self.project.log.writer}{_RUN}{attempt.key}"
+        storage, folder = self.project.storage, self.project.folder / "turns"
+        attempt.turn = Turn(folder, digest, storage, who=who, step=step.name, is_dead=self._is_dead)
         return attempt.turn
+
+    def _is_dead(self, who: str) -> bool:
+        """Whether the process that has a turn is gone, as far as its run's start tells."""
+        row = run_table.by_key(self.project.connection(), who.rpartition(_RUN)[2])
+        return row is not None and (row.status == "abandoned" or self.project.is_gone(row))
 
     def _look_again(self, attempt: Attempt, scope: Scope) -> None:
         """With the turn in hand: somebody may have computed the step since the first look."""
-        if self.project.log.head().seq != attempt.seen:
+        if self.project.log.head() != attempt.seen:
             attempt.verdict = self.look_up(attempt.step, scope)
 
     def _hydrate(self, attempt: Attempt, scope: Scope) -> Hydrated:
@@ -222,10 +233,11 @@ class Engine:
             masker=self.project.masker,
             trust=self.trust,
             carry_over=self.carry_over,
-            reads=None if self.observer is None else self.observer.problems(step, scope.defaults),
+            reads=None if self.observer is None else self.observer.now(step, scope.defaults),
             packages=scope.defaults.packages,
+            voucher=self._voucher,
         )
-        return look_up(self.project.connection(), question, self.uris, self.digester)
+        return ask(self.project, question, self.uris, self.digester)
 
     def put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
         """What a hit changes on objects, for the earlier run had done so."""
@@ -251,9 +263,10 @@ class Engine:
         if step.args.capture_dir is not None:
             folder = Path(os.path.abspath(step.args.capture_dir))
             attempt.snapshot = Snapshot.take(folder, step.args.capture_pattern)
+        writes = declared_writes(step, attempt.key, directory, self.uris, scope.coupler)
         environment, drafts = self.project.environment(scope.defaults.project_root)
         drafts += journal.drafts(
-            attempt.started_event(environment, self.uris.uri(directory)),
+            attempt.started_event(environment, self.uris.uri(directory), writes),
             *(item.registration for item in step.inputs if item.registration is not None),
             attempt.verdict_event(),
             *attempt.carried_over(),
@@ -266,6 +279,7 @@ class Engine:
             drafts += journal.drafts(attempt.hit_completed(hit))
         self.project.record(drafts, commit=ends)
         attempt.ended = ends
+        attempt.beside = [] if ends else run_table.going_on(self.project.connection())
         attempt.active = ActiveRun(
             self.queries.run_by_key(attempt.key),
             journal=journal,
@@ -276,12 +290,11 @@ class Engine:
             cached=attempt.hit_outputs(hit) if hit is not None else None,
             canonicalization=None if step.adapter is None else step.adapter.snapshot,
         )
-        attempt.active.observations = Observations(scope.around)
+        attempt.active.observations = Observations(scope.around, attempt.key)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
         self.hooks.started(attempt.active.run)
-        if hit is not None and hit.packages:
-            said = f"{REUSED_OVER}{', '.join(hit.packages)}"
-            warnings.warn(f"Step {step.name!r} was {said}. {_OVER_PACKAGES}", ConsistWarning, stacklevel=2)
+        if hit is not None:
+            tell_of_hit(step, hit)
 
     def directory_of(self, step: Step, key: str) -> Path:
         """The run's own folder: unique per attempt, unless the user's function says otherwise."""
@@ -321,55 +334,42 @@ class Engine:
         """Record what the step made and that it ended well."""
         observed = Observed() if self.observer is None else self.observer.end(attempt, scope.defaults, scope.around)
         changes = attempt.comparison.changes() if attempt.comparison is not None else Changes()
-        event = self._completed(attempt, outputs, observed, changes)
+        others = self._rivals(attempt)
+        old = passed_on(self.project.views_as_seen(), attempt.step, attempt.active)
+        event = self._completed(attempt, outputs, observed, changes, others, old)
         drafts = attempt.coupler_drafts(event.outputs)
         if observed.event is not None and not self.queries.reads_known(observed.event.digest):
             drafts += attempt.journal.drafts(observed.event)
         drafts += attempt.journal.drafts(event)
+        drafts += [draft for rival in others for draft in rival.doubt(attempt.key)]
         self.project.record(drafts, commit=True)
         attempt.ended = True
         run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
-        self._warn_unidentified(attempt.step)
-        self._warn_of_reads(attempt.step, observed)
-        self._warn_changed(attempt.step, changes)
+        if self.use_cache:
+            self.warned.end(attempt.step, event, observed, changes, others, old)
         return RunResult(run, outputs)
 
-    def _warn_of_reads(self, step: Step, observed: Observed) -> None:
-        """Say once of a step what it read without declaring it, and what could not be watched."""
-        if step.name in self.told_of_reads or not self.use_cache or step.fingerprint.digest is None:
-            return
-        for text in observed.warnings(step.name):
-            self.told_of_reads.add(step.name)
-            warnings.warn(text, ConsistWarning, stacklevel=2)
-
-    def _warn_unidentified(self, step: Step) -> None:
-        """Say once of a step that it will never be reused, though reuse was asked for."""
-        info, wanted = step.fingerprint, self.use_cache and step.cache_mode == "reuse" and step.args.kind == "run"
-        if not wanted or info.digest is not None or step.name in self.unidentified:
-            return
-        self.unidentified.add(step.name)
-        warnings.warn(
-            f"Step {step.name!r} will be computed every time, for its work cannot be identified: {info.unstable[0]}. "
-            "run.why() says all of it.",
-            ConsistWarning,
-            stacklevel=2,
-        )
-
-    def _warn_changed(self, step: Step, changes: Changes) -> None:
-        """Say once of a step what it changed that a hit cannot put back, or that not all was compared."""
-        if not (changes.lost or changes.over) or not self.use_cache or step.name in self.unidentified:
-            return
-        self.unidentified.add(step.name)
-        warnings.warn(changes.warning(step.name), ConsistWarning, stacklevel=2)
+    def _rivals(self, attempt: Attempt) -> list[Rival]:
+        """The other runs that wrote the same places meanwhile."""
+        made = [(item.key, item.artifact, item.path) for item in attempt.active.outputs.values()]
+        return rivals(self.project.connection, attempt.key, attempt.directory, made, attempt.beside, self.uris)
 
     def _completed(
-        self, attempt: Attempt, outputs: Mapping[str, Artifact], observed: Observed, changes: Changes
+        self,
+        attempt: Attempt,
+        outputs: Mapping[str, Artifact],
+        observed: Observed,
+        changes: Changes,
+        others: Sequence[Rival],
+        old: Mapping[str, str],
     ) -> StepCompleted:
         step = attempt.step
         expected = dict.fromkeys((*step.declared, *attempt.active.absent))
         missing = [key for key in expected if key not in outputs]
-        reason = self._not_reusable(step, attempt.active, missing) or observed.problem or changes.problem
+        reason = not_reusable(step, attempt.active, missing, self.digester) or observed.problem or changes.problem
+        reason = reason or next((rival.said() for rival in others), None)
+        reason = reason or (f"it did not write its outputs: {listed(old)}" if old else None)
         return StepCompleted(
             seconds=attempt.seconds,
             outputs=links(outputs),
@@ -381,36 +381,8 @@ class Engine:
             observed=attempt.active.observations.seen,
             reads=None if observed.event is None else observed.event.digest,
             effects=changes.effects,
+            logged_inputs=[item.link() for item in attempt.active.late_inputs],
         )
-
-    def _not_reusable(self, step: Step, active: ActiveRun, missing: Sequence[str]) -> str | None:
-        """Why a completed run must not answer for a later one, or None."""
-        if step.fingerprint.digest is None:
-            return "its identity is not known: " + "; ".join(step.fingerprint.unstable)
-        if step.cache_mode == "readonly":
-            return "cache_mode='readonly' keeps nothing"
-        if missing:
-            return f"declared outputs are missing: {', '.join(missing)}"
-        if absent := [item.key for item in active.outputs.values() if item.artifact.hash is None]:
-            return f"outputs were logged that are not there: {', '.join(absent)}"
-        if absent := [item.role for item in active.late_inputs if not item.digest]:
-            return f"inputs were logged that are not there: {', '.join(absent)}"
-        if beside := active.observations.beside:
-            return f"it read {', '.join(beside)} while it ran: give it what it needs as inputs or config"
-        return self._changed(step, active)
-
-    def _changed(self, step: Step, active: ActiveRun) -> str | None:
-        """What changed while a step ran, so that the run must not answer for a later one; or None."""
-        if changed := changed_objects(step.code, step.project_root):
-            return f"it changed {', '.join(changed)}, which a hit would not: make it inside the step, or return it"
-        if changed := changed_since((*step.inputs, *active.late_inputs), self.digester):
-            return f"inputs changed while the step ran: {', '.join(changed)}"
-        known, given = step.fingerprint.identity_inputs, step.args.identity_inputs
-        if changed := identity_changed(known, given, step.project_root, self.digester):
-            return f"identity inputs changed while the step ran: {', '.join(changed)}"
-        if step.adapter is not None and (changed := step.adapter.changes()):
-            return f"config files changed while the step ran: {', '.join(changed)}"
-        return None
 
 
 def _loop_is_running() -> bool:

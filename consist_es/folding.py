@@ -1,9 +1,12 @@
 """From events to rows: what a projection is, and how its statements reach a database."""
 
+import functools
 import gc
 import itertools
 import operator
+import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -68,14 +71,16 @@ class Projection(Protocol):
 _DEAD_LETTER = "INSERT INTO dead_letter (seq, projection, type, error) VALUES (?, ?, ?, ?)"
 
 
-def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded]) -> None:
-    """Fold events into one view; those that it cannot take become dead letters.
+def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded]) -> Counter[str]:
+    """Fold events into one view; those that it cannot take become dead letters. Gives table -> rows that came, fewer
+    those that went.
 
     First all at once; if one of them fails, one by one, so that nothing but the failing event's part is lost.
     """
+    grown: Counter[str] = Counter()
     conn.execute("SAVEPOINT fold")
     try:
-        _execute(conn, projection, events)
+        grown = _execute(conn, projection, events)
     except _FOLD_ERRORS as error:
         if isinstance(error, sqlite3.Error) and view_file.code_of(error) not in _STATEMENT_CODES:
             raise
@@ -87,8 +92,9 @@ def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded
             conn.execute(_DEAD_LETTER, (events[0].seq, projection.name, events[0].type, text))
         else:
             for recorded in events:
-                fold(conn, projection, [recorded])
+                grown.update(fold(conn, projection, [recorded]))
     conn.execute("RELEASE fold")
+    return grown
 
 
 def _was_struck(conn: sqlite3.Connection, projection: Projection, events: list[Recorded], error: Exception) -> bool:
@@ -108,12 +114,30 @@ def _was_struck(conn: sqlite3.Connection, projection: Projection, events: list[R
     return True
 
 
-def _execute(conn: sqlite3.Connection, projection: Projection, events: list[Recorded]) -> None:
+def _execute(conn: sqlite3.Connection, projection: Projection, events: list[Recorded]) -> Counter[str]:
     """Run the statements in order; neighbours with the same text go to SQLite together."""
     cursor = conn.cursor()
+    grown: Counter[str] = Counter()
     statements = (statement for recorded in events for statement in projection.fold(recorded))
     for sql, group in itertools.groupby(statements, key=_TEXT):
         cursor.executemany(sql, map(_VALUES, group))
+        table, sign = _changes(sql)
+        if sign:
+            grown[table] += sign * cursor.rowcount
+    return grown
+
+
+_CHANGES = re.compile(r"\s*(INSERT|DELETE)\s+(?:INTO|FROM)\s+(\w+)")
+
+
+@functools.lru_cache(maxsize=256)
+def _changes(sql: str) -> tuple[str, int]:
+    """The table that a statement adds rows to (1) or takes rows from (-1); 0 where the number of rows stays, or where
+    nobody can tell which rows are new."""
+    match = _CHANGES.match(sql)
+    if match is None or "DO UPDATE" in sql:
+        return "", 0
+    return match[2], 1 if match[1] == "INSERT" else -1
 
 
 _TEXT, _VALUES = operator.itemgetter(0), operator.itemgetter(1)

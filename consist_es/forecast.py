@@ -21,6 +21,7 @@ from consist_es.definition import with_definition
 from consist_es.errors import InputError
 from consist_es.escapes import shown
 from consist_es.execution import Engine, Scope
+from consist_es.identity.left_out import left_out
 from consist_es.identity.owners import Reach
 from consist_es.identity.written import may_write
 from consist_es.inputs import Sources, awaited
@@ -60,6 +61,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """Of a miss: what differs from it. Of a hit: the accepted changes that it rests on."""
     packages: list[str] = []
     """Of a hit: packages of which that run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
+    left_out: str = ""
+    """Of a hit: what did not count, where `CacheOptions.code_identity` is not the default."""
     seconds: float | None = None
     """Of a miss or an open step: what the nearest earlier run took, or the last one of its name."""
     waits_for: list[str] = []
@@ -83,6 +86,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     def _lines(self) -> list[str]:
         if self.verdict == "hit":
             over = [f"{REUSED_OVER}{', '.join(self.packages)}"] if self.packages else []
+            over += [self.left_out] if self.left_out else []
             return [f"{self.step}: hit, {self.source} answers", *(f"  {text}" for text in (*self.differs, *over))]
         if self.verdict == "open":
             return [f"{self.step}: open until {', '.join(self.waits_for)} has run ({self.reason})"]
@@ -203,6 +207,7 @@ class Foresight:
             source=hit.source_id,
             differs=hit.accepted,
             packages=hit.packages,
+            left_out=left_out(step.fingerprint.code_mode),
             outputs=outputs,
         )
 

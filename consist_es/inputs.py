@@ -18,7 +18,7 @@ from consist_es.events import ArtifactLogged, InputLink
 from consist_es.identity.fingerprint import InputPart
 from consist_es.options import BindingResult, StepArguments, names
 from consist_es.pending import Pending
-from consist_es.recording import Digester, artifact_of_event, describe
+from consist_es.recording import Digester, artifact_of_event, describe, warn_of_links
 from consist_es.runs import RunResultLike, select_output
 
 
@@ -206,7 +206,8 @@ def _from_artifact(
     if artifact.uris is not sources.uris:  # of another tracker: its record may be in another log
         return _from_path(role, str(path), via, shown, sources, before)
     digest = sources.digester.digest(path, method=_method(artifact)).value
-    if digest == artifact.hash:
+    # of a set all of the folder counts, for the step gets to see it
+    if artifact.hash in (digest, sources.digester.digest_as(artifact, path).value):
         return BoundInput(role, artifact, path, digest, via)
     if artifact.producer is not None:
         warnings.warn(
@@ -237,6 +238,7 @@ def _from_path(
             "make the file, or correct the path."
         )
     digest = sources.digester.digest(path)
+    warn_of_links(shown, digest)
     if known := sources.known(sources.uris.uri(path), digest.value):
         return BoundInput(role, known, path, digest.value, via)
     if role.startswith("#"):

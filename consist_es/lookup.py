@@ -12,16 +12,19 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap, readable
 from consist_es.errors import InputError, PathError
 from consist_es.events import Effect, FingerprintInfo, InputLink, ObservedRead
+from consist_es.identity.adapters import counted
 from consist_es.identity.fingerprint import InputFile, explain
 from consist_es.masking import Masker
 from consist_es.options import PackageOptions
-from consist_es.package_changes import changes_since
+from consist_es.package_changes import add_started, changes_since
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_table import RunRow
+from consist_es.reads import ReadsNow
 from consist_es.recording import Digester, artifact_of_row
 from consist_es.trust import Trust, foreign_files
+from consist_es.vouching import NOT_VOUCHED, Silence, Voucher
 
 NOT_TRUSTED = "writer_not_trusted"
 """Reason of a miss: what would have answered was recorded by somebody who is no trusted writer."""
@@ -85,16 +88,22 @@ class Question(msgspec.Struct, frozen=True):
     """Hides what an earlier run recorded when it was not yet a secret."""
     trust: Trust | None = None
     """Whose runs may answer; None: everybody's."""
-    reads: Callable[[ObservedRead], str | None] | None = None
+    reads: ReadsNow | None = None
     """Says what is wrong now with something that an earlier run read by itself; None: reads are not compared."""
     carry_over: bool = True
     """Whether a run recorded under version 1 of the fingerprint may answer."""
     packages: PackageOptions = PackageOptions()
     """Which packages count by version."""
+    voucher: Voucher | None = None
+    """Reads back from the log what the views say of an earlier run; None: they are believed."""
 
 
 def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
-    """The newest earlier run with this fingerprint whose outputs hold, or the reason why there is none."""
+    """The newest earlier run with this fingerprint whose outputs hold, or the reason why there is none.
+
+    Raises:
+        Disagreement: the views say of such a run what the log does not say.
+    """
     if question.fingerprint.digest is None:
         return Miss("not_identifiable", differs=list(question.fingerprint.unstable))
     refused: Miss | None = None
@@ -104,14 +113,16 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
     ):
         found: Hit | None = None
         for candidate in cache_index.candidates(conn, fingerprint):
-            verdict = _tried(conn, candidate, question, uris, digester, exact=found is not None)
+            verdict = _tried(conn, candidate, fingerprint, question, uris, digester, exact=found is not None)
             if isinstance(verdict, Hit):
                 found = verdict
                 if not found.packages:  # else an older run may have seen the packages as they are now
                     break
             else:
                 refused = refused or verdict
-        if found is not None:
+        if found is not None and (silent := _unvouched(conn, question, found, path)):
+            refused = refused or silent
+        elif found is not None:
             accepted = [*(accepted_as(conn, item) for item in path), *found.accepted]
             return msgspec.structs.replace(found, accepted=accepted)
     if question.carry_over and isinstance(carried := _carried_over(conn, question, uris, digester), Hit):
@@ -130,7 +141,7 @@ def _carried_over(conn: sqlite3.Connection, question: Question, uris: UriMap, di
         return None
     verdict: Hit | Miss | None = None
     for candidate in cache_index.candidates(conn, info.before):
-        verdict = _tried(conn, candidate, question, uris, digester, exact=False)
+        verdict = _tried(conn, candidate, info.before, question, uris, digester, exact=False)
         if isinstance(verdict, Hit):
             return msgspec.structs.replace(verdict, carried_over=True, claims=chosen is None)
     return verdict
@@ -159,6 +170,7 @@ def _vouched_by_stranger(conn: sqlite3.Connection, item: Acceptance, trust: Trus
 def _tried(
     conn: sqlite3.Connection,
     candidate: CacheCandidate,
+    fingerprint: str,
     question: Question,
     uris: UriMap,
     digester: Digester,
@@ -167,9 +179,14 @@ def _tried(
 ) -> Hit | Miss:
     """The verdict on one candidate. `exact` refuses one that saw any package in another version."""
     source = run_table.by_key(conn, candidate.run_key)
-    if problem := _of_a_stranger(conn, candidate, source, question):
+    # Whether the log says so comes first: nothing is done with what nobody said.
+    if problem := (
+        _unsaid(conn, candidate, fingerprint, source, question) or _of_a_stranger(conn, candidate, source, question)
+    ):
         return problem
     changes = changes_since(conn, question.fingerprint, source, question.packages, question.trust)
+    if question.reads is not None:
+        add_started(changes, conn, candidate.reads, question.reads.package, question.packages, question.trust)
     if changes.counted or (exact and changes.noted):
         said = [f"packages: {change}" for change in changes.counted or changes.noted]
         return Miss("packages_changed", candidate.run_key, said)
@@ -204,6 +221,37 @@ def _tried(
         reads=candidate.reads,
         effects=candidate.effects,
     )
+
+
+def _unsaid(
+    conn: sqlite3.Connection, candidate: CacheCandidate, fingerprint: str, source: RunRow | None, question: Question
+) -> Miss | None:
+    """Whether the log cannot be read where it says what the run was."""
+    try:
+        if question.voucher is not None:
+            question.voucher.candidate(conn, candidate, source, fingerprint)
+    except Silence as silence:
+        return _silent(candidate.run_key, silence)
+    return None
+
+
+def _unvouched(conn: sqlite3.Connection, question: Question, found: Hit, path: Sequence[Acceptance]) -> Miss | None:
+    """Whether the log cannot be read where it says what was accepted."""
+    if question.voucher is None:
+        return None
+    try:
+        if path:
+            question.voucher.accepted(conn, path)
+        if found.accepted:
+            question.voucher.packages(conn, cache_index.package_acceptances(conn))
+    except Silence as silence:
+        return _silent(found.source, silence)
+    return None
+
+
+def _silent(run_key: str, silence: Silence) -> Miss:
+    said = f"run {run_key!r} is the same work, but the log cannot be read where it says so: {silence}"
+    return Miss(NOT_VOUCHED, run_key, [said])
 
 
 def _of_a_stranger(
@@ -258,7 +306,8 @@ def _reads_changed(candidate: CacheCandidate, question: Question) -> Miss | None
     if question.reads is None:
         return None
     for read in candidate.reads:
-        if (problem := question.reads(read)) is not None:
+        versioned = read.kind == "program" and read.digest is not None  # compared with the packages
+        if not versioned and (problem := question.reads.problem(read)) is not None:
             return Miss("reads_changed", candidate.run_key, [problem], {"read": read.name})
     return None
 
@@ -289,8 +338,9 @@ def refusal(
     if bad := _changed(outputs.items(), digester, strict):
         said = [f"output {key!r} {what}" for key, what in bad.items()]
         return Miss("candidate_outputs_invalid", candidate.run_key, said, {"outputs": bad})
-    rows = lineage.inputs(conn, candidate.run_key, via="logged")
-    if bad := _changed(artifacts_of(conn, rows, uris).items(), digester, strict):
+    late = lineage.logged_inputs(conn, candidate.run_key)
+    found = artifacts_of(conn, {row.artifact_id: row for _, row in late}, uris)
+    if bad := _changed(((role, found[row.artifact_id]) for role, row in late), digester, strict):
         said = [f"input {key!r}, which the step logged itself, {what}" for key, what in bad.items()]
         return Miss("inputs_changed", candidate.run_key, said, {"inputs": bad})
     return None
@@ -302,8 +352,7 @@ def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, stri
     for key, artifact in artifacts:
         try:
             path = artifact.path
-            fast = bool(artifact.hash and artifact.hash.startswith("fast:"))
-            found = digester.digest(path, method="fast" if fast else "full", fresh=strict)
+            found = digester.digest_as(artifact, path, fresh=strict)
         except (InputError, PathError) as error:
             bad[key] = f"cannot be read: {error}"
             continue
@@ -363,5 +412,7 @@ def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> t
     links = (question.inputs, run.inputs)
     if (masker := question.masker) is None:
         return explain(info, run.fingerprint_info, question.config, run.config, *links, files=known)
-    then, config = masker.fingerprint(run.fingerprint_info), masker.plain(run.config)
+    then, config = run.fingerprint_info, masker.plain(run.config)
+    if counted(info.adapter) != counted(then.adapter):  # else nothing of it is shown, and masking all of it takes long
+        then = masker.fingerprint(then)
     return explain(info, then, question.config, config, *links, files=known, mask=masker.plain)

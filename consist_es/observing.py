@@ -8,7 +8,7 @@ the run is to answer for a later one. A run that read anything else of the kind 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.context import active_run_or_none, runs_of_thread
 from consist_es.errors import ConsistError
 from consist_es.identity.config import digest_of_plain, said_of
+from consist_es.observe import board
 from consist_es.recording import Digester
 
 
@@ -35,13 +36,16 @@ class Surroundings(msgspec.Struct, frozen=True):
 class Observations:
     """What one run has read so far."""
 
-    def __init__(self, around: Surroundings | None) -> None:
+    def __init__(self, around: Surroundings | None, run: str = "") -> None:
         self._around = around
         self._own: set[str] = set()
         self.seen: dict[str, str] = {}
         """What it read of its scenario -> digest of what that was."""
         self.beside: list[str] = []
         """What it read and cannot be compared later, in words."""
+        self._run = run
+        """Its key."""
+        self._pid = os.getpid()
 
     def coupler(self, coupler: Any, key: str | None) -> None:
         """It read a key of a coupler, or None: which keys there are."""
@@ -64,6 +68,21 @@ class Observations:
         """It read something that no later run can be held against."""
         if what not in self.beside:
             self.beside.append(what)
+            self._pass_on(beside=what)
+
+    def take_in(self, told: Iterable[Mapping[str, Any]]) -> None:
+        """Count what processes that the run started told that they have read."""
+        for each in told:
+            name, digest = each.get("name"), each.get("digest")
+            if isinstance(what := each.get("beside"), str):
+                self.other(what)
+            elif isinstance(name, str) and isinstance(digest, str) and self.seen.setdefault(name, digest) != digest:
+                self.other(f"{name}, which changed while it ran")
+
+    def _pass_on(self, **about: str) -> None:
+        """Tell the process that has the run, where this is a forked child of it."""
+        if self._pid != os.getpid():
+            board.tell(self._run, **about)
 
     def _read(self, own: bool, name: str, otherwise: str) -> None:
         if not own or self._around is None:
@@ -72,6 +91,7 @@ class Observations:
             self.other(f"{name}, which cannot be identified")
         elif name not in self.seen:
             self.seen[name] = found
+            self._pass_on(name=name, digest=found)
 
 
 def observations() -> list[Observations]:

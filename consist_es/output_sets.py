@@ -16,9 +16,9 @@ from consist_es.artifacts.keys import check_key
 from consist_es.artifacts.uris import inside
 from consist_es.errors import OutputSetError, UsageTypeError
 from consist_es.options import check_option
-from consist_es.recording import ArtifactNotes
+from consist_es.recording import SET_DRIVER, ArtifactNotes
 
-DRIVER = "artifact_set"
+DRIVER = SET_DRIVER
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -194,6 +194,12 @@ class OutputSet:
             found[rel] = parts
         return found
 
+    def globs(self) -> list[str]:
+        """Patterns that every member matches, and perhaps other files."""
+        if isinstance(self.include, FilenamePattern):
+            return [_FIELD.sub("*", self.include.template)]
+        return list(_patterns(self.include))
+
     def _parts(self, rel: str) -> dict[str, Any] | None:
         if any(fnmatch.fnmatchcase(rel, pattern) for pattern in _patterns(self.exclude)):
             return None
@@ -227,14 +233,19 @@ def _patterns(given: str | Iterable[str] | FilenamePattern | None) -> tuple[str,
     return (given,) if isinstance(given, str) else tuple(given)
 
 
+def folder_of(spec: OutputSet, directory: Path) -> Path:
+    """Where a set lies; `directory` is the run's own folder."""
+    root = Path(spec.root)
+    return root if root.is_absolute() else inside(directory, root.as_posix(), root)
+
+
 def log_set(active: ActiveRun, key: str, spec: OutputSet, config: Any) -> Artifact:
     """Record a set: the folder as one artifact, and each member as an artifact that belongs to it.
 
     Raises:
         OutputSetError: see `OutputSet.members` and `OutputSet.check`.
     """
-    root = Path(spec.root)
-    folder = root if root.is_absolute() else inside(active.directory, root.as_posix(), root)
+    folder = folder_of(spec, active.directory)
     members = spec.members(folder)
     spec.check(key, members, config)
     facets = {rel: _facet(spec, folder / rel, rel, parts, config) for rel, parts in members.items()}

@@ -13,7 +13,7 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key
 from consist_es.artifacts.tables import is_table
-from consist_es.artifacts.uris import inside
+from consist_es.artifacts.uris import inside, require_path
 from consist_es.errors import ConsistWarning, OutputError, ReturnTypeError, UsageTypeError
 from consist_es.options import OutputArtifactSpec, OutputPolicyOptions
 from consist_es.wording import counted
@@ -27,11 +27,15 @@ class Policies(msgspec.Struct, frozen=True):
     step: str
     mismatch: str
     missing: str
+    nothing: str
+    """For a capture that finds no file."""
 
     @classmethod
     def of(cls, step: str, options: OutputPolicyOptions) -> Policies:
-        """The options with their defaults: a mismatch warns, a missing output is an error."""
-        return cls(step, options.output_mismatch or "warn", options.output_missing or "error")
+        """The options with their defaults: a mismatch warns, a missing output is an error; that a capture found
+        nothing warns, for nobody named what it should find."""
+        missing = options.output_missing
+        return cls(step, options.output_mismatch or "warn", missing or "error", missing or "warn")
 
     def mismatched(self, problem: str) -> None:
         """Apply the mismatch policy."""
@@ -43,6 +47,15 @@ class Policies(msgspec.Struct, frozen=True):
             noun = "output" if len(keys) == 1 else "outputs"
             listed = ", ".join(map(repr, keys))
             _apply(self.missing, f"Step {self.step!r} did not produce its {noun} {listed}.{hint}")
+
+    def captured_nothing(self, folder: str, pattern: str, files_below: bool) -> None:
+        """Apply the missing policy to a capture that found no file."""
+        below = ' Files lie in folders below it: capture_pattern="**/*" takes those, too.' if files_below else ""
+        _apply(
+            self.nothing,
+            f"Step {self.step!r} captured nothing: no file in {folder} that matches {pattern!r} is new or was written."
+            f"{below} Write the files there, or correct capture_dir and capture_pattern.",
+        )
 
 
 def _apply(policy: str, message: str) -> None:
@@ -167,7 +180,7 @@ def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
         return spec
     if not isinstance(target, str | os.PathLike):
         raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
-    text = os.fspath(target)
+    text = require_path(os.fspath(target), f"output_paths[{key!r}]")
     if "://" not in text and not Path(text).is_absolute():
         inside("the run's folder", os.path.normpath(text), text)
     return spec

@@ -6,11 +6,14 @@ import sqlite3
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
+from consist_es.artifacts.uris import unquote
 from consist_es.errors import AcceptanceError, ConsistWarning
-from consist_es.events import Draft, FingerprintInfo, PackagesAccepted, PackagesRevoked
+from consist_es.events import Draft, FingerprintInfo, ObservedRead, PackagesAccepted, PackagesRevoked
 from consist_es.identity.packages import NOT_INSTALLED, PYTHON, refresh, version_of
+from consist_es.identity.started import package_now
 from consist_es.options import PackageOptions, checked_text
 from consist_es.project import Project
 from consist_es.projections import cache_index, run_table
@@ -52,6 +55,36 @@ def changes_since(
         else:
             (found.counted if options.counts(name) else found.noted).append(said)
     return found
+
+
+def add_started(
+    found: Changes,
+    conn: sqlite3.Connection,
+    reads: Iterable[ObservedRead],
+    now: Callable[[ObservedRead], str | None],
+    options: PackageOptions,
+    trust: Trust | None,
+) -> None:
+    """Add the packages that an earlier run started programs of: these count always. `now` says what a program is from
+    at present."""
+    for read in (read for read in reads if read.kind == "program" and read.digest is not None):
+        name, then = _split(read.digest)
+        present = now(read)
+        if present == read.digest or name in options.ignore:
+            continue
+        other, version = (name, NOT_INSTALLED) if present is None else _split(present)
+        said = f"{name} {then} -> {version if other == name else present}"
+        path = accepted_path(conn, name, then, version, trust) if other == name else None
+        if path is not None:
+            line = f"packages accepted: {said}: {'; '.join(item.reason for item in path)}"
+            found.accepted.extend([line] if line not in found.accepted else [])
+        elif (line := f"{said}, which the step starts") not in found.counted:
+            found.counted.append(line)
+
+
+def _split(package: str | None) -> tuple[str, str]:
+    name, _, version = (package or "").partition(" ")
+    return name, version
 
 
 def accepted_path(
@@ -124,12 +157,15 @@ def accept_packages(project: Project, reason: str, *, ignored: Iterable[str] = (
     runs = [run for run in found if run.fingerprint_info is not None and run.cache != "hit"]
     used = {name for run in runs if run.fingerprint_info for name in run.fingerprint_info.packages} - {*ignored}
     now = {name: version_of(name) for name in sorted(used)}
+    places = (Path.cwd(), project.folder.parent)
     for run in runs:
         before = _recorded_versions(conn, run)
         then = {name: version for name in now if (version := before(name)) not in (None, now[name])}
         seen = run.fingerprint_info.packages if run.fingerprint_info else {}
-        if then.keys() & seen.keys():
-            after = {name: now[name] for name in then}
+        programs = _started_versions(cache_index.reads_of(conn, run.key), places, ignored)
+        if then.keys() & seen.keys() or programs:
+            after = {name: now[name] for name in then} | {name: pair[1] for name, pair in programs.items()}
+            then |= {name: pair[0] for name, pair in programs.items()}
             event = PackagesAccepted(before=then, after=after, reason=text, user=project.storage.user())
             project.record([Draft(event)], commit=True)
             return event
@@ -138,6 +174,30 @@ def accept_packages(project: Project, reason: str, *, ignored: Iterable[str] = (
         f"none of the last {len(runs)} runs that completed saw other versions than are installed here",
         "Call it from the environment that the model runs in.",
     )
+
+
+def _started_versions(
+    reads: Iterable[ObservedRead], places: Iterable[Path], ignored: Iterable[str]
+) -> dict[str, tuple[str, str]]:
+    """Packages of programs that were started -> version then and now, where these differ. A program in the project's
+    folder is looked for below each of `places`; one that is not found is taken for the package that is installed here.
+    """
+    found = {}
+    for read in (read for read in reads if read.kind == "program" and read.digest is not None):
+        name, then = _split(read.digest)
+        told = [_somewhere(word, places) if "/" in word else word for word in read.arguments]
+        name_now, now = _split(package_now(_somewhere(read.name, places), told))
+        now = now if name_now == name else version_of(name)
+        if now != then and name not in ignored:
+            found[name] = then, now
+    return found
+
+
+def _somewhere(name: str, places: Iterable[Path]) -> str:
+    if "/" not in name or name.startswith("/"):
+        return name
+    here = (str(place / unquote(name)) for place in places if (place / unquote(name)).exists())
+    return next(here, name)
 
 
 def revoke_packages(project: Project, reason: str | None = None) -> PackagesRevoked:

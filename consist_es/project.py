@@ -13,17 +13,18 @@ from pathlib import Path
 from consist_es.artifacts.copies import held
 from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.errors import LogFormatError, PathError
-from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
+from consist_es.events import Cursor, Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.identity.environment import environment, with_variables
 from consist_es.log.local import LocalLog
+from consist_es.log.presence import is_gone, sweep
 from consist_es.log.segment import segment_name, segment_numbers
-from consist_es.log.unended import is_gone
 from consist_es.masking import Masker, key_file
 from consist_es.project_file import log_folder, remember_database
-from consist_es.projections import BUILTIN, run_table
+from consist_es.projections import BUILTIN, run_table, shared_values
 from consist_es.projections.run_table import RunRow
 from consist_es.projector import Projector
+from consist_es.shared_values import apart
 from consist_es.storage import LocalStorage, Storage
 from consist_es.view_tables import reached
 
@@ -59,25 +60,34 @@ class Project:
         self.log = LocalLog(self.folder, sync=sync, storage=self.storage, read_only=read_only)
         self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
         self.digests = DigestCache(self.folder / _digests())
+        self.mask_keys = tuple(mask_keys)
         self.masker = Masker(key_file(self.folder), mask_keys)
         self._record_env = tuple(record_env)
         self._attached: int | None = None
         self._attaching = threading.Lock()
 
-    def record(self, drafts: Sequence[Draft], *, commit: bool = False) -> list[int]:
-        """Append events as one batch and give their positions. Returns once they cannot be lost any more:
-        to a killed process always, to a power cut as the sync policy says (`commit` marks ends of runs).
+    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> None:
+        """Append events as one batch. Returns once they cannot be lost any more: to a killed process always, to a power
+        cut as the sync policy says (`commit` marks ends of runs).
 
-        Whatever looks like a secret in what users said is masked here, on the one way into the log.
+        Whatever looks like a secret in what users said is masked here, on the one way into the log. `tidy`: look for
+        runs of dead processes first, once per process; a worker of a step leaves that to others.
 
         Raises:
             LogWriteError, LogFullError: nothing was recorded.
         """
-        self.attach()
-        return self.log.append([self.masker.draft(draft) for draft in drafts], commit=commit)
+        if tidy:
+            self.attach()
+        masked = [self.masker.draft(draft) for draft in drafts]
+        self.log.append(apart(masked, self._has_values), commit=commit)
+
+    def _has_values(self, digest: str) -> bool:
+        """As far as the views are known to go: where the values were recorded meanwhile, once more does no harm."""
+        return shared_values.known(self.views_as_seen(), digest)
 
     def redact(self, positions: Sequence[int], reason: str) -> bool:
-        """Take the payloads of these events out of the log, and out of the views.
+        """Take the payloads of these events out of the log, and out of the views; with starts of runs also the large
+        values that no other run refers to, see `with_values`.
 
         False where another program is reading the views: what is gone from them may still be in their file.
 
@@ -85,9 +95,14 @@ class Project:
             RedactionError: a payload that cannot be redacted. LogError: as for `LocalLog.redact`.
         """
         self.attach()
-        self.log.redact(positions, reason, self.storage.user())
+        self.log.redact(self.with_values(positions), reason, self.storage.user())
         self.views.rebuild()
         return self.views.settle()
+
+    def with_values(self, positions: Sequence[int]) -> list[int]:
+        """The positions, with those of the values that are recorded for these events alone."""
+        alone = shared_values.referred_to(self.connection(), positions, by_others=False)
+        return sorted({*positions, *alone})
 
     def connection(self) -> sqlite3.Connection:
         """The views, caught up with the log."""
@@ -97,9 +112,9 @@ class Project:
         """The views as this thread last caught up with the log; caught up if it never did."""
         return self.views.as_seen()
 
-    def seen_until(self) -> int:
-        """Position of the last event in the views as this thread last saw them."""
-        return reached(self.views_as_seen()).seq
+    def seen_until(self) -> Cursor:
+        """How far the views went when this thread last saw them."""
+        return reached(self.views_as_seen())
 
     def environment(self, project_root: Path) -> tuple[str, list[Draft]]:
         """Digest of the software environment, and the event to record it where the project has not seen it yet, as far
@@ -125,26 +140,51 @@ class Project:
         with self._attaching:
             if self._attached == self.storage.pid():
                 return
-            dead = [row for row in run_table.running(self.connection()) if self.is_gone(row)]
-            if dead:
-                # several processes may notice the same runs: `since` and the events' ids make it once for all
-                self.log.append([self._abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
+            self._end_of_the_dead()
             self._attached = self.storage.pid()
             with suppress(OSError):  # the name is a hint; where nothing can be written, the append says so
                 self.folder.mkdir(parents=True, exist_ok=True)
                 remember_database(self.folder, self.db_path)
 
+    def _end_of_the_dead(self) -> None:
+        """Record the end of runs whose process is gone, and remove what dead processes left of theirs."""
+        running = run_table.running(self.connection())
+        dead = [row for row in running if self.is_gone(row)]
+        if dead:
+            # several processes may notice the same runs: `since` and the events' ids make it once for all
+            self.log.append([self._abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
+        left = {row.writer for row in running} - {row.writer for row in dead}
+        writers = [run_table.writer_details(self.connection(), name) for name in left]
+        sweep(self.storage, self.folder, {writer.lock for writer in writers if writer is not None})
+
     def is_gone(self, row: RunRow) -> bool:
-        """Whether the process that wrote a run's start is certainly no longer there: same host only."""
+        """Whether the process that wrote a run's start is certainly no longer there."""
         writer = run_table.writer_details(self.connection(), row.writer)
-        return writer is not None and is_gone(self.storage, writer.host, writer.boot, writer.pid, writer.pid_started)
+        return writer is not None and is_gone(self.storage, self.folder, writer)
+
+    def abandon(self, rows: Sequence[RunRow]) -> None:
+        """Record these runs as abandoned because somebody knows that they are over; their folders stay where they are.
+
+        A run whose end comes after all gets its end.
+
+        Raises:
+            LogError: as for `record`.
+        """
+        self.attach()
+        reason = f"declared over by {self.storage.user() or 'somebody'} on {self.storage.host()}"
+        drafts = [_abandonment(row, StepAbandoned(reason=reason)) for row in rows]
+        self.log.append(drafts, commit=True, since=min((row.started_seq for row in rows), default=0))
 
     def _abandoned(self, row: RunRow) -> Draft:
         event = StepAbandoned(
             reason=f"process {row.writer} is gone and recorded no end",
             set_aside=_set_aside(row, self._roots),
         )
-        return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
+        return _abandonment(row, event)
+
+
+def _abandonment(row: RunRow, event: StepAbandoned) -> Draft:
+    return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
 
 
 def _digests() -> str:

@@ -10,34 +10,44 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from consist_es import view_file
+from consist_es import view_file, view_places
 from consist_es.errors import (
     LogMismatchError,
     NotOurDatabaseError,
     UsageError,
     ViewAccessError,
+    ViewRoomError,
 )
-from consist_es.events import Cursor, PayloadRedacted, Recorded
-from consist_es.folding import BATCH, NoCollector, Projection, Statement, cut, fold, whole
+from consist_es.events import Cursor, PayloadRedacted
+from consist_es.folding import BATCH, Projection, Statement, whole
 from consist_es.storage import LocalStorage, Storage, on_fork
+from consist_es.view_building import Builder, Log, Progress
+from consist_es.view_changes import (
+    CHANGED,
+    LOST,
+    OBJECTS,
+    SCHEMA,
+    Seen,
+    lost_rows,
+    other_schema,
+)
 from consist_es.view_diff import Difference, acts_by_itself, differences, dump, tables
 from consist_es.view_notices import Notices
-from consist_es.view_tables import BEHIND, LEVEL, OUTDATED, OWN, create_own, reached, same_place
+from consist_es.view_tables import BEHIND, LEVEL, OUTDATED, OWN, reached, same_place
 
 if TYPE_CHECKING:
-    import sqlite_utils
+    pass
 
 __all__ = ["Log", "Projection", "Projector", "Statement"]
 
-Progress = Callable[[int, int], None]
-
-FORMAT = 1
-"""Version of the tables that the projector itself keeps."""
+DISAGREE = "did not say what the log says"
+BY_OTHERS = (CHANGED, LOST, DISAGREE)
+"""Reasons that somebody may want to act upon: other programs wrote to the views."""
 
 ANOTHER_VERSION = "were made by another version of consist-es, or changed"
 
@@ -45,33 +55,12 @@ DIFFERENCES = 100
 """How many differing rows `compare` lists per table."""
 
 _T = TypeVar("_T")
-_SET_CHECKPOINT = "UPDATE checkpoint SET seq = ?, segment = ?, offset = ?, chain = ? WHERE id = 1"
-
-
-class Log(Protocol):
-    """What the projector needs of a log."""
-
-    @property
-    def project_id(self) -> str | None:
-        """None before the first event."""
-
-    @property
-    def folder(self) -> Path: ...
-
-    def read(self, after: Cursor | None) -> Iterator[Recorded]:
-        """Whole batches after the cursor; `LogMismatchError` where the cursor belongs to another past."""
-
-    def head(self) -> Cursor: ...
-
-    def moved(self, cursor: Cursor, /) -> bool:
-        """Whether the event of the cursor lies elsewhere now."""
-
-    def cursor_after(self, recorded: Recorded, /) -> Cursor: ...
 
 
 class _Open(NamedTuple):
     conn: sqlite3.Connection
     file: tuple[int, int] | None
+    seen: Seen
 
 
 class Projector:
@@ -88,10 +77,15 @@ class Projector:
         self._log = log
         self._projections = tuple(projections)
         self._storage = storage or LocalStorage()
+        self._builder = Builder(log, self._projections, self._storage)
         self._notices = Notices()
         self._mutex = threading.RLock()
         self._connections: dict[int, _Open] = {}
         self._is_local = False
+        self._moves = iter(view_places.ELSEWHERE)
+        """Where else the views may go, of what was not tried yet."""
+        self._counted: tuple[int, int] | None = None
+        """The file whose rows this process has counted."""
         self._shares_locks = False
         """Whether this is a child that was forked while other threads had the file open. What SQLite knows of its locks
         it knows per process and file, so it would take its parent's for its own: such a child makes another file."""
@@ -108,18 +102,29 @@ class Projector:
             NotOurDatabaseError: the file is somebody else's and there is no log; it is left untouched.
             ViewError: SQLite cannot use the file.
         """
-        conn = self._own()
-        if conn is None or not self._is_level(conn):
-            conn = self._somewhere(self._advance)
-            self._notices.tell()
+        held = self._own()
+        if held is not None and self._is_level(held):
+            return held.conn
+        conn = self._somewhere(self._advance)
+        self._notices.tell()
         return conn
 
     def as_seen(self) -> sqlite3.Connection:
         """This thread's connection as `catch_up` last left it, without a look at the log."""
-        conn = self._own()
+        held = self._own()
         with suppress(sqlite3.Error):  # the slow way finds out what is wrong
-            if conn is not None and reached(conn).seq >= 0:
-                return conn
+            if held is not None and not held.seen.suspicious(held.conn, reached(held.conn).seq):
+                return held.conn
+        return self.catch_up()
+
+    def distrust(self, problem: str) -> sqlite3.Connection:
+        """Rebuild views that do not say what their log says, tell it in a warning, and return this thread's
+        connection.
+
+        Raises:
+            LogError, ViewError: they cannot be rebuilt; they stay as they are.
+        """
+        self._somewhere(lambda: self._made_again(f"{DISAGREE}: {problem}"))
         return self.catch_up()
 
     def rebuild(
@@ -138,7 +143,7 @@ class Projector:
         if target is None:
             if until is not None:
                 raise UsageError("until= needs target=: the live views always follow the whole log.")
-            done = self._somewhere(lambda: self._rebuild_live(progress))
+            done = self._somewhere(lambda: self._rebuild_live(progress), moves=False)
             self._notices.tell()
             return done
         if os.path.realpath(target) == os.path.realpath(self.path):
@@ -222,13 +227,13 @@ class Projector:
 
     # ------------------------------------------------------------ connections
 
-    def _own(self) -> sqlite3.Connection | None:
+    def _own(self) -> _Open | None:
         """This thread's connection, unless the file was replaced or removed since it was opened."""
         held = self._connections.get(threading.get_ident())
         if held is None:
             return None
         if held.file == view_file.file_at(self.path):
-            return held.conn
+            return held
         self._forget()
         return None
 
@@ -237,20 +242,23 @@ class Projector:
         if held is not None:
             held.conn.close()
 
-    def _hold(self) -> sqlite3.Connection:
+    def _hold(self) -> _Open:
         """Open a connection for this thread, and close those of threads that have ended."""
         self._forget()
         alive = {threading.current_thread().ident, *(thread.ident for thread in threading.enumerate())}
         for ident in self._connections.keys() - alive:
             self._connections.pop(ident).conn.close()
-        conn = view_file.connect(self.path)
-        self._connections[threading.get_ident()] = _Open(conn, view_file.file_at(self.path))
-        return conn
+        held = _Open(view_file.connect(self.path), view_file.file_at(self.path), Seen())
+        self._connections[threading.get_ident()] = held
+        return held
 
-    def _is_level(self, conn: sqlite3.Connection) -> bool:
+    def _is_level(self, held: _Open) -> bool:
         # The checkpoint first: the log may grow between the two, but never shrinks.
         try:
-            at = reached(conn)
+            at = reached(held.conn)
+            if held.seen.suspicious(held.conn, at.seq):
+                self._counted = None
+                return False
         except sqlite3.Error:
             return False  # the slow way finds out what is wrong
         return same_place(at, self._log.head())
@@ -259,25 +267,37 @@ class Projector:
 
     def _move(self, path: Path) -> None:
         self.path = path
-        self._lock = view_file.ViewLock(path, self._storage)
+        self._lock = view_file.ViewLock(path, self._storage, None if self._is_local else self._log.folder)
 
-    def _somewhere(self, work: Callable[[], _T]) -> _T:
-        """Do the work alone, where the file should be; if that cannot be written, at a node-local file from then on."""
+    def _somewhere(self, work: Callable[[], _T], *, moves: bool = True) -> _T:
+        """Do the work alone, where the file should be; if that cannot be written, at a node-local file from then on,
+        and unless it `moves`, also where there is no room."""
         if self._shares_locks:
             self._shares_locks = False
-            self._go_local(view_file.own_to_process)
-        elif not self._is_local and not view_file.writable(self.path):
-            self._go_local()
-        try:
-            return self._alone(work)
-        except ViewAccessError as error:
-            if self._is_local:
-                raise
-            self._notices.warn(f"{error} Until this process ends, its views are kept elsewhere.")
-            self._go_local()
-            return self._alone(work)
+            self._go_local(view_places.own_to_process)
+        elif not self._is_local and not view_places.writable(self.path):
+            self._moved()
+        while True:
+            try:
+                return self._alone(work)
+            except (ViewAccessError, ViewRoomError) as error:
+                if not moves if isinstance(error, ViewRoomError) else self._is_local:
+                    raise
+                if not self._moved():
+                    raise
+                self._notices.warn(f"{error} Until this process ends, its views are kept elsewhere: {self.path}.")
 
-    def _go_local(self, place: Callable[[str, Path], Path] = view_file.node_local) -> None:
+    def _moved(self) -> bool:
+        """Whether there was another place for the views to go."""
+        for place in self._moves:
+            try:
+                self._go_local(place)
+            except OSError:  # not even a folder can be made there
+                continue
+            return True
+        return False
+
+    def _go_local(self, place: Callable[[str, Path], Path]) -> None:
         self.close()
         self._is_local = True
         self._move(place(self._log.project_id or "new", self._log.folder))
@@ -291,11 +311,16 @@ class Projector:
 
     def _advance(self) -> sqlite3.Connection:
         try:
-            conn = self._own() or self._opened()
-            if (reason := self._outdated(conn)) is not None:
+            held = self._own() or self._opened()
+            conn = held.conn
+            reason = self._outdated(conn)
+            if reason is None:
+                reason = self._lost(held)
+            if reason is not None:
                 self._made_again(reason)
             while self._fold_some(conn):
                 pass
+            held.seen.note(conn, reached(conn).seq)
         except LogMismatchError as error:
             # The view may know events that the log has lost: it is no longer a view, but it may be evidence.
             return self._start_over("orphaned", f"does not fit its log ({error.problem})")
@@ -305,7 +330,7 @@ class Projector:
             return self._start_over("damaged", f"was damaged ({error})")
         return conn
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self) -> _Open:
         view_file.discard(
             view_file.built_for(self.path)
         )  # of a rebuild that was killed: the lock is held, so none is going on
@@ -314,7 +339,7 @@ class Projector:
             self._made_again("were not there")
         elif what != view_file.OURS:
             self._refuse_without_log(what)
-            return self._start_over("damaged", f"was {what}")
+            self._replace(self.path, why="damaged", problem=f"was {what}")
         return self._hold()
 
     def _refuse_without_log(self, what: str) -> None:
@@ -327,13 +352,17 @@ class Projector:
         Not of the first views of a new log, nor of those that a process has to itself or that stand in for others.
         """
         done = self._replace(self.path)
-        if reason and done and not self._is_local:
+        if not reason or not done:
+            return
+        if reason.startswith(BY_OTHERS):
+            self._notices.changed(self.path, reason, done)
+        elif not self._is_local:
             self._notices.made_again(self.path, reason, done)
 
     def _start_over(self, why: str, problem: str) -> sqlite3.Connection:
         """Rebuild into a new file and keep the old one under another name."""
         self._replace(self.path, why=why, problem=problem)
-        return self._hold()
+        return self._hold().conn
 
     def _outdated(self, conn: sqlite3.Connection) -> str | None:
         """Why the file must be made again, "" where it held no event; `LogMismatchError` where another log made it."""
@@ -342,16 +371,20 @@ class Projector:
             return "held statements that act by themselves"
         if not wanted <= tables(conn) or (at := reached(conn)).seq < 0:
             return ANOTHER_VERSION
-        found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._meta()
+        found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._builder.meta()
         if found.get("project", expected["project"]) != expected["project"] and at.seq:
             raise LogMismatchError(self._log.folder, "the views are of another project")
-        if found == expected:
-            return None
-        return ANOTHER_VERSION if at.seq else ""
+        schema = {key: found.pop(key) for key in (SCHEMA, OBJECTS) if key in found}
+        if found != expected:
+            return ANOTHER_VERSION if at.seq else ""
+        return CHANGED if other_schema(conn, schema) else None
 
-    def _meta(self) -> dict[str, str]:
-        versions = {f"view {projection.name}": str(projection.version) for projection in self._projections}
-        return {"project": self._log.project_id or "", "format": str(FORMAT), **versions}
+    def _lost(self, held: _Open) -> str | None:
+        """What is missing from the file, in words; counted once per process, and again on suspicion."""
+        if held.file is not None and self._counted == held.file:
+            return None
+        self._counted = held.file
+        return lost_rows(held.conn)
 
     def _fold_some(self, conn: sqlite3.Connection) -> bool:
         """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head.
@@ -365,17 +398,10 @@ class Projector:
             events = whole(self._log.read(at if at.seq else None))
             anew = any(isinstance(recorded.event, PayloadRedacted) for recorded in events) or self._log.moved(at)
             if not anew:
-                self._apply(conn, events)
+                self._builder.apply(conn, events)
         if anew:
             self._replace(self.path)
         return anew or len(events) >= BATCH
-
-    def _apply(self, conn: sqlite3.Connection, events: list[Recorded]) -> None:
-        for projection in self._projections:
-            fold(conn, projection, events)
-        if events:
-            at = self._log.cursor_after(events[-1])
-            conn.execute(_SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))
 
     # ------------------------------------------------------------ building
 
@@ -398,7 +424,7 @@ class Projector:
         """Build a new file and put it at `place`; with `why`, what lies there is set aside."""
         built = view_file.built_for(place)
         try:
-            done = self._build(built, until, progress)
+            done = self._builder.build(built, until, progress)
             if why:
                 self._set_aside(place, why, problem, done)
             try:
@@ -415,32 +441,6 @@ class Projector:
     def _set_aside(self, place: Path, why: str, problem: str, done: int) -> None:
         self._forget()
         self._notices.set_aside(place, problem, done, view_file.set_aside(place, why))
-
-    def _build(self, path: Path, until: int | str | None, progress: Progress | None) -> int:
-        """Fold the whole log, or its beginning, into a new file."""
-        import sqlite_utils
-
-        head = self._log.head().seq
-        events = cut(self._log.read(None), until)
-        with closing(view_file.create(path)) as conn, NoCollector():
-            db = sqlite_utils.Database(conn)
-            self._create(db)
-            done = 0
-            while batch := list(itertools.islice(events, BATCH)):
-                with view_file.Transaction(conn):
-                    self._apply(conn, batch)
-                done = batch[-1].seq
-                if progress is not None:
-                    progress(done, max(done, head))
-            for projection in self._projections:
-                projection.index(db)
-            view_file.finish(conn, path, self._storage)
-        return done
-
-    def _create(self, db: "sqlite_utils.Database") -> None:
-        create_own(db, self._meta())
-        for projection in self._projections:
-            projection.create(db)
 
 
 # ---------------------------------------------------------------- fork

@@ -48,10 +48,11 @@ class Queries:
             raise MissingKeyError("run", key, ())
         return self._run(conn, row)
 
-    def is_running(self, key: str) -> bool:
-        """Whether the run of this key has begun and not ended."""
+    def is_open(self, key: str) -> bool:
+        """Whether the run of this key has begun and nobody has seen its end: one that was declared abandoned may have
+        lived all the time."""
         row = run_table.by_key(self._conn, key)
-        return row is not None and row.status == "running"
+        return row is not None and row.status in ("running", "abandoned")
 
     def reads_known(self, digest: str) -> bool:
         """Whether the list of reads with this digest is recorded, as far as the views are known to go: where it was

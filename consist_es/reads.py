@@ -11,6 +11,7 @@ from blake3 import blake3
 from consist_es.artifacts.uris import UriMap, below, inside, quote, unquote
 from consist_es.errors import InputError, PathError
 from consist_es.events import ObservedRead, ReadsObserved
+from consist_es.identity.started import package_now
 from consist_es.observe import now
 from consist_es.observe.notes import ValueDigest
 from consist_es.observe.reads import THERE, Hasher, Listing, Reads
@@ -74,8 +75,16 @@ def as_read(found: Reads, places: ReadPlaces) -> list[ObservedRead]:
         for key, move in found.random.items()
         if move.seeded and not move.seeded_within
     ]
-    programs = dict.fromkeys(program.path for program in found.programs)
-    reads += [ObservedRead(kind="program", name=name(path) if "/" in path else path) for path in programs]
+    origins = {repr(origin): origin for program in found.programs for origin in program.origins}
+    reads += [
+        ObservedRead(
+            kind="program",
+            name=name(origin.path) if Path(origin.path).is_absolute() else origin.path,
+            digest=origin.package,
+            arguments=[name(word) if Path(word).is_absolute() else word for word in origin.arguments],
+        )
+        for origin in origins.values()
+    ]
     if found.relative:
         reads.append(ObservedRead(kind=WORKING_DIRECTORY, name=".", digest=places.working_directory()))
     return reads
@@ -105,8 +114,20 @@ class ReadsNow:
             return f"{_named(read)}: it is not there any more"
         return f"{_named(read)}: {'it was not there then' if read.digest is None else _differs(read)}"
 
+    def package(self, read: ObservedRead) -> str | None:
+        """What a program that was started is from now; None if it is not installed, or counted by its path alone.
+
+        Raises:
+            PathError: its place is not mounted here.
+        """
+        if read.digest is None:
+            return None
+        path = str(self._places.path(read.name)) if "/" in read.name else read.name
+        told = [str(self._places.path(word)) if "/" in word else word for word in read.arguments]
+        return package_now(path, told)
+
     def _now(self, read: ObservedRead) -> str | None:
-        key = (read.kind, read.name, read.digest, *read.without)
+        key = (read.kind, read.name, read.digest, *read.without, *read.arguments)
         if key not in self._known:
             self._known[key] = self._look(read)
         return self._known[key]
@@ -127,7 +148,7 @@ class ReadsNow:
             case "working directory":
                 return self._places.working_directory()
             case "program":
-                return None
+                return self.package(read)
         raise InputError(f"a read of kind {read.kind!r}, which this version of consist-es does not know")
 
 
@@ -142,7 +163,7 @@ def _named(read: ObservedRead) -> str:
         case "variable":
             return f"environment variable {read.name}, which the step read"
         case "program":
-            return f"program {read.name}, which the step started"
+            return f"program {' '.join((read.name, *read.arguments))}, which the step started"
         case "random":
             return f"the global random generator of {read.name}, which the step drew from"
         case "working directory":

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
-from datetime import datetime
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.formats import bundle_members, driver_of, member_suffix, missing_sidecars
+from consist_es.artifacts.bundles import digest_members, digest_whole
+from consist_es.artifacts.formats import driver_of
 from consist_es.artifacts.tables import TableInfo, describe_table
 from consist_es.artifacts.uris import UriMap
-from consist_es.errors import InputError
+from consist_es.errors import ConsistWarning, InputError, PathError
 from consist_es.events import ArtifactLogged
-from consist_es.identity.digest import Digest, digest_path
+from consist_es.identity.digest import Digest
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.plain import from_plain, to_plain
+from consist_es.plain_arrays import listed
 from consist_es.runs import moment_of
 
 if TYPE_CHECKING:
     from consist_es.projections.lineage import ArtifactRow
+
+
+SET_DRIVER = "artifact_set"
+"""Driver of a folder of which some files are recorded: its metadata names them."""
+_SHOWN = 10
+"""Links that are named."""
+_TOLD: set[str] = set()
+"""Notes on links that the user was told of."""
 
 
 class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,40 +64,22 @@ class Digester(msgspec.Struct, frozen=True):
         Raises:
             InputError: it cannot be read, or a shapefile lacks its .shx or .dbf file.
         """
-        method, cache = method or self.method, None if fresh else self.cache
-        members = _members(path)
-        if len(members) == 1:
-            return digest_path(path, method=method, cache=cache)
-        return _digest_bundle(path, members, method, cache)
+        return digest_whole(path, method=method or self.method, cache=None if fresh else self.cache)
 
+    def digest_as(self, artifact: Artifact, path: Path, *, fresh: bool = False) -> Digest:
+        """The digest of what is at `path` now, taken as that of the artifact was: of a set, of its members alone.
 
-def _members(path: Path) -> list[Path]:
-    try:
-        missing, members = missing_sidecars(path), bundle_members(path)
-    except OSError as error:
-        raise InputError(f"Cannot hash {path}: the files beside it cannot be listed: {error}.") from error
-    if missing:
-        raise InputError(f"{path} is incomplete: beside it there is no {' and no '.join(missing)} file. Add it.")
-    return members
-
-
-def _digest_bundle(path: Path, members: list[Path], method: str, cache: DigestCache | None) -> Digest:
-    """BLAKE3 in key derivation mode over suffix and digest of each member; the bundle's own name does not count."""
-    found = [(member_suffix(path, member), digest_path(member, method=method, cache=cache)) for member in members]
-    parts = sorted(found, key=lambda part: (part[0], part[1].value))
-    if _members(path) != members:
-        raise InputError(f"Cannot hash {path}: files beside it came or went. Run again once nothing writes to it.")
-    hasher = blake3(derive_key_context=f"consist-es bundle digest 1 {method}")
-    for suffix, part in parts:
-        hasher.update(b"%d:%s%d:%s" % (len(suffix), suffix.encode(), len(part.value), part.value.encode()))
-    return Digest(
-        value=f"{'b3' if method == 'full' else 'fast'}:{hasher.hexdigest()}",
-        kind="file",
-        method=method,
-        size=sum(part.size for _, part in parts),
-        mtime_ns=max(part.mtime_ns for _, part in parts),
-        files=len(parts),
-    )
+        Raises:
+            InputError, PathError: it cannot be read.
+        """
+        method = "fast" if artifact.hash and artifact.hash.startswith("fast:") else "full"
+        members = artifact.meta.get("members") if artifact.driver == SET_DRIVER else None
+        if isinstance(members, Mapping):
+            with suppress(InputError, PathError):
+                found = digest_members(path, members, method, None if fresh else self.cache)
+                if found.value == artifact.hash:
+                    return found  # else the set may have been recorded when all of its folder counted
+        return self.digest(path, method=method, fresh=fresh)
 
 
 def describe(
@@ -107,8 +100,10 @@ def describe(
     """
     notes = notes or ArtifactNotes()
     there = os.path.lexists(path)
-    digest = digester.digest(path) if there else None
     driver = notes.driver or driver_of(path, folder=path.is_dir())
+    digest = _digest(path, driver, notes, digester) if there else None
+    if digest is not None:
+        warn_of_links(f"{direction} {key!r}", digest)
     table = describe_table(path, driver) if there else TableInfo()
     version = notes.facet_schema_version
     return ArtifactLogged(
@@ -132,13 +127,42 @@ def describe(
         rows=table.rows,
         facet=None if notes.facet is None else to_plain(notes.facet, f"facet of {key!r}"),
         facet_schema_version=None if version is None else str(version),
-        meta=to_plain(dict(notes.meta), f"metadata of {key!r}"),
+        meta=to_plain({name: listed(value) for name, value in notes.meta.items()}, f"metadata of {key!r}"),
+        notes=_first(digest.notes) if digest else [],
     )
 
 
+def _digest(path: Path, driver: str, notes: ArtifactNotes, digester: Digester) -> Digest:
+    members = notes.meta.get("members")
+    if driver == SET_DRIVER and isinstance(members, Mapping):
+        return digest_members(path, members, digester.method, digester.cache)
+    return digester.digest(path)
+
+
+def warn_of_links(what: str, digest: Digest) -> None:
+    """Say once in this process of each link that leads nowhere that a folder holds it."""
+    new = [note for note in digest.notes if note not in _TOLD]
+    _TOLD.update(new)
+    if new:
+        warnings.warn(
+            f"{what} holds links that lead nowhere, which count by their text alone: {'; '.join(_first(new))}. "
+            "Restore what they lead to, or remove them.",
+            ConsistWarning,
+            stacklevel=3,
+        )
+
+
+def _first(notes: Sequence[str]) -> list[str]:
+    more = [f"and {len(notes) - _SHOWN} more"] if len(notes) > _SHOWN else []
+    return [*notes[:_SHOWN], *more]
+
+
 def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None) -> Artifact:
-    """The artifact that a fresh event records; `run_id` is the readable id of its producer."""
-    return _artifact(event, uris, event.artifact, event.parent, event.producer, run_id, None)
+    """The artifact that a fresh event records; `run_id` is the readable id of its producer.
+
+    It is created now; the log takes the time itself, a moment later.
+    """
+    return _artifact(event, uris, event.artifact, event.parent, event.producer, run_id, datetime.now(UTC))
 
 
 def artifact_of_row(row: ArtifactRow, uris: UriMap | None, *, run_id: str | None) -> Artifact:

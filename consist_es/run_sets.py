@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from consist_es.errors import UsageError
+from consist_es.errors import UsageError, UsageTypeError
 from consist_es.plain import from_plain
 from consist_es.runs import Run
 
@@ -34,6 +34,10 @@ _COLUMNS = (
 _FIELDS = tuple(name for name in Run.__dataclass_fields__ if not name.startswith("_"))
 
 
+_FILTERS = {"model": "model_name"}
+"""Filters of `find_runs` -> the field that they compare, where it is called otherwise."""
+
+
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as dotted keys; dots inside keys are escaped as ``\\\\.``."""
     if not isinstance(value, Mapping):
@@ -57,6 +61,8 @@ def field_of(run: Run, name: str) -> Any:
     key = name.removeprefix("facet.")
     if key in facets:
         return from_plain(facets[key])
+    if name in _FILTERS:
+        return getattr(run, _FILTERS[name])
     if name.startswith("facet.") or facets or "." in name:
         return None
     raise UsageError(f"Runs have no field or facet {name!r}. Fields: {', '.join(_FIELDS)}.")
@@ -93,15 +99,32 @@ class RunSet(Sequence[Run]):
         kept = (run for run in self.runs if all(field_of(run, name) == value for name, value in fields.items()))
         return RunSet(tuple(kept), self.label)
 
-    def split_by(self, name: str) -> dict[Any, RunSet]:
-        """One set per value of a field, in order of first appearance."""
-        groups: dict[Any, list[Run]] = {}
-        for run in self.runs:
-            groups.setdefault(field_of(run, name), []).append(run)
-        return {value: RunSet(tuple(runs), f"{self.label} {name}={value}".strip()) for value, runs in groups.items()}
+    @overload
+    def split_by(self, name: str) -> dict[Any, RunSet]: ...
+    @overload
+    def split_by(self, name: Sequence[str]) -> dict[tuple[Any, ...], RunSet]: ...
+    def split_by(self, name: str | Sequence[str]) -> dict[Any, RunSet]:
+        """One set per value of a field, or per tuple of the values of a list of fields, in order of first appearance.
 
-    def latest(self, group_by: str | None = None) -> RunSet:
-        """The newest run, or the newest of each value of a field."""
+        Raises:
+            UsageError: no such field, or an empty list. UsageTypeError: neither a str nor a list of str.
+        """
+        fields = _fields(name, "split_by()")
+        groups: dict[tuple[Any, ...], list[Run]] = {}
+        for run in self.runs:
+            groups.setdefault(tuple(field_of(run, field) for field in fields), []).append(run)
+        found = {}
+        for values, runs in groups.items():
+            pairs = " ".join(f"{field}={value}" for field, value in zip(fields, values, strict=True))
+            key = values[0] if isinstance(name, str) else values
+            found[key] = RunSet(tuple(runs), f"{self.label} {pairs}".strip())
+        return found
+
+    def latest(self, group_by: str | Sequence[str] | None = None) -> RunSet:
+        """The newest run, or the newest of each value of a field, or of each combination of the values of several.
+
+        Raises: as `split_by`.
+        """
         groups = [self] if group_by is None else list(self.split_by(group_by).values())
         newest = (max(group, key=_age) for group in groups if len(group))
         return RunSet(tuple(newest), self.label)
@@ -112,7 +135,7 @@ class RunSet(Sequence[Run]):
         Raises:
             UsageError: a value stands for more than one run of a set; use `latest` first.
         """
-        names = (on,) if isinstance(on, str) else tuple(on)
+        names = _fields(on, "align(on=…)")
         return AlignedPair(self, other, names, _by(self, names), _by(other, names))
 
     def to_table(self) -> pa.Table:
@@ -136,6 +159,17 @@ class RunSet(Sequence[Run]):
         ]
 
 
+def _fields(given: str | Sequence[str], what: str) -> tuple[str, ...]:
+    """One field or several, as a tuple."""
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        raise UsageTypeError(f"{what} takes the name of a field or a list of names, not {given!r}.")
+    if not given:
+        raise UsageError(f"{what} takes at least one field, and this list is empty.")
+    return tuple(given)
+
+
 def _age(run: Run) -> Any:
     return run.started_at
 
@@ -152,7 +186,7 @@ def _by(runs: RunSet, names: Sequence[str]) -> dict[Any, Run]:
         if key in found:
             raise UsageError(
                 f"align(on={', '.join(names)}): {key!r} stands for both {found[key].id!r} and {run.id!r}. "
-                f"Take the newest of each first: runs.latest(group_by={names[0]!r})."
+                f"Take the newest of each first: runs.latest(group_by={names[0] if len(names) == 1 else [*names]!r})."
             )
         found[key] = run
     return found

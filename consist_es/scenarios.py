@@ -187,7 +187,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
     def _record_exit(self, key: str, error: BaseException | None, missing: list[str]) -> bool:
         """Whether the scenario had begun and not ended. The log knows: an interrupt may strike just after an append."""
         engine = self._engine
-        if not engine.queries.is_running(key):
+        if not engine.queries.is_open(key):
             if self._run is not None and self._run.key == key:
                 self._run = engine.queries.run_by_key(key)
             return False
@@ -413,7 +413,10 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
         return self._scope_of(self._key)
 
     def _scope_of(self, key: str | None) -> Scope:
-        return Scope(self._defaults, key, self.coupler, Surroundings(self, self.coupler, self._now, self._paths))
+        defaults = self._defaults
+        if self._run is not None:
+            defaults = msgspec.structs.replace(defaults, scenario_id=self._run.id)
+        return Scope(defaults, key, self.coupler, Surroundings(self, self.coupler, self._now, self._paths))
 
     def _read(self, what: str) -> None:
         """A step that reads this while it runs depends on what it finds."""

@@ -10,13 +10,14 @@ from typing import Any
 from consist_es import logging_calls
 from consist_es.active import OutputCapture
 from consist_es.artifacts.artifact import Artifact
-from consist_es.context import active_run, active_run_or_none, default_tracker
+from consist_es.context import default_tracker
 from consist_es.errors import NoTrackerError
 from consist_es.noop import NoopTracker
 from consist_es.options import check_option
 from consist_es.runs import Run, RunResult
 from consist_es.surface import check_keywords
 from consist_es.tracker import Tracker
+from consist_es.workers import active_run, active_run_or_none
 
 
 def current_run() -> Run | None:

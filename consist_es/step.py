@@ -51,6 +51,8 @@ class StepDefaults(msgspec.Struct, frozen=True):
     label_root: Path | None = None
     """Where names of code files start, if not at the project's root."""
     run_id_prefix: str = ""
+    scenario_id: str | None = None
+    """Of the scenario that is open, ``baseline#2``: run ids are built on it."""
     tags: tuple[str, ...] = ()
     facet: dict[str, Any] = {}
     name_template: str | None = None
@@ -192,7 +194,9 @@ def prepare(
         args=args,
         name=name,
         model=model,
-        run_id=check_run_id(args.run_id or f"{defaults.run_id_prefix}{name}"),
+        run_id=check_run_id(
+            f"{defaults.run_id_prefix}{name}" if args.run_id is None else args.run_id, defaults.scenario_id
+        ),
         tags=_tags(args, defaults),
         config_plain=config_plain,
         facet=_facet(args, defaults, config_values),

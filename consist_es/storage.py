@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from consist_es import machine
 from consist_es.errors import ConsistWarning, LogLockError
 from consist_es.with_block import WithBlock
 
@@ -84,6 +85,9 @@ class Storage(Protocol):
     def flock_within(self, fd: int, seconds: float) -> bool:
         """Take the exclusive lock of an open file; False where another has held it all the time."""
 
+    def is_locked(self, fd: int) -> bool:
+        """Whether the exclusive lock of this file is held through another opening of it. Holds nobody up."""
+
     def lock_holder(self, fd: int) -> str:
         """Who holds the exclusive lock of an open file, in words."""
 
@@ -105,6 +109,15 @@ class Storage(Protocol):
 
     def boot(self) -> str:
         """Identity of this boot of the machine; "" where it cannot be told."""
+
+    def machine(self) -> str:
+        """Identity of the installed system, the same after a reboot; "" where it cannot be told."""
+
+    def pid_namespace(self) -> str:
+        """Which numbers of processes mean the same as here, see `consist_es.machine`."""
+
+    def is_local(self, path: Path) -> bool:
+        """Whether a lock on a file there is seen by everybody who can have the file open: one machine alone can."""
 
     def host(self) -> str: ...
 
@@ -213,17 +226,19 @@ class LocalStorage:
             pause = min(pause * 1.5, 0.002)
         return True
 
+    def is_locked(self, fd: int) -> bool:
+        """By a shared lock, which several who ask at once can have."""
+        import fcntl
+
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        return False
+
     def lock_holder(self, fd: int) -> str:
-        """From proc_locks(5) and proc_pid_stat(5), where there are such files."""
-        info = os.fstat(fd)
-        place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            for line in Path("/proc/locks").read_text("ascii").splitlines():
-                words = line.split()
-                if words[1] == "FLOCK" and words[5] == place and int(words[4]) > 0:
-                    state = Path(f"/proc/{words[4]}/stat").read_bytes().rpartition(b")")[2].split()[0]
-                    return f"process {words[4]}{', which is stopped,' if state in (b'T', b't') else ''}"
-        return "another process"
+        return machine.lock_holder(fd)
 
     def unlock(self, fd: int) -> None:
         import fcntl
@@ -243,26 +258,19 @@ class LocalStorage:
         return os.getpid()
 
     def pid_started(self, pid: int) -> str:
-        """Field 22 of /proc/<pid>/stat (proc_pid_stat(5)): clock ticks after boot. ``ended`` for one that is dead.
-
-        A dead process keeps its number until its parent asks how it ended, which one without a proper init never does.
-        """
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_bytes()
-        except OSError:
-            return ""
-        fields = stat[stat.rfind(b")") + 1 :].split()  # the name before may hold blanks and brackets
-        if len(fields) <= 19:
-            return ""
-        state, threads = fields[0], int(fields[17])
-        # Where only the first thread has ended, the others still run: the state is that of the first one alone.
-        return "ended" if state in (b"Z", b"X") and threads <= 1 else fields[19].decode("ascii")
+        return machine.pid_started(pid)
 
     def boot(self) -> str:
-        try:
-            return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        except OSError:
-            return ""
+        return machine.boot()
+
+    def machine(self) -> str:
+        return machine.machine()
+
+    def pid_namespace(self) -> str:
+        return machine.pid_namespace()
+
+    def is_local(self, path: Path) -> bool:
+        return machine.is_local(path)
 
     def host(self) -> str:
         import platform
@@ -270,12 +278,7 @@ class LocalStorage:
         return platform.node()
 
     def user(self) -> str:
-        import getpass
-
-        try:
-            return getpass.getuser()
-        except (OSError, KeyError):  # a container's user without an entry anywhere
-            return ""
+        return machine.user()
 
 
 _NOREPLACE = 1
@@ -360,6 +363,8 @@ class Lock(WithBlock["Lock"]):
     next `release` clears it.
     """
 
+    _FLAGS = os.O_RDWR | os.O_CREAT
+
     def __init__(self, path: Path, storage: Storage | None = None) -> None:
         self.path = path
         self._storage: Storage = storage or LocalStorage()
@@ -387,7 +392,7 @@ class Lock(WithBlock["Lock"]):
     def _take(self, blocking: bool) -> bool:
         while True:
             if self._fd is None:
-                self._fd = self._storage.open(self.path, os.O_RDWR | os.O_CREAT)
+                self._fd = self._storage.open(self.path, self._FLAGS)
             try:
                 if not (self._waited(self._fd) if blocking else self._storage.flock(self._fd, blocking=False)):
                     return False

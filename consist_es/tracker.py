@@ -14,7 +14,7 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers import load
 from consist_es.artifacts.uris import UriMap, given_folder, given_path
 from consist_es.coupler import Coupler
-from consist_es.errors import AccessModeError, NoActiveRunError, PathError, UsageTypeError
+from consist_es.errors import AccessModeError, PathError, UsageTypeError
 from consist_es.execution import Engine, Scope
 from consist_es.forecast import Forecast, Foresight
 from consist_es.header import make_header
@@ -42,6 +42,7 @@ from consist_es.trace_block import Trace
 from consist_es.tracker_queries import TrackerQueries
 from consist_es.trust import Trust
 from consist_es.watching import Observer
+from consist_es.workers import active_run
 
 
 class Tracker(TrackerQueries):
@@ -332,10 +333,8 @@ class Tracker(TrackerQueries):
     # ------------------------------------------------------------ inside a step
 
     def _active(self, call: str) -> ActiveRun:
-        frame = context.top()
-        if frame is None or frame.run is None or frame.tracker is not self:
-            raise NoActiveRunError(call)
-        return frame.run
+        own = str(self._project.db_path)
+        return active_run(call, lambda tracker, path: tracker is self or path == own)
 
     def _active_or_none(self) -> ActiveRun | None:
         frame = context.top()

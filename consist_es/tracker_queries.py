@@ -184,15 +184,25 @@ class TrackerQueries(SaysInstead):
 
     def print_lineage(self, key_or_id: str | UUID | Artifact, max_depth: int | None = None) -> None:
         """Print where an artifact comes from, as an indented tree; what a terminal would obey is shown as ``\\x1b``."""
-        for line in _lines(self.get_artifact_lineage(key_or_id, max_depth), 0):
+        for line in _lines(self.get_artifact_lineage(key_or_id, max_depth), 0, set()):
             print(shown(line))
 
 
-def _lines(node: dict[str, Any], depth: int) -> Sequence[str]:
+def _lines(node: dict[str, Any], depth: int, told: set[Any]) -> Sequence[str]:
+    """A tree as lines. `told`: what was shown with all that lies behind it, so that a reader finds it above."""
     artifact = node["artifact"]
-    lines = [f"{'  ' * depth}{artifact.key}  {artifact.container_uri}{'  (see above)' if node.get('repeated') else ''}"]
+    lines = [f"{'  ' * depth}{artifact.key}  {artifact.container_uri}{_elsewhere(node, artifact.id, told)}"]
     for made in node["runs"]:
-        lines.append(f"{'  ' * depth}  made by {made['run'].id} ({made['run'].status})")
+        run = made["run"]
+        lines.append(f"{'  ' * depth}  made by {run.id} ({run.status}){_elsewhere(made, run.key, told)}")
         for child in made["inputs"].values():
-            lines += _lines(child, depth + 2)
+            lines += _lines(child, depth + 2, told)
     return lines
+
+
+def _elsewhere(node: dict[str, Any], key: Any, told: set[Any]) -> str:
+    """Where in the printed tree the rest of a repeated artifact or run stands."""
+    if not node.get("repeated"):
+        told.add(key)
+        return ""
+    return "  (see above)" if key in told else "  (see below)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,8 @@ log = logging.getLogger("consist_es")
 
 PAUSE = 0.05
 """Seconds between two looks of a waiting task."""
+LOOK = 1.0
+"""Seconds between two looks at whether the process that is waited for still lives."""
 
 
 def holder(folder: Path, fingerprint: str, storage: Storage) -> str | None:
@@ -44,12 +47,25 @@ def _place(folder: Path, fingerprint: str) -> Path:
 class Turn:
     """The right to compute what has one fingerprint; held until `end`."""
 
-    def __init__(self, folder: Path, fingerprint: str, storage: Storage, *, who: str, step: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        fingerprint: str,
+        storage: Storage,
+        *,
+        who: str,
+        step: str,
+        is_dead: Callable[[str], bool] = lambda _who: False,
+    ) -> None:
+        """`is_dead`: whether the process that wrote this `who` is certainly gone. A daemon that it left behind without
+        Python's knowledge may still hold its lock, and must hold up nobody."""
         self._path = _place(folder, fingerprint)
         self._storage = storage
         self._who = who
         self._step = step
+        self._is_dead = is_dead
         self._said = False
+        self._looked = float("-inf")
         self._fd: int | None = None
         on_fork(self)
 
@@ -106,13 +122,27 @@ class Turn:
     def _locked(self, fd: int, blocking: bool) -> bool:
         if not self._storage.flock(fd, blocking=False):
             self._tell(fd)
-            if not blocking:
+            if self._given_up(fd) or not blocking:
                 return False
-            self._storage.flock(fd, blocking=True)
+            if not self._storage.flock_within(fd, LOOK):
+                return False
         try:
             return self._storage.inode(self._path) == self._storage.inode(fd)
         except FileNotFoundError:
             return False
+
+    def _given_up(self, fd: int) -> bool:
+        """Whether the turn was that of a dead process; then its file is removed, and the next one makes another."""
+        now = self._storage.monotonic()
+        if now - self._looked < LOOK:
+            return False
+        self._looked = now
+        if not self._is_dead(self._storage.read_at(fd, 400, 0).decode("utf-8", "replace")):
+            return False
+        with suppress(OSError):
+            if self._storage.inode(self._path) == self._storage.inode(fd):
+                self._storage.unlink(self._path)
+        return True
 
     def _tell(self, fd: int) -> None:
         if not self._said:

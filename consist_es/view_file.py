@@ -9,11 +9,10 @@ backup), and is renamed only to where nothing lies.
 """
 
 import codecs
+import errno
 import os
 import sqlite3
-import tempfile
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from consist_es.errors import LogLockError, UsageError, ViewAccessError, ViewError
+from consist_es.errors import LogLockError, UsageError, ViewAccessError, ViewError, ViewRoomError
 from consist_es.storage import Lock, Storage
 from consist_es.with_block import WithBlock
 
@@ -35,6 +34,9 @@ FOLDER = "a folder"
 
 BUSY_SECONDS = 5.0
 """How long to wait for another program's write transaction."""
+
+STALE = 5.0
+"""Seconds to wait for a process that works on the views under a lock file that was deleted."""
 
 _ANOTHERS = "a SQLite database of another program"
 _SIGNATURES = (
@@ -139,6 +141,7 @@ _SET_APPLICATION_ID = "PRAGMA application_id = 0x636F6E73"  # a PRAGMA takes no 
 
 def _prepare(conn: sqlite3.Connection) -> None:
     conn.create_function("json_merge", 2, _json_merge, deterministic=True)
+    conn.create_function("json_fill", 3, _json_fill, deterministic=True)
     conn.execute("PRAGMA trusted_schema = OFF")  # the file may come from anybody: see sqlite.org/security.html
     conn.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file: damage shows here
 
@@ -146,6 +149,15 @@ def _prepare(conn: sqlite3.Connection) -> None:
 def _json_merge(old: str | None, new: str) -> str:
     """Two JSON objects as one, the new values winning key by key. SQLite's json_patch would drop nulls."""
     return msgspec.json.encode(msgspec.json.decode(old or "{}") | msgspec.json.decode(new)).decode()
+
+
+def _json_fill(text: str | None, name: str, value: str | None) -> str | None:
+    """A JSON object with more entries in the object that it has under a name; as it is where there are none."""
+    if text is None or value is None:
+        return text
+    whole = msgspec.json.decode(text)
+    whole[name] = (whole.get(name) or {}) | msgspec.json.decode(value)
+    return msgspec.json.encode(whole).decode()
 
 
 class Transaction(WithBlock[None]):
@@ -173,18 +185,57 @@ class Transaction(WithBlock[None]):
 
 
 class ViewLock(Lock):
-    """The right to write a view file, which lies beside it."""
+    """The right to write a view file: a lock on a file beside it, and on the folder of its log.
 
-    def __init__(self, view: Path, storage: Storage) -> None:
+    People delete the file, and then another process could take a lock on a new one while the first still works. The
+    folder cannot be deleted alone. `log`: that folder; None for views that nobody else knows of.
+    """
+
+    def __init__(self, view: Path, storage: Storage, log: Path | None) -> None:
         super().__init__(view.with_name(view.name + ".lock"), storage)
         self._view = view
+        self._log = None if log is None else _FolderLock(log, storage)
 
     def _begin(self) -> Lock:
         try:
             self._view.parent.mkdir(parents=True, exist_ok=True)
-            return super()._begin()
+            super()._begin()
         except (OSError, LogLockError) as error:
             raise ViewAccessError(self._view, error) from error
+        if self._log is not None and (holder := self._log.refused()):
+            problem = f"{holder} works on it, though the lock file {self.path.name} was deleted"
+            raise ViewAccessError(self._view, problem, "let that process go on or end it")
+        return self
+
+    def _end(self, error: BaseException | None) -> None:
+        try:
+            if self._log is not None:
+                self._log.release()
+        finally:
+            super()._end(error)
+
+    def close(self) -> None:
+        """Give up both files."""
+        if self._log is not None:
+            self._log.close()
+        super().close()
+
+
+class _FolderLock(Lock):
+    """The lock of a folder: one that is held for `STALE` seconds is not waited for any longer."""
+
+    _FLAGS = os.O_RDONLY
+
+    def refused(self) -> str:
+        """Take the lock; who holds it, in words, where it cannot be had. A folder that is not there yet, or whose file
+        system has no such locks, is nobody's."""
+        try:
+            return "" if self.acquire() else self._storage.lock_holder(self._fd or 0)
+        except (OSError, LogLockError):
+            return ""
+
+    def _waited(self, fd: int) -> bool:
+        return self._storage.flock_within(fd, STALE)
 
 
 def finish(conn: sqlite3.Connection, path: Path, storage: Storage) -> None:
@@ -267,44 +318,6 @@ def set_aside(path: Path, why: str) -> Path:
     return kept
 
 
-# ---------------------------------------------------------------- where nothing can be written
-
-
-def writable(path: Path) -> bool:
-    """Whether the file and its folder can be written; SQLite needs both."""
-    folder = path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
-
-
-def node_local(project_id: str, log_folder: Path) -> Path:
-    """Where the views of a project live on this machine if they cannot live where they should."""
-    folder = Path(tempfile.gettempdir()) / f"consist-es-{_user()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
-        # The name can be guessed, so somebody else may have put a folder of theirs there.
-        folder = Path(tempfile.mkdtemp(prefix="consist-es-"))
-    # Two copies of a log share the project's id, but not their future.
-    copy = zlib.crc32(os.fsencode(os.path.realpath(log_folder)))
-    return folder / f"{project_id}-{copy:08x}.db"
-
-
-def own_to_process(project_id: str, log_folder: Path) -> Path:
-    """Where this process has the views of a project to itself. What dead processes left there is removed."""
-    place = node_local(project_id, log_folder)
-    for left in place.parent.glob(f"{place.stem}-*.db*"):
-        pid = left.name[len(place.stem) + 1 :].partition(".")[0]
-        if pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
-            left.unlink(missing_ok=True)
-    return place.with_name(f"{place.stem}-{os.getpid()}.db")
-
-
-def _user() -> str:
-    return str(os.getuid()) if hasattr(os, "getuid") else "views"
-
-
 # ---------------------------------------------------------------- errors
 
 
@@ -328,6 +341,13 @@ _NOT_SHARED = (
 """Answers of file systems that lack the locks, or the memory mapped from a file (WAL's ``-shm``), that SQLite's users
 share. Network file systems are such. The views then go where they have both: to this machine's temporary files."""
 
+_FAILED = (
+    sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
+)  # fmt: skip
+"""A quota that is used up, a limit on the size of files, and a disk that fails look like these."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 NOT_SHARED = "the file system lacks the locks or the shared memory that SQLite needs"
 LOCAL_DISK = "give db_path a folder on a disk of this machine"
 
@@ -343,9 +363,8 @@ def is_refused(error: sqlite3.Error) -> bool:
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Whether there was no room, which SQLite needs beside the file even to read it."""
-    no_index = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE
-    return no_index or code_of(error) == sqlite3.SQLITE_FULL
+    """Whether there was no room, which SQLite needs beside the file even to read it, or the disk failed."""
+    return getattr(error, "sqlite_errorcode", None) in _FAILED or code_of(error) == sqlite3.SQLITE_FULL
 
 
 def _name_of(error: sqlite3.Error) -> str:
@@ -362,13 +381,13 @@ def translated(where: object) -> Iterator[None]:
             raise ViewAccessError(where, error) from error
         if lacks_sharing(error):
             raise ViewAccessError(where, f"{NOT_SHARED} ({error}, {_name_of(error)})", LOCAL_DISK) from error
-        raise _unusable(where, error, _name_of(error)) from error
+        raise _unusable(where, error, _name_of(error), full=is_full(error)) from error
     except OSError as error:
-        raise _unusable(where, error, type(error).__name__) from error
+        raise _unusable(where, error, type(error).__name__, full=error.errno in _NO_ROOM) from error
 
 
-def _unusable(where: object, error: Exception, name: str) -> ViewError:
-    return ViewError(
+def _unusable(where: object, error: Exception, name: str, *, full: bool) -> ViewError:
+    return (ViewRoomError if full else ViewError)(
         f"The views in {where} cannot be used: {error} ({name}). The log is unharmed: "
         "make room if the disk is full, or rebuild the views with `consist-es replay`."
     )

@@ -27,6 +27,13 @@ class Notices:
         rebuilt = f"it was rebuilt from the log ({_events(events)}), and the old file kept as {kept.name}"
         self.warn(f"{place} {problem}: {rebuilt}.")
 
+    def changed(self, place: Path, reason: str, events: int) -> None:
+        """A file was made again from the log, for another program had written to it."""
+        self.warn(
+            f"The views in {place} {reason}. They were rebuilt from the log ({_events(events)}). Write to a copy of "
+            "the file: what is changed in it by SQL is no record, and does not stay."
+        )
+
     def made_again(self, place: Path, reason: str, events: int) -> None:
         """A file was made again from the log, and nothing is lost."""
         self._said.append(f"The views in {place} {reason}: rebuilt from the log ({_events(events)}).")

@@ -15,6 +15,8 @@ BEHIND = "the views are a part of the log"
 OUTDATED = "the views were made by another version"
 ORPHANED = "the views do not fit their log"
 
+SET_CHECKPOINT = "UPDATE checkpoint SET seq = ?, segment = ?, offset = ?, chain = ? WHERE id = 1"
+
 OWN = frozenset({"meta", "checkpoint", "dead_letter"})
 
 
@@ -22,8 +24,9 @@ def create_own(db: "sqlite_utils.Database", about: Mapping[str, str]) -> None:
     """Make them; `about` is what the file says of itself."""
     meta = db.create_table("meta", {"key": str, "value": str}, pk="key")
     meta.insert_all({"key": key, "value": value} for key, value in about.items())
-    place = {"id": int, "seq": int, "segment": int, "offset": int, "chain": str}
-    db.create_table("checkpoint", place, pk="id").insert({"id": 1, "seq": 0, "segment": 1, "offset": 0, "chain": ""})
+    place = {"id": int, "seq": int, "segment": int, "offset": int, "chain": str, "rows": str}
+    start = {"id": 1, "seq": 0, "segment": 1, "offset": 0, "chain": "", "rows": "{}"}
+    db.create_table("checkpoint", place, pk="id").insert(start)
     letter = {"seq": int, "projection": str, "type": str, "error": str}
     db.create_table("dead_letter", letter, pk=("seq", "projection"))
 

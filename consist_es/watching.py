@@ -14,8 +14,9 @@ from consist_es.attempt import Attempt
 from consist_es.errors import PathError
 from consist_es.events import ObservedRead, ReadsObserved
 from consist_es.identity.code import CodeIdentity
-from consist_es.identity.places import is_first_party
+from consist_es.identity.places import first_party_of
 from consist_es.identity.source import load_source
+from consist_es.masking import key_file
 from consist_es.observe.keeping import inherited
 from consist_es.observe.reads import Places, Reads
 from consist_es.observe.scope import Scope, is_below
@@ -95,7 +96,10 @@ class Observer(msgspec.Struct, frozen=True):
             declared=tuple(map(str, (*(item.path for item in inputs), *attempt.staged.values()))),
         )
         attempt.observer = Watch(
-            places, is_first_party=is_first_party, value_digest=self._value_digest, hasher=self._hash
+            places,
+            is_first_party=self._is_own(attempt.step, defaults),
+            value_digest=self._value_digest,
+            hasher=self._hash,
         )
         attempt.observer.begin()
 
@@ -127,14 +131,15 @@ class Observer(msgspec.Struct, frozen=True):
             ],
         )
 
-    def problems(self, step: Step, defaults: StepDefaults) -> Callable[[ObservedRead], str | None] | None:
+    def now(self, step: Step, defaults: StepDefaults) -> ReadsNow | None:
         """Says of a recorded read what is another now; None if reads of this step are not compared."""
         if self.mode_of(step) != "count":
             return None
         scope = Scope(
             Places(roots=self._roots(defaults), skipped=self._skipped(), ignored=self.ignored_by(step)),
+            is_own=self._is_own(step, defaults),
         )
-        return ReadsNow(self._places(defaults), scope, self._hash, self._value_digest).problem
+        return ReadsNow(self._places(defaults), scope, self._hash, self._value_digest)
 
     def paths(self, reads: Iterable[ObservedRead], defaults: StepDefaults) -> list[Path]:
         """Where the files and folders that an earlier run read are now."""
@@ -146,6 +151,9 @@ class Observer(msgspec.Struct, frozen=True):
 
     # ------------------------------------------------------------ places
 
+    def _is_own(self, step: Step, defaults: StepDefaults) -> Callable[[str], bool]:
+        return first_party_of(step.code.own, defaults.packages.ignore)
+
     def _places(self, defaults: StepDefaults) -> ReadPlaces:
         return ReadPlaces(str(defaults.label_root or defaults.project_root), self.uris)
 
@@ -155,7 +163,8 @@ class Observer(msgspec.Struct, frozen=True):
 
     def _skipped(self) -> tuple[str, ...]:
         views = self.project.db_path
-        return (str(self.project.folder), str(views), f"{views}.lock", f"{views}.rebuild")
+        own = (str(self.project.folder), str(key_file(self.project.folder)))
+        return (*own, str(views), f"{views}.lock", f"{views}.rebuild")
 
     def _hash(self, path: str, method: str) -> str:
         return self.digester.digest(Path(path), method=method).value

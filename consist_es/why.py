@@ -11,6 +11,7 @@ import msgspec
 
 from consist_es.errors import UsageError
 from consist_es.escapes import shown
+from consist_es.identity.left_out import left_out
 from consist_es.projections import cache_index, run_table
 from consist_es.projections.run_table import RunRow
 
@@ -19,6 +20,7 @@ REASONS = {
     "candidate_outputs_invalid": "the recorded outputs are not what they were",
     "effects_not_put_back": "what the earlier run changed on objects cannot be put back",
     "no_similar_prior_run": "nothing like it ran before",
+    "not_vouched": "the log cannot be read where it says what the earlier run was",
     "not_identifiable": "its work cannot be identified",
     "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
     "packages_changed": "it was computed over other versions of packages that count",
@@ -68,7 +70,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     accepted: list[str] = []
     """Of a hit: the accepted changes that it rests on."""
     notes: list[str] = []
-    """Of a hit: what a reader should know of it, such as that it was carried over."""
+    """Of a hit: what a reader should know of it: that it was carried over, or what did not count."""
     packages: list[str] = []
     """Of a hit: packages of which the earlier run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
     put_back: list[str] = []
@@ -144,7 +146,7 @@ def why(conn: sqlite3.Connection, row: RunRow) -> Why:
         differs=row.cache_differs,
         validation=details.get("validation") if verdict == "hit" else None,
         accepted=accepted if verdict == "hit" else [],
-        notes=_notes(details) if verdict == "hit" else [],
+        notes=_notes(row, details) if verdict == "hit" else [],
         packages=list(details.get("packages", ())) if verdict == "hit" else [],
         put_back=cache_index.changed_by(conn, row.cache_source_key or "") if verdict == "hit" else [],
         seconds=row.seconds,
@@ -160,9 +162,15 @@ def _reason_of_hit(details: Mapping[str, Any]) -> str:
     return "carried_over" if details.get("carried_over") else "same_identity"
 
 
-def _notes(details: Mapping[str, Any]) -> list[str]:
+def _notes(row: RunRow, details: Mapping[str, Any]) -> list[str]:
     carried = "carried over: it was recorded under version 1 of the fingerprint, and is the same work by that version"
-    return [carried] if details.get("carried_over") else []
+    left = details.get("left_out") or _left_out(row)
+    return [*([carried] if details.get("carried_over") else []), *([left] if left else [])]
+
+
+def _left_out(row: RunRow) -> str:
+    """What the identity of a run leaves out; of hits that were recorded before this was."""
+    return "" if row.fingerprint_info is None else left_out(row.fingerprint_info.code_mode)
 
 
 def _error(row: RunRow) -> str | None:

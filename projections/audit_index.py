@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from consist_es.events import Recorded
+from consist_es.projections.plumbing import to_text
 from consist_es.projector import Statement
 from consist_es.view_file import query
 
@@ -43,6 +44,24 @@ def positions(conn: sqlite3.Connection, scenario_key: str) -> list[tuple[int, in
     """(position, segment, offset) of every event of a scenario, in order."""
     sql = "SELECT seq, segment, offset FROM audit_index WHERE scenario_key = ? ORDER BY seq"
     return [(seq, segment, offset) for seq, segment, offset in query(conn, sql, (scenario_key,))]
+
+
+def places(conn: sqlite3.Connection, positions: Iterable[int]) -> dict[int, list[int]]:
+    """Position -> segment and offset of the event, for those that there are."""
+    sql = "SELECT seq, segment, offset FROM audit_index WHERE seq IN (SELECT value FROM json_each(?))"
+    found = query(conn, sql, (to_text(sorted(positions)),))
+    return {seq: place for seq, *place in found if [type(number) for number in place] == [int, int] and min(place) >= 0}
+
+
+def begins(conn: sqlite3.Connection, run_key: str) -> bool:
+    """Whether the start of this run is in the log."""
+    sql = "SELECT 1 FROM audit_index WHERE run_key = ? AND type = 'step_started' LIMIT 1"
+    return bool(query(conn, sql, (run_key,)))
+
+
+def of_type(conn: sqlite3.Connection, name: str, after: int) -> list[int]:
+    """Positions of the events of a type after a position; looks at all of those."""
+    return [seq for (seq,) in query(conn, "SELECT seq FROM audit_index WHERE seq > ? AND type = ?", (after, name))]
 
 
 def count(conn: sqlite3.Connection) -> int:

@@ -15,16 +15,18 @@ from consist_es.events import (
     KeyCarriedOver,
     ObservedRead,
     OutputLink,
+    OutputsDoubted,
     PackagesAccepted,
     PackagesRevoked,
     ReadsObserved,
     Recorded,
+    RedactedEvent,
     StepCompleted,
 )
 from consist_es.identity.adapters import counted
 from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.plumbing import first, from_text, run_of, to_text
+from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
 from consist_es.projections.run_table import RunRow, run_row
 from consist_es.projector import Statement
 from consist_es.view_file import query
@@ -33,8 +35,15 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "cache_index"
-version = 5
-tables: tuple[str, ...] = ("cache_index", "acceptances", "package_acceptances", "observed_reads", "carried_over")
+version = 7
+tables: tuple[str, ...] = (
+    "cache_index",
+    "acceptances",
+    "package_acceptances",
+    "observed_reads",
+    "carried_over",
+    "doubted",
+)
 
 RECENT = 500
 """Among how many runs of a model, and of a name, `nearest` looks."""
@@ -58,6 +67,10 @@ class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
     """What it read of its scenario by itself -> digest of what that was."""
     reads: list[ObservedRead] = []
     """What else it read by itself."""
+    listed: str | None = None
+    """Digest of that list; None if it read nothing else."""
+    listed_seq: int = 0
+    """Position of the event that has the list."""
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +110,7 @@ def create(db: "sqlite_utils.Database") -> None:
     db.create_table("cache_index", {**columns, **more}, pk="run_key")
     db.create_table("observed_reads", {"digest": str, "reads": str, "seq": int}, pk="digest")
     db.create_table("carried_over", {"before": str, "fingerprint": str, "seq": int}, pk="before")
+    db.create_table("doubted", {"run_key": str, "by_key": str, "seq": int}, pk="run_key")
     change: dict[str, type] = {"seq": int, "fingerprint": str, "as_fingerprint": str, "run_key": str, "as_run_key": str}
     said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "writer": str, "revoked_seq": int}
     accepted = db.create_table("acceptances", {**change, **said}, pk="seq")
@@ -112,8 +126,10 @@ def index(db: "sqlite_utils.Database") -> None:
 
 _INSERT = """
 INSERT INTO cache_index (run_key, fingerprint, seq, outputs, all_outputs, observed, effects, reads, writer)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM doubted WHERE run_key = ?)
 """
+_DOUBT = "INSERT INTO doubted (run_key, by_key, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_DROP = "DELETE FROM cache_index WHERE run_key = ?"
 _READS = "INSERT INTO observed_reads (digest, reads, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _CARRY = "INSERT INTO carried_over (before, fingerprint, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _ACCEPT = """
@@ -133,7 +149,12 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
     event = recorded.event
     if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
         texts = map(to_text, (event.outputs, event.all_outputs, event.observed, event.effects))
-        return ((_INSERT, (run_of(recorded), event.fingerprint, recorded.seq, *texts, event.reads, recorded.by)),)
+        key = run_of(recorded)
+        return ((_INSERT, (key, event.fingerprint, recorded.seq, *texts, event.reads, recorded.by, key)),)
+    if isinstance(event, OutputsDoubted):
+        return _doubted(recorded, event.by)
+    if isinstance(event, RedactedEvent):  # what it is about says enough
+        return _doubted(recorded, None) if event.type == OutputsDoubted.TYPE else ()
     if isinstance(event, ReadsObserved):
         return ((_READS, (event.digest, to_text(event.reads), recorded.seq)),)
     if isinstance(event, KeyCarriedOver):
@@ -153,14 +174,20 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
     return ()
 
 
+def _doubted(recorded: Recorded, by: str | None) -> Iterable[Statement]:
+    """The run never answers, also if it ends only later."""
+    return (_DROP, (recorded.run,)), (_DOUBT, (recorded.run, by, recorded.seq))
+
+
 _CANDIDATES = """
-SELECT c.run_key, c.seq, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, c.writer
+SELECT c.run_key, c.seq, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, r.seq, c.writer
 FROM cache_index c LEFT JOIN observed_reads r ON r.digest = c.reads
 WHERE c.fingerprint = ? ORDER BY c.seq DESC
 """
 _LINKS = msgspec.json.Decoder(list[OutputLink])
 _READ = msgspec.json.Decoder(list[ObservedRead])
 _EFFECTS = msgspec.json.Decoder(list[Effect])
+_READS_OF = "SELECT r.reads FROM cache_index c JOIN observed_reads r ON r.digest = c.reads WHERE c.run_key = ?"
 _KNOWN = "SELECT 1 FROM observed_reads WHERE digest = ?"
 _CARRIED = "SELECT fingerprint FROM carried_over WHERE before = ?"
 _CHANGED = "SELECT effects FROM cache_index WHERE run_key = ?"
@@ -172,12 +199,12 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
     A run is left out if the views lack one of its outputs, or the list of what it read: it could not be checked.
     """
     found = []
-    for run_key, seq, given, logged, observed, effects, listed, reads, writer in query(
+    for run_key, seq, given, logged, observed, effects, listed, reads, listed_seq, writer in query(
         conn, _CANDIDATES, (fingerprint,)
     ):
         if listed is not None and reads is None:
             continue
-        outputs, all_outputs = _LINKS.decode(given), _LINKS.decode(logged)
+        outputs, all_outputs = decoded(_LINKS, given), decoded(_LINKS, logged)
         wanted = {link.artifact for link in (*outputs, *all_outputs)}
         rows = lineage.by_ids(conn, sorted(wanted))
         if rows.keys() == wanted:
@@ -188,12 +215,19 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
                     outputs={link.key: rows[link.artifact] for link in outputs},
                     all_outputs={link.key: rows[link.artifact] for link in all_outputs},
                     observed=from_text(observed, {}),
-                    reads=_READ.decode(reads) if reads else [],
-                    effects=_EFFECTS.decode(effects),
+                    reads=decoded(_READ, reads) if reads else [],
+                    effects=decoded(_EFFECTS, effects),
                     writer=writer,
+                    listed=listed,
+                    listed_seq=listed_seq or 0,
                 )
             )
     return found
+
+
+def reads_of(conn: sqlite3.Connection, run_key: str) -> list[ObservedRead]:
+    """What a run that may answer read by itself."""
+    return [read for (reads,) in query(conn, _READS_OF, (run_key,)) for read in _READ.decode(reads)]
 
 
 def reads_known(conn: sqlite3.Connection, digest: str) -> bool:
@@ -209,7 +243,7 @@ def carried_to(conn: sqlite3.Connection, before: str) -> str | None:
 
 def changed_by(conn: sqlite3.Connection, run_key: str) -> list[str]:
     """Paths of what a run changed on objects that outlive it."""
-    return [effect.path for (text,) in query(conn, _CHANGED, (run_key,)) for effect in _EFFECTS.decode(text)]
+    return [effect.path for (text,) in query(conn, _CHANGED, (run_key,)) for effect in decoded(_EFFECTS, text)]
 
 
 # ---------------------------------------------------------------- accepted changes

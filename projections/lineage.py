@@ -39,9 +39,12 @@ __all__ = [
     "index",
     "inputs",
     "latest_by_key",
+    "logged_inputs",
     "name",
     "outputs",
+    "places_since",
     "results",
+    "row_of",
     "same_content",
     "scenario_inputs",
     "scenario_outputs",
@@ -123,9 +126,7 @@ _DROP_UNNAMED = """
 DELETE FROM links WHERE run_key = ? AND direction = 'input' AND artifact_id = ? AND via = 'logged'
 """
 _RESULT = """
-INSERT INTO links (run_key, direction, name, artifact_id, position, via, result, seq)
-VALUES (?, 'output', ?, ?, ?, 'completed', ?, ?)
-ON CONFLICT DO UPDATE SET result = excluded.result
+UPDATE links SET result = ? WHERE run_key = ? AND direction = 'output' AND name = ? AND artifact_id = ?
 """
 _DROP_HIT = "DELETE FROM links WHERE run_key = ? AND direction = 'output' AND via = 'hit'"
 _MATERIALIZED = """
@@ -150,14 +151,24 @@ def _step_started(recorded: Recorded, event: StepStarted) -> list[Statement]:
     return statements
 
 
-def _artifact_logged(recorded: Recorded, event: ArtifactLogged) -> list[Statement]:
-    if event.direction not in ("input", "output"):
-        raise ValueError(f"direction is {event.direction!r}, neither input nor output")
+def _values(recorded: Recorded, event: ArtifactLogged) -> tuple[Any, ...]:
+    """Of all columns of `artifacts`, in their order."""
     place = (event.artifact, event.key, event.uri, event.root, event.kind, event.driver)
     content = (event.digest, event.digest_method, event.size, event.mtime_ns, event.producer)
     inside = (event.table_path, event.array_path, event.parent, to_text(event.schema), event.rows)
     said = (to_text(event.facet), event.facet_schema_version, to_text(event.meta))
-    statements: list[Statement] = [(_ARTIFACT, (*place, *content, *inside, *said, recorded.at, recorded.seq))]
+    return (*place, *content, *inside, *said, recorded.at, recorded.seq)
+
+
+def row_of(recorded: Recorded, event: ArtifactLogged) -> ArtifactRow:
+    """The row that an event makes, if it is the first one of its artifact."""
+    return artifact_row(_values(recorded, event))
+
+
+def _artifact_logged(recorded: Recorded, event: ArtifactLogged) -> list[Statement]:
+    if event.direction not in ("input", "output"):
+        raise ValueError(f"direction is {event.direction!r}, neither input nor output")
+    statements: list[Statement] = [(_ARTIFACT, _values(recorded, event))]
     run, seq = recorded.run, recorded.seq
     if run is not None and event.direction == "input" and event.role is None:
         statements.append((_UNNAMED_INPUT, (run, event.key, event.artifact, seq, run, event.artifact)))
@@ -173,11 +184,8 @@ def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
 
 def _completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
     run = run_of(recorded)
-    results: list[Statement] = [
-        (_RESULT, (run, item.key, item.artifact, place, place, recorded.seq))
-        for place, item in enumerate(event.outputs)
-    ]
-    return [*_outputs(recorded, event.all_outputs, "completed"), *results]
+    links = _outputs(recorded, event.all_outputs, "completed") + _outputs(recorded, event.outputs, "completed")
+    return [*links, *((_RESULT, (place, run, item.key, item.artifact)) for place, item in enumerate(event.outputs))]
 
 
 def _outputs(recorded: Recorded, links: list[OutputLink], via: str) -> list[Statement]:
@@ -247,6 +255,26 @@ def by_uri(conn: sqlite3.Connection, uri: str) -> list[ArtifactRow]:
     return _artifacts(conn, "SELECT * FROM artifacts WHERE uri = ? ORDER BY created_seq DESC", (uri,))
 
 
+_LOGGED_SINCE = """
+SELECT rowid, created_seq, producer_key, uri, root, driver FROM artifacts WHERE rowid < ? ORDER BY rowid DESC LIMIT 200
+"""
+_COPIED_SINCE = """
+SELECT m.run_key, m.uri, r.run_dir, '' FROM materializations m JOIN runs r ON r.key = m.run_key WHERE m.seq > ?
+"""
+
+
+def places_since(conn: sqlite3.Connection, seq: int) -> list[tuple[str, str, str, str]]:
+    """Run, URI, run directory and driver of every output that was recorded, or copied to a place, after a position."""
+    found = query(conn, _COPIED_SINCE, (seq,))
+    last = 1 << 62
+    while rows := query(conn, _LOGGED_SINCE, (last,)):  # rows come in the order of the log
+        found += [(run, *rest) for _, at, run, *rest in rows if run is not None and at > seq]
+        last = rows[-1][0]
+        if rows[-1][1] <= seq:
+            break
+    return found
+
+
 def same_content(conn: sqlite3.Connection, digest: str) -> list[ArtifactRow]:
     """Artifacts with this digest, newest first."""
     return _artifacts(conn, "SELECT * FROM artifacts WHERE digest = ? ORDER BY created_seq DESC", (digest,))
@@ -302,6 +330,12 @@ def inputs(conn: sqlite3.Connection, run_key: str, via: str | None = None) -> di
     if via is None:
         return _named(conn, _LINKED, (run_key, "input"))
     return _named(conn, _LINKED_VIA, (run_key, "input", via))
+
+
+def logged_inputs(conn: sqlite3.Connection, run_key: str) -> list[tuple[str, ArtifactRow]]:
+    """Role and artifact of what a run logged as inputs itself; two workers may have given two files one role."""
+    found = query(conn, _LINKED_VIA, (run_key, "input", "logged"))
+    return [(role, artifact_row(row)) for role, *row in found]
 
 
 def scenario_outputs(conn: sqlite3.Connection, scenario_key: str) -> dict[str, ArtifactRow]:

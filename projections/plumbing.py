@@ -4,9 +4,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from consist_es.errors import ViewContentError
 from consist_es.events import Recorded
 
 _T = TypeVar("_T")
+_ANYTHING = msgspec.json.Decoder()
 
 
 def to_text(value: Any) -> str | None:
@@ -15,8 +17,24 @@ def to_text(value: Any) -> str | None:
 
 
 def from_text(text: str | None, default: Any = None) -> Any:
-    """The value of a JSON column."""
-    return default if text is None else msgspec.json.decode(text)
+    """The value of a JSON column.
+
+    Raises:
+        ViewContentError: it is none.
+    """
+    return default if text is None else decoded(_ANYTHING, text)
+
+
+def decoded(decoder: msgspec.json.Decoder[_T], text: Any) -> _T:
+    """What a JSON column holds, in the form that folding gave it.
+
+    Raises:
+        ViewContentError: somebody put something else there.
+    """
+    try:
+        return decoder.decode(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ViewContentError(f"{text!a:.60}", error) from error
 
 
 def run_of(recorded: Recorded) -> str:

@@ -95,6 +95,7 @@ _STATUS = """
 UPDATE runs SET status = ?, error_message = CASE ? WHEN 'completed' THEN NULL ELSE error_message END
 WHERE key = ? AND ended_seq = ?
 """
+_DOUBTED = "UPDATE runs SET reusable = 0 * reusable, not_reusable_reason = ? WHERE key = ?"
 _OUTCOMES = {"cache_hit": "hit", "cache_missed": "missed", "hit_demoted": "demoted"}
 
 
@@ -126,6 +127,8 @@ def outcome(recorded: Recorded, event: RedactedEvent) -> list[Statement]:
             return [(_ENDED, ("failed", recorded.at, None, None, REDACTED, *where))]
         case "step_abandoned":
             return [(_ABANDONED, (REDACTED, *where))]
+        case "outputs_doubted":
+            return [(_DOUBTED, (REDACTED, recorded.run))]
         case "cache_hit" | "cache_missed" | "hit_demoted":
             return [(_CACHE, (_OUTCOMES[event.type], REDACTED, recorded.run))]
     return []

@@ -1,10 +1,11 @@
 """The run table: every scenario, step and trace with what it was given and how it ended.
 
 A readable run id may be used again; each use is an attempt, numbered by the order in the log. `runs.id` is the run id
-for the first attempt and ``run_id#n`` for later ones. A run id that itself contains ``#`` always gets its number, so
-that no two runs can have the same id.
+for the first attempt and ``run_id#n`` for later ones. A run id that itself ends with ``#`` and a number always gets its
+own number behind it, so that no two runs can have the same id.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from consist_es.events import (
     HitDemoted,
     InputLink,
     MetaLogged,
+    OutputsDoubted,
     PayloadRedacted,
     Recorded,
     RedactedEvent,
@@ -30,11 +32,12 @@ from consist_es.events import (
     StepCompleted,
     StepFailed,
     StepStarted,
+    ValuesRecorded,
     WriterAttached,
 )
 from consist_es.plain import to_plain
-from consist_es.projections import facets, redactions
-from consist_es.projections.plumbing import first, from_text, run_of, to_text
+from consist_es.projections import facets, redactions, shared_values
+from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
 from consist_es.projector import Statement
 from consist_es.view_file import query
 
@@ -42,8 +45,8 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 4
-tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments")
+version = 6
+tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
 
 COLUMNS: dict[str, type] = {
     "key": str,
@@ -189,6 +192,9 @@ class WriterRow(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     at: str
     seq: int
+    machine: str
+    pid_namespace: str
+    lock: str
 
 
 # ---------------------------------------------------------------- tables
@@ -202,9 +208,11 @@ def create(db: "sqlite_utils.Database") -> None:
     db.create_table("run_facets", facets.COLUMNS, pk=("run_key", "key"))
     writer: dict[str, type] = {"writer": str, "host": str, "boot": str, "pid": int, "pid_started": str, "user": str}
     more: dict[str, type] = {"library": str, "python": str, "platform": str, "at": str, "seq": int}
-    db.create_table("writers", {**writer, **more}, pk="writer")
+    alive: dict[str, type] = {"machine": str, "pid_namespace": str, "lock": str}
+    db.create_table("writers", {**writer, **more, **alive}, pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
     db.create_table("environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
+    shared_values.create(db)
 
 
 def index(db: "sqlite_utils.Database") -> None:
@@ -221,6 +229,7 @@ def index(db: "sqlite_utils.Database") -> None:
     runs.create_index(["started_seq"], "runs_by_start")
     db.table("run_tags").create_index(["tag"], "run_tags_by_tag")
     db.table("run_facets").create_index(["key", "value_str"], "run_facets_by_key")
+    shared_values.index(db)
 
 
 # ---------------------------------------------------------------- fold
@@ -234,16 +243,18 @@ INSERT INTO runs (
     cache_mode, declared, options, mounts, run_dir, artifact_dir, environment, writer, started_at, started_seq)
 VALUES (
     ?, ?, (SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE run_id = ?),
-    (SELECT CASE WHEN max(attempt) IS NULL AND instr(?, '#') = 0 THEN ?
+    (SELECT CASE WHEN max(attempt) IS NULL AND NOT ? THEN ?
         ELSE ? || '#' || (coalesce(max(attempt), 0) + 1) END FROM runs WHERE run_id = ?),
     'running', ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?,
     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_NUMBERED = re.compile(r"#\d+$")
 _TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
 _COMPLETED = """
-UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?, reusable = ?, not_reusable_reason = ?,
+UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?,
+    reusable = ? AND not_reusable_reason IS NULL, not_reusable_reason = coalesce(not_reusable_reason, ?),
     fingerprint = coalesce(?, fingerprint), error_message = NULL, ended_seq = ?
 WHERE key = ?
 """
@@ -264,12 +275,14 @@ WHERE key = ?
 _DEMOTED = """
 UPDATE runs SET cache = 'demoted', cache_reason = ?, cache_details = json_merge(cache_details, ?) WHERE key = ?
 """
+_DOUBTED = "UPDATE runs SET reusable = 0 * reusable, not_reusable_reason = ? WHERE key = ?"
 _META = """
 UPDATE runs SET meta = json_merge(meta, ?), phase = coalesce(?, phase), stage = coalesce(?, stage) WHERE key = ?
 """
 _WRITER = """
-INSERT INTO writers (writer, host, boot, pid, pid_started, user, library, python, platform, at, seq)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO writers (
+    writer, host, boot, pid, pid_started, user, library, python, platform, at, seq, machine, pid_namespace, lock)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (writer) DO UPDATE SET lock = excluded.lock
 """
 _ENVIRONMENT = """
 INSERT INTO environments (digest, python, platform, packages, git_commit, git_dirty, variables, at, seq)
@@ -315,11 +328,12 @@ def _started(
     labels = (event.description, event.year, event.iteration, event.phase, event.stage)
     said = (to_text(event.tags), to_text(event.config), to_text(event.facet), facet_version, to_text(event.meta))
     where = (event.environment, recorded.by, recorded.at, recorded.seq)
-    attempt = (event.run_id,) * 6
+    run_id = event.run_id
+    attempt = (run_id, run_id, _NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
     statements: list[Statement] = [(_START, (key, *attempt, *values, *labels, *said, *identity, *rest, *where))]
     statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
     statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
-    return statements
+    return statements + shared_values.filled_in(recorded, event)
 
 
 def _step_completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
@@ -355,6 +369,7 @@ def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:
 def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
     details: dict[str, Any] = {"validation": event.validation}
     said = {"accepted": event.accepted, "packages": event.packages, "carried_over": event.carried_over}
+    said |= {"left_out": event.left_out}
     details |= {name: value for name, value in said.items() if value}
     return [(_HIT, (event.source, to_text(details), run_of(recorded)))]
 
@@ -367,6 +382,11 @@ def _demoted(recorded: Recorded, event: HitDemoted) -> list[Statement]:
     return [(_DEMOTED, (event.reason, to_text({"demoted_by": event.key}), run_of(recorded)))]
 
 
+def _doubted(recorded: Recorded, event: OutputsDoubted) -> list[Statement]:
+    reason = f"run {event.by} wrote one of its outputs' places at the same time: whose bytes are there is unknown"
+    return [(_DOUBTED, (reason, run_of(recorded)))]
+
+
 def _meta_logged(recorded: Recorded, event: MetaLogged) -> list[Statement]:
     phase, stage = (value if isinstance(value, str) else None for value in map(event.values.get, ("phase", "stage")))
     return [(_META, (to_text(event.values), phase, stage, run_of(recorded)))]
@@ -374,7 +394,9 @@ def _meta_logged(recorded: Recorded, event: MetaLogged) -> list[Statement]:
 
 def _writer(recorded: Recorded, event: WriterAttached) -> list[Statement]:
     process = (event.writer, event.host, event.boot, event.pid, event.pid_started, event.user)
-    return [(_WRITER, (*process, event.library, event.python, event.platform, recorded.at, recorded.seq))]
+    software = (event.library, event.python, event.platform)
+    alive = (event.machine, event.pid_namespace, event.lock)
+    return [(_WRITER, (*process, *software, recorded.at, recorded.seq, *alive))]
 
 
 def _environment(recorded: Recorded, event: EnvironmentRecorded) -> list[Statement]:
@@ -393,8 +415,10 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
     CacheMissed: _missed,
     HitDemoted: _demoted,
     MetaLogged: _meta_logged,
+    OutputsDoubted: _doubted,
     WriterAttached: _writer,
     EnvironmentRecorded: _environment,
+    ValuesRecorded: shared_values.recorded_apart,
     RedactedEvent: redactions.outcome,
     PayloadRedacted: redactions.status,
 }
@@ -416,8 +440,8 @@ def run_row(values: tuple[Any, ...]) -> RunRow:
     for column in _DICTS:
         row[column] = from_text(row[column], {})
     row["config"], row["facet"] = from_text(row["config"]), from_text(row["facet"])
-    row["fingerprint_info"] = _INFO.decode(row["fingerprint_info"]) if row["fingerprint_info"] else None
-    row["inputs"] = _INPUTS.decode(row["inputs"])
+    row["fingerprint_info"] = decoded(_INFO, row["fingerprint_info"]) if row["fingerprint_info"] else None
+    row["inputs"] = decoded(_INPUTS, row["inputs"])
     row["reusable"] = bool(row["reusable"])
     return RunRow(**row)
 
@@ -527,6 +551,17 @@ def steps(conn: sqlite3.Connection, scenario_key: str) -> list[RunRow]:
     return _runs(conn, sql, (scenario_key,))
 
 
+def started_since(conn: sqlite3.Connection, seq: int) -> list[RunRow]:
+    """Steps and traces that began after this position."""
+    return _runs(conn, "SELECT * FROM runs WHERE started_seq > ? AND kind <> 'scenario' ORDER BY started_seq", (seq,))
+
+
+def going_on(conn: sqlite3.Connection) -> list[str]:
+    """Keys of the steps and traces without an end so far."""
+    found = query(conn, "SELECT key FROM runs WHERE status = 'running' AND kind <> 'scenario'")
+    return [key for (key,) in found]
+
+
 def running(conn: sqlite3.Connection) -> list[RunRow]:
     """Runs without an end so far, oldest first."""
     return _runs(conn, "SELECT * FROM runs WHERE status = 'running' ORDER BY started_seq", ())
@@ -574,3 +609,8 @@ def environment(conn: sqlite3.Connection, digest: str) -> EnvironmentRecorded | 
             variables=from_text(variables, {}),
         )
     return None
+
+
+def in_words(writer: WriterRow) -> str:
+    """Who wrote: user, host and process."""
+    return f"{writer.user or 'somebody'} on {writer.host}, process {writer.pid}"

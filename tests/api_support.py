@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import consist_es as consist
-from consist_es import ExecutionOptions
+from consist_es import Artifact, ExecutionOptions, RunResult
 
 ROOT = Path(__file__).resolve().parent.parent
 PATHS = ExecutionOptions(input_binding="paths")
@@ -18,6 +18,12 @@ def made(key: str = "o", text: str = "x\n", ext: str = "txt") -> Path:
     path = consist.output_path(key, ext)
     path.write_text(text)
     return path
+
+
+def output_of(result: RunResult) -> Artifact:
+    """The one output of a result."""
+    assert result.output is not None
+    return result.output
 
 
 def run_script(script: Path, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:

@@ -20,10 +20,24 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"absent", "version", "errors", "escapes", "with_block", "wording"}),
     frozenset(
         {"events", "framing", "plain", "plain_arrays", "plain_frames", "plain_times", "secret", "storage", "whole"}
+        | {"machine"}
     ),
     frozenset({"log", "identity", "masking", "artifacts", "options", "runs"}),
     frozenset({"observe"}),
-    frozenset({"projector", "folding", "view_diff", "view_file", "view_notices", "view_tables"}),
+    frozenset(
+        {
+            "projector",
+            "folding",
+            "shared_values",
+            "view_building",
+            "view_changes",
+            "view_diff",
+            "view_file",
+            "view_notices",
+            "view_places",
+            "view_tables",
+        }
+    ),
     frozenset({"projections"}),
     frozenset({"project", "project_file"}),
     frozenset(
@@ -39,13 +53,28 @@ LAYERS: tuple[frozenset[str], ...] = (
             "context",
             "run_context",
             "journal",
+            "workers",
             "hooks",
             "logging_calls",
         }
         | {"inputs", "binding", "references", "definition", "surface", "recording", "coupler", "observing"}
-        | {"lookup", "trust", "materialize", "hydration", "turns", "outputs", "output_sets", "capture", "collecting"}
+        | {
+            "lookup",
+            "reusable",
+            "trust",
+            "vouching",
+            "asking",
+            "materialize",
+            "hydration",
+            "turns",
+            "outputs",
+            "output_sets",
+            "capture",
+            "collecting",
+        }
+        | {"contested", "warned", "annotations"}
         | {"queries", "run_sets", "why", "acceptance", "package_changes", "pending", "forecast", "summary"}
-        | {"effects", "put_back", "reads", "watching", "overlay"}
+        | {"effects", "put_back", "reads", "watching", "overlay", "passed_on", "telling"}
     ),
     frozenset({"tracker", "tracker_queries", "scenarios", "shortcuts", "module_queries", "noop"}),
     frozenset({"diagnosis", "doctor", "doctor_log", "doctor_outputs", "doctor_views", "moved"}),

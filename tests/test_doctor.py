@@ -15,10 +15,11 @@ import pytest
 import consist_es as consist
 from consist_es import view_file
 from consist_es.diagnosis import MOST, NOTE, OK, WARNING, Finding, listed
-from consist_es.doctor_log import check_filesystem, check_hosts, filesystem_of, has_wal_reset_bug
+from consist_es.doctor_log import check_filesystem, check_hosts, has_wal_reset_bug
 from consist_es.events import ArtifactLogged, Draft, MetaLogged, ScenarioStarted, SegmentSealed, StepAbandoned
 from consist_es.log.local import LocalLog
 from consist_es.log.redaction import plan, write_intent
+from consist_es.machine import filesystem_of
 from consist_es.storage import LocalStorage
 from tests.api_support import made, run_script
 from tests.cli_support import append, record, run, run_json

@@ -308,7 +308,7 @@ def test_identity_inputs_are_explained_by_name() -> None:
     then = {"identity_inputs": {"a": "1", "b": "9", "d": "3"}}
     assert account(then, now) == (
         "identity_inputs_changed",
-        ["identity input 'b': content differs", "identity input 'd': removed", "identity input 'c': added"],
+        ["identity input 'b': content differs", "identity input 'c': the same content, 'd' before"],
     )
 
 

@@ -178,8 +178,9 @@ def test_a_log_from_somebody_else_renames_no_folder_of_ours(here: Path) -> None:
     for name in ("Documents", "mine-0123456789ab", "inbox"):
         (home / name).mkdir(parents=True)
     folder = home / "inbox" / "provenance.events"
-    append(folder, WriterAttached(writer="w", host=storage.host(), boot="another", pid=1, pid_started="1", user="u",
-                                  library="1", python="3", platform="p"))  # fmt: skip
+    append(folder, WriterAttached(writer="w", host=storage.host(), boot=storage.boot(), pid=1 << 62, pid_started="1",
+                                  user="u", library="1", python="3", platform="p",
+                                  pid_namespace=storage.pid_namespace()))  # fmt: skip
     for key in ("Documents", "mine-0123456789ab", "..", "../mine-0123456789ab"):
         for run_dir, place in ((str(home), f"./{key}"), ("/", f"{home}/{key}"), (str(home), f"{home}/{key}")):
             info = FingerprintInfo(version=1, digest=None, code="c", code_mode="m", config="c", inputs="i", labels="l")

@@ -16,7 +16,6 @@ from consist_es.identity.finding import Finding
 from consist_es.identity.packages import (
     Distribution,
     distribution_of_file,
-    distribution_of_program,
     normalised,
     refresh,
     spot_of,
@@ -25,6 +24,7 @@ from consist_es.identity.packages import (
 )
 from consist_es.identity.places import counting, is_first_party, package_part
 from consist_es.identity.source import load_source
+from consist_es.identity.started import distribution_of_program
 from tests.api_support import ROOT
 from tests.installed_support import FOLDER, install
 

@@ -13,9 +13,7 @@ from consist_es.events import Cursor
 from consist_es.log.local import LocalLog
 from consist_es.log.record import encode_line, prepare
 from consist_es.log.segment import Header, encode_header
-from consist_es.log.unended import is_gone
 from consist_es.log.verify import verify
-from consist_es.storage import LocalStorage
 from tests.test_log_faults import Powered, Unsyncable, Unsynced, batch
 from tests.test_log_refusals import FIRST, SECOND, Refusing, given_up, ids
 
@@ -169,18 +167,6 @@ def test_a_log_that_lost_what_was_synced_is_damaged_at_its_end(log: LocalLog) ->
     assert damage is not None
     assert damage.offset == place.offset
     assert f"the log ends here, but position {place.seq + 1} was synced" in damage.problem
-
-
-def test_a_process_is_gone_only_where_that_is_certain() -> None:
-    here = LocalStorage()
-    host, boot, pid = here.host(), here.boot(), os.getpid()
-    started = here.pid_started(pid)
-    assert not is_gone(here, host, boot, pid, started)
-    assert not is_gone(here, "elsewhere", boot, 1 << 40, "")
-    assert is_gone(here, host, "another boot", pid, started)
-    assert is_gone(here, host, boot, pid, "another start")
-    assert is_gone(here, host, boot, 1 << 40, "1")
-    assert is_gone(here, host, boot, 1 << 22 | 1, "1")
 
 
 def test_a_writer_of_a_newer_version_is_nobody_that_verify_knows(log: LocalLog) -> None:

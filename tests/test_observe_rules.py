@@ -55,6 +55,16 @@ def test_the_longest_folder_decides_and_of_equals_what_never_counts(
     assert scope.counts(path) == (ruling is None or ruling not in skipped)
 
 
+@pytest.mark.parametrize("temporary", [False, True])
+def test_what_is_kept_of_code_is_no_read_of_a_step(
+    temporary: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    scope = Scope(Places(roots=(str(tmp_path),)), temporary=temporary)
+    assert scope.counts(str(tmp_path / "rates.csv"))
+    assert not scope.counts(str(tmp_path / "consist-es" / "sources.sqlite"))
+
+
 @pytest.mark.parametrize(
     ("path", "counts"),
     [

@@ -10,9 +10,11 @@ import string
 import subprocess
 import sys
 import tempfile
+import time
 import types
 from collections import ChainMap
 from collections.abc import Callable, Iterator
+from functools import partial
 from os import environ as surroundings
 from pathlib import Path
 
@@ -375,10 +377,13 @@ def test_a_program_is_noted_with_its_arguments_and_the_files_among_them(
 def test_what_a_program_writes_and_the_step_reads_then_is_its_own(tmp_path: Path) -> None:
     path = tmp_path / "out"
 
-    def run() -> None:
-        subprocess.run(f"echo 1 > {path}", shell=True, check=True)
+    def run(text: str) -> None:
+        subprocess.run(f"echo {text} > {path}", shell=True, check=True)
         path.read_text()
 
-    for _ in range(2):  # made, and overwritten
-        reads = watched(tmp_path, run)
+    for text in ("one", "other"):  # made, and overwritten
+        reads = watched(tmp_path, partial(run, text))
         assert (reads.files, reads.unsure) == ({}, [])
+        time.sleep(0.05)  # the times of files lag behind the clock
+    reads = watched(tmp_path, lambda: run("other"))
+    assert (list(reads.files), reads.unsure) == ([str(path)], [])  # for all that is known, it was only added to

@@ -213,6 +213,18 @@ def test_a_missing_declared_file_tells_where_it_was_looked_for(tracker: Tracker,
         tracker.run(writes_elsewhere, output_paths={"o": "o.txt"})
 
 
+def test_a_declared_path_may_be_a_folder(tracker: Tracker, here: Path) -> None:
+    def fills() -> None:
+        (here / "out").mkdir(exist_ok=True)
+        (here / "out" / "a.csv").write_text("a")
+
+    first = tracker.run(fills, output_paths={"all": here / "out"})
+    assert first.outputs["all"].kind == "folder"
+    assert tracker.run(fills, output_paths={"all": here / "out"}).cache_hit
+    (here / "out" / "a.csv").write_text("b")
+    assert not tracker.run(fills, output_paths={"all": here / "out"}).cache_hit
+
+
 def test_captured_files_have_keys_of_their_own(tracker: Tracker, here: Path) -> None:
     (here / "out").mkdir()
     (here / "out" / "old.csv").write_text("old")

@@ -535,6 +535,7 @@ def check(folder: Path, positions: list[int], before: list[Recorded], *, began: 
     assert not (folder / "redaction").exists()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the dead run no finalizers
 def test_dying_at_any_call_of_a_redaction_leaves_it_done_or_not_begun(tmp_path: Path) -> None:
     whole, positions = prepared(tmp_path / "whole")
     before = list(whole.read())
@@ -551,6 +552,7 @@ def test_dying_at_any_call_of_a_redaction_leaves_it_done_or_not_begun(tmp_path: 
     assert every_call(attempt, tmp_path) > 60
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the dead run no finalizers
 def test_dying_while_a_dead_writers_redaction_is_finished_loses_nothing(tmp_path: Path) -> None:
     whole, positions = prepared(tmp_path / "whole")
     before = list(whole.read())

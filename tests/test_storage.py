@@ -14,8 +14,9 @@ import pytest
 
 from consist_es import storage
 from consist_es.errors import ConsistWarning, LogLockError
-from consist_es.log.unended import is_gone
+from consist_es.log.presence import is_gone
 from consist_es.storage import LocalStorage, Lock, make_folder, write_all
+from tests.test_log_unended import marks
 
 
 def fork(work: Callable[[], None]) -> int:
@@ -234,11 +235,11 @@ def test_a_killed_process_that_its_parent_has_not_asked_about_is_gone() -> None:
     pid = fork(lambda: time.sleep(60))
     started = system.pid_started(pid)
     try:
-        assert not is_gone(system, system.host(), system.boot(), pid, started)
+        assert not is_gone(system, Path("nowhere"), marks(pid, started))
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         assert system.pid_started(pid) == "ended"
-        assert is_gone(system, system.host(), system.boot(), pid, started)
+        assert is_gone(system, Path("nowhere"), marks(pid, started))
     finally:
         os.waitpid(pid, 0)
 

@@ -38,7 +38,7 @@ from consist_es.folding import fold, whole
 from consist_es.identity import config, digest
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.identity.visitor import Visitor
-from consist_es.log import blobs, segment, tail
+from consist_es.log import blobs, presence, segment, tail
 from consist_es.log.local import LocalLog
 from consist_es.log.record import decode_head, split_line
 from consist_es.log.segment import Line, Place, check_line
@@ -48,8 +48,9 @@ from consist_es.log.writer import Writer
 from consist_es.project import Project
 from consist_es.projections import BUILTIN
 from consist_es.projector import Projector
-from consist_es.storage import LocalStorage, Storage
-from consist_es.view_tables import reached
+from consist_es.storage import LocalStorage, Lock, Storage
+from consist_es.view_tables import SET_CHECKPOINT, reached
+from consist_es.vouching import Voucher
 
 # ---------------------------------------------------------------- bugs that the harness found
 
@@ -371,7 +372,7 @@ def checkpoint_apart(self: Projector, conn: sqlite3.Connection) -> bool:
 
 def _set_checkpoint(self: Projector, conn: sqlite3.Connection, last: Recorded) -> None:
     at = self._log.cursor_after(last)
-    conn.execute(projector._SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))
+    conn.execute(SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))
 
 
 def quarantine_nothing(storage: Storage, folder: Path, fd: int, segment: int, offset: int) -> tuple[str, int]:
@@ -425,7 +426,14 @@ PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
     "quarantine removed": (tail, "quarantine", quarantine_nothing, "R5", 20),
     "failed sync tried again": (Writer, "_recover", sync_once_more, "R22", 600),
     "digests of cached outputs not checked again": (lookup, "_changed", lambda *_: {}, "R12", 5),
+    "hits not read back from the log": (Voucher, "candidate", lambda *_: None, "R28", 60),
+    "rows of the views not counted": (projector, "lost_rows", lambda *_: None, "R28", 60),
     "abandoned runs not looked for": (Project, "is_gone", lambda *_: False, "R3", 5),
+    "lock files that are deleted not missed": (Lock, "is_lost", lambda _: False, "R26", 5),
+    "views under a lock that can be deleted alone": (view_file._FolderLock, "refused", lambda _: "", "R26", 13),
+    "locks of writers not asked": (LocalStorage, "is_locked", lambda *_: False, "R27", 5),
+    "numbers of processes taken for the same everywhere": (presence, "_shares_numbers", lambda *_: True, "R27", 5),
+    "locks of writers kept by their children": (presence.Presence, "after_fork", lambda _: None, "R27", 5),
     "names of folders not synced": (Writer, "_make_names_safe", lambda *_: None, "R22", 600),
     "ids of a retry ignored": (Writer, "_known", lambda *_: {}, "R20", 40),
     "wall clock trusted": (Writer, "_time", trust_the_clock, "R16", 1),

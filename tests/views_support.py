@@ -33,6 +33,7 @@ from consist_es.events import (
     ObservedRead,
     OutputLink,
     OutputsDeclared,
+    OutputsDoubted,
     PackagesAccepted,
     PackagesRevoked,
     PayloadRedacted,
@@ -47,6 +48,7 @@ from consist_es.events import (
     StepFailed,
     StepStarted,
     UnknownEvent,
+    ValuesRecorded,
     WriterAttached,
 )
 from consist_es.folding import Projection
@@ -169,7 +171,10 @@ def one_of_each() -> list[Draft]:
         on("D", AcceptanceRevoked(fingerprint="fp2", reason="it was not", user="u")),
         on("C", ChangeAccepted(fingerprint="fp3", as_fingerprint="fp", as_run="A", reason="moved", differs=["code"])),
         on("A", ReadsObserved(digest="b3:r", reads=[ObservedRead(kind="file", name="rates.csv", digest="b3:f")])),
+        on("D", ValuesRecorded(digest="b3:v", values={"growth": [1, None]})),
+        within("S", step("E", shared={"config": "b3:v", "code_parts": "b3:w"})),
         on("D", KeyCarriedOver(fingerprint="fp2", before="fp0")),
+        on("B", OutputsDoubted(by="A")),
         on(None, PackagesAccepted(before={"pandas": "2.2.1"}, after={"pandas": "2.2.2"}, reason="a patch", user="u")),
         on(None, PackagesRevoked(reason="it was not", user="u")),
         on(None, PackagesAccepted(before={"a": "1", "b": "2"}, after={"a": "3"}, reason="another")),
@@ -214,6 +219,7 @@ INPUTS = st.lists(st.builds(InputLink, role=NAMES, artifact=ARTIFACTS, key=NAMES
 YEARS = st.none() | st.integers(2020, 2050)
 VERSIONS = st.dictionaries(NAMES, TEXT, max_size=2)
 FPS = st.sampled_from(["f0", "f1", "f2"])
+SHARED = st.dictionaries(st.sampled_from(["config", "adapter", "code_parts"]), FPS, max_size=2)
 PRINTS = st.sampled_from([fingerprint("f0"), fingerprint("f1", code="other"), fingerprint(None)])
 
 EVENTS = st.one_of(
@@ -261,7 +267,9 @@ EVENTS = st.one_of(
         meta=OBJECTS,
         year=YEARS,
         parent=st.none() | KEYS,
+        shared=SHARED,
     ),
+    st.builds(ValuesRecorded, digest=FPS, values=OBJECTS),
     st.builds(
         ScenarioExited, status=st.sampled_from(["completed", "failed"]), seconds=SECONDS, error=st.none() | ERRORS
     ),
@@ -278,6 +286,7 @@ EVENTS = st.one_of(
         fingerprint=PRINTS,
         year=YEARS,
         parent=st.none() | KEYS,
+        shared=SHARED,
     ),
     st.builds(
         StepCompleted,
@@ -296,6 +305,7 @@ EVENTS = st.one_of(
     st.builds(AcceptanceRevoked, fingerprint=FPS, reason=OPTIONAL_TEXT),
     st.builds(ReadsObserved, digest=TEXT, reads=st.lists(st.builds(ObservedRead, kind=TEXT, name=TEXT), max_size=2)),
     st.builds(KeyCarriedOver, fingerprint=FPS, before=FPS),
+    st.builds(OutputsDoubted, by=KEYS),
     st.builds(PackagesAccepted, before=VERSIONS, after=VERSIONS, reason=TEXT),
     st.builds(PackagesRevoked, reason=OPTIONAL_TEXT),
     st.builds(

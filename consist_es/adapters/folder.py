@@ -11,8 +11,8 @@ from blake3 import blake3
 
 from consist_es.adapters.formats import FORMATS, SUFFIXES, read_data
 from consist_es.adapters.protocol import AdapterResult, Reference
+from consist_es.artifacts.bundles import digest_whole
 from consist_es.errors import InputError, UsageError, UsageTypeError
-from consist_es.identity.digest import digest_path
 from consist_es.options import check_option
 
 _ORDER = "(order)"
@@ -97,7 +97,7 @@ class FolderAdapter:
     def _read(self, path: Path, label: str, references: list[Reference]) -> Any:
         kind = self._format(path, label)
         if kind == "bytes":
-            digest = digest_path(path).value
+            digest = digest_whole(path).value
             references.append(Reference(str(path), label, digest))
             return ("bytes", digest)
 

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from consist_es.adapters.protocol import Reference
+from consist_es.artifacts.bundles import digest_whole
 from consist_es.errors import AdapterError, AdapterTypeError
-from consist_es.identity.digest import digest_path
 from consist_es.plain import to_plain
 
 
@@ -36,7 +36,7 @@ class IdentityHelp:
 
     def digest_path(self, path: str | os.PathLike[str], **_options: Any) -> str:
         """Digest of the content of a file or folder."""
-        return digest_path(Path(path)).value
+        return digest_whole(Path(path)).value
 
     def canonical_json_sha256(self, value: Any) -> str:
         """SHA-256 over the JSON form of a value with sorted keys."""

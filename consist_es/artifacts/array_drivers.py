@@ -9,7 +9,7 @@ from typing import Any
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.driver import Driver, need
-from consist_es.artifacts.zarr_arrays import arrays_of
+from consist_es.artifacts.zarr_arrays import arrays_of, too_old
 from consist_es.errors import LoadError, MissingExtraError
 
 _OPTIONS = frozenset({"chunks", "decode_cf", "decode_times", "drop_variables", "group", "mask_and_scale"})
@@ -57,7 +57,12 @@ def _zarr(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
             "and reading those can run any code. Write it with a string or number type."
         )
     # every array's own metadata, not the summary: it is what was looked through here
-    return xarray.open_dataset(path, engine="zarr", consolidated=False, **options)
+    try:
+        return xarray.open_dataset(path, engine="zarr", consolidated=False, **options)
+    except TypeError as error:
+        if advice := too_old(error):
+            raise LoadError(f"Cannot load {artifact.key!r} as zarr: {advice}") from error
+        raise
 
 
 def _pickled_arrays(store: Path) -> Iterator[Path]:

@@ -132,8 +132,8 @@ class Artifact(os.PathLike[str]):
         """The same as `path`; `tracker` is accepted for compatibility and not needed."""
         return self.path
 
-    def as_df(self, tracker: object = None, **options: Any) -> Any:
+    def as_df(self, tracker: Any = None, **options: Any) -> Any:
         """The table in it as a pandas DataFrame, see `consist_es.load_df`."""
         from consist_es.artifacts.drivers import load_df
 
-        return load_df(self, **options)
+        return load_df(self, tracker=tracker, **options)

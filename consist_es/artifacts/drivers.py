@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from consist_es.artifacts import array_drivers, geo_drivers, hdf_drivers, plugins, table_drivers
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.driver import Driver, check_options, need
 from consist_es.artifacts.formats import HDF_DRIVERS, TABULAR_DRIVERS
+from consist_es.artifacts.uris import UriMap
 from consist_es.errors import ArtifactMissingError, ConsistError, LoadError, UsageTypeError
 
 if TYPE_CHECKING:
@@ -47,8 +50,17 @@ def can_load(name: str) -> bool:
     return find_driver(name) is not None
 
 
-def load(artifact: Artifact, **options: Any) -> Any:
-    """Load an artifact's data.
+class _Places(Protocol):
+    """What of a tracker says where files are."""
+
+    run_dir: Path
+
+    @property
+    def mounts(self) -> Mapping[str, str]: ...
+
+
+def load(artifact: Artifact, *, tracker: _Places | None = None, **options: Any) -> Any:
+    """Load an artifact's data; with `tracker` from where its run_dir and mounts have it.
 
     A pandas DataFrame for tables, a GeoDataFrame for spatial files, an xarray.Dataset for arrays, an open h5py.File
     for HDF5, and for JSON what it says, or a DataFrame where it is a list of flat objects. Nothing is unpickled.
@@ -60,6 +72,7 @@ def load(artifact: Artifact, **options: Any) -> Any:
     """
     if not isinstance(artifact, Artifact):
         raise UsageTypeError(f"load() takes an Artifact, not {type(artifact).__name__}.")
+    artifact = _placed(artifact, tracker, "load()")
     driver = find_driver(artifact.driver)
     if driver is None:
         folder = artifact.kind == "folder"
@@ -80,8 +93,18 @@ def load(artifact: Artifact, **options: Any) -> Any:
         raise LoadError(f"Cannot load {artifact.key!r} as {driver.name}: {path}: {error}") from error
 
 
-def load_df(artifact: Artifact, **options: Any) -> pd.DataFrame:
-    """Load a tabular artifact as a pandas DataFrame.
+def _placed(artifact: Artifact, tracker: Any, call: str) -> Artifact:
+    """The artifact as a tracker finds it: another one, or none, may have made it."""
+    if tracker is None:
+        return artifact
+    run_dir, mounts = getattr(tracker, "run_dir", None), getattr(tracker, "mounts", {})
+    if not isinstance(run_dir, Path) or not isinstance(mounts, Mapping):
+        raise UsageTypeError(f"{call} tracker= takes a Tracker, not {type(tracker).__name__}.")
+    return dataclasses.replace(artifact, uris=UriMap.of(run_dir, mounts))
+
+
+def load_df(artifact: Artifact, *, tracker: _Places | None = None, **options: Any) -> pd.DataFrame:
+    """Load a tabular artifact as a pandas DataFrame; `tracker` as for `load`.
 
     Raises:
         UsageTypeError: its format holds no table, or its content is none.
@@ -91,7 +114,7 @@ def load_df(artifact: Artifact, **options: Any) -> pd.DataFrame:
     if not _may_hold_table(artifact, options):
         raise UsageTypeError(f"load_df() needs a table, and {artifact.key!r} is {artifact.driver!r}: use load().")
     pandas = need("pandas", "pandas", artifact)
-    data = load(artifact, **options)
+    data = load(artifact, tracker=tracker, **options)
     frame: pd.DataFrame
     if isinstance(data, pandas.DataFrame | pandas.Series):
         frame = data if isinstance(data, pandas.DataFrame) else data.to_frame()

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from consist_es.errors import InvalidNameError, KeyNameError, UsageTypeError
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:\-]*")
+_ATTEMPT = re.compile(r"#\d+$")
 MAX_NAME = 256
 
 
@@ -44,12 +45,18 @@ def check_name(name: object, what: str) -> str:
     return name
 
 
-def check_run_id(run_id: object) -> str:
-    """Like `check_name`; ``#`` is kept for attempts (``baseline#2``)."""
+def check_run_id(run_id: object, scenario: str | None = None) -> str:
+    """Like `check_name`; ``#`` and a number at the end are kept for attempts (``baseline#2``).
+
+    An id that ends with that of its `scenario`, ``costs_baseline#2``, is ``costs_baseline``: the log counts attempts.
+    """
     name = check_name(run_id, "run_id")
-    if "#" in name:
-        raise InvalidNameError("run_id", name, "'#' is kept for numbering attempts")
-    return name
+    if (attempt := _ATTEMPT.search(name)) is None:
+        return name
+    if scenario is not None and len(name) > len(scenario) and name.endswith(scenario):
+        return name[: attempt.start()]
+    why = "'#' and a number at its end are kept for numbering attempts; put something behind it"
+    raise InvalidNameError("run_id", name, why)
 
 
 def safe_name(text: str, limit: int = 60) -> str:

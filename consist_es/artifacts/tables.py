@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 
 from consist_es.artifacts import containers
 from consist_es.artifacts.driver import need_for
+from consist_es.artifacts.zarr_arrays import too_old
 from consist_es.errors import ReturnTypeError
 
 MAX_CSV_SCAN = 256 * 1024 * 1024
@@ -54,7 +56,21 @@ def _kept(found: TableInfo) -> TableInfo:
 
 
 def _schema(schema: Any) -> dict[str, str]:
-    return {str(field.name): str(field.type) for field in schema}
+    return by_name((str(field.name), str(field.type)) for field in schema)
+
+
+def by_name(columns: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Column -> type, in order; a name that is there already gets a number, ``trips.1``, that no column has."""
+    pairs = list(columns)
+    names, found = {name for name, _ in pairs}, dict[str, str]()
+    numbers: dict[str, int] = {}
+    for name, kind in pairs:
+        free = name
+        while free in found or (free != name and free in names):
+            numbers[name] = numbers.get(name, 0) + 1
+            free = f"{name}.{numbers[name]}"
+        found[free] = kind
+    return found
 
 
 def _parquet(path: Path) -> TableInfo:
@@ -77,11 +93,42 @@ def _arrow(path: Path) -> TableInfo:
 
 
 def _csv(path: Path) -> TableInfo:
+    """Types are those of the first block. A column with later values of another type holds text, as all of them are."""
+    import pyarrow as pa
     import pyarrow.csv
 
     with pyarrow.csv.open_csv(path) as reader:
-        count = path.stat().st_size <= MAX_CSV_SCAN
-        return TableInfo(_schema(reader.schema), _rows(reader) if count else None)
+        names, schema = reader.schema.names, _schema(reader.schema)
+    if path.stat().st_size > MAX_CSV_SCAN:
+        return TableInfo(schema)
+    texts: set[str] = set()
+    for _ in range(_RETRIES):
+        try:
+            return TableInfo(*_read_as(path, texts))
+        except pa.ArrowInvalid as error:
+            found = _OTHER_TYPE.search(str(error))
+            if found is None or int(found[1]) >= len(names) or names[int(found[1])] in texts:
+                return TableInfo(schema)  # rows of other lengths, or bytes that are no text
+            texts.add(names[int(found[1])])
+    try:
+        return TableInfo(*_read_as(path, set(names)))
+    except pa.ArrowInvalid:
+        return TableInfo(schema)
+
+
+_OTHER_TYPE = re.compile(r"CSV column #(\d+)")
+_RETRIES = 4
+"""So often a CSV file is read to its end to find the columns of mixed types; then all of them count as text."""
+
+
+def _read_as(path: Path, texts: Iterable[str]) -> tuple[dict[str, str], int | None]:
+    """Schema and rows, where the columns of these names hold text."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string()))
+    with pyarrow.csv.open_csv(path, convert_options=options) as reader:
+        return _schema(reader.schema), _rows(reader)
 
 
 def _rows(batches: Any) -> int | None:
@@ -166,10 +213,38 @@ def write_table(value: Any, path: Path, key: str) -> None:
         _write(value, path, key, kind)
     except (ValueError, TypeError, NotImplementedError) as error:
         form = {"dataset": "Zarr"}.get(str(kind), "Parquet")
+        if advice := too_old(error):
+            raise ReturnTypeError(f"The Dataset of output {key!r} cannot be written as Zarr: {advice}") from error
         raise ReturnTypeError(
             f"The {type(value).__name__} of output {key!r} cannot be written as {form}: {error}. "
             "Convert what it names, or write the file yourself and return its path."
         ) from error
+
+
+def _for_zarr_2(dataset: Any) -> Any:
+    """The dataset without what it remembers of the file it was read from and version 2 of Zarr cannot keep: compression
+    of version 3 or of NetCDF, and chunks that are not those in which it is computed now. Values stay what they are."""
+    found = dataset.copy(deep=False)
+    for variable in found.variables.values():
+        own = variable.encoding
+        unfit = {"serializer", "shards"} | {name for name in _CODECS if not _may_stay(own.get(name))}
+        if getattr(own.get("dtype"), "kind", "") == "T":  # numpy's texts of any length
+            unfit.add("dtype")
+        if variable.chunks is not None:
+            unfit |= {"chunks", "preferred_chunks"}
+        variable.encoding = {name: item for name, item in own.items() if name not in unfit}
+    return found
+
+
+_CODECS = ("compressor", "compressors", "filters")
+_OF_OBJECTS = frozenset({"vlen-utf8", "vlen-bytes", "vlen-array", "json2", "msgpack2", "pickle"})
+
+
+def _may_stay(codecs: Any) -> bool:
+    """Whether these codecs, or this one, are of numcodecs, as version 2 of Zarr has them, and not of Python objects:
+    xarray finds the one that fits texts by itself."""
+    several = codecs if isinstance(codecs, list | tuple) else [codecs]
+    return all(codec is None or getattr(codec, "codec_id", "pickle") not in _OF_OBJECTS for codec in several)
 
 
 def _write(value: Any, path: Path, key: str, kind: str | None) -> None:
@@ -180,7 +255,7 @@ def _write(value: Any, path: Path, key: str, kind: str | None) -> None:
             pyarrow.parquet.write_table(value, path)
         case "dataset":
             # version 2 of the format: xarray's text and time types have no version 3 specification yet
-            value.to_zarr(path, mode="w", zarr_format=2)
+            _for_zarr_2(value).to_zarr(path, mode="w", zarr_format=2)
         case "series" | "geoseries":
             value.to_frame(name=key).to_parquet(path)
         case _:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,16 @@ def arrays_of(store: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             folders.clear()
         folders.sort()
         yield from ((folder, metadata) for metadata in arrays)
+
+
+def too_old(error: BaseException) -> str:
+    """What to do, where an error is of an xarray that takes the package zarr to be of version 3; "" otherwise."""
+    zarr = sys.modules.get("zarr")
+    installed = str(getattr(zarr, "__version__", ""))
+    if not installed.startswith("2.") or "zarr_format" not in str(error):
+        return ""
+    needs = f"This xarray needs version 3 of the package zarr, and {installed} is installed"
+    return f"{needs}: update zarr, or take xarray 2026.2."
 
 
 _MAX_BYTES = 16 << 20

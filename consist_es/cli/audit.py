@@ -80,7 +80,7 @@ def _circumstances(views: sqlite3.Connection, header: RunRow) -> str:
     """Who entered the scenario, and with what software."""
     said = [f"entered {wording.moment(header.started_at)}"]
     if writer := run_table.writer_details(views, header.writer):
-        said[0] += f" by {writer.user or 'somebody'} on {writer.host}, process {writer.pid}"
+        said[0] += f" by {run_table.in_words(writer)}"
         said.append(wording.software(writer))
     environment = run_table.environment(views, header.environment) if header.environment else None
     if environment and (revision := wording.revision(environment)):

@@ -11,6 +11,7 @@ from consist_es.cli.output import emit, emit_json, note
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
 from consist_es.diagnosis import ERROR, NOTE, OK, WARNING, Finding
+from consist_es.doctor import abandon as declare_over
 from consist_es.doctor import examine, mend
 from consist_es.project import Project
 from consist_es.wording import counted
@@ -21,9 +22,16 @@ _STYLES = {OK: GOOD, NOTE: QUIET, WARNING: ODD, ERROR: BAD}
 @click.command()
 @click.option("--fix", is_flag=True, help="Put right what can be put right without losing anything.")
 @click.option("--deep", is_flag=True, help="Read the whole log and every output, and compare the views row for row.")
+@click.option(
+    "--abandon",
+    metavar="RUN",
+    multiple=True,
+    help="Record this run, or a scenario with its running steps, as abandoned: you know that it is over. "
+    "May be given several times.",
+)
 @json_option
 @project_option
-def doctor(fix: bool, deep: bool, as_json: bool, db_path: Path) -> None:
+def doctor(fix: bool, deep: bool, abandon: tuple[str, ...], as_json: bool, db_path: Path) -> None:
     """Look at everything: log, views, runs, outputs, and the machine under them.
 
     Each finding says what it is about and what to do. Exit code 1 where a warning or an error is left, 0 where there
@@ -31,9 +39,15 @@ def doctor(fix: bool, deep: bool, as_json: bool, db_path: Path) -> None:
 
     --fix records runs whose process is gone as abandoned, moves an unfinished record to quarantine, removes unfinished
     files, and makes damaged views anew. It never deletes an output, and does nothing to a damaged log.
+
+    --abandon is for a run whose process cannot be looked for from here, as on another machine. No folder is moved, and
+    if the run ends after all, its end is recorded.
     """
-    project = Project(db_path, read_only=not fix)
+    project = Project(db_path, read_only=not fix and not abandon)
     try:
+        if abandon:
+            for run_id in declare_over(project, abandon):
+                note(f"Recorded as abandoned: {run_id}.")
         with Bar("Looking") as bar:
             findings = list(examine(project, deep=deep, progress=bar))
             if fix and any(finding.mends for finding in findings):

@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 from consist_es.errors import UsageError
-from consist_es.projections import lineage, redactions, run_table
+from consist_es.projections import lineage, redactions, run_table, shared_values
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.redactions import Redaction
 from consist_es.projections.run_names import no_run
@@ -36,6 +37,15 @@ class Names:
                 return None
             self._artifacts[artifact_id] = row
         return self._artifacts[artifact_id]
+
+    def writer(self, name: str) -> str:
+        """Who a writer is, or its name where the views do not know it."""
+        row = run_table.writer_details(self._views(), name)
+        return name if row is None else run_table.in_words(row)
+
+    def values(self, digest: str) -> Any:
+        """The values that a start of a run refers to, None where they are not there any more."""
+        return shared_values.values_of(self._views(), digest)
 
     def redaction(self, position: int) -> Redaction | None:
         """Why the payload of an event is gone, None where the views do not know it."""

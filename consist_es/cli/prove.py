@@ -10,12 +10,12 @@ from consist_es.cli.common import project_option, short
 from consist_es.cli.evidence import head_to_prove_against, new_file, readable_file, require_new, write_new
 from consist_es.cli.output import note
 from consist_es.cli.progress import Bar
-from consist_es.events import CacheHit, CouplerSet, Recorded, StepCompleted, StepStarted
+from consist_es.events import CacheHit, CouplerSet, Recorded, ScenarioStarted, StepCompleted, StepStarted
 from consist_es.log.proof import prove as make_proof
 from consist_es.log.treehead import TreeHead, read_head_file
 from consist_es.project import Project
 from consist_es.project_file import log_folder
-from consist_es.projections import audit_index, lineage
+from consist_es.projections import audit_index, lineage, shared_values
 from consist_es.storage import LocalStorage
 from consist_es.wording import counted
 
@@ -65,13 +65,17 @@ def write_proof(
 
 
 def evidence(project: Project, scenario_keys: Iterable[str]) -> set[int]:
-    """Positions of every event of some scenarios, and of those that recorded the files that these speak of."""
+    """Positions of every event of some scenarios, and of those that recorded the files and values they speak of."""
     views = project.connection()
     found: set[int] = set()
     for key in scenario_keys:
         for position, segment, offset in audit_index.positions(views, key):
             found.add(position)
-            for artifact in _artifacts(project.log.read_at(segment, offset)):
+            recorded = project.log.read_at(segment, offset)
+            if isinstance(recorded.event, ScenarioStarted | StepStarted):
+                for digest in recorded.event.shared.values():
+                    found.update(shared_values.positions(views, digest))
+            for artifact in _artifacts(recorded):
                 row = lineage.artifact(views, artifact)
                 if row is not None:
                     found.add(row.created_seq)

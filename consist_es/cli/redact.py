@@ -14,6 +14,7 @@ from consist_es.log.files import QUARANTINE
 from consist_es.log.redaction import find_lines
 from consist_es.log.segment import Line
 from consist_es.project import Project
+from consist_es.projections.shared_values import referred_to
 from consist_es.wording import counted
 
 _ELSEWHERE = (
@@ -21,6 +22,10 @@ _ELSEWHERE = (
     "databases written by `consist-es replay --db`, views that another user keeps in the folder for temporary files, "
     "terminals and their logs; and on the disk the blocks that the old bytes were in, until they are used again. "
     "Tree heads hold no payloads. If it was a password or a key, replace it by a new one: that alone is certain."
+)
+_SHARED = (
+    "Position {position} holds values of these events that other runs had as well, and stays. If it is to go too: "
+    "`consist-es redact {position} --reason …`."
 )
 _READ_BY_OTHERS = (
     "Another program is reading the database, so what was redacted may still be in the file or its -wal. Close that "
@@ -45,16 +50,22 @@ def redact(positions: tuple[int, ...], reason: str, yes: bool, as_json: bool, db
     if not reason.strip():
         raise click.UsageError("--reason is blank: say why, for whoever looks at the record later.")
     with opened(db_path, read_only=False) as project:
+        wanted = project.with_values(wanted)
         lines = _lines(project, wanted)
         if not yes:
             _show(project, lines)
             click.confirm(f"Redact {counted(len(lines), 'event')} for good?", abort=True, err=True)
         left = _left_beside(project, lines)
+        others = [seq for seq in referred_to(project.connection(), wanted, by_others=True) if seq not in lines]
         clean = project.redact(wanted, reason.strip())
     if as_json:
-        emit_json({"redacted": wanted, "reason": reason.strip(), "database_clean": clean, "left": left})
+        emit_json(
+            {"redacted": wanted, "reason": reason.strip(), "database_clean": clean, "left": left, "shared": others}
+        )
     else:
         emit(f"Redacted: the payload of {', '.join(f'position {position}' for position in wanted)}.", ODD)
+    for position in others:
+        note(_SHARED.format(position=position), ODD)
     _tell_what_is_left(left, clean)
 
 

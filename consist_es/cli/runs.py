@@ -84,6 +84,8 @@ def _why(run: RunRow, names: Names) -> str:
         return f"{run.error_type}: {run.error_message}" if run.error_type else run.error_message
     if run.cache == "hit" and run.cache_source_key:
         return f"reused {names.run(run.cache_source_key)}"
+    if run.status == "running":
+        return f"by {names.writer(run.writer)}"
     if run.cache_reason is None:
         return ""
     return ": ".join([in_words(run.cache_reason), *(["; ".join(run.cache_differs)] if run.cache_differs else [])])

@@ -13,10 +13,11 @@ from consist_es.cli.output import emit, emit_json, note, shown, table
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
 from consist_es.doctor import derive_again
+from consist_es.log.presence import is_gone
 from consist_es.log.report import VerifyReport
 from consist_es.log.segment import segment_name
 from consist_es.log.treehead import read_head_file
-from consist_es.log.unended import Unended, is_gone
+from consist_es.log.unended import Unended
 from consist_es.log.verify import verify_again
 from consist_es.project_file import log_folder
 from consist_es.storage import LocalStorage
@@ -111,7 +112,7 @@ def _print(folder: Path, report: VerifyReport) -> None:
     if report.torn_bytes:
         where = f"{segment_name(report.segments)}, byte {report.torn_offset}"
         emit(f"{where}: incomplete last record, {counted(report.torn_bytes, 'byte')}", ODD)
-    _print_history(report)
+    _print_history(folder, report)
     if report.problems:
         note(_WHAT_TO_DO)
     elif report.torn_bytes:
@@ -130,7 +131,7 @@ def _print_problems(report: VerifyReport) -> None:
         emit(f"{counted(report.before, 'event')} can be read before the first break of the chain, {behind} behind it")
 
 
-def _print_history(report: VerifyReport) -> None:
+def _print_history(folder: Path, report: VerifyReport) -> None:
     """What was done to the log, and which runs are open."""
     if report.redacted:
         listed = ", ".join(map(str, report.redacted))
@@ -141,18 +142,18 @@ def _print_history(report: VerifyReport) -> None:
     for name in report.quarantined:
         emit(f"quarantine/{name}: cut off by an earlier repair", QUIET)
     for found in report.unended[:_MOST]:
-        _tell_unended(found)
+        _tell_unended(folder, found)
     if len(report.unended) > _MOST:
         emit(f"{len(report.unended) - _MOST} more have no end", QUIET)
 
 
-def _tell_unended(found: Unended) -> None:
+def _tell_unended(folder: Path, found: Unended) -> None:
     """What nobody knows of a run without an end is whether it runs; of a process on this machine it can be told."""
     storage, writer = LocalStorage(), found.writer
     where = f"position {found.position}: {shown(found.run)} has no end"
     if writer is None:
         emit(f"{where}, and its process is not known to this check", QUIET)
-    elif is_gone(storage, writer.host, writer.boot, writer.pid, writer.pid_started):
+    elif is_gone(storage, folder, writer):
         emit(f"{where}, and process {writer.pid} is gone: the next writer records it as abandoned", ODD)
     else:
         elsewhere = "" if writer.host == storage.host() else f" of host {shown(writer.host)}"

@@ -1,12 +1,13 @@
 """An event as one readable line: what an auditor reads."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 
 from consist_es.cli.names import Names
+from consist_es.cli.phrases import after_colon, cut, listed, pairs, parts
 from consist_es.cli.units import duration as duration
 from consist_es.cli.units import moment as moment
 from consist_es.cli.units import short_digest as short_digest
@@ -27,6 +28,7 @@ from consist_es.events import (
     MetaLogged,
     OutputLink,
     OutputsDeclared,
+    OutputsDoubted,
     PackagesAccepted,
     PackagesRevoked,
     PayloadRedacted,
@@ -42,15 +44,16 @@ from consist_es.events import (
     StepFailed,
     StepStarted,
     UnknownEvent,
+    ValuesRecorded,
     WriterAttached,
 )
 from consist_es.log.segment import segment_name
 from consist_es.package_changes import in_words as changes_of
+from consist_es.shared_values import CONFIG
 from consist_es.why import REASONS, REUSED_OVER, in_words
 from consist_es.wording import counted
 
 GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
-_LONGEST_VALUE = 200
 
 
 class Line(NamedTuple):
@@ -72,11 +75,11 @@ def _said(recorded: Recorded, names: Names) -> Line:
     if isinstance(event, RedactedEvent):
         return Line(f"{event.type.replace('_', ' ')}: {_gone(recorded.seq, names)}", ODD)
     if isinstance(event, UnknownEvent):
-        data = _cut(msgspec.json.format(event.data, indent=-1).decode("utf-8", "replace"))
+        data = cut(msgspec.json.format(event.data, indent=-1).decode("utf-8", "replace"))
         return Line(f"event of a type that this version does not know, {event.type} (v{event.v}): {data}", ODD)
     if type(event) in WORDS:
         return WORDS[type(event)](event, names)
-    return Line(f"{recorded.type.replace('_', ' ')}: {_pairs(msgspec.to_builtins(event))}")
+    return Line(f"{recorded.type.replace('_', ' ')}: {pairs(msgspec.to_builtins(event))}")
 
 
 def _gone(position: int, names: Names) -> str:
@@ -106,34 +109,6 @@ def as_json(recorded: Recorded, names: Names) -> dict[str, Any]:
 # ---------------------------------------------------------------- pieces
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
-
-
-def _value(plain: Any) -> str:
-    return _cut(repr(plain))
-
-
-def _pairs(values: Any) -> str:
-    """``growth=1.1, widen=None`` of a mapping; any other value as it is."""
-    if not isinstance(values, Mapping):
-        return _value(values)
-    return ", ".join(f"{key}={_value(value)}" for key, value in values.items())
-
-
-def _listed(items: Iterable[str]) -> str:
-    return ", ".join(items) or "none"
-
-
-def _parts(*parts: tuple[str, Any]) -> str:
-    """The parts that say something, each after its heading."""
-    return "; ".join(f"{heading} {text}" for heading, text in parts if text)
-
-
-def _after_colon(text: str) -> str:
-    return f": {text}" if text else ""
-
-
 def _labels(event: ScenarioStarted | StepStarted) -> str:
     model = event.model if event.model not in (event.name, "scenario") else None
     named = [("model", model), *((name, getattr(event, name)) for name in ("year", "iteration", "phase", "stage"))]
@@ -160,32 +135,41 @@ def _keys(links: Iterable[OutputLink]) -> str:
 
 
 def _error(error: ErrorInfo | None) -> str:
-    return "" if error is None else f"{error.type}: {_cut(error.message.strip() or '(no message)')}"
+    return "" if error is None else f"{error.type}: {cut(error.message.strip() or '(no message)')}"
+
+
+def _config(event: ScenarioStarted | StepStarted, names: Names) -> str:
+    """The config, also where it is large and stands in an event of its own."""
+    digest = event.shared.get(CONFIG)
+    config = event.config if digest is None else names.values(digest)
+    if config is None:
+        return "" if digest is None else "(no longer recorded)"
+    return pairs(config)
 
 
 # ---------------------------------------------------------------- scenarios
 
 
-def _scenario_started(event: ScenarioStarted, _names: Names) -> Line:
-    tags = _listed(tag for tag in event.tags if tag != "scenario_header")
-    said = _parts(
+def _scenario_started(event: ScenarioStarted, names: Names) -> Line:
+    tags = listed(tag for tag in event.tags if tag != "scenario_header")
+    said = parts(
         ("description", event.description),
-        ("config", _pairs(event.config) if event.config is not None else ""),
+        ("config", _config(event, names)),
         ("tags", "" if tags == "none" else tags),
-        ("facet", _pairs(event.facet) if event.facet else ""),
-        ("metadata", _pairs(event.meta)),
+        ("facet", pairs(event.facet) if event.facet else ""),
+        ("metadata", pairs(event.meta)),
     )
-    return Line(f"scenario {event.name} entered{_labels(event)}{_after_colon(said)}", "bold")
+    return Line(f"scenario {event.name} entered{_labels(event)}{after_colon(said)}", "bold")
 
 
 def _scenario_exited(event: ScenarioExited, _names: Names) -> Line:
-    said = _parts(
+    said = parts(
         ("in step", event.failed_step),
         ("required outputs missing:", ", ".join(event.missing_outputs)),
         ("because of", _error(event.error)),
     )
     after = f" after {duration(event.seconds)}"
-    return Line(f"scenario {event.status}{after}{_after_colon(said)}", GOOD if event.status == "completed" else BAD)
+    return Line(f"scenario {event.status}{after}{after_colon(said)}", GOOD if event.status == "completed" else BAD)
 
 
 # ---------------------------------------------------------------- steps
@@ -193,17 +177,17 @@ def _scenario_exited(event: ScenarioExited, _names: Names) -> Line:
 
 def _step_started(event: StepStarted, names: Names) -> Line:
     info = event.fingerprint
-    said = _parts(
+    said = parts(
         ("inputs", ", ".join(_input(link, names) for link in event.inputs)),
-        ("config", _pairs(event.config) if event.config is not None else ""),
+        ("config", _config(event, names)),
         ("outputs declared:", ", ".join(event.declared)),
         ("tags", ", ".join(event.tags)),
-        ("facet", _pairs(event.facet) if event.facet else ""),
+        ("facet", pairs(event.facet) if event.facet else ""),
         (
             "files that count for identity:",
             ", ".join(f"{k} {short_digest(v)}" for k, v in info.identity_inputs.items()),
         ),
-        ("options", _pairs(event.options)),
+        ("options", pairs(event.options)),
         ("code", f"{short_digest(info.code)} ({info.code_mode})"),
     )
     kind = "trace" if event.kind == "trace" else "step"
@@ -213,13 +197,13 @@ def _step_started(event: StepStarted, names: Names) -> Line:
 def _step_completed(event: StepCompleted, _names: Names) -> Line:
     hit = event.reason is not None and "is a hit" in event.reason
     reason = "" if event.reusable or event.reason is None or hit else event.reason
-    said = _parts(
+    said = parts(
         ("outputs", _keys(event.outputs)),
         ("missing:", ", ".join(event.missing)),
         ("put back:" if hit else "changed", ", ".join(effect.path for effect in event.effects)),
         ("never to be reused:", reason),
     )
-    text = f"completed in {duration(event.seconds)}{_after_colon(said)}"
+    text = f"completed in {duration(event.seconds)}{after_colon(said)}"
     return Line(text, ODD if event.missing or reason else GOOD)
 
 
@@ -240,6 +224,7 @@ def _hit(event: CacheHit, names: Names) -> Line:
     carried = ["carried over from version 1 of the fingerprint"] if event.carried_over else []
     accepted = "".join(f"; {text}" for text in (*event.accepted, *carried))
     besides = f"; {REUSED_OVER}{', '.join(event.packages)}" if event.packages else ""
+    besides += f"; {event.left_out}" if event.left_out else ""
     said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}{besides}"
     return Line(said, ODD if accepted or besides else GOOD)
 
@@ -247,28 +232,26 @@ def _hit(event: CacheHit, names: Names) -> Line:
 def _missed(event: CacheMissed, names: Names) -> Line:
     gloss = f" ({in_words(event.reason)})" if event.reason in REASONS else ""
     nearest = f"; nearest run {names.run(event.nearest)}" if event.nearest else ""
-    differs = _after_colon("; ".join(event.differs))
+    differs = after_colon("; ".join(event.differs))
     return Line(f"cache miss: {event.reason}{gloss}{nearest}{differs}", ODD)
 
 
 def _carried(event: KeyCarriedOver, _names: Names) -> Line:
-    keys = f"{short_digest(event.before)} of version 1 of the fingerprint to {short_digest(event.fingerprint)}"
-    return Line(f"carried over: what answers for {keys}", QUIET)
+    before, now = short_digest(event.before), short_digest(event.fingerprint)
+    return Line(f"carried over: what answers for {before} of version 1 of the fingerprint to {now}", QUIET)
 
 
 def _reads(event: ReadsObserved, _names: Names) -> Line:
-    listed = [read.name if read.kind in ("file", "folder") else f"{read.kind} {read.name}" for read in event.reads]
-    return Line(f"read without declaring it: {_cut(_listed(listed))}", QUIET)
+    return Line(f"read without declaring it: {cut(listed([read.text for read in event.reads]))}", QUIET)
 
 
 def _accepted(event: ChangeAccepted, names: Names) -> Line:
-    what = f"accepted as {names.run(event.as_run)} by {event.user or 'somebody'}: {event.reason}"
     change = f" (the change: {'; '.join(event.differs)})" if event.differs else ""
-    return Line(what + change, ODD)
+    return Line(f"accepted as {names.run(event.as_run)} by {event.user or 'somebody'}: {event.reason}{change}", ODD)
 
 
 def _revoked(event: AcceptanceRevoked, _names: Names) -> Line:
-    return Line(f"no longer accepted, says {event.user or 'somebody'}{_after_colon(event.reason or '')}", ODD)
+    return Line(f"no longer accepted, says {event.user or 'somebody'}{after_colon(event.reason or '')}", ODD)
 
 
 def _packages(event: PackagesAccepted, _names: Names) -> Line:
@@ -277,7 +260,7 @@ def _packages(event: PackagesAccepted, _names: Names) -> Line:
 
 def _packages_revoked(event: PackagesRevoked, _names: Names) -> Line:
     said = f"no change of packages is accepted any longer, says {event.user or 'somebody'}"
-    return Line(said + _after_colon(event.reason or ""), ODD)
+    return Line(said + after_colon(event.reason or ""), ODD)
 
 
 def _demoted(event: HitDemoted, _names: Names) -> Line:
@@ -301,7 +284,8 @@ def _logged(event: ArtifactLogged, names: Names) -> Line:
         f"made by {names.run(event.producer)}" if event.direction == "input" and event.producer else "",
         "digest of size and time only" if event.digest_method == "fast" else "",
     )
-    said = _parts(("facet", _pairs(event.facet) if event.facet else ""), ("metadata", _pairs(event.meta)))
+    said = parts(("facet", pairs(event.facet) if event.facet else ""), ("metadata", pairs(event.meta)))
+    said = "; ".join(filter(None, (said, *event.notes)))
     about = ", ".join(fact for fact in facts if fact)
     more = f"; {said}" if said else ""
     return Line(f"{event.direction} {named}: {event.uri} ({about}) {short_digest(event.digest)}{more}")
@@ -323,11 +307,11 @@ def _coupler_set(event: CouplerSet, names: Names) -> Line:
 
 def _declared(event: OutputsDeclared, _names: Names) -> Line:
     said = [f"{key} (required)" if required else key for key, required in event.required.items()]
-    return Line(f"outputs declared: {_listed(said)}", QUIET)
+    return Line(f"outputs declared: {listed(said)}", QUIET)
 
 
 def _meta(event: MetaLogged, _names: Names) -> Line:
-    return Line(f"metadata: {_pairs(event.values)}")
+    return Line(f"metadata: {pairs(event.values)}")
 
 
 # ---------------------------------------------------------------- the log itself
@@ -365,6 +349,11 @@ def _redacted(event: PayloadRedacted, _names: Names) -> Line:
     return Line(f"{what}: {event.reason}", ODD)
 
 
+def _values(event: ValuesRecorded, _names: Names) -> Line:
+    size = len(msgspec.json.encode(event.values))
+    return Line(f"values recorded: {short_digest(event.digest)}, {size} bytes, for all runs that refer to them", QUIET)
+
+
 def _environment(event: EnvironmentRecorded, _names: Names) -> Line:
     parts = (f"Python {event.python}", counted(len(event.packages), "package"), revision(event), event.platform)
     return Line(f"environment {short_digest(event.digest)}: {', '.join(part for part in parts if part)}", QUIET)
@@ -387,11 +376,13 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     ChangeAccepted: _accepted,
     CouplerSet: _coupler_set,
     EnvironmentRecorded: _environment,
+    ValuesRecorded: _values,
     HitDemoted: _demoted,
     KeyCarriedOver: _carried,
     LogRepaired: _repaired,
     MetaLogged: _meta,
     OutputsDeclared: _declared,
+    OutputsDoubted: lambda event, names: Line(f"not to be reused: {names.run(event.by)} wrote the same place", ODD),
     PackagesAccepted: _packages,
     PackagesRevoked: _packages_revoked,
     PayloadRedacted: _redacted,

@@ -7,7 +7,8 @@ from blake3 import blake3
 
 from consist_es.plain import frame, is_masked
 
-_FOR_PEOPLE = frozenset({"files", "values", "references"})
+FOR_PEOPLE = frozenset({"files", "values", "references"})
+"""Parts of an adapter's record that explain it, and are not hashed."""
 _SHOWN = 60
 _SHORT = "b3:"
 _SHORT_LENGTH = len(_SHORT) + 16
@@ -15,7 +16,7 @@ _SHORT_LENGTH = len(_SHORT) + 16
 
 def counted(adapter: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The part of an adapter's record that is hashed: all but what only explains it."""
-    return None if adapter is None else {key: value for key, value in adapter.items() if key not in _FOR_PEOPLE}
+    return None if adapter is None else {key: value for key, value in adapter.items() if key not in FOR_PEOPLE}
 
 
 def short_digest(value: Any) -> str:

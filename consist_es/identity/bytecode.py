@@ -2,9 +2,13 @@
 
 import dis
 import functools
+import struct
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any
+
+from blake3 import blake3
 
 from consist_es.plain import to_plain
 
@@ -35,6 +39,59 @@ def _names(code: types.CodeType) -> set[str]:
         if isinstance(constant, types.CodeType):
             found |= _names(constant)
     return found - {"__name__", "__qualname__", "__module__"}
+
+
+def nested_codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A code object and all that lie in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from nested_codes(constant)
+
+
+def code_digest(code: types.CodeType, all_digests: list[tuple[types.CodeType, bytes]] | None = None) -> bytes:
+    """Digest that two code objects of one version of Python share exactly if they are equal, in any process.
+
+    Those of the code and of all that lie in it are added to `all_digests`.
+    """
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_firstlineno)
+    names = (code.co_name, code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars)
+    inner = [code_digest(item, all_digests) for item in code.co_consts if isinstance(item, types.CodeType)]
+    rest = [None if isinstance(item, types.CodeType) else item for item in code.co_consts]
+    spots = [number for number, item in enumerate(code.co_consts) if isinstance(item, types.CodeType)]
+    parts = [repr((counts, names, spots)).encode("utf-8", "surrogatepass"), code.co_code, code.co_linetable]
+    parts += [code.co_exceptiontable, *inner, _constants(rest)]
+    lengths = ",".join([str(len(part)) for part in parts]).encode()
+    digest: bytes = blake3(b";".join([lengths, *parts])).digest(length=16)
+    if all_digests is not None:
+        all_digests.append((code, digest))
+    return digest
+
+
+_PLAIN = {int, float, bool, str, bytes, type(None), type(...)}
+
+
+def _constants(values: list[Any]) -> bytes:
+    """What constants are, their types included."""
+    if all(type(item) in _PLAIN or (type(item) is tuple and _PLAIN.issuperset(map(type, item))) for item in values):
+        return repr(values).encode("utf-8", "surrogatepass")  # which tells all these apart
+    return _constant(tuple(values))
+
+
+def _constant(value: Any) -> bytes:
+    """What a constant is, its type included."""
+    kind = type(value)
+    if kind is types.CodeType:
+        return code_digest(value)
+    if kind is tuple or kind is frozenset:
+        parts = [_constant(item) for item in value]
+        if kind is frozenset:
+            parts.sort()  # they come in another order in each process
+        lengths = [str(len(part)) for part in parts]
+        return b"%b%b;%b" % (kind.__name__.encode(), ",".join(lengths).encode(), b"".join(parts))
+    if kind is complex:  # of which the text does not always show the signs of zeros
+        return struct.pack(">dd", value.real, value.imag) + b"complex"
+    return f"{kind.__name__} {value!r}".encode("utf-8", "surrogatepass")
 
 
 @functools.lru_cache(maxsize=4096)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from consist_es.identity.source import Source, load_source
+from consist_es.identity.source import Source, load_source, source_of
 from consist_es.identity.statements import binding
 
 _NUMBER = re.compile(r"[0-9a-f]{6,}|\d+")
@@ -31,7 +31,4 @@ def cells(own: str, namespace: Mapping[str, Any]) -> list[tuple[Source, bool]]:
 
 @functools.lru_cache(maxsize=1024)
 def _parsed(filename: str, text: str) -> Source | None:
-    try:
-        return Source(filename, text)
-    except (SyntaxError, ValueError, RecursionError):
-        return None
+    return source_of(filename, text)

@@ -8,6 +8,7 @@ does not count. Every mode counts the function itself, see docs/decisions/0004.
 What cannot be identified does not raise: it is listed in `unstable`, and such a run is never reused.
 """
 
+import functools
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,15 +16,15 @@ from typing import Any
 
 import msgspec
 
+from consist_es.artifacts.bundles import digest_whole
 from consist_es.errors import CodeIdentityUnavailableError, InputError, OptionError, UsageTypeError
 from consist_es.identity.block import entered_blocks, visit_blocks
-from consist_es.identity.digest import digest_path
 from consist_es.identity.git import git_state
 from consist_es.identity.modules import file_label
 from consist_es.identity.objects import innermost
 from consist_es.identity.parts import WholeVisitor
 from consist_es.identity.places import counting, is_first_party, package_part
-from consist_es.identity.source import digest_plain, load_source
+from consist_es.identity.source import digest_plain, flush_facts, load_source
 from consist_es.identity.written import NOTHING, Written
 
 MODES = ("imports", "repo_git", "callable_module", "callable_source")
@@ -70,6 +71,12 @@ def with_parts(code: CodeIdentity, changed: Mapping[str, str]) -> CodeIdentity:
 
 
 def _digest(mode: str, parts: Mapping[str, str]) -> str:
+    return _digest_of(mode, tuple(parts.items()))
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(mode: str, parts: tuple[tuple[str, str], ...]) -> str:
+    """Kept, since a step is asked about again and again, and may have a part for each of a thousand files."""
     return digest_plain([_DOMAIN, mode, dict(parts)])
 
 
@@ -165,6 +172,7 @@ def _visited(mode: str, target: Any, visitor: WholeVisitor, besides: Mapping[str
 def _identity(
     mode: str, target: Any, parts: dict[str, str], unstable: Sequence[str], added: Mapping[str, str] | None = None
 ) -> CodeIdentity:
+    flush_facts()
     since = added or {}
     ordered = {"callable": digest_plain(target), **dict(sorted({**parts, **since}.items()))}
     return CodeIdentity(_digest(mode, ordered), mode, ordered, sorted(set(unstable)), added=frozenset(since))
@@ -233,7 +241,7 @@ def _dependencies(extra_deps: Sequence[str] | None, root: Path) -> dict[str, str
             raise UsageTypeError(f"code_identity_extra_deps must hold str only, not {type(name).__name__} ({name!r}).")
         path = root / name
         try:
-            found[f"dependency {name}"] = digest_path(path).value if path.exists() else "missing"
+            found[f"dependency {name}"] = digest_whole(path).value if path.exists() else "missing"
         except InputError as problem:
             raise InputError(f"code_identity_extra_deps: {problem}") from problem
     return found

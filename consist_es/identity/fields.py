@@ -1,11 +1,11 @@
 """What the fields of a class are made of, if a framework took it out of the class: defaults, factories, converters."""
 
 import ast
-import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from consist_es.identity.source import Source
+from consist_es.identity.imports import statements_in
+from consist_es.identity.source import Fact, Parsed, Source
 
 _PARTS = ("default", "default_factory", "factory", "converter", "validator", "metadata", "json_schema_extra")
 _NO_VALUES = ("_MISSING_TYPE", "PydanticUndefinedType", "_Nothing", "UnsetType", "NoDefaultType")
@@ -50,10 +50,30 @@ def _plainer(value: Any) -> Any:
     return value if inner is None else [inner]
 
 
-@functools.lru_cache(maxsize=4096)
 def with_computed_fields(source: Source) -> tuple[str, ...]:
     """The classes of a file with fields whose value its source computes."""
-    return tuple(name for name, nodes in source.classes.items() if any(map(_computes_fields, nodes)))
+    return _COMPUTED.of(source)
+
+
+def _with_computed_fields(parsed: Parsed) -> tuple[str, ...]:
+    if not any(map(_computes_fields, parsed.survey.nodes(ast.ClassDef))):
+        return ()
+    return tuple(dict.fromkeys(name for name, node in _classes(parsed.tree, "") if _computes_fields(node)))
+
+
+def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """All classes below a node with their qualified names; only statements define any."""
+    for item in statements_in(node):
+        inner = prefix
+        if isinstance(item, ast.ClassDef):
+            yield prefix + item.name, item
+            inner = f"{prefix}{item.name}."
+        elif isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inner = f"{prefix}{item.name}.<locals>."
+        yield from _classes(item, inner)
+
+
+_COMPUTED: Fact[tuple[str, ...]] = Fact("computed fields", tuple[str, ...], _with_computed_fields)
 
 
 def _computes_fields(node: ast.ClassDef) -> bool:

@@ -11,6 +11,7 @@ from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted, explain_adapters
 from consist_es.identity.code import CodeIdentity
 from consist_es.identity.config import config_digest, digest_of_plain, said_of
+from consist_es.identity.pairing import pair
 from consist_es.plain import frame, is_masked, to_plain
 
 FINGERPRINT_VERSION = 2
@@ -175,6 +176,8 @@ def _cut(lines: list[str]) -> list[str]:
 def _configs(new: FingerprintInfo, old: FingerprintInfo, new_config: Any, old_config: Any) -> list[str]:
     if new.config == old.config:
         return []
+    if old_config is None and old.config != digest_of_plain(None):
+        return ["config differs; what it was is no longer recorded"]
     return _tree(new_config, old_config, "config") or ["config differs"]
 
 
@@ -318,17 +321,14 @@ def _elsewhere(link: InputLink, role: str, then: Mapping[tuple[str, str], InputL
 
 
 def _extra(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]:
-    return _added_removed(new, old, "identity input {!r}", "content differs")
-
-
-def _added_removed(new: Mapping[str, str], old: Mapping[str, str], form: str, changed: str) -> list[str]:
+    """Files that count for identity alone; their names count as well."""
+    found = pair(new, old)
     lines = []
-    for name in [*old, *(name for name in new if name not in old)]:
-        if name not in new or name not in old:
-            lines.append(f"{form.format(name)}: {'added' if name in new else 'removed'}")
-        elif new[name] != old[name]:
-            lines.append(f"{form.format(name)}: {changed}")
-    return lines
+    for before, after in found.changed:
+        lines.append(f"identity input {after!r}: content differs{'' if before == after else f', {before!r} before'}")
+    lines += [f"identity input {after!r}: the same content, {before!r} before" for before, after in found.renamed]
+    lines += [f"identity input {name!r}: removed" for name in found.removed]
+    return lines + [f"identity input {name!r}: added" for name in found.added]
 
 
 def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[str]:
@@ -336,10 +336,25 @@ def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[str]:
         return []
     if new.code_mode != old.code_mode:
         return [f"code identity mode: {old.code_mode} -> {new.code_mode}"]
-    changed = {name for name in new.code_parts if old.code_parts.get(name) != new.code_parts[name]}
-    inner = {name.rpartition(".")[0] for name in changed}  # a class of which a method says more
-    now, then = ({name: part for name, part in side.code_parts.items() if name not in inner} for side in (new, old))
-    if new.version != old.version:  # parts that the other version did not know are no difference of the code
-        now, then = ({name: side[name] for name in side if name in other} for side, other in ((now, then), (then, now)))
-        return _added_removed(now, then, "code of {}", "changed")
-    return _added_removed(now, then, "code of {}", "changed") or ["code differs"]
+    found = pair(new.code_parts, old.code_parts)
+    told = (*(after for _, after in found.changed), *found.added)
+    inner = {name.rpartition(".")[0] for name in told}  # a class of which a method says more
+    said = {_CALLABLE: "changed, if only by where its files lie"} if found.renamed else {}
+    lines = [
+        f"code of {_both(*names)}: {said.get(names[1], 'changed')}" for names in found.changed if names[1] not in inner
+    ]
+    if new.version == old.version:  # else parts that the other version did not know are no difference of the code
+        lines += [f"code of {name}: removed" for name in found.removed if name not in inner]
+        lines += [f"code of {name}: added" for name in found.added if name not in inner]
+        if all(line.startswith(f"code of {_CALLABLE}: ") for line in lines):
+            lines = [*(f"code of {_both(*names)}: the same, elsewhere" for names in found.renamed), *lines]
+        return lines or ["code differs"]
+    return lines
+
+
+_CALLABLE = "callable"
+"""The part that says what the function is: its digest is over names of files too."""
+
+
+def _both(before: str, after: str) -> str:
+    return after if before == after else f"{after} ({before} before)"

@@ -1,17 +1,18 @@
 """Judges the values that followed modules hold: settings and registries that the code reads count, state does not."""
 
+import logging
 import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from consist_es.identity.loaded import Held, plain_or_none
+from consist_es.identity.loaded import Batch, Held, plain_or_none
 from consist_es.identity.modules import file_of
 from consist_es.identity.objects import class_sources, keeps_results
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, writes_to
 from consist_es.identity.source import Source, digest_plain
-from consist_es.identity.usage import ATTRIBUTE, NAME, usage
+from consist_es.identity.usage import ATTRIBUTE, NAME, file_usage
 from consist_es.plain import is_same, type_name
 
 _NOTHING = ["NoneType", None]
@@ -29,11 +30,14 @@ class HeldValues:
         self._written: dict[tuple[type, str], bool] = {}
         """Whether methods of a class write to an attribute."""
         self._plain: dict[str, Any] = {}
+        self._batches: dict[Batch, None] = {}
 
-    def add(self, items: Iterable[Held]) -> None:
+    def add(self, items: Iterable[Held | Batch]) -> None:
         """Values to be judged, once each."""
         for item in items:
-            if item.label not in self._judged:
+            if isinstance(item, Batch):
+                self._batches[item] = None
+            elif item.label not in self._judged:
                 self._waiting[item.label] = item
 
     def count(self, parts: dict[str, str]) -> bool:
@@ -46,7 +50,14 @@ class HeldValues:
                 found = True
                 if (plain := self._digested(held)) is not None:
                     parts[held.label] = digest_plain(plain)
+        for batch in self._batches:
+            parts |= self._readers.once(batch, self._judged_batch)
         return found
+
+    def _judged_batch(self, batch: Batch) -> dict[str, str]:
+        """The parts that a batch gives by what was reached so far."""
+        judged = ((held, self._digested(held)) for held in batch.held if self._is_settled(held) or self._counts(held))
+        return {held.label: digest_plain(plain) for held, plain in judged if plain is not None}
 
     def split(self, kind: type, state: dict[str, Any], where: str) -> tuple[dict[str, Any], list[Held]]:
         """An object's attributes, and apart from them those that are to be judged, since methods write to them.
@@ -60,7 +71,7 @@ class HeldValues:
         apart: list[Held] = []
         for name, value in sorted(state.items()):
             if (kind, name) not in self._written:
-                own = tuple(usage(source.tree) for source in sources)
+                own = tuple(file_usage(source) for source in sources)
                 self._written[kind, name] = writes_to(ATTRIBUTE, name, own, instance=True)
             inner = f"{where}.{name}"
             if self._written[kind, name]:
@@ -72,7 +83,7 @@ class HeldValues:
     def _is_settled(self, held: Held) -> bool:
         """Whether a value is just what the source says."""
         if held.label not in self._plain:
-            never = isinstance(held.value, _NEVER_PLAIN)
+            never = isinstance(held.value, _NEVER_PLAIN) or type(held.value) is logging.Logger
             self._plain[held.label] = None if never else plain_or_none(held.value, self._root, held.where)
         plain = self._plain[held.label]
         return plain is not None and (is_same(plain, held.literal) or (held.instance and plain == _NOTHING))
@@ -81,7 +92,7 @@ class HeldValues:
         if held.surely:
             return True
         kind = ATTRIBUTE if held.attribute else NAME
-        own = tuple(usage(source.tree) for source in held.sources)
+        own = tuple(file_usage(source) for source in held.sources)
         if self._readers.is_state(kind, held.name, own, instance=held.instance):
             return False
         if self._plain[held.label] is not None and (not held.added or self._readers.computes):

@@ -3,7 +3,6 @@
 Whether such a value counts, and how, depends on the code that reads it: see `consist_es.identity.held`.
 """
 
-import ast
 import enum
 import functools
 import importlib.util
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.names import BODY, Body, Definition
 from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import keeps
 from consist_es.identity.source import Source, digest_plain, load_source
@@ -40,9 +40,15 @@ class Held(NamedTuple):
     instance: bool = False
     surely: bool = False
     """Whether it counts whoever reads it: it stands where the source has something else."""
+    made: int = 0
+    """Levels of containers in the value that were made to hold what was found: nobody else can change these."""
 
 
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+class Batch:
+    """Values of a module that stay the same as long as nothing in it is replaced, so that they are judged together."""
+
+    def __init__(self, held: list[Held]) -> None:
+        self.held = held
 
 
 def loaded_parts(
@@ -55,7 +61,7 @@ def loaded_parts(
     """
     parts: dict[str, str] = {}
     held: list[Held] = []
-    for item in _differing(source.tree, namespace, "", source, label, only_changed):
+    for item in _differing(BODY.of(source), namespace, "", source, label, only_changed):
         if isinstance(item, Held):
             held.append(item)
         else:
@@ -64,7 +70,7 @@ def loaded_parts(
 
 
 def _differing(
-    node: ast.Module | ast.ClassDef,
+    body: Body,
     namespace: Mapping[str, Any],
     prefix: str,
     source: Source,
@@ -77,46 +83,44 @@ def _differing(
 
     `several`: the source defines this class more than once, under conditions, so that it does not say which it is.
     """
-    for name, literal, added in _variables(node, namespace, source, only_changed):
+    for name, literal, added in _variables(body, namespace, source, only_changed):
         if not (added and prefix and name.startswith("_")):  # decorators and base classes leave such things
             title, where = f"value {prefix}{name} of {label}", f"{label}:{prefix}{name}"
             yield Held(title, where, name, namespace[name], literal, added, (source,), attribute=bool(prefix))
-    defined = definitions(node)
-    times = Counter(item.name for item in defined)
-    for item in defined:
+    times = Counter(item.name for item in body.definitions)
+    for item in body.definitions:
         value = namespace.get(item.name)
         chosen = not only_changed and (several or times[item.name] > 1)
-        if not isinstance(item, ast.ClassDef):
+        if item.inside is None:
             yield from _function(item, value, prefix, source, label, chosen)
-            if item.decorator_list and not only_changed:
+            if item.decorated and not only_changed:
                 yield from captured(value, f"{label}:{prefix}{item.name}", source)
         elif isinstance(value, type) and not isinstance(value, enum.EnumMeta):
             inner = f"{prefix}{item.name}."
             yield from subclasses(value, f"{label}:{prefix}{item.name}", source)
-            yield from _differing(item, vars(value), inner, source, label, only_changed, several=chosen)
+            yield from _differing(item.inside, vars(value), inner, source, label, only_changed, several=chosen)
 
 
 def _variables(
-    node: ast.Module | ast.ClassDef, namespace: Mapping[str, Any], source: Source, only_changed: bool
+    body: Body, namespace: Mapping[str, Any], source: Source, only_changed: bool
 ) -> Iterator[tuple[str, Any, bool]]:
     """Name and literal of each variable that is there, and whether it was added to what the source names."""
-    for name, literal in constants(node).items():
+    for name, literal in body.constants.items():
         if name in namespace and not (only_changed and literal is None):
             yield name, literal, False
-    for name in sorted(namespace.keys() - bound_names(node)):
+    for name in sorted(namespace.keys() - body.bound):
         if not name.startswith("__") and not _is_imported_by_star(name, namespace, source):
             yield name, None, True
-    if isinstance(node, ast.Module):
-        yield from ((name, None, True) for name in _rebound_imports(node, namespace))
+    yield from ((name, None, True) for name in _rebound_imports(body, namespace))
 
 
 def _function(
-    statement: ast.FunctionDef | ast.AsyncFunctionDef, value: Any, prefix: str, source: Source, label: str, chosen: bool
+    statement: Definition, value: Any, prefix: str, source: Source, label: str, chosen: bool
 ) -> Iterator[Held | tuple[str, Any]]:
     """A function that was replaced, or `chosen` of several, and what was registered with one that dispatches."""
-    if not statement.decorator_list and (plain := _replaced(source, value)) is not None:
+    if not statement.decorated and (plain := _replaced(source, value)) is not None:
         yield f"replaced function {prefix}{statement.name}", plain
-    elif not statement.decorator_list and chosen:
+    elif not statement.decorated and chosen:
         node = source.find(value.__code__)
         yield f"chosen function {prefix}{statement.name}", None if node is None else source.digest_of(node)
     elif (registry := _dispatched(value)) is not None:
@@ -132,6 +136,8 @@ def captured(value: Any, where: str, source: Source) -> Iterator[Held]:
         if not isinstance(fn, types.FunctionType) or id(fn) in seen:
             continue
         seen.add(id(fn))
+        if not fn.__closure__:
+            continue
         own = source if source.has(fn.__code__) else _source_of(fn)
         node = None if own is None else own.find(fn.__code__)
         if own is None or node is None:
@@ -242,118 +248,33 @@ def _is_numbers(items: list[Any]) -> bool:
     return kinds <= {int, float, bool}
 
 
-# ---------------------------------------------------------------- constants in source
+# ---------------------------------------------------------------- imported names
 
 
-@functools.lru_cache(maxsize=4096)
-def constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
-    """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
-    return {name: literal for name, literal in _constants(node).items() if not name.startswith("__")}
-
-
-@functools.lru_cache(maxsize=4096)
-def hidden_constants(node: ast.Module | ast.ClassDef) -> Mapping[str, Any]:
-    """The same for names that begin with two underscores."""
-    return {name: literal for name, literal in _constants(node).items() if name.startswith("__")}
-
-
-def _constants(node: ast.Module | ast.ClassDef) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in _bound(node.body):
-        found[name] = None if name in found or value is None else literal_of(value)
-    return found
-
-
-def literal_of(value: ast.expr) -> Any:
-    """Type and plain form of a literal, None for any other expression."""
-    try:
-        literal = ast.literal_eval(value)
-        return [type(literal).__name__, to_plain(literal)]
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, ConfigTypeError, ConfigValueError):
-        return None
-
-
-def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
-    """Each time that a body binds a name to a value, however it does so, with the value where it is written there."""
-    values: dict[int, ast.expr | None] = {}
-    for item in outside_functions(body):
-        if isinstance(item, ast.Assign):
-            values |= {id(target): item.value for target in item.targets}
-        elif isinstance(item, ast.AnnAssign):
-            values[id(item.target)] = item.value
-        elif isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
-            yield item.id, values.get(id(item))
-        elif isinstance(item, (ast.MatchAs, ast.MatchStar)) and item.name:
-            yield item.name, None
-        elif isinstance(item, ast.MatchMapping) and item.rest:
-            yield item.rest, None
-
-
-def outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """All nodes of a body, each before those in it; functions, classes and comprehensions keep their names."""
-    waiting: list[ast.AST] = list(body)
-    while waiting:
-        item = waiting.pop()
-        yield item
-        if isinstance(item, ast.comprehension):
-            waiting += [item.iter, *item.ifs]
-        elif not isinstance(item, (*_DEFINITIONS, ast.Lambda)):
-            waiting += ast.iter_child_nodes(item)
-
-
-@functools.lru_cache(maxsize=4096)
-def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
-    """Every name that a module's or class's own statements bind in some way."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = list(node.body)
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, _DEFINITIONS):
-            found.add(item.name)
-            continue
-        if isinstance(item, ast.Name):
-            found.add(item.id)
-        elif isinstance(item, (ast.Import, ast.ImportFrom)):
-            found |= {alias.asname or alias.name.partition(".")[0] for alias in item.names}
-        elif isinstance(item, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and item.name:
-            found.add(item.name)
-        if not isinstance(item, ast.Lambda):
-            waiting += ast.iter_child_nodes(item)
-    return frozenset(found)
-
-
-@functools.lru_cache(maxsize=4096)
-def definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
-    """The functions and classes that a body defines, also under conditions."""
-    return tuple(item for item in outside_functions(node.body) if isinstance(item, _DEFINITIONS))
-
-
-@functools.lru_cache(maxsize=4096)
-def _imports(node: ast.Module) -> tuple[ast.ImportFrom, ...]:
-    return tuple(item for item in outside_functions(node.body) if isinstance(item, ast.ImportFrom))
-
-
-def _rebound_imports(node: ast.Module, namespace: Mapping[str, Any]) -> Iterator[str]:
+def _rebound_imports(body: Body, namespace: Mapping[str, Any]) -> Iterator[str]:
     """Names that a module imported from another one, and that stand for something else than they do there by now."""
-    for item in _imports(node):
-        origin = _imported_from("." * item.level + (item.module or ""), namespace)
-        for alias in item.names:
-            name = alias.asname or alias.name
-            if name in namespace and alias.name in origin and namespace[name] is not origin[alias.name]:
+    for module, there, name in body.imports:
+        if name in namespace:
+            origin = imported_from(module, namespace)
+            if there in origin and namespace[name] is not origin[there]:
                 yield name
 
 
-def _imported_from(name: str, namespace: Mapping[str, Any]) -> Mapping[str, Any]:
+def imported_from(name: str, namespace: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the module that is imported from under this name, with its leading dots, holds now."""
-    try:
-        full = importlib.util.resolve_name(name, namespace.get("__package__") or "")
-    except ImportError:  # relative, where this module is in no package: another import took its place
-        return {}
-    module = sys.modules.get(full)
+    module = next(map(sys.modules.get, resolved(name, namespace)), None)
     return {} if module is None else vars(module)
+
+
+def resolved(name: str, namespace: Mapping[str, Any]) -> list[str]:
+    """The absolute name of a module."""
+    try:
+        return [importlib.util.resolve_name(name, namespace.get("__package__") or "")]
+    except ImportError:  # relative, where this module is in no package: another import took its place
+        return []
 
 
 def _is_imported_by_star(name: str, namespace: Mapping[str, Any], source: Source) -> bool:
     """Whether a name is just as in a module that all names are imported from."""
     stars = (ref.name for ref in source.imports if "*" in ref.bound)
-    return any(_imported_from(star, namespace).get(name, source) is namespace[name] for star in stars)
+    return any(imported_from(star, namespace).get(name, source) is namespace[name] for star in stars)

@@ -7,26 +7,30 @@ import functools
 import os
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from pathlib import Path
 from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.archives import member_of
+from consist_es.identity.compared import Comparing
 from consist_es.identity.digest import digest_path
 from consist_es.identity.finding import Finding, Place, generated_file, generated_name
-from consist_es.identity.loaded import Held, loaded_parts, portable, submodules
+from consist_es.identity.imports import ImportRef
+from consist_es.identity.loaded import Batch, Held, portable, submodules
 from consist_es.identity.packages import spot_of
+from consist_es.identity.patched import is_patched
 from consist_es.identity.places import is_first_party, package_part
 from consist_es.identity.readers import Readers
-from consist_es.identity.source import ImportRef, Source, digest_plain, load_source
+from consist_es.identity.source import Source, digest_plain, load_source
 from consist_es.identity.variables import variable_parts
 
 _SEEN: dict[str, tuple[str, Any]] = {}
 """File -> digest of its source and the spec of the module loaded from it, when this process first looked."""
 _READY: dict[str, bool] = {}
 """File -> whether its module was loaded when this process first looked: then it is the script that loads it."""
+_PACKAGE = tuple(f"{separator}__init__.py" for separator in {os.sep, os.altsep or os.sep})
 _SIMPLE = (
     int, float, complex, str, bytes, tuple, frozenset, type(None), Path, datetime.date, decimal.Decimal, enum.Enum,
 )  # fmt: skip
@@ -48,7 +52,7 @@ class Modules:
 
     def __init__(self, root: Path, readers: Readers) -> None:
         self.root, self._readers = root, readers
-        self.held: list[Held] = []
+        self.held: list[Held | Batch] = []
         """Values of loaded modules that are still to be judged."""
         self.parts: dict[str, str] = {}
         self.added: dict[str, str] = {}
@@ -64,10 +68,13 @@ class Modules:
         """Names of modules that are not first-party, as first-party code imports them."""
         self._taken: dict[str, tuple[str, Source, bool]] = {}
         """File -> its label and source, and if it is certainly loaded; not compared with what is loaded yet."""
+        self.comparing = Comparing(root)
         self._labels: dict[str, str] = {}
         self._finding = Finding()
         self._done: dict[str, bool] = {}
         """File -> whether it was followed as one that is certainly loaded."""
+        self._asked: set[tuple[str, bool]] = set()
+        """Names that were followed: modules import the same ones again and again."""
 
     @property
     def followed(self) -> frozenset[str]:
@@ -78,9 +85,10 @@ class Modules:
         """Take in the modules that `refs` name, seen from `package`, and all they import in turn."""
         waiting = [(name, ref.eager) for ref in refs for name in _absolute(ref.name, package)]
         while waiting:
-            name, eager = waiting.pop()
-            if not name or is_ours(name):
+            name, eager = item = waiting.pop()
+            if not name or item in self._asked or is_ours(name):
                 continue
+            self._asked.add(item)
             place = self._finding.place(name)
             if place is None:
                 continue
@@ -118,11 +126,13 @@ class Modules:
 
     def follow_loaded(self, name: str, filename: str, *, eager: bool = True) -> None:
         """Take in a module that is loaded, by name and file; its name need not lead there any more."""
+        if self._done.get(filename) or (filename in self._done and not eager):
+            return  # with the packages that it lies in
         package = name.rpartition(".")[0]
-        self.follow([ImportRef(package, set(), eager)] if package else [], "")
+        self.follow([ImportRef(package, frozenset(), eager)] if package else [], "")
         if is_first_party(filename) and self._is_new(filename, eager):
             for full, inner in self._take(name, filename, eager):
-                self.follow([ImportRef(full, set(), inner)], "")
+                self.follow([ImportRef(full, frozenset(), inner)], "")
 
     @property
     def files(self) -> frozenset[str]:
@@ -136,7 +146,7 @@ class Modules:
         self._done[filename] = eager
         return True
 
-    def _take(self, name: str, filename: str, eager: bool) -> list[tuple[str, bool]]:
+    def _take(self, name: str, filename: str, eager: bool) -> Sequence[tuple[str, bool]]:
         label = self._label(filename)
         # version 1 of the fingerprint knew only files outside the folders of packages
         parts = self.parts if spot_of(filename) is None and Path(filename).is_file() else self.added
@@ -149,8 +159,9 @@ class Modules:
             parts[label] = self._content(filename, label)
             return []
         parts[label] = source.digest
-        parts |= variable_parts(source, source.tree)
-        self._readers.add(source.tree)
+        if variables := variable_parts(source):
+            parts |= variables
+        self._readers.add_file(source)
         if source.dynamic and (whole := package_part(filename)):
             self.added |= whole  # it may load any of its own modules
         elif source.dynamic:
@@ -161,8 +172,8 @@ class Modules:
         self._taken[filename] = (label, source, eager or ready)
         if module is not None and loaded:
             parts |= self._check_loaded(label, source, module, eager or ready)
-        package = name if Path(filename).name == "__init__.py" else name.rpartition(".")[0]
-        return [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
+        package = name if filename.endswith(_PACKAGE) else name.rpartition(".")[0]
+        return _imported(source, package, eager)
 
     def _content(self, filename: str, label: str) -> str:
         """Digest of a module without source: compiled code, or what is in no file that can be read."""
@@ -173,13 +184,16 @@ class Modules:
             self.unstable.append(f"{label} was loaded from a file that is not there any more")
         return digest_plain(None if content is None else content.hex())
 
-    def unchecked(self) -> list[tuple[str, Source, types.ModuleType, bool]]:
-        """Label, source, module and if it is certainly loaded, of what was followed since this was asked last."""
+    def take_present(self) -> bool:
+        """Have what is loaded compared with its source, of the modules that were followed since this was asked last."""
         taken, self._taken = self._taken, {}
         if not taken:
-            return []
+            return False
         loaded = {file_of(module): module for module in list(sys.modules.values()) if file_of(module) in taken}
-        return [(label, source, loaded[name], sure) for name, (label, source, sure) in taken.items() if name in loaded]
+        for name, (label, source, sure) in taken.items():
+            if (module := loaded.get(name)) is not None:
+                self.held += self.comparing.compared(source, module, label, certain=sure).present
+        return bool(loaded)
 
     def _label(self, filename: str) -> str:
         """Two files that are named alike get two labels, so that neither hides the other."""
@@ -194,15 +208,15 @@ class Modules:
         """What is loaded counts too, where it is more or other than what the file says."""
         spec = getattr(module, "__spec__", None)
         digest, seen = _SEEN.setdefault(source.filename, (source.digest, spec))
-        if digest != source.digest and seen is spec:
+        if digest != source.digest and seen is spec and not is_patched(module.__name__, source.filename):
             self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
         elif digest != source.digest:
             _SEEN[source.filename] = (source.digest, spec)
         if eager:
             self.loaded.append((label, source, module))
-        parts, held = loaded_parts(source, vars(module), label, only_changed=not eager)
-        self.held += held
-        return parts
+        found = self.comparing.compared(source, module, label, certain=eager)
+        self.held += found.held
+        return found.parts
 
 
 def portable_or_none(value: Any, root: Path) -> Any:
@@ -271,3 +285,10 @@ def _absolute(name: str, package: str) -> list[str]:
         name = ".".join([*parents, *filter(None, [name.lstrip(".")])])
     parts = name.split(".")
     return [".".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+@functools.lru_cache(maxsize=4096)
+def _imported(source: Source, package: str, eager: bool) -> tuple[tuple[str, bool], ...]:
+    """Full names of what a module imports, the last of equal ones kept, and whether that surely happens."""
+    found = [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
+    return tuple(reversed(dict.fromkeys(reversed(found))))

@@ -1,19 +1,19 @@
 """What the text of a file says of everything that can be replaced once it is loaded: definitions, bases, defaults."""
 
 import ast
-import functools
 from typing import Any
 
 import msgspec
 
-from consist_es.identity.loaded import (
+from consist_es.identity.names import (
     bound_names,
     constants,
     definitions,
     hidden_constants,
     literal_of,
-    outside_functions,
+    statements,
 )
+from consist_es.identity.source import Fact, Parsed, Source
 
 NO_DEFAULTS = ["list", [[], {}]]
 
@@ -67,27 +67,29 @@ class Body(msgspec.Struct, frozen=True):
     """Names for imported modules, and what they are called in full."""
 
 
-@functools.lru_cache(maxsize=4096)
-def outline(tree: ast.Module) -> Body:
+def outline(source: Source) -> Body:
     """That of a whole file."""
-    return _body(tree)
+    return _OUTLINE.of(source)
 
 
-def _body(node: ast.Module | ast.ClassDef) -> Body:
+_OUTLINE: Fact[Body] = Fact("outline", Body, lambda parsed: _body(parsed, parsed.tree))
+
+
+def _body(parsed: Parsed, node: ast.Module | ast.ClassDef) -> Body:
     functions: dict[str, list[Definition]] = {}
     classes: dict[str, list[Class]] = {}
-    for item in definitions(node):
+    for item in parsed.once(definitions, node):
         if isinstance(item, ast.ClassDef):
-            classes.setdefault(item.name, []).append(_class(item))
+            classes.setdefault(item.name, []).append(_class(parsed, item))
         else:
             functions.setdefault(item.name, []).append(_function(item))
-    imported = [alias for item in outside_functions(node.body) if isinstance(item, ast.Import) for alias in item.names]
+    imported = [alias for item in statements(node.body) if isinstance(item, ast.Import) for alias in item.names]
     return Body(
         {name: tuple(items) for name, items in functions.items()},
         {name: tuple(items) for name, items in classes.items()},
-        dict(constants(node)),
-        dict(hidden_constants(node)),
-        bound_names(node),
+        constants(parsed, node),
+        hidden_constants(parsed, node),
+        parsed.once(bound_names, node),
         tuple((item.asname, item.name) if item.asname else (item.name.partition(".")[0],) * 2 for item in imported),
     )
 
@@ -106,14 +108,14 @@ def _defaults(arguments: ast.arguments) -> Any:
     return literal_of(ast.List([ast.List(arguments.defaults, ast.Load()), keywords], ast.Load()))
 
 
-def _class(node: ast.ClassDef) -> Class:
+def _class(parsed: Parsed, node: ast.ClassDef) -> Class:
     meta = [_expression(item.value) for item in node.keywords if item.arg == "metaclass"]
     return Class(
         tuple(map(_expression, node.bases)),
         meta[0] if meta else None,
         bool(node.decorator_list),
         bool(node.keywords),
-        _body(node),
+        _body(parsed, node),
     )
 
 

@@ -10,7 +10,6 @@ import importlib.metadata
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -83,6 +82,17 @@ class Distribution:
         return frozenset(self._sizes)
 
     @functools.cached_property
+    def programs(self) -> frozenset[str]:
+        """Its files outside of the folder of packages, absolute."""
+        return frozenset(os.path.normpath(self.folder / name) for name in self.files if name.startswith("../"))
+
+    @functools.cached_property
+    def scripts(self) -> frozenset[str]:
+        """Names of the programs that it installs, as far as its metadata names them."""
+        points = self._metadata.entry_points
+        return frozenset(point.name for point in points if point.group in ("console_scripts", "gui_scripts"))
+
+    @functools.cached_property
     def is_large(self) -> bool:
         """True if it is too large to be followed function by function: such a one counts as a whole."""
         code = [size for name, size in self._sizes.items() if name.endswith(".py") and "/tests/" not in f"/{name}"]
@@ -126,8 +136,15 @@ class Site:
     """The distributions whose metadata lies in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        found = sorted(_entries(folder))
+        found = sorted(metadata_in(folder))
         self.distributions = {item.name: item for item in map(Distribution, found)}
+
+    def with_module(self, name: str) -> Distribution | None:
+        """The distribution that a module is from, given by its full name; of an editable one the likely one."""
+        path, top = name.replace(".", "/"), name.partition(".")[0]
+        exact = (self.owner(f"{path}{end}") for end in ("/__main__.py", ".py", "/__init__.py"))
+        likely = (*self._by_module.get(top, ()), self.distributions.get(normalised(top)))
+        return next((item for item in (*exact, *likely) if item is not None), None)
 
     def owner(self, relative: str) -> Distribution | None:
         """The distribution that a file is from, given relative to the folder."""
@@ -217,31 +234,11 @@ def versions(files: Iterable[str], named: Iterable[str] = (), ignored: Iterable[
     return {name: found[name] for name in sorted(found.keys() - set(ignored))}
 
 
-def distribution_of_program(path: str | os.PathLike[str], arguments: Iterable[str] = ()) -> Distribution | None:
-    """The distribution that a program was installed by; of ``python -m module``, the one that the module is from.
-
-    The program may be a name that is looked up on the path, and may belong to another environment than this process.
-    """
-    refresh()
-    asked = Path(os.path.abspath(shutil.which(path) or path))
-    given = list(map(str, arguments))
-    module = given[given.index("-m") + 1] if "-m" in given[:-1] and asked.name.startswith("python") else None
-    for program in dict.fromkeys((asked, asked.resolve())):
-        for folder in _sites_of(program.parent):
-            site = site_of(str(folder))
-            if module is not None:
-                found = site.owner(f"{module.replace('.', '/')}/__init__.py")
-            else:
-                found = next((item for item in site.distributions.values() if _installed(item, program)), None)
-            if found is not None:
-                return found
-    return None
-
-
 # ---------------------------------------------------------------- folders and files
 
 
-def _entries(folder: Path) -> Iterator[Path]:
+def metadata_in(folder: Path) -> Iterator[Path]:
+    """What installers wrote down in a folder of packages, one folder or file for each distribution."""
     try:
         with os.scandir(folder) as found:
             yield from (Path(item.path) for item in found if item.name.endswith(_METADATA))
@@ -254,19 +251,6 @@ def _stamp(folder: str) -> int:
         return os.stat(folder).st_mtime_ns  # noqa: PTH116
     except (OSError, ValueError):
         return 0
-
-
-def _sites_of(scripts: Path) -> list[Path]:
-    """Folders of packages that belong to a folder of programs."""
-    prefix = scripts.parent
-    unix = (path for lib in ("lib", "lib64") for path in prefix.glob(f"{lib}/python*/*-packages"))
-    return [path for path in (*unix, prefix / "Lib" / "site-packages") if path.name in FOLDERS and path.is_dir()]
-
-
-def _installed(item: Distribution, program: Path) -> bool:
-    """Whether a program is among a distribution's files."""
-    names = (name for name in item.files if name.startswith("../") and name.endswith(f"/{program.name}"))
-    return any(os.path.normpath(item.folder / name) == str(program) for name in names)
 
 
 def _python_files(root: Path) -> Iterator[Path]:

@@ -9,8 +9,8 @@ from consist_es.identity.objects import names_in
 from consist_es.identity.scope import resolve
 from consist_es.identity.setup import set_ups
 from consist_es.identity.source import digest_plain, load_source
-from consist_es.identity.text_names import names_in_texts
-from consist_es.identity.usage import NAME, usage
+from consist_es.identity.text_names import names_in_file
+from consist_es.identity.usage import NAME, file_usage
 from consist_es.identity.visitor import Visitor
 
 
@@ -37,6 +37,7 @@ class WholeVisitor(Visitor):
         for name, part in {**self.parts, **self.modules.parts}.items():
             if counted.get(name) != part:
                 self.added[f"{name} (since)" if name in counted else name] = part
+        self.modules.comparing.finish()
         self.unstable += self.modules.unstable
         self.added |= self.modules.added
         return counted
@@ -45,11 +46,11 @@ class WholeVisitor(Visitor):
         """Count what the visited code reaches by other means than the names it reads."""
         self._lenient = True
         for label, source, module in self.modules.loaded:
-            texts = names_in_texts(source.tree)
+            texts = names_in_file(source)
             self._readers.names |= texts.sure | texts.data
             for name in with_computed_fields(source):
                 cls = resolve(module, name.split("."))
-                if isinstance(cls, type) and self._readers.reads(NAME, name.split(".")[0], (usage(source.tree),)):
+                if isinstance(cls, type) and self._readers.reads(NAME, name.split(".")[0], (file_usage(source),)):
                     self.reach.add_class(cls, f"{label}:{name}")
         while self.reach.take() or self._waiting:
             self._visit_all()

@@ -10,7 +10,7 @@ import functools
 import os
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +52,18 @@ def is_first_party(filename: str) -> bool:
     """Whether a file, of code or of a package's data, belongs to the project: see above. This library is not part of
     it."""
     return _judged(filename, _SCOPE.get(), packages.generation())
+
+
+def standing() -> tuple[object, int]:
+    """What the answer for a file depends on, beside the file."""
+    return _SCOPE.get(), packages.generation()
+
+
+def first_party_of(filename: str, ignored: Iterable[str] = ()) -> Callable[[str], bool]:
+    """`is_first_party` as it is in `counting`, for a step whose function is from this file; to be asked at any time."""
+    found = packages.distribution_of_file(filename) if filename else None
+    scope = _Scope(None if found is None else found.name, frozenset(ignored))
+    return lambda path: _judged(path, scope, packages.generation())
 
 
 @functools.lru_cache(maxsize=65536)

@@ -17,8 +17,9 @@ from typing import Any
 from consist_es.identity.bytecode import essence
 from consist_es.identity.loaded import Held, captures
 from consist_es.identity.outline import NO_DEFAULTS, Body, Class, Definition, Expression, outline
-from consist_es.identity.places import is_first_party
+from consist_es.identity.places import is_first_party, standing
 from consist_es.identity.source import Source
+from consist_es.identity.witness import Noted
 from consist_es.plain import is_same, module_name, to_plain
 
 _AUTOMATIC = frozenset({
@@ -52,11 +53,19 @@ class _Place:
         self.label, self.source, self.namespace, self.certain = label, source, vars(module), certain
 
     def held(
-        self, what: str, path: str, value: Any, *, literal: Any = None, added: bool = True, surely: bool = False
+        self,
+        what: str,
+        path: str,
+        value: Any,
+        *,
+        literal: Any = None,
+        added: bool = True,
+        surely: bool = False,
+        made: int = 0,
     ) -> Held:
         prefix, _, name = path.rpartition(".")
         title, where = f"{what} {path} of {self.label}", f"{self.label}:{path}"
-        return Held(title, where, name, value, literal, added, (self.source,), bool(prefix), surely=surely)
+        return Held(title, where, name, value, literal, added, (self.source,), bool(prefix), False, surely, made)
 
     def value(self, expression: Expression) -> Any:
         """What a written base class stands for in the module now; `_MISSING` for what is computed."""
@@ -87,7 +96,7 @@ def present(label: str, source: Source, module: types.ModuleType, certain: bool)
     Unless it is `certain` that the module is loaded, what its source computes is left out: it would count in one run
     and not in the next.
     """
-    place, body = _Place(label, source, module, certain), outline(source.tree)
+    place, body = _Place(label, source, module, certain), outline(source)
     if (loaded := _stale(source, module)) is not None:
         yield place.held("loaded code", "module", loaded, surely=True)
     yield from _body([body], vars(module), "", place, made=False)
@@ -147,7 +156,7 @@ def _added(name: str, value: Any, prefix: str, place: _Place, constants: Mapping
     if functions and all(map(_is_generated, functions)):
         given = {key: item for fn in functions for key, item in _defaults(fn).items()}
         if place.certain and any(not _is_literal(item, constants.get(key)) for key, item in given.items()):
-            yield place.held("defaults of", f"{prefix}{name}", given, added=False)
+            yield place.held("defaults of", f"{prefix}{name}", given, added=False, made=1)
         return
     if name.startswith("_abc_") or (not functions and name.startswith("__") and not _is_callable(value)):
         return
@@ -219,7 +228,7 @@ def _details(fn: types.FunctionType, definition: Definition | None, path: str, p
         pass
     elif (fn.__defaults__ or fn.__kwdefaults__ or literal != NO_DEFAULTS) and (place.certain or literal is not None):
         given = [list(fn.__defaults__ or ()), dict(fn.__kwdefaults__ or {})]
-        yield place.held("defaults of", path, given, literal=literal, added=False, surely=True)
+        yield place.held("defaults of", path, given, literal=literal, added=False, surely=True, made=2)
     for name, value in sorted(vars(fn).items()) if place.certain else ():
         if not name.startswith("__"):
             yield place.held("attribute", f"{path}.{name}", value, added=False)
@@ -330,7 +339,7 @@ def _enum(defined: list[Class], cls: enum.EnumMeta, path: str, place: _Place) ->
             yield place.held("value", f"{path}.{name}", member.value, literal=literal, added=name not in literals)
         more = {key: item for key, item in vars(member).items() if key not in _ENUM}
         if more and place.certain:
-            yield place.held("attributes of", f"{path}.{name}", more, added=False)
+            yield place.held("attributes of", f"{path}.{name}", more, added=False, made=1)
     rest = {name: item for name, item in vars(cls).items() if name not in members}
     bodies = [item.body for item in defined]
     written = {name for body in bodies for name in (*body.functions, *body.classes)}
@@ -370,19 +379,43 @@ def _stale(source: Source, module: types.ModuleType) -> Any:
     return essence(code)
 
 
+_PATCHED: dict[tuple[Any, ...], tuple[Noted, dict[str, Any]]] = {}
+"""Names of modules, and what counts as the project's own -> what was looked at, and what was found."""
+_MOST_PATCHED = 16
+
+
 def patched_in(modules: Iterable[str]) -> dict[str, Any]:
     """What first-party code put into installed modules and their classes, by name."""
+    key = (tuple(sorted(modules)), standing())
+    known = _PATCHED.get(key)
+    if known is None or not known[0].holds():
+        noted = Noted()
+        found = _patched_in(key[0], noted)
+        if len(_PATCHED) >= _MOST_PATCHED:
+            _PATCHED.clear()
+        known = _PATCHED[key] = (noted, found)
+    return known[1]
+
+
+def _patched_in(modules: Iterable[str], noted: Noted) -> dict[str, Any]:
     found: dict[str, Any] = {}
     seen: set[int] = set()
-    for name in sorted(modules):
+    for name in modules:
         module, root = sys.modules.get(name), name.partition(".")[0]
+        noted.modules.append(name)
+        noted.loaded.append(module)
         if not isinstance(module, types.ModuleType):
             continue
+        noted.mapping(vars(module))
         found |= {f"{name}.{key}": item for key, item in vars(module).items() if _is_patch(item)}
         classes = [item for item in vars(module).values() if isinstance(item, type)]
+        for item in classes:
+            noted.cls(item)
         for cls in [base for item in classes for base in item.__mro__ if module_name(base).partition(".")[0] == root]:
             if id(cls) not in seen:
                 seen.add(id(cls))
+                noted.cls(cls)
+                noted.mapping(vars(cls))
                 owner = f"{module_name(cls)}.{cls.__qualname__}"
                 found |= {f"{owner}.{key}": item for key, item in vars(cls).items() if _is_patch(item)}
     return found

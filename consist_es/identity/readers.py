@@ -6,10 +6,28 @@ functions are handed and keep for others to read is a setting, and counts.
 
 import ast
 import functools
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
-from consist_es.identity.usage import ATTRIBUTE, CLEAR, CLOCK, FILL, NAME, OWN, READ, SET, WRITES, Unit, Usage, usage
+from consist_es.identity.source import Source
+from consist_es.identity.usage import (
+    ATTRIBUTE,
+    CLEAR,
+    CLOCK,
+    FILL,
+    NAME,
+    OWN,
+    READ,
+    SET,
+    WRITES,
+    Unit,
+    Usage,
+    Uses,
+    file_usage,
+    usage,
+)
+
+T = TypeVar("T")
 
 
 class Readers:
@@ -20,12 +38,16 @@ class Readers:
         """Names of functions that were reached as objects."""
         self.names: set[str] = set()
         """Names that code without source mentions."""
-        self._code: dict[tuple[ast.AST, ...], None] = {}
+        self._code: dict[Source | tuple[ast.AST, ...], None] = {}
         self._reached: tuple[tuple[int, int, int], Reached] | None = None
 
     def add(self, *nodes: ast.AST) -> None:
         """Take in code that was reached."""
         self._code[nodes] = None
+
+    def add_file(self, source: Source) -> None:
+        """Take in a whole file."""
+        self._code[source] = None
 
     def reads(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
         """Whether any code reads a variable (or attribute) of the files that `own` is of."""
@@ -43,6 +65,13 @@ class Readers:
         """Whether any code looks things up by computed names."""
         return self._now().computes
 
+    def once(self, thing: T, find: Callable[[T], dict[str, str]]) -> dict[str, str]:
+        """What is found out of a thing by what was reached: once for the same code, in every step that reaches it."""
+        known = self._now().found
+        if thing not in known:
+            known[thing] = find(thing)
+        return known[thing]
+
     def _now(self) -> "Reached":
         sizes = (len(self._code), len(self.functions), len(self.names))
         if self._reached is None or self._reached[0] != sizes:
@@ -52,9 +81,12 @@ class Readers:
 
 
 @functools.lru_cache(maxsize=128)
-def _reached(code: tuple[tuple[ast.AST, ...], ...], functions: frozenset[str], names: frozenset[str]) -> "Reached":
+def _reached(
+    code: tuple[Source | tuple[ast.AST, ...], ...], functions: frozenset[str], names: frozenset[str]
+) -> "Reached":
     """Kept, since every run of a step asks about the same code again."""
-    return Reached([usage(*nodes) for nodes in code], functions, names)
+    found = [file_usage(item) if isinstance(item, Source) else usage(*item) for item in code]
+    return Reached(found, functions, names)
 
 
 class Reached:
@@ -62,10 +94,11 @@ class Reached:
 
     def __init__(self, code: list[Usage], functions: frozenset[str], names: frozenset[str]) -> None:
         self._code, self._names = code, names
-        self._named, self.computes = _named({*names, *functions}, [unit for item in code for unit in item.all])
+        self._named, self.computes = _named({*names, *functions}, [unit for item in code for unit in item.units])
         self._imported = frozenset().union(*(item.imported for item in code))
         self._reads: dict[Any, bool] = {}
         self._state: dict[Any, bool] = {}
+        self.found: dict[Any, dict[str, str]] = {}
 
     def reads(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
         key = (kind, name, own)
@@ -121,9 +154,10 @@ def _named(names: set[str], units: list[Unit]) -> tuple[set[str], bool]:
     while awake:
         unit = awake.pop()
         computes |= unit.computes
-        for name in unit.mentions - names:
-            names.add(name)
-            awake += asleep.pop(name, ())
+        mentions = unit.mentions.split()
+        names.update(mentions)
+        for name in asleep.keys() & mentions:
+            awake += asleep.pop(name)
     return names, computes
 
 
@@ -143,13 +177,13 @@ def _units(
     """The functions that use a thing, and how."""
     keys = [(kind, name), *([(OWN, name)] if instance else [])]
     for item in code:
-        found = {id(unit): unit for key in keys for unit in item.units.get(key, ())}
-        for unit in found.values():
-            uses: dict[str, int] = {}
-            for key in keys:
-                for receiver, how in unit.uses.get(key, {}).items():
-                    uses[receiver] = uses.get(receiver, 0) | how
-            yield unit, uses
+        found: dict[Unit, Uses] = {}
+        for key in keys:
+            for unit, uses in item.uses(*key):
+                merged = found.setdefault(unit, {})
+                for receiver, how in uses.items():
+                    merged[receiver] = merged.get(receiver, 0) | how
+        yield from found.items()
 
 
 def _writes(unit: Unit, uses: dict[str, int]) -> bool:

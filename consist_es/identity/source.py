@@ -1,185 +1,360 @@
-"""Python source as identity sees it: normalised syntax trees, and which node a code object came from.
+"""Python source as identity sees it: what follows from the text of a file, and which node a code object came from.
 
-Comments, formatting and docstrings do not count (docstrings do where the file mentions ``__doc__``). The normal
-form is our own walk over the tree, not `ast.dump`, whose text differs between Python versions.
+Comments, formatting and docstrings do not count (docstrings do where the file mentions ``__doc__``), see
+`consist_es.identity.normal`.
 """
 
 import ast
+import gc
 import linecache
 import os
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.util import decode_source
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import msgspec
 from blake3 import blake3
 
 from consist_es.identity.archives import lines_of
-from consist_es.plain import frame, to_plain
+from consist_es.identity.bytecode import code_digest, nested_codes
+from consist_es.identity.digest_cache import Stamp, is_of_age, now_ns, stamp_of
+from consist_es.identity.imports import IMPORTERS, ImportRef, computed_imports, effects_of, imports_of
+from consist_es.identity.normal import Survey, normal_form
+from consist_es.identity.places import is_first_party
+from consist_es.identity.source_cache import SourceCache, source_cache
+from consist_es.plain import frame
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_SKIPPED_FIELDS = {"ctx", "kind", "type_comment", "type_ignores"}
-_STAMPED: dict[str, tuple[Any, "Source | None"]] = {}
-"""File name -> what it looked like when it was parsed, and the result."""
+T = TypeVar("T")
+_MISSING: Any = object()
+_MOST_FILES = 4096
+_MOST_CODES = 10_000
+_MOST_TEXT = 2 << 20
+"""Characters of the files whose trees are kept; a tree takes some sixty times as much memory as its text."""
 
 
-class ImportRef:
-    """One imported module: its dotted name as written, with leading dots, and the names it binds."""
+class Fact(Generic[T]):
+    """Something that follows from the text of a file alone. Found once for each version of it, and kept on disk.
 
-    def __init__(self, name: str, bound: set[str], eager: bool) -> None:
-        self.name, self.bound, self.eager = name, bound, eager
+    ``find`` must look at nothing else: neither at the file's name, nor at other files, nor at anything live. What it
+    gives must survive msgspec's way to msgpack and back as `kind`. The first fact that is asked of a source has all of
+    them found, from one tree that is not kept. An edit to any module of `consist_es.identity` makes what is kept on
+    disk void, so facts need no version of their own.
+    """
+
+    def __init__(self, name: str, kind: Any, find: "Callable[[Parsed], T]") -> None:
+        self.name, self.find = name, find
+        self._decoder = msgspec.msgpack.Decoder(kind)
+        _FACTS[name] = self
+
+    def of(self, source: "Source") -> T:
+        found = source.facts.get(self.name, _MISSING)
+        if found is _MISSING:
+            found = source.facts[self.name] = self._decoded(source)
+        return found  # type: ignore[no-any-return]
+
+    def _decoded(self, source: "Source") -> T:
+        """By way of the encoded form even if it was just found, so that it is the same whoever found it."""
+        data = source.encoded.get(self.name)
+        try:
+            if data is not None:
+                return self._decoder.decode(data)  # type: ignore[no-any-return]
+        except msgspec.MsgspecError:
+            pass  # of a row that we wrote ourselves in some other way
+        source.find_facts()
+        if self.name in source.facts:
+            return source.facts[self.name]  # type: ignore[no-any-return]
+        return self._decoder.decode(source.encoded[self.name])  # type: ignore[no-any-return]
+
+
+_FACTS: dict[str, Fact[Any]] = {}
+
+
+class Parsed:
+    """One parse of a file, which facts are found from."""
+
+    def __init__(self, text: str, tree: ast.Module) -> None:
+        self.text, self.tree = text, tree
+        self.survey = Survey([tree], keep_docstrings="__doc__" in text)
+        """All nodes by scope and class: to look for a class of nodes takes no walk."""
+
+        self._found: dict[tuple[Any, ast.AST], Any] = {}
+
+    def once(self, find: "Callable[[Any], T]", node: ast.AST) -> T:
+        """What is found in a node, for several facts that ask for the same."""
+        key = (find, node)
+        if key not in self._found:
+            self._found[key] = find(node)
+        return self._found[key]  # type: ignore[no-any-return]
+
+    def mentions(self, *words: str) -> bool:
+        """Whether the text has one of these words in it anywhere."""
+        return any(word in self.text for word in words)
 
 
 class Source:
-    """One parsed file (or notebook cell)."""
+    """One version of a file (or notebook cell)."""
 
-    def __init__(self, filename: str, text: str) -> None:
-        self.filename, self.text = filename, text
-        self.tree = ast.parse(text)
+    def __init__(self, filename: str, text: str, content: str = "", encoded: dict[str, bytes] | None = None) -> None:
+        self.filename, self.text, self.content = filename, text, content
+        """The last one: digest of the file's bytes, "" for what is not kept on disk."""
         self.keep_docstrings = "__doc__" in text
+        self.facts: dict[str, Any] = {}
+        """Those that were asked for, by name."""
+        self.encoded = encoded or {}
+        self._tree: ast.Module | None = None
         self._codes: dict[tuple[int, str], list[types.CodeType]] | None = None
+        self._known: dict[int, tuple[types.CodeType, bool]] = {}
+        """Code objects that were asked for, by id and kept alive, and whether the text compiles to them."""
         self._digests: dict[tuple[ast.AST, ...], str] = {}
         """Of nodes that were asked for: every run of a step asks for the same ones again."""
-        self.functions: dict[tuple[int, str], list[Function]] = {}
-        self.classes: dict[str, list[ast.ClassDef]] = {}
-        self._index(self.tree, "")
-        self.imports = list(imports_of(self.tree))
-        self.effects = list(_effects(self.tree.body))
-        self.dynamic = bool(self.computed_imports(self.tree))
+        self._effects: list[tuple[str, ast.stmt]] | None = None
+        self._index: tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]] | None = None
 
-    def _index(self, node: ast.AST, prefix: str) -> None:
-        for child in ast.iter_child_nodes(node):
-            inner = prefix
-            if isinstance(child, Function):
-                name = getattr(child, "name", "<lambda>")
-                lines = [child.lineno, *(item.lineno for item in getattr(child, "decorator_list", []))]
-                self.functions.setdefault((min(lines), name), []).append(child)
-                inner = f"{prefix}{name}.<locals>."
-            elif isinstance(child, ast.ClassDef):
-                self.classes.setdefault(prefix + child.name, []).append(child)
-                inner = f"{prefix}{child.name}."
-            self._index(child, inner)
+    # ------------------------------------------------------------ the tree
+
+    @property
+    def tree(self) -> ast.Module:
+        """The parsed file. Kept for a while: the same nodes are asked for again. Raises what `ast.parse` raises."""
+        if (tree := self._tree) is None:
+            tree = self._tree = self.parsed()
+            _keep_tree(self)
+        return tree
+
+    def parsed(self) -> ast.Module:
+        with _uncollected():
+            return ast.parse(self.text)
+
+    def drop_tree(self) -> None:
+        """Forget the nodes; the next who asks has the file parsed again."""
+        self._tree = self._index = self._effects = self._codes = None
+        self._digests = {}
+
+    @property
+    def functions(self) -> dict[tuple[int, str], list[Function]]:
+        """First line, with decorators, and name -> the functions that begin there."""
+        return self._indexed()[0]
+
+    @property
+    def classes(self) -> dict[str, list[ast.ClassDef]]:
+        """Qualified name -> the classes of that name."""
+        return self._indexed()[1]
+
+    def _indexed(self) -> tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]]:
+        if (index := self._index) is None:
+            index = self._index = _index_of(self.tree)
+        return index
+
+    # ------------------------------------------------------------ facts
+
+    def find_facts(self) -> None:
+        """Find all facts there are."""
+        with _uncollected():
+            found = _with_room(self._find)
+        try:
+            self.encoded = {name: msgspec.msgpack.encode(item) for name, item in found.items()}
+        except UnicodeEncodeError:  # a text with half of a surrogate pair
+            self.facts = found
+            return
+        if self.content and (cache := source_cache()) is not None:
+            cache.add(self.content, self.encoded)
+
+    def _find(self) -> dict[str, Any]:
+        parsed = Parsed(self.text, self._tree or self.parsed())
+        return {name: fact.find(parsed) for name, fact in list(_FACTS.items())}
 
     @property
     def digest(self) -> str:
         """Over the normal form of the whole file."""
-        return self.digest_of(self.tree)
+        return _DIGEST.of(self)
+
+    @property
+    def imports(self) -> tuple[ImportRef, ...]:
+        """Every module that it imports."""
+        return _IMPORTS.of(self)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether it imports modules by computed names."""
+        return _DYNAMIC.of(self)
+
+    @property
+    def effects(self) -> list[tuple[str, ast.stmt]]:
+        """Statements at module level that change a thing they name: the name, and the statement."""
+        if self._effects is None:
+            self._effects = list(effects_of(self.tree.body))
+        return self._effects
 
     def digest_of(self, *nodes: ast.AST) -> str:
         """Over the normal form of some of the source's own nodes."""
         if nodes not in self._digests:
-            plain = [normal(node, keep_docstrings=self.keep_docstrings) for node in nodes]
-            self._digests[nodes] = digest_plain(plain)
+            self._digests[nodes] = _form_digest(normal_form(nodes, keep_docstrings=self.keep_docstrings))
         return self._digests[nodes]
+
+    # ------------------------------------------------------------ loaded code
 
     def find(self, code: types.CodeType) -> Function | None:
         """The node that `code` was compiled from; None where the file no longer says what is loaded."""
-        key = (code.co_firstlineno, code.co_name)
-        nodes = self.functions.get(key, [])
+        if not self.has(code):
+            return None
+        nodes = self.functions.get((code.co_firstlineno, code.co_name), [])
         if len(nodes) > 1:
             nodes = [node for node in nodes if isinstance(node, ast.Lambda) and _body_range(node) == _code_range(code)]
-        if len(nodes) != 1 or code not in self._compiled().get(key, []):
-            return None
-        return nodes[0]
-
-    def _compiled(self) -> dict[tuple[int, str], list[types.CodeType]]:
-        if self._codes is None:
-            self._codes = {}
-            for code in _nested(compile(self.text, self.filename, "exec", dont_inherit=True)):
-                self._codes.setdefault((code.co_firstlineno, code.co_name), []).append(code)
-        return self._codes
+        return nodes[0] if len(nodes) == 1 else None
 
     def has(self, code: types.CodeType) -> bool:
         """Whether loaded code is what this text compiles to."""
-        return code in self.namesakes(code)
+        known = self._known.get(id(code))
+        if known is None:
+            digests = _CODES.of(self).get(f"{code.co_firstlineno} {code.co_name}", ())
+            if len(self._known) >= _MOST_CODES:
+                self._known.clear()
+            known = self._known[id(code)] = (code, bool(digests) and code_digest(code) in digests)
+        return known[1]
 
     def namesakes(self, code: types.CodeType) -> list[types.CodeType]:
         """What this text compiles to at the place of loaded code, and under its name."""
-        return self._compiled().get((code.co_firstlineno, code.co_name), [])
+        if self._codes is None:
+            self._codes = {}
+            for item in nested_codes(compile(self.text, self.filename, "exec", dont_inherit=True)):
+                self._codes.setdefault((item.co_firstlineno, item.co_name), []).append(item)
+        return self._codes.get((code.co_firstlineno, code.co_name), [])
 
-    @staticmethod
-    def computed_imports(node: ast.AST) -> list[ast.Call]:
-        """Calls that import a module whose name is not written there."""
-        return [call for call in _import_calls(node) if _constant_name(call) is None]
 
-
-def load_source(filename: str) -> Source | None:
-    """The parsed source of a file or notebook cell; None where there is none or it does not parse.
-
-    Parsed once per version of the file (by size, times and inode).
-    """
-    try:
-        found = os.stat(filename)  # noqa: PTH116
-        stamp: Any = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-        lines = None
-    except (OSError, ValueError):
-        lines = lines_of(filename) or linecache.getlines(filename)
-        stamp = "".join(lines)
-    known = _STAMPED.get(filename)
-    if known is not None and known[0] == stamp:
-        return known[1]
-    try:
-        text = stamp if lines is not None else read(Path(filename))
-        source = None if lines == [] else Source(filename, text)
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        source = None
-    _STAMPED[filename] = (stamp, source)
-    return source
+def source_of(filename: str, text: str) -> Source | None:
+    """The source of a text that is in no file; None if it does not parse."""
+    return _checked(Source(filename, text)) if text else None
 
 
 def read(path: Path) -> str:
     """The text of a source file, in the encoding that it says."""
-    from importlib.util import decode_source
-
     return decode_source(path.read_bytes())
 
 
 def digest_plain(plain: Any) -> str:
     """Digest over a plain tree."""
-    return f"b3:{blake3(frame(plain)).hexdigest(length=16)}"
+    return _form_digest(frame(plain))
 
 
-def normal(node: Any, *, keep_docstrings: bool = False) -> Any:
-    """Plain tree of a syntax node without positions, contexts, empty fields and docstrings."""
-    if isinstance(node, list):
-        return [normal(item, keep_docstrings=keep_docstrings) for item in node]
-    if not isinstance(node, ast.AST):
-        return node if isinstance(node, (str, int)) else to_plain(node)
-    if isinstance(node, ast.Constant):
-        return [type(node.value).__name__, _constant(node.value)]
-    fields: list[Any] = [type(node).__name__]
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if name in _SKIPPED_FIELDS or value is None or value == []:
-            continue
-        if name == "body" and not keep_docstrings:
-            value = _without_docstring(node, value)
-        fields += [name, normal(value, keep_docstrings=keep_docstrings)]
-    return fields
+def _form_digest(form: bytes) -> str:
+    return f"b3:{blake3(form).hexdigest(length=16)}"
 
 
-def _constant(value: Any) -> Any:
-    if isinstance(value, str):
-        value = value.encode("utf-8", "surrogatepass")
-    return value.hex() if isinstance(value, bytes) else to_plain(value)
+# ---------------------------------------------------------------- from files
 
 
-def _without_docstring(node: ast.AST, body: Any) -> Any:
-    if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) or not body:
-        return body
-    first = body[0]
-    value = first.value if isinstance(first, ast.Expr) else None
-    return body[1:] if isinstance(value, ast.Constant) and isinstance(value.value, str) else body
+class _Loaded(msgspec.Struct, frozen=True):
+    """What a file was when it was read."""
+
+    stamp: Stamp | str
+    """Its text for a notebook cell."""
+    sure: bool
+    """Whether the stamp would be another one if the file had been edited since, see `DigestCache`."""
+    source: Any
+    """None if it was no source."""
+
+
+_LOADED: dict[str, _Loaded] = {}
+"""File name -> what was read last. Bounded: a notebook has a new name for each cell."""
+_TREES: dict[Source, None] = {}
+"""Sources whose trees are kept, the last that was asked for at the end."""
+
+
+def load_source(filename: str) -> Source | None:
+    """The source of a file or notebook cell; None where there is none or it does not parse.
+
+    Read once per version of the file (by size, times, inode and device), and parsed only if nothing is known yet of
+    its content.
+    """
+    known = _LOADED.get(filename)
+    try:
+        stamp: Stamp | str = stamp_of(os.stat(filename))  # noqa: PTH116
+    except (OSError, ValueError):
+        stamp = "".join(lines_of(filename) or linecache.getlines(filename))
+    if known is not None and known.stamp == stamp and known.sure:
+        return known.source  # type: ignore[no-any-return]
+    began = now_ns()
+    source = source_of(filename, stamp) if isinstance(stamp, str) else _of_file(filename, known)
+    sure = isinstance(stamp, str) or is_of_age(stamp, began)
+    _LOADED.pop(filename, None)
+    _LOADED[filename] = _Loaded(stamp, sure, source)
+    while len(_LOADED) > _MOST_FILES:
+        _LOADED.pop(next(iter(_LOADED)), None)
+    return source
+
+
+def _of_file(filename: str, known: _Loaded | None) -> Source | None:
+    try:
+        data = Path(filename).read_bytes()
+        content = blake3(data).hexdigest()
+        if known is not None and known.source is not None and known.source.content == content:
+            return known.source  # type: ignore[no-any-return]
+        cache: SourceCache | None = source_cache()
+        encoded = {} if cache is None else cache.lookup(content)
+        source = Source(filename, decode_source(data), content, encoded)
+    except (OSError, SyntaxError, ValueError, LookupError):
+        return None
+    return source if encoded else _checked(source)  # of what does not parse, nothing is known
+
+
+def _checked(source: Source) -> Source | None:
+    """None for what does not parse."""
+    try:
+        if is_first_party(source.filename):
+            source.find_facts()
+        else:
+            source.parsed()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return source
+
+
+def _keep_tree(source: Source) -> None:
+    _TREES.pop(source, None)
+    _TREES[source] = None
+
+
+def flush_facts() -> None:
+    """At the end of one look at some code: write the facts that were found to the disk, and let go of trees.
+
+    Not before: what is found in a tree is compared with what was found in it earlier.
+    """
+    if (cache := source_cache()) is not None:
+        cache.flush()
+    total = 0
+    for item in reversed(list(_TREES)):
+        total += len(item.text)
+        if total > _MOST_TEXT:
+            _TREES.pop(item, None)
+            item.drop_tree()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection, which a growing tree would set off again and again for nothing."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _with_room(work: Callable[[], T]) -> T:
+    """What `work` gives; done in a thread of its own, with a whole stack, if what is left of ours is too short."""
+    try:
+        return work()
+    except RecursionError:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(work).result()
 
 
 # ---------------------------------------------------------------- positions
-
-
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _nested(constant)
 
 
 def _body_range(node: ast.Lambda) -> tuple[int, int, int, int]:
@@ -197,89 +372,48 @@ def _code_range(code: types.CodeType) -> tuple[int, int, int, int] | None:
     return first[0], first[1], last[0], last[1]  # type: ignore[return-value]
 
 
-# ---------------------------------------------------------------- imports and effects
-
-
-def imports_of(node: ast.AST, *, eager: bool = True) -> Iterator[ImportRef]:
-    """Every module that the code below `node` imports, also through `import_module` with a written name.
-
-    ``eager`` are those that run when the file itself is run: not inside functions, not under a condition.
-    """
-    waiting: list[tuple[ast.AST, bool]] = [(node, eager)]
+def _index_of(tree: ast.AST) -> tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]]:
+    functions: dict[tuple[int, str], list[Function]] = {}
+    classes: dict[str, list[ast.ClassDef]] = {}
+    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
     while waiting:
-        current, eager = waiting.pop()
-        if isinstance(current, ast.Import):
-            for alias in current.names:
-                yield ImportRef(alias.name, {alias.asname or alias.name.partition(".")[0]}, eager)
-        elif isinstance(current, ast.ImportFrom):
-            yield from _from_import(current, eager)
-        elif isinstance(current, ast.Call) and _is_import_call(current):
-            name = _constant_name(current)
-            if name:
-                yield ImportRef(name, set(), False)
-        inner = eager and not isinstance(current, (*_FUNCTIONS, ast.If, ast.Try))
-        waiting += [(child, inner) for child in ast.iter_child_nodes(current)]
+        node, prefix = waiting.pop()
+        if isinstance(node, Function):
+            name = getattr(node, "name", "<lambda>")
+            lines = [node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))]
+            functions.setdefault((min(lines), name), []).append(node)
+            prefix = f"{prefix}{name}.<locals>."
+        elif isinstance(node, ast.ClassDef):
+            classes.setdefault(prefix + node.name, []).append(node)
+            prefix = f"{prefix}{node.name}."
+        waiting += [(child, prefix) for child in reversed(list(ast.iter_child_nodes(node)))]
+    return functions, classes
 
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+# ---------------------------------------------------------------- the facts that every file has
 
 
-def _from_import(node: ast.ImportFrom, eager: bool) -> Iterator[ImportRef]:
-    base = "." * node.level + (node.module or "")
-    bound = {alias.asname or alias.name for alias in node.names}
-    yield ImportRef(base, bound, eager)
-    for alias in node.names:
-        if alias.name != "*":  # the name may be a submodule
-            joined = base + alias.name if base.endswith(".") else f"{base}.{alias.name}"
-            yield ImportRef(joined, {alias.asname or alias.name}, eager)
+def _code_digests(parsed: Parsed) -> dict[str, list[bytes]]:
+    """First line and name -> digests of the codes that the text compiles to there."""
+    found: dict[str, list[bytes]] = {}
+    try:
+        whole = compile(parsed.tree, "", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):  # a `return` outside of functions, for instance: nothing was loaded from it
+        return {}
+    digests: list[tuple[types.CodeType, bytes]] = []
+    code_digest(whole, digests)
+    for code, digest in digests:
+        found.setdefault(f"{code.co_firstlineno} {code.co_name}", []).append(digest)
+    return found
 
 
-def _called(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-
-
-def _is_import_call(node: ast.Call) -> bool:
-    return _called(node) in ("import_module", "__import__", "run_module", "run_path", "spec_from_file_location")
-
-
-def _import_calls(node: ast.AST) -> list[ast.Call]:
-    return [item for item in ast.walk(node) if isinstance(item, ast.Call) and _is_import_call(item)]
-
-
-def _constant_name(call: ast.Call) -> str | None:
-    """The module name, where the call spells one."""
-    if _called(call) not in ("import_module", "__import__"):
-        return None
-    first = call.args[0] if call.args else None
-    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
-
-
-def _effects(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
-    """Statements at module level that change a thing they name: the name, and the statement."""
-    for statement in body:
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            continue
-        inner = [getattr(statement, field, []) for field in ("body", "orelse", "finalbody")]
-        handlers = [handler.body for handler in getattr(statement, "handlers", [])]
-        for block in [*inner, *handlers]:
-            yield from _effects(block)
-        for target in _changed(statement):
-            root = _root(target)
-            if root is not None:
-                yield root, statement
-
-
-def _changed(statement: ast.stmt) -> list[ast.expr]:
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        return [statement.value.func]
-    if isinstance(statement, (ast.Assign, ast.Delete)):
-        return [target for target in statement.targets if not isinstance(target, ast.Name)]
-    if isinstance(statement, (ast.AugAssign, ast.AnnAssign)) and not isinstance(statement.target, ast.Name):
-        return [statement.target]
-    return []
-
-
-def _root(node: ast.expr) -> str | None:
-    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else None
+_DIGEST: Fact[str] = Fact("digest", str, lambda parsed: _form_digest(parsed.survey.form))
+_CODES: Fact[dict[str, list[bytes]]] = Fact("codes", dict[str, list[bytes]], _code_digests)
+_IMPORTS: Fact[tuple[ImportRef, ...]] = Fact(
+    "imports",
+    tuple[ImportRef, ...],
+    lambda parsed: tuple(imports_of(parsed.tree, calls=parsed.mentions(*IMPORTERS))),
+)
+_DYNAMIC: Fact[bool] = Fact(
+    "dynamic", bool, lambda parsed: parsed.mentions(*IMPORTERS) and bool(computed_imports(parsed.tree))
+)

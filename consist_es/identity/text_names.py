@@ -8,11 +8,13 @@ import functools
 import itertools
 import re
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from consist_es.identity.normal import Scope
 from consist_es.identity.objects import state_of
 from consist_es.identity.scope import is_own
+from consist_es.identity.source import Fact, Parsed, Source
 from consist_es.identity.statements import chain
 
 _CODE = {"eval", "exec", "evaluate", "re_evaluate", "sympify", "parse_expr", "lambdify", "timeit"}
@@ -34,6 +36,8 @@ _NEUTRAL = {
     "log_dataframe", "Path", "open",
 }  # fmt: skip
 """Calls whose own texts are messages, file names, or names in our own API."""
+_LOUD = frozenset(_CODE | _QUERY | _FORMULAS | _SPACES | {"__dict__", "modules"})
+"""Names without which only the looks of a text tell that it names something."""
 _TIDY = {"cleandoc", "dedent", "format", "lower", "strip"}
 _AT = re.compile(r"(?<![\w.@`'\"])@\s*([^\W\d]\w*)")
 _NAME = re.compile(r"(?<![\w.\"'])([^\W\d]\w*)")
@@ -82,6 +86,11 @@ def names_in_texts(node: ast.AST) -> Names:
     return _walked(node).found
 
 
+def names_in_file(source: Source) -> Names:
+    """Of the texts in a file."""
+    return _NAMED.of(source)
+
+
 @functools.lru_cache(maxsize=65536)
 def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
     """What the texts below a node name if code that is handed texts from elsewhere runs any of them."""
@@ -100,9 +109,7 @@ def names_in_value(value: Any, code: Names) -> Names:
 
 @functools.lru_cache(maxsize=65536)
 def _walked(node: ast.AST) -> "_Walk":
-    walk = _Walk(frozenset(item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute)))
-    walk.visit(node)
-    return walk
+    return _Walk(node)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -151,59 +158,100 @@ def _loose(text: str, code: Names) -> Names:
 
 
 class _Walk:
-    def __init__(self, attributes: frozenset[str]) -> None:
-        self.found = Names()
-        self._attributes = attributes
-        """All attributes in the code: what is looked up in ``sys.modules[__name__]`` is one of them."""
+    """Goes through some code and notes what its texts name. Most nodes of a file are none of its concern, and there are
+    many: so it calls no function for those."""
+
+    def __init__(self, node: ast.AST, silent: Collection[ast.AST] = ()) -> None:
+        """The bodies of `silent` functions are known to name nothing."""
+        self._whole, self._silent = node, silent
+        self._sure: set[str] = set()
+        self._data: set[str] = set()
+        self._code = self._query = False
         self.texts: list[str] = []
         self.keys: list[str] = []
         """Texts that items are looked up by: it may be in what ``globals()`` gave."""
+        self._waiting: list[tuple[Any, bool]] = [(node, False)]
+        """Nodes, and whether they are known to be pieces of a query."""
+        while self._waiting:
+            self._visit(*self._waiting.pop())
+        self.found = Names(frozenset(self._sure), frozenset(self._data), self._code, self._query)
 
-    def visit(self, node: ast.AST, *, sql: bool = False) -> None:
-        text = _text(node)
-        if text is not None:
-            self.texts.append(text)
-            self.found = self.found.with_(_names(text, sql=sql))
-        match node:
-            case ast.Expr(value=ast.Constant()) | ast.Raise():
-                return
-            case ast.Call():
-                self._call(node, sql)
-            case ast.Subscript():
-                self._item(node, sql)
-            case ast.Dict():
-                self._all([*(item for item in node.keys if item and _text(item) is None), *node.values], sql)
-            case ast.Attribute(attr="modules", value=ast.Name(id="sys")):
-                self.found = self.found.with_(Names(self._attributes, code=True))
-            case ast.Name(id=name) if name in _SPACES and isinstance(node.ctx, ast.Load):
-                self.found = self.found.with_(Names(code=True))
-            case _:
-                self._all([item for item in ast.iter_child_nodes(node) if text is None or _text(item) is None], sql)
+    def _add(self, names: Names) -> None:
+        self._sure |= names.sure
+        self._data |= names.data
+        self._code |= names.code
+        self._query |= names.query
+
+    def _visit(self, node: Any, sql: bool) -> None:
+        kind = node.__class__
+        if kind is ast.Constant:
+            if isinstance(node.value, str):
+                self._text(node.value, sql)
+        elif kind is ast.Name:
+            self._code |= node.id in _SPACES and isinstance(node.ctx, ast.Load)
+        elif kind is ast.Call:
+            self._call(node, sql)
+        elif kind is ast.Subscript:
+            self._item(node, sql)
+        elif kind is ast.Dict:
+            self._all([*(item for item in node.keys if item and _text(item) is None), *node.values], sql)
+        elif kind is ast.BinOp or kind is ast.JoinedStr:
+            self._joined(node, sql)
+        elif kind is ast.Attribute and node.attr == "modules" and getattr(node.value, "id", "") == "sys":
+            # what is looked up in ``sys.modules[__name__]`` is one of the attributes in the code
+            self._sure |= {item.attr for item in ast.walk(self._whole) if isinstance(item, ast.Attribute)}
+            self._code = True
+        elif kind is not ast.Raise and not (kind is ast.Expr and node.value.__class__ is ast.Constant):
+            self._below(node, sql)
+
+    def _text(self, text: str, sql: bool) -> None:
+        self.texts.append(text)
+        if sql or "@" in text or "~" in text or _SQL.match(text):
+            self._add(_names(text, sql=sql))
+
+    def _joined(self, node: ast.BinOp | ast.JoinedStr, sql: bool) -> None:
+        if (text := _text(node)) is None:
+            self._below(node, sql)
+            return
+        self._text(text, sql)
+        self._all([item for item in ast.iter_child_nodes(node) if _text(item) is None], sql)
+
+    def _below(self, node: ast.AST, sql: bool) -> None:
+        kind, found, waiting = node.__class__, node.__dict__, self._waiting
+        names = _FIELDS.get(kind) or _fields(kind)
+        if node in self._silent:
+            names = tuple(name for name in names if name != "body")
+        for name in names:
+            value = found.get(name)
+            if value.__class__ is list:
+                for item in value:
+                    if isinstance(item, ast.AST):
+                        waiting.append((item, sql))
+            elif isinstance(value, ast.AST):
+                waiting.append((value, sql))
 
     def _all(self, nodes: Iterable[ast.AST], sql: bool) -> None:
-        for node in nodes:
-            self.visit(node, sql=sql)
+        self._waiting += [(node, sql) for node in nodes]
 
     def _call(self, call: ast.Call, sql: bool) -> None:
         root, names, broken = chain(call.func)
         name = names[-1] if names else root
         values = [*call.args, *(item.value for item in call.keywords)]
-        computed = any(_is_computed(value) for value in values[:1])
-        texts = [text for value in values if (text := _text(value)) is not None]
         if _is_space(call.func):  # globals().get("X")
-            self.found = self.found.with_(Names(frozenset(texts[:1]), code=computed))
+            self._add(Names(frozenset(_texts_in(values)[:1]), code=_computes_first(values)))
             return
         if not names and name in _SPACES and call.args:  # vars(thing): attributes
             self._all(values, sql)
             return
         if name in _CODE and not (name == "eval" and names and (broken or root not in _FRAMES)):
-            sure = frozenset(found for text in texts for found in _NAME.findall(text))
-            self.found = self.found.with_(Names(sure, code=computed))
+            sure = frozenset(found for text in _texts_in(values) for found in _NAME.findall(text))
+            self._add(Names(sure, code=_computes_first(values)))
         elif name in _FORMULAS:
-            self.found = functools.reduce(lambda found, text: found.with_(_formula(text)), texts, self.found)
+            for text in _texts_in(values):
+                self._add(_formula(text))
         elif name in _QUERY:
             sql = True
-            self.found = self.found.with_(Names(query=computed))
+            self._query |= _computes_first(values)
         elif name in _NEUTRAL:
             values = [value for value in values if _text(value) is None]
         self._all([call.func, *values], sql)
@@ -211,10 +259,28 @@ class _Walk:
     def _item(self, node: ast.Subscript, sql: bool) -> None:
         text = _text(node.slice)
         if _is_space(node):
-            self.found = self.found.with_(Names(frozenset({text} if text else ()), code=text is None))
+            self._add(Names(frozenset({text} if text else ()), code=text is None))
             return
         self.keys += [] if text is None else [text]
         self._all([node.value, *([node.slice] if text is None else [])], sql)
+
+
+_FIELDS: dict[type, tuple[str, ...]] = {}
+"""Class of nodes -> the fields that may hold nodes which anything is named in."""
+_NOT_SEARCHED = {"ctx", "op", "ops", "id", "attr", "kind", "type_comment", "type_ignores"}
+
+
+def _fields(kind: type) -> tuple[str, ...]:
+    names: tuple[str, ...] = getattr(kind, "_fields", ())
+    return _FIELDS.setdefault(kind, tuple(name for name in names if name not in _NOT_SEARCHED))
+
+
+def _texts_in(values: list[ast.expr]) -> list[str]:
+    return [text for value in values if (text := _text(value)) is not None]
+
+
+def _computes_first(values: list[ast.expr]) -> bool:
+    return any(_is_computed(value) for value in values[:1])
 
 
 def _is_space(node: ast.AST) -> bool:
@@ -253,3 +319,21 @@ def _text(node: ast.AST) -> str | None:
         left, right = _text(node.left), _text(node.right)
         return None if left is None and right is None else f"{left or ' ? '}{right or ' ? '}"
     return None
+
+
+def _found_in_file(parsed: Parsed) -> Names:
+    silent = [node for node, scope in parsed.survey.functions.items() if _is_silent(node, scope)]
+    return _Walk(parsed.tree, frozenset(silent)).found
+
+
+def _is_silent(node: ast.AST, scope: Scope) -> bool:
+    """Whether nothing in a function's body can name anything: most are so, and need no walk. Its head may."""
+    if scope.inside or isinstance(node, ast.Lambda) or not _LOUD.isdisjoint([item.id for item in scope.names]):
+        return False
+    if not _LOUD.isdisjoint([item.attr for item in scope.nodes.get(ast.Attribute, ())]):
+        return False
+    joined = [_text(item) or "" for kind in (ast.BinOp, ast.JoinedStr) for item in scope.nodes.get(kind, ())]
+    return not any("@" in text or "~" in text or _SQL.match(text) for text in (*scope.texts, *joined))
+
+
+_NAMED: Fact[Names] = Fact("names in texts", Names, _found_in_file)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from consist_es.identity.source import ImportRef, Source, imports_of, read
+from consist_es.identity.imports import ImportRef, computed_imports, imports_of
+from consist_es.identity.source import read
 from consist_es.identity.statements import pieces
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -45,4 +46,4 @@ def top_imports(tree: ast.Module) -> tuple[ImportRef, ...]:
 def computes_imports(tree: ast.Module) -> bool:
     """Whether a file imports modules by names that are not written there, such as the plugins of a package."""
     statements = [piece.node for piece in pieces(tree) if not isinstance(piece.node, _DEFINITIONS)]
-    return any(Source.computed_imports(node) for node in statements)
+    return any(computed_imports(node) for node in statements)

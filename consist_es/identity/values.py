@@ -31,7 +31,7 @@ from consist_es.identity.places import is_first_party
 from consist_es.identity.readers import Readers, handed
 from consist_es.identity.source import digest_plain
 from consist_es.identity.states import is_by_name, is_fixed, is_global_random, is_random, reduced_state, why_never
-from consist_es.identity.usage import ATTRIBUTE, usage
+from consist_es.identity.usage import ATTRIBUTE, file_usage
 from consist_es.identity.written import NOTHING, Written, without
 from consist_es.plain import type_name
 
@@ -99,7 +99,7 @@ class Values(ABC):
         if isinstance(held.value, types.ModuleType):
             self.modules.follow_loaded(held.value.__name__, file_of(held.value) or "", eager=False)
             return {"$module": held.value.__name__}
-        self._filled = held.instance and not handed(held.name, map(usage, (source.tree for source in held.sources)))
+        self._filled = held.instance and not handed(held.name, map(file_usage, held.sources))
         try:
             return self.reference(held.value, held.where)
         finally:

@@ -4,25 +4,33 @@ import ast
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from consist_es.identity.source import Source, digest_plain
+import msgspec
+
+from consist_es.identity.source import Fact, Parsed, Source, digest_plain
 
 VARIABLE = "environment variable "
 """How the part of a code identity is called that is the value of such a variable, before its name."""
 COMMAND_LINE = "command line"
 """How the part of a code identity is called that is the arguments of the program."""
+_WORDS = ("environ", "getenv")
 _READING = ("get", "pop", "setdefault", "__getitem__", "__contains__")
 
 
 def variable_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
-    """Part for each variable that the code below some nodes of a source names -> digest of its value now.
+    """Part for each variable that a file names, or the code below some nodes of it -> digest of its value now.
 
     Seen are ``os.environ["A"]``, ``.get("A")``, ``"A" in os.environ`` and ``os.getenv("A")``, also through names
     imported from `os` and names bound once to the text. A name that is computed otherwise is not seen.
     """
-    names = {name for node in nodes for name in _named(source, node)}
-    return {f"{VARIABLE}{name}": digest_plain(os.environ.get(name)) for name in sorted(names)}
+    names = {name for node in nodes for name in _named(source, node)} if nodes else _NAMED.of(source)
+    return {f"{VARIABLE}{name}": _digest(os.environ.get(name)) for name in sorted(names)}
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest(text: str | None) -> str:
+    return digest_plain(text)
 
 
 def named_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
@@ -34,28 +42,70 @@ def named_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
     return found
 
 
-@functools.lru_cache(maxsize=4096)
-def _reads_arguments(source: Source, node: ast.AST) -> bool:
-    if "argv" not in source.text:
-        return False
-    imports = [item for item in ast.walk(source.tree) if isinstance(item, ast.ImportFrom) and item.module == "sys"]
-    names = {alias.asname or alias.name for item in imports for alias in item.names if alias.name == "argv"}
-    return any(
-        _id(item) in names or (isinstance(item, ast.Attribute) and item.attr == "argv" and _id(item.value) == "sys")
-        for item in ast.walk(node)
+class _Names(msgspec.Struct, frozen=True):
+    """What the names in a file stand for."""
+
+    aliases: dict[str, str]
+    """Names that stand for `os.environ` and `os.getenv`."""
+    texts: dict[str, str]
+    """Variables whose one assignment is a text."""
+    arguments: frozenset[str]
+    """Names that stand for `sys.argv`."""
+
+
+def _names(parsed: Parsed) -> _Names:
+    aliases = _imported(parsed, "os")
+    arguments = frozenset(name for name, origin in _imported(parsed, "sys").items() if origin == "argv")
+    return _Names(aliases, _texts(parsed.survey.nodes(ast.Assign)) if parsed.mentions(*_WORDS) else {}, arguments)
+
+
+def _imported(parsed: Parsed, module: str) -> dict[str, str]:
+    """Name -> what it is called in a module that it is imported from."""
+    imports = [node for node in parsed.survey.nodes(ast.ImportFrom) if node.module == module]
+    return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
+
+
+def _texts(assignments: Iterable[ast.Assign]) -> dict[str, str]:
+    found: dict[str, str | None] = {}
+    for node in assignments:
+        value = node.value.value if isinstance(node.value, ast.Constant) else None
+        for target in node.targets:
+            name = _id(target)
+            found[name] = value if isinstance(value, str) and name not in found else None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _named_in_file(parsed: Parsed) -> frozenset[str]:
+    if not parsed.mentions(*_WORDS):
+        return frozenset()
+    return _named_by(parsed.survey.nodes(ast.Subscript, ast.Compare, ast.Call), _names(parsed))
+
+
+def _named_by(nodes: Iterable[ast.AST], names: _Names) -> frozenset[str]:
+    arguments = [argument for node in nodes for argument in _arguments(node, names.aliases)]
+    known = (
+        argument.value if isinstance(argument, ast.Constant) else names.texts.get(_id(argument))
+        for argument in arguments
     )
+    return frozenset(name for name in known if isinstance(name, str) and name)
 
 
 @functools.lru_cache(maxsize=4096)
 def _named(source: Source, node: ast.AST) -> frozenset[str]:
-    if not any(word in source.text for word in ("environ", "getenv")):
+    if not any(word in source.text for word in _WORDS):
         return frozenset()
-    texts = _texts(source)
-    arguments = [argument for item in ast.walk(node) for argument in _arguments(item, _aliases(source))]
-    known = (
-        argument.value if isinstance(argument, ast.Constant) else texts.get(_id(argument)) for argument in arguments
+    return _named_by(ast.walk(node), _NAMES.of(source))
+
+
+@functools.lru_cache(maxsize=4096)
+def _reads_arguments(source: Source, node: ast.AST) -> bool:
+    if "argv" not in source.text:
+        return False
+    names = _NAMES.of(source).arguments
+    return any(
+        _id(item) in names or (isinstance(item, ast.Attribute) and item.attr == "argv" and _id(item.value) == "sys")
+        for item in ast.walk(node)
     )
-    return frozenset(name for name in known if isinstance(name, str) and name)
 
 
 def _arguments(node: ast.AST, aliases: dict[str, str]) -> Iterator[ast.expr]:
@@ -83,21 +133,5 @@ def _id(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-@functools.lru_cache(maxsize=4096)
-def _aliases(source: Source) -> dict[str, str]:
-    """Names that stand for `os.environ` and `os.getenv` in a file."""
-    imports = [node for node in ast.walk(source.tree) if isinstance(node, ast.ImportFrom) and node.module == "os"]
-    return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
-
-
-@functools.lru_cache(maxsize=4096)
-def _texts(source: Source) -> dict[str, str]:
-    """Variables of a file whose one assignment is a text."""
-    found: dict[str, str | None] = {}
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Assign):
-            value = node.value.value if isinstance(node.value, ast.Constant) else None
-            for target in node.targets:
-                name = _id(target)
-                found[name] = value if isinstance(value, str) and name not in found else None
-    return {name: value for name, value in found.items() if value is not None}
+_NAMES: Fact[_Names] = Fact("names of variables", _Names, _names)
+_NAMED: Fact[frozenset[str]] = Fact("variables", frozenset[str], _named_in_file)

@@ -11,6 +11,7 @@ from typing import Any
 
 from consist_es.identity import writes
 from consist_es.identity.bytecode import essence, global_names, imported_names
+from consist_es.identity.imports import ImportRef, computed_imports, imports_of
 from consist_es.identity.loaded import Held, subclasses
 from consist_es.identity.modules import (
     file_label,
@@ -32,12 +33,12 @@ from consist_es.identity.objects import (
 )
 from consist_es.identity.packages import spot_of
 from consist_es.identity.places import is_first_party
-from consist_es.identity.present import patched_in, present
+from consist_es.identity.present import patched_in
 from consist_es.identity.reach import Code, Reach, namespace_of
 from consist_es.identity.readers import keeps, writes_to
-from consist_es.identity.source import Function, ImportRef, Source, digest_plain, imports_of, load_source
+from consist_es.identity.source import Function, Source, digest_plain, load_source
 from consist_es.identity.states import is_by_name
-from consist_es.identity.usage import ATTRIBUTE, usage
+from consist_es.identity.usage import ATTRIBUTE, file_usage
 from consist_es.identity.values import Values
 from consist_es.identity.variables import named_parts
 from consist_es.identity.written import NOTHING, Written
@@ -96,8 +97,7 @@ class Visitor(Values):
 
     def _visit_present(self) -> None:
         """Compare what is loaded with its source, for all modules that were followed."""
-        while self.follow and (loaded := self.modules.unchecked()):
-            self.modules.held += [held for module in loaded for held in present(*module)]
+        while self.follow and self.modules.take_present():
             self._visit_all()
 
     def _visit_patched(self) -> None:
@@ -208,7 +208,7 @@ class Visitor(Values):
         names = set(global_names(fn.__code__))
         self.read_names(names, fn.__globals__, label, node, source)
         if node is None:
-            imports = [ImportRef(name, set(), False) for name in imported_names(fn.__code__)]
+            imports = [ImportRef(name, frozenset(), False) for name in imported_names(fn.__code__)]
             self.modules.follow(imports, package_of(fn.__globals__))
 
     def read_names(
@@ -230,7 +230,7 @@ class Visitor(Values):
                 self._value(name, namespace[name], "variable", label, node)
         if node is not None:
             self.modules.follow(imports_of(node, eager=False), package)
-            if Source.computed_imports(node):
+            if computed_imports(node):
                 self.modules.computed.append(label)
         if source is not None:
             self.modules.follow([ref for ref in source.imports if ref.bound & (names | {"*"})], package)
@@ -297,7 +297,7 @@ class Visitor(Values):
     def _members(self, cls: type, label: str, *, generated: bool, judged: Source | None) -> None:
         """Methods and data of a class; not the data that methods in its module, which is `judged`, write to."""
         for name, value in sorted(vars(cls).items()):
-            if judged is not None and writes_to(ATTRIBUTE, name, [usage(judged.tree)]):
+            if judged is not None and writes_to(ATTRIBUTE, name, [file_usage(judged)]):
                 continue
             if isinstance(value, property):
                 found: list[Any] = [item for item in (value.fget, value.fset, value.fdel) if item is not None]

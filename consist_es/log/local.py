@@ -1,11 +1,12 @@
 """The log of a project: a folder, shared by the processes of one machine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from consist_es.errors import LogError, LogReadError, LogReadOnlyError, OptionError, RedactionError
 from consist_es.events import Cursor, Draft, Recorded
 from consist_es.log.files import new_id
+from consist_es.log.places import read_places
 from consist_es.log.reader import read, read_at, read_head
 from consist_es.log.record import prepare
 from consist_es.log.repair import Damage, Gap, find_damage
@@ -213,6 +214,15 @@ class LocalLog:
             LogReadError: the operating system refused.
         """
         return read_at(self._storage, self.folder, segment, offset)
+
+    def read_places(self, places: Iterable[tuple[int, int]]) -> list[Recorded]:
+        """The events whose lines begin at these places, (segment, offset), in the order of the log: as `read_at`, with
+        one read for those that lie close together.
+
+        Raises:
+            LogCorruptError, LogReadError: as `read_at`.
+        """
+        return read_places(self._storage, self.folder, places)
 
     def close(self) -> None:
         """Give up the open files. They are opened again where the log is used again."""

@@ -1,7 +1,6 @@
 """Runs and scenarios that began and have no end, seen on a walk through the log."""
 
 import contextlib
-import os
 
 import msgspec
 
@@ -16,7 +15,6 @@ from consist_es.events import (
 )
 from consist_es.log.record import BadRecord, decode_event
 from consist_es.log.segment import Line
-from consist_es.storage import Storage
 
 _BEGIN = (ScenarioStarted.TYPE, StepStarted.TYPE)
 _END = (ScenarioExited.TYPE, StepCompleted.TYPE, StepFailed.TYPE, StepAbandoned.TYPE)
@@ -30,27 +28,6 @@ class Unended(msgspec.Struct, frozen=True):
     run: str
     writer: WriterAttached | None
     """The process that runs it, or ran it; None where this walk did not see what the log says of it."""
-
-
-def is_gone(storage: Storage, host: str, boot: str, pid: int, pid_started: str) -> bool:
-    """Whether the process with these marks, which a `writer_attached` has, is certainly no longer there: on its own
-    host only."""
-    if host != storage.host():
-        return False
-    if boot != storage.boot():
-        return True
-    started = storage.pid_started(pid)
-    return started != pid_started if started else not _exists(pid)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):  # the number is what a log says, which may come from anybody
-        return False
-    except OSError:
-        pass
-    return True
 
 
 class OpenRuns:

@@ -20,11 +20,12 @@ from consist_es.errors import (
     LogReadOnlyError,
     LogWriteError,
 )
-from consist_es.events import Draft, Event, LogRepaired, SegmentSealed, WriterAttached
+from consist_es.events import Draft, Event, LogRepaired, SegmentSealed
 from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id, remove_leftovers
 from consist_es.log.head import Watermark, read_watermark, write_watermark
 from consist_es.log.lookback import heads_back
+from consist_es.log.presence import Presence, introduction
 from consist_es.log.record import DATA_CAP, Prepared, encode_line, prepare
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
 from consist_es.log.repair import Damage, Gap, find_damage, take_over
@@ -76,6 +77,7 @@ class Writer:
         self._mutex = threading.Lock()
         self._tail = Tail(folder, storage)
         self._hold = _Hold(self._lock, self._tail)
+        self._presence = Presence(folder, storage)
         self._folders_safe = False
         """Whether this process has made sure that the folder and those above it survive a power cut."""
         on_fork(self)
@@ -190,6 +192,7 @@ class Writer:
         with self._mutex:
             self._tail.forget()
             self._lock.close()
+            self._presence.release()
 
     def tidy(self) -> None:
         """Do what the next append would do first: cut off an unfinished batch, go on after a sealed segment, finish a
@@ -308,28 +311,12 @@ class Writer:
     def _own(self) -> list[Prepared]:
         """The log's own events that are due with the next batch."""
         events: list[Event] = [*self._tail.repairs]
-        if not self._tail.introduced:
-            events.append(self._introduction())
+        if not self._tail.introduced or self._presence.left:
+            events.append(introduction(self._storage, self.name, self._presence.hold(self.name)))
         return [self._prepared(event) for event in events]
 
     def _prepared(self, event: Event) -> Prepared:
         return prepare(Draft(event), new_id(self._storage))
-
-    def _introduction(self) -> WriterAttached:
-        import platform
-
-        storage = self._storage
-        return WriterAttached(
-            writer=self.name,
-            host=storage.host(),
-            boot=storage.boot(),
-            pid=storage.pid(),
-            pid_started=storage.pid_started(storage.pid()),
-            user=storage.user(),
-            library=__version__,
-            python=platform.python_version(),
-            platform=platform.platform(),
-        )
 
     def _roll_if_due(self, active: Active) -> Active:
         if not active.place.sealed and active.place.offset >= self._segment_size:
@@ -390,6 +377,7 @@ class Writer:
         if not self._folders_safe:
             for folder in self.folder.parents:
                 self._make_entries_safe(folder)
+            self._presence.sync()
             self._folders_safe = True
         if not active.name_safe:
             self._storage.sync_folder(self.folder)

@@ -11,7 +11,8 @@ Not seen, or not exactly:
 - looks by `os.stat` and the like if the function itself was imported by name (``from os import stat``), and what is
   behind ``lstat`` of code that is not the project's;
 - variables that C code reads, and names looked up in a copy of the environment that no source of the project writes;
-- a file that a program appends to and the step reads then: it is taken for the step's own work;
+- whether compiled code of this process appends to a file or writes it anew, if the step reads it then: it is taken for
+  the step's own work, and where the kernel does not tell whose an event is, so is what programs append to;
 - mappings of files from before the run whose descriptor was closed, and files opened relative to a descriptor;
 - a random generator whose seed was set before the first run by other means than the project's sources show;
 - what functions keep of reads that were made while no run was open: `inherited` knows of runs alone.

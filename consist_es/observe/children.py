@@ -18,6 +18,9 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+import msgspec
+
+from consist_es.identity.started import Origin
 from consist_es.observe import hook
 from consist_es.observe.notes import WRITES, Notes, RawPath, Sink, Stamp, absolute, stamp_of
 from consist_es.observe.reads import Places
@@ -25,6 +28,8 @@ from consist_es.observe.scope import Scope
 from consist_es.storage import on_fork
 
 VARIABLE = "CONSIST_ES_OBSERVE"
+PREFIX = "consist-es-observe-"
+"""How the names of the private folders begin."""
 _HEAD = struct.Struct("<Q")
 _LENGTH = struct.Struct("<I")
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -36,7 +41,7 @@ class Channel:
     """The file that children write to, in the process that has the runs."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="consist-es-observe-")
+        self.folder = tempfile.mkdtemp(prefix=PREFIX)
         self.path = os.path.join(self.folder, "reads")
         self._number = 0
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | _FLAGS, 0o600)
@@ -91,7 +96,7 @@ class Reporter:
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | _FLAGS | getattr(os, "O_NOFOLLOW", 0))
         self._map = mmap.mmap(self._fd, _HEAD.size, access=mmap.ACCESS_READ)
         self._number = 0
-        self._told: set[tuple[bytes, str]] = set()
+        self._told: set[tuple[bytes, str | bytes]] = set()
         self._made: set[str] = set()
 
     def _tell(self, kind: bytes, what: str, *more: bytes, counts: bool = True) -> None:
@@ -154,9 +159,13 @@ class Reporter:
 
     def copied_variables(self, values: Callable[[], dict[str, str]], *, for_fields: bool) -> None: ...
 
-    def started(self, path: str, arguments: list[str], folder: str | None) -> None:
+    def started(self, path: str, arguments: list[str], folder: str | None, origins: list[Origin]) -> None:
         words = [os.fsencode(word) for word in arguments]
-        self._tell(_PROGRAM, path, os.fsencode(folder or os.getcwd()), *words, counts=False)
+        more = (os.fsencode(folder or os.getcwd()), msgspec.json.encode(origins), *words)
+        if (key := (_PROGRAM, b"\0".join([os.fsencode(path), *more]))) not in self._told:
+            self._told.discard((_PROGRAM, path))  # the same program with other arguments
+            self._tell(_PROGRAM, path, *more, counts=False)
+            self._told.add(key)
 
     def had_child(self) -> None: ...
 
@@ -175,7 +184,8 @@ def take_in(notes: Notes, entries: Iterator[tuple[bytes, list[bytes]]]) -> None:
         elif kind == _MODULE:
             notes.imported(what)
         elif kind == _PROGRAM:
-            notes.started(what, [os.fsdecode(word) for word in more[1:]], os.fsdecode(more[0]))
+            found = msgspec.json.decode(more[1], type=list[Origin])
+            notes.started(what, [os.fsdecode(word) for word in more[2:]], os.fsdecode(more[0]), found)
         elif kind == _DOUBT:
             notes.doubt(what)
         elif notes.scope.counts(what):
@@ -217,7 +227,8 @@ class _Process:
 
 def _reporter(path: str) -> Reporter | None:
     try:
-        return Reporter(path, Scope(Places(), temporary=True), hook.first_party())
+        is_own = hook.first_party()
+        return Reporter(path, Scope(Places(), temporary=True, is_own=is_own), is_own)
     except OSError:  # the process that asked is gone
         return None
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 from urllib.parse import unquote
 
 from consist_es.identity.places import is_first_party
+from consist_es.identity.started import origins
+from consist_es.observe.earlier import drains
 from consist_es.observe.notes import WRITES, RawPath, Sink
 from consist_es.observe.stack import IMPORT, OURS, PLAIN, asks_first_party, is_import, kind_of
 from consist_es.with_block import WithBlock
@@ -25,13 +27,23 @@ _open: Sinks = ()
 """The runs that are open in this process, and the way to the parent process if that has one."""
 _reporters: Sinks = ()
 _mine: ContextVar[Sink | None] = ContextVar("consist_es_observed", default=None)
-busy = threading.local()
-"""`on` is True in a thread that reads on our account."""
+
+
+class _Busy(threading.local):
+    """Of one thread."""
+
+    on = False
+    """It notes something: what it opens for that is not noted."""
+    quiet = False
+    """It reads on our account."""
+
+
+busy = _Busy()
 _installed = False
 _first_party: Callable[[str], bool] = is_first_party
 _TICKS = 1000
-_ticks = 0
-_drains: list[Callable[[], None]] = []
+_ticks = _TICKS
+_drains = drains
 """Called at every so many events, so that the kernel's queue does not overflow."""
 
 covered: list[Callable[[str], bool]] = []
@@ -40,7 +52,7 @@ covered: list[Callable[[str], bool]] = []
 
 def current() -> Sinks:
     """The runs that what happens now belongs to: this thread's or task's own; without one, all that are open."""
-    if not _open or getattr(busy, "on", False):
+    if not _open or busy.on:
         return ()
     mine = _mine.get()
     return mine.group if mine is not None and mine.open else _open
@@ -127,7 +139,7 @@ class quiet(WithBlock[None]):  # noqa: N801 - used like a function
         self._before = False
 
     def _begin(self) -> None:
-        self._before = getattr(busy, "quiet", False)
+        self._before = busy.quiet
         busy.quiet = True
         for path in self._paths:
             _leave_out(path)
@@ -148,19 +160,22 @@ def _leave_out(raw: RawPath) -> None:
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     if not _open:
         return
-    handler = _HANDLERS.get(event)
-    if handler is None or getattr(busy, "on", False):
+    handler = _handler(event)
+    if handler is None:
         return
     global _ticks
-    _ticks += 1
-    if _ticks % _TICKS == 0:
+    _ticks -= 1
+    mine = _mine_of()
+    sinks = mine.group if mine is not None and mine.open else _open
+    again = handler is _opened and args[0] in sinks[0].settled and not (args[2] or 0) & WRITES and len(sinks) == 1
+    if (again and _ticks > 0) or busy.on:
+        return  # what is read again tells nothing new
+    if _ticks <= 0:
+        _ticks = _TICKS
         for drain in _drains:
             drain()
-    mine = _mine.get()
-    sinks = mine.group if mine is not None and mine.open else _open
-    if handler is _opened and args[0] in sinks[0].settled and len(sinks) == 1 and not (args[2] or 0) & WRITES:
-        return  # it is read again
-    guarded(sinks, event, handler, sys._getframe(1), args)
+    if not again:
+        guarded(sinks, event, handler, sys._getframe(1), args)
 
 
 def guarded(sinks: Sinks, event: str, note: Callable[..., None], *args: Any) -> None:
@@ -193,7 +208,7 @@ def _opened(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
 
 
 def _kind(frame: FrameType) -> int:
-    return OURS if getattr(busy, "quiet", False) else kind_of(frame)
+    return OURS if busy.quiet else kind_of(frame)
 
 
 def _passes_by(sinks: Sinks, kind: int, raw: RawPath, frame: FrameType) -> bool:
@@ -316,17 +331,26 @@ def _started(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
     path = os.fsdecode(args[0]) if args[0] else ""
     words = [os.fsdecode(word) for word in args[1]] if isinstance(args[1], (list, tuple)) else [os.fsdecode(args[1])]
     folder = os.fsdecode(args[2]) if len(args) > 3 and args[2] else None
+    given = args[-1] if isinstance(args[-1], Mapping) else {}
+    search = given.get("PATH") or given.get(b"PATH")
+    _tell_started(sinks, path or words[0], words, folder, None if search is None else os.fsdecode(search))
+
+
+def _tell_started(
+    sinks: Sinks, path: str, words: list[str], folder: str | None = None, search: str | None = None
+) -> None:
+    found = origins(path, words, folder or "", search)
     for sink in sinks:
-        sink.started(path or words[0], words, folder)
+        sink.started(path, words, folder, found)
 
 
 def _started_shell(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
-    for sink in sinks:
-        sink.started("sh", ["sh", "-c", os.fsdecode(args[0])], None)
+    _tell_started(sinks, "sh", ["sh", "-c", os.fsdecode(args[0])])
 
 
 def _replaced_itself(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
-    _started(sinks, frame, args[:2])
+    path, words, environment = args[:3]
+    _started(sinks, frame, (path, words, None, environment))
 
 
 def _forked(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
@@ -358,3 +382,5 @@ _HANDLERS: dict[str, Callable[[Sinks, FrameType, tuple[Any, ...]], None]] = {
     "os.forkpty": _forked,
     "os.chdir": _changed_folder,
 }
+# The hook is called for every audit event of the process, so it looks up as little as it can.
+_handler, _mine_of = _HANDLERS.get, _mine.get

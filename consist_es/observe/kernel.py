@@ -8,6 +8,7 @@ import threading
 
 from consist_es.observe import hook
 from consist_es.observe.children_alive import Children
+from consist_es.observe.earlier import ours
 from consist_es.observe.fanotify import (
     ACCESS,
     CREATE,
@@ -137,7 +138,7 @@ class Kernel:
         """Hand on what happened up to now to every run that is open; the kernel does not know threads."""
         if self._watch is None or not self._guard.acquire(blocking=False):
             return
-        busy, hook.busy.on = getattr(hook.busy, "on", False), True
+        busy, hook.busy.on = hook.busy.on, True
         try:
             self._drain(self._watch)
         finally:
@@ -163,6 +164,8 @@ class Kernel:
 
     def _hand_on(self, told: Told) -> None:
         is_folder, path = bool(told.mask & FOLDER), self._aliases.get(told.path, told.path)
+        if told.own and path in ours and not told.mask & ~(OPEN | ACCESS | FOLDER):
+            return
         for pending in self.runs:
             if told.own:
                 take_in(pending.notes, path, told.mask, is_folder=is_folder, own=True)
@@ -183,6 +186,8 @@ def take_in(notes: Notes, path: str, mask: int, *, is_folder: bool, own: bool) -
         return
     elif mask & MODIFY:
         notes.modified.add(path)
+        if not own:
+            notes.modified_by_programs.add(path)
         if mask & ACCESS and path not in notes.reads:
             notes.replaced.add(path)
     elif mask & OPEN and os.path.lexists(path):  # else it never had a name, or is gone

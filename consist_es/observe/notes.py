@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Protocol
 
+from consist_es.identity.started import Origin
+from consist_es.observe.earlier import Earlier
 from consist_es.observe.programs import find_program
 from consist_es.observe.reads import THERE, Program
 from consist_es.observe.scope import Scope, is_below
@@ -47,7 +49,7 @@ class Sink(Protocol):
     def variable(self, name: str, value: str | None) -> None: ...
     def set_variable(self, name: str) -> None: ...
     def copied_variables(self, values: Callable[[], dict[str, str]], *, for_fields: bool) -> None: ...
-    def started(self, path: str, arguments: list[str], folder: str | None) -> None: ...
+    def started(self, path: str, arguments: list[str], folder: str | None, origins: list[Origin]) -> None: ...
     def had_child(self) -> None: ...
     def moved_on(self) -> None: ...
     def doubt(self, why: str) -> None: ...
@@ -88,6 +90,11 @@ class Notes:
         """Files that were there and were written to without being emptied."""
         self.modified: set[str] = set()
         """Files that only the kernel saw written to: emptied or not cannot be told."""
+        self.modified_by_programs: set[str] = set()
+        """Those that another process wrote to."""
+        self.earlier = Earlier()
+        self.began = 0
+        """When the run began, by the clock of file times."""
         self.replaced: set[str] = set()
         """Files that only the kernel saw, read and written: in which order cannot be told."""
         self.gone: set[str] = set()
@@ -246,10 +253,11 @@ class Notes:
         if for_fields not in self.copies:
             self.copies[for_fields] = values()
 
-    def started(self, path: str, arguments: list[str], folder: str | None) -> None:
-        """A program is started."""
+    def started(self, path: str, arguments: list[str], folder: str | None, origins: list[Origin]) -> None:
+        """A program is started; `origins` are those behind the command."""
         self.children = True
-        program = find_program(path, arguments, folder, self.scope.counts)
+        program = find_program(path, arguments, folder, origins, self.scope.counts)
+        self.earlier.look(program.inputs, self.scope.counts, before=self.began)
         for given in program.inputs:
             try:
                 self.arguments.setdefault(given, stamp_of(given))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
-from consist_es.identity.digest import digest_path
+from consist_es.artifacts.bundles import digest_whole
+from consist_es.identity.started import Origin
 
 Hasher = Callable[[str, str], str]
 """Digest of a file or folder by a method of `digest_path`; raises OSError or InputError."""
@@ -16,7 +18,7 @@ THERE = "there:"
 
 def plain_hasher(path: str, method: str) -> str:
     """Digest without a cache."""
-    return digest_path(path, method=method).value
+    return digest_whole(Path(path), method=method).value
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -62,6 +64,8 @@ class Program(msgspec.Struct, frozen=True):
     arguments: list[str]
     inputs: list[str] = []
     """Arguments that are files or folders which count, as absolute paths."""
+    origins: list[Origin] = []
+    """The programs behind the command, with the versions that they had when it was started."""
 
 
 class RandomMove(msgspec.Struct, frozen=True):

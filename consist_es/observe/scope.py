@@ -11,7 +11,11 @@ import site
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Callable
 
+from consist_es.identity.digest_key import key_place
+from consist_es.identity.packages import spot_of
+from consist_es.identity.places import is_first_party
 from consist_es.observe.reads import Places
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/run", "/lib", "/lib64", "/bin", "/sbin", "/var/cache")
@@ -33,7 +37,7 @@ _PARTS = frozenset(
     {"site-packages", "dist-packages", "__pycache__", ".git", ".hg", ".svn", ".venv", ".ipynb_checkpoints"}
     | {".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", "node_modules", "htmlcov"}
 )
-_ENDINGS = (".dist-info", ".egg-info", ".pyc")
+_ENDINGS = (".dist-info", ".egg-info", ".pyc", ".pth")
 _COVERAGE = ".coverage"
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """Endings of the files that SQLite keeps beside a database."""
@@ -48,18 +52,23 @@ class Scope:
     or the system. What lies in none counts. Links are followed as far as the folder goes.
     """
 
-    def __init__(self, places: Places, *, temporary: bool = False) -> None:
-        """With `temporary`, temporary files and caches count: somebody else decides about them."""
+    def __init__(
+        self, places: Places, *, temporary: bool = False, is_own: Callable[[str], bool] = is_first_party
+    ) -> None:
+        """With `temporary`, temporary files and caches count: somebody else decides about them. `is_own` says of what
+        lies in folders of packages if it belongs to a model of one's own: that counts as well."""
+        self._is_own = is_own
         self.roots = both_ways(places.roots)
         sides = [path + ending for path in places.skipped for ending in SIDE_FILES]
         self._rules = dict.fromkeys(left_out(temporary=temporary), _LEFT_OUT)
         self._rules |= dict.fromkeys(self.roots, _ROOT)
-        self._rules |= dict.fromkeys(both_ways([*places.skipped, *sides, *places.declared]), _NEVER)
+        self._rules |= dict.fromkeys(both_ways([*places.skipped, *sides, *places.declared, *_of_ours()]), _NEVER)
         self._ignored = re.compile(
             "|".join(fnmatch.translate(text) for glob in places.ignored for text in (glob, f"{glob.rstrip('/')}/*"))
         )
         self._ignores = bool(places.ignored)
-        self._folders: dict[str, bool] = {}
+        self._folders: dict[str, bool | None] = {}
+        """Folder -> whether what lies in it counts; None: if it is one's own."""
 
     def counts(self, path: str) -> bool:
         """True if reading this absolute path makes the run depend on it."""
@@ -67,19 +76,23 @@ class Scope:
         inside = self._inside(folder or os.sep)
         if path in self._rules:
             return self._rules[path] == _ROOT
-        if not inside or name in _PARTS or name.endswith(_ENDINGS) or name.startswith(_COVERAGE):
+        if inside is False or name in _PARTS or name.endswith(_ENDINGS) or name.startswith(_COVERAGE):
+            return False
+        if inside is None and not self._is_own(path):
             return False
         return not (self._ignores and self._is_ignored(path))
 
     def lists(self, folder: str) -> bool:
         """True if listing this folder makes the run depend on the names in it."""
-        return self._inside(folder) and self.counts(folder)
+        return self._inside(folder) is not False and self.counts(folder)
 
-    def _inside(self, folder: str) -> bool:
-        inside = self._folders.get(folder)
-        if inside is None:
-            inside = self._folders[folder] = self._folder_counts(folder)
-        return inside
+    def _inside(self, folder: str) -> bool | None:
+        if folder not in self._folders:
+            counts: bool | None = self._folder_counts(folder)
+            if not counts and self._rule_of(folder) == _LEFT_OUT and _holds_packages(folder):
+                counts = None
+            self._folders[folder] = counts
+        return self._folders[folder]
 
     def is_watched(self, path: str) -> bool:
         """True if a path lies in one of the roots."""
@@ -106,6 +119,12 @@ class Scope:
         shorter = [path[len(root) :].lstrip(os.sep) for root in self.roots if is_below(path, root)]
         names = [path, os.path.basename(path), *shorter]
         return any(self._ignored.match(name.replace(os.sep, "/")) for name in names)
+
+
+def _holds_packages(folder: str) -> bool:
+    """True if a folder is one of installed packages, or part of such a package."""
+    spot = spot_of(f"{folder}/")
+    return spot is not None and not any(part in _PARTS or part.endswith(_ENDINGS) for part in spot[1].split("/"))
 
 
 def is_below(path: str, folder: str) -> bool:
@@ -142,6 +161,12 @@ def _of_python() -> tuple[str, ...]:
 def _of_tools(home: str, caches: str, temporary: str) -> tuple[str, ...]:
     found = [*(os.path.join(home, name) for name in _OF_HOME), *filter(None, [caches]), temporary]
     return _small(found + list(_TEMPORARY if os.name == "posix" else ()))
+
+
+def _of_ours() -> list[str]:
+    """The folder of this user's caches of ours, which is no step's business even where caches count."""
+    place = key_place()
+    return [] if place is None else [os.fspath(place.parent)]
 
 
 def _small(folders: list[str]) -> tuple[str, ...]:

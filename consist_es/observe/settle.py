@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from consist_es.errors import InputError
 from consist_es.identity.source import load_source
+from consist_es.identity.started import package_now
 from consist_es.observe import variables
 from consist_es.observe.imports import file_of
 from consist_es.observe.notes import Notes, Stamp, ValueDigest, stamp_of
@@ -64,7 +65,9 @@ class Settling:
             return False
         if now == first:
             late = first is not None and first[1] >= self._began
-            return path not in notes.replaced and not (path in notes.modified and late)
+            if path in notes.replaced:
+                return False
+            return not (path in notes.modified and late) or self._is_kept(path)
         if path in notes.modified:
             notes.doubt(f"{path} was read, and changed by the step")
         elif first is None:
@@ -74,6 +77,18 @@ class Settling:
         else:
             notes.doubt(f"{path} changed while the step ran")
         return False
+
+    def _is_kept(self, path: str) -> bool:
+        """True if a file that was written to before it was read holds what it held; in doubt it is said."""
+        notes = self._notes
+        verdict = notes.earlier.verdict(path)
+        if path in notes.modified_by_programs and not self._is_output(path) and verdict == "unknown":
+            notes.doubt(
+                f"{path} was there before, a program that the step started wrote to it, and the step read it: "
+                "whether something of what it held before was read cannot be told. Remove it before the program "
+                "starts, let that write to consist.output_path(...), or declare it as an output"
+            )
+        return verdict == "same"
 
     def _look_at_made(self, path: str) -> None:
         """Keep how the step left a file that it had looked for in vain: an edit of it would be read next time."""
@@ -167,7 +182,15 @@ def not_in_stores(listings: dict[str, Listing], files: dict[str, str | None]) ->
     return {folder: one for folder, one in listings.items() if not any(is_below(folder, each) for each in whole)}
 
 
-# ---------------------------------------------------------------- modules and variables
+# ---------------------------------------------------------------- programs, modules and variables
+
+
+def look_at_programs(notes: Notes) -> None:
+    """Doubt a run during which a program became another one: parts of both may have run."""
+    origins = {repr(origin): origin for program in notes.programs for origin in program.origins}
+    for origin in origins.values():
+        if origin.package is not None and package_now(origin.path, origin.arguments) != origin.package:
+            notes.doubt(f"{origin.package}, of which the step started a program, was replaced while the step ran")
 
 
 def module_digests(files: Iterable[str], notes: Notes) -> dict[str, str]:

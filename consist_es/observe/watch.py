@@ -86,7 +86,9 @@ class Watch:
     ) -> None:
         self._places, self._hasher, self._limits = places, hasher, limits or Limits()
         self._value_digest = value_digest
-        self._notes = Notes(Scope(places), is_first_party=is_first_party, value_digest=value_digest)
+        self._notes = Notes(
+            Scope(places, is_own=is_first_party), is_first_party=is_first_party, value_digest=value_digest
+        )
         self._whole = False
         self._result: Reads | None = None
 
@@ -96,6 +98,7 @@ class Watch:
         if notes.open or self._result is not None:
             return
         self._clock, self._began = time.monotonic(), time.time_ns() - _CLOCK_TICK
+        notes.began = self._began
         self._handles = open_handles(notes.scope)
         self._modules = len(sys.modules)
         self._random = generators.Began()
@@ -140,6 +143,7 @@ class Watch:
         self._take_in_others()
         self._take_in_arguments()
         self._take_in_handles()
+        settle.look_at_programs(notes)
         modules = self._loaded()
         settling = settle.Settling(notes, began=self._began, outputs=outputs, hasher=self._hasher)
         read = settling.read(self._places.declared)

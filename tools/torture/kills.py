@@ -12,7 +12,7 @@ from pathlib import Path
 
 from consist_es import Tracker
 from consist_es.log.local import LocalLog
-from consist_es.log.unended import is_gone
+from consist_es.log.presence import is_gone
 from consist_es.log.verify import verify
 from consist_es.storage import LocalStorage
 from torture import verbs
@@ -124,7 +124,10 @@ class Elsewhere(LocalStorage):
         self._what = what
 
     def boot(self) -> str:
-        return "an earlier boot" if self._what == "boot" else super().boot()
+        return "an earlier boot" if self._what in ("boot", "host") else super().boot()
+
+    def machine(self) -> str:
+        return "another machine" if self._what == "host" else super().machine()
 
     def host(self) -> str:
         return "another-host" if self._what == "host" else super().host()
@@ -190,7 +193,7 @@ def _listed_by_verify(*, gone: bool) -> None:
         writer = found.writer
         require(writer is not None, f"verify knows no writer of {found.run}")
         if writer is not None:
-            said = is_gone(LocalStorage(), writer.host, writer.boot, writer.pid, writer.pid_started)
+            said = is_gone(LocalStorage(), Path("p.events"), writer)
             require(said == gone, f"verify takes the process of {found.run} for {'gone' if said else 'alive'}")
 
 

@@ -352,6 +352,9 @@ class Memory:
     def flock_within(self, fd: int, seconds: float) -> bool:
         return self.flock(fd, blocking=True)
 
+    def is_locked(self, fd: int) -> bool:
+        return self._fds[fd][0] in self.disk.locks
+
     def lock_holder(self, fd: int) -> str:
         return "another process"
 
@@ -379,6 +382,16 @@ class Memory:
 
     def boot(self) -> str:
         return self.disk.boot
+
+    def machine(self) -> str:
+        return ""
+
+    def pid_namespace(self) -> str:
+        return "memory"
+
+    def is_local(self, path: Path) -> bool:
+        """A disk that is cut off and goes on under other processes is nobody's own."""
+        return False
 
     def host(self) -> str:
         return self._host

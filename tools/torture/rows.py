@@ -7,11 +7,13 @@ from torture.calls import failing_calls, kill_points
 from torture.company import company
 from torture.damage import flips, moved, prefixes
 from torture.decoder import fuzz
+from torture.edited import edited
 from torture.endings import clocks, endings
 from torture.hostile import fuzzed_paths, swapped_folders
 from torture.injected import injected_errors, injected_kills
 from torture.keys import identity, unhashable
 from torture.kills import abandoned, kills, together
+from torture.locks import deleted_locks, live_or_dead
 from torture.model import compound, programs
 from torture.network import network
 from torture.power import power_cuts
@@ -56,6 +58,9 @@ ROWS = (
     Row("R22", "faults while recovering from faults", compound, 1_000, 5_000, 50_000),
     Row("R24", "threads, forks, pools, loops, interrupts", company, 200, 2_000, 10_000),
     Row("R25", "file systems like a network's", network, 8, 60, 200),
+    Row("R26", "lock files deleted while processes are stopped", deleted_locks, 7, 1, 1),
+    Row("R27", "who is dead is noticed, who lives is not called dead", live_or_dead, 20, 400, 2_000),
+    Row("R28", "other people's SQL in the views serves nothing wrong", edited, 60, 1_000, 10_000),
     Row("S3", "no text leads out of its root", fuzzed_paths, 100_000, 1_000_000, 10_000_000),
     Row("S4", "no copy lands outside while folders are swapped", swapped_folders, 2_000, 10_000, 100_000),
     Row("Q1", "mutants of the core are noticed", mutation, 0, 30, 500),

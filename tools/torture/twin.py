@@ -206,6 +206,9 @@ class Twin:
     def flock_within(self, fd: int, seconds: float) -> bool:
         return self._call("flock", lambda: self.inner.flock_within(fd, seconds))
 
+    def is_locked(self, fd: int) -> bool:
+        return self._call("flock", lambda: self.inner.is_locked(fd))
+
     def lock_holder(self, fd: int) -> str:
         return self.inner.lock_holder(fd)
 
@@ -230,6 +233,15 @@ class Twin:
 
     def boot(self) -> str:
         return self.inner.boot()
+
+    def machine(self) -> str:
+        return self.inner.machine()
+
+    def pid_namespace(self) -> str:
+        return self.inner.pid_namespace()
+
+    def is_local(self, path: Path) -> bool:
+        return self.inner.is_local(path)
 
     def host(self) -> str:
         return self.inner.host()

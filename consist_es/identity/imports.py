@@ -1,0 +1,118 @@
+"""What code imports, and the statements of a module that set something up."""
+
+import ast
+from collections.abc import Iterator
+
+import msgspec
+
+IMPORTERS = ("import_module", "__import__", "run_module", "run_path", "spec_from_file_location")
+"""Functions that import a module by its name."""
+
+
+class ImportRef(msgspec.Struct, frozen=True):
+    """One imported module: its dotted name as written, with leading dots, and the names it binds."""
+
+    name: str
+    bound: frozenset[str]
+    eager: bool
+
+
+def imports_of(node: ast.AST, *, eager: bool = True, calls: bool = True) -> Iterator[ImportRef]:
+    """Every module that the code below `node` imports, also through `import_module` with a written name.
+
+    ``eager`` are those that run when the file itself is run: not inside functions, not under a condition. Without
+    `calls`, expressions are not searched: none of them calls one of `IMPORTERS`.
+    """
+    waiting: list[tuple[ast.AST, bool]] = [(node, eager)]
+    while waiting:
+        current, eager = waiting.pop()
+        if isinstance(current, ast.Import):
+            for alias in current.names:
+                yield ImportRef(alias.name, frozenset({alias.asname or alias.name.partition(".")[0]}), eager)
+        elif isinstance(current, ast.ImportFrom):
+            yield from _from_import(current, eager)
+        elif isinstance(current, ast.Call) and _is_import_call(current):
+            name = _constant_name(current)
+            if name:
+                yield ImportRef(name, frozenset(), False)
+        inner = eager and not isinstance(current, (*_FUNCTIONS, ast.If, ast.Try))
+        below = ast.iter_child_nodes(current) if calls else statements_in(current)
+        waiting += [(child, inner) for child in below]
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
+
+
+def statements_in(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements right below a node, with those of its branches, in the order of the text."""
+    for name in _BLOCKS:
+        block = node.__dict__.get(name)
+        if isinstance(block, list):
+            yield from block
+
+
+def _from_import(node: ast.ImportFrom, eager: bool) -> Iterator[ImportRef]:
+    base = "." * node.level + (node.module or "")
+    bound = frozenset(alias.asname or alias.name for alias in node.names)
+    yield ImportRef(base, bound, eager)
+    for alias in node.names:
+        if alias.name != "*":  # the name may be a submodule
+            joined = base + alias.name if base.endswith(".") else f"{base}.{alias.name}"
+            yield ImportRef(joined, frozenset({alias.asname or alias.name}), eager)
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def _is_import_call(node: ast.Call) -> bool:
+    return _called(node) in IMPORTERS
+
+
+def computed_imports(node: ast.AST) -> list[ast.Call]:
+    """Calls that import a module whose name is not written there."""
+    return [call for call in _import_calls(node) if _constant_name(call) is None]
+
+
+def _import_calls(node: ast.AST) -> list[ast.Call]:
+    return [item for item in ast.walk(node) if isinstance(item, ast.Call) and _is_import_call(item)]
+
+
+def _constant_name(call: ast.Call) -> str | None:
+    """The module name, where the call spells one."""
+    if _called(call) not in ("import_module", "__import__"):
+        return None
+    first = call.args[0] if call.args else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+
+
+def effects_of(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
+    """Statements at module level that change a thing they name: the name, and the statement."""
+    for statement in body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        inner = [getattr(statement, field, []) for field in ("body", "orelse", "finalbody")]
+        handlers = [handler.body for handler in getattr(statement, "handlers", [])]
+        for block in [*inner, *handlers]:
+            yield from effects_of(block)
+        for target in _changed(statement):
+            root = _root(target)
+            if root is not None:
+                yield root, statement
+
+
+def _changed(statement: ast.stmt) -> list[ast.expr]:
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        return [statement.value.func]
+    if isinstance(statement, (ast.Assign, ast.Delete)):
+        return [target for target in statement.targets if not isinstance(target, ast.Name)]
+    if isinstance(statement, (ast.AugAssign, ast.AnnAssign)) and not isinstance(statement.target, ast.Name):
+        return [statement.target]
+    return []
+
+
+def _root(node: ast.expr) -> str | None:
+    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else None

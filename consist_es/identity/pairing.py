@@ -1,0 +1,62 @@
+"""Pairs the named parts of two identities, so that only what really changed is told: a project that was moved, or is
+started from another folder, has the same parts under other names."""
+
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+_FOLDERS = re.compile(r"[^\s:]*/")
+
+
+class Paired(msgspec.Struct, frozen=True):
+    """What two mappings of name to digest have in common, and what not."""
+
+    renamed: list[tuple[str, str]]
+    """(old name, new name) of the same content."""
+    changed: list[tuple[str, str]]
+    """(old name, new name) of what is most likely the same thing with another content."""
+    removed: list[str]
+    added: list[str]
+
+
+def pair(new: Mapping[str, str], old: Mapping[str, str]) -> Paired:
+    """By name and digest, then by digest, then by name, then by name without its folders."""
+    now = {name: digest for name, digest in new.items() if old.get(name) != digest}
+    then = {name: digest for name, digest in old.items() if new.get(name) != digest}
+    renamed = _matched(now, then, lambda _name, digest: digest, several=True)
+    changed = _matched(now, then, lambda name, _digest: name)
+    changed += _matched(now, then, lambda name, _digest: without_folders(name))
+    order = list(old)
+    return Paired(renamed, sorted(changed, key=lambda names: order.index(names[0])), list(then), list(now))
+
+
+def without_folders(name: str) -> str:
+    """``variable rates of src/model.py:step`` -> ``variable rates of model.py:step``."""
+    return _FOLDERS.sub("", name)
+
+
+def _matched(
+    now: dict[str, str], then: dict[str, str], key: Callable[[str, str], str], *, several: bool = False
+) -> list[tuple[str, str]]:
+    """Take out of both what has the same key. Of `several` that have it those go together whose names are most alike,
+    otherwise they stay: which belongs to which cannot be told."""
+    places: dict[str, tuple[list[str], list[str]]] = {}
+    for side, parts in enumerate((then, now)):
+        for name, digest in parts.items():
+            places.setdefault(key(name, digest), ([], []))[side].append(name)
+    found = []
+    for before, after in places.values():
+        if not before or not after or (not several and len(before) + len(after) > 2):
+            continue
+        for name in before:
+            wanted = without_folders(name)
+            best = next((other for other in after if without_folders(other) == wanted), None)
+            if best is None and after:
+                best = after[0]
+            if best is not None:
+                after.remove(best)
+                found.append((name, best))
+    for name, other in found:
+        del then[name], now[other]
+    return found

@@ -1,0 +1,250 @@
+"""Whether the process that wrote to a log still lives. It is called dead only where that is certain.
+
+Every writer holds a lock of its own, on a file in ``writers/`` below the log's folder, from before its first event
+until it ends. The kernel drops it with the process, also by a kill, and a reboot drops all of them. Where such a lock
+can be taken, on a file system that only this machine has open, its writer is gone. Within one PID namespace of one boot
+the table of processes is asked instead: it knows better, for a child of a killed writer may have the lock's file open.
+
+A file that is missing, or another one than was locked, says nothing: people delete such files, and copy whole projects.
+"""
+
+import contextlib
+import os
+import re
+import weakref
+from collections.abc import Collection
+from pathlib import Path
+from typing import Protocol
+
+from consist_es import __version__, machine
+from consist_es.events import WriterAttached
+from consist_es.storage import Storage, make_folder, on_fork
+
+FOLDER = "writers"
+"""Where the locks of writers lie, below the log's folder."""
+_NAME = re.compile(r"[0-9]+\.[0-9a-f]+")
+_WAIT = 0.5
+"""Seconds to wait for somebody who tidies up at the moment when a writer makes its file."""
+
+
+class Marks(Protocol):
+    """What tells a process from all others, as `writer_attached` has it."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def boot(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def pid_started(self) -> str: ...
+    @property
+    def machine(self) -> str: ...
+    @property
+    def pid_namespace(self) -> str: ...
+    @property
+    def lock(self) -> str: ...
+
+
+# ---------------------------------------------------------------- asking
+
+
+def is_gone(storage: Storage, folder: Path, writer: Marks) -> bool:
+    """Whether a process that wrote to the log in this folder is certainly no longer there."""
+    if _shares_numbers(storage, writer):
+        started = storage.pid_started(writer.pid)
+        told = started != "" and writer.pid_started != ""
+        return started == "ended" or (started != writer.pid_started if told else not _exists(writer.pid))
+    return _lock_is(False, storage, folder, writer)
+
+
+def is_seen(storage: Storage, folder: Path, writer: Marks) -> bool:
+    """Whether it certainly lives: its number is that of the same process, or its lock is held."""
+    if _shares_numbers(storage, writer):
+        return not is_gone(storage, folder, writer)
+    return _lock_is(True, storage, folder, writer)
+
+
+def _shares_numbers(storage: Storage, writer: Marks) -> bool:
+    """Whether its pid means the same process here as where it ran."""
+    if not writer.boot or writer.boot != storage.boot():
+        return False
+    ours = storage.pid_namespace()
+    if writer.pid_namespace:
+        return writer.pid_namespace == ours != machine.UNKNOWN
+    # Recorded before namespaces were: by its host's name it is one of ours, unless we are in a container ourselves.
+    return writer.host == storage.host() and ours in (machine.INITIAL_NAMESPACE, machine.NO_NAMESPACES)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):  # the number is what a log says, which may come from anybody
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _is_same_machine(storage: Storage, writer: Marks) -> bool:
+    """In a container there is often no id of the machine, but one boot is that of one kernel."""
+    same_boot = writer.boot != "" and writer.boot == storage.boot()
+    return same_boot or (writer.machine != "" and writer.machine == storage.machine())
+
+
+def _lock_is(held: bool, storage: Storage, folder: Path, writer: Marks) -> bool:
+    """Whether the writer's lock is held, or is not; False where it cannot be told."""
+    name, _, inode = writer.lock.partition(":")
+    if not _NAME.fullmatch(name) or not inode.isdecimal():
+        return False
+    if not _is_same_machine(storage, writer) or not storage.is_local(folder):
+        return False
+    try:
+        fd = storage.open(folder / FOLDER / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        return storage.inode(fd)[1] == int(inode) and storage.is_locked(fd) == held
+    except OSError:  # no locks here
+        return False
+    finally:
+        storage.close(fd)
+
+
+# ---------------------------------------------------------------- being there
+
+
+class _Held:
+    """The open file: apart from `Presence`, so that it can be given up when that is gone already."""
+
+    def __init__(self) -> None:
+        self.fd: int | None = None
+        self.path: Path | None = None
+        self.pid = 0
+
+
+class Presence:
+    """The lock that says that this writer lives. Where there can be none, work goes on without."""
+
+    def __init__(self, folder: Path, storage: Storage) -> None:
+        self._folder = folder / FOLDER
+        self._storage = storage
+        self._held = _Held()
+        self._lock = ""
+        self.left = False
+        """Whether a lock that the log names was given up: then there must be another one before anything is written."""
+        on_fork(self)
+        weakref.finalize(self, _leave, storage, self._held)
+
+    def hold(self, name: str) -> str:
+        """Take the lock, and give what others find it by: the file's name and inode, or "" where there is none.
+
+        `name`: the writer's, of which the last two parts, its pid and its random part, become the file's.
+        """
+        self.left = False
+        if self._held.fd is None:
+            self._lock = ""
+            path = self._folder / ".".join(name.split(".")[-2:])
+            try:
+                if self._storage.is_local(self._folder.parent):
+                    make_folder(self._storage, self._folder)
+                    self._lock = self._taken(path)
+            except OSError:
+                _close(self._storage, self._held)
+        return self._lock
+
+    def _taken(self, path: Path) -> str:
+        held, storage = self._held, self._storage
+        for _ in range(3):  # one that tidies up may take a new file for that of a dead writer
+            _close(storage, held)
+            held.pid, held.path = storage.pid(), path
+            held.fd = storage.open(path, os.O_RDWR | os.O_CREAT)
+            if storage.flock_within(held.fd, _WAIT):
+                with contextlib.suppress(FileNotFoundError):
+                    if (inode := storage.inode(held.fd)) == storage.inode(path):
+                        return f"{path.name}:{inode[1]}"
+        _close(storage, held)
+        return ""
+
+    def sync(self) -> None:
+        """Have the file survive a power cut, as the event that names it does."""
+        if self._held.fd is not None:
+            with contextlib.suppress(OSError):
+                self._storage.sync_folder(self._folder)
+
+    def release(self) -> None:
+        """The writer ends well, or pauses: its file is removed."""
+        self.left |= self._held.fd is not None
+        _leave(self._storage, self._held)
+
+    def after_fork(self) -> None:
+        """The lock is the parent's: a child that outlives it must not keep it. It is a writer of its own."""
+        _close(self._storage, self._held)
+        self.left = False
+
+
+def _leave(storage: Storage, held: _Held) -> None:
+    """Remove the file, unless it is that of the process that this one was forked from, and close it.
+
+    In this order: nobody ever finds the file of a living writer without its lock.
+    """
+    if held.fd is not None and held.path is not None and held.pid == storage.pid():
+        with contextlib.suppress(OSError):
+            if storage.inode(held.path) == storage.inode(held.fd):
+                storage.unlink(held.path)
+    _close(storage, held)
+
+
+def _close(storage: Storage, held: _Held) -> None:
+    fd, held.fd = held.fd, None
+    if fd is not None:
+        with contextlib.suppress(OSError):
+            storage.close(fd)
+
+
+def introduction(storage: Storage, name: str, lock: str) -> WriterAttached:
+    """What the log says of this process; `lock`: what `Presence.hold` gave."""
+    import platform
+
+    return WriterAttached(
+        writer=name,
+        host=storage.host(),
+        boot=storage.boot(),
+        pid=storage.pid(),
+        pid_started=storage.pid_started(storage.pid()),
+        user=storage.user(),
+        library=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        machine=storage.machine(),
+        pid_namespace=storage.pid_namespace(),
+        lock=lock,
+    )
+
+
+# ---------------------------------------------------------------- tidying up
+
+
+def sweep(storage: Storage, folder: Path, needed: Collection[str]) -> None:
+    """Remove the files of writers that are gone, but for those by which somebody may still ask.
+
+    `needed`: what `Presence.hold` gave the writers of runs without an end.
+    """
+    kept = {lock.partition(":")[0] for lock in needed}
+    try:
+        names = storage.listdir(folder / FOLDER) if storage.is_local(folder) else []
+    except OSError:
+        return
+    for name in names:
+        if name not in kept and _NAME.fullmatch(name):
+            with contextlib.suppress(OSError):
+                _remove_if_free(storage, folder / FOLDER / name)
+
+
+def _remove_if_free(storage: Storage, path: Path) -> None:
+    fd = storage.open(path, os.O_RDWR)
+    try:
+        if storage.flock(fd, blocking=False) and storage.inode(path) == storage.inode(fd):
+            storage.unlink(path)
+    finally:
+        storage.close(fd)

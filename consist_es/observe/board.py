@@ -1,0 +1,226 @@
+"""Which runs a process has open, for the processes that it starts; and what they tell it of them.
+
+Beside the file of `consist_es.observe.children` lies a page of shared memory: the runs that are open, as JSON. A child
+looks there which run its work belongs to, whenever that child was started. What it does for a run it tells before, in a
+second file; so the first process knows, without reading anything, whether children had a part in a run. A child holds
+a shared lock while it records, and the first process takes it alone for a moment when it closes a run: what is recorded
+later is refused, and nothing falls between the two.
+"""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing.process
+import os
+import struct
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.observe import children
+from consist_es.storage import LocalStorage, on_fork
+from consist_es.with_block import WithBlock
+
+SIZE = 1 << 20
+PATIENCE = 5.0
+"""Seconds that a run's end waits for a child that is recording: one that was stopped there holds nobody up for ever."""
+_HEAD = struct.Struct("<QI")
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_PAGE, _TOLD = "runs", "told"
+
+Posted = dict[str, dict[str, Any]]
+"""Key of a run -> what a child needs to know of it."""
+
+
+class Board:
+    """The page of this process's runs."""
+
+    def __init__(self) -> None:
+        self.folder = Path(children.channel().folder)
+        self._fd = os.open(self.folder / _PAGE, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        os.ftruncate(self._fd, SIZE)
+        self._map = mmap.mmap(self._fd, SIZE)
+        self._told = os.open(self.folder / _TOLD, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        self._runs: Posted = {}
+        self._since: dict[str, int] = {}
+        self._number = 0
+        self._mutex = threading.Lock()
+
+    def post(self, run: str, about: dict[str, Any]) -> None:
+        """A run is open from now on."""
+        with self._mutex:
+            self._runs[run] = about
+            self._since[run] = os.fstat(self._told).st_size
+            self._write()
+
+    def withdraw(self, run: str) -> list[dict[str, Any]]:
+        """A run is open no longer; what children told of it."""
+        with self._mutex:
+            if self._runs.pop(run, None) is None:
+                return []
+            since, size = self._since.pop(run), os.fstat(self._told).st_size
+            alone = _locked_within(self._fd, PATIENCE)
+            try:
+                self._write()
+                size = os.fstat(self._told).st_size
+            finally:
+                if alone:
+                    LocalStorage().unlock(self._fd)
+            data = os.pread(self._told, size - since, since) if size > since else b""
+        return [told for told in map(_decoded, data.splitlines()) if told.get("run") == run]
+
+    def _write(self) -> None:
+        text = msgspec.json.encode(self._runs)
+        while len(text) > SIZE - _HEAD.size:  # so many at once that they do not fit: the oldest cannot be joined
+            self._runs.pop(next(iter(self._runs)))
+            text = msgspec.json.encode(self._runs)
+        self._number += 2
+        _HEAD.pack_into(self._map, 0, self._number - 1, len(text))  # odd: it is being written
+        self._map[_HEAD.size : _HEAD.size + len(text)] = text
+        _HEAD.pack_into(self._map, 0, self._number, len(text))
+
+
+def _decoded(line: bytes) -> dict[str, Any]:
+    with suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(line, type=dict[str, Any])
+    return {}
+
+
+def _locked_within(fd: int, seconds: float) -> bool:
+    storage, deadline = LocalStorage(), time.monotonic() + seconds
+    with suppress(OSError):  # no locks here: then nobody can wait
+        while not storage.flock(fd, blocking=False):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.001)
+        return True
+    return False
+
+
+def _share(fd: int) -> None:
+    import fcntl
+
+    with suppress(OSError):  # no locks here
+        fcntl.flock(fd, fcntl.LOCK_SH)
+
+
+class _Process:
+    """This process's board, and that of the process which started it."""
+
+    def __init__(self) -> None:
+        self.board: Board | None = None
+        on_fork(self)
+
+    def after_fork(self) -> None:
+        self.board = None
+
+
+_process = _Process()
+
+
+def board() -> Board:
+    """The page of this process, made when it is first needed."""
+    if _process.board is None:
+        _process.board = Board()
+    return _process.board
+
+
+def is_made() -> bool:
+    """Whether this process has runs, or had."""
+    return _process.board is not None
+
+
+# ---------------------------------------------------------------- in a child
+
+
+def posted() -> Posted:
+    """The runs that are open in the process which started this one."""
+    folder = _folder()
+    if folder is None:
+        return {}
+    try:
+        fd = os.open(folder / _PAGE, os.O_RDONLY | _FLAGS)
+    except OSError:
+        return {}
+    try:
+        return _read(fd)
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int) -> Posted:
+    for _ in range(1000):
+        number, length = _HEAD.unpack(os.pread(fd, _HEAD.size, 0))
+        text = os.pread(fd, length, _HEAD.size)
+        if number % 2 == 0 and _HEAD.unpack(os.pread(fd, _HEAD.size, 0))[0] == number:
+            return msgspec.json.decode(text, type=dict[str, dict[str, Any]]) if length else {}
+        time.sleep(0.0001)
+    return {}
+
+
+def _folder() -> Path | None:
+    path = os.environ.get(children.VARIABLE)
+    if path and not is_made():
+        return Path(path).parent
+    return None if is_made() else _of_parent()
+
+
+def _of_parent() -> Path | None:
+    """The folder of the process that asked a server of `multiprocessing` for this one: the server may be older than its
+    first run, and then the environment does not name it."""
+    parent = multiprocessing.process.parent_process()
+    if parent is None or parent.pid is None:
+        return None
+    links = Path("/proc", str(parent.pid), "fd")
+    with suppress(OSError):
+        for link in links.iterdir():
+            with suppress(OSError):
+                target = link.readlink()
+                if target.name == _PAGE and target.parent.name.startswith(children.PREFIX):
+                    return target.parent
+    return None
+
+
+def tell(run: str, **about: Any) -> None:
+    """Tell the process that has the run of something, before it is done."""
+    folder = _folder()
+    if folder is None:
+        return
+    with suppress(OSError):  # the process that had it is gone
+        fd = os.open(folder / _TOLD, os.O_WRONLY | os.O_APPEND | _FLAGS)
+        try:
+            os.write(fd, msgspec.json.encode({"run": run, **about}) + b"\n")
+        finally:
+            os.close(fd)
+
+
+class Joined(WithBlock[bool]):
+    """Block in which a child records something of a run; True if that is open still, and stays so until the end of the
+    block."""
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._fd: int | None = None
+
+    def _begin(self) -> bool:
+        folder = _folder()
+        if folder is None:
+            return False
+        try:
+            self._fd = os.open(folder / _PAGE, os.O_RDWR | _FLAGS)
+            _share(self._fd)
+        except OSError:
+            return False
+        if self._run not in _read(self._fd):
+            return False
+        tell(self._run)
+        return True
+
+    def _end(self, error: BaseException | None) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)

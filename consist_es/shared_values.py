@@ -1,0 +1,100 @@
+"""Large values that a run began with: recorded once for all runs that had the same, and referred to by digest.
+
+A config of 150 kB stands in the log once, not in the start of each of 200 steps. What is small stays where it is, for
+an event that can be read by itself is worth more than a few bytes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from consist_es.events import Draft, FingerprintInfo, ScenarioStarted, StepStarted, ValuesRecorded
+from consist_es.identity.adapters import FOR_PEOPLE
+
+LARGE = 4 << 10
+"""Bytes of a part, as JSON, from which on it is recorded apart."""
+CONFIG, ADAPTER, CODE_PARTS = "config", "adapter", "code_parts"
+
+
+def apart(drafts: Iterable[Draft], known: Callable[[str], bool]) -> list[Draft]:
+    """The drafts with large values taken out of starts of runs; those that are not `known` by their digest stand in an
+    event of their own before the first start that refers to them."""
+    found: list[Draft] = []
+    fresh: set[str] = set()
+    for draft in drafts:
+        event, parts = _parted(draft.event)
+        for digest, values in parts.items():
+            if digest not in fresh and not known(digest):
+                fresh.add(digest)
+                said = ValuesRecorded(digest=digest, values=values)
+                found.append(Draft(said, scenario=draft.scenario, run=draft.run))
+        found.append(draft if event is None else msgspec.structs.replace(draft, event=event))
+    return found
+
+
+def _parted(event: object) -> tuple[ScenarioStarted | StepStarted | None, dict[str, Any]]:
+    """The start of a run without its large values, and these by digest; None where it has none, or is no start."""
+    if not isinstance(event, ScenarioStarted | StepStarted):
+        return None, {}
+    shared: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for name, value in _candidates(event).items():
+        if value and len(data := _encoded(value)) >= LARGE:
+            shared[name] = _digest(data)
+            values[shared[name]] = value
+    if not shared:
+        return None, {}
+    changes: dict[str, Any] = {"shared": shared}
+    if CONFIG in shared:
+        changes["config"] = None
+    if isinstance(event, StepStarted):
+        changes["fingerprint"] = _without(event.fingerprint, shared)
+    return msgspec.structs.replace(event, **changes), values
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        return b""  # left where it is: the log says what is wrong with it
+
+
+def says(event: StepStarted, info: FingerprintInfo | None) -> bool:
+    """Whether a fingerprint, with what stands apart filled in, is the one that the start has: its values are those that
+    the start refers to, or are not there any more."""
+    if info is None or not event.shared:
+        return info == event.fingerprint
+    parts = {ADAPTER: _for_people(info), CODE_PARTS: info.code_parts}
+    for name, digest in event.shared.items():
+        if parts.get(name) and _digest(_encoded(parts[name])) != digest:
+            return False
+    return _without(info, event.shared) == event.fingerprint
+
+
+def _candidates(event: ScenarioStarted | StepStarted) -> dict[str, Any]:
+    """Part -> value, of all that may be large and is often the same."""
+    found = {CONFIG: event.config}
+    if isinstance(event, StepStarted):
+        found[ADAPTER] = _for_people(event.fingerprint)
+        found[CODE_PARTS] = event.fingerprint.code_parts
+    return found
+
+
+def _for_people(info: FingerprintInfo) -> dict[str, Any]:
+    return {name: value for name, value in (info.adapter or {}).items() if name in FOR_PEOPLE}
+
+
+def _digest(data: bytes) -> str:
+    return f"b3:{blake3(data).hexdigest()}"
+
+
+def _without(info: FingerprintInfo, shared: Mapping[str, str]) -> FingerprintInfo:
+    changes: dict[str, Any] = {}
+    if ADAPTER in shared:
+        adapter = info.adapter or {}
+        changes[ADAPTER] = {name: value for name, value in adapter.items() if name not in FOR_PEOPLE}
+    if CODE_PARTS in shared:
+        changes[CODE_PARTS] = {}
+    return msgspec.structs.replace(info, **changes)
