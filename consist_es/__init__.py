@@ -7,7 +7,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from consist_es.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from consist_es.artifacts.artifact import Artifact, ArtifactLike

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Rooms from the ground floor up. A module may import from its own floor and from below, never from above.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"absent", "errors", "escapes", "with_block", "wording"}),
+    frozenset({"absent", "version", "errors", "escapes", "with_block", "wording"}),
     frozenset(
         {"events", "framing", "plain", "plain_arrays", "plain_frames", "plain_times", "secret", "storage", "whole"}
         | {"machine"}
@@ -213,8 +213,6 @@ def from_imports(node: ast.ImportFrom, eager: bool) -> Iterator[Import]:
     """`from a import b` imports the module a.b where there is one, and a otherwise."""
     base = node.module or ""
     for alias in node.names:
-        if base == "consist_es" and alias.name == "__version__":
-            continue  # a literal in a module without logic, which is imported before any other
         full = f"{base}.{alias.name}"
         yield Import(full if full in NAMES else base, node.lineno, eager, relative=node.level > 0)
 

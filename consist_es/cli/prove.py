@@ -37,7 +37,7 @@ def prove(
     """Prove that the events at POSITIONs are in the log that a tree head speaks of.
 
     With --extends also, or only, that this head's log begins with all events of an older head's. The proof is one line
-    of JSON, which tools/check_proof.py checks without this program: 40 lines to read and trust.
+    of JSON, which tools/check_proof.py checks without this program: 70 lines to read and trust.
     """
     if not positions and older is None:
         raise click.UsageError("Give at least one POSITION, or --extends FILE.")

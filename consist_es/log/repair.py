@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from consist_es import __version__
 from consist_es.errors import LogCorruptError, LogError, LogReadError
 from consist_es.events import Draft, RecordLost
 from consist_es.log.files import create_segment
@@ -37,6 +36,7 @@ from consist_es.log.segment import (
     segment_numbers,
 )
 from consist_es.storage import Storage
+from consist_es.version import __version__
 
 MOST_LOST = 1_000_000
 """Positions that one gap may leap: a line that claims more is taken for damaged itself."""

@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from consist_es import __version__
 from consist_es.errors import LogCorruptError, LogMismatchError, LogWriteError
 from consist_es.events import LogRepaired
 from consist_es.log.files import create_segment, quarantine, remove_leftovers
@@ -28,6 +27,7 @@ from consist_es.log.segment import (
     segment_numbers,
 )
 from consist_es.storage import Storage, write_all
+from consist_es.version import __version__
 
 STALE = 1.0
 """Seconds to wait for a writer that holds the newest segment under a lock file that was deleted."""

@@ -32,6 +32,7 @@ from consist_es.log.repair import Damage, Gap, find_damage, take_over
 from consist_es.log.segment import SEALED, Place, segment_name
 from consist_es.log.tail import Active, Tail
 from consist_es.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
+from consist_es.version import __version__
 from consist_es.with_block import WithBlock
 
 LOCK_FILE = "lock"
