@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from consist_es.errors import (
+    LogCorruptError,
     LogMismatchError,
     NotOurDatabaseError,
     UsageError,
@@ -324,6 +325,10 @@ class Projector:
             while self._fold_some(conn):
                 pass
             held.seen.note(conn, reached(conn).seq)
+        except LogCorruptError:
+            # It may be the place that the file says it got to, which is not in the log: a rebuild tells.
+            self._made_again(CHANGED)
+            conn = (self._own() or self._hold()).conn
         except LogMismatchError as error:
             # The view may know events that the log has lost: it is no longer a view, but it may be evidence.
             return self._start_over("orphaned", f"does not fit its log ({error.problem})")

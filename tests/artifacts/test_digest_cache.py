@@ -187,7 +187,7 @@ def test_threads_share_a_cache(cache: DigestCache, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("of_age")
 def test_processes_share_a_cache(cache: DigestCache, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from consist_es.identity import digest as d\n"
+        "import sys; from pathlib import Path; from consist_es.artifacts import digest as d\n"
         "from consist_es.artifacts.digest_cache import DigestCache\n"
         f"real = d.now_ns; d.now_ns = lambda: real() + {LATER}\n"
         "cache = DigestCache(Path(sys.argv[1]))\n"

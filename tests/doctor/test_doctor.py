@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -230,7 +231,7 @@ def test_sqlite_versions_without_it(version: tuple[int, ...]) -> None:
 
 
 def test_a_project_on_a_network_file_system_is_warned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consist_es.doctor.examine.filesystem_of", lambda _path: "nfs4")
+    monkeypatch.setattr(sys.modules["consist_es.doctor.examine"], "filesystem_of", lambda _path: "nfs4")
     found = findings(code=1)["file system"]
     assert [finding["what"].split(" on ")[0] for finding in found] == ["the log lies", "the views lie"]
 

@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 def all_tests() -> set[str]:
     return {
         node.name
-        for path in (ROOT / "tests").glob("test_*.py")
+        for path in (ROOT / "tests").rglob("test_*.py")
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef)
     }

@@ -88,7 +88,7 @@ def test_the_command_is_declared() -> None:
 
 
 def test_every_extra_that_a_driver_asks_for_installs_the_package() -> None:
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "consist_es" / "artifacts").glob("*.py")]
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "consist_es" / "artifacts").rglob("*.py")]
     asked = {match for source in sources for match in re.findall(r"\bneed\(\"(\w+)\", \"(\w+)\"", source)}
     extras = PROJECT["project"]["optional-dependencies"]
     given = {(re.split(r"[^\w-]", text)[0], extra) for extra, texts in extras.items() for text in texts}

@@ -273,7 +273,7 @@ def test_a_child_that_has_runs_of_its_own_tells_both(root: Path) -> None:
             sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
             from pathlib import Path
             import consist_es
-            from observe_support import names, watched
+            from tests.support.observe import names, watched
             root = Path({str(root)!r})
             reads = watched(root, lambda: (root / "a.txt").read_text())
             print(names(reads, root))

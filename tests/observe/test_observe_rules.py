@@ -350,7 +350,7 @@ def test_what_libraries_do_by_themselves_is_no_read(package: str, root: Path, tm
     script = tmp_path / "step.py"
     script.write_text(
         "import sys, os\nfrom pathlib import Path\n"
-        "from observe_support import watched\n"
+        "from tests.support.observe import watched\n"
         "def step():\n    " + bodies[package] + "\n"
         "if __name__ == '__main__':\n"
         "    root = Path('work'); root.mkdir(exist_ok=True); os.chdir(root)\n"

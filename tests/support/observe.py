@@ -68,7 +68,7 @@ def content(path: Path) -> str:
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
-from observe_support import content, names, watched
+from tests.support.observe import content, names, watched
 from consist_es.observe.reads import Reads
 root = Path(os.environ["OBSERVED_ROOT"])
 os.chdir(root)

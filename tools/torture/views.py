@@ -284,7 +284,11 @@ def _future(trial: Trial, log: LocalLog) -> None:
     header, rest = path.read_bytes().split(b"\n", 1)
     plain = msgspec.json.decode(header) | {"version": 2}
     path.write_bytes(msgspec.json.encode(plain) + b"\n" + rest)
-    before = {name: (log.folder / name).read_bytes() for name in os.listdir(log.folder) if name != "lock"}  # noqa: PTH208
+    before = {
+        name: (log.folder / name).read_bytes()
+        for name in os.listdir(log.folder)
+        if (log.folder / name).is_file() and name != "lock"
+    }
     fresh = LocalLog(log.folder)
     calls: dict[str, Callable[[], object]] = {
         "read": lambda: list(fresh.read()),

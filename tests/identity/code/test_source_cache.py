@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -188,14 +189,13 @@ def test_another_python_finds_its_own_facts(
 def test_another_version_of_this_library_finds_its_own_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = source_cache._versions()
     copy = tmp_path / "consist_es" / "identity"
-    copy.mkdir(parents=True)
-    own = Path(source.__file__).parent
-    for path in [*own.glob("*.py"), *own.parent.glob("plain*.py")]:
-        (copy if path.parent.name == "identity" else copy.parent).joinpath(path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(source_cache, "__file__", str(copy / "source_cache.py"))
+    own = Path(source.__file__).parent.parent
+    shutil.copytree(own, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(own.parent / "values", copy.parent / "values", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(source_cache, "__file__", str(copy / "text" / "source_cache.py"))
     source_cache._versions.cache_clear()
     assert source_cache._versions() == before
-    with (copy / "usage.py").open("a") as file:
+    with (copy / "text" / "usage.py").open("a") as file:
         file.write("# edited\n")
     source_cache._versions.cache_clear()
     assert source_cache._versions() != before
