@@ -284,11 +284,8 @@ def _future(trial: Trial, log: LocalLog) -> None:
     header, rest = path.read_bytes().split(b"\n", 1)
     plain = msgspec.json.decode(header) | {"version": 2}
     path.write_bytes(msgspec.json.encode(plain) + b"\n" + rest)
-    before = {
-        name: (log.folder / name).read_bytes()
-        for name in os.listdir(log.folder)
-        if (log.folder / name).is_file() and name != "lock"
-    }
+    files = [path for path in log.folder.iterdir() if path.is_file() and path.name != "lock"]
+    before = {path.name: path.read_bytes() for path in files}
     fresh = LocalLog(log.folder)
     calls: dict[str, Callable[[], object]] = {
         "read": lambda: list(fresh.read()),
