@@ -284,12 +284,11 @@ def test_the_warning_and_the_reason_say_what_to_do(tracker: Tracker) -> None:
 
     with pytest.warns(ConsistWarning) as told:
         block()
-        block()
-    said = [str(item.message) for item in told]
-    assert said == [
-        "Step 't' will be computed every time, for it keeps kept.total (int) for later: log it as an output instead, or "
-        "keep it out of the block."
+    assert [str(item.message) for item in told] == [
+        "Step 't' will be computed every time, for it keeps kept.total (int) for later: log it as an output instead, "
+        "or keep it out of the block."
     ]
+    block()  # it was said
     latest = tracker.get_run("t#2")
     assert latest is not None
     explained = latest.meta["cache_miss_explanation"]
