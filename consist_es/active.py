@@ -33,6 +33,7 @@ from consist_es.inputs import BoundInput
 from consist_es.journal import Journal, WorkersJournal
 from consist_es.observing import Observations
 from consist_es.plain import from_plain, to_plain
+from consist_es.plain_arrays import listed
 from consist_es.recording import ArtifactNotes, Digester, artifact_of_event, describe
 from consist_es.runs import Run
 from consist_es.with_block import WithBlock
@@ -289,7 +290,7 @@ class ActiveRun:
             artifact = item.artifact
             if artifact.producer != self.run.key or (item.state and state_of(item.path) == item.state):
                 continue
-            now = self._digest_now(item.path)
+            now = self._digest_now(artifact, item.path)
             if now is None and artifact.meta.get(CAPTURED):
                 del self.outputs[item.key]
                 dropped.append(item.key)
@@ -298,10 +299,10 @@ class ActiveRun:
                 self._record(item.path, item.path, item.key, "output", notes)
         return dropped
 
-    def _digest_now(self, path: Path) -> str | None:
+    def _digest_now(self, artifact: Artifact, path: Path) -> str | None:
         """None where nothing is."""
         try:
-            return self.digester.digest(path).value
+            return self.digester.digest_as(artifact, path).value
         except InputError:
             if os.path.lexists(path):
                 raise
@@ -310,7 +311,7 @@ class ActiveRun:
     def log_meta(self, values: Mapping[str, Any]) -> None:
         """Merge metadata into the run's record; later values win key by key."""
         self.check_open("log_meta()")
-        plain = to_plain(dict(values), "meta")
+        plain = to_plain({name: listed(value) for name, value in values.items()}, "meta")
         self.journal.record(MetaLogged(values=plain))
         self.run.meta.update(values)
 
@@ -356,7 +357,7 @@ class ActiveRun:
         if not os.path.lexists(path):
             return cached
         same_place = path == cached.path
-        return cached if same_place and self.digester.digest(path).value == cached.hash else None
+        return cached if same_place and self.digester.digest_as(cached, path).value == cached.hash else None
 
     def _demote(self, key: str) -> None:
         reason = "unknown among the cached outputs" if key not in self.cached else "the block made another file"

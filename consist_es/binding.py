@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
@@ -23,11 +22,10 @@ from consist_es.artifacts.drivers import can_load, load, load_table
 from consist_es.definition import RUNTIME
 from consist_es.errors import BindingError, CallError, ConsistWarning, RuntimeArgumentError
 from consist_es.inputs import BoundInput
+from consist_es.wording import nearest
 
 KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 CONTEXT_NAMES = ("ctx", "_consist_ctx")
-NEAR = 0.8
-"""Ratio of `difflib` from which one name may be meant for another: ``grwoth`` and ``growth`` have 0.83."""
 
 
 class Form(Enum):
@@ -229,24 +227,12 @@ def _warn_misspelt(signature: inspect.Signature, given: set[str], offered: Mappi
         return
     left = [name for name, parameter in parameters.items() if parameter.kind in KEYWORD and name not in given]
     for name, shown in offered.items():
-        if left and name not in parameters and (near := _nearest(name, left)) is not None:
+        if left and name not in parameters and (near := nearest(name, left)) is not None:
             warnings.warn(
                 f"Step {step!r}: no parameter takes {shown}, and {near!r} keeps its default. Is one misspelt?",
                 ConsistWarning,
                 stacklevel=2,
             )
-
-
-def _nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that this one may be meant for; one with another number is another name."""
-    import difflib
-
-    found = difflib.get_close_matches(name, [other for other in names if _numbers(other) == _numbers(name)], 1, NEAR)
-    return found[0] if found else None
-
-
-def _numbers(name: str) -> list[str]:
-    return re.findall(r"\d+", name)
 
 
 def _check(signature: inspect.Signature, given: set[str], step: str) -> None:

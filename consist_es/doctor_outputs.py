@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap, readable, unquote
 from consist_es.diagnosis import NOTE, OK, WARNING, Finding, listed
 from consist_es.errors import InputError, PathError
@@ -92,10 +93,11 @@ def _outputs(conn: sqlite3.Connection) -> Iterator[Made]:
 def _of_output(conn: sqlite3.Connection, made: Made, roots: Roots, digester: Digester, *, deep: bool) -> Finding | None:
     row = made.artifact
     try:
-        path = artifact_of_row(row, roots.of(row.root), run_id=made.run).path
+        artifact = artifact_of_row(row, roots.of(row.root), run_id=made.run)
+        path = artifact.path
     except PathError as error:
         return Finding(NOTE, "outputs", f"{row.key} of run {made.run} cannot be looked for: {error}", row.uri)
-    found = _digest(path, row, digester, deep=deep)
+    found = _digest(path, row, artifact, digester, deep=deep)
     if found == row.digest:
         return None
     what = "is gone" if found is None else "has changed"
@@ -110,7 +112,7 @@ def _of_output(conn: sqlite3.Connection, made: Made, roots: Roots, digester: Dig
     return Finding(NOTE, "outputs", said, where)
 
 
-def _digest(path: Path, row: ArtifactRow, digester: Digester, *, deep: bool) -> str | None:
+def _digest(path: Path, row: ArtifactRow, artifact: Artifact, digester: Digester, *, deep: bool) -> str | None:
     """What it is now; None where it is gone or cannot be read."""
     if not path.exists():
         return None
@@ -118,7 +120,7 @@ def _digest(path: Path, row: ArtifactRow, digester: Digester, *, deep: bool) -> 
     if row.digest_method == "given" or (not deep and plain and stat_matches(path, row.size or 0, row.mtime_ns or 0)):
         return row.digest
     try:
-        return digester.digest(path, method="fast" if (row.digest or "").startswith("fast:") else "full").value
+        return digester.digest_as(artifact, path).value
     except InputError:
         return None
 

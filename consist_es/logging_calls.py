@@ -7,10 +7,11 @@ from typing import Any
 
 from consist_es.active import ActiveRun
 from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.frames import frame_driver, write_frame
 from consist_es.artifacts.keys import check_key
 from consist_es.errors import UsageError, UsageTypeError
-from consist_es.options import check_option
 from consist_es.recording import ArtifactNotes
+from consist_es.wording import nearest
 
 
 def notes_of(
@@ -23,12 +24,20 @@ def notes_of(
     facet: Any = None,
     facet_schema_version: str | int | None = None,
     facet_index: bool = False,
-    **meta: Any,
+    **more: Any,
 ) -> ArtifactNotes:
-    """The keywords of the logging calls; what is none of them is metadata.
+    """The keywords of the logging calls; what is none of them is metadata, and so is all of `meta`.
 
     Bytes are always digested; a `content_hash` of the caller's is kept as metadata beside the digest.
+
+    Raises:
+        UsageTypeError: a keyword that is nearly one of these, or that other libraries know and this one does not.
     """
+    meta = more.pop("meta", None)
+    if not isinstance(meta or {}, Mapping):
+        raise UsageTypeError(f"meta takes a mapping of name to value, not {type(meta).__name__}: {meta!r}.")
+    _check_metadata(more)
+    meta = {**more, **(meta or {})}
     if content_hash is not None:
         meta["content_hash"] = content_hash
     if schema is not None:
@@ -43,16 +52,60 @@ def notes_of(
     )
 
 
+_PARAMETERS = (
+    "path",
+    "key",
+    "direction",
+    "schema",
+    "driver",
+    "table_path",
+    "array_path",
+    "content_hash",
+    "facet",
+    "facet_schema_version",
+    "facet_index",
+    "meta",
+)
+_ELSEWHERE = frozenset(
+    {
+        "enabled",
+        "file_schema_sample_rows",
+        "force_hash_override",
+        "parent_artifact_id",
+        "profile_file_schema",
+        "recovery_roots",
+        "reuse_if_unchanged",
+        "reuse_scope",
+        "strict_schema",
+        "validate_content_hash",
+    }
+)
+"""Keywords that ask LBNL's consist for something, and this library for nothing."""
+
+
+def _check_metadata(given: Mapping[str, Any]) -> None:
+    """Refuse keywords that are hardly meant as metadata: they would do nothing, and nobody would notice."""
+    for name in given:
+        if name in _ELSEWHERE:
+            problem = f"Keyword {name!r} does nothing here, though LBNL's consist has it: leave it out"
+        elif (near := nearest(name, _PARAMETERS)) is not None:
+            problem = f"Keyword {name!r} is not known. Is {near!r} meant? Correct it"
+        else:
+            continue
+        raise UsageTypeError(f"{problem}, or give it as metadata: meta={{{name!r}: …}}.")
+
+
 def log_artifact(
     active: ActiveRun, path: Any, key: str | None = None, direction: str = "output", schema: Any = None, **options: Any
 ) -> Artifact:
     """Record a file or folder (or an Artifact again) as an output or input of the run.
 
     `key` is its name; an Artifact brings its own. Keywords: driver, table_path, array_path, facet,
-    facet_schema_version, content_hash; all others are metadata, and need a plain form.
+    facet_schema_version, content_hash, meta (a mapping); all others are metadata, and need a plain form.
 
     Raises:
         UsageError: a path without a key. KeyNameError: a bad key. OptionError: no such direction.
+        UsageTypeError: a keyword that is nearly a parameter, or one of LBNL's consist that does nothing here.
         InputError: the file is there and cannot be read. ConfigTypeError: metadata without a plain form.
     """
     return active.log(path, key, direction, notes_of(schema, **options))
@@ -91,6 +144,8 @@ def log_artifacts(
         "facets_by_key": facets_by_key or {},
         "facet_schema_versions_by_key": facet_schema_versions_by_key or {},
     }
+    meta = shared_meta.pop("meta", None)
+    _check_metadata(shared_meta)
     for key, value in outputs.items():
         check_key(key, "artifact key")
         if value is None:
@@ -108,7 +163,12 @@ def log_artifacts(
             facet=per_key["facets_by_key"].get(key),
             facet_schema_version=per_key["facet_schema_versions_by_key"].get(key),
             facet_index=facet_index,
-            **{**shared_meta, **per_key["metadata_by_key"].get(key, {})},
+            meta={**(meta or {}), **per_key["metadata_by_key"].get(key, {})},
+            **{
+                name: value
+                for name, value in shared_meta.items()
+                if name not in per_key["metadata_by_key"].get(key, {})
+            },
         )
         for key, value in outputs.items()
     }
@@ -125,18 +185,23 @@ def log_dataframe(
     meta: Mapping[str, Any] | None = None,
     **to_file_options: Any,
 ) -> Artifact:
-    """Write a DataFrame as Parquet (default) or CSV, into the run's folder or to `path`, and record it.
+    """Write a DataFrame into the run's folder as Parquet, or as `driver` says, or to `path` as its suffix says.
 
-    Keywords go to ``DataFrame.to_parquet`` or ``DataFrame.to_csv``.
+    Keywords go to the method of the DataFrame that writes the format, ``to_parquet`` or ``to_csv`` for example.
 
     Raises:
         OptionError: another driver. UsageTypeError: not a DataFrame.
+        UsageError: a suffix that says nothing, or what the format or its method does not take.
     """
-    check_option("driver", driver, ("parquet", "csv"))
-    writer = getattr(df, f"to_{driver or 'parquet'}", None)
-    if writer is None:
-        raise UsageTypeError(f"log_dataframe() takes a pandas DataFrame, not {type(df).__name__}.")
+    _check_keywords(to_file_options)
     check_key(key, "artifact key")
-    target = active.output_path(key, driver or "parquet") if path is None else active.journal.uris.resolve_given(path)
-    writer(target, **to_file_options)
-    return log_artifact(active, target, key, direction, schema, driver=driver, **(meta or {}))
+    target = None if path is None else active.journal.uris.resolve_given(path)
+    form = frame_driver(target, driver)
+    target = active.output_path(key, form) if target is None else target
+    write_frame(df, target, form, to_file_options)
+    return log_artifact(active, target, key, direction, schema, driver=driver, meta=meta)
+
+
+def _check_keywords(given: Mapping[str, Any]) -> None:
+    if foreign := sorted(_ELSEWHERE & set(given)):
+        _check_metadata({foreign[0]: None})

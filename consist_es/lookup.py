@@ -352,8 +352,7 @@ def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, stri
     for key, artifact in artifacts:
         try:
             path = artifact.path
-            fast = bool(artifact.hash and artifact.hash.startswith("fast:"))
-            found = digester.digest(path, method="fast" if fast else "full", fresh=strict)
+            found = digester.digest_as(artifact, path, fresh=strict)
         except (InputError, PathError) as error:
             bad[key] = f"cannot be read: {error}"
             continue

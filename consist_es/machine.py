@@ -11,6 +11,8 @@ import re
 import sys
 from pathlib import Path
 
+from blake3 import blake3
+
 UNKNOWN = "unknown"
 """A PID namespace that cannot be told."""
 NO_NAMESPACES = "none"
@@ -25,7 +27,7 @@ _LOCAL = frozenset(
 """Types of file systems that one kernel alone has open, so that its locks are those of everybody. A type that is not
 among them may be shared with another machine."""
 _IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
-_PURPOSE = b"consist-es: which machine wrote to a log"
+_PURPOSE = "consist-es 2026-11-30: which machine wrote to a log"
 
 
 def boot() -> str:
@@ -53,15 +55,13 @@ def machine() -> str:
 
     Not the id itself, which is not to be shown to others (machine-id(5)), but one made from it for this purpose.
     """
-    import hmac
-
     for path in _IDS:
         try:
             found = path.read_bytes().strip()
         except OSError:
             continue
         if re.fullmatch(rb"[0-9a-f]{32}", found):
-            return hmac.digest(found, _PURPOSE, "sha256").hex()[:32]
+            return blake3(found, derive_key_context=_PURPOSE).hexdigest()[:32]
     return ""
 
 

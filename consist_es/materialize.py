@@ -111,7 +111,7 @@ class Copier(msgspec.Struct, frozen=True):
 
     def _digest(self, path: Path, artifact: Artifact) -> str | None:
         try:
-            return self.digester.digest(path, method="fast" if is_fast(artifact) else "full").value
+            return self.digester.digest_as(artifact, path).value
         except InputError:
             return None
 
@@ -139,11 +139,6 @@ class _Room(WithBlock[Path]):
 
     def _end(self, error: BaseException | None) -> None:
         shutil.rmtree(self._path, ignore_errors=True)
-
-
-def is_fast(artifact: Artifact) -> bool:
-    """Whether the artifact's digest is over size and time only."""
-    return bool(artifact.hash and artifact.hash.startswith("fast:"))
 
 
 def layout(artifacts: Iterable[tuple[str, Artifact]], old_folder: Path, new_folder: Path) -> dict[str, Path]:

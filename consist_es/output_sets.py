@@ -16,9 +16,9 @@ from consist_es.artifacts.keys import check_key
 from consist_es.artifacts.uris import inside
 from consist_es.errors import OutputSetError, UsageTypeError
 from consist_es.options import check_option
-from consist_es.recording import ArtifactNotes
+from consist_es.recording import SET_DRIVER, ArtifactNotes
 
-DRIVER = "artifact_set"
+DRIVER = SET_DRIVER
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 

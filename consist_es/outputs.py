@@ -13,7 +13,7 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.keys import check_key
 from consist_es.artifacts.tables import is_table
-from consist_es.artifacts.uris import inside
+from consist_es.artifacts.uris import inside, require_path
 from consist_es.errors import ConsistWarning, OutputError, ReturnTypeError, UsageTypeError
 from consist_es.options import OutputArtifactSpec, OutputPolicyOptions
 from consist_es.wording import counted
@@ -180,7 +180,7 @@ def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
         return spec
     if not isinstance(target, str | os.PathLike):
         raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
-    text = os.fspath(target)
+    text = require_path(os.fspath(target), f"output_paths[{key!r}]")
     if "://" not in text and not Path(text).is_absolute():
         inside("the run's folder", os.path.normpath(text), text)
     return spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from consist_es.active import ActiveRun
+from consist_es.active import CAPTURED, ActiveRun
 from consist_es.artifacts.artifact import Artifact
 from consist_es.projections import lineage, run_table
 from consist_es.projections.run_table import RunRow
@@ -15,12 +15,14 @@ from consist_es.step import Step
 def passed_on(conn: sqlite3.Connection, step: Step, active: ActiveRun) -> dict[str, str]:
     """Key of an output -> id of the run that wrote its file, which was not written since. Inputs may be given out.
 
-    A run of the same work does not count: what it wrote is what this one would have written.
+    A run of the same work does not count: what it wrote is what this one would have written. Nor do captured files and
+    those of `output_paths`: these are outputs only if they were written, also by a tool that keeps times.
     """
     given = {item.path for item in (*step.inputs, *active.late_inputs)}
     found: dict[str, str] = {}
     for key, logged in active.outputs.items():
-        if given.isdisjoint((logged.path, *logged.path.parents)):
+        written = key in step.output_paths or logged.artifact.meta.get(CAPTURED)
+        if not written and given.isdisjoint((logged.path, *logged.path.parents)):
             writer = _writer(conn, logged.artifact)
             if writer is not None and writer.key != active.run.key and writer.fingerprint != step.fingerprint.digest:
                 found[key] = writer.id

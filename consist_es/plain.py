@@ -36,7 +36,7 @@ from consist_es.framing import MAX_TEXT as MAX_TEXT
 from consist_es.framing import frame as frame
 from consist_es.framing import module_name as module_name
 from consist_es.framing import type_name as type_name
-from consist_es.plain_times import bare_zone, moment
+from consist_es.plain_times import bare_zone, moment, moments_back
 from consist_es.secret import Masked, Secret
 
 MAX_DEPTH = 100
@@ -394,8 +394,8 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "$enum": lambda body: body[1],
     "$object": lambda body: from_plain(body[1]),
     "$map": lambda body: {from_plain(key): from_plain(item) for key, item in body},
-    "$scalar": lambda body: from_plain(body[1]),
-    "$array": lambda body: from_plain(body[2]),
+    "$scalar": lambda body: moments_back(body[0], from_plain(body[1])),
+    "$array": lambda body: moments_back(body[0], from_plain(body[2])),
 }
 
 

@@ -9,6 +9,8 @@ from blake3 import blake3
 
 from consist_es.framing import INT64, frame, type_name
 
+LISTED = 10_000
+"""Arrays in metadata of at most this many elements are kept as lists, so that they can be read back."""
 INLINE = 64
 """Arrays of at most this many elements are stored whole, larger ones as a digest."""
 
@@ -75,6 +77,18 @@ def _masked(array: Any, where: str, plain: Plain) -> Any:
         return None
     inside = [array.data, np.ma.getmask(array), array.fill_value, array.hardmask]
     return {"$masked_array": [plain(part, where) for part in inside]}
+
+
+def listed(value: Any) -> Any:
+    """Metadata with its arrays of numbers and texts as lists: what is read back is their values, and no digest."""
+    np = sys.modules.get("numpy")
+    if np is None:
+        return value
+    if type(value) is np.ndarray and value.dtype.kind in "biufU" and value.size <= LISTED:
+        return value.tolist()
+    if type(value) is dict:
+        return {key: listed(item) for key, item in value.items()}
+    return [listed(item) for item in value] if type(value) is list else value
 
 
 def dtype_form(dtype: Any, where: str, plain: Plain) -> Any:

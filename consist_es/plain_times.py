@@ -1,6 +1,7 @@
 """Plain forms of points in time and of time zones."""
 
 import datetime as dt
+import re
 import zoneinfo
 from collections.abc import Callable
 from typing import Any
@@ -62,3 +63,36 @@ def _require_key(zone: Any, where: str) -> None:
         raise ConfigTypeError(
             f"{where}: a time zone that was read from a file is not supported. Use zoneinfo.ZoneInfo with a key."
         )
+
+
+_UNIT = re.compile(r"[<>=|](M8|m8)(?:\[(\d*)(\w+)\])?")
+_NOT_A_TIME = -(2**63)
+_SECONDS = {"W": 604_800, "D": 86_400, "h": 3_600, "m": 60, "s": 1}
+_PARTS = {"ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  numpy's times have no zone
+
+
+def moments_back(dtype: Any, value: Any) -> Any:
+    """Values of a numpy type as Python has them: its times and durations are kept as counts of a unit."""
+    found = _UNIT.fullmatch(dtype) if isinstance(dtype, str) else None
+    if found is None:
+        return value
+    if isinstance(value, list):
+        return [moments_back(dtype, item) for item in value]
+    kind, count, unit = found[1], int(found[2] or 1), found[3]
+    if value == _NOT_A_TIME or unit is None:
+        return None if value == _NOT_A_TIME else value
+    if unit in ("Y", "M"):
+        months = value * count * (12 if unit == "Y" else 1)
+        return dt.date(1970 + months // 12, months % 12 + 1, 1) if kind == "M8" else value
+    span = _span(value * count, unit)
+    if kind == "m8":
+        return span
+    return (_EPOCH + span).date() if unit in ("W", "D") else _EPOCH + span
+
+
+def _span(value: int, unit: str) -> dt.timedelta:
+    """A duration; what is shorter than a microsecond is rounded down."""
+    if unit in _SECONDS:
+        return dt.timedelta(seconds=value * _SECONDS[unit])
+    return dt.timedelta(microseconds=value * 10**6 // _PARTS[unit])

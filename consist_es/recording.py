@@ -6,28 +6,32 @@ import os
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.bundles import digest_whole
+from consist_es.artifacts.bundles import digest_members, digest_whole
 from consist_es.artifacts.formats import driver_of
 from consist_es.artifacts.tables import TableInfo, describe_table
 from consist_es.artifacts.uris import UriMap
-from consist_es.errors import ConsistWarning
+from consist_es.errors import ConsistWarning, InputError, PathError
 from consist_es.events import ArtifactLogged
 from consist_es.identity.digest import Digest
 from consist_es.identity.digest_cache import DigestCache
 from consist_es.plain import from_plain, to_plain
+from consist_es.plain_arrays import listed
 from consist_es.runs import moment_of
 
 if TYPE_CHECKING:
     from consist_es.projections.lineage import ArtifactRow
 
 
+SET_DRIVER = "artifact_set"
+"""Driver of a folder of which some files are recorded: its metadata names them."""
 _SHOWN = 10
 """Links that are named."""
 _TOLD: set[str] = set()
@@ -62,6 +66,21 @@ class Digester(msgspec.Struct, frozen=True):
         """
         return digest_whole(path, method=method or self.method, cache=None if fresh else self.cache)
 
+    def digest_as(self, artifact: Artifact, path: Path, *, fresh: bool = False) -> Digest:
+        """The digest of what is at `path` now, taken as that of the artifact was: of a set, of its members alone.
+
+        Raises:
+            InputError, PathError: it cannot be read.
+        """
+        method = "fast" if artifact.hash and artifact.hash.startswith("fast:") else "full"
+        members = artifact.meta.get("members") if artifact.driver == SET_DRIVER else None
+        if isinstance(members, Mapping):
+            with suppress(InputError, PathError):
+                found = digest_members(path, members, method, None if fresh else self.cache)
+                if found.value == artifact.hash:
+                    return found  # else the set may have been recorded when all of its folder counted
+        return self.digest(path, method=method, fresh=fresh)
+
 
 def describe(
     path: Path,
@@ -81,10 +100,10 @@ def describe(
     """
     notes = notes or ArtifactNotes()
     there = os.path.lexists(path)
-    digest = digester.digest(path) if there else None
+    driver = notes.driver or driver_of(path, folder=path.is_dir())
+    digest = _digest(path, driver, notes, digester) if there else None
     if digest is not None:
         warn_of_links(f"{direction} {key!r}", digest)
-    driver = notes.driver or driver_of(path, folder=path.is_dir())
     table = describe_table(path, driver) if there else TableInfo()
     version = notes.facet_schema_version
     return ArtifactLogged(
@@ -108,9 +127,16 @@ def describe(
         rows=table.rows,
         facet=None if notes.facet is None else to_plain(notes.facet, f"facet of {key!r}"),
         facet_schema_version=None if version is None else str(version),
-        meta=to_plain(dict(notes.meta), f"metadata of {key!r}"),
+        meta=to_plain({name: listed(value) for name, value in notes.meta.items()}, f"metadata of {key!r}"),
         notes=_first(digest.notes) if digest else [],
     )
+
+
+def _digest(path: Path, driver: str, notes: ArtifactNotes, digester: Digester) -> Digest:
+    members = notes.meta.get("members")
+    if driver == SET_DRIVER and isinstance(members, Mapping):
+        return digest_members(path, members, digester.method, digester.cache)
+    return digester.digest(path)
 
 
 def warn_of_links(what: str, digest: Digest) -> None:
@@ -132,8 +158,11 @@ def _first(notes: Sequence[str]) -> list[str]:
 
 
 def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None) -> Artifact:
-    """The artifact that a fresh event records; `run_id` is the readable id of its producer."""
-    return _artifact(event, uris, event.artifact, event.parent, event.producer, run_id, None)
+    """The artifact that a fresh event records; `run_id` is the readable id of its producer.
+
+    It is created now; the log takes the time itself, a moment later.
+    """
+    return _artifact(event, uris, event.artifact, event.parent, event.producer, run_id, datetime.now(UTC))
 
 
 def artifact_of_row(row: ArtifactRow, uris: UriMap | None, *, run_id: str | None) -> Artifact:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.errors import MissingKeyError, StateError, UsageError
+from consist_es.plain import from_plain
 
 if TYPE_CHECKING:
     from consist_es.projections.run_table import RunRow
@@ -138,7 +139,7 @@ def run_of_row(
 
     `source_id` is the id of the run that a hit came from; `account` answers `Run.why`.
     """
-    meta = dict(row.meta)
+    meta: dict[str, Any] = from_plain(row.meta)
     if row.cache == "hit":
         meta |= {"cache_hit": True, "cache_source": source_id}
         if accepted := row.cache_details.get("accepted"):

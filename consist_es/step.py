@@ -194,7 +194,9 @@ def prepare(
         args=args,
         name=name,
         model=model,
-        run_id=check_run_id(args.run_id or f"{defaults.run_id_prefix}{name}", defaults.scenario_id),
+        run_id=check_run_id(
+            f"{defaults.run_id_prefix}{name}" if args.run_id is None else args.run_id, defaults.scenario_id
+        ),
         tags=_tags(args, defaults),
         config_plain=config_plain,
         facet=_facet(args, defaults, config_values),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "cache_index"
-version = 6
+version = 7
 tables: tuple[str, ...] = (
     "cache_index",
     "acceptances",

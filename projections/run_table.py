@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 5
+version = 6
 tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
 
 COLUMNS: dict[str, type] = {

@@ -274,9 +274,13 @@ def test_sets_of_other_members_in_one_folder_are_no_contest(tracker: Tracker, he
 
     _, told = beside(tracker, lambda gate: step(1, gate), lambda: step(2))
     assert told == []
+    for path in folder.iterdir():
+        path.unlink()
     _, told = beside(tracker, lambda gate: step(3, gate, "*.csv"), lambda: step(4, include="*.csv"))
     assert told
-    assert not step(4, include="*.csv").cache_hit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the set takes in what others wrote there, which is said, too
+        assert not step(4, include="*.csv").cache_hit
 
 
 def test_a_copy_that_a_hit_puts_there_meanwhile_counts(here: Path) -> None:

@@ -108,7 +108,7 @@ def test_in_a_thread_the_default_tracker_of_another_is_said_to_be_unknown(tracke
 
 
 def test_threads_and_tasks_have_runs_of_their_own(tracker: Tracker) -> None:
-    seen: list[object] = []
+    seen: list[consist.Run | None] = []
 
     def outer() -> None:
         thread = threading.Thread(target=lambda: seen.append(consist.current_run()))
@@ -116,7 +116,7 @@ def test_threads_and_tasks_have_runs_of_their_own(tracker: Tracker) -> None:
         thread.join()
 
     tracker.run(outer)
-    assert [run.id for run in seen] == ["outer"]  # what a thread of a step does belongs to it
+    assert [run and run.id for run in seen] == ["outer"]  # what a thread of a step does belongs to it
 
     async def named() -> Path:
         before = consist.current_run()

@@ -189,8 +189,8 @@ def test_who_has_a_run_without_an_end_is_told_and_who_knows_more_can_say_that_it
     run("replay", "--check", "--project", "p.db")
     assert run("verify", "--project", "p.db").stdout.count("has no end") == 0
     with Tracker("runs", "p.db") as tracker:
-        found = [event for event in tracker.project.log.read() if isinstance(event.event, StepAbandoned)]
-        assert [event.event.set_aside for event in found] == [None, None]
+        events = [recorded.event for recorded in tracker.project.log.read()]
+        assert [event.set_aside for event in events if isinstance(event, StepAbandoned)] == [None, None]
 
 
 def test_only_what_is_running_can_be_declared_over(here: Path) -> None:

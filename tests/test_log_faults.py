@@ -40,6 +40,10 @@ class Faulty(Unsynced):
         self.calls, self.at, self.error, self.lasting = 0, at, error, lasting
         self.reached = False
 
+    def is_local(self, path: Path) -> bool:
+        """The lock of a writer would be given up by a process that is gone; see R27 of the torture for those."""
+        return False
+
     def _call(self) -> None:
         self.calls += 1
         if self.calls == self.at or (self.reached and (self.lasting or self.error is None)):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consist_es.errors import LogCorruptError, LogFormatError, LogReadError, LogWriteError
+from consist_es.errors import LogCorruptError, LogFormatError, LogReadError, LogReadOnlyError, LogWriteError
 from consist_es.events import Cursor
 from consist_es.log.local import LocalLog
 from consist_es.log.record import encode_line, prepare
@@ -253,6 +253,11 @@ def test_a_folder_above_that_nobody_may_open_holds_no_append_up(tmp_path: Path) 
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
             super().sync_folder(folder)
 
+        def listdir(self, folder: Path) -> list[str]:
+            if folder == tmp_path:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+            return super().listdir(folder)
+
     storage, folder = Forbidden(), tmp_path / "a" / "x"
     folder.mkdir(parents=True)
     log = LocalLog(folder, storage=storage)
@@ -261,3 +266,22 @@ def test_a_folder_above_that_nobody_may_open_holds_no_append_up(tmp_path: Path) 
     assert folder.name in storage.names[folder.parent]
     assert tmp_path.name in storage.names[tmp_path.parent]
     assert verify(folder).watermark == 2
+
+
+def test_a_folder_above_that_refuses_once_fails_the_append(tmp_path: Path) -> None:
+    class Refusing(Powered):
+        refused = False
+
+        def sync_folder(self, folder: Path) -> None:
+            if folder == tmp_path and not self.refused:
+                self.refused = True
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+            super().sync_folder(folder)
+
+    storage, folder = Refusing(), tmp_path / "x"
+    folder.mkdir()
+    log = LocalLog(folder, storage=storage)
+    with pytest.raises(LogReadOnlyError):
+        log.append(batch("a", 1), commit=True, since=0)
+    log.append(batch("a", 1), commit=True, since=0)
+    assert names_are_safe(folder, storage)

@@ -87,7 +87,7 @@ def test_damage_before_the_note_is_found_by_a_full_check_alone(folder: Path) -> 
 
 def _rewritten(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.name != VERIFIED_FILE:
+        if path.is_file() and path.name != VERIFIED_FILE:
             path.unlink()
     append(folder, *"uvwxyz")
 

@@ -621,6 +621,18 @@ def keyless(tracker: Tracker, here: Path) -> None:
     tracker.run(lambda: consist.log_output("trips.csv"), name="bad")
 
 
+@row(OUTPUTS, TypeError)
+def misspelt_keyword(tracker: Tracker, here: Path) -> None:
+    """`log_output(…, drvier="csv")`, inside a step"""
+    tracker.run(lambda: consist.log_output("trips.csv", "trips", drvier="csv"), name="bad")
+
+
+@row(OUTPUTS, TypeError)
+def foreign_keyword(tracker: Tracker, here: Path) -> None:
+    """A keyword of LBNL's consist that does nothing here, inside a step"""
+    tracker.run(lambda: consist.log_output("trips.csv", "trips", reuse_if_unchanged=True), name="bad")
+
+
 @row(OUTPUTS, ValueError)
 def sideways(tracker: Tracker, here: Path) -> None:
     """`log_artifact(direction="sideways")`, inside a step"""

@@ -62,7 +62,8 @@ def with_death(conn):
     prepare(conn)
     conn.create_function("deadly", 1, lambda seq: os.kill(os.getpid(), signal.SIGKILL) if seq >= {seq} else seq)
 view_file._prepare = with_death
-consist_es.projector._SET_CHECKPOINT = consist_es.projector._SET_CHECKPOINT.replace("seq = ?", "seq = deadly(?)")
+from consist_es import view_building
+view_building.SET_CHECKPOINT = view_building.SET_CHECKPOINT.replace("seq = ?", "seq = deadly(?)")
 consist_es.folding.BATCH = consist_es.projector.BATCH = 4
 views.catch_up()
 """

@@ -18,6 +18,7 @@ from consist_es.log.local import LocalLog
 from consist_es.projections import BUILTIN
 from consist_es.projector import Projector
 from consist_es.storage import LocalStorage
+from consist_es.view_building import Builder
 from consist_es.view_diff import dump
 from tests.test_log_faults import batch
 
@@ -92,13 +93,13 @@ def stopped(work: Callable[[], object]) -> Iterator[None]:
 
 
 def in_the_middle_of_a_fold(tmp_path: Path, log: LocalLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Projector._apply
+    real = Builder.apply
 
-    def apply(self: Projector, conn: sqlite3.Connection, events: Any) -> None:
+    def apply(self: Builder, conn: sqlite3.Connection, events: Any) -> None:
         real(self, conn, events)
         os.kill(os.getpid(), signal.SIGSTOP)
 
-    monkeypatch.setattr(Projector, "_apply", apply)
+    monkeypatch.setattr(Builder, "apply", apply)
     catch_up(tmp_path, log)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 import consist_es as consist
 from consist_es import Tracker, errors
+from tests.api_support import output_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -177,7 +178,7 @@ def test_what_a_forked_worker_looks_up_in_the_scenario_is_compared_on_the_next_c
         with tracker.scenario("s") as scenario:
             scenario.coupler.set("skims", path)
             result = scenario.run(looks)
-            got.append((result.cache_hit, result.output.path.read_text()))
+            got.append((result.cache_hit, output_of(result).path.read_text()))
     assert got == [(False, "old"), (True, "old"), (False, "new")]
 
 
@@ -269,7 +270,7 @@ def test_between_steps_a_thread_that_starts_them_logs_for_none(tracker: Tracker,
             go_on.set()
 
     with ThreadPoolExecutor(2) as pool:
-        steps = [pool.submit(tracker.run, waits), pool.submit(starts_steps)]
+        steps: list[Future[Any]] = [pool.submit(tracker.run, waits), pool.submit(starts_steps)]
         for step in steps:
             step.result()
 

@@ -1,10 +1,13 @@
 """Digests of files that keep part of their data in others: shapefiles, and databases with a journal."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from blake3 import blake3
 
 from consist_es.artifacts.formats import bundle_members, member_suffix, missing_sidecars
+from consist_es.artifacts.uris import inside
 from consist_es.errors import InputError
 from consist_es.identity.digest import Digest, digest_path
 from consist_es.identity.digest_cache import DigestCache
@@ -48,4 +51,25 @@ def _digest_bundle(path: Path, members: list[Path], method: str, cache: DigestCa
         size=sum(part.size for _, part in parts),
         mtime_ns=max(part.mtime_ns for _, part in parts),
         files=len(parts),
+    )
+
+
+def digest_members(folder: Path, members: Iterable[str], method: str, cache: DigestCache | None) -> Digest:
+    """The digest of some files below a folder, by their relative paths; nothing else in it counts.
+
+    Raises:
+        InputError: one is missing, or cannot be read. PathError: one leads out of the folder.
+    """
+    found = [(rel, digest_path(inside(folder, rel, rel), method=method, cache=cache)) for rel in sorted(members)]
+    hasher = blake3(derive_key_context=f"consist-es set digest 1 {method}")
+    for rel, part in found:
+        name = os.fsencode(rel)
+        hasher.update(b"%d:%s%d:%s" % (len(name), name, len(part.value), part.value.encode()))
+    return Digest(
+        value=f"{'b3' if method == 'full' else 'fast'}:{hasher.hexdigest()}",
+        kind="folder",
+        method=method,
+        size=sum(part.size for _, part in found),
+        mtime_ns=max((part.mtime_ns for _, part in found), default=0),
+        files=len(found),
     )

@@ -20,6 +20,7 @@ from consist_es.identity.finding import Finding, Place, generated_file, generate
 from consist_es.identity.imports import ImportRef
 from consist_es.identity.loaded import Batch, Held, portable, submodules
 from consist_es.identity.packages import spot_of
+from consist_es.identity.patched import is_patched
 from consist_es.identity.places import is_first_party, package_part
 from consist_es.identity.readers import Readers
 from consist_es.identity.source import Source, digest_plain, load_source
@@ -207,7 +208,7 @@ class Modules:
         """What is loaded counts too, where it is more or other than what the file says."""
         spec = getattr(module, "__spec__", None)
         digest, seen = _SEEN.setdefault(source.filename, (source.digest, spec))
-        if digest != source.digest and seen is spec:
+        if digest != source.digest and seen is spec and not is_patched(module.__name__, source.filename):
             self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
         elif digest != source.digest:
             _SEEN[source.filename] = (source.digest, spec)

@@ -9,6 +9,7 @@ later is refused, and nothing falls between the two.
 
 from __future__ import annotations
 
+import json
 import mmap
 import multiprocessing.process
 import os
@@ -18,8 +19,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from consist_es.observe import children
 from consist_es.storage import LocalStorage, on_fork
@@ -74,19 +73,25 @@ class Board:
         return [told for told in map(_decoded, data.splitlines()) if told.get("run") == run]
 
     def _write(self) -> None:
-        text = msgspec.json.encode(self._runs)
+        text = _encoded(self._runs)
         while len(text) > SIZE - _HEAD.size:  # so many at once that they do not fit: the oldest cannot be joined
             self._runs.pop(next(iter(self._runs)))
-            text = msgspec.json.encode(self._runs)
+            text = _encoded(self._runs)
         self._number += 2
         _HEAD.pack_into(self._map, 0, self._number - 1, len(text))  # odd: it is being written
         self._map[_HEAD.size : _HEAD.size + len(text)] = text
         _HEAD.pack_into(self._map, 0, self._number, len(text))
 
 
-def _decoded(line: bytes) -> dict[str, Any]:
-    with suppress(msgspec.MsgspecError):
-        return msgspec.json.decode(line, type=dict[str, Any])
+def _encoded(plain: Any) -> bytes:
+    """With escapes for what is not UTF-8, as names of files may be; so msgspec cannot do it."""
+    return json.dumps(plain).encode("ascii")
+
+
+def _decoded(text: bytes) -> dict[str, Any]:
+    with suppress(ValueError):  # half written, or by somebody else
+        if isinstance(found := json.loads(text), dict):
+            return found
     return {}
 
 
@@ -157,7 +162,7 @@ def _read(fd: int) -> Posted:
         number, length = _HEAD.unpack(os.pread(fd, _HEAD.size, 0))
         text = os.pread(fd, length, _HEAD.size)
         if number % 2 == 0 and _HEAD.unpack(os.pread(fd, _HEAD.size, 0))[0] == number:
-            return msgspec.json.decode(text, type=dict[str, dict[str, Any]]) if length else {}
+            return _decoded(text)
         time.sleep(0.0001)
     return {}
 
@@ -193,7 +198,7 @@ def tell(run: str, **about: Any) -> None:
     with suppress(OSError):  # the process that had it is gone
         fd = os.open(folder / _TOLD, os.O_WRONLY | os.O_APPEND | _FLAGS)
         try:
-            os.write(fd, msgspec.json.encode({"run": run, **about}) + b"\n")
+            os.write(fd, _encoded({"run": run, **about}) + b"\n")
         finally:
             os.close(fd)
 
