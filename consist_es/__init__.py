@@ -7,56 +7,11 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from consist_es.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from consist_es.artifacts.artifact import Artifact, ArtifactLike
-    from consist_es.artifacts.drivers import load, load_df
-    from consist_es.artifacts.formats import DriverType
-    from consist_es.artifacts.guards import (
-        is_dataframe_artifact,
-        is_hdf_artifact,
-        is_json_artifact,
-        is_netcdf_artifact,
-        is_openmatrix_artifact,
-        is_spatial_artifact,
-        is_tabular_artifact,
-        is_zarr_artifact,
-    )
-    from consist_es.context import current_tracker, set_current_tracker, use_tracker
-    from consist_es.coupler import Coupler, CouplerView, DeclaredOutput
-    from consist_es.definition import StepContext, define_step, require_runtime_kwargs
-    from consist_es.errors import CodeIdentityUnavailableError, ConsistError, ConsistWarning
-    from consist_es.forecast import Forecast
-    from consist_es.module_queries import (
-        FacetIndex,
-        RunFieldIndex,
-        find_latest_run,
-        find_run,
-        find_runs,
-        get_artifact,
-        get_run_result,
-        index_by_facet,
-        index_by_field,
-        run_set,
-    )
-    from consist_es.noop import NoopTracker, create_tracker, noop_scenario
-    from consist_es.options import (
-        ArtifactSpec,
-        BindingResult,
-        CacheOptions,
-        ExecutionOptions,
-        OutputArtifactSpec,
-        OutputPolicyOptions,
-    )
-    from consist_es.output_sets import EnumCapture, FilenamePattern, IntCapture, OutputSet
-    from consist_es.references import ref, refs
-    from consist_es.run_context import RunContext
-    from consist_es.run_sets import AlignedPair, RunSet
-    from consist_es.runs import Run, RunResult, RunResultLike
-    from consist_es.scenarios import ScenarioContext
-    from consist_es.secret import Secret
-    from consist_es.shortcuts import (
+    from consist_es.api.coupler import Coupler, CouplerView, DeclaredOutput
+    from consist_es.api.functions import (
         cached_artifacts,
         cached_output,
         capture_outputs,
@@ -72,13 +27,58 @@ if TYPE_CHECKING:
         run,
         scenario,
     )
-    from consist_es.summary import forecast_summary
-    from consist_es.tracker import Tracker
-    from consist_es.why import Why
+    from consist_es.api.noop import NoopTracker, create_tracker, noop_scenario
+    from consist_es.api.queries import (
+        FacetIndex,
+        RunFieldIndex,
+        find_latest_run,
+        find_run,
+        find_runs,
+        get_artifact,
+        get_run_result,
+        index_by_facet,
+        index_by_field,
+        run_set,
+    )
+    from consist_es.api.references import ref, refs
+    from consist_es.api.scenario import ScenarioContext
+    from consist_es.api.tracker import Tracker
+    from consist_es.artifacts.artifact import Artifact, ArtifactLike
+    from consist_es.artifacts.drivers.loading import load, load_df
+    from consist_es.artifacts.formats import DriverType
+    from consist_es.artifacts.guards import (
+        is_dataframe_artifact,
+        is_hdf_artifact,
+        is_json_artifact,
+        is_netcdf_artifact,
+        is_openmatrix_artifact,
+        is_spatial_artifact,
+        is_tabular_artifact,
+        is_zarr_artifact,
+    )
+    from consist_es.errors import CodeIdentityUnavailableError, ConsistError, ConsistWarning
+    from consist_es.execution.current import current_tracker, set_current_tracker, use_tracker
+    from consist_es.execution.forecast import Forecast
+    from consist_es.execution.run_context import RunContext
+    from consist_es.execution.summary import forecast_summary
+    from consist_es.runs.run import Run, RunResult, RunResultLike
+    from consist_es.runs.sets import AlignedPair, RunSet
+    from consist_es.runs.why import Why
+    from consist_es.steps.definition import StepContext, define_step, require_runtime_kwargs
+    from consist_es.steps.options import (
+        ArtifactSpec,
+        BindingResult,
+        CacheOptions,
+        ExecutionOptions,
+        OutputArtifactSpec,
+        OutputPolicyOptions,
+    )
+    from consist_es.steps.output_sets import EnumCapture, FilenamePattern, IntCapture, OutputSet
+    from consist_es.values.secret import Secret
 
 _HOME = {
     "artifacts.artifact": ("Artifact", "ArtifactLike"),
-    "artifacts.drivers": ("load", "load_df"),
+    "artifacts.drivers.loading": ("load", "load_df"),
     "artifacts.formats": ("DriverType",),
     "artifacts.guards": (
         "is_dataframe_artifact",
@@ -90,13 +90,13 @@ _HOME = {
         "is_tabular_artifact",
         "is_zarr_artifact",
     ),
-    "context": ("current_tracker", "set_current_tracker", "use_tracker"),
-    "coupler": ("Coupler", "CouplerView", "DeclaredOutput"),
-    "definition": ("StepContext", "define_step", "require_runtime_kwargs"),
+    "execution.current": ("current_tracker", "set_current_tracker", "use_tracker"),
+    "api.coupler": ("Coupler", "CouplerView", "DeclaredOutput"),
+    "steps.definition": ("StepContext", "define_step", "require_runtime_kwargs"),
     "errors": ("CodeIdentityUnavailableError", "ConsistError", "ConsistWarning"),
-    "forecast": ("Forecast",),
-    "noop": ("NoopTracker", "create_tracker", "noop_scenario"),
-    "options": (
+    "execution.forecast": ("Forecast",),
+    "api.noop": ("NoopTracker", "create_tracker", "noop_scenario"),
+    "steps.options": (
         "ArtifactSpec",
         "BindingResult",
         "CacheOptions",
@@ -104,13 +104,13 @@ _HOME = {
         "OutputArtifactSpec",
         "OutputPolicyOptions",
     ),
-    "output_sets": ("EnumCapture", "FilenamePattern", "IntCapture", "OutputSet"),
-    "references": ("ref", "refs"),
-    "runs": ("Run", "RunResult", "RunResultLike"),
-    "run_context": ("RunContext",),
-    "scenarios": ("ScenarioContext",),
-    "secret": ("Secret",),
-    "shortcuts": (
+    "steps.output_sets": ("EnumCapture", "FilenamePattern", "IntCapture", "OutputSet"),
+    "api.references": ("ref", "refs"),
+    "runs.run": ("Run", "RunResult", "RunResultLike"),
+    "execution.run_context": ("RunContext",),
+    "api.scenario": ("ScenarioContext",),
+    "values.secret": ("Secret",),
+    "api.functions": (
         "cached_artifacts",
         "cached_output",
         "capture_outputs",
@@ -126,7 +126,7 @@ _HOME = {
         "run",
         "scenario",
     ),
-    "module_queries": (
+    "api.queries": (
         "FacetIndex",
         "RunFieldIndex",
         "find_latest_run",
@@ -138,10 +138,10 @@ _HOME = {
         "index_by_field",
         "run_set",
     ),
-    "run_sets": ("AlignedPair", "RunSet"),
-    "summary": ("forecast_summary",),
-    "tracker": ("Tracker",),
-    "why": ("Why",),
+    "runs.sets": ("AlignedPair", "RunSet"),
+    "execution.summary": ("forecast_summary",),
+    "api.tracker": ("Tracker",),
+    "runs.why": ("Why",),
 }
 _MODULE_OF = {name: f"consist_es.{module}" for module, names in _HOME.items() for name in names}
 
@@ -228,7 +228,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     module = _MODULE_OF.get(name)
     if module is None:
-        from consist_es.absent import asking_module, no_name
+        from consist_es.api.lbnl_names import asking_module, no_name
 
         raise no_name(name, asking_module())
     value = globals()[name] = getattr(import_module(module), name)

@@ -67,7 +67,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from consist_es.escapes import shown
+from consist_es.text import shown
 
 
 class ConsistError(Exception):

@@ -5,7 +5,7 @@ payload together with its place in the log (the envelope). The log gives the byt
 
 Rules of evolution: a new field has a default; a changed meaning is a new ``v`` with an upcaster in
 `log/record.py`; an event type is never removed. Fields typed ``Any`` or ``dict[str, Any]`` hold plain JSON
-values, made by `consist_es.plain.to_plain` wherever a user's value enters.
+values, made by `consist_es.values.plain.to_plain` wherever a user's value enters.
 """
 
 import re
@@ -138,7 +138,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     """Of an attribute or variable; of an item its key in words."""
     value: Any = None
-    """Whole form of what it was afterwards, see `consist_es.whole`, of an item with its key; None if the name was
+    """Whole form (`consist_es.values.whole`) of what it was afterwards, of an item with its key; None if the name was
     unbound."""
     before: str | None = None
     """Digest of what it was before, if the change was made from that. What is neither that nor `value` now is no part
@@ -299,7 +299,7 @@ class EnvironmentRecorded(Event, frozen=True, kw_only=True):
 
 
 class ValuesRecorded(Event, frozen=True, kw_only=True):
-    """Large values that a run began with, recorded once for all that have the same: see `consist_es.shared_values`.
+    """Large values that a run began with, once for all that have the same (`consist_es.identity.shared_values`).
 
     The run that it is recorded with is the first one; all of them refer to it in ``shared`` of their start.
     """

@@ -5,7 +5,7 @@ The folder lies on top of the repository, and is imported as `consist_es.project
 """
 
 from consist_es.projections import audit_index, cache_index, coupler_state, lineage, redactions, run_table
-from consist_es.projector import Projection
+from consist_es.views.projector import Projection
 
 BUILTIN: tuple[Projection, ...] = (run_table, lineage, coupler_state, cache_index, audit_index, redactions)
 """All views of a project."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from consist_es.events import Recorded
 from consist_es.projections.plumbing import to_text
-from consist_es.projector import Statement
-from consist_es.view_file import query
+from consist_es.views.file import query
+from consist_es.views.projector import Statement
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -35,7 +35,7 @@ def index(db: "sqlite_utils.Database") -> None:
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
-    """See `consist_es.folding.Projection`."""
+    """See `consist_es.views.folding.Projection`."""
     about = (recorded.seq, recorded.scenario, recorded.run, recorded.type, recorded.at, recorded.by)
     return ((_INSERT, (*about, recorded.segment, recorded.offset)),)
 

@@ -28,8 +28,8 @@ from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
 from consist_es.projections.run_table import RunRow, run_row
-from consist_es.projector import Statement
-from consist_es.view_file import query
+from consist_es.views.file import query
+from consist_es.views.projector import Statement
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -145,7 +145,7 @@ _REVOKE_PACKAGES = "UPDATE package_acceptances SET revoked_seq = ? WHERE revoked
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
-    """See `consist_es.folding.Projection`."""
+    """See `consist_es.views.folding.Projection`."""
     event = recorded.event
     if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
         texts = map(to_text, (event.outputs, event.all_outputs, event.observed, event.effects))

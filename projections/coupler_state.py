@@ -8,8 +8,8 @@ import msgspec
 
 from consist_es.events import CouplerSet, OutputsDeclared, Recorded
 from consist_es.projections.plumbing import scenario_of
-from consist_es.projector import Statement
-from consist_es.view_file import query
+from consist_es.views.file import query
+from consist_es.views.projector import Statement
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -69,7 +69,7 @@ ON CONFLICT (scenario_key, key) DO UPDATE SET required = max(required, excluded.
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
-    """See `consist_es.folding.Projection`."""
+    """See `consist_es.views.folding.Projection`."""
     event, seq = recorded.event, recorded.seq
     if isinstance(event, CouplerSet):
         yield _SET, (scenario_of(recorded), event.key, event.artifact, event.value, recorded.run, seq, seq)

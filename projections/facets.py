@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from consist_es.plain import to_plain
 from consist_es.projections.plumbing import to_text
+from consist_es.values.plain import to_plain
 
 MAX_LEAVES = 500
 """A facet with more leaves is kept whole in its run's row but not indexed."""
@@ -63,7 +63,7 @@ def _escape(name: str) -> str:
 
 
 def _is_tagged(value: dict[str, Any]) -> bool:
-    """Whether a dict stands for a value that JSON cannot say, see `consist_es.plain`."""
+    """Whether a dict stands for a value that JSON cannot say, see `consist_es.values.plain`."""
     (name, *more) = value
     return not more and name.startswith("$") and not name.startswith("$$")
 

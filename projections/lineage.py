@@ -18,8 +18,8 @@ from consist_es.events import (
 from consist_es.projections.artifact_rows import COLUMNS, ArtifactRow, artifact_row
 from consist_es.projections.lineage_tree import ArtifactNode, RunNode, downstream, upstream
 from consist_es.projections.plumbing import first, run_of, to_text
-from consist_es.projector import Statement
-from consist_es.view_file import query
+from consist_es.views.file import query
+from consist_es.views.projector import Statement
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -136,7 +136,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
-    """See `consist_es.folding.Projection`."""
+    """See `consist_es.views.folding.Projection`."""
     handler = _FOLDS.get(type(recorded.event))
     return handler(recorded, recorded.event) if handler else ()
 

@@ -9,7 +9,7 @@ import msgspec
 from consist_es.projections import run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
 from consist_es.projections.run_table import RunRow
-from consist_es.view_file import query
+from consist_es.views.file import query
 
 
 class ArtifactNode(msgspec.Struct, kw_only=True):

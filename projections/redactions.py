@@ -19,8 +19,8 @@ from consist_es.events import (
     StepStarted,
 )
 from consist_es.projections.plumbing import first, run_of
-from consist_es.projector import Statement
-from consist_es.view_file import query
+from consist_es.views.file import query
+from consist_es.views.projector import Statement
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -65,7 +65,7 @@ ON CONFLICT DO NOTHING
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
-    """See `consist_es.folding.Projection`."""
+    """See `consist_es.views.folding.Projection`."""
     event = recorded.event
     if isinstance(event, PayloadRedacted):
         what = (event.position, event.event, event.digest, event.size, event.reason, event.user)
@@ -102,7 +102,7 @@ _OUTCOMES = {"cache_hit": "hit", "cache_missed": "missed", "hit_demoted": "demot
 def start(recorded: Recorded) -> ScenarioStarted | StepStarted | None:
     """What is known of a run whose beginning was redacted: its run id, by its key. None for other events.
 
-    Keys are made of the run id, see `consist_es.execution`; one that is not made so stands for the run id itself.
+    Keys are made of the run id (`consist_es.execution.engine`); one that is not made so stands for the run id itself.
     """
     key = recorded.run or ""
     match = _RUN_KEY.fullmatch(key)

@@ -35,11 +35,11 @@ from consist_es.events import (
     ValuesRecorded,
     WriterAttached,
 )
-from consist_es.plain import to_plain
 from consist_es.projections import facets, redactions, shared_values
 from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
-from consist_es.projector import Statement
-from consist_es.view_file import query
+from consist_es.values.plain import to_plain
+from consist_es.views.file import query
+from consist_es.views.projector import Statement
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -291,7 +291,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
-    """See `consist_es.folding.Projection`."""
+    """See `consist_es.views.folding.Projection`."""
     event: Any = recorded.event
     if isinstance(event, RedactedEvent):
         event = redactions.start(recorded) or event

@@ -9,10 +9,10 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from consist_es.events import Recorded, ScenarioStarted, StepStarted, ValuesRecorded
+from consist_es.identity.shared_values import CONFIG
 from consist_es.projections.plumbing import from_text, run_of, to_text
-from consist_es.projector import Statement
-from consist_es.shared_values import CONFIG
-from consist_es.view_file import query
+from consist_es.views.file import query
+from consist_es.views.projector import Statement
 
 if TYPE_CHECKING:
     import sqlite_utils

@@ -12,8 +12,8 @@ from blake3 import blake3
 from consist_es.adapters.formats import FORMATS, SUFFIXES, read_data
 from consist_es.adapters.protocol import AdapterResult, Reference
 from consist_es.artifacts.bundles import digest_whole
+from consist_es.checks import check_option
 from consist_es.errors import InputError, UsageError, UsageTypeError
-from consist_es.options import check_option
 
 _ORDER = "(order)"
 

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
+from consist_es.adapters.lbnl import canonicalize_relative, is_relative
 from consist_es.adapters.protocol import LITERALS, CanonicalizationSnapshot, Reference
 from consist_es.adapters.registry import named_adapter
-from consist_es.adapters.relative import canonicalize_relative, is_relative
 from consist_es.errors import AdapterTypeError
 from consist_es.identity.adapters import short_digest
-from consist_es.masking import Masker
-from consist_es.plain import frame, to_plain
-from consist_es.secret import Masked
+from consist_es.values.masking import Masker
+from consist_es.values.plain import frame, to_plain
+from consist_es.values.secret import Masked
 
 DigestFile = Callable[[Path], str]
 

@@ -1,0 +1,1 @@
+"""Files: where they lie, what they hold, what their bytes are."""

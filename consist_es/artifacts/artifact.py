@@ -134,6 +134,6 @@ class Artifact(os.PathLike[str]):
 
     def as_df(self, tracker: Any = None, **options: Any) -> Any:
         """The table in it as a pandas DataFrame, see `consist_es.load_df`."""
-        from consist_es.artifacts.drivers import load_df
+        from consist_es.artifacts.drivers.loading import load_df
 
         return load_df(self, tracker=tracker, **options)

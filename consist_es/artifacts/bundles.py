@@ -6,11 +6,11 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from consist_es.artifacts.digest import Digest, digest_path
+from consist_es.artifacts.digest_cache import DigestCache
 from consist_es.artifacts.formats import bundle_members, member_suffix, missing_sidecars
 from consist_es.artifacts.uris import inside
 from consist_es.errors import InputError
-from consist_es.identity.digest import Digest, digest_path
-from consist_es.identity.digest_cache import DigestCache
 
 
 def digest_whole(path: Path, *, method: str = "full", cache: DigestCache | None = None) -> Digest:

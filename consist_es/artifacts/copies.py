@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from consist_es.artifacts.tree import walk
 from consist_es.artifacts.uris import below, real_path
 from consist_es.errors import InputError, PathError
-from consist_es.identity.tree import walk
 
 _OPEN_FOLDERS = Path("/proc/self/fd")
 """Where the system shows a process's open folders as paths; without it paths are used as they are."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from consist_es.artifacts import containers
-from consist_es.artifacts.driver import need_for
+from consist_es.artifacts.drivers.driver import need_for
 from consist_es.artifacts.zarr_arrays import too_old
 from consist_es.errors import ReturnTypeError
 

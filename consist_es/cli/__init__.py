@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from consist_es import __version__
 from consist_es.cli.accept import accept
 from consist_es.cli.archive import archive
 from consist_es.cli.audit import audit
@@ -24,6 +23,7 @@ from consist_es.cli.replay import replay
 from consist_es.cli.runs import runs, scenarios
 from consist_es.cli.verify import verify
 from consist_es.cli.why import why
+from consist_es.version import __version__
 
 _TERMINATED = 128 + signal.SIGTERM
 """What a shell reports of a program that SIGTERM ended."""

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from consist_es import acceptance
+from consist_es.cache import accept as acceptance
+from consist_es.cache.packages import accept_packages, in_words, revoke_packages
 from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names
 from consist_es.cli.output import emit, emit_json
-from consist_es.package_changes import accept_packages, in_words, revoke_packages
 
 
 @click.command()

@@ -11,9 +11,9 @@ from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD
 from consist_es.log.archive import archive as put_away
 from consist_es.log.verify import verify_again
-from consist_es.project_file import log_folder
-from consist_es.storage import LocalStorage
-from consist_es.wording import counted
+from consist_es.project.find import log_folder
+from consist_es.system.storage import LocalStorage
+from consist_es.text import counted
 
 
 @click.command()

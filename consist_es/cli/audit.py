@@ -11,11 +11,11 @@ from consist_es.cli.names import Names, scenario_named
 from consist_es.cli.output import emit, emit_json
 from consist_es.cli.prove import against_option, evidence, out_option, write_proof
 from consist_es.cli.teller import Teller
-from consist_es.folding import dead_letters
-from consist_es.project import Project
+from consist_es.project.project import Project
 from consist_es.projections import audit_index, run_table
 from consist_es.projections.run_table import RunRow
-from consist_es.wording import counted
+from consist_es.text import counted
+from consist_es.views.folding import dead_letters
 
 _STATUS_STYLES = {"completed": wording.GOOD, "running": wording.ODD}
 

@@ -8,12 +8,12 @@ from consist_es.cli.common import json_option, project_option, short
 from consist_es.cli.evidence import new_file, readable_file, require_new, signature_of, write_new
 from consist_es.cli.output import emit, emit_json, note
 from consist_es.cli.progress import Bar
-from consist_es.log.checkpoint import keep, make_head
-from consist_es.log.signing import sign
-from consist_es.log.survey import Survey
-from consist_es.log.treehead import TreeHead
-from consist_es.project_file import log_folder
-from consist_es.storage import READ_ONLY, LocalStorage
+from consist_es.log.evidence.signing import sign
+from consist_es.log.evidence.survey import Survey
+from consist_es.log.evidence.tree_head import TreeHead
+from consist_es.log.evidence.tree_heads import keep, make_head
+from consist_es.project.find import log_folder
+from consist_es.system.storage import READ_ONLY, LocalStorage
 
 
 @click.command()

@@ -15,9 +15,9 @@ import click
 
 from consist_es.cli.output import note, shown
 from consist_es.errors import ConsistError, ConsistWarning
-from consist_es.project import Project
-from consist_es.project_file import find_project
-from consist_es.view_notices import LOGGER
+from consist_es.project.find import find_project
+from consist_es.project.project import Project
+from consist_es.views.notices import LOGGER
 
 NEGATIVE = 1
 """Exit code of a negative answer."""

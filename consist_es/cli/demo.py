@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from consist_es import view_file
 from consist_es.cli.common import NEGATIVE, json_option, short
 from consist_es.cli.output import emit, emit_json, note, table
 from consist_es.cli.wording import duration
 from consist_es.errors import UsageError
-from consist_es.view_diff import counts
-from consist_es.why import in_words
-from consist_es.wording import counted
+from consist_es.runs.why import in_words
+from consist_es.text import counted
+from consist_es.views import file as view_file
+from consist_es.views.compare import counts
 
 if TYPE_CHECKING:
+    from consist_es.api.tracker import Tracker
     from consist_es.demo.story import Outcome, Question
-    from consist_es.runs import RunResult
-    from consist_es.tracker import Tracker
+    from consist_es.runs.run import RunResult
 
 DATABASE = "demo.db"
 LOG = "demo.events"
@@ -76,8 +76,8 @@ def _check_folder(folder: Path) -> None:
 
 def _play(question: "Question", folder: Path, as_json: bool) -> bool:
     """Tell the whole story; whether it ended as it must."""
+    from consist_es.api.tracker import Tracker
     from consist_es.demo.story import run_both
-    from consist_es.tracker import Tracker
 
     say = (lambda *_: None) if as_json else emit
     with Tracker(run_dir=folder, db_path=folder / DATABASE) as tracker:

@@ -12,10 +12,10 @@ from consist_es.cli.output import emit, emit_json, note
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD
 from consist_es.errors import ProofError, SignatureError, UsageError
-from consist_es.log.checkpoint import FOLDER, SIGNATURE, Verdict, changed_between, compare, kept_heads
-from consist_es.log.signing import check_signature
-from consist_es.log.treehead import TreeHead, read_head_file
-from consist_es.storage import LocalStorage
+from consist_es.log.evidence.signing import check_signature
+from consist_es.log.evidence.tree_head import TreeHead, read_head_file
+from consist_es.log.evidence.tree_heads import FOLDER, SIGNATURE, Verdict, changed_between, compare, kept_heads
+from consist_es.system.storage import LocalStorage
 
 readable_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 new_file = click.Path(dir_okay=False, path_type=Path)

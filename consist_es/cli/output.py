@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from consist_es.escapes import shown
+from consist_es.text import shown
 
 __all__ = ["console_of", "emit", "emit_json", "entry", "note", "shown", "table", "to_json"]
 

@@ -11,13 +11,13 @@ from consist_es.cli.evidence import head_to_prove_against, new_file, readable_fi
 from consist_es.cli.output import note
 from consist_es.cli.progress import Bar
 from consist_es.events import CacheHit, CouplerSet, Recorded, ScenarioStarted, StepCompleted, StepStarted
-from consist_es.log.proof import prove as make_proof
-from consist_es.log.treehead import TreeHead, read_head_file
-from consist_es.project import Project
-from consist_es.project_file import log_folder
+from consist_es.log.evidence.proof import prove as make_proof
+from consist_es.log.evidence.tree_head import TreeHead, read_head_file
+from consist_es.project.find import log_folder
+from consist_es.project.project import Project
 from consist_es.projections import audit_index, lineage, shared_values
-from consist_es.storage import LocalStorage
-from consist_es.wording import counted
+from consist_es.system.storage import LocalStorage
+from consist_es.text import counted
 
 against_option = click.option(
     "--against", metavar="FILE", type=readable_file, help="Tree head to prove against.  [default: the newest one kept]"
@@ -37,7 +37,7 @@ def prove(
     """Prove that the events at POSITIONs are in the log that a tree head speaks of.
 
     With --extends also, or only, that this head's log begins with all events of an older head's. The proof is one line
-    of JSON, which tools/check_proof.py checks without this program: 40 lines to read and trust.
+    of JSON, which tools/check_proof.py checks without this program: 70 lines to read and trust.
     """
     if not positions and older is None:
         raise click.UsageError("Give at least one POSITION, or --extends FILE.")

@@ -13,9 +13,9 @@ from consist_es.errors import UsageError
 from consist_es.log.files import QUARANTINE
 from consist_es.log.redaction import find_lines
 from consist_es.log.segment import Line
-from consist_es.project import Project
+from consist_es.project.project import Project
 from consist_es.projections.shared_values import referred_to
-from consist_es.wording import counted
+from consist_es.text import counted
 
 _ELSEWHERE = (
     "Copies elsewhere are out of reach: backups and other copies of the project, exports, reports, proof bundles, "

@@ -12,8 +12,8 @@ from consist_es.log.blobs import BLOB_FOLDER
 from consist_es.log.repair import Damage, Gap, behind
 from consist_es.log.salvage import Survivor
 from consist_es.log.segment import segment_name
-from consist_es.project import Project
-from consist_es.wording import counted
+from consist_es.project.project import Project
+from consist_es.text import counted
 
 _MOST = 20
 _FIRST = (

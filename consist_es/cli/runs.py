@@ -12,7 +12,7 @@ from consist_es.cli.names import Names, scenario_named
 from consist_es.cli.output import emit_json, note, table
 from consist_es.projections import run_table
 from consist_es.projections.run_table import RunRow, ScenarioRow
-from consist_es.why import in_words
+from consist_es.runs.why import in_words
 
 _STATUSES = ("running", "completed", "failed", "interrupted", "abandoned")
 

@@ -12,16 +12,16 @@ from consist_es.cli.evidence import check_heads, readable_file
 from consist_es.cli.output import emit, emit_json, note, shown, table
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
-from consist_es.doctor import derive_again
+from consist_es.doctor.examine import derive_again
+from consist_es.log.evidence.tree_head import read_head_file
 from consist_es.log.presence import is_gone
 from consist_es.log.report import VerifyReport
 from consist_es.log.segment import segment_name
-from consist_es.log.treehead import read_head_file
 from consist_es.log.unended import Unended
 from consist_es.log.verify import verify_again
-from consist_es.project_file import log_folder
-from consist_es.storage import LocalStorage
-from consist_es.wording import counted
+from consist_es.project.find import log_folder
+from consist_es.system.storage import LocalStorage
+from consist_es.text import counted
 
 _MOST = 20
 """Positions and runs that are listed."""

@@ -8,7 +8,7 @@ import msgspec
 from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.output import emit, emit_json
 from consist_es.projections.run_names import run_named
-from consist_es.why import why as account
+from consist_es.runs.why import why as account
 
 
 @click.command()

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from consist_es.cache.packages import in_words as changes_of
 from consist_es.cli.names import Names
 from consist_es.cli.phrases import after_colon, cut, listed, pairs, parts
 from consist_es.cli.units import duration as duration
@@ -47,11 +48,10 @@ from consist_es.events import (
     ValuesRecorded,
     WriterAttached,
 )
+from consist_es.identity.shared_values import CONFIG
 from consist_es.log.segment import segment_name
-from consist_es.package_changes import in_words as changes_of
-from consist_es.shared_values import CONFIG
-from consist_es.why import REASONS, REUSED_OVER, in_words
-from consist_es.wording import counted
+from consist_es.runs.why import REASONS, REUSED_OVER, in_words
+from consist_es.text import counted
 
 GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
 

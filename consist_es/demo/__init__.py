@@ -1,0 +1,1 @@
+"""A small traffic simulation to try the library on."""

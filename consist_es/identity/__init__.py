@@ -1,0 +1,1 @@
+"""What makes two runs the same."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from consist_es.plain import frame, is_masked
+from consist_es.values.plain import frame, is_masked
 
 FOR_PEOPLE = frozenset({"files", "values", "references"})
 """Parts of an adapter's record that explain it, and are not hashed."""

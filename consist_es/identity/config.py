@@ -6,8 +6,8 @@ from typing import Any
 from blake3 import blake3
 
 from consist_es.errors import ConfigTypeError
-from consist_es.plain import frame, is_masked, object_fields, to_plain, type_name
-from consist_es.secret import Masked
+from consist_es.values.plain import frame, is_masked, object_fields, to_plain, type_name
+from consist_es.values.secret import Masked
 
 _DOMAIN = b"consist-es config 1\x00"
 

@@ -9,10 +9,10 @@ from blake3 import blake3
 
 from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted, explain_adapters
-from consist_es.identity.code import CodeIdentity
+from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.config import config_digest, digest_of_plain, said_of
 from consist_es.identity.pairing import pair
-from consist_es.plain import frame, is_masked, to_plain
+from consist_es.values.plain import frame, is_masked, to_plain
 
 FINGERPRINT_VERSION = 2
 """Version 1 counted less of the code, see docs/decisions/0010-what-a-step-read.md."""

@@ -15,7 +15,7 @@ from consist_es.errors import ArchiveError, LogReadError
 from consist_es.log.files import copy_of
 from consist_es.log.segment import segment_name, segment_numbers
 from consist_es.log.writer import LOCK_FILE
-from consist_es.storage import Lock, Storage, write_all
+from consist_es.system.storage import Lock, Storage, write_all
 
 _CHUNK = 4 << 20
 _WRITABLE = 0o222

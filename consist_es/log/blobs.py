@@ -12,7 +12,7 @@ import msgspec
 from blake3 import blake3
 
 from consist_es.log.record import BLOB_START, EVENT_CAP, BadRecord
-from consist_es.storage import Storage, make_folder, write_all
+from consist_es.system.storage import Storage, make_folder, write_all
 
 BLOB_FOLDER = "blobs"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name
-from consist_es.storage import Storage, make_folder, write_all
+from consist_es.system.storage import Storage, make_folder, write_all
 
 QUARANTINE = "quarantine"
 REDACTION = "redaction"

@@ -12,7 +12,7 @@ from consist_es.log.record import prepare
 from consist_es.log.repair import Damage, Gap, find_damage
 from consist_es.log.segment import SEGMENT_SIZE, Opened, header_of, segment_numbers
 from consist_es.log.writer import Writer
-from consist_es.storage import LocalStorage, Storage
+from consist_es.system.storage import LocalStorage, Storage
 
 SYNC_POLICIES = ("commit", "always", "os")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from consist_es.errors import LogCorruptError, LogError
 from consist_es.log.record import TAIL_END, TAIL_START, BadRecord, Head, decode_head, split_line
 from consist_es.log.segment import header_of, lines_back, open_segment, segment_name
-from consist_es.storage import Storage
+from consist_es.system.storage import Storage
 
 
 def heads_back(storage: Storage, folder: Path, segment: int) -> Iterator[Head]:

@@ -9,7 +9,7 @@ from consist_es.events import Recorded
 from consist_es.log.blobs import resolve
 from consist_es.log.record import TAIL_LENGTH, BadRecord, chain_before, chain_of, decode_head, recorded, split_line
 from consist_es.log.segment import line_at, segment_name
-from consist_es.storage import Storage
+from consist_es.system.storage import Storage
 
 NEAR = 64 << 10
 """Bytes between two events that are still read together: what lies between them costs less than another call."""

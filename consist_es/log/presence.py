@@ -16,9 +16,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from consist_es import __version__, machine
 from consist_es.events import WriterAttached
-from consist_es.storage import Storage, make_folder, on_fork
+from consist_es.system import machine
+from consist_es.system.storage import Storage, make_folder, on_fork
+from consist_es.version import __version__
 
 FOLDER = "writers"
 """Where the locks of writers lie, below the log's folder."""

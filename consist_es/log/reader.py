@@ -7,7 +7,6 @@ from pathlib import Path
 from consist_es.errors import LogCorruptError, LogError, LogMismatchError, LogReadError
 from consist_es.events import Cursor, Recorded
 from consist_es.log.blobs import resolve
-from consist_es.log.head import read_watermark
 from consist_es.log.record import (
     TAIL_LENGTH,
     BadRecord,
@@ -32,7 +31,8 @@ from consist_es.log.segment import (
     segment_name,
     segment_numbers,
 )
-from consist_es.storage import Storage
+from consist_es.log.watermark import read_watermark
+from consist_es.system.storage import Storage
 
 
 def read(storage: Storage, folder: Path, after: Cursor) -> Iterator[Recorded]:

@@ -235,7 +235,7 @@ def _struct_fault(value: msgspec.Struct, depth: int) -> Fault:
 def _unfit(path: str, what: str) -> UsageTypeError:
     shown = path if len(path) <= 200 else path[:200] + "..."
     return UsageTypeError(
-        f"{shown} holds {what}, which has no exact JSON form: convert it with consist_es.plain.to_plain first. "
+        f"{shown} holds {what}, which has no exact JSON form: convert it with consist_es.values.plain.to_plain first. "
         "Nothing was recorded."
     )
 

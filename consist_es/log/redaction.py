@@ -40,7 +40,7 @@ from consist_es.log.segment import (
     segment_name,
     segment_numbers,
 )
-from consist_es.storage import Storage, write_all
+from consist_es.system.storage import Storage, write_all
 
 OWN_TYPES = ("writer_attached", "log_repaired", "segment_sealed", PayloadRedacted.TYPE)
 """Events of the log itself. They hold nothing that a user gave, and the log cannot do without them."""

@@ -15,11 +15,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from consist_es import __version__
 from consist_es.errors import LogCorruptError, LogError, LogReadError
 from consist_es.events import Draft, RecordLost
 from consist_es.log.files import create_segment
-from consist_es.log.head import VERIFIED_FILE, Watermark, read_watermark
 from consist_es.log.record import Prepared, chain_of, encode_line, genesis, join_line, prepare
 from consist_es.log.salvage import Lost, Survivor, stated_chain, survivors
 from consist_es.log.segment import (
@@ -36,7 +34,9 @@ from consist_es.log.segment import (
     segment_name,
     segment_numbers,
 )
-from consist_es.storage import Storage
+from consist_es.log.watermark import VERIFIED_FILE, Watermark, read_watermark
+from consist_es.system.storage import Storage
+from consist_es.version import __version__
 
 MOST_LOST = 1_000_000
 """Positions that one gap may leap: a line that claims more is taken for damaged itself."""

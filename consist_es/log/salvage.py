@@ -18,7 +18,7 @@ from consist_es.log.record import (
     split_line,
 )
 from consist_es.log.segment import raw_lines
-from consist_es.storage import Storage
+from consist_es.system.storage import Storage
 
 
 class Survivor(NamedTuple):

@@ -26,7 +26,7 @@ from consist_es.log.record import (
     split_line,
     text_of,
 )
-from consist_es.storage import Storage
+from consist_es.system.storage import Storage
 
 FORMAT = "consist-es log"
 VERSION = 1

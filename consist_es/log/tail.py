@@ -5,11 +5,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from consist_es import __version__
 from consist_es.errors import LogCorruptError, LogMismatchError, LogWriteError
 from consist_es.events import LogRepaired
 from consist_es.log.files import create_segment, quarantine, remove_leftovers
-from consist_es.log.head import Watermark, read_watermark, write_watermark
 from consist_es.log.record import TAIL_LENGTH, BadRecord, chain_before, decode_event, genesis
 from consist_es.log.salvage import survivors_after
 from consist_es.log.segment import (
@@ -27,7 +25,9 @@ from consist_es.log.segment import (
     segment_name,
     segment_numbers,
 )
-from consist_es.storage import Storage, write_all
+from consist_es.log.watermark import Watermark, read_watermark, write_watermark
+from consist_es.system.storage import Storage, write_all
+from consist_es.version import __version__
 
 STALE = 1.0
 """Seconds to wait for a writer that holds the newest segment under a lock file that was deleted."""

@@ -9,7 +9,6 @@ from consist_es.errors import LogCorruptError, LogError
 from consist_es.events import RecordLost
 from consist_es.log.blobs import BLOB_FOLDER, resolve
 from consist_es.log.files import QUARANTINE, REDACTION
-from consist_es.log.head import HEAD_FILE, SLOT, VERIFIED_FILE, Watermark, read_watermark, write_watermark
 from consist_es.log.record import (
     BLOB_START,
     TAIL_LENGTH,
@@ -34,7 +33,8 @@ from consist_es.log.segment import (
     segment_numbers,
 )
 from consist_es.log.unended import OpenRuns
-from consist_es.storage import LocalStorage, Storage
+from consist_es.log.watermark import HEAD_FILE, SLOT, VERIFIED_FILE, Watermark, read_watermark, write_watermark
+from consist_es.system.storage import LocalStorage, Storage
 
 MOST_PROBLEMS = 1000
 """Problems that a report lists at most; one more line says that there are others."""

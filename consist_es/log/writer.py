@@ -23,7 +23,6 @@ from consist_es.errors import (
 from consist_es.events import Draft, Event, LogRepaired, SegmentSealed
 from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id, remove_leftovers
-from consist_es.log.head import Watermark, read_watermark, write_watermark
 from consist_es.log.lookback import heads_back
 from consist_es.log.presence import Presence, introduction
 from consist_es.log.record import DATA_CAP, Prepared, encode_line, prepare
@@ -31,8 +30,9 @@ from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, rea
 from consist_es.log.repair import Damage, Gap, find_damage, take_over
 from consist_es.log.segment import SEALED, Place, segment_name
 from consist_es.log.tail import Active, Tail
-from consist_es.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
-from consist_es.with_block import WithBlock
+from consist_es.log.watermark import Watermark, read_watermark, write_watermark
+from consist_es.system.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
+from consist_es.system.with_block import WithBlock
 
 LOCK_FILE = "lock"
 _T = TypeVar("_T")

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.observe import children
-from consist_es.storage import LocalStorage, on_fork
-from consist_es.with_block import WithBlock
+from consist_es.system.storage import LocalStorage, on_fork
+from consist_es.system.with_block import WithBlock
 
 SIZE = 1 << 20
 PATIENCE = 5.0

@@ -20,12 +20,12 @@ from types import FrameType
 
 import msgspec
 
-from consist_es.identity.started import Origin
+from consist_es.identity.installed.started import Origin
 from consist_es.observe import hook
 from consist_es.observe.notes import WRITES, Notes, RawPath, Sink, Stamp, absolute, stamp_of
 from consist_es.observe.reads import Places
 from consist_es.observe.scope import Scope
-from consist_es.storage import on_fork
+from consist_es.system.storage import on_fork
 
 VARIABLE = "CONSIST_ES_OBSERVE"
 PREFIX = "consist-es-observe-"

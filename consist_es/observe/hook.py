@@ -15,12 +15,12 @@ from types import FrameType
 from typing import Any
 from urllib.parse import unquote
 
-from consist_es.identity.places import is_first_party
-from consist_es.identity.started import origins
+from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.installed.started import origins
 from consist_es.observe.earlier import drains
 from consist_es.observe.notes import WRITES, RawPath, Sink
 from consist_es.observe.stack import IMPORT, OURS, PLAIN, asks_first_party, is_import, kind_of
-from consist_es.with_block import WithBlock
+from consist_es.system.with_block import WithBlock
 
 Sinks = tuple[Sink, ...]
 _open: Sinks = ()

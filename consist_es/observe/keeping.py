@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable
 from types import CodeType
 
-from consist_es.identity.source import Function, load_source
+from consist_es.identity.text.source import Function, load_source
 
 _STORING = frozenset(
     {"append", "add", "setdefault", "update", "extend", "insert", "put", "set", "write", "__setitem__"}

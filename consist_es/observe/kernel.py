@@ -25,7 +25,7 @@ from consist_es.observe.fanotify import (
 from consist_es.observe.inotify import Inotify
 from consist_es.observe.notes import Notes
 from consist_es.observe.scope import is_below
-from consist_es.storage import on_fork
+from consist_es.system.storage import on_fork
 
 NONE = "wrappers"
 _NOT_WALKED = frozenset({".git", ".hg", ".svn", ".venv", "node_modules", "site-packages", "dist-packages"})

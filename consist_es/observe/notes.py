@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Protocol
 
-from consist_es.identity.started import Origin
+from consist_es.identity.installed.started import Origin
 from consist_es.observe.earlier import Earlier
 from consist_es.observe.programs import find_program
 from consist_es.observe.reads import THERE, Program

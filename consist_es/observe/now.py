@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from blake3 import blake3
 
+from consist_es.artifacts.digest import digest_path
 from consist_es.errors import InputError
-from consist_es.identity.digest import digest_path
-from consist_es.identity.source import load_source
+from consist_es.identity.text.source import load_source
 from consist_es.observe import generators, variables
 from consist_es.observe.notes import ValueDigest
 from consist_es.observe.reads import THERE, Hasher, Listing, plain_hasher

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 
-from consist_es.identity.started import SHELLS, Origin, split
+from consist_es.identity.installed.started import SHELLS, Origin, split
 from consist_es.observe.reads import Program
 
 

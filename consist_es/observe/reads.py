@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from consist_es.artifacts.bundles import digest_whole
-from consist_es.identity.started import Origin
+from consist_es.identity.installed.started import Origin
 
 Hasher = Callable[[str, str], str]
 """Digest of a file or folder by a method of `digest_path`; raises OSError or InputError."""

@@ -13,10 +13,10 @@ import sysconfig
 import tempfile
 from collections.abc import Callable
 
-from consist_es.identity.digest_key import key_place
-from consist_es.identity.packages import spot_of
-from consist_es.identity.places import is_first_party
+from consist_es.identity.installed.packages import spot_of
+from consist_es.identity.installed.places import is_first_party
 from consist_es.observe.reads import Places
+from consist_es.system.keyfile import key_place
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/run", "/lib", "/lib64", "/bin", "/sbin", "/var/cache")
 _TEMPORARY = ("/tmp", "/var/tmp", "/private/tmp", "/private/var/folders")  # noqa: S108 - these are never read, only left out

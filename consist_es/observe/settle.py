@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from consist_es.errors import InputError
-from consist_es.identity.source import load_source
-from consist_es.identity.started import package_now
+from consist_es.identity.installed.started import package_now
+from consist_es.identity.text.source import load_source
 from consist_es.observe import variables
 from consist_es.observe.imports import file_of
 from consist_es.observe.notes import Notes, Stamp, ValueDigest, stamp_of

@@ -26,7 +26,7 @@ from consist_es.observe.kernel import KERNEL, take_in
 from consist_es.observe.notes import Notes, ValueDigest
 from consist_es.observe.reads import Hasher, Limits, Places, Reads, plain_hasher
 from consist_es.observe.scope import Scope, is_below
-from consist_es.storage import on_fork
+from consist_es.system.storage import on_fork
 
 _STAND_INS = (lookups, variables, imports, generators, openers)
 _CLOCK_TICK = 20_000_000

@@ -16,7 +16,7 @@ sys.path[:0] = [str(TOOLS.parent), str(TOOLS)]
 
 from bench.measure import Figure, appends, big, steps  # noqa: E402
 from consist_es import __version__  # noqa: E402
-from consist_es.machine import filesystem_of  # noqa: E402
+from consist_es.system.machine import filesystem_of  # noqa: E402
 
 
 def machine(folder: Path) -> str:

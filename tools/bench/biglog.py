@@ -28,10 +28,10 @@ from consist_es.events import (
     StepCompleted,
     StepStarted,
 )
-from consist_es.log.head import Watermark, write_watermark
 from consist_es.log.record import Prepared, encode_line, genesis
 from consist_es.log.segment import FORMAT, SEGMENT_SIZE, VERSION, Header, encode_header, segment_name
-from consist_es.storage import LocalStorage
+from consist_es.log.watermark import Watermark, write_watermark
+from consist_es.system.storage import LocalStorage
 
 STEPS = 20
 """Steps of a scenario."""

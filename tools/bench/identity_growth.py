@@ -53,7 +53,7 @@ class Look(NamedTuple):
 def look(folder: Path) -> Look:
     """In a process of its own: run a step that reaches the package, and then again and again."""
     from consist_es import Tracker
-    from consist_es.identity.code import code_identity
+    from consist_es.identity.code.modes import code_identity
 
     sys.path.insert(0, str(folder))
     step = importlib.import_module(f"{PACKAGE}_step").step

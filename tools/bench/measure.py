@@ -15,7 +15,7 @@ from consist_es import CacheOptions, Tracker, output_path
 from consist_es.events import Draft, MetaLogged
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify_again
-from consist_es.project import Project
+from consist_es.project.project import Project
 
 TOOLS = Path(__file__).resolve().parent.parent
 HITS = 500

@@ -17,7 +17,7 @@ from pathlib import Path
 TOOLS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOOLS.parent), str(TOOLS)]
 
-from consist_es.identity.places import is_first_party  # noqa: E402
+from consist_es.identity.installed.places import is_first_party  # noqa: E402
 from consist_es.observe.reads import Places  # noqa: E402
 from consist_es.observe.watch import Watch  # noqa: E402
 

@@ -18,12 +18,13 @@ sys.path[:0] = [str(TOOLS.parent), str(TOOLS)]
 
 from bench.biglog import write  # noqa: E402
 from bench.measure import step  # noqa: E402
-from consist_es import Tracker, view_file  # noqa: E402
+from consist_es import Tracker  # noqa: E402
+from consist_es.cache.vouch import Voucher  # noqa: E402
 from consist_es.log.local import LocalLog  # noqa: E402
 from consist_es.projections import BUILTIN, cache_index, run_table  # noqa: E402
-from consist_es.projector import Projector  # noqa: E402
-from consist_es.view_changes import lost_rows  # noqa: E402
-from consist_es.vouching import Voucher  # noqa: E402
+from consist_es.views import file as view_file  # noqa: E402
+from consist_es.views.changes import lost_rows  # noqa: E402
+from consist_es.views.projector import Projector  # noqa: E402
 
 ROUNDS = 5
 

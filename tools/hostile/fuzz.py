@@ -4,7 +4,7 @@
 
     python tools/hostile/fuzz.py [--count 100000] [--seed 1]
 
-The long form of the properties in tests/test_hostile_paths.py. Prints what was tried; the exit code is 1 where a text
+The long form of the properties in tests/hostile/test_hostile_paths.py. Prints what was tried; exit code 1 where a text
 escaped or something else than a PathError was raised, and the text is printed with its seed.
 """
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import consist_es as consist
 from consist_es import CacheOptions, Tracker
-from consist_es.options import HYDRATIONS, VALIDATIONS
+from consist_es.steps.options import HYDRATIONS, VALIDATIONS
 from torture import verbs
 from torture.trial import Trial, require
 

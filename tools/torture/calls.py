@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consist_es.errors import ConsistError
-from consist_es.storage import LocalStorage
+from consist_es.system.storage import LocalStorage
 from torture import verbs
 from torture.children import Ledger, ended, fork
 from torture.trial import MOST_FAILURES, Trial, require

@@ -15,7 +15,7 @@ from pathlib import Path
 import consist_es as consist
 from consist_es import Tracker
 from consist_es.log.local import LocalLog
-from consist_es.storage import LocalStorage
+from consist_es.system.storage import LocalStorage
 from torture import verbs
 from torture.children import Ledger, ended, fork
 from torture.promises import batch, check_log

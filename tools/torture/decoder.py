@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from consist_es.errors import LogError
-from consist_es.log.head import parse_slots
 from consist_es.log.local import LocalLog
 from consist_es.log.record import BadRecord, chain_before, decode_event, decode_head, decode_line, split_line
 from consist_es.log.verify import verify
+from consist_es.log.watermark import parse_slots
 from torture.damage import SEGMENT, make_log
 from torture.memory import Disk, Memory
 from torture.promises import FOLDER

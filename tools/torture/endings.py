@@ -17,7 +17,7 @@ from pathlib import Path
 
 from consist_es import Tracker
 from consist_es.events import StepCompleted
-from consist_es.storage import LocalStorage
+from consist_es.system.storage import LocalStorage
 from torture import verbs
 from torture.children import ended, fork
 from torture.trial import Trial, require

@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from consist_es.identity.code import code_identity
+from consist_es.artifacts.digest import digest_path
+from consist_es.identity.code.modes import code_identity
 from consist_es.identity.config import config_digest
-from consist_es.identity.digest import digest_path
 from torture.sources import loaded, modules_of_our_own
 from torture.trees import Tree, made
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from hostile import fuzz
 
+from consist_es.artifacts.describe import Digester, artifact_of_event, describe
+from consist_es.artifacts.materialize import Copier
 from consist_es.artifacts.uris import UriMap
 from consist_es.errors import MaterializeError, PathError
-from consist_es.materialize import Copier
-from consist_es.recording import Digester, artifact_of_event, describe
-from tests.hostile_support import everything, swapping
+from tests.support.hostile import everything, swapping
 from torture.trial import Trial, require
 
 ROUND = 500

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from consist_es.artifacts.digest import digest_path
 from consist_es.errors import InputError
 from consist_es.identity.config import canonical, config_digest
-from consist_es.identity.digest import digest_path
 from torture import fixed
 from torture.children import ended, fork
 from torture.sources import code_pairs

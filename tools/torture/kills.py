@@ -14,7 +14,7 @@ from consist_es import Tracker
 from consist_es.log.local import LocalLog
 from consist_es.log.presence import is_gone
 from consist_es.log.verify import verify
-from consist_es.storage import LocalStorage
+from consist_es.system.storage import LocalStorage
 from torture import verbs
 from torture.children import Ledger, ended, fork, killed
 from torture.promises import batch, check_log

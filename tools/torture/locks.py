@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from consist_es import Tracker, view_file
+from consist_es import Tracker
 from consist_es.log import tail
 from consist_es.log.local import LocalLog
 from consist_es.log.presence import FOLDER
 from consist_es.projections import BUILTIN
-from consist_es.projector import Projector
-from consist_es.storage import LocalStorage, Storage
+from consist_es.system.storage import LocalStorage, Storage
+from consist_es.views import file as view_file
+from consist_es.views.projector import Projector
 from torture import verbs
 from torture.children import Ledger, ended, fork, killed
 from torture.promises import batch, check_log

@@ -1,4 +1,4 @@
-"""A machine in memory: files, folders, locks and a power switch, behind the interface of `consist_es.storage`.
+"""A machine in memory: files, folders, locks and a power switch, behind the interface of `consist_es.system.storage`.
 
 It keeps what a real disk would be allowed to forget. Since the last sync of a file, every version of each of its
 sectors and every size it had may be what a power cut leaves, independently of each other; since the last sync of a
@@ -203,7 +203,7 @@ class Disk:
 
 
 class Memory:
-    """One process on that machine; implements `consist_es.storage.Storage`."""
+    """One process on that machine; implements `consist_es.system.storage.Storage`."""
 
     def __init__(self, disk: Disk, *, chance: random.Random | None = None, host: str = "machine") -> None:
         self.disk = disk

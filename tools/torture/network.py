@@ -16,7 +16,7 @@ from consist_es.events import Draft, StepAbandoned
 from consist_es.log.archive import archive
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
-from consist_es.storage import LocalStorage
+from consist_es.system.storage import LocalStorage
 from torture import verbs
 from torture.calls import disturbed, template
 from torture.injected import struck

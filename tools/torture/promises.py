@@ -9,7 +9,7 @@ from pathlib import Path
 from consist_es.events import Draft, Recorded, StepAbandoned
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
-from consist_es.storage import Storage
+from consist_es.system.storage import Storage
 from torture.memory import Disk, Memory
 from torture.trial import require
 

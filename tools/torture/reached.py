@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from torture.trial import Trial
-from torture.witnesses import WITNESSES
+from torture.witnesses import WITNESSES, test_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _SECONDS = 3000
@@ -60,7 +60,7 @@ def measure(folder: Path, modules: Iterable[str], tests: Iterable[str], root: Pa
     settings = folder / "settings"
     lines = "\n    ".join(str(root / module) for module in modules)
     settings.write_text(_SETTINGS.format(folder=folder, modules=lines), "utf-8")
-    pytest = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *(f"tests/test_{name}.py" for name in tests))
+    pytest = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *map(test_file, tests))
     _coverage(root, settings, "run", *pytest)
     _coverage(root, settings, "combine", "--quiet")
     _coverage(root, settings, "json", "--quiet", "-o", str(folder / "found.json"))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from consist_es.identity.code import code_identity
+from consist_es.identity.code.modes import code_identity
 from torture.trial import Trial
 
 CONSTANTS = ("0", "1", "1.0", "True", "False", "2", "'a'", "'1'", "-0.0", "0.0", "None", "()", "(1,)", "[1]", "{1:1}")

@@ -23,9 +23,9 @@ from typing import Any
 
 import consist_es
 from consist_es import Tracker
-from consist_es.context import default_tracker, top
 from consist_es.events import Draft, MetaLogged
-from consist_es.storage import LocalStorage, Lock
+from consist_es.execution.current import default_tracker, top
+from consist_es.system.storage import LocalStorage, Lock
 from torture import verbs
 from torture.trial import Trial, require
 

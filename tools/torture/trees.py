@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from consist_es.artifacts.digest import digest_path
 from consist_es.errors import InputError
-from consist_es.identity.digest import digest_path
 from torture.trial import Trial, require
 
 Tree = dict[str, str | None]

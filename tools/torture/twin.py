@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from consist_es.storage import Storage
+from consist_es.system.storage import Storage
 from torture.memory import Memory, fault
 
 T = TypeVar("T")

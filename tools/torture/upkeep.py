@@ -18,7 +18,7 @@ from consist_es.log.local import LocalLog
 from torture import verbs
 from torture.promises import batch
 from torture.trial import Trial, require
-from torture.witnesses import WITNESSES
+from torture.witnesses import WITNESSES, test_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WITNESS_ROWS = "R4,R5,R6,R7,R20,R21,R22"
@@ -182,7 +182,7 @@ def _noticed(copy: Path, module: str) -> bool:
 
 
 def _pytest(tests: Iterable[str]) -> list[str]:
-    files = [f"tests/test_{name}.py" for name in tests]
+    files = [test_file(name) for name in tests]
     return ["pytest", "-x", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *files]
 
 

@@ -17,7 +17,7 @@ from consist_es import CacheOptions, Tracker
 from consist_es.events import MetaLogged, StepStarted
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
-from consist_es.storage import Storage
+from consist_es.system.storage import Storage
 from torture.promises import check_events
 from torture.trial import require
 
@@ -147,7 +147,7 @@ def opened(storage: Storage | None = None, sync: str = "commit") -> Tracker:
     """A tracker of the project in the working directory, on this storage."""
     if storage is None:
         return Tracker(run_dir="runs", db_path="p.db", sync=sync)
-    with mock.patch("consist_es.project.LocalStorage", return_value=storage):
+    with mock.patch("consist_es.project.project.LocalStorage", return_value=storage):
         return Tracker(run_dir="runs", db_path="p.db", sync=sync)
 
 

@@ -20,14 +20,14 @@ from unittest import mock
 import msgspec
 from blake3 import blake3
 
-from consist_es import view_file
 from consist_es.errors import LogFormatError
 from consist_es.events import Draft
 from consist_es.log.local import LocalLog
 from consist_es.log.record import decode_line
 from consist_es.projections import BUILTIN
-from consist_es.projector import Projector
-from consist_es.view_diff import dump
+from consist_es.views import file as view_file
+from consist_es.views.compare import dump
+from consist_es.views.projector import Projector
 from torture import verbs
 from torture.children import ended, fork, killed
 from torture.promises import batch
@@ -144,8 +144,8 @@ def _fold_and_die(room: Path, log: LocalLog, steps: int) -> None:
 
     with (
         mock.patch.object(view_file, "_prepare", with_death),
-        mock.patch("consist_es.projector.BATCH", 3),
-        mock.patch("consist_es.folding.BATCH", 3),
+        mock.patch("consist_es.views.projector.BATCH", 3),
+        mock.patch("consist_es.views.folding.BATCH", 3),
         Projector(room / "p.db", log, BUILTIN) as views,
     ):
         views.catch_up()

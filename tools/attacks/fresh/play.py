@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attacks.fresh.rendering import Project
-from consist_es.identity.environment import environment
+from consist_es.project.environment import environment
 
 BOOT = Path(__file__).resolve().parent / "boot"
 INSTALLED = "env/lib/site-packages"

@@ -1,0 +1,1 @@
+"""What model code holds in its hands."""

@@ -1,0 +1,437 @@
+"""A scenario: steps grouped under a header run, passing artifacts through a coupler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from consist_es.api.coupler import Coupler, values_of
+from consist_es.api.header import Header
+from consist_es.api.lbnl_names import SaysInstead
+from consist_es.api.surface import arun_arguments, run_arguments, trace_arguments
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.describe import artifact_of_event, describe
+from consist_es.artifacts.uris import quote
+from consist_es.checks import check_key, safe_name
+from consist_es.errors import AccessModeError, ClosedError, ConsistError, InputError, RequiredOutputsError
+from consist_es.events import ScenarioExited, ScenarioStarted
+from consist_es.execution.attempt import error_info
+from consist_es.execution.current import Frame, pop, push, top
+from consist_es.execution.engine import Engine, Scope
+from consist_es.execution.forecast import Forecast, Foresight
+from consist_es.execution.journal import Journal
+from consist_es.execution.logging import notes_of
+from consist_es.execution.observed import Surroundings, digest_now, observations, paths_behind
+from consist_es.execution.trace import Trace
+from consist_es.projections import run_table
+from consist_es.runs.run import Run, RunResult
+from consist_es.steps.options import StepArguments
+from consist_es.steps.step import StepDefaults
+from consist_es.system.with_block import WithBlock
+
+
+class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
+    """A group of steps with one header run and one coupler; a context manager.
+
+    ``with tracker.scenario("baseline") as sc:`` then ``sc.run(...)`` for steps that may be skipped and
+    ``sc.trace(...)`` for blocks that always run. Entered again, it is a new attempt (``baseline#2``).
+    """
+
+    def __init__(
+        self, engine: Engine, header: Header, defaults: StepDefaults, *, coupler: Coupler | None = None
+    ) -> None:
+        self._engine = engine
+        self._header = header
+        self._defaults = defaults
+        self._own_coupler = coupler is None
+        self.coupler = coupler if coupler is not None else Coupler()
+        """Names of this scenario, each standing for the latest artifact set under it."""
+        self._run: Run | None = None
+        self._journal: Journal | None = None
+        self._frame: Frame | None = None
+        """What makes it the current scenario, while it is open."""
+        self._inputs: dict[str, Artifact] = {}
+        self._began = 0.0
+        self._foresight = Foresight(engine)
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def run_id(self) -> str:
+        """Id of the header run; before the scenario is first entered the id it will ask for."""
+        self._read("run_id")
+        return self._header.run_id if self._run is None else self._run.id
+
+    @property
+    def name(self) -> str:
+        """The scenario's name."""
+        return self._header.name
+
+    @property
+    def model(self) -> str:
+        """Model name of the header run."""
+        return self._header.model
+
+    @property
+    def tags(self) -> list[str]:
+        """Tags of the header run."""
+        return list(self._header.tags)
+
+    @property
+    def tracker(self) -> Any:
+        """The tracker that made this scenario."""
+        return self._engine.owner
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Read-only view of the scenario's configuration."""
+        self._read("config")
+        return MappingProxyType(self._header.config)
+
+    @property
+    def inputs(self) -> Mapping[str, Artifact]:
+        """Read-only view of the external inputs added with `add_input`, by key."""
+        self._read("inputs")
+        return MappingProxyType(self._inputs)
+
+    # ------------------------------------------------------------ with
+
+    def _check_entry(self) -> None:
+        if self._frame is not None:
+            raise ClosedError(f"Scenario {self.run_id!r} is open already: leave its block before entering it again.")
+        if self._engine.access_mode != "standard":
+            raise AccessModeError(self._engine.access_mode, f"Scenario {self._header.name!r}")
+
+    def _begin(self) -> ScenarioContext:
+        engine, header = self._engine, self._header
+        key = f"{safe_name(header.run_id, 80)}-{engine.project.storage.token(6).hex()}"
+        if self._run is not None and self._own_coupler:
+            self.coupler = Coupler()
+        self._inputs = {}
+        self._foresight = Foresight(engine)
+        journal = Journal(engine.project, engine.uris, key, key)
+        environment, drafts = engine.project.environment(self._defaults.project_root)
+        drafts += journal.drafts(self._started(environment))
+        self._began = time.monotonic()
+        self._frame = Frame(engine.owner, None, key)  # from here on every way out is recorded
+        engine.project.record(drafts)
+        self._run, self._journal = engine.queries.run_by_key(key), journal
+        push(self._frame)
+        self.coupler.attach(journal)
+        if header.require_outputs:
+            self.coupler.require_outputs(*header.require_outputs)
+        for role, path in header.inputs.items():
+            self._log_input(path, role, {})
+        engine.hooks.started(self._header_run())
+        return self
+
+    def _started(self, environment: str) -> ScenarioStarted:
+        header, frame = self._header, top()
+        enclosing = None if frame is None else (frame.run.run.key if frame.run is not None else frame.scenario)
+        return ScenarioStarted(
+            run_id=header.run_id,
+            name=header.name,
+            model=header.model,
+            description=header.description,
+            config=header.config_plain,
+            tags=header.tags,
+            facet=header.facet,
+            meta=header.meta,
+            year=header.year,
+            iteration=header.iteration,
+            phase=header.phase,
+            stage=header.stage,
+            parent=enclosing,
+            run_dir=self._engine.uris.root,
+            mounts={scheme: quote(root) for scheme, root in self._engine.uris.mounts.items()},
+            environment=environment,
+        )
+
+    def _end(self, error: BaseException | None) -> None:
+        missing = self.coupler.missing_declared_outputs() if error is None else []
+        lacking = RequiredOutputsError(self.name, missing) if missing else None
+        self._close(error or lacking, missing)
+        if lacking is not None:
+            raise lacking
+
+    def _close(self, error: BaseException | None, missing: list[str]) -> None:
+        """Record the end, whatever it is; an exception of the block is never hidden by one of ours."""
+        frame, engine = self._frame, self._engine
+        if frame is None or frame.scenario is None:
+            return
+        try:
+            recorded = self._record_exit(frame.scenario, error, missing)
+        except (ConsistError, OSError) as unrecorded:
+            self._forget(frame)
+            if error is None:
+                raise
+            error.add_note(f"consist-es could not record the end of scenario {self.name!r}: {unrecorded}")
+            return
+        self._forget(frame)
+        if recorded and self._run is not None:
+            if error is None:
+                engine.hooks.completed(self._run, engine.queries.outputs(frame.scenario))
+            else:
+                engine.hooks.failed(self._run, error)
+
+    def _forget(self, frame: Frame) -> None:
+        pop(frame)
+        self.coupler.attach(None)
+        self._frame = None
+
+    def _record_exit(self, key: str, error: BaseException | None, missing: list[str]) -> bool:
+        """Whether the scenario had begun and not ended. The log knows: an interrupt may strike just after an append."""
+        engine = self._engine
+        if not engine.queries.is_open(key):
+            if self._run is not None and self._run.key == key:
+                self._run = engine.queries.run_by_key(key)
+            return False
+        steps = run_table.steps(engine.project.connection(), key)
+        status = "completed" if error is None else "failed" if isinstance(error, Exception) else "interrupted"
+        bad = steps[-1] if steps and steps[-1].status in ("failed", "interrupted") else None
+        event = ScenarioExited(
+            status=status,
+            seconds=time.monotonic() - self._began,
+            error=None if error is None else error_info(error, engine.project.masker.error),
+            failed_step=bad.name if bad is not None and error is not None else None,
+            missing_outputs=missing,
+        )
+        Journal(engine.project, engine.uris, key, key).record(event, commit=True)
+        self._run = engine.queries.run_by_key(key)
+        return True
+
+    @property
+    def _key(self) -> str:
+        if self._journal is None or self._journal.run is None:
+            raise ClosedError(f"Scenario {self.name!r} was never entered.")
+        return self._journal.run
+
+    def _header_run(self) -> Run:
+        return self._engine.queries.run_by_key(self._key)
+
+    def _check_open(self, call: str) -> Journal:
+        if self._frame is None or self._journal is None:
+            raise ClosedError(
+                f"{call}: scenario {self.name!r} is not active. Use it inside `with ….scenario(...) as sc:`."
+            )
+        return self._journal
+
+    # ------------------------------------------------------------ inputs and outputs
+
+    def add_input(self, path: Any, key: str, **kwargs: Any) -> Artifact:
+        """Record an external file, or an Artifact, as an input of the scenario; before its first step.
+
+        The same file under the same key again is one input. Keywords go to `log_artifact`.
+
+        Raises:
+            InputError: the file is not there. ClosedError (RuntimeError): not active, or a step has started.
+        """
+        self._check_open("add_input()")
+        if run_table.steps(self._engine.project.connection(), self._key):
+            raise ClosedError(
+                f"add_input({key!r}): a step of scenario {self.name!r} has started already (run or trace). "
+                "Add the scenario's inputs before its first step."
+            )
+        return self._log_input(path, key, kwargs)
+
+    def _log_input(self, value: Any, key: str, options: Mapping[str, Any]) -> Artifact:
+        journal, engine = self._check_open("add_input()"), self._engine
+        check_key(key, "input key")
+        path = value.path if isinstance(value, Artifact) else engine.uris.resolve_given(value)
+        event = describe(
+            path,
+            key=key,
+            direction="input",
+            uris=engine.uris,
+            digester=engine.digester,
+            role=key,
+            notes=notes_of(**options),
+        )
+        if event.kind == "missing":
+            raise InputError(f"add_input({key!r}): {path} does not exist. Make it first, or correct the path.")
+        if isinstance(value, Artifact) and value.hash == event.digest:
+            event = msgspec.structs.replace(event, artifact=str(value.id), producer=value.producer)
+        before = self._inputs.get(key)
+        if before is not None and before.hash == event.digest and before.path == path:
+            return before
+        journal.record(event)
+        artifact = artifact_of_event(event, engine.uris, run_id=None)
+        self._inputs[key] = artifact
+        return artifact
+
+    def declare_outputs(
+        self,
+        *names: str,
+        required: bool | Mapping[str, bool] = False,
+        warn_undefined: bool = False,
+        description: Mapping[str, str] | None = None,
+    ) -> None:
+        """Declare outputs that should be in the coupler at the end; see `Coupler.declare_outputs`."""
+        self.coupler.declare_outputs(*names, required=required, warn_undefined=warn_undefined, description=description)
+
+    def require_outputs(
+        self,
+        *names: str,
+        required: bool | Mapping[str, bool] = True,
+        warn_undefined: bool = False,
+        description: Mapping[str, str] | None = None,
+    ) -> None:
+        """Declare outputs that must be in the coupler at the end, else the scenario fails."""
+        self.coupler.require_outputs(*names, required=required, warn_undefined=warn_undefined, description=description)
+
+    def collect_by_keys(self, artifacts: Mapping[str, Artifact], *keys: str, prefix: str = "") -> dict[str, Artifact]:
+        """Put artifacts into the coupler by key; see `Coupler.collect_by_keys`."""
+        return self.coupler.collect_by_keys(artifacts, *keys, prefix=prefix)
+
+    # ------------------------------------------------------------ steps
+
+    def run(
+        self,
+        fn: Any = None,
+        name: str | None = None,
+        *,
+        run_id: str | None = None,
+        model: str | None = None,
+        description: str | None = None,
+        config: Any = None,
+        adapter: Any = None,
+        config_plan_ingest: bool = True,
+        config_plan_profile_schema: bool = False,
+        inputs: Any = None,
+        input_keys: Any = None,
+        optional_input_keys: Any = None,
+        binding: Any = None,
+        depends_on: Any = None,
+        tags: Any = None,
+        facet: Any = None,
+        facet_from: Any = None,
+        facet_schema_version: str | int | None = None,
+        facet_index: bool | None = None,
+        identity_inputs: Any = None,
+        year: int | None = None,
+        iteration: int | None = None,
+        phase: str | None = None,
+        stage: str | None = None,
+        parent_run_id: str | None = None,
+        outputs: Any = None,
+        output_paths: Any = None,
+        output_sets: Any = None,
+        capture_dir: Any = None,
+        capture_pattern: str = "*",
+        cache_options: Any = None,
+        output_policy: Any = None,
+        execution_options: Any = None,
+    ) -> RunResult:
+        """Run a step, or reuse an earlier run of the same code, config and inputs; its outputs go into the coupler.
+
+        See `docs/steps.md` for every argument, and for what a parameter of `fn` receives.
+
+        Raises:
+            ClosedError: outside the scenario's block. UsageError, UsageTypeError, InputError, MissingKeyError:
+            arguments that cannot be used; nothing is recorded. Whatever `fn` raises, unchanged; recorded as failed.
+        """
+        return self._ran(run_arguments(locals()))
+
+    def _ran(self, args: StepArguments) -> RunResult:
+        result = self._engine.run(args, self._scope("run()"))
+        self.coupler.absorb(result.outputs)
+        self._foresight.ran(result)
+        return result
+
+    async def arun(self, fn: Any = None, name: str | None = None, **arguments: Any) -> RunResult:
+        """As `run`, for ``async def`` steps; takes the same keywords."""
+        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS)
+        result = await self._engine.arun(args, self._scope("arun()"))
+        self.coupler.absorb(result.outputs)
+        self._foresight.ran(result)
+        return result
+
+    def forecast(self, fn: Any = None, name: str | None = None, **arguments: Any) -> Forecast:
+        """What `run` would do with the same arguments, without running or recording anything; see `docs/why.md`.
+
+        A dry run: it holds for the moment when the steps that were forecast before have run. Also outside the block.
+
+        Raises:
+            UsageError, UsageTypeError, InputError, MissingKeyError: arguments that `run` refuses.
+        """
+        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS, "forecast()")
+        key = None if self._journal is None else self._journal.run
+        return self._foresight.forecast(args, self._scope_of(key))
+
+    def trace(
+        self,
+        name: str,
+        *,
+        run_id: str | None = None,
+        model: str | None = None,
+        description: str | None = None,
+        config: Any = None,
+        adapter: Any = None,
+        config_plan_ingest: bool = True,
+        config_plan_profile_schema: bool = False,
+        inputs: Any = None,
+        input_keys: Any = None,
+        optional_input_keys: Any = None,
+        depends_on: Any = None,
+        tags: Any = None,
+        facet: Any = None,
+        facet_from: Any = None,
+        facet_schema_version: str | int | None = None,
+        facet_index: bool | None = None,
+        identity_inputs: Any = None,
+        year: int | None = None,
+        iteration: int | None = None,
+        parent_run_id: str | None = None,
+        outputs: Any = None,
+        output_paths: Any = None,
+        capture_dir: Any = None,
+        capture_pattern: str = "*",
+        cache_mode: str = "reuse",
+        cache_hydration: str | None = None,
+        cache_version: int | None = None,
+        cache_epoch: int | None = None,
+        validate_cached_outputs: str = "lazy",
+        code_identity: str | None = None,
+        code_identity_extra_deps: list[str] | None = None,
+        output_mismatch: str = "warn",
+        output_missing: str = "warn",
+    ) -> AbstractContextManager[Any]:
+        """Record a block of code as a step. The block runs every time; on a hit `tracker.is_cached` is true in it.
+
+        Yields the tracker. Outputs are in the coupler once the block has ended (on a hit, from its beginning).
+        """
+        args = trace_arguments(locals())
+        return Trace(self._engine, args, self._scope("trace()"), self.coupler.absorb)
+
+    def _scope(self, call: str) -> Scope:
+        self._check_open(call)
+        return self._scope_of(self._key)
+
+    def _scope_of(self, key: str | None) -> Scope:
+        defaults = self._defaults
+        if self._run is not None:
+            defaults = msgspec.structs.replace(defaults, scenario_id=self._run.id)
+        return Scope(defaults, key, self.coupler, Surroundings(self, self.coupler, self._now, self._paths))
+
+    def _read(self, what: str) -> None:
+        """A step that reads this while it runs depends on what it finds."""
+        for run in observations():
+            run.scenario(self, what)
+
+    def _paths(self, name: str) -> list[str]:
+        """See `Surroundings.paths`."""
+        return paths_behind(name, self._inputs, values_of(self.coupler))
+
+    def _now(self, name: str) -> str:
+        """See `Surroundings.now`."""
+        engine, header = self._engine, self._header
+        config = engine.project.masker.plain(header.config_plain)
+        return digest_now(name, header.run_id, config, self._inputs, values_of(self.coupler), engine.digester)
+
+
+_RUN_DEFAULTS: dict[str, Any] = dict(ScenarioContext.run.__kwdefaults__ or {})

@@ -1,0 +1,440 @@
+"""The tracker: owner of a run directory and a project; the way in for model code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from consist_es.api.coupler import Coupler
+from consist_es.api.header import make_header
+from consist_es.api.history import TrackerQueries
+from consist_es.api.scenario import ScenarioContext
+from consist_es.api.surface import arun_arguments, run_arguments, trace_arguments
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.describe import Digester
+from consist_es.artifacts.drivers.loading import load
+from consist_es.artifacts.uris import UriMap, given_folder, given_path
+from consist_es.cache import accept as acceptance
+from consist_es.cache.packages import accept_packages, in_words, revoke_packages, warn_missing
+from consist_es.cache.trust import Trust
+from consist_es.checks import check_option, checked_year, names
+from consist_es.errors import AccessModeError, PathError, UsageTypeError
+from consist_es.execution import current as context
+from consist_es.execution import logging as logging_calls
+from consist_es.execution.active import ActiveRun, OutputCapture
+from consist_es.execution.engine import Engine, Scope
+from consist_es.execution.forecast import Forecast, Foresight
+from consist_es.execution.hooks import Hook, Hooks
+from consist_es.execution.trace import Trace
+from consist_es.execution.watch import Observer
+from consist_es.execution.workers import active_run
+from consist_es.identity.installed.package_options import PackageOptions
+from consist_es.identity.live.modules import label_root
+from consist_es.project.project import Project
+from consist_es.runs.queries import Queries
+from consist_es.runs.run import Run, RunResult
+from consist_es.steps.options import ACCESS_MODES, HASHING, HYDRATIONS, OBSERVE
+from consist_es.steps.step import StepDefaults
+
+
+class Tracker(TrackerQueries):
+    """Runs steps and scenarios, and records them in one project.
+
+    `run_dir` receives outputs. `db_path` is the SQLite file of the views, under any name; the log lies beside it
+    (``provenance.db`` and ``provenance.events/``). Without it both lie in `run_dir`. `sync` says when appends
+    are made durable against a power cut: ``commit`` (ends of runs and scenarios), ``always`` or ``os``.
+    `mask_keys`: names of keys whose values are masked wherever they are recorded, besides ``password``, ``token`` and
+    the like. `record_env`: names of environment variables to record; no other is. See docs/secrets-and-redaction.md.
+    `trusted_writers`: names of users, ``anna`` or ``anna@host`` as the log has them: only what they recorded answers
+    for a step, one's own runs only where one is on the list. None: everybody. See docs/security.md.
+    `observe`: what a step reads by itself must be unchanged on a later hit (``count``), only warned about (``warn``),
+    or is not watched (``off``). `ignore_reads`: glob patterns of files that never count, such as ``cache/*``. See
+    docs/observed-reads.md. `carry_over`: False recomputes what an earlier version of the fingerprint identified.
+    `package_identity`: ``own`` reuses results over other versions of installed packages and says so, ``imported`` does
+    not. `model_packages` count by version in either case, for every step, `ignore_packages` never. See docs/steps.md.
+    """
+
+    def __init__(
+        self,
+        run_dir: str | os.PathLike[str],
+        db_path: str | os.PathLike[str] | None = None,
+        mounts: Mapping[str, str | os.PathLike[str]] | None = None,
+        *,
+        project_root: str | os.PathLike[str] = ".",
+        hashing_strategy: str = "full",
+        cache_epoch: int = 1,
+        access_mode: str = "standard",
+        run_subdir_fn: Callable[[Run], str] | None = None,
+        allow_external_paths: bool | None = None,
+        sync: str = "commit",
+        mask_keys: Iterable[str] | None = None,
+        record_env: Iterable[str] | None = None,
+        trusted_writers: Iterable[str] | None = None,
+        observe: str = "count",
+        ignore_reads: Iterable[str] | None = None,
+        carry_over: bool = True,
+        package_identity: str = "own",
+        model_packages: Iterable[str] | None = None,
+        ignore_packages: Iterable[str] | None = None,
+    ) -> None:
+        check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
+        check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
+        check_option("observe", observe, OBSERVE, optional=False)
+        trust = Trust.of(trusted_writers)
+        packages = PackageOptions.of(package_identity, model_packages, ignore_packages)
+        epoch = checked_year("cache_epoch", cache_epoch)
+        self.run_dir = given_folder(run_dir, "run_dir")
+        self.db_path = self.run_dir / "provenance.db" if db_path is None else given_path(db_path, "db_path")
+        given_folder(self.db_path.parent, "the folder of db_path")
+        uris = UriMap.of(self.run_dir, mounts)
+        secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
+        self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
+        _make_folder(self.run_dir)
+        self._answers = Queries(self._project, uris)
+        digester = Digester(hashing_strategy, self._project.digests)
+        globs = names(ignore_reads, "ignore_reads")
+        self._engine = Engine(
+            project=self._project,
+            queries=self._answers,
+            uris=uris,
+            digester=digester,
+            hooks=Hooks(),
+            owner=self,
+            access_mode=access_mode,
+            subdir_of=run_subdir_fn,
+            allow_external_paths=_external(allow_external_paths),
+            trust=trust,
+            carry_over=bool(carry_over),
+            observer=Observer(self._project, uris, digester, observe, globs),
+        )
+        root = given_folder(project_root, "project_root")
+        place = label_root(project_root, self.db_path.parent)
+        self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
+        warn_missing(packages)
+        self._foresight = Foresight(self._engine)
+        self._last_run: Run | None = None
+
+    def close(self) -> None:
+        """Release files and locks; everything is in the log already."""
+        self._project.close()
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def project(self) -> Project:
+        """The log and its views."""
+        return self._project
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """Scheme -> absolute root."""
+        return dict(self._engine.uris.mounts)
+
+    def resolve_uri(self, uri: str) -> Path:
+        """The path that a portable URI stands for here."""
+        return self._engine.uris.resolve(uri)
+
+    # ------------------------------------------------------------ steps and scenarios
+
+    def run(
+        self,
+        fn: Any = None,
+        name: str | None = None,
+        *,
+        run_id: str | None = None,
+        model: str | None = None,
+        description: str | None = None,
+        config: Any = None,
+        adapter: Any = None,
+        config_plan_ingest: bool = True,
+        config_plan_profile_schema: bool = False,
+        inputs: Any = None,
+        input_keys: Any = None,
+        optional_input_keys: Any = None,
+        depends_on: Any = None,
+        tags: Any = None,
+        facet: Any = None,
+        facet_from: Any = None,
+        facet_schema_version: str | int | None = None,
+        facet_index: bool | None = None,
+        identity_inputs: Any = None,
+        year: int | None = None,
+        iteration: int | None = None,
+        phase: str | None = None,
+        stage: str | None = None,
+        parent_run_id: str | None = None,
+        outputs: Any = None,
+        output_paths: Any = None,
+        output_sets: Any = None,
+        capture_dir: Any = None,
+        capture_pattern: str = "*",
+        cache_options: Any = None,
+        output_policy: Any = None,
+        execution_options: Any = None,
+    ) -> RunResult:
+        """Run a step outside any scenario, or reuse an earlier run of it; as `ScenarioContext.run`, no coupler."""
+        result = self._engine.run(run_arguments(locals()), Scope(self._defaults))
+        self._foresight.ran(result)
+        return result
+
+    async def arun(self, fn: Any = None, name: str | None = None, **arguments: Any) -> RunResult:
+        """As `run`, for ``async def`` steps; takes the same keywords."""
+        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS)
+        result = await self._engine.arun(args, Scope(self._defaults))
+        self._foresight.ran(result)
+        return result
+
+    def forecast(self, fn: Any = None, name: str | None = None, **arguments: Any) -> Forecast:
+        """What `run` would do with the same arguments, without running or recording anything; see `docs/why.md`.
+
+        A dry run: it holds for the moment when the steps that were forecast before have run.
+        """
+        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS, "forecast()")
+        return self._foresight.forecast(args, Scope(self._defaults))
+
+    def trace(
+        self,
+        name: str,
+        *,
+        run_id: str | None = None,
+        model: str | None = None,
+        description: str | None = None,
+        config: Any = None,
+        adapter: Any = None,
+        config_plan_ingest: bool = True,
+        config_plan_profile_schema: bool = False,
+        inputs: Any = None,
+        input_keys: Any = None,
+        optional_input_keys: Any = None,
+        depends_on: Any = None,
+        tags: Any = None,
+        facet: Any = None,
+        facet_from: Any = None,
+        facet_schema_version: str | int | None = None,
+        facet_index: bool | None = None,
+        identity_inputs: Any = None,
+        year: int | None = None,
+        iteration: int | None = None,
+        parent_run_id: str | None = None,
+        outputs: Any = None,
+        output_paths: Any = None,
+        capture_dir: Any = None,
+        capture_pattern: str = "*",
+        cache_mode: str = "reuse",
+        cache_hydration: str | None = None,
+        cache_version: int | None = None,
+        cache_epoch: int | None = None,
+        validate_cached_outputs: str = "lazy",
+        validate_materialized_inputs: bool | None = None,
+        code_identity: str | None = None,
+        code_identity_extra_deps: list[str] | None = None,
+        output_mismatch: str = "warn",
+        output_missing: str = "warn",
+    ) -> AbstractContextManager[Tracker]:
+        """Record a block of code as a step outside any scenario. The block runs every time. Yields the tracker."""
+        return Trace(self._engine, trace_arguments(locals()), Scope(self._defaults))
+
+    def scenario(
+        self,
+        name: str,
+        config: Any = None,
+        tags: Any = None,
+        model: str = "scenario",
+        step_tags: Any = None,
+        step_facet: Mapping[str, Any] | None = None,
+        step_cache_hydration: str | None = None,
+        name_template: str | None = None,
+        cache_epoch: int | None = None,
+        coupler: Coupler | None = None,
+        require_outputs: Any = None,
+        **kwargs: Any,
+    ) -> ScenarioContext:
+        """A scenario to be entered with ``with``. Nothing is recorded before that.
+
+        Keywords besides those named: run_id, description, year, iteration, phase, stage, facet, facet_from,
+        inputs (key -> path, as `add_input`); everything else is metadata of the header run.
+        """
+        for refused in ("cache_mode", "output_sets"):
+            if refused in kwargs:
+                raise UsageTypeError(f"scenario({refused}=…): a scenario is never cached; give it to its steps.")
+        check_option("step_cache_hydration", step_cache_hydration, HYDRATIONS)
+        if coupler is not None and not isinstance(coupler, Coupler):
+            raise UsageTypeError(f"coupler takes a Coupler, not {type(coupler).__name__}.")
+        header = make_header(name, config, tags, model, require_outputs, kwargs)
+        defaults = StepDefaults(
+            project_root=self._defaults.project_root,
+            cache_epoch=self._defaults.cache_epoch if cache_epoch is None else checked_year("cache_epoch", cache_epoch),
+            masker=self._defaults.masker,
+            label_root=self._defaults.label_root,
+            run_id_prefix=f"{header.run_id}_",
+            tags=names(step_tags, "step_tags") if not isinstance(step_tags, str) else _refuse_str("step_tags"),
+            facet=dict(step_facet or {}),
+            name_template=name_template,
+            cache_hydration=step_cache_hydration,
+            packages=self._defaults.packages,
+        )
+        return ScenarioContext(self._engine, header, defaults, coupler=coupler)
+
+    # ------------------------------------------------------------ accepted changes
+
+    def accept(self, run: str, as_run: str, reason: str) -> None:
+        """Accept a harmless change: what is the same work as `run` is answered by `as_run` from now on, and says so.
+
+        Raises:
+            MissingKeyError: no such run. AcceptanceError (ValueError): it cannot be accepted; says why.
+        """
+        self._check_writable("accept()")
+        acceptance.accept(self._project, run, as_run, reason, uris=self._engine.uris)
+
+    def revoke_acceptance(self, run: str, reason: str | None = None) -> None:
+        """Take back what was accepted for `run`: later look-ups no longer follow it.
+
+        Raises:
+            MissingKeyError: no such run. AcceptanceError (ValueError): nothing is accepted for it.
+        """
+        self._check_writable("revoke_acceptance()")
+        acceptance.revoke(self._project, run, reason)
+
+    def accept_packages(self, reason: str) -> list[str]:
+        """Accept the versions of packages that are installed now: what was computed over the versions before is reused
+        for all steps, and says so. Gives the changes in words, ``pandas 2.2.1 -> 2.2.2``.
+
+        Raises:
+            AcceptanceError (ValueError): nothing changed since the last run, or no reason is given.
+        """
+        self._check_writable("accept_packages()")
+        return in_words(accept_packages(self._project, reason, ignored=self._defaults.packages.ignore))
+
+    def revoke_packages(self, reason: str | None = None) -> None:
+        """Take back all changes of packages that were accepted.
+
+        Raises:
+            AcceptanceError (ValueError): none was.
+        """
+        self._check_writable("revoke_packages()")
+        revoke_packages(self._project, reason)
+
+    def _check_writable(self, call: str) -> None:
+        if self._engine.access_mode != "standard":
+            raise AccessModeError(self._engine.access_mode, call)
+
+    # ------------------------------------------------------------ inside a step
+
+    def _active(self, call: str) -> ActiveRun:
+        own = str(self._project.db_path)
+        return active_run(call, lambda tracker, path: tracker is self or path == own)
+
+    def _active_or_none(self) -> ActiveRun | None:
+        frame = context.top()
+        return frame.run if frame is not None and frame.tracker is self else None
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether the trace block that is executing is a cache hit."""
+        active = self._active_or_none()
+        return active is not None and active.is_cached
+
+    def cached_output(self, key: str | None = None) -> Artifact | None:
+        """On a hit, the earlier output of that key (or the first); else None."""
+        active = self._active_or_none()
+        return active.cached_output(key) if active else None
+
+    def cached_artifacts(self, direction: str = "output") -> dict[str, Artifact]:
+        """On a hit, the earlier outputs by key (or this run's inputs); else empty."""
+        active = self._active_or_none()
+        if active is None or not active.is_cached:
+            return {}
+        check_option("direction", direction, ("input", "output"), optional=False)
+        return dict(active.cached) if direction == "output" else active.inputs
+
+    def log_artifact(self, *args: Any, **kwargs: Any) -> Artifact:
+        """Record a file as input or output of the run that is executing; see `consist_es.log_artifact`."""
+        return logging_calls.log_artifact(self._active("log_artifact()"), *args, **kwargs)
+
+    def log_artifacts(self, *args: Any, **kwargs: Any) -> dict[str, Artifact]:
+        """Record several files; see `consist_es.log_artifacts`."""
+        return logging_calls.log_artifacts(self._active("log_artifacts()"), *args, **kwargs)
+
+    def log_input(self, *args: Any, **kwargs: Any) -> Artifact:
+        """Record a file as an input of the run that is executing."""
+        return logging_calls.log_input(self._active("log_input()"), *args, **kwargs)
+
+    def log_output(self, *args: Any, **kwargs: Any) -> Artifact:
+        """Record a file as an output of the run that is executing."""
+        return logging_calls.log_output(self._active("log_output()"), *args, **kwargs)
+
+    def log_dataframe(self, df: Any, key: str, *args: Any, **kwargs: Any) -> Artifact:
+        """Write a DataFrame and record it; see `consist_es.log_dataframe`."""
+        return logging_calls.log_dataframe(self._active("log_dataframe()"), df, key, *args, **kwargs)
+
+    def log_meta(self, **kwargs: Any) -> None:
+        """Merge metadata into the record of the run that is executing."""
+        self._active("log_meta()").log_meta(kwargs)
+
+    def capture_outputs(
+        self, directory: Any, pattern: str = "*", recursive: bool = False
+    ) -> AbstractContextManager[OutputCapture]:
+        """Record the files that appear in `directory` while the block runs."""
+        return self._active("capture_outputs()").capture_outputs(directory, pattern, recursive=recursive)
+
+    def load(self, artifact: Artifact, **options: Any) -> Any:
+        """Load an artifact's data; see `consist_es.load`."""
+        return load(artifact, **options)
+
+    # ------------------------------------------------------------ hooks
+
+    def on_run_start(self, fn: Hook) -> Hook:
+        """Call ``fn(run)`` when a run begins; usable as a decorator. A hook that raises is a warning."""
+        self._engine.hooks.on_start.append(fn)
+        return fn
+
+    def on_run_complete(self, fn: Hook) -> Hook:
+        """Call ``fn(run, outputs)`` when a run ends well."""
+        self._engine.hooks.on_complete.append(fn)
+        return fn
+
+    def on_run_failed(self, fn: Hook) -> Hook:
+        """Call ``fn(run, error)`` when a run ends with an exception."""
+        self._engine.hooks.on_failed.append(fn)
+        return fn
+
+
+_RUN_DEFAULTS: dict[str, Any] = dict(Tracker.run.__kwdefaults__ or {})
+
+
+def _opened(
+    db_path: Path, uris: UriMap, sync: str, secrets: tuple[tuple[str, ...], tuple[str, ...]], *, read_only: bool
+) -> Project:
+    """The project at a place; refuses a db_path that is somebody else's file now, not at the first step.
+
+    `secrets`: names of keys to mask, and of environment variables to record.
+    """
+    roots, (mask_keys, record_env) = (uris.run_dir, *uris.mounts.values()), secrets
+    project = Project(db_path, sync=sync, read_only=read_only, roots=roots, mask_keys=mask_keys, record_env=record_env)
+    project.connection()
+    return project
+
+
+def _external(given: bool | None) -> bool:
+    """Whether copies may go outside run_dir and mounts: as given, else as the environment says, else not."""
+    if given is not None:
+        return given
+    return os.environ.get("CONSIST_ALLOW_EXTERNAL_PATHS", "").strip().lower() in ("1", "true", "yes")
+
+
+def _refuse_str(what: str) -> tuple[str, ...]:
+    raise UsageTypeError(f"{what} takes a list of str, not a single str.")
+
+
+def _make_folder(run_dir: Path) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PathError(f"run_dir {run_dir} cannot be made: {error.strerror}. Give it another place.") from error

@@ -1,0 +1,198 @@
+"""Digests of files and folders.
+
+A file's digest is BLAKE3 over its bytes, so `b3sum` shows the same. A folder's is BLAKE3 in key derivation mode
+over its sorted entries: relative path, type, and size and digest of files or the target of links. Dotfiles and
+empty folders count, and a link that leads out of the folder by what it leads to, see `consist_es.artifacts.tree`.
+
+Files are read, not mapped: a mapped file that another process truncates kills the reader with SIGBUS, and that
+is a case that must be an error with a name.
+"""
+# Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
+# ruff: noqa: PTH116
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+from blake3 import blake3
+
+from consist_es.artifacts.digest_cache import DigestCache, now_ns, stamp_of
+from consist_es.artifacts.tree import Entry, is_still, refuse, require_regular, shown, stat_of, walk
+from consist_es.errors import InputError, OptionError
+
+METHODS = ("full", "fast")
+_FOLDER_DOMAIN = "consist-es folder digest 1"
+_CHUNK = 1 << 20
+_LARGE = 16 << 20
+"""From this size on, several threads hash chunks of this size."""
+_MANY = 16 << 20
+"""Bytes in several files from which on they are hashed side by side."""
+_THREADS = 8
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """What a file or folder was when it was digested."""
+
+    value: str
+    """``b3:…`` over content, or ``fast:…`` over sizes and modification times."""
+    kind: str
+    """``file`` or ``folder``."""
+    method: str
+    """``full`` or ``fast``."""
+    size: int
+    """Bytes of the file, or of all files in the folder."""
+    mtime_ns: int
+    """Of the file, or the newest of the folder and everything in it."""
+    files: int
+    """1, or the number of files in the folder."""
+    notes: tuple[str, ...] = ()
+    """What a user should know: links that lead nowhere."""
+
+
+def digest_path(path: str | Path, *, method: str = "full", cache: DigestCache | None = None) -> Digest:
+    """Digest of a file or folder; a path that is itself a link stands for its target.
+
+    ``full`` counts content, ``fast`` only sizes and modification times (a changed file that keeps both is not
+    noticed). Unchanged files are taken from `cache`. Raises `InputError` naming the path and the cause where
+    something is missing, unreadable, no regular file or folder, or changes meanwhile; no digest is made then.
+    """
+    if method not in METHODS:
+        raise OptionError("method", method, METHODS)
+    raw = os.path.abspath(os.fsencode(path))
+    found = stat_of(raw, follow=True)
+    if stat.S_ISDIR(found.st_mode):
+        return _digest_folder(raw, method, cache)
+    require_regular(raw, found)
+    if method == "fast":
+        value = f"fast:{blake3(b'file %d %d' % (found.st_size, found.st_mtime_ns)).hexdigest()}"
+    else:
+        value = _file_digests([(raw, found)], cache)[0]
+    return Digest(value, "file", method, found.st_size, found.st_mtime_ns, 1)
+
+
+def stat_matches(path: str | Path, size: int, mtime_ns: int) -> bool:
+    """Whether the file is there with this size and modification time: a quick check, not a proof.
+
+    An edit that keeps the size and sets the old time passes, and so does one within a clock tick (some 10 ms) of
+    the digest. `digest_path` with a cache is as quick and notices both. Always False for folders.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
+
+
+# ---------------------------------------------------------------- files
+
+
+def _file_digests(files: list[tuple[bytes, os.stat_result]], cache: DigestCache | None) -> list[str]:
+    """Content digest of every file, in order; one look-up and one write to the cache for all."""
+    stamps = {path: stamp_of(found) for path, found in files}
+    known = cache.lookup(stamps) if cache else {}
+    unknown = list({path: (path, found) for path, found in files if path not in known}.values())
+    began = now_ns()
+    fresh = dict(zip((path for path, _ in unknown), _hash_files(unknown), strict=True))
+    if cache and fresh:
+        cache.record({path: (stamps[path], digest, began) for path, digest in fresh.items()})
+    known.update(fresh)
+    return [known[path] for path, _ in files]
+
+
+def _hash_files(files: list[tuple[bytes, os.stat_result]]) -> list[str]:
+    """Digests in order; several files at once where there is enough to read for threads to pay."""
+    if len(files) < 2 or sum(found.st_size for _, found in files) < _MANY:
+        return [_hash_file(path, found) for path, found in files]
+    with ThreadPoolExecutor(max_workers=min(_THREADS, os.cpu_count() or 1)) as pool:
+        return list(pool.map(lambda file: _hash_file(*file), files))
+
+
+def _hash_file(path: bytes, expected: os.stat_result) -> str:
+    """Read the whole file and make sure that it was the same one, unchanged, from `expected` to the end."""
+    try:
+        # O_NONBLOCK: should the path have become a FIFO since, opening it must not wait for a writer
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as problem:
+        refuse(path, problem)
+    try:
+        _require_same(path, expected, os.fstat(descriptor))
+        hexdigest, count = _hash_descriptor(descriptor, expected.st_size)
+        _require_same(path, expected, os.fstat(descriptor))
+    except OSError as problem:
+        refuse(path, problem)
+    finally:
+        os.close(descriptor)
+    if count != expected.st_size:
+        _changed(path)
+    _require_same(path, expected, stat_of(path, follow=True))
+    return f"b3:{hexdigest}"
+
+
+def _hash_descriptor(descriptor: int, size: int) -> tuple[str, int]:
+    large = size >= _LARGE
+    hasher = blake3(max_threads=blake3.AUTO if large else 1)
+    buffer = memoryview(bytearray(min(_LARGE if large else _CHUNK, size + 1)))
+    total = 0
+    while count := os.readv(descriptor, [buffer]):
+        hasher.update(buffer[:count])
+        total += count
+    return hasher.hexdigest(), total
+
+
+# ---------------------------------------------------------------- folders
+
+
+def _digest_folder(root: bytes, method: str, cache: DigestCache | None) -> Digest:
+    top = stat_of(root, follow=True)
+    notes: list[str] = []
+    entries = sorted(walk(root, notes), key=lambda entry: entry.name)
+    files = [entry for entry in entries if stat.S_ISREG(entry.stat.st_mode)]
+    if method == "full":
+        contents = _file_digests([(entry.path, entry.stat) for entry in files], cache)
+    else:
+        contents = [str(entry.stat.st_mtime_ns) for entry in files]
+    _require_still(root, top, entries)
+    content = dict(zip((entry.name for entry in files), contents, strict=True))
+    hasher = blake3(derive_key_context=f"{_FOLDER_DOMAIN} {method}")
+    for entry in entries:
+        hasher.update(_line(entry, content.get(entry.name, "")))
+    newest = max([top.st_mtime_ns, *(entry.stat.st_mtime_ns for entry in entries)])
+    prefix = "b3" if method == "full" else "fast"
+    size = sum(entry.stat.st_size for entry in files)
+    return Digest(f"{prefix}:{hasher.hexdigest()}", "folder", method, size, newest, len(files), tuple(sorted(notes)))
+
+
+def _line(entry: Entry, content: str) -> bytes:
+    """One entry, framed so that no two lists of entries give the same bytes."""
+    if stat.S_ISLNK(entry.stat.st_mode):
+        return b"l%d:%s%d:%s" % (len(entry.name), entry.name, len(entry.target), entry.target)
+    if stat.S_ISDIR(entry.stat.st_mode):
+        return b"d%d:%s" % (len(entry.name), entry.name)
+    digest = content.encode()
+    return b"f%d:%s%d:%d:%s" % (len(entry.name), entry.name, entry.stat.st_size, len(digest), digest)
+
+
+def _require_still(root: bytes, top: os.stat_result, entries: list[Entry]) -> None:
+    """Nothing came, went or changed since the walk: entries change their folder's time, edits their file's."""
+    _require_same(root, top, stat_of(root, follow=True))
+    for entry in entries:
+        _require_same(entry.path, entry.stat, stat_of(entry.path, follow=False))
+        if not is_still(entry):
+            _changed(entry.via)
+
+
+# ---------------------------------------------------------------- checks and messages
+
+
+def _require_same(path: bytes, before: os.stat_result, after: os.stat_result) -> None:
+    if stamp_of(before) != stamp_of(after):
+        _changed(path)
+
+
+def _changed(path: bytes) -> NoReturn:
+    raise InputError(
+        f"Cannot hash {shown(path)}: it changed while it was read. Run again once nothing writes to it any more."
+    )

@@ -1,0 +1,167 @@
+"""Bytes where they are wanted: verified copies of artifacts, never outside the places that may be written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.copies import copy_path, held, root_of
+from consist_es.artifacts.describe import Digester
+from consist_es.artifacts.formats import bundle_members, member_suffix
+from consist_es.artifacts.uris import UriMap, below, inside, require_path
+from consist_es.errors import ArtifactMissingError, InputError, MaterializeError, PathError
+from consist_es.events import ArtifactMaterialized
+from consist_es.system.with_block import WithBlock
+
+
+class Copier(msgspec.Struct, frozen=True):
+    """Makes verified copies; knows where it may write."""
+
+    uris: UriMap
+    digester: Digester
+    allow_external: bool = False
+
+    def check_place(self, target: Path) -> None:
+        """Refuse a target outside the run directory and the mounts, also by way of a link.
+
+        Raises:
+            PathError: names the ways to allow it.
+        """
+        require_path(str(target), "a target")
+        if root_of(target, self._roots) is None:
+            raise PathError(
+                f"{target} lies outside the run directory ({self.uris.run_dir}) and the mounts. "
+                "Copy below them, or open the tracker with allow_external_paths=True."
+            )
+
+    @property
+    def _roots(self) -> tuple[str, ...]:
+        """Where it may write."""
+        return (os.sep,) if self.allow_external else (self.uris.run_dir, *self.uris.mounts.values())
+
+    def copy(self, artifact: Artifact, target: Path, *, reason: str, replace: bool = False) -> ArtifactMaterialized:
+        """Put the artifact's bytes at `target`, checked against its digest, and say so in an event.
+
+        The same bytes already there are left alone. Other bytes are refused, or with `replace` set aside under
+        another name first. The copy is made in a folder beside the target and renamed: no half of it is ever seen. All
+        of it happens in the folder that was checked, also where somebody swaps it for a link meanwhile.
+
+        Raises:
+            MaterializeError: other bytes at the target, or the source is not as it was recorded.
+            ArtifactMissingError: the source is gone. PathError: the target lies outside.
+        """
+        self.check_place(target)
+        source = self.source_of(artifact)
+        try:
+            with held(target.parent, self._roots) as folder:
+                self._place(artifact, source, target, folder / target.name, replace)
+        except OSError as error:
+            raise MaterializeError(artifact.key, target, error.strerror or str(error)) from error
+        return self._event(artifact, source, target, reason)
+
+    def _place(self, artifact: Artifact, source: Path, target: Path, place: Path, replace: bool) -> None:
+        """Put the bytes at `place`: the target, reached through its open folder."""
+        if os.path.lexists(place):
+            if self._digest(target, artifact) == artifact.hash:
+                return
+            if not replace:
+                raise MaterializeError(artifact.key, target, "another file is there already; it was left alone")
+            for member in bundle_members(place):
+                member.rename(_free_name(member, "replaced"))
+        with _Room(_free_name(place, "part")) as room:
+            for member in bundle_members(source):
+                copy_path(member, room / _renamed(member, source, place))
+            if self._digest(room / place.name, artifact) != artifact.hash:
+                raise MaterializeError(artifact.key, target, f"{source} is not what was recorded any more")
+            for member in sorted(room.iterdir(), key=lambda path: path.name == place.name):  # the main file last
+                member.replace(place.with_name(member.name))
+
+    def obstacle(self, artifact: Artifact, target: Path, placed: str | None = None) -> str | None:
+        """Why `copy` would refuse to copy now, or None. `placed`: digest of what will lie at the target by then."""
+        try:
+            self.source_of(artifact)
+        except ArtifactMissingError as error:
+            return str(error)
+        found = placed
+        if placed is None and os.path.lexists(target):
+            found = self._digest(target, artifact) or "unreadable"
+        if found is None or found == artifact.hash:
+            return None
+        return str(MaterializeError(artifact.key, target, "another file is there already; it would be left alone"))
+
+    def source_of(self, artifact: Artifact) -> Path:
+        """The first place that holds the artifact's recorded bytes.
+
+        Raises:
+            ArtifactMissingError: none does.
+        """
+        for place in artifact.locations:
+            if os.path.lexists(place) and self._digest(place, artifact) == artifact.hash:
+                return place
+        tried = ", ".join(str(place) for place in artifact.locations)
+        raise ArtifactMissingError(
+            f"Artifact {artifact.key!r} has its recorded bytes nowhere (looked at {tried}). "
+            "Run the step that made it again, or restore the file."
+        )
+
+    def _digest(self, path: Path, artifact: Artifact) -> str | None:
+        try:
+            return self.digester.digest_as(artifact, path).value
+        except InputError:
+            return None
+
+    def _event(self, artifact: Artifact, source: Path, target: Path, reason: str) -> ArtifactMaterialized:
+        return ArtifactMaterialized(
+            artifact=str(artifact.id),
+            key=artifact.key,
+            uri=self.uris.uri(target),
+            root=self.uris.root,
+            source_uri=self.uris.uri(source),
+            digest=artifact.hash or "",
+            reason=reason,
+        )
+
+
+class _Room(WithBlock[Path]):
+    """A folder for a copy that is not checked yet: nobody else gets at it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def _begin(self) -> Path:
+        self._path.mkdir(mode=0o700)
+        return self._path
+
+    def _end(self, error: BaseException | None) -> None:
+        shutil.rmtree(self._path, ignore_errors=True)
+
+
+def layout(artifacts: Iterable[tuple[str, Artifact]], old_folder: Path, new_folder: Path) -> dict[str, Path]:
+    """Key -> place below `new_folder`, keeping each artifact's place below `old_folder`; others by file name.
+
+    Raises:
+        PathError: a key that leads out of the folder; none that was recorded here does.
+    """
+    places: dict[str, Path] = {}
+    for key, artifact in artifacts:
+        rel = below(os.path.abspath(artifact.path), os.path.abspath(old_folder)) or artifact.path.name
+        taken = new_folder / rel in places.values()
+        places[key] = inside(new_folder, f"{key}/{rel}", key) if taken else new_folder / rel
+    return places
+
+
+def _renamed(member: Path, source: Path, target: Path) -> str:
+    """The name of one file of a bundle when the bundle is called like `target`."""
+    return target.name if member == source else target.stem + member_suffix(source, member)
+
+
+def _free_name(path: Path, word: str) -> Path:
+    number = 1
+    while os.path.lexists(found := path.with_name(f"{path.name}.{word}-{os.getpid()}-{number}")):
+        number += 1
+    return found

@@ -1,0 +1,1 @@
+"""Whether an earlier run answers, and why not."""

@@ -1,0 +1,23 @@
+"""Asking the cache, with views that may have been changed by others: then they are rebuilt, and asked again."""
+
+from __future__ import annotations
+
+from consist_es.artifacts.describe import Digester
+from consist_es.artifacts.uris import UriMap
+from consist_es.cache.lookup import Hit, Miss, Question, look_up
+from consist_es.cache.vouch import NOT_VOUCHED, Disagreement
+from consist_es.errors import LogError, ViewContentError
+from consist_es.project.project import Project
+
+
+def ask(project: Project, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
+    """The verdict; from views that were rebuilt, where they did not say what the log says."""
+    try:
+        return look_up(project.connection(), question, uris, digester)
+    except (Disagreement, ViewContentError) as found:
+        problem = str(found)
+    try:
+        return look_up(project.views.distrust(problem), question, uris, digester)
+    except (Disagreement, ViewContentError, LogError) as error:
+        said = f"the views did not say what the log says ({problem}), and could not be rebuilt: {error}"
+        return Miss(NOT_VOUCHED, differs=[said])

@@ -1,0 +1,151 @@
+"""One computation, not two: processes that reach the same step at once take turns.
+
+The first computes; the others wait and then find its result. A waiting one takes over when the first dies, for the
+kernel drops a dead process's lock. The lock is a file per fingerprint in the log's folder, removed after use; whoever
+gets a lock on a removed file sees it by the inode and asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from consist_es.system.storage import Storage, on_fork
+
+log = logging.getLogger("consist_es")
+
+PAUSE = 0.05
+"""Seconds between two looks of a waiting task."""
+LOOK = 1.0
+"""Seconds between two looks at whether the process that is waited for still lives."""
+
+
+def holder(folder: Path, fingerprint: str, storage: Storage) -> str | None:
+    """Who computes what has this fingerprint just now, or None. Changes nothing, and holds up nobody."""
+    try:
+        fd = storage.open(_place(folder, fingerprint), os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        if storage.flock(fd, blocking=False):
+            return None
+        return storage.read_at(fd, 400, 0).decode("utf-8", "replace") or "another process"
+    except OSError:
+        return None
+    finally:
+        storage.close(fd)
+
+
+def _place(folder: Path, fingerprint: str) -> Path:
+    return folder / fingerprint.replace(":", "-")
+
+
+class Turn:
+    """The right to compute what has one fingerprint; held until `end`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        fingerprint: str,
+        storage: Storage,
+        *,
+        who: str,
+        step: str,
+        is_dead: Callable[[str], bool] = lambda _who: False,
+    ) -> None:
+        """`is_dead`: whether the process that wrote this `who` is certainly gone. A daemon that it left behind without
+        Python's knowledge may still hold its lock, and must hold up nobody."""
+        self._path = _place(folder, fingerprint)
+        self._storage = storage
+        self._who = who
+        self._step = step
+        self._is_dead = is_dead
+        self._said = False
+        self._looked = float("-inf")
+        self._fd: int | None = None
+        on_fork(self)
+
+    def take(self) -> None:
+        """Wait for the turn, saying once for whom. Returns without it where the place has no locks."""
+        while not self._tried(blocking=True):
+            pass
+
+    async def atake(self) -> None:
+        """As `take`, without holding up other tasks."""
+        while not self._tried(blocking=False):
+            await asyncio.sleep(PAUSE)
+
+    def end(self) -> None:
+        """Let the next one have its turn."""
+        fd = self._fd
+        if fd is None:
+            return
+        with suppress(OSError):  # up to here it can be done again, where an interrupt strikes
+            if self._storage.inode(self._path) == self._storage.inode(fd):
+                self._storage.unlink(self._path)
+        with suppress(OSError):
+            self._storage.unlock(fd)
+        self._fd = None
+        self._storage.close(fd)
+
+    def after_fork(self) -> None:
+        """In a child the turn is the parent's: a child that outlives it must not keep it."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            self._storage.close(fd)
+
+    def _tried(self, *, blocking: bool) -> bool:
+        """Whether there is nothing left to wait for."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fd = self._storage.open(self._path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:  # a place that cannot be written: two may compute, and neither is wrong
+            log.debug("no turns at %s: %s", self._path, error)
+            return True
+        try:
+            if self._locked(fd, blocking):
+                self._fd = fd
+                self._storage.truncate(fd, 0)
+                self._storage.write_at(fd, self._who.encode("utf-8", "replace"), 0)
+        except OSError as error:  # no flock here
+            log.debug("no turns at %s: %s", self._path, error)
+            return True
+        finally:
+            if self._fd is None:
+                self._storage.close(fd)
+        return self._fd is not None
+
+    def _locked(self, fd: int, blocking: bool) -> bool:
+        if not self._storage.flock(fd, blocking=False):
+            self._tell(fd)
+            if self._given_up(fd) or not blocking:
+                return False
+            if not self._storage.flock_within(fd, LOOK):
+                return False
+        try:
+            return self._storage.inode(self._path) == self._storage.inode(fd)
+        except FileNotFoundError:
+            return False
+
+    def _given_up(self, fd: int) -> bool:
+        """Whether the turn was that of a dead process; then its file is removed, and the next one makes another."""
+        now = self._storage.monotonic()
+        if now - self._looked < LOOK:
+            return False
+        self._looked = now
+        if not self._is_dead(self._storage.read_at(fd, 400, 0).decode("utf-8", "replace")):
+            return False
+        with suppress(OSError):
+            if self._storage.inode(self._path) == self._storage.inode(fd):
+                self._storage.unlink(self._path)
+        return True
+
+    def _tell(self, fd: int) -> None:
+        if not self._said:
+            holder = self._storage.read_at(fd, 400, 0).decode("utf-8", "replace")
+            log.warning("step %r is being computed by %s: waiting for its result", self._step, ascii(holder))
+        self._said = True

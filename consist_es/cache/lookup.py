@@ -1,0 +1,419 @@
+"""Does an earlier run answer for this one? A candidate counts only if every output is there, byte for byte."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.describe import Digester
+from consist_es.artifacts.uris import UriMap, readable
+from consist_es.cache.packages import add_started, changes_since
+from consist_es.cache.reads import ReadsNow
+from consist_es.cache.trust import Trust, foreign_files
+from consist_es.cache.vouch import NOT_VOUCHED, Silence, Voucher
+from consist_es.errors import InputError, PathError
+from consist_es.events import Effect, FingerprintInfo, InputLink, ObservedRead
+from consist_es.identity.adapters import counted
+from consist_es.identity.fingerprint import InputFile, explain
+from consist_es.identity.installed.package_options import PackageOptions
+from consist_es.projections import cache_index, lineage, run_table
+from consist_es.projections.cache_index import Acceptance, CacheCandidate
+from consist_es.projections.lineage import ArtifactRow
+from consist_es.projections.run_table import RunRow
+from consist_es.runs.artifacts import artifact_of_row
+from consist_es.values.masking import Masker
+
+NOT_TRUSTED = "writer_not_trusted"
+"""Reason of a miss: what would have answered was recorded by somebody who is no trusted writer."""
+
+NOT_PUT_BACK = "effects_not_put_back"
+"""Reason of a miss: what the earlier run changed on objects cannot be changed so now."""
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """An earlier run whose outputs all hold."""
+
+    source: str
+    """Key of the run that computed them."""
+    source_id: str
+    outputs: dict[str, Artifact]
+    """What its caller received, in order."""
+    all_outputs: dict[str, Artifact]
+    validation: str
+    effects: list[Effect] = []
+    """What it changed on objects that outlive it."""
+    accepted: list[str] = []
+    """Where its fingerprint is another one: the accepted changes that lead to it, in words."""
+    reads: list[ObservedRead] = []
+    """What the source read by itself."""
+    carried_over: bool = False
+    """The source was recorded under version 1 of the fingerprint."""
+    claims: bool = False
+    """It is carried over for the first time: from now on it answers for this fingerprint alone."""
+    packages: list[str] = []
+    """Packages that it saw in other versions, which do not count: ``pandas 2.2.1 -> 2.2.2``."""
+
+
+class Miss(msgspec.Struct, frozen=True):
+    """Why no earlier run answers."""
+
+    reason: str
+    nearest: str | None = None
+    differs: list[str] = []
+    details: dict[str, Any] = {}
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked of the cache."""
+
+    fingerprint: FingerprintInfo
+    model: str
+    name: str
+    declared: Sequence[str]
+    strict: bool
+    config: Any
+    inputs: Sequence[InputLink]
+    files: Mapping[str, Artifact] = {}
+    """Artifact id -> the input."""
+    scenario: str | None = None
+    """Key of the scenario that the step belongs to."""
+    around: Callable[[str], str] | None = None
+    """What the step could read of its scenario by itself -> digest of what that is now."""
+    obstacles: Callable[[list[Effect]], list[str]] | None = None
+    """What keeps the changes of an earlier run from being made again, in words; None: they need not be."""
+    masker: Masker | None = None
+    """Hides what an earlier run recorded when it was not yet a secret."""
+    trust: Trust | None = None
+    """Whose runs may answer; None: everybody's."""
+    reads: ReadsNow | None = None
+    """Says what is wrong now with something that an earlier run read by itself; None: reads are not compared."""
+    carry_over: bool = True
+    """Whether a run recorded under version 1 of the fingerprint may answer."""
+    packages: PackageOptions = PackageOptions()
+    """Which packages count by version."""
+    voucher: Voucher | None = None
+    """Reads back from the log what the views say of an earlier run; None: they are believed."""
+
+
+def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
+    """The newest earlier run with this fingerprint whose outputs hold, or the reason why there is none.
+
+    Raises:
+        Disagreement: the views say of such a run what the log does not say.
+    """
+    if question.fingerprint.digest is None:
+        return Miss("not_identifiable", differs=list(question.fingerprint.unstable))
+    refused: Miss | None = None
+    strangers: list[Acceptance] = []
+    for fingerprint, path in cache_index.reached(
+        conn, question.fingerprint.digest, _counting(conn, question, strangers)
+    ):
+        found: Hit | None = None
+        for candidate in cache_index.candidates(conn, fingerprint):
+            verdict = _tried(conn, candidate, fingerprint, question, uris, digester, exact=found is not None)
+            if isinstance(verdict, Hit):
+                found = verdict
+                if not found.packages:  # else an older run may have seen the packages as they are now
+                    break
+            else:
+                refused = refused or verdict
+        if found is not None and (silent := _unvouched(conn, question, found, path)):
+            refused = refused or silent
+        elif found is not None:
+            accepted = [*(accepted_as(conn, item) for item in path), *found.accepted]
+            return msgspec.structs.replace(found, accepted=accepted)
+    if question.carry_over and isinstance(carried := _carried_over(conn, question, uris, digester), Hit):
+        return carried
+    if refused is None and question.trust is not None and strangers:
+        refused = _vouched_by_stranger(conn, strangers[0], question.trust)
+    return refused or _explained(conn, question)
+
+
+def _carried_over(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss | None:
+    """Let a run of version 1 of the fingerprint answer, unless such runs answer for another fingerprint already:
+    then version 1 could not tell the two apart, and this one is new work."""
+    info = question.fingerprint
+    chosen = None if info.before is None else cache_index.carried_to(conn, info.before)
+    if info.before is None or chosen not in (None, info.digest):
+        return None
+    verdict: Hit | Miss | None = None
+    for candidate in cache_index.candidates(conn, info.before):
+        verdict = _tried(conn, candidate, info.before, question, uris, digester, exact=False)
+        if isinstance(verdict, Hit):
+            return msgspec.structs.replace(verdict, carried_over=True, claims=chosen is None)
+    return verdict
+
+
+def _counting(
+    conn: sqlite3.Connection, question: Question, strangers: list[Acceptance]
+) -> Callable[[Acceptance], bool]:
+    """Whether an accepted change is followed; those that are not are added to `strangers`."""
+
+    def counts(item: Acceptance) -> bool:
+        if question.trust is None or question.trust.admits(conn, item.writer):
+            return True
+        strangers.append(item)
+        return False
+
+    return counts
+
+
+def _vouched_by_stranger(conn: sqlite3.Connection, item: Acceptance, trust: Trust) -> Miss:
+    who = trust.stranger(conn, (item.writer,))
+    said = f"{accepted_as(conn, item)}; that was said by {who}, who is no trusted writer"
+    return Miss(NOT_TRUSTED, item.as_run_key, [said], {"writer": item.writer})
+
+
+def _tried(
+    conn: sqlite3.Connection,
+    candidate: CacheCandidate,
+    fingerprint: str,
+    question: Question,
+    uris: UriMap,
+    digester: Digester,
+    *,
+    exact: bool,
+) -> Hit | Miss:
+    """The verdict on one candidate. `exact` refuses one that saw any package in another version."""
+    source = run_table.by_key(conn, candidate.run_key)
+    # Whether the log says so comes first: nothing is done with what nobody said.
+    if problem := (
+        _unsaid(conn, candidate, fingerprint, source, question) or _of_a_stranger(conn, candidate, source, question)
+    ):
+        return problem
+    changes = changes_since(conn, question.fingerprint, source, question.packages, question.trust)
+    if question.reads is not None:
+        add_started(changes, conn, candidate.reads, question.reads.package, question.packages, question.trust)
+    if changes.counted or (exact and changes.noted):
+        said = [f"packages: {change}" for change in changes.counted or changes.noted]
+        return Miss("packages_changed", candidate.run_key, said)
+    outputs = artifacts_of(conn, candidate.outputs, uris)
+    all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
+    if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
+        return problem
+    if problem := (
+        _renamed(source, question) or _surroundings_changed(candidate, question) or _not_put_back(candidate, question)
+    ):
+        return problem
+    if problem := _reads_changed(candidate, question):
+        return problem
+    validation = "digest" if question.strict else "stat+digest"
+    if question.trust is not None:
+        foreign, asked = foreign_files(conn, candidate.writer, all_outputs)
+        if foreign:
+            said = [f"output {key!r} {whose}" for key, whose in foreign.items()]
+            return Miss(NOT_TRUSTED, candidate.run_key, said, {"outputs": foreign})
+        validation += "+owner" if asked else ""
+    for key in question.declared:
+        outputs.setdefault(key, all_outputs[key])
+    source_id = source.id if source else candidate.run_key
+    return Hit(
+        candidate.run_key,
+        source_id,
+        outputs,
+        all_outputs,
+        validation,
+        accepted=changes.accepted,
+        packages=changes.noted,
+        reads=candidate.reads,
+        effects=candidate.effects,
+    )
+
+
+def _unsaid(
+    conn: sqlite3.Connection, candidate: CacheCandidate, fingerprint: str, source: RunRow | None, question: Question
+) -> Miss | None:
+    """Whether the log cannot be read where it says what the run was."""
+    try:
+        if question.voucher is not None:
+            question.voucher.candidate(conn, candidate, source, fingerprint)
+    except Silence as silence:
+        return _silent(candidate.run_key, silence)
+    return None
+
+
+def _unvouched(conn: sqlite3.Connection, question: Question, found: Hit, path: Sequence[Acceptance]) -> Miss | None:
+    """Whether the log cannot be read where it says what was accepted."""
+    if question.voucher is None:
+        return None
+    try:
+        if path:
+            question.voucher.accepted(conn, path)
+        if found.accepted:
+            question.voucher.packages(conn, cache_index.package_acceptances(conn))
+    except Silence as silence:
+        return _silent(found.source, silence)
+    return None
+
+
+def _silent(run_key: str, silence: Silence) -> Miss:
+    said = f"run {run_key!r} is the same work, but the log cannot be read where it says so: {silence}"
+    return Miss(NOT_VOUCHED, run_key, [said])
+
+
+def _of_a_stranger(
+    conn: sqlite3.Connection, candidate: CacheCandidate, source: RunRow | None, question: Question
+) -> Miss | None:
+    """Whether somebody recorded the run, its start or its end, who is no trusted writer."""
+    if question.trust is None:
+        return None
+    writers = (candidate.writer, "" if source is None else source.writer)
+    if (who := question.trust.stranger(conn, writers)) is None:
+        return None
+    run = candidate.run_key if source is None else source.id
+    said = [f"run {run!r} is the same work, and was recorded by {who}, who is no trusted writer"]
+    return Miss(NOT_TRUSTED, candidate.run_key, said, {"writer": candidate.writer})
+
+
+def accepted_as(conn: sqlite3.Connection, item: Acceptance) -> str:
+    """An accepted change in words: ``accepted as baseline_assign: only renamed a variable``."""
+    run = run_table.by_key(conn, item.as_run_key)
+    return f"accepted as {item.as_run_key if run is None else run.id}: {item.reason}"
+
+
+def artifacts_of(conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow], uris: UriMap) -> dict[str, Artifact]:
+    """Artifacts of rows, with the readable ids of their producers."""
+    ids: dict[str, str] = {}
+    for row in rows.values():
+        if row.producer_key and row.producer_key not in ids:
+            ids[row.producer_key] = run_table.id_of(conn, row.producer_key)
+    return {key: artifact_of_row(row, uris, run_id=ids.get(row.producer_key or "")) for key, row in rows.items()}
+
+
+def _renamed(source: RunRow | None, question: Question) -> Miss | None:
+    """Whether what the step returns would have other names now: a returned list is named by the order of the declared
+    keys, a single undeclared value after the function."""
+    then, now = [] if source is None else source.declared, list(question.declared)
+    if source is None or then == now or (now and sorted(then) != sorted(now)):
+        return None
+    said = f"outputs were declared as {', '.join(then)} then and as {', '.join(now) or 'nothing'} now"
+    return Miss("outputs_renamed", source.key, [said])
+
+
+def _surroundings_changed(candidate: CacheCandidate, question: Question) -> Miss | None:
+    """Whether what the step read of its scenario by itself is another now."""
+    now = question.around or (lambda _name: "")
+    changed = [name for name, then in candidate.observed.items() if now(name) != then]
+    said = [f"{name}, which the step read itself, is not what it was" for name in changed]
+    return Miss("scenario_changed", candidate.run_key, said) if changed else None
+
+
+def _reads_changed(candidate: CacheCandidate, question: Question) -> Miss | None:
+    """Whether a file, variable or the like that the step read by itself is another now."""
+    if question.reads is None:
+        return None
+    for read in candidate.reads:
+        versioned = read.kind == "program" and read.digest is not None  # compared with the packages
+        if not versioned and (problem := question.reads.problem(read)) is not None:
+            return Miss("reads_changed", candidate.run_key, [problem], {"read": read.name})
+    return None
+
+
+def _not_put_back(candidate: CacheCandidate, question: Question) -> Miss | None:
+    """Whether what the earlier run changed on objects cannot be changed so now."""
+    if not candidate.effects or question.obstacles is None:
+        return None
+    problems = question.obstacles(candidate.effects)
+    return Miss(NOT_PUT_BACK, candidate.run_key, problems) if problems else None
+
+
+def refusal(
+    conn: sqlite3.Connection,
+    candidate: CacheCandidate,
+    declared: Sequence[str],
+    outputs: Mapping[str, Artifact],
+    uris: UriMap,
+    digester: Digester,
+    *,
+    strict: bool,
+) -> Miss | None:
+    """What keeps a candidate from answering, or None."""
+    missing = [key for key in declared if key not in outputs]
+    if missing:
+        said = [f"output {key!r} is declared now and was not produced then" for key in missing]
+        return Miss("outputs_incomplete", candidate.run_key, said)
+    if bad := _changed(outputs.items(), digester, strict):
+        said = [f"output {key!r} {what}" for key, what in bad.items()]
+        return Miss("candidate_outputs_invalid", candidate.run_key, said, {"outputs": bad})
+    late = lineage.logged_inputs(conn, candidate.run_key)
+    found = artifacts_of(conn, {row.artifact_id: row for _, row in late}, uris)
+    if bad := _changed(((role, found[row.artifact_id]) for role, row in late), digester, strict):
+        said = [f"input {key!r}, which the step logged itself, {what}" for key, what in bad.items()]
+        return Miss("inputs_changed", candidate.run_key, said, {"inputs": bad})
+    return None
+
+
+def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, strict: bool) -> dict[str, str]:
+    """Key -> what is wrong with the bytes on disk, for those that are not as recorded."""
+    bad = {}
+    for key, artifact in artifacts:
+        try:
+            path = artifact.path
+            found = digester.digest_as(artifact, path, fresh=strict)
+        except (InputError, PathError) as error:
+            bad[key] = f"cannot be read: {error}"
+            continue
+        if found.value != artifact.hash:
+            now, then = found.value[:19], str(artifact.hash)[:19]
+            bad[key] = f"changed: {readable(str(path))} has digest {now}…, {then}… was recorded"
+    return bad
+
+
+def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
+    """Why there is no candidate: the same work that cannot be used, else what differs from the nearest run."""
+    info = question.fingerprint
+    same = cache_index.same_work(conn, info.digest or "")
+    if same is not None:
+        reason = "prior_run_not_reusable" if same.status == "completed" else f"prior_run_{same.status}"
+        return Miss(reason, same.key, [f"run {same.id!r} is the same work, but {_unusable(same)}"])
+    nearest = cache_index.nearest(
+        conn,
+        model=question.model,
+        name=question.name,
+        info=info,
+        scenario=question.scenario,
+        differing=lambda run: len(_differences(conn, question, run)[1]),
+    )
+    if nearest is None:
+        return Miss("no_similar_prior_run")
+    reason, differs = _differences(conn, question, nearest)
+    return Miss(reason, nearest.key, differs)
+
+
+def _unusable(run: RunRow) -> str:
+    """Why a run must not answer, in words."""
+    match run.status:
+        case "completed":
+            return run.not_reusable_reason or "one of its outputs is not recorded"
+        case "running":
+            return "it has not ended: it still runs, or its process is gone"
+        case "abandoned":
+            return f"it was abandoned: {run.error_message}"
+        case _:
+            return f"it {'was interrupted' if run.status == 'interrupted' else run.status}: {run.error_type}" + (
+                f": {run.error_message}" if run.error_message else ""
+            )
+
+
+def described(conn: sqlite3.Connection, links: Iterable[InputLink]) -> dict[str, InputFile]:
+    """Artifact id of an input -> what is recorded of it."""
+    rows = lineage.by_ids(conn, sorted({link.artifact for link in links}))
+    return {artifact_id: artifact_of_row(row, None, run_id=None) for artifact_id, row in rows.items()}
+
+
+def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> tuple[str, list[str]]:
+    """A reason in one word, and how the step that is asked for differs from an earlier run."""
+    if run.fingerprint_info is None:
+        return "no_similar_prior_run", []
+    info, known = question.fingerprint, {**described(conn, run.inputs), **question.files}
+    links = (question.inputs, run.inputs)
+    if (masker := question.masker) is None:
+        return explain(info, run.fingerprint_info, question.config, run.config, *links, files=known)
+    then, config = run.fingerprint_info, masker.plain(run.config)
+    if counted(info.adapter) != counted(then.adapter):  # else nothing of it is shown, and masking all of it takes long
+        then = masker.fingerprint(then)
+    return explain(info, then, question.config, config, *links, files=known, mask=masker.plain)

@@ -1,0 +1,414 @@
+"""A run while it is going on: its folder, its inputs, what it logs."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.adapters.protocol import CanonicalizationSnapshot
+from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.describe import ArtifactNotes, Digester, artifact_of_event, describe
+from consist_es.artifacts.snapshot import Snapshot, State, capture_keys, state_of
+from consist_es.artifacts.tables import table_suffix, write_table
+from consist_es.artifacts.uris import inside
+from consist_es.checks import check_key, free_name
+from consist_es.errors import (
+    ClosedError,
+    ConsistWarning,
+    InputError,
+    MissingKeyError,
+    OptionError,
+    PathError,
+    UsageError,
+    UsageTypeError,
+)
+from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink, Recorded
+from consist_es.execution.journal import Journal, WorkersJournal
+from consist_es.execution.observed import Observations
+from consist_es.runs.run import Run, metadata
+from consist_es.steps.inputs import BoundInput
+from consist_es.system.with_block import WithBlock
+from consist_es.values.arrays import listed
+from consist_es.values.plain import to_plain
+
+CAPTURED = "captured_automatically"
+"""In the metadata of what was captured."""
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """One output of the run, as last logged under its key."""
+
+    key: str
+    artifact: Artifact
+    path: Path
+    state: State | None
+    """What changes when the file is written, from before it was read; None for a folder."""
+
+
+class OutputCapture:
+    """What `capture_outputs` found; filled when its block ends, also when that raises."""
+
+    def __init__(self) -> None:
+        self.artifacts: dict[str, Artifact] = {}
+
+
+class ActiveRun:
+    """A run whose function, or trace block, is executing. Closed when it ends; then every use is refused."""
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        journal: Journal,
+        digester: Digester,
+        directory: Path,
+        inputs: Sequence[BoundInput],
+        config: Any,
+        cached: Mapping[str, Artifact] | None = None,
+        canonicalization: CanonicalizationSnapshot | None = None,
+    ) -> None:
+        self.run = run
+        self.journal = journal
+        self.digester = digester
+        self.directory = directory
+        self.bound = tuple(inputs)
+        self.config = config
+        self.canonicalization = canonicalization
+        self.cached: dict[str, Artifact] = dict(cached or {})
+        self.is_cached = cached is not None
+        self.outputs: dict[str, Logged] = {}
+        self.found: dict[Path, Any] = {}
+        """Files that lay where outputs are declared before the step ran, with their state."""
+        self.absent: dict[str, Path] = {}
+        """Paths that the function returned as outputs and where nothing is, by key."""
+        self.made: list[Path] = []
+        """Where outputs lie, also those that are still to be recorded."""
+        self.captured_nothing = False
+        """A folder was to be captured, and no file in it is new or was written."""
+        self.late_inputs: list[BoundInput] = []
+        """What the run logged as inputs itself."""
+        self.observations = Observations(None)
+        self.told: list[dict[str, Any]] = []
+        """What processes that the run started told of it."""
+        self._lock = threading.RLock()
+        self._open = True
+        self._pid = os.getpid()
+
+    # ------------------------------------------------------------ life
+
+    def close(self) -> None:
+        """Refuse every further use."""
+        self._open = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a run of this process, not of the one that this was forked from."""
+        return self._pid == os.getpid()
+
+    def join(self) -> None:
+        """Use it in a forked child: what is recorded here belongs to the run of the first process."""
+        if not self.is_own:
+            journal = self.journal
+            self.journal = WorkersJournal(journal.project, journal.uris, journal.scenario, journal.run)
+            self._lock, self._pid = threading.RLock(), os.getpid()  # a thread that is not here may have had the lock
+
+    def described(self) -> dict[str, Any]:
+        """What another process needs to know to record something of this run."""
+        journal, project = self.journal, self.journal.project
+        return {
+            "key": self.run.key,
+            "id": self.run.id,
+            "kind": self.run.kind,
+            "scenario": journal.scenario,
+            "db": str(project.db_path),
+            "sync": project.log.sync,
+            "mask": list(project.mask_keys),
+            "run_dir": journal.uris.run_dir,
+            "mounts": dict(journal.uris.mounts),
+            "method": self.digester.method,
+            "directory": str(self.directory),
+            "cached": self.is_cached,
+        }
+
+    def take_in(self, events: Iterable[Recorded]) -> None:
+        """Make what other processes recorded of this run a part of it; `events` are those of the log since it began."""
+        mine = {str(item.artifact.id): item for item in self.outputs.values()}
+        known = {str(item.artifact.id) for item in (*self.bound, *self.late_inputs)}
+        logged: dict[str, Logged] = {}
+        for event in (each.event for each in events if each.run == self.run.key):
+            if isinstance(event, ArtifactLogged) and event.direction == "output":
+                logged[event.key] = mine.get(event.artifact) or self._of_child(event)
+            elif isinstance(event, ArtifactLogged) and event.artifact not in known:
+                item = self._of_child(event)
+                digest = event.digest or ""
+                self.late_inputs.append(BoundInput(event.role or event.key, item.artifact, item.path, digest, "logged"))
+            elif isinstance(event, MetaLogged):
+                self.run.meta.update(metadata(event.values))
+            elif isinstance(event, HitDemoted):
+                self.is_cached, self.cached = False, {}
+        self.outputs = {**logged, **{key: item for key, item in self.outputs.items() if key not in logged}}
+        self.made += [item.path for item in self.outputs.values()]
+
+    def _of_child(self, event: ArtifactLogged) -> Logged:
+        run_id = self.run.id if event.producer == self.run.key else None
+        artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
+        return Logged(event.key, artifact, artifact.path, None)  # it is looked at again when the run ends
+
+    def check_open(self, call: str) -> None:
+        """Raise `ClosedError` once the run has ended."""
+        if not self._open:
+            raise ClosedError(
+                f"{call}: run {self.run.id!r} has ended. Use its context only inside the step's function or block."
+            )
+
+    @property
+    def inputs(self) -> dict[str, Artifact]:
+        """Inputs by binding name, unnamed ones by key; those that the run logged itself as well."""
+        self.check_open("inputs")
+        found = {item.role: item.artifact for item in self.bound if item.named}
+        for item in self.bound:
+            if not item.named:
+                found[free_name(item.artifact.key, found)] = item.artifact
+        return {**found, **{item.role: item.artifact for item in self.late_inputs}}
+
+    # ------------------------------------------------------------ places
+
+    def output_dir(self, namespace: str | None = None) -> Path:
+        """The run's own folder, or one below it; made where it is missing."""
+        self.check_open("output_dir()")
+        if namespace is not None and not isinstance(namespace, str):
+            raise UsageTypeError(f"output_dir(): namespace is a str, not {type(namespace).__name__}.")
+        name = (namespace or "").strip()
+        folder = inside(self.directory, name, namespace) if name else self.directory
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def output_path(self, key: str, ext: str = "parquet") -> Path:
+        """Where to write an output: ``<folder of the run>/<key>.<ext>``; the folder is made, the file is not."""
+        self.check_open("output_path()")
+        if not isinstance(key, str) or not isinstance(ext, str):
+            raise UsageTypeError("output_path(): key and ext are str.")
+        stem, suffix = key.strip(), ext.strip().lstrip(".").lower()
+        if not stem or not suffix:
+            raise UsageError(f"output_path(): key={key!r}, ext={ext!r}: neither may be blank.")
+        path = inside(self.directory, f"{stem}.{suffix}", f"{stem}.{suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    # ------------------------------------------------------------ logging
+
+    def log(self, value: Any, key: str | None, direction: str, notes: ArtifactNotes | None = None) -> Artifact:
+        """Record a file, folder or artifact as an input or output of this run.
+
+        Raises:
+            UsageError: a path without a key; OptionError: no such direction; KeyNameError: a bad key.
+            InputError: the file is there and cannot be read.
+        """
+        self.check_open("log_artifact()")
+        if direction not in ("input", "output"):
+            raise OptionError("direction", direction, ("input", "output"))
+        if isinstance(value, Artifact):
+            key = key or value.key
+        elif key is None:
+            raise UsageError(f"log_artifact({value!r}): a path needs key=, the name it will be known by.")
+        check_key(key, "artifact key")
+        path = self._path(value)
+        with self._lock:
+            if direction == "output" and self.is_cached:
+                if known := self._as_cached(key, path):
+                    return known
+                self._demote(key)
+            return self._record(value, path, key, direction, notes)
+
+    def _path(self, value: Any) -> Path:
+        if isinstance(value, Artifact | ArtifactLike):
+            return value.path
+        return self.journal.uris.resolve_given(value)
+
+    def _record(self, value: Any, path: Path, key: str, direction: str, notes: ArtifactNotes | None) -> Artifact:
+        state = state_of(path)
+        event = describe(
+            path,
+            key=key,
+            direction=direction,
+            uris=self.journal.uris,
+            digester=self.digester,
+            producer=self.run.key if direction == "output" else None,
+            role=None,
+            notes=notes,
+        )
+        if direction == "input":
+            event = msgspec.structs.replace(event, role=self._free_role(key, event))
+        if isinstance(value, Artifact) and value.hash == event.digest:
+            event = _same_artifact(event, value)
+            artifact = value
+        else:
+            run_id = self.run.id if direction == "output" else None
+            artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
+        if event.kind == "missing":
+            warnings.warn(f"{direction} {key!r} of run {self.run.id!r} is not there: {path}", ConsistWarning, 4)
+        if direction == "output":
+            self.made.append(path)
+        self.journal.record(event)
+        if direction == "output":
+            self.outputs[key] = Logged(key, artifact, path, state)
+        else:
+            self.late_inputs.append(BoundInput(event.role or key, artifact, path, event.digest or "", "logged"))
+        return artifact
+
+    def _free_role(self, key: str, event: ArtifactLogged) -> str:
+        """The key, numbered where another file or other bytes have that role: each one must be checked on a hit."""
+        taken = {
+            item.role
+            for item in (*self.bound, *self.late_inputs)
+            if (item.artifact.container_uri, item.digest) != (event.uri, event.digest or "")
+        }
+        return free_name(key, taken)
+
+    def log_table(self, table: Any, key: str, notes: ArtifactNotes | None = None) -> Artifact:
+        """Write a table in the format that suits it into the run's folder and record it, see `write_table`."""
+        path = self.output_path(check_key(key, "output key"), table_suffix(table))
+        if path.is_symlink():
+            raise PathError(f"{path} is a link: a table is never written through one. Remove it.")
+        write_table(table, path, key)
+        return self.log(path, key, "output", notes)
+
+    def relog_changed(self) -> list[str]:
+        """Record again the outputs that were still being written when they were logged, or are gone since.
+
+        Gives the keys of captured files that are gone: temporary files of somebody's, and no outputs.
+        """
+        dropped = []
+        for item in list(self.outputs.values()):
+            artifact = item.artifact
+            if artifact.producer != self.run.key or (item.state and state_of(item.path) == item.state):
+                continue
+            now = self._digest_now(artifact, item.path)
+            if now is None and artifact.meta.get(CAPTURED):
+                del self.outputs[item.key]
+                dropped.append(item.key)
+            elif now != artifact.hash:
+                notes = ArtifactNotes(driver=artifact.driver, facet=artifact.facet, meta=dict(artifact.meta))
+                self._record(item.path, item.path, item.key, "output", notes)
+        return dropped
+
+    def _digest_now(self, artifact: Artifact, path: Path) -> str | None:
+        """None where nothing is."""
+        try:
+            return self.digester.digest_as(artifact, path).value
+        except InputError:
+            if os.path.lexists(path):
+                raise
+            return None
+
+    def log_meta(self, values: Mapping[str, Any]) -> None:
+        """Merge metadata into the run's record; later values win key by key."""
+        self.check_open("log_meta()")
+        plain = to_plain({name: listed(value) for name, value in values.items()}, "meta")
+        self.journal.record(MetaLogged(values=plain))
+        self.run.meta.update(values)
+
+    def capture_outputs(
+        self, directory: Any, pattern: str = "*", *, recursive: bool = False
+    ) -> AbstractContextManager[OutputCapture]:
+        """Record the files that are new or rewritten in `directory` when the block ends."""
+        return _Capturing(self, directory, pattern, recursive)
+
+    def log_captured(self, snapshot: Snapshot) -> dict[str, Artifact]:
+        """Record what appeared since a snapshot, by key."""
+        notes = ArtifactNotes(meta={CAPTURED: True})
+        keys = capture_keys(snapshot.folder, snapshot.appeared())
+        found = {key: self._log_if_there(path, key, notes) for key, path in keys.items()}
+        return {key: artifact for key, artifact in found.items() if artifact is not None}
+
+    def _log_if_there(self, path: Path, key: str, notes: ArtifactNotes) -> Artifact | None:
+        """Record a captured file; None where somebody has removed it since it was listed: it was a temporary one."""
+        if not os.path.lexists(path):
+            return None
+        try:
+            artifact = self.log(path, key, "output", notes)
+        except InputError:
+            if os.path.lexists(path):
+                raise
+            return None
+        if artifact.kind == "missing":
+            del self.outputs[key]
+            return None
+        return artifact
+
+    # ------------------------------------------------------------ a trace that had hit
+
+    def cached_output(self, key: str | None = None) -> Artifact | None:
+        """An output of the earlier run that this one hit: that of `key`, or the first."""
+        return next(iter(self.cached.values()), None) if key is None else self.cached.get(key)
+
+    def _as_cached(self, key: str, path: Path) -> Artifact | None:
+        """The cached artifact, where logging `path` under `key` says nothing new."""
+        cached = self.cached.get(key)
+        if cached is None:
+            return None
+        if not os.path.lexists(path):
+            return cached
+        same_place = path == cached.path
+        return cached if same_place and self.digester.digest_as(cached, path).value == cached.hash else None
+
+    def _demote(self, key: str) -> None:
+        reason = "unknown among the cached outputs" if key not in self.cached else "the block made another file"
+        self.journal.record(HitDemoted(key=key, reason=reason))
+        self.is_cached = False
+        self.cached = {}
+        warnings.warn(
+            f"Run {self.run.id!r} was a cache hit, but its block logged output {key!r} of its own ({reason}): "
+            "the hit no longer counts. Put what the block depends on into config, inputs or identity_inputs.",
+            ConsistWarning,
+            stacklevel=4,
+        )
+
+    # ------------------------------------------------------------ for the end of the run
+
+    def input_named(self, key: str) -> Artifact:
+        """One input by name."""
+        inputs = self.inputs
+        if key not in inputs:
+            raise MissingKeyError("input", key, inputs)
+        return inputs[key]
+
+    def output_links(self) -> list[OutputLink]:
+        """Everything logged as an output, in order."""
+        return [OutputLink(key=item.key, artifact=str(item.artifact.id)) for item in self.outputs.values()]
+
+
+class _Capturing(WithBlock[OutputCapture]):
+    def __init__(self, active: ActiveRun, directory: Any, pattern: str, recursive: bool) -> None:
+        self._active, self._directory, self._pattern, self._recursive = active, directory, pattern, recursive
+        self._snapshot: Snapshot | None = None
+        self._capture = OutputCapture()
+
+    def _begin(self) -> OutputCapture:
+        self._active.check_open("capture_outputs()")
+        folder = Path(os.path.abspath(self._directory))
+        self._snapshot = Snapshot.take(folder, self._pattern, recursive=self._recursive)
+        return self._capture
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._snapshot is not None:
+            self._capture.artifacts = self._active.log_captured(self._snapshot)
+            self._snapshot = None
+
+
+def _same_artifact(event: ArtifactLogged, artifact: Artifact) -> ArtifactLogged:
+    parent = artifact.parent_artifact_id
+    return msgspec.structs.replace(
+        event,
+        artifact=str(artifact.id),
+        producer=artifact.producer,
+        driver=artifact.driver,
+        parent=str(parent) if parent else None,
+    )

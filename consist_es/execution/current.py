@@ -1,0 +1,191 @@
+"""Which tracker and which run are current, per thread and task (PEP 567)."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from consist_es.errors import NoTrackerError
+from consist_es.observe import board
+from consist_es.system.with_block import WithBlock
+
+if TYPE_CHECKING:
+    from consist_es.execution.active import ActiveRun
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One level of what is going on: a scenario body (no run) or a run."""
+
+    tracker: Any
+    """What `current_tracker` gives back."""
+    run: ActiveRun | None = None
+    scenario: str | None = None
+    """Key of the open scenario, if any."""
+    thread: int = msgspec.field(default_factory=threading.get_ident)
+    """Thread that entered it."""
+
+
+_frames: ContextVar[tuple[Frame, ...]] = ContextVar("consist_es_frames", default=())
+_default: ContextVar[Any] = ContextVar("consist_es_default_tracker", default=None)
+_starter: ContextVar[int] = ContextVar("consist_es_starter", default=0)
+"""Ident of this thread, if it started steps itself."""
+_running: dict[int, Frame] = {}
+"""The frames of every run of this process whose function or block is executing, by their ids."""
+_started_by: WeakKeyDictionary[threading.Thread, Frame] = WeakKeyDictionary()
+"""The frame of the run that started a thread, directly or over other threads."""
+_listens: list[bool] = []
+"""Not empty once the start of threads is noted."""
+_begun: list[int] = [0]
+"""How many of them there were so far."""
+
+
+class Pushed(WithBlock[None]):
+    """Makes `frame` the current one for the block."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def _begin(self) -> None:
+        push(self._frame)
+
+    def _end(self, error: BaseException | None) -> None:
+        pop(self._frame)
+
+
+def push(frame: Frame) -> None:
+    """Make `frame` the current one."""
+    if frame.run is not None:
+        _running[id(frame)] = frame
+        _begun[0] += 1
+        if not _listens:
+            _listens.append(True)
+            _listen()
+        board.board().post(frame.run.run.key, frame.run.described())
+    _frames.set((*_frames.get(), frame))
+
+
+def _listen() -> None:
+    """Note from now on which run starts a thread: a thread begins with an empty context (PEP 567).
+
+    The interpreter calls nobody when a thread starts, so the function that the standard library starts them with is
+    stood in for.
+    """
+    for name in ("_start_new_thread", "_start_joinable_thread"):  # the second from Python 3.13 on
+        if (original := getattr(threading, name, None)) is not None:
+            setattr(threading, name, functools.partial(_started, original))
+
+
+def _started(original: Callable[..., Any], function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    thread = getattr(function, "__self__", None)
+    if _running and isinstance(thread, threading.Thread):
+        frame = top() or _started_by.get(threading.current_thread())
+        if frame is not None and frame.run is not None:
+            _started_by[thread] = frame
+    return original(function, *args, **kwargs)
+
+
+def pop(frame: Frame) -> None:
+    """Take `frame` away, wherever it is: generators that are in a block may end in another order."""
+    if _running.pop(id(frame), None) is not None and frame.run is not None and frame.run.is_own:
+        frame.run.told += board.board().withdraw(frame.run.run.key)
+    _frames.set(tuple(each for each in _frames.get() if each is not frame))
+
+
+def top() -> Frame | None:
+    """The innermost frame of this thread or task."""
+    frames = _frames.get()
+    return frames[-1] if frames else None
+
+
+def active_run_or_none() -> ActiveRun | None:
+    """The run whose function (or trace block) is executing, or None."""
+    frame = top()
+    return frame.run if frame else None
+
+
+def starts_steps() -> None:
+    """Note that this thread starts steps: what it does between them belongs to none of them."""
+    _starter.set(threading.get_ident())
+
+
+def runs_of_thread() -> tuple[ActiveRun, ...]:
+    """The runs that what this thread does belongs to.
+
+    Its own run. A thread that has none, is in no scenario's body and starts no steps was started by a step
+    (`ThreadPoolExecutor`, `run_in_executor`), but which one cannot be told: it belongs to every running step.
+    """
+    frame, thread = top(), threading.get_ident()
+    if frame is not None and frame.run is not None:
+        return (frame.run,)
+    if _starter.get() == thread or (frame is not None and frame.thread == thread):
+        return ()
+    return tuple(frame.run for frame in _running.values() if frame.run is not None)
+
+
+def frames_of_thread() -> tuple[Frame, ...]:
+    """The frames of the runs that a call in this thread can be for, see `runs_of_thread`."""
+    frame, thread = top(), threading.get_ident()
+    if frame is not None and (frame.run is not None or frame.thread == thread):
+        return (frame,)
+    if _starter.get() == thread:
+        return ()
+    starter = _started_by.get(threading.current_thread())
+    return (starter,) if starter is not None and id(starter) in _running else tuple(_running.values())
+
+
+def company() -> tuple[int, int]:
+    """How many runs are executing in this process, and how many have begun so far."""
+    return len(_running), _begun[0]
+
+
+def current_tracker() -> Any:
+    """The tracker of the innermost run or scenario, else the default one.
+
+    Raises:
+        NoTrackerError: neither; says how to set one.
+    """
+    frame = top()
+    found = frame.tracker if frame else _default.get()
+    if found is None:
+        raise NoTrackerError("current_tracker()")
+    return found
+
+
+def default_tracker() -> Any:
+    """The default tracker, or None."""
+    return _default.get()
+
+
+def set_current_tracker(tracker: Any) -> Any:
+    """Make `tracker` the default one (None: no default); gives back the previous one."""
+    previous = _default.get()
+    _default.set(tracker)
+    return previous
+
+
+def use_tracker(tracker: Any) -> AbstractContextManager[Any]:
+    """Make `tracker` the default one inside the block."""
+    return _DefaultFor(tracker)
+
+
+class _DefaultFor(WithBlock[Any]):
+    def __init__(self, tracker: Any) -> None:
+        self._tracker = tracker
+        self._before: list[Any] = []
+
+    def _begin(self) -> Any:
+        self._before.append(_default.get())
+        _default.set(self._tracker)
+        return self._tracker
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._before:
+            _default.set(self._before[-1])
+            self._before.pop()

@@ -1,0 +1,122 @@
+"""What the hydration modes and input staging do: bytes copied to where a step or its caller wants them.
+
+``metadata``: nothing. ``outputs-requested``: on a hit, every `output_paths` file at its place in the new run, all or
+the hit does not count. ``outputs-all``: on a hit, all outputs below the new run's folder. ``inputs-missing``: on a
+miss, inputs that are not where they were recorded are put back there from another place that holds their bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.materialize import Copier, layout
+from consist_es.cache.lookup import Hit, Miss
+from consist_es.errors import ArtifactMissingError, ConsistWarning, MaterializeError, PathError
+from consist_es.events import ArtifactMaterialized
+from consist_es.execution.collect import declared_path
+from consist_es.steps.step import Step
+
+
+class Hydrated(msgspec.Struct, frozen=True):
+    """The verdict as it is after copying, and the events that tell of the copies."""
+
+    verdict: Hit | Miss
+    events: list[ArtifactMaterialized] = []
+    staged: dict[str, Path] = {}
+    """Input role -> where the function finds it instead."""
+
+
+def hydrate(
+    step: Step, verdict: Hit | Miss, *, copier: Copier, directory: Path, source_dir: Path | None, coupler: Any
+) -> Hydrated:
+    """Copy what the step's hydration mode and staging ask for; see the module's text.
+
+    Raises:
+        PathError: a target outside the run directory and the mounts; nothing was copied.
+        ArtifactMissingError, MaterializeError: an input cannot be staged.
+    """
+    if isinstance(verdict, Hit) and step.hydration == "outputs-requested":
+        done = _requested(step, verdict, copier, directory, coupler)
+    elif isinstance(verdict, Hit) and step.hydration == "outputs-all":
+        done = _all(verdict, copier, directory, source_dir)
+    elif isinstance(verdict, Miss) and step.hydration == "inputs-missing":
+        done = _inputs(step, verdict, copier)
+    else:
+        done = Hydrated(verdict)
+    staged, events = _staged(step, copier)
+    return Hydrated(done.verdict, [*done.events, *events], {**done.staged, **staged})
+
+
+def relocated(artifact: Artifact, event: ArtifactMaterialized) -> Artifact:
+    """The same artifact, at its copy."""
+    return dataclasses.replace(artifact, container_uri=event.uri, root=event.root)
+
+
+def _requested(step: Step, hit: Hit, copier: Copier, directory: Path, coupler: Mapping[str, Any] | None) -> Hydrated:
+    targets = {
+        key: declared_path(key, spec, directory, copier.uris, coupler) for key, spec in step.output_paths.items()
+    }
+    for target in targets.values():
+        copier.check_place(target)
+    events: list[ArtifactMaterialized] = []
+    for key, target in targets.items():
+        try:
+            events.append(copier.copy(hit.all_outputs[key], target, reason="outputs-requested"))
+        except (MaterializeError, ArtifactMissingError) as error:
+            if step.args.cache_options.cache_hydration_failure == "warn":
+                warnings.warn(f"{error} The step runs instead of being reused.", ConsistWarning, stacklevel=2)
+            return Hydrated(Miss("candidate_outputs_invalid", hit.source, [str(error)]), events)
+    return Hydrated(_with_copies(hit, dict(zip(targets, events, strict=True))), events)
+
+
+def _all(hit: Hit, copier: Copier, directory: Path, source_dir: Path | None) -> Hydrated:
+    places = layout(hit.all_outputs.items(), source_dir or directory, directory)
+    done: dict[str, ArtifactMaterialized] = {}
+    for key, target in places.items():
+        try:
+            done[key] = copier.copy(hit.all_outputs[key], target, reason="outputs-all")
+        except (MaterializeError, ArtifactMissingError, PathError) as error:
+            warnings.warn(f"{error} The output stays where it is.", ConsistWarning, stacklevel=2)
+    return Hydrated(_with_copies(hit, done), list(done.values()))
+
+
+def _with_copies(hit: Hit, copies: Mapping[str, ArtifactMaterialized]) -> Hit:
+    def moved(artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
+        return {
+            key: relocated(artifact, copies[key]) if key in copies else artifact for key, artifact in artifacts.items()
+        }
+
+    return msgspec.structs.replace(hit, outputs=moved(hit.outputs), all_outputs=moved(hit.all_outputs))
+
+
+def _inputs(step: Step, miss: Miss, copier: Copier) -> Hydrated:
+    events, staged = [], {}
+    for item in step.inputs:
+        target = copier.uris.resolve(item.artifact.container_uri)
+        if item.registration is None and not os.path.lexists(target):
+            events.append(copier.copy(item.artifact, target, reason="inputs-missing"))
+            staged[item.role] = target
+    return Hydrated(miss, events, staged)
+
+
+def _staged(step: Step, copier: Copier) -> tuple[dict[str, Path], list[ArtifactMaterialized]]:
+    places = {
+        item.role: copier.uris.resolve_given(step.staging[item.role])
+        for item in step.inputs
+        if item.role in step.staging
+    }
+    for target in places.values():
+        copier.check_place(target)
+    bound = {item.role: item for item in step.inputs}
+    events = [
+        copier.copy(bound[role].artifact, target, reason="requested", replace=True) for role, target in places.items()
+    ]
+    return places, events

@@ -1,0 +1,58 @@
+"""A journal writes events about one scenario and run into a project's log."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from consist_es.artifacts.uris import UriMap
+from consist_es.errors import ClosedError
+from consist_es.events import Draft, Event
+from consist_es.observe.board import Joined
+
+if TYPE_CHECKING:
+    from consist_es.project.project import Project
+
+
+class Journal(msgspec.Struct, frozen=True):
+    """Fills in which scenario and run an event is about."""
+
+    project: Project
+    uris: UriMap
+    scenario: str | None = None
+    run: str | None = None
+
+    def of(self, run: str) -> Journal:
+        """The same scenario's journal for another run."""
+        return Journal(self.project, self.uris, self.scenario, run)
+
+    def drafts(self, *events: Event) -> list[Draft]:
+        """The events, addressed."""
+        return [Draft(event, scenario=self.scenario, run=self.run) for event in events]
+
+    def record(self, *events: Event, commit: bool = False) -> None:
+        """Append the events as one batch. `commit`: make them durable before returning (see sync policies)."""
+        if events:
+            self.project.record(self.drafts(*events), commit=commit)
+
+
+class WorkersJournal(Journal, frozen=True):
+    """The journal of a run that another process has, in one that it started."""
+
+    def record(self, *events: Event, commit: bool = False) -> None:
+        """Append the events, unless the run has ended.
+
+        Raises:
+            ClosedError: it has.
+        """
+        if not events:
+            return
+        with Joined(self.run or "") as is_open:
+            if not is_open:
+                raise ClosedError(
+                    f"Run {self.run!r} has ended in the process that started this one (process {os.getpid()}): what is "
+                    "logged now belongs to no run. Let the step wait for its workers before it returns."
+                )
+            self.project.record(self.drafts(*events), commit=commit, tidy=False)

@@ -1,0 +1,105 @@
+"""What a step's function can ask for: its own run, folder, inputs and logging, without a global tracker."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from consist_es.adapters.protocol import CanonicalizationSnapshot
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.drivers.loading import load
+from consist_es.errors import UsageTypeError
+from consist_es.execution.active import ActiveRun, OutputCapture
+from consist_es.execution.logging import log_artifact, log_artifacts, log_input, log_output
+from consist_es.runs.run import Run
+
+
+class RunContext:
+    """The run that a step's function executes in. Bound to that run; refuses every use after it ended."""
+
+    def __init__(self, active: ActiveRun) -> None:
+        self._active = active
+
+    @property
+    def run(self) -> Run:
+        """The run's record."""
+        return self._active.run
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self._active.run.id
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's own folder, where its outputs go; made where it is missing."""
+        return self._active.output_dir()
+
+    @property
+    def config(self) -> Any:
+        """The step's configuration as it was passed."""
+        return self._active.config
+
+    @property
+    def canonicalization(self) -> CanonicalizationSnapshot | None:
+        """What the step's config adapter found: its name and version, the identity and the files it read; or None."""
+        return self._active.canonicalization
+
+    @property
+    def inputs(self) -> dict[str, Artifact]:
+        """Input artifacts by binding name (unnamed ones by key)."""
+        return self._active.inputs
+
+    def output_dir(self, namespace: str | None = None) -> Path:
+        """The run's own folder, or a folder below it; made where it is missing.
+
+        Raises:
+            PathError: `namespace` leaves the run's folder.
+        """
+        return self._active.output_dir(namespace)
+
+    def output_path(self, key: str, ext: str = "parquet") -> Path:
+        """``<run_dir>/<key>.<ext>``, absolute; its folder is made.
+
+        Raises:
+            PathError: `key` leaves the run's folder.
+        """
+        return self._active.output_path(key, ext)
+
+    def load(self, key_or_artifact: str | Artifact) -> Any:
+        """Load an input by name, or any artifact; see `consist_es.load`.
+
+        Raises:
+            MissingKeyError: no input of that name; lists those there are.
+        """
+        self._active.check_open("load()")
+        if isinstance(key_or_artifact, Artifact):
+            return load(key_or_artifact)
+        if not isinstance(key_or_artifact, str):
+            raise UsageTypeError(f"load() takes an input's name or an Artifact, not {type(key_or_artifact).__name__}.")
+        return load(self._active.input_named(key_or_artifact))
+
+    def log_artifact(self, *args: Any, **kwargs: Any) -> Artifact:
+        """Record a file as input or output of this run; see `consist_es.log_artifact`."""
+        return log_artifact(self._active, *args, **kwargs)
+
+    def log_artifacts(self, *args: Any, **kwargs: Any) -> dict[str, Artifact]:
+        """Record several files; see `consist_es.log_artifacts`."""
+        return log_artifacts(self._active, *args, **kwargs)
+
+    def log_input(self, *args: Any, **kwargs: Any) -> Artifact:
+        """Record a file as an input of this run."""
+        return log_input(self._active, *args, **kwargs)
+
+    def log_output(self, *args: Any, **kwargs: Any) -> Artifact:
+        """Record a file as an output of this run."""
+        return log_output(self._active, *args, **kwargs)
+
+    def log_meta(self, **kwargs: Any) -> None:
+        """Merge metadata into this run's record."""
+        self._active.log_meta(kwargs)
+
+    def capture_outputs(self, directory: Any, pattern: str = "*") -> AbstractContextManager[OutputCapture]:
+        """Record the files that appear in `directory` while the block runs; they are in `.artifacts` after it."""
+        return self._active.capture_outputs(directory, pattern)

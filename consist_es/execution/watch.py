@@ -1,0 +1,191 @@
+"""Watches one attempt at a step, and says what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.describe import Digester
+from consist_es.artifacts.uris import UriMap
+from consist_es.cache.reads import PLACES, ReadPlaces, ReadsNow, as_read, listing, warning
+from consist_es.errors import PathError
+from consist_es.events import ObservedRead, ReadsObserved
+from consist_es.execution.attempt import Attempt
+from consist_es.execution.observed import Surroundings
+from consist_es.identity.code.modes import CodeIdentity
+from consist_es.identity.installed.places import first_party_of
+from consist_es.identity.text.source import load_source
+from consist_es.observe.keeping import inherited
+from consist_es.observe.reads import Places, Reads
+from consist_es.observe.scope import Scope, is_below
+from consist_es.observe.watch import Watch
+from consist_es.project.project import Project
+from consist_es.steps.step import Step, StepDefaults
+from consist_es.values.masking import key_file
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What a run read by itself."""
+
+    reads: list[ObservedRead] = []
+    event: ReadsObserved | None = None
+    """Lists the reads; None if there are none, or if they do not count."""
+    unsure: list[str] = []
+    """Why the run must never be reused."""
+    unseen: list[str] = []
+    """What could not be watched, and what to do about it."""
+    unseeded: list[str] = []
+    """Random generators that it drew from and that nobody had seeded."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the run must never answer for a later one."""
+        return "; ".join(self.unsure) or None
+
+    def warnings(self, step: str) -> list[str]:
+        """What the user is told of it."""
+        told = [warning(step, self.reads)]
+        if self.unsure:
+            told.append(f"Step {step!r} will be computed again: {self.problem}.")
+        told += [f"Step {step!r}: {text}." for text in self.unseen]
+        told += [
+            f"Step {step!r} drew from the global random generator of {name}, which nobody had seeded: what it makes "
+            "differs each time, and a hit gives what it made once. Seed it, or pass a generator."
+            for name in self.unseeded
+        ]
+        return [text for text in told if text is not None]
+
+
+class Observer(msgspec.Struct, frozen=True):
+    """Makes watches for the steps of one project, and compares what they found with the present."""
+
+    project: Project
+    uris: UriMap
+    digester: Digester
+    mode: str
+    """``count``, ``warn`` or ``off``."""
+    ignored: tuple[str, ...]
+
+    def mode_of(self, step: Step) -> str:
+        """How this step is watched."""
+        return step.args.execution_options.observe or self.mode
+
+    def ignored_by(self, step: Step) -> tuple[str, ...]:
+        """Globs of files that do not count for this step."""
+        return (*self.ignored, *(step.args.execution_options.ignore_reads or ()))
+
+    def options(self, step: Step) -> dict[str, Any]:
+        """How this step is watched, as far as that is not the default."""
+        mode, ignored = self.mode_of(step), self.ignored_by(step)
+        said: dict[str, Any] = {} if mode == "count" else {"observe": mode}
+        return {**said, "ignore_reads": list(ignored)} if ignored else said
+
+    def begin(self, attempt: Attempt, defaults: StepDefaults) -> None:
+        """Watch the attempt from now on."""
+        if self.mode_of(attempt.step) == "off":
+            return
+        inputs = [*attempt.step.inputs]
+        places = Places(
+            roots=self._roots(defaults),
+            skipped=(*self._skipped(), str(attempt.directory)),
+            ignored=self.ignored_by(attempt.step),
+            declared=tuple(map(str, (*(item.path for item in inputs), *attempt.staged.values()))),
+        )
+        attempt.observer = Watch(
+            places,
+            is_first_party=self._is_own(attempt.step, defaults),
+            value_digest=self._value_digest,
+            hasher=self._hash,
+        )
+        attempt.observer.begin()
+
+    def end(self, attempt: Attempt, defaults: StepDefaults, around: Surroundings | None) -> Observed:
+        """What the attempt read; nothing if it was not watched."""
+        if attempt.observer is None:
+            return Observed()
+        active = attempt.active
+        found = attempt.observer.end([*map(str, active.made)])
+        known = {str(item.path) for item in active.late_inputs}
+        known |= {path for name in active.observations.seen for path in (around.paths(name) if around else ())}
+        known |= {str(item.path) for item in attempt.step.inputs}
+        references = () if attempt.step.adapter is None else attempt.step.adapter.references
+        known |= {str(attempt.step.project_root / reference.path) for reference in references}
+        files = {**inherited(attempt.step.code.reaches), **found.files}
+        files = {path: files[path] for path in files if not any(is_below(path, each) for each in known)}
+        found = msgspec.structs.replace(found, files=files)
+        reads = as_read(found, self._places(defaults))
+        counts = self.mode_of(attempt.step) == "count"
+        return Observed(
+            reads=reads,
+            event=listing(reads) if counts else None,
+            unsure=[*found.unsure, *_lost(found)] if counts else [],
+            unseen=found.unseen,
+            unseeded=[
+                name
+                for name, move in found.random.items()
+                if not (move.seeded or move.seeded_within) and _draws(attempt.step.code)
+            ],
+        )
+
+    def now(self, step: Step, defaults: StepDefaults) -> ReadsNow | None:
+        """Says of a recorded read what is another now; None if reads of this step are not compared."""
+        if self.mode_of(step) != "count":
+            return None
+        scope = Scope(
+            Places(roots=self._roots(defaults), skipped=self._skipped(), ignored=self.ignored_by(step)),
+            is_own=self._is_own(step, defaults),
+        )
+        return ReadsNow(self._places(defaults), scope, self._hash, self._value_digest)
+
+    def paths(self, reads: Iterable[ObservedRead], defaults: StepDefaults) -> list[Path]:
+        """Where the files and folders that an earlier run read are now."""
+        places, found = self._places(defaults), []
+        for read in reads:
+            with suppress(PathError):  # it is not mounted here: the comparison says so
+                found += [places.path(read.name)] if read.kind in PLACES else []
+        return found
+
+    # ------------------------------------------------------------ places
+
+    def _is_own(self, step: Step, defaults: StepDefaults) -> Callable[[str], bool]:
+        return first_party_of(step.code.own, defaults.packages.ignore)
+
+    def _places(self, defaults: StepDefaults) -> ReadPlaces:
+        return ReadPlaces(str(defaults.label_root or defaults.project_root), self.uris)
+
+    def _roots(self, defaults: StepDefaults) -> tuple[str, ...]:
+        folders = (defaults.label_root or defaults.project_root, defaults.project_root, *self.uris.mounts.values())
+        return tuple(dict.fromkeys(map(str, (*folders, Path.cwd()))))
+
+    def _skipped(self) -> tuple[str, ...]:
+        views = self.project.db_path
+        own = (str(self.project.folder), str(key_file(self.project.folder)))
+        return (*own, str(views), f"{views}.lock", f"{views}.rebuild")
+
+    def _hash(self, path: str, method: str) -> str:
+        return self.digester.digest(Path(path), method=method).value
+
+    def _value_digest(self, name: str, value: str | None) -> str | None:
+        """Keyed, for a variable may hold a secret."""
+        return (
+            None if value is None else self.project.masker.keyed(f"{name}\0{value}".encode("utf-8", "surrogateescape"))
+        )
+
+
+def _draws(code: CodeIdentity) -> bool:
+    """Whether the project's code mentions random numbers: packages move unseeded generators when they are imported."""
+    sources = map(load_source, (code.own, *code.files))
+    return any(source is not None and "random" in source.text for source in sources)
+
+
+def _lost(found: Reads) -> list[str]:
+    """Random states that a hit could not put back."""
+    return [
+        f"it moved the global random generator of {name}, whose state cannot be recorded"
+        for name, move in found.random.items()
+        if move.seeded and move.after is None
+    ]

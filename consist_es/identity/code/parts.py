@@ -1,0 +1,77 @@
+"""The parts of a code identity: what version 1 of the fingerprint counted, and what counts since."""
+
+import types
+
+from consist_es.identity.code.setup import set_ups
+from consist_es.identity.code.text_names import names_in_file
+from consist_es.identity.code.visitor import Visitor
+from consist_es.identity.live import harmless
+from consist_es.identity.live.modules import file_label, is_ours, portable_or_none
+from consist_es.identity.live.objects import names_in
+from consist_es.identity.live.scope import resolve
+from consist_es.identity.text.fields import with_computed_fields
+from consist_es.identity.text.source import digest_plain, load_source
+from consist_es.identity.text.usage import NAME, file_usage
+
+
+class WholeVisitor(Visitor):
+    """Counts all that a piece of code reaches, and what is set up for it."""
+
+    def finish(self) -> dict[str, str]:
+        """What version 1 counted of all that was reached; `added` holds the rest."""
+        self._visit_all()
+        if self.follow:
+            self._effects()
+        counted = {**self.parts, **self.modules.parts}
+        self._visit_since()
+        if self.follow:
+            self._beyond()
+            if self.modules.computed and not self.declared:
+                files = ", ".join(sorted(self.modules.computed))
+                self.unstable.append(
+                    f"{files} imports a module whose name is computed; name its file in code_identity_extra_deps"
+                )
+            self._set_ups()
+            self._visit_present()
+            self._visit_patched()
+        for name, part in {**self.parts, **self.modules.parts}.items():
+            if counted.get(name) != part:
+                self.added[f"{name} (since)" if name in counted else name] = part
+        self.modules.comparing.finish()
+        self.unstable += self.modules.unstable
+        self.added |= self.modules.added
+        return counted
+
+    def _beyond(self) -> None:
+        """Count what the visited code reaches by other means than the names it reads."""
+        self._lenient = True
+        for label, source, module in self.modules.loaded:
+            texts = names_in_file(source)
+            self._readers.names |= texts.sure | texts.data
+            for name in with_computed_fields(source):
+                cls = resolve(module, name.split("."))
+                if isinstance(cls, type) and self._readers.reads(NAME, name.split(".")[0], (file_usage(source),)):
+                    self.reach.add_class(cls, f"{label}:{name}")
+        while self.reach.take() or self._waiting:
+            self._visit_all()
+
+    def _set_ups(self) -> None:
+        """Count what the script, the callable's own file and what they import set up."""
+        self._setting_up = True
+        for number, found in enumerate(set_ups(self.own, self._own_namespace, self.modules.followed)):
+            place = file_label(found.scope.source.filename, self.root)
+            self.reach.set_up(found, number, self._unique(f"set-up {found.title} in {place}"))
+        while self._waiting or self.reach.take():
+            self._visit_all()
+
+    def _effects(self) -> None:
+        """Statements at module level that set something up in a module that is used: ``np.random.seed(3)``."""
+        source = load_source(self.own)
+        for root, statement in [] if source is None else source.effects:
+            module = self._reached.get(root)
+            if root in harmless.SILENT:
+                continue
+            if isinstance(module, types.ModuleType) and not is_ours(module.__name__) and source is not None:
+                label = f"statement {root} at {file_label(self.own, self.root)}"
+                values = {n: portable_or_none(self._namespace.get(n), self.root) for n in names_in(statement)}
+                self.parts[self._unique(label)] = digest_plain([source.digest_of(statement), values])

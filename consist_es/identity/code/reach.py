@@ -1,0 +1,228 @@
+"""What code reaches beyond the names that its instructions read: what its statements name, names in its texts, fields
+of its classes, and the statements that made the values it reads or that set something up for it."""
+
+import ast
+import collections
+import sys
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from consist_es.identity.code.setup import SetUp
+from consist_es.identity.code.text_names import (
+    Names,
+    loose_names,
+    names_in_annotations,
+    names_in_texts,
+    names_in_value,
+)
+from consist_es.identity.live import harmless
+from consist_es.identity.live.modules import file_label, file_of
+from consist_es.identity.live.scope import MISSING, Scope, is_own, resolve
+from consist_es.identity.text.fields import field_values
+from consist_es.identity.text.source import Source, digest_plain
+from consist_es.identity.text.statements import Access, accesses, binding, mentioned, outer_names
+from consist_es.identity.text.variables import named_parts
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_IMPORTS = (ast.Import, ast.ImportFrom)
+_DEEP = 5
+_VOLATILE = {
+    "TemporaryDirectory", "getcwd", "getpid", "gettempdir", "getuser", "gethostname", "mkdtemp", "mkstemp", "monotonic",
+    "now", "perf_counter", "time", "time_ns", "today", "token_hex", "urandom", "utcnow", "uuid1", "uuid4",
+}  # fmt: skip
+"""What gives another value in each process: no result that is worth keeping depends on it."""
+
+
+class Code(NamedTuple):
+    """Code that was reached, in the module that its names are looked up in."""
+
+    label: str
+    nodes: tuple[ast.AST, ...]
+    source: Source | None
+    namespace: Mapping[str, Any]
+    names: frozenset[str]
+    """Names that it reads, and that were counted."""
+
+
+class Reach:
+    """Adds parts for what else the code reaches."""
+
+    def __init__(
+        self,
+        root: Path,
+        parts: dict[str, str],
+        refer: Callable[[Any, str], Any],
+        read: Callable[[set[str], Mapping[str, Any], str, Source | None], None],
+    ) -> None:
+        self.given: list[Any] = []
+        """What the step is handed and what its code holds beside variables: texts in it may be run as code."""
+        self._root, self._parts, self._refer, self._read = root, parts, refer, read
+        self._waiting: collections.deque[Code] = collections.deque()
+        self._taken: list[Code] = []
+        self._open = Names()
+        """Whether any code runs texts that are not written where they are run."""
+        self._handed_to = self._named = Names()
+        self._looked_at = 0
+        """How many of the values given were looked at, and what they name."""
+        self._read_of: dict[str, set[str]] = {}
+        """Label of code -> names that it reads beside those of its instructions."""
+        self._classes: dict[type, str] = {}
+
+    def add(self, code: Code) -> None:
+        """Code to be looked at in its turn."""
+        self._waiting.append(code)
+
+    def add_class(self, cls: type, label: str) -> None:
+        """A class whose fields count."""
+        self._classes.setdefault(cls, label)
+
+    def take(self) -> bool:
+        """Count what the code that was added so far reaches; False if there was none."""
+        if not self._waiting and not self._classes:
+            return False
+        while self._waiting:
+            code = self._waiting.popleft()
+            self._taken.append(code)
+            before = self._open
+            self._take(code)
+            if self._open != before:  # what was looked at so far may hold texts that this code runs
+                self._waiting.extend(self._taken)
+                self._taken.clear()
+        classes, self._classes = self._classes, {}
+        for cls, label in classes.items():
+            if values := field_values(cls):
+                self._parts[f"fields of {label}"] = digest_plain(self._refer(values, f"field of {label}"))
+        return True
+
+    def _take(self, code: Code) -> None:
+        texts, found = Names(), set[str]()
+        for node in code.nodes:
+            texts = texts.with_(names_in_texts(node))
+            if isinstance(node, ast.ClassDef):
+                found |= mentioned(node) | names_in_annotations(node)
+            else:
+                found |= outer_names(node)
+        self._open = Names(code=self._open.code or texts.code, query=self._open.query or texts.query)
+        if self._open.code or self._open.query:
+            for node in code.nodes:
+                texts = texts.with_(loose_names(node, code=self._open.code, query=self._open.query))
+        for name in code.names & code.namespace.keys():
+            texts = texts.with_(names_in_value(code.namespace[name], self._open))
+        found |= texts.with_(self._handed()).bound_in(code.namespace)
+        new = (found & code.namespace.keys()) - code.names - self._read_of.setdefault(code.label, set())
+        if new:
+            self._read_of[code.label] |= new
+            self._read(new, code.namespace, code.label, code.source)
+        if code.source is not None:
+            for name in sorted(code.names & code.namespace.keys()):
+                self._made(name, code.namespace, code.source)
+
+    def _handed(self) -> Names:
+        """What the texts name that the code is handed."""
+        if self._handed_to != self._open:
+            self._handed_to, self._looked_at, self._named = self._open, 0, Names()
+        for value in self.given[self._looked_at :]:
+            self._named = self._named.with_(names_in_value(value, self._open))
+        self._looked_at = len(self.given)
+        return self._named
+
+    def _made(self, name: str, namespace: Mapping[str, Any], source: Source) -> None:
+        """Count the statement that made a value which does not say all that it is made of."""
+        label = f"statement {name} in {file_label(source.filename, self._root)}"
+        if label in self._parts or not _hides_something(namespace[name]):
+            return
+        nodes = [piece.node for piece in binding(source.tree).get(name, ())]
+        if not nodes or any(isinstance(node, (*_IMPORTS, ast.ClassDef)) or _is_bare(node) for node in nodes):
+            return
+        self._parts[label] = source.digest_of(*nodes)
+        names = {found for node in nodes for found in mentioned(node)} & namespace.keys()
+        self._read({found for found in names if not harmless.is_of_ours(namespace[found])}, namespace, label, source)
+
+    # ------------------------------------------------------------ set-up
+
+    def set_up(self, found: SetUp, number: int, label: str) -> None:
+        """Count a statement that sets something up as the `number`th, and what it is given."""
+        scope, source, values = found.scope, found.scope.whole, dict[str, Any]()
+        if source is None:
+            return
+        nodes: dict[ast.AST, None] = {}
+        waiting = list(found.nodes)
+        while waiting:
+            node = waiting.pop()
+            if node in nodes:
+                continue
+            nodes[node] = None
+            for access in accesses(node):
+                waiting += self._given(access, scope, values)
+            if isinstance(node, _DEFINITIONS) and is_own(value := scope.value(node.name)):
+                values[node.name] = self._refer(value, node.name)
+        self._parts[label] = digest_plain([number, source.digest_of(*nodes), values])
+        self._parts |= named_parts(source, *nodes)
+
+    def _given(self, access: Access, scope: Scope, values: dict[str, Any]) -> list[ast.AST]:
+        """Note the value of what a statement reads; the statements that made it, if its value does not say enough."""
+        made = [piece.node for piece in scope.bound(access.root) if not isinstance(piece.node, _IMPORTS)]
+        value = _value_at(access, scope)
+        if value is MISSING or access.root.startswith("__"):
+            return made if scope.local is None or access.root not in scope.local else []
+        if harmless.is_of_ours(value):
+            return []
+        own = is_own(value)
+        if not own and (isinstance(value, types.ModuleType) or scope.imported(access.root)):
+            return []
+        if not own and not harmless.is_data(value):
+            return [] if isinstance(value, type) else made
+        if not any(_is_volatile(node, scope) for node in made):
+            place = "".join(f".{key}" for _, key in access.path)
+            values[access.root + place] = self._refer(value, access.root + place)
+        return []
+
+
+def _value_at(access: Access, scope: Scope) -> Any:
+    """The value that is read, or what it lies in if that cannot be told without running something."""
+    value = scope.value(access.root)
+    for kind, key in access.path:
+        if kind == "item":
+            inner = dict.get(value, key, MISSING) if type(value) is dict else MISSING
+        elif isinstance(value, types.ModuleType) or type(value).__name__ in ("Namespace", "SimpleNamespace"):
+            inner = resolve(value, [key])
+        else:
+            inner = MISSING
+        if inner is MISSING:
+            return value
+        value = inner
+    return value
+
+
+def _hides_something(value: Any) -> bool:
+    """Whether a value may hold what cannot be seen from outside: what calls of installed packages have made."""
+    if harmless.is_of_ours(value) or (not callable(value) and (harmless.is_data(value) or is_own(value))):
+        return False
+    return not isinstance(value, types.ModuleType) and harmless.package_of_value(value) not in harmless.SILENT
+
+
+def _is_bare(node: ast.AST) -> bool:
+    """Whether it defines a function that nothing decorates: it counts as a function."""
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.decorator_list
+
+
+def _is_volatile(node: ast.AST, scope: Scope, depth: int = 0) -> bool:
+    """Whether what a statement makes is another in each process."""
+    names = {getattr(item, "attr", getattr(item, "id", "")) for item in ast.walk(node)}
+    if not _VOLATILE.isdisjoint(names):
+        return True
+    made = [piece.node for name in names for piece in scope.bound(name) if isinstance(piece.node, ast.Assign)]
+    return depth < _DEEP and any(inner is not node and _is_volatile(inner, scope, depth + 1) for inner in made)
+
+
+def namespace_of(cls: type, filename: str) -> Mapping[str, Any]:
+    """The names that a class from this file looks up in its module."""
+    module = sys.modules.get(cls.__module__)
+    if module is not None and file_of(module) == filename:
+        return vars(module)
+    for value in vars(cls).values():
+        if isinstance(value, types.FunctionType) and value.__code__.co_filename == filename:
+            return value.__globals__
+    return {} if module is None else vars(module)

@@ -1,0 +1,339 @@
+"""Names in texts that are code: what ``query``, ``eval``, numexpr, SQL and formulas look up by name.
+
+A name that is found counts only if the module binds it. Docstrings, messages, keys of dicts and items are no code.
+"""
+
+import ast
+import functools
+import itertools
+import re
+import types
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from consist_es.identity.live.objects import state_of
+from consist_es.identity.live.scope import is_own
+from consist_es.identity.text.normal import Scope
+from consist_es.identity.text.source import Fact, Parsed, Source
+from consist_es.identity.text.statements import chain
+
+_CODE = {"eval", "exec", "evaluate", "re_evaluate", "sympify", "parse_expr", "lambdify", "timeit"}
+_QUERY = {
+    "sql", "execute", "executemany", "executescript", "read_sql", "read_sql_query", "query", "from_query", "query_df",
+    "sqldf", "sql_expr",
+}  # fmt: skip
+_FORMULAS = {
+    "dmatrices", "dmatrix", "from_formula", "glm", "gls", "glsar", "logit", "mixedlm", "mnlogit", "model_matrix",
+    "negativebinomial", "ols", "poisson", "probit", "quantreg", "rlm", "wls",
+}  # fmt: skip
+"""Calls whose texts are formulas, whose functions and data may be of the module."""
+_FRAMES = {"pd", "pandas", "ne", "numexpr"}
+"""Modules whose `eval` looks bare names up where it is called; to that of a table they are columns."""
+_SPACES = {"globals", "vars", "locals"}
+_NEUTRAL = {
+    "print", "debug", "info", "warning", "warn", "error", "critical", "exception", "log", "getLogger", "add_argument",
+    "run", "scenario", "add_input", "output_path", "output_dir", "log_artifact", "log_input", "log_output", "log_meta",
+    "log_dataframe", "Path", "open",
+}  # fmt: skip
+"""Calls whose own texts are messages, file names, or names in our own API."""
+_LOUD = frozenset(_CODE | _QUERY | _FORMULAS | _SPACES | {"__dict__", "modules"})
+"""Names without which only the looks of a text tell that it names something."""
+_TIDY = {"cleandoc", "dedent", "format", "lower", "strip"}
+_AT = re.compile(r"(?<![\w.@`'\"])@\s*([^\W\d]\w*)")
+_NAME = re.compile(r"(?<![\w.\"'])([^\W\d]\w*)")
+_CALLED = re.compile(r"(?<![\w.\"'])([^\W\d]\w*)\s*[(.]")
+_WORD = re.compile(r"[^\W\d]\w*")
+_SQL = re.compile(
+    r"[\s(]*(select|with|from|insert|create|update|delete|copy|describe|summarize|pivot|unpivot|explain|show|merge)\b",
+    re.IGNORECASE,
+)
+_TABLES = re.compile(
+    r"\b(?:from|join|using|describe|summarize|pivot|unpivot|into|table|show|update)\b"
+    r"(?=([\s(]+\"?\w+\"?(?:\s+(?:as\s+)?\w+)?(?:\s*,\s*\"?\w+\"?(?:\s+(?:as\s+)?\w+)?)*))",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r"[\w\s.()*/+-]+~\s*[\w(]")
+_ITEMS = 2000
+"""How many parts of a value are searched for texts."""
+
+
+class Names(NamedTuple):
+    """What texts name."""
+
+    sure: frozenset[str] = frozenset()
+    data: frozenset[str] = frozenset()
+    """Names that may be those of columns or tables: only data is meant by them, never functions and modules."""
+    code: bool = False
+    """Whether a text that is not written where it is used is run as code."""
+    query: bool = False
+    """The same of queries, which such a text may be the name of a table in."""
+
+    def with_(self, other: "Names") -> "Names":
+        return Names(self.sure | other.sure, self.data | other.data, self.code or other.code, self.query or other.query)
+
+    def bound_in(self, namespace: Mapping[str, Any]) -> set[str]:
+        """The names that stand for something in a module."""
+        found = {name for name in self.sure if name in namespace}
+        return found | {name for name in self.data if name in namespace and _is_data(namespace[name])}
+
+
+def _is_data(value: Any) -> bool:
+    return not callable(value) and not isinstance(value, types.ModuleType)
+
+
+def names_in_texts(node: ast.AST) -> Names:
+    """Of the texts below a node."""
+    return _walked(node).found
+
+
+def names_in_file(source: Source) -> Names:
+    """Of the texts in a file."""
+    return _NAMED.of(source)
+
+
+@functools.lru_cache(maxsize=65536)
+def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
+    """What the texts below a node name if code that is handed texts from elsewhere runs any of them."""
+    found, walk = Names(code=code, query=query), _walked(node)
+    texts = [*walk.texts, *(walk.keys if code else [])]
+    return functools.reduce(lambda names, text: names.with_(_loose(text, found)), texts, Names())
+
+
+def names_in_value(value: Any, code: Names) -> Names:
+    """Of the texts that a variable or config holds, which `code` may run."""
+    found = Names()
+    for text in _texts_of(value):
+        found = found.with_(_names(text, sql=False)).with_(_loose(text, code))
+    return found
+
+
+@functools.lru_cache(maxsize=65536)
+def _walked(node: ast.AST) -> "_Walk":
+    return _Walk(node)
+
+
+@functools.lru_cache(maxsize=65536)
+def names_in_annotations(node: ast.AST) -> frozenset[str]:
+    """Names in annotations of a class that are written as text: frameworks evaluate them."""
+    annotated = [item.annotation for item in ast.walk(node) if isinstance(item, ast.AnnAssign)]
+    texts = [_text(part) or "" for item in annotated for part in ast.walk(item) if isinstance(part, ast.Constant)]
+    return frozenset(name for text in texts for name in _NAME.findall(text))
+
+
+def _texts_of(value: Any) -> Iterator[str]:
+    waiting, left = [value], _ITEMS
+    while waiting and left:
+        item, left = waiting.pop(), left - 1
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, Mapping):
+            waiting += itertools.islice(item.values(), left)
+        elif isinstance(item, (list, tuple, set, frozenset)):
+            waiting += itertools.islice(item, left)
+        elif not isinstance(item, (types.ModuleType, types.FunctionType, type)) and is_own(item):
+            waiting += state_of(item).values()
+
+
+def _names(text: str, *, sql: bool) -> Names:
+    """What a text names by its looks, wherever it stands; `sql` if it is known to be a piece of a query."""
+    sure = frozenset(_AT.findall(text)) if "@" in text else frozenset[str]()
+    data: set[str] = set()
+    if sql or _SQL.match(text):
+        for tables in _TABLES.findall(text):
+            data.update(part for table in tables.split(",") for part in _WORD.findall(table)[:1])
+    if "~" in text and _FORMULA.match(text):
+        return _formula(text).with_(Names(sure, frozenset(data)))
+    return Names(sure, frozenset(data))
+
+
+def _formula(text: str) -> Names:
+    return Names(frozenset(_CALLED.findall(text)), frozenset(_NAME.findall(text)))
+
+
+def _loose(text: str, code: Names) -> Names:
+    """What a text names if it is run by code that is handed texts from elsewhere."""
+    if code.code:
+        return Names(frozenset(_NAME.findall(text)))
+    return Names(data=frozenset({text})) if code.query and text.isidentifier() else Names()
+
+
+class _Walk:
+    """Goes through some code and notes what its texts name. Most nodes of a file are none of its concern, and there are
+    many: so it calls no function for those."""
+
+    def __init__(self, node: ast.AST, silent: Collection[ast.AST] = ()) -> None:
+        """The bodies of `silent` functions are known to name nothing."""
+        self._whole, self._silent = node, silent
+        self._sure: set[str] = set()
+        self._data: set[str] = set()
+        self._code = self._query = False
+        self.texts: list[str] = []
+        self.keys: list[str] = []
+        """Texts that items are looked up by: it may be in what ``globals()`` gave."""
+        self._waiting: list[tuple[Any, bool]] = [(node, False)]
+        """Nodes, and whether they are known to be pieces of a query."""
+        while self._waiting:
+            self._visit(*self._waiting.pop())
+        self.found = Names(frozenset(self._sure), frozenset(self._data), self._code, self._query)
+
+    def _add(self, names: Names) -> None:
+        self._sure |= names.sure
+        self._data |= names.data
+        self._code |= names.code
+        self._query |= names.query
+
+    def _visit(self, node: Any, sql: bool) -> None:
+        kind = node.__class__
+        if kind is ast.Constant:
+            if isinstance(node.value, str):
+                self._text(node.value, sql)
+        elif kind is ast.Name:
+            self._code |= node.id in _SPACES and isinstance(node.ctx, ast.Load)
+        elif kind is ast.Call:
+            self._call(node, sql)
+        elif kind is ast.Subscript:
+            self._item(node, sql)
+        elif kind is ast.Dict:
+            self._all([*(item for item in node.keys if item and _text(item) is None), *node.values], sql)
+        elif kind is ast.BinOp or kind is ast.JoinedStr:
+            self._joined(node, sql)
+        elif kind is ast.Attribute and node.attr == "modules" and getattr(node.value, "id", "") == "sys":
+            # what is looked up in ``sys.modules[__name__]`` is one of the attributes in the code
+            self._sure |= {item.attr for item in ast.walk(self._whole) if isinstance(item, ast.Attribute)}
+            self._code = True
+        elif kind is not ast.Raise and not (kind is ast.Expr and node.value.__class__ is ast.Constant):
+            self._below(node, sql)
+
+    def _text(self, text: str, sql: bool) -> None:
+        self.texts.append(text)
+        if sql or "@" in text or "~" in text or _SQL.match(text):
+            self._add(_names(text, sql=sql))
+
+    def _joined(self, node: ast.BinOp | ast.JoinedStr, sql: bool) -> None:
+        if (text := _text(node)) is None:
+            self._below(node, sql)
+            return
+        self._text(text, sql)
+        self._all([item for item in ast.iter_child_nodes(node) if _text(item) is None], sql)
+
+    def _below(self, node: ast.AST, sql: bool) -> None:
+        kind, found, waiting = node.__class__, node.__dict__, self._waiting
+        names = _FIELDS.get(kind) or _fields(kind)
+        if node in self._silent:
+            names = tuple(name for name in names if name != "body")
+        for name in names:
+            value = found.get(name)
+            if value.__class__ is list:
+                for item in value:
+                    if isinstance(item, ast.AST):
+                        waiting.append((item, sql))
+            elif isinstance(value, ast.AST):
+                waiting.append((value, sql))
+
+    def _all(self, nodes: Iterable[ast.AST], sql: bool) -> None:
+        self._waiting += [(node, sql) for node in nodes]
+
+    def _call(self, call: ast.Call, sql: bool) -> None:
+        root, names, broken = chain(call.func)
+        name = names[-1] if names else root
+        values = [*call.args, *(item.value for item in call.keywords)]
+        if _is_space(call.func):  # globals().get("X")
+            self._add(Names(frozenset(_texts_in(values)[:1]), code=_computes_first(values)))
+            return
+        if not names and name in _SPACES and call.args:  # vars(thing): attributes
+            self._all(values, sql)
+            return
+        if name in _CODE and not (name == "eval" and names and (broken or root not in _FRAMES)):
+            sure = frozenset(found for text in _texts_in(values) for found in _NAME.findall(text))
+            self._add(Names(sure, code=_computes_first(values)))
+        elif name in _FORMULAS:
+            for text in _texts_in(values):
+                self._add(_formula(text))
+        elif name in _QUERY:
+            sql = True
+            self._query |= _computes_first(values)
+        elif name in _NEUTRAL:
+            values = [value for value in values if _text(value) is None]
+        self._all([call.func, *values], sql)
+
+    def _item(self, node: ast.Subscript, sql: bool) -> None:
+        text = _text(node.slice)
+        if _is_space(node):
+            self._add(Names(frozenset({text} if text else ()), code=text is None))
+            return
+        self.keys += [] if text is None else [text]
+        self._all([node.value, *([node.slice] if text is None else [])], sql)
+
+
+_FIELDS: dict[type, tuple[str, ...]] = {}
+"""Class of nodes -> the fields that may hold nodes which anything is named in."""
+_NOT_SEARCHED = {"ctx", "op", "ops", "id", "attr", "kind", "type_comment", "type_ignores"}
+
+
+def _fields(kind: type) -> tuple[str, ...]:
+    names: tuple[str, ...] = getattr(kind, "_fields", ())
+    return _FIELDS.setdefault(kind, tuple(name for name in names if name not in _NOT_SEARCHED))
+
+
+def _texts_in(values: list[ast.expr]) -> list[str]:
+    return [text for value in values if (text := _text(value)) is not None]
+
+
+def _computes_first(values: list[ast.expr]) -> bool:
+    return any(_is_computed(value) for value in values[:1])
+
+
+def _is_space(node: ast.AST) -> bool:
+    """Whether something is looked up by name in what ``globals()``, ``vars()`` or ``__dict__`` gives."""
+    if not isinstance(node, (ast.Subscript, ast.Attribute)):
+        return False
+    inner = node.value
+    if isinstance(inner, ast.Attribute):
+        return inner.attr == "__dict__"
+    return isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id in _SPACES
+
+
+def _is_computed(node: ast.AST) -> bool:
+    """Whether a text is not all written there."""
+    return not isinstance(node, ast.Constant) and (_tidied(node) is None or _is_computed(_tidied(node) or node))
+
+
+def _tidied(node: ast.AST) -> ast.AST | None:
+    """The text in ``dedent("...")`` or ``"...".strip()``."""
+    if not isinstance(node, ast.Call):
+        return None
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _TIDY and _text(node.func.value) is not None:
+        return node.func.value
+    return node.args[0] if node.args and chain(node.func)[1][-1:] in (["dedent"], ["cleandoc"]) else None
+
+
+def _text(node: ast.AST) -> str | None:
+    """A text that is written there; what is computed in it is a question mark."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(item) or " ? " for item in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return _text(node.left)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = _text(node.left), _text(node.right)
+        return None if left is None and right is None else f"{left or ' ? '}{right or ' ? '}"
+    return None
+
+
+def _found_in_file(parsed: Parsed) -> Names:
+    silent = [node for node, scope in parsed.survey.functions.items() if _is_silent(node, scope)]
+    return _Walk(parsed.tree, frozenset(silent)).found
+
+
+def _is_silent(node: ast.AST, scope: Scope) -> bool:
+    """Whether nothing in a function's body can name anything: most are so, and need no walk. Its head may."""
+    if scope.inside or isinstance(node, ast.Lambda) or not _LOUD.isdisjoint([item.id for item in scope.names]):
+        return False
+    if not _LOUD.isdisjoint([item.attr for item in scope.nodes.get(ast.Attribute, ())]):
+        return False
+    joined = [_text(item) or "" for kind in (ast.BinOp, ast.JoinedStr) for item in scope.nodes.get(kind, ())]
+    return not any("@" in text or "~" in text or _SQL.match(text) for text in (*scope.texts, *joined))
+
+
+_NAMED: Fact[Names] = Fact("names in texts", Names, _found_in_file)

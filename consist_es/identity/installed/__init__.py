@@ -1,0 +1,1 @@
+"""Where code lies, and which distribution it is from."""

@@ -1,0 +1,126 @@
+"""Which source files are the project's own, wherever they lie: those count by content.
+
+Own is what lies outside the folders of Python and its packages. In such a folder, own are distributions that were
+installed from a folder, an archive or a repository, the one that the step's function is from, links that lead out of
+it, and files of no distribution at all, for which no version speaks.
+"""
+
+import contextlib
+import functools
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import NamedTuple
+
+from consist_es.identity.installed import packages
+from consist_es.identity.installed.archives import member_of
+
+_OURS = Path(__file__).resolve().parent.parent.parent
+_STDLIB_ZIP = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+
+
+class _Scope(NamedTuple):
+    """Names of distributions that count by content, or do not, for the step that is being identified."""
+
+    included: str | None = None
+    ignored: frozenset[str] = frozenset()
+
+
+_NOTHING = _Scope()
+_SCOPE: ContextVar[_Scope] = ContextVar("consist_es_places", default=_NOTHING)
+
+
+@contextlib.contextmanager
+def counting(filename: str = "", ignored: Iterable[str] = ()) -> Iterator[None]:
+    """In this block the distribution that a file is from is the project's own, and those `ignored` are not.
+
+    Notices what was installed since the last block.
+    """
+    packages.refresh()
+    found = packages.distribution_of_file(filename) if filename else None
+    token = _SCOPE.set(_Scope(None if found is None else found.name, frozenset(ignored)))
+    try:
+        yield
+    finally:
+        _SCOPE.reset(token)
+
+
+def is_first_party(filename: str) -> bool:
+    """Whether a file, of code or of a package's data, belongs to the project: see above. This library is not part of
+    it."""
+    return _judged(filename, _SCOPE.get(), packages.generation())
+
+
+def standing() -> tuple[object, int]:
+    """What the answer for a file depends on, beside the file."""
+    return _SCOPE.get(), packages.generation()
+
+
+def first_party_of(filename: str, ignored: Iterable[str] = ()) -> Callable[[str], bool]:
+    """`is_first_party` as it is in `counting`, for a step whose function is from this file; to be asked at any time."""
+    found = packages.distribution_of_file(filename) if filename else None
+    scope = _Scope(None if found is None else found.name, frozenset(ignored))
+    return lambda path: _judged(path, scope, packages.generation())
+
+
+@functools.lru_cache(maxsize=65536)
+def _judged(filename: str, scope: _Scope, _generation: int) -> bool:
+    if not filename or filename.startswith("<"):
+        return False
+    if (spot := packages.spot_of(filename)) is not None:
+        return _is_own(filename, *spot, scope)
+    path = Path(filename)
+    if _STDLIB_ZIP in path.parts or any(path.is_relative_to(folder) for folder in _library_folders()):
+        return False
+    return not (path.is_relative_to(_OURS) or path.resolve().is_relative_to(_OURS))  # in a checkout a room is a link
+
+
+def _is_own(filename: str, folder: str, relative: str, scope: _Scope) -> bool:
+    owner = packages.site_of(folder).owner(relative)
+    if relative.startswith(f"{_OURS.name}/"):
+        return False
+    if owner is None:  # code that was compiled elsewhere names files that are not here
+        return Path(filename).is_file() or member_of(filename) is not None
+    if owner.name in scope.ignored:
+        return False
+    if owner.own or owner.name == scope.included:
+        return not owner.is_large
+    return _leads_out(filename, folder, "/" in relative)
+
+
+def package_part(filename: str) -> dict[str, str]:
+    """A part for all of the distribution that a file is from, if that one counts by content; else none."""
+    owner, scope = packages.distribution_of_file(filename), _SCOPE.get()
+    if owner is None or owner.name in scope.ignored or not (owner.own or owner.name == scope.included):
+        return {}
+    return {f"package {owner.name}": owner.content}
+
+
+def _leads_out(filename: str, folder: str, in_package: bool) -> bool:
+    """Whether a link to a folder, or to a module alone, leads out of the folder of packages: it is a checkout.
+
+    Links to single files below a package are another thing: some installers link all files to their store.
+    """
+    if not in_package:
+        return Path(filename).is_symlink() and _is_outside(os.path.realpath(filename), folder)
+    return _is_outside(_real(str(Path(filename).parent), packages.generation()), folder)
+
+
+def _is_outside(real: str, folder: str) -> bool:
+    inside = _real(folder, packages.generation())
+    return not real.startswith((f"{inside}{os.sep}", f"{inside}/")) and packages.spot_of(f"{real}/") is None
+
+
+@functools.lru_cache(maxsize=4096)
+def _real(folder: str, _generation: int) -> str:
+    return os.path.realpath(folder)
+
+
+@functools.cache
+def _library_folders() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    found = {Path(paths[name]) for name in ("stdlib", "platstdlib")}
+    return tuple(found | {path.resolve() for path in found})

@@ -1,0 +1,1 @@
+"""What loaded modules and objects hold beyond their text."""

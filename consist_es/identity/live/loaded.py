@@ -1,0 +1,280 @@
+"""What a loaded module holds that its source does not say: values computed at import, changed or replaced since.
+
+Whether such a value counts, and how, depends on the code that reads it: see `consist_es.identity.live.settings`.
+"""
+
+import enum
+import functools
+import importlib.util
+import itertools
+import sys
+import types
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.text.names import BODY, Body, Definition
+from consist_es.identity.text.readers import keeps
+from consist_es.identity.text.source import Source, digest_plain, load_source
+from consist_es.values.plain import module_name, to_plain
+
+
+class Held(NamedTuple):
+    """A value that a module, a class of it or an object in it holds."""
+
+    label: str
+    where: str
+    """Where it is found, for what it holds in turn."""
+    name: str
+    value: Any
+    literal: Any
+    """Type and plain form of what the source says, None where it says nothing or computes it."""
+    added: bool
+    """Whether the source does not even name it."""
+    sources: tuple[Source, ...]
+    """The files whose functions may write to it as to their own."""
+    attribute: bool
+    instance: bool = False
+    surely: bool = False
+    """Whether it counts whoever reads it: it stands where the source has something else."""
+    made: int = 0
+    """Levels of containers in the value that were made to hold what was found: nobody else can change these."""
+
+
+class Batch:
+    """Values of a module that stay the same as long as nothing in it is replaced, so that they are judged together."""
+
+    def __init__(self, held: list[Held]) -> None:
+        self.held = held
+
+
+def loaded_parts(
+    source: Source, namespace: Mapping[str, Any], label: str, *, only_changed: bool
+) -> tuple[dict[str, str], list[Held]]:
+    """What in a module is other than its source says, or computed there: replaced functions, and values to judge.
+
+    `only_changed` leaves out what the source computes: of a module that may not be loaded yet, it would count in
+    one run and not in the next.
+    """
+    parts: dict[str, str] = {}
+    held: list[Held] = []
+    for item in _differing(BODY.of(source), namespace, "", source, label, only_changed):
+        if isinstance(item, Held):
+            held.append(item)
+        else:
+            parts[f"{item[0]} of {label}"] = digest_plain(item[1])
+    return parts, held
+
+
+def _differing(
+    body: Body,
+    namespace: Mapping[str, Any],
+    prefix: str,
+    source: Source,
+    label: str,
+    only_changed: bool,
+    *,
+    several: bool = False,
+) -> Iterator[Held | tuple[str, Any]]:
+    """What may differ in a module's or class's namespace: values, and functions with their plain form.
+
+    `several`: the source defines this class more than once, under conditions, so that it does not say which it is.
+    """
+    for name, literal, added in _variables(body, namespace, source, only_changed):
+        if not (added and prefix and name.startswith("_")):  # decorators and base classes leave such things
+            title, where = f"value {prefix}{name} of {label}", f"{label}:{prefix}{name}"
+            yield Held(title, where, name, namespace[name], literal, added, (source,), attribute=bool(prefix))
+    times = Counter(item.name for item in body.definitions)
+    for item in body.definitions:
+        value = namespace.get(item.name)
+        chosen = not only_changed and (several or times[item.name] > 1)
+        if item.inside is None:
+            yield from _function(item, value, prefix, source, label, chosen)
+            if item.decorated and not only_changed:
+                yield from captured(value, f"{label}:{prefix}{item.name}", source)
+        elif isinstance(value, type) and not isinstance(value, enum.EnumMeta):
+            inner = f"{prefix}{item.name}."
+            yield from subclasses(value, f"{label}:{prefix}{item.name}", source)
+            yield from _differing(item.inside, vars(value), inner, source, label, only_changed, several=chosen)
+
+
+def _variables(
+    body: Body, namespace: Mapping[str, Any], source: Source, only_changed: bool
+) -> Iterator[tuple[str, Any, bool]]:
+    """Name and literal of each variable that is there, and whether it was added to what the source names."""
+    for name, literal in body.constants.items():
+        if name in namespace and not (only_changed and literal is None):
+            yield name, literal, False
+    for name in sorted(namespace.keys() - body.bound):
+        if not name.startswith("__") and not _is_imported_by_star(name, namespace, source):
+            yield name, None, True
+    yield from ((name, None, True) for name in _rebound_imports(body, namespace))
+
+
+def _function(
+    statement: Definition, value: Any, prefix: str, source: Source, label: str, chosen: bool
+) -> Iterator[Held | tuple[str, Any]]:
+    """A function that was replaced, or `chosen` of several, and what was registered with one that dispatches."""
+    if not statement.decorated and (plain := _replaced(source, value)) is not None:
+        yield f"replaced function {prefix}{statement.name}", plain
+    elif not statement.decorated and chosen:
+        node = source.find(value.__code__)
+        yield f"chosen function {prefix}{statement.name}", None if node is None else source.digest_of(node)
+    elif (registry := _dispatched(value)) is not None:
+        title = f"registry of {label}:{prefix}{statement.name}"
+        yield Held(title, title, statement.name, registry, None, True, (source,), attribute=bool(prefix))
+
+
+def captured(value: Any, where: str, source: Source) -> Iterator[Held]:
+    """What the wrappers around a decorated function hold: their decorators may have computed it at import."""
+    waiting, seen, times = [value], set[int](), Counter[str]()
+    while waiting:
+        fn = _bare(waiting.pop())
+        if not isinstance(fn, types.FunctionType) or id(fn) in seen:
+            continue
+        seen.add(id(fn))
+        if not fn.__closure__:
+            continue
+        own = source if source.has(fn.__code__) else _source_of(fn)
+        node = None if own is None else own.find(fn.__code__)
+        if own is None or node is None:
+            continue
+        for name, content in captures(fn):
+            if callable(_bare(content)):
+                waiting.append(content)
+            elif not keeps(node, name):
+                times[name] += 1
+                title = f"closure variable {name} of {where}" + (f" ({times[name]})" if times[name] > 1 else "")
+                yield Held(title, title, name, content, None, False, (own,), attribute=False)
+
+
+def captures(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """Name and content of what a function captured; None for what is not bound yet."""
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:
+            yield name, None
+
+
+def _bare(value: Any) -> Any:
+    """The function of a method or property."""
+    if isinstance(value, (staticmethod, classmethod)):
+        return value.__func__
+    return value.fget if isinstance(value, property) else value
+
+
+def _source_of(fn: types.FunctionType) -> Source | None:
+    return load_source(fn.__code__.co_filename) if is_first_party(fn.__code__.co_filename) else None
+
+
+def _replaced(source: Source, value: Any) -> Any:
+    """What stands in a function's place, None where it is the one that the source defines."""
+    from consist_es.identity.text.bytecode import essence
+
+    if not isinstance(value, types.FunctionType):
+        return type(value).__name__
+    return None if source.has(value.__code__) else essence(value.__code__)
+
+
+def _dispatched(value: Any) -> dict[str, Any] | None:
+    """The functions that a single-dispatch function or method chooses from."""
+    if isinstance(value, functools.singledispatchmethod):
+        value = value.dispatcher
+    registry = vars(value).get("registry") if isinstance(value, types.FunctionType) else None
+    if not isinstance(registry, types.MappingProxyType):
+        return None
+    return {f"{module_name(kind)}.{kind.__qualname__}": function for kind, function in registry.items()}
+
+
+def subclasses(cls: type, label: str, source: Source) -> list[Held]:
+    """The classes below a class, for code that asks for ``__subclasses__()``."""
+    found: dict[int, type] = {}
+    waiting: list[type] = type.__subclasses__(cls)
+    while waiting:
+        item = waiting.pop()
+        if id(item) not in found:
+            found[id(item)] = item
+            waiting += type.__subclasses__(item)
+    below = sorted(found.values(), key=lambda item: (module_name(item), item.__qualname__))
+    title = f"subclasses of {label}"
+    return [Held(title, title, "__subclasses__", below, None, True, (source,), True)] if below else []
+
+
+def submodules(package: types.ModuleType | None) -> list[Held]:
+    """The loaded modules of a package that has no file of its own."""
+    if package is None or not hasattr(package, "__path__"):
+        return []
+    found = {name: value for name, value in vars(package).items() if isinstance(value, types.ModuleType)}
+    name = package.__name__
+    return [Held(f"{key} of {name}", name, key, value, None, True, (), False) for key, value in sorted(found.items())]
+
+
+def plain_or_none(value: Any, root: Path, where: str) -> Any:
+    """Type and plain form of a value; None for functions, objects in use and everything else without one."""
+    try:
+        return [type(value).__name__, portable(value, root, where)]
+    except (ConfigTypeError, ConfigValueError):
+        return None
+
+
+# ---------------------------------------------------------------- values that name places
+
+
+def portable(value: Any, root: Path, where: str = "value") -> Any:
+    """Plain form; a path below `root`, also as text, counts relative to it: moving a project changes nothing."""
+    return _relative(to_plain(value, where), str(root))
+
+
+def _relative(plain: Any, root: str) -> Any:
+    if isinstance(plain, str):
+        below = plain == root or plain.startswith(f"{root}/")
+        return {"$project_path": plain[len(root) + 1 :]} if below else plain
+    if isinstance(plain, list):
+        return plain if _is_numbers(plain) else [_relative(item, root) for item in plain]
+    if isinstance(plain, dict):
+        return {key: _relative(item, root) for key, item in plain.items()}
+    return plain
+
+
+def _is_numbers(items: list[Any]) -> bool:
+    """Whether it is clear at one look that there is no text in a list: numbers, or rows of numbers."""
+    kinds = set(map(type, items))
+    if kinds == {list}:
+        kinds = set(map(type, itertools.chain.from_iterable(items)))
+    return kinds <= {int, float, bool}
+
+
+# ---------------------------------------------------------------- imported names
+
+
+def _rebound_imports(body: Body, namespace: Mapping[str, Any]) -> Iterator[str]:
+    """Names that a module imported from another one, and that stand for something else than they do there by now."""
+    for module, there, name in body.imports:
+        if name in namespace:
+            origin = imported_from(module, namespace)
+            if there in origin and namespace[name] is not origin[there]:
+                yield name
+
+
+def imported_from(name: str, namespace: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the module that is imported from under this name, with its leading dots, holds now."""
+    module = next(map(sys.modules.get, resolved(name, namespace)), None)
+    return {} if module is None else vars(module)
+
+
+def resolved(name: str, namespace: Mapping[str, Any]) -> list[str]:
+    """The absolute name of a module."""
+    try:
+        return [importlib.util.resolve_name(name, namespace.get("__package__") or "")]
+    except ImportError:  # relative, where this module is in no package: another import took its place
+        return []
+
+
+def _is_imported_by_star(name: str, namespace: Mapping[str, Any], source: Source) -> bool:
+    """Whether a name is just as in a module that all names are imported from."""
+    stars = (ref.name for ref in source.imports if "*" in ref.bound)
+    return any(imported_from(star, namespace).get(name, source) is namespace[name] for star in stars)

@@ -1,0 +1,294 @@
+"""Which modules are ours, and which of them a piece of code pulls in."""
+
+import datetime
+import decimal
+import enum
+import functools
+import os
+import sys
+import types
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.machinery import BuiltinImporter, FrozenImporter
+from pathlib import Path
+from typing import Any
+
+from consist_es.artifacts.digest import digest_path
+from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.installed.archives import member_of
+from consist_es.identity.installed.finding import Finding, Place, generated_file, generated_name
+from consist_es.identity.installed.packages import spot_of
+from consist_es.identity.installed.places import is_first_party, package_part
+from consist_es.identity.live.compared import Comparing
+from consist_es.identity.live.loaded import Batch, Held, portable, submodules
+from consist_es.identity.live.patched import is_patched
+from consist_es.identity.text.imports import ImportRef
+from consist_es.identity.text.readers import Readers
+from consist_es.identity.text.source import Source, digest_plain, load_source
+from consist_es.identity.text.variables import variable_parts
+
+_SEEN: dict[str, tuple[str, Any]] = {}
+"""File -> digest of its source and the spec of the module loaded from it, when this process first looked."""
+_READY: dict[str, bool] = {}
+"""File -> whether its module was loaded when this process first looked: then it is the script that loads it."""
+_PACKAGE = tuple(f"{separator}__init__.py" for separator in {os.sep, os.altsep or os.sep})
+_SIMPLE = (
+    int, float, complex, str, bytes, tuple, frozenset, type(None), Path, datetime.date, decimal.Decimal, enum.Enum,
+)  # fmt: skip
+
+
+def is_ours(module: str | None) -> bool:
+    """Whether a module name belongs to this library."""
+    return module is not None and (module == "consist_es" or module.startswith("consist_es."))
+
+
+def file_of(module: object) -> str | None:
+    """File that a loaded module came from."""
+    found = getattr(module, "__file__", None)
+    return found if isinstance(found, str) else None
+
+
+class Modules:
+    """The first-party modules that one piece of code pulls in, with a digest for each."""
+
+    def __init__(self, root: Path, readers: Readers) -> None:
+        self.root, self._readers = root, readers
+        self.held: list[Held | Batch] = []
+        """Values of loaded modules that are still to be judged."""
+        self.parts: dict[str, str] = {}
+        self.added: dict[str, str] = {}
+        """What counts since version 2: models of one's own that are installed, zip files, generated modules."""
+        self.installed: set[str] = set()
+        """Files of other people's modules that were imported; which packages these are from counts by version."""
+        self.unstable: list[str] = []
+        self.computed: list[str] = []
+        """Files that import modules by computed names."""
+        self.loaded: list[tuple[str, Source, types.ModuleType]] = []
+        """Label, source and module of those that are loaded whenever this code runs."""
+        self.foreign: set[str] = set()
+        """Names of modules that are not first-party, as first-party code imports them."""
+        self._taken: dict[str, tuple[str, Source, bool]] = {}
+        """File -> its label and source, and if it is certainly loaded; not compared with what is loaded yet."""
+        self.comparing = Comparing(root)
+        self._labels: dict[str, str] = {}
+        self._finding = Finding()
+        self._done: dict[str, bool] = {}
+        """File -> whether it was followed as one that is certainly loaded."""
+        self._asked: set[tuple[str, bool]] = set()
+        """Names that were followed: modules import the same ones again and again."""
+
+    @property
+    def followed(self) -> frozenset[str]:
+        """Files that count as a whole."""
+        return frozenset(self._done)
+
+    def follow(self, refs: Iterable[ImportRef], package: str) -> None:
+        """Take in the modules that `refs` name, seen from `package`, and all they import in turn."""
+        waiting = [(name, ref.eager) for ref in refs for name in _absolute(ref.name, package)]
+        while waiting:
+            name, eager = item = waiting.pop()
+            if not name or item in self._asked or is_ours(name):
+                continue
+            self._asked.add(item)
+            place = self._finding.place(name)
+            if place is None:
+                continue
+            found = place.file or self._generated(name, place)
+            if found is not None and (found.startswith("<") or is_first_party(found)):
+                waiting += self._take(name, found, eager) if self._is_new(found, eager) else []
+                continue
+            self.foreign.add(name)
+            if found is not None and found not in self.installed:
+                self.installed.add(found)
+                self.added |= package_part(found)
+
+    def _generated(self, name: str, place: Place) -> str | None:
+        """What stands for the file of a module that has none, if its loader shows a source; else what the module holds
+        waits to be judged."""
+        module, kind = sys.modules.get(name), place.loader if isinstance(place.loader, type) else type(place.loader)
+        if kind in (BuiltinImporter, FrozenImporter):
+            return None
+        if place.path is None and (file := generated_file(name, place.loader)) is not None:
+            return file
+        self.held += submodules(module)
+        if place.path is None and (
+            place.loader is None or is_first_party(file_of(sys.modules.get(kind.__module__)) or "")
+        ):
+            if module is None:
+                self.unstable.append(
+                    f"module {name} has no source until it is imported; import it before the step runs"
+                )
+            self.held += [
+                Held(f"{key} of {name}", name, key, value, None, True, (), False)
+                for key, value in getattr(module, "__dict__", {}).items()
+                if key[:2] != "__"
+            ]
+        return None
+
+    def follow_loaded(self, name: str, filename: str, *, eager: bool = True) -> None:
+        """Take in a module that is loaded, by name and file; its name need not lead there any more."""
+        if self._done.get(filename) or (filename in self._done and not eager):
+            return  # with the packages that it lies in
+        package = name.rpartition(".")[0]
+        self.follow([ImportRef(package, frozenset(), eager)] if package else [], "")
+        if is_first_party(filename) and self._is_new(filename, eager):
+            for full, inner in self._take(name, filename, eager):
+                self.follow([ImportRef(full, frozenset(), inner)], "")
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Files of all modules that were followed."""
+        return frozenset(self._done)
+
+    def _is_new(self, filename: str, eager: bool) -> bool:
+        """Whether a file has not been followed yet, or only as one that may not be loaded."""
+        if filename in self._done and (self._done[filename] or not eager):
+            return False
+        self._done[filename] = eager
+        return True
+
+    def _take(self, name: str, filename: str, eager: bool) -> Sequence[tuple[str, bool]]:
+        label = self._label(filename)
+        # version 1 of the fingerprint knew only files outside the folders of packages
+        parts = self.parts if spot_of(filename) is None and Path(filename).is_file() else self.added
+        source = load_source(filename) if filename.endswith((".py", ">")) else None
+        if source is None:
+            place = self._finding.place(name)
+            gone = not os.path.lexists(filename) and member_of(filename) is None
+            if gone and (made := generated_file(name, None if place is None else place.loader)) is not None:
+                return self._take(name, made, eager)  # only its loader knows what that file is
+            parts[label] = self._content(filename, label)
+            return []
+        parts[label] = source.digest
+        if variables := variable_parts(source):
+            parts |= variables
+        self._readers.add_file(source)
+        if source.dynamic and (whole := package_part(filename)):
+            self.added |= whole  # it may load any of its own modules
+        elif source.dynamic:
+            self.computed.append(label)
+        module = sys.modules.get(name)
+        loaded = module is not None and filename in (file_of(module), generated_name(name))
+        ready = _READY.setdefault(filename, loaded)
+        self._taken[filename] = (label, source, eager or ready)
+        if module is not None and loaded:
+            parts |= self._check_loaded(label, source, module, eager or ready)
+        package = name if filename.endswith(_PACKAGE) else name.rpartition(".")[0]
+        return _imported(source, package, eager)
+
+    def _content(self, filename: str, label: str) -> str:
+        """Digest of a module without source: compiled code, or what is in no file that can be read."""
+        if os.path.lexists(filename):
+            return digest_path(filename).value
+        content = member_of(filename)
+        if content is None:
+            self.unstable.append(f"{label} was loaded from a file that is not there any more")
+        return digest_plain(None if content is None else content.hex())
+
+    def take_present(self) -> bool:
+        """Have what is loaded compared with its source, of the modules that were followed since this was asked last."""
+        taken, self._taken = self._taken, {}
+        if not taken:
+            return False
+        loaded = {file_of(module): module for module in list(sys.modules.values()) if file_of(module) in taken}
+        for name, (label, source, sure) in taken.items():
+            if (module := loaded.get(name)) is not None:
+                self.held += self.comparing.compared(source, module, label, certain=sure).present
+        return bool(loaded)
+
+    def _label(self, filename: str) -> str:
+        """Two files that are named alike get two labels, so that neither hides the other."""
+        label, count = filename[1:-1] if filename.startswith("<module ") else file_label(filename, self.root), 1
+        unique = label
+        while self._labels.setdefault(unique, filename) != filename:
+            count += 1
+            unique = f"{label} #{count}"
+        return unique
+
+    def _check_loaded(self, label: str, source: Source, module: types.ModuleType, eager: bool) -> dict[str, str]:
+        """What is loaded counts too, where it is more or other than what the file says."""
+        spec = getattr(module, "__spec__", None)
+        digest, seen = _SEEN.setdefault(source.filename, (source.digest, spec))
+        if digest != source.digest and seen is spec and not is_patched(module.__name__, source.filename):
+            self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
+        elif digest != source.digest:
+            _SEEN[source.filename] = (source.digest, spec)
+        if eager:
+            self.loaded.append((label, source, module))
+        found = self.comparing.compared(source, module, label, certain=eager)
+        self.held += found.held
+        return found.parts
+
+
+def portable_or_none(value: Any, root: Path) -> Any:
+    """Type and plain form of an immutable value; None for state, functions and everything else."""
+    if not isinstance(value, _SIMPLE):
+        return None
+    try:
+        return [type(value).__name__, portable(value, root)]
+    except (ConfigTypeError, ConfigValueError):
+        return None
+
+
+def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.ModuleType]:
+    """The project's loaded modules among those that are imported, and the packages they lie in."""
+    for ref in refs:
+        for name in _absolute(ref.name, package):
+            module = sys.modules.get(name)
+            if module is not None and not is_ours(name) and is_first_party(file_of(module) or ""):
+                yield module
+
+
+def label_root(given: str | os.PathLike[str], log_folder: Path) -> Path:
+    """The folder that files of code are named from: the project's own, if one is `given`.
+
+    Without one (``.``) it is the folder that holds the log, or the one above, if the script lies in there: so it is
+    the same whatever folder the script is started from. Otherwise it is the current folder. Every script that
+    shares a log finds the same folder, so that none of their files share a name.
+    """
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if os.fspath(given) == "." and isinstance(script, str):
+        place = Path(os.path.abspath(script)).parent
+        folder = Path(os.path.abspath(log_folder))
+        for base in (folder, folder.parent):
+            if base != Path(base.anchor) and any(spot.is_relative_to(base) for spot in (place, place.resolve())):
+                return base
+    return Path(os.path.abspath(given))
+
+
+def file_label(filename: str, root: Path) -> str:
+    """Name of a source file that is the same on another machine."""
+    return _file_label(filename, root, tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=4096)
+def _file_label(filename: str, root: Path, search: tuple[str, ...]) -> str:
+    path = Path(filename)
+    if (installed := spot_of(filename)) is not None:
+        return installed[1]  # wherever that folder lies
+    if filename.startswith("<") or not (path.is_file() or member_of(filename) is not None):
+        return "<interactive>"  # the names that notebooks give their cells differ from session to session
+    for base in [root, *map(Path, search)]:
+        for spot in (path, path.resolve()):
+            if base.is_absolute() and spot.is_relative_to(base):
+                return spot.relative_to(base).as_posix()
+    return path.name
+
+
+# ---------------------------------------------------------------- names to files
+
+
+def _absolute(name: str, package: str) -> list[str]:
+    """A module and the packages it lies in: importing it runs them all."""
+    level = len(name) - len(name.lstrip("."))
+    if level:
+        parents = package.split(".")[: len(package.split(".")) - (level - 1)] if package else []
+        name = ".".join([*parents, *filter(None, [name.lstrip(".")])])
+    parts = name.split(".")
+    return [".".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+@functools.lru_cache(maxsize=4096)
+def _imported(source: Source, package: str, eager: bool) -> tuple[tuple[str, bool], ...]:
+    """Full names of what a module imports, the last of equal ones kept, and whether that surely happens."""
+    found = [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
+    return tuple(reversed(dict.fromkeys(reversed(found))))

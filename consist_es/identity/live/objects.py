@@ -1,0 +1,283 @@
+"""Questions about live objects that the code identity asks."""
+
+import ast
+import collections
+import contextvars
+import datetime
+import enum
+import functools
+import inspect
+import sys
+import types
+import typing
+import zoneinfo
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from consist_es.identity.config import said_of
+from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live.loaded import captures
+from consist_es.identity.live.modules import file_of, is_ours
+from consist_es.identity.live.states import is_ignored, known_name
+from consist_es.identity.text.bytecode import essence
+from consist_es.identity.text.readers import keeps
+from consist_es.identity.text.source import Function, Source, digest_plain, load_source
+from consist_es.values.plain import module_name, object_fields, type_name
+
+CONTAINERS = (list, tuple, dict, collections.defaultdict, set, frozenset)
+_TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ParamSpec, typing.NewType)
+_TUPLE_FIELD: Any = type(vars(collections.namedtuple("_Sample", "field"))["field"])
+"""What reads a field of a named tuple, by its number."""
+_ATOMS = frozenset({bool, int, float, str, bytes, type(None)})
+_HEAP_TYPE = 1 << 9
+"""Flag of a class that is not built into a compiled module."""
+_DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, functools.cached_property, property)
+
+
+def innermost(fn: Any) -> Any:
+    """The function that the user wrote, below partials, methods and wrappers."""
+    seen: set[int] = set()
+    while id(fn) not in seen:
+        seen.add(id(fn))
+        if isinstance(fn, functools.partial):
+            fn = fn.func
+        elif isinstance(fn, types.MethodType):
+            fn = fn.__func__
+        elif wrapped_by(fn) is not None:
+            fn = wrapped_by(fn)
+    if isinstance(fn, type) or hasattr(fn, "__code__"):
+        return fn
+    return type(fn).__call__ if callable(fn) else fn
+
+
+def function_digest(fn: types.FunctionType, source: Source | None, node: Function | None) -> str:
+    """Of the function's source where it was found, else of its instructions."""
+    if source is not None and node is not None:
+        return source.digest_of(node)
+    return digest_plain(essence(fn.__code__))
+
+
+def content_of(cell: types.CellType) -> Any:
+    """What a closure cell holds."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None  # not bound yet, for instance a function that names itself
+
+
+def present_in(variable: contextvars.ContextVar[Any]) -> Any:
+    """What a context variable holds here, None where it holds nothing."""
+    try:
+        return variable.get()
+    except LookupError:
+        return None
+
+
+def wrapped_by(value: Any) -> Any:
+    """What `functools.wraps` says is inside; looked up without running the object's own attribute access."""
+    found = inspect.getattr_static(value, "__wrapped__", None)
+    return found if callable(found) else None
+
+
+def holds_function(value: Any) -> bool:
+    """Whether it is a function, or a container with one in it."""
+    if isinstance(value, (dict, list, tuple)):
+        return any(holds_function(item) for item in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, (types.FunctionType, functools.partial, types.MethodType))
+
+
+def factory_state(fn: types.FunctionType) -> dict[str, Any]:
+    """What a function that an installed package made holds: closure, defaults and attributes.
+
+    Left out is what it fills by itself, such as a cache, and the functions that count already.
+    """
+    if fn.__code__.co_filename == functools.__file__ and fn.__code__.co_name == "wrapper":
+        return {}  # `singledispatch`, whose registry counts; the rest follows from use
+    closure = {name: item for name, item in captures(fn) if not holds_function(item)}
+    source = load_source(fn.__code__.co_filename) if closure else None
+    node = None if source is None else source.find(fn.__code__)
+    state: dict[str, Any] = {name: item for name, item in closure.items() if node is None or not keeps(node, name)}
+    given = {"": list(fn.__defaults__ or ()), "*": dict(fn.__kwdefaults__ or {})}
+    state |= {f"default {name}": item for name, item in given.items() if item}
+    return state | {f"attribute {name}": item for name, item in vars(fn).items() if not name.startswith("__")}
+
+
+@functools.lru_cache(maxsize=4096)
+def names_in(node: ast.AST) -> tuple[str, ...]:
+    """Every name below a node, sorted."""
+    return tuple(sorted({item.id for item in ast.walk(node) if isinstance(item, ast.Name)}))
+
+
+@functools.lru_cache(maxsize=4096)
+def reads_modules(node: ast.AST) -> bool:
+    """Whether ``sys.modules`` is mentioned."""
+    return any(isinstance(item, ast.Attribute) and item.attr == "modules" for item in ast.walk(node))
+
+
+def package_of(namespace: Mapping[str, Any]) -> str:
+    """Package that relative imports in a module start from."""
+    package = namespace.get("__package__")
+    return package if isinstance(package, str) else ""
+
+
+def known_form(value: Any) -> Any:
+    """What stands for an object whose type we know; None for others."""
+    if is_ours(module_name(type(value))):
+        return {"$ours": artifact_content(value)}
+    if isinstance(value, _TYPING) or module_name(type(value)) in ("typing", "typing_extensions") or _is_getter(value):
+        return {"$repr": repr(value)}
+    if type(value) is datetime.timezone or (type(value) is zoneinfo.ZoneInfo and value.key is not None):
+        return {"$zone": repr(value)}
+    if isinstance(value, _TUPLE_FIELD) and _TUPLE_FIELD is not property:  # elsewhere than in CPython it is one
+        return {"$field": value.__reduce__()[1][0]}
+    if is_ignored(value):
+        return {"$ignored": type_name(type(value))}
+    return None if (name := known_name(value)) is None else {"$builtin": name}
+
+
+def _is_getter(value: Any) -> bool:
+    """True for an `itemgetter`, `attrgetter` or `methodcaller` that its text says all about."""
+    if module_name(type(value)) != "operator":
+        return False
+    make, arguments = value.__reduce__()
+    given = [*arguments, *make.args, *make.keywords.values()] if isinstance(make, functools.partial) else arguments
+    return all(type(item) in (int, str) for item in given)
+
+
+def artifact_content(value: Any) -> Any:
+    """Content of an artifact and what is said of it, or that of the artifacts of a result; None for the rest of this
+    library's objects."""
+    digest = getattr(value, "digest", None)
+    if isinstance(digest, str):
+        return [digest, said_of(value)] if hasattr(value, "facet") else digest
+    outputs = getattr(value, "outputs", None)
+    return {str(key): artifact_content(item) for key, item in outputs.items()} if isinstance(outputs, Mapping) else None
+
+
+def is_simple(kind: type) -> bool:
+    """Whether all of an object is its attributes and items: pure Python classes of the project, namespaces."""
+    if module_name(kind) in ("types", "argparse") and kind.__name__ in ("SimpleNamespace", "Namespace"):
+        return True
+    if not is_own(kind):
+        return False
+    known = (*CONTAINERS, collections.UserDict, collections.UserList, object)
+    own = [base for base in kind.__mro__ if base not in known and not is_plain_base(base)]
+    return all(map(is_own, own)) and not any(
+        "__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in own
+    )
+
+
+def class_sources(kind: type) -> tuple[Source, ...]:
+    """The files of the project that a class and its bases are from."""
+    files = dict.fromkeys(class_file(base) for base in kind.__mro__)
+    found = [load_source(name) for name in files if name.endswith(".py") and is_first_party(name)]
+    return tuple(source for source in found if source is not None)
+
+
+def is_own(cls: type) -> bool:
+    """True for a class of the project, also one without a file: of a notebook, or made by `exec`."""
+    if filename := class_file(cls):
+        return is_first_party(filename)
+    spec = getattr(sys.modules.get(module_name(cls)), "__spec__", None)
+    made = bool(cls.__flags__ & _HEAP_TYPE) and module_name(cls) != "builtins" and not is_ours(module_name(cls))
+    return made and getattr(spec, "origin", None) not in ("built-in", "frozen")
+
+
+def class_file(cls: type) -> str:
+    """File of the module that a class says it is from, "" without one."""
+    module = sys.modules.get(module_name(cls))
+    return file_of(module) or "" if module is not None else ""
+
+
+def is_plain_base(base: type) -> bool:
+    """Whether a base class adds no state of its own."""
+    return module_name(base) in ("abc", "typing", "collections.abc") or base.__qualname__ in ("Protocol", "Generic")
+
+
+def state_of(value: Any) -> dict[str, Any]:
+    """All attributes of an object, slots included."""
+    state = object.__getstate__(value)
+    if isinstance(state, tuple):
+        return {**(state[0] or {}), **state[1]}
+    return dict(state) if isinstance(state, dict) else {}
+
+
+def objects_in(value: Any) -> Iterator[tuple[Any, bool]]:
+    """Objects in a config or captured value whose class counts; with each, if version 1 of the fingerprint knew it."""
+    waiting, since = [value], list[Any]()
+    seen: dict[int, Any] = {}
+    while waiting or since:
+        before = bool(waiting)
+        item = (waiting or since).pop()
+        if type(item) in _ATOMS or id(item) in seen:
+            continue
+        seen[id(item)] = item  # kept alive, so that no id is used twice
+        fields: dict[str, Any] | None = None
+        inside: Iterable[Any] = ()
+        if isinstance(item, Mapping):
+            inside = [*item.keys(), *item.values()]
+            if isinstance(made_by := getattr(item, "default_factory", None), (type, types.FunctionType)):
+                yield made_by, False
+        elif isinstance(item, (list, tuple, set, frozenset)) and not hasattr(item, "_fields"):
+            inside = item
+        elif not isinstance(item, enum.Enum):
+            fields = object_fields(item)
+            inside = () if fields is None else fields.values()
+        (waiting if before else since).extend(entry for entry in inside if type(entry) not in _ATOMS)
+        if isinstance(item, enum.Enum) or fields is not None:
+            yield item, before
+        elif is_own(type(item)):
+            yield item, False
+        since += _further(item)
+
+
+def _further(item: Any) -> list[Any]:
+    """What an object holds beside its fields and items: attributes, the value of an enum member, elements."""
+    if isinstance(item, collections.deque):
+        return list(item)
+    if isinstance(item, type):
+        return []
+    if is_own(type(item)):
+        content = [item.value] if isinstance(item, enum.Enum) else []
+        content += dict.values(item) if isinstance(item, dict) else ()
+        return [*content, *state_of(item).values()]
+    package = module_name(type(item)).partition(".")[0]
+    if package == "numpy" and getattr(getattr(item, "dtype", None), "hasobject", False):
+        return list(item.flat)
+    return _cells(item) if package == "pandas" else []
+
+
+def _cells(item: Any) -> list[Any]:
+    """The objects in the columns of a frame, series or index that pandas knows no type for."""
+    pd = sys.modules["pandas"]
+    if isinstance(item, pd.DataFrame):
+        columns = [item.iloc[:, i] for i, kind in enumerate(item.dtypes) if str(kind) == "object"]
+    else:
+        columns = [item] if str(getattr(item, "dtype", "")) == "object" else []
+    mixed = [column for column in columns if pd.api.types.infer_dtype(column).startswith(("mixed", "unknown"))]
+    axes = getattr(item, "axes", [])
+    return [cell for column in mixed for cell in column] + [axis for axis in axes if axis is not item]
+
+
+def unsaid_state(value: Any) -> dict[str, Any]:
+    """Attributes that the plain form leaves out: those of a mapping of the project's own."""
+    if isinstance(value, Mapping) and not isinstance(value, dict) and object_fields(value) is None:
+        return state_of(value)
+    return {}
+
+
+def keeps_results(cls: type, name: str) -> bool:
+    """Whether an attribute holds what a cached property found out."""
+    return any(isinstance(vars(base).get(name), functools.cached_property) for base in cls.__mro__)
+
+
+def is_data(cls: type, name: str, value: Any) -> bool:
+    """Whether a class attribute is data that the class's code may read."""
+    hidden = name.startswith(("__", "_abc_")) or (issubclass(cls, enum.Enum) and name.startswith("_"))
+    return not hidden and not isinstance(value, _DESCRIPTORS) and not module_name(type(value)).startswith("msgspec")
+
+
+def is_generated(item: Any) -> bool:
+    """Whether a method was made by a decorator such as `dataclass`, from what the class's source says."""
+    code = getattr(getattr(item, "__func__", item), "__code__", None)
+    return isinstance(code, types.CodeType) and not is_first_party(code.co_filename)

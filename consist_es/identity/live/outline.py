@@ -1,0 +1,131 @@
+"""What the text of a file says of everything that can be replaced once it is loaded: definitions, bases, defaults."""
+
+import ast
+from typing import Any
+
+import msgspec
+
+from consist_es.identity.text.names import (
+    bound_names,
+    constants,
+    definitions,
+    hidden_constants,
+    literal_of,
+    statements,
+)
+from consist_es.identity.text.source import Fact, Parsed, Source
+
+NO_DEFAULTS = ["list", [[], {}]]
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """A function, where it is defined."""
+
+    line: int
+    """The first one, that of a decorator included: as code objects have it."""
+    decorators: int
+    defaults: Any
+    """Type and plain form of the defaults of positional and keyword parameters, None if they are no literals."""
+
+
+class Expression(msgspec.Struct, frozen=True):
+    """A base class or metaclass as it is written."""
+
+    names: tuple[str, ...]
+    """The names of ``a.b``; empty for what is computed."""
+    indexed: bool
+    """Whether it is ``a.b[...]``."""
+
+
+class Class(msgspec.Struct, frozen=True):
+    """A class, where it is defined."""
+
+    bases: tuple[Expression, ...]
+    metaclass: Expression | None
+    decorated: bool
+    keywords: bool
+    body: "Body"
+
+    @property
+    def is_made(self) -> bool:
+        """Whether other code may have added members while it was made."""
+        return bool(self.decorated or self.bases or self.keywords)
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A module's or class's own statements."""
+
+    functions: dict[str, tuple[Definition, ...]]
+    classes: dict[str, tuple[Class, ...]]
+    constants: dict[str, Any]
+    """Variables, each with type and plain form of the literal it is bound to, or None."""
+    hidden: dict[str, Any]
+    """The same for names that begin with two underscores."""
+    bound: frozenset[str]
+    """All names that are bound in some way."""
+    imports: tuple[tuple[str, str], ...] = ()
+    """Names for imported modules, and what they are called in full."""
+
+
+def outline(source: Source) -> Body:
+    """That of a whole file."""
+    return _OUTLINE.of(source)
+
+
+_OUTLINE: Fact[Body] = Fact("outline", Body, lambda parsed: _body(parsed, parsed.tree))
+
+
+def _body(parsed: Parsed, node: ast.Module | ast.ClassDef) -> Body:
+    functions: dict[str, list[Definition]] = {}
+    classes: dict[str, list[Class]] = {}
+    for item in parsed.once(definitions, node):
+        if isinstance(item, ast.ClassDef):
+            classes.setdefault(item.name, []).append(_class(parsed, item))
+        else:
+            functions.setdefault(item.name, []).append(_function(item))
+    imported = [alias for item in statements(node.body) if isinstance(item, ast.Import) for alias in item.names]
+    return Body(
+        {name: tuple(items) for name, items in functions.items()},
+        {name: tuple(items) for name, items in classes.items()},
+        constants(parsed, node),
+        hidden_constants(parsed, node),
+        parsed.once(bound_names, node),
+        tuple((item.asname, item.name) if item.asname else (item.name.partition(".")[0],) * 2 for item in imported),
+    )
+
+
+def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Definition:
+    line = min([node.lineno, *(item.lineno for item in node.decorator_list)])
+    return Definition(line, len(node.decorator_list), _defaults(node.args))
+
+
+def _defaults(arguments: ast.arguments) -> Any:
+    if not (arguments.defaults or arguments.kw_defaults):
+        return NO_DEFAULTS
+    named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    given = [(item.arg, value) for item, value in named if value is not None]
+    keywords = ast.Dict([ast.Constant(name) for name, _ in given], [value for _, value in given])
+    return literal_of(ast.List([ast.List(arguments.defaults, ast.Load()), keywords], ast.Load()))
+
+
+def _class(parsed: Parsed, node: ast.ClassDef) -> Class:
+    meta = [_expression(item.value) for item in node.keywords if item.arg == "metaclass"]
+    return Class(
+        tuple(map(_expression, node.bases)),
+        meta[0] if meta else None,
+        bool(node.decorator_list),
+        bool(node.keywords),
+        _body(parsed, node),
+    )
+
+
+def _expression(node: ast.expr) -> Expression:
+    indexed = isinstance(node, ast.Subscript)
+    current: ast.AST = node.value if isinstance(node, ast.Subscript) else node
+    names: list[str] = []
+    while isinstance(current, ast.Attribute):
+        names.append(current.attr)
+        current = current.value
+    if not isinstance(current, ast.Name):
+        return Expression((), indexed)
+    return Expression((current.id, *reversed(names)), indexed)

@@ -1,0 +1,213 @@
+"""A module or function whose statements run, or have run: what names mean there, and how far it has come."""
+
+import ast
+import builtins
+import functools
+import re
+import sys
+import threading
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live.loaded import captures
+from consist_es.identity.live.modules import file_of
+from consist_es.identity.live.objects import class_file, wrapped_by
+from consist_es.identity.text.source import Source, load_source
+from consist_es.identity.text.statements import Body, Piece, binding, pieces
+from consist_es.identity.text.toplevel import TopLevel
+
+_CELL = re.compile(r"<(cell|ipython-input|python-input|stdin)")
+"""Names of what was typed in; others in such brackets were generated."""
+MISSING: Any = object()
+"""What a name or attribute gives that is not there."""
+
+
+class Scope(NamedTuple):
+    """The body of a module or function, with the values that its names have."""
+
+    source: Source | TopLevel
+    body: Body
+    namespace: Mapping[str, Any]
+    """Of the module."""
+    local: Mapping[str, Any] | None
+    """Of the function that is running, with what it captured; None at module level."""
+    line: int | None
+    """Where it stands; None if all of it has run."""
+
+    @property
+    def whole(self) -> Source | None:
+        """The source, to take digests from."""
+        return self.source if isinstance(self.source, Source) else load_source(self.source.filename)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return tuple(piece for piece in pieces(self.body) if self._has_run(piece))
+
+    def _has_run(self, piece: Piece) -> bool:
+        if piece.guarded and self.namespace.get("__name__") != "__main__":
+            return False
+        here = self.line
+        if piece.span is not None:
+            return here in piece.span if here is not None else False
+        return here is None or piece.line <= here or any(here in lines for lines, _ in piece.loops)
+
+    def heads(self, piece: Piece) -> list[ast.expr]:
+        """The conditions of a statement, and what the loops around it go through, if they have come to their end."""
+        loops = [
+            head for lines, head in piece.loops if head is not None and (self.line is None or self.line not in lines)
+        ]
+        return [*loops, *piece.heads]
+
+    def bound(self, name: str) -> tuple[Piece, ...]:
+        """The statements that bind a name."""
+        return binding(self.body).get(name, ())
+
+    def value(self, name: str) -> Any:
+        """What a name stands for; `MISSING` if that is not known."""
+        if self.local is not None:
+            if name in self.local:
+                return self.local[name]
+            if name in binding(self.body) or name in _parameters(self.body):
+                return MISSING
+        if name in self.namespace:
+            return self.namespace[name]
+        return getattr(builtins, name, MISSING)
+
+    def imported(self, name: str) -> str:
+        """The installed top-level package that a name was imported from, "" for other names."""
+        found = _imported(self.body).get(name) or _imported(self.source.tree).get(name, "")
+        return "" if not found or _is_own(found) else found
+
+
+def module_scope(
+    source: Source | TopLevel, namespace: Mapping[str, Any], frames: Mapping[Any, types.FrameType]
+) -> Scope:
+    """Of a module that is loaded, or is being run."""
+    frame = frames.get(source.filename)
+    same = frame is not None and frame.f_globals.get("__name__") == namespace.get("__name__")
+    line = frame.f_lineno if frame is not None and same else None
+    return Scope(source, source.tree, namespace, None, line)
+
+
+def function_scope(fn: types.FunctionType, frames: Mapping[Any, types.FrameType]) -> Scope | None:
+    """Of a function of the project, which may be running."""
+    source = load_source(fn.__code__.co_filename)
+    node = None if source is None else source.find(fn.__code__)
+    if source is None or node is None:
+        return None
+    frame = frames.get(fn.__code__)
+    local = {**dict(captures(fn)), **(frame.f_locals if frame is not None else {})}
+    return Scope(source, node, fn.__globals__, local, None if frame is None else frame.f_lineno)
+
+
+def running() -> dict[Any, types.FrameType]:
+    """The frames of this thread and the main one: by code, and those of modules by their file."""
+    frames: dict[Any, types.FrameType] = {}
+    main = sys._current_frames().get(threading.main_thread().ident or 0)
+    for start in (sys._getframe(1), main):
+        frame = start
+        while frame is not None:
+            code = frame.f_code
+            is_module = code.co_name == "<module>" or code.co_name.startswith("<cell line")
+            frames.setdefault(code.co_filename if is_module else code, frame)
+            frame = frame.f_back
+    return frames
+
+
+def resolve(value: Any, names: list[str]) -> Any:
+    """What a chain of attributes leads to, found without running anything of the objects on the way."""
+    for name in names:
+        if value is MISSING:
+            return MISSING
+        value = _attribute(value, name)
+    return value
+
+
+def _attribute(value: Any, name: str) -> Any:
+    inner = getattr(value, "__dict__", None) if isinstance(value, (type, types.ModuleType)) else _vars(value)
+    if isinstance(inner, Mapping) and name in inner and not isinstance(value, type):
+        return inner[name]
+    kind = value if isinstance(value, type) else type(value)
+    for base in kind.__mro__:
+        if name in vars(base):
+            found = vars(base)[name]
+            return found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
+    return MISSING
+
+
+def _vars(value: Any) -> Any:
+    try:
+        return object.__getattribute__(value, "__dict__")
+    except (AttributeError, TypeError):
+        return None
+
+
+def function_of(value: Any) -> types.FunctionType | None:
+    """The function of the project behind what is called: for a class, what makes its objects."""
+    if isinstance(value, functools.partial):
+        return function_of(value.func)
+    if isinstance(value, types.MethodType):
+        value = value.__func__
+    own = isinstance(value, types.FunctionType) and is_own_file(value.__code__.co_filename)
+    if not own and (inner := wrapped_by(value)) is not None:
+        return function_of(inner)
+    if isinstance(value, type) and is_first_party(class_file(value)):
+        value = resolve(value, ["__init__"])
+    elif not isinstance(value, (type, types.FunctionType, types.ModuleType)) and value is not MISSING:
+        value = resolve(value, ["__call__"]) if is_first_party(class_file(type(value))) else MISSING
+    return value if isinstance(value, types.FunctionType) and is_own_file(value.__code__.co_filename) else None
+
+
+def is_own_file(filename: str) -> bool:
+    """Whether it is a file of the project, or a cell of a notebook."""
+    if is_first_party(filename):
+        return Path(filename).is_file() or load_source(filename) is not None
+    return _CELL.match(filename) is not None and load_source(filename) is not None
+
+
+def is_own(value: Any) -> bool:
+    """Whether a value is a module, function, class or object of the project."""
+    if isinstance(value, types.ModuleType):
+        return is_first_party(file_of(value) or "")
+    if isinstance(value, types.FunctionType):
+        return is_own_file(value.__code__.co_filename)
+    kind = value if isinstance(value, type) else type(value)
+    return kind.__module__ == "__main__" or is_first_party(class_file(kind))
+
+
+def _is_own(package: str) -> bool:
+    module = sys.modules.get(package)
+    if module is None:
+        return False
+    return is_first_party(file_of(module) or "") or (
+        file_of(module) is None and hasattr(module, "__path__") and not _installed(module)
+    )
+
+
+def _installed(module: types.ModuleType) -> bool:
+    return any(not is_first_party(f"{folder}/x.py") for folder in list(module.__path__))
+
+
+@functools.lru_cache(maxsize=65536)
+def _imported(body: Body) -> dict[str, str]:
+    """Name -> top-level package that it was imported from, by a statement of this body; "" for relative imports."""
+    found: dict[str, str] = {}
+    for piece in pieces(body):
+        node = piece.node
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found[alias.asname or alias.name.partition(".")[0]] = alias.name.partition(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            package = "" if node.level else (node.module or "").partition(".")[0]
+            found |= {alias.asname or alias.name: package for alias in node.names}
+    return found
+
+
+@functools.lru_cache(maxsize=65536)
+def _parameters(body: Body) -> frozenset[str]:
+    if isinstance(body, ast.Module):
+        return frozenset()
+    return frozenset(item.arg for item in ast.walk(body.args) if isinstance(item, ast.arg))

@@ -1,0 +1,1 @@
+"""What the text of code says, without running it."""

@@ -1,0 +1,1 @@
+"""Tree heads and proofs for others."""

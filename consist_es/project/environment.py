@@ -1,0 +1,58 @@
+"""The software a run sees. Recorded for the reader, not part of the fingerprint."""
+
+import functools
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import msgspec
+from blake3 import blake3
+
+from consist_es.events import EnvironmentRecorded
+from consist_es.identity.git import git_state
+from consist_es.identity.installed.packages import normalised
+from consist_es.values.plain import frame
+
+
+def environment(project_root: Path | None = None) -> EnvironmentRecorded:
+    """Python, platform, installed packages, and the commit of the project's repository, if it has one.
+
+    Read once per process and project: packages installed and commits made later in its life are not seen.
+    """
+    return _environment(None if project_root is None else project_root.absolute())
+
+
+def with_variables(event: EnvironmentRecorded, variables: dict[str, str | None]) -> EnvironmentRecorded:
+    """The environment together with variables, which are given as they will be recorded."""
+    content = ["consist-es environment 1 with variables", event.digest, variables]
+    digest = f"b3:{blake3(frame(content)).hexdigest()}"
+    return msgspec.structs.replace(event, digest=digest, variables=variables)
+
+
+@functools.lru_cache(maxsize=8)
+def _environment(project_root: Path | None) -> EnvironmentRecorded:
+    packages = _packages()
+    git = None if project_root is None else git_state(project_root)
+    commit, dirty = (None, None) if git is None else (git.commit, git.dirty)
+    python, machine = platform.python_version(), platform.platform()
+    content = ["consist-es environment 1", python, machine, packages, commit, dirty]
+    return EnvironmentRecorded(
+        digest=f"b3:{blake3(frame(content)).hexdigest()}",
+        python=python,
+        platform=machine,
+        packages=packages,
+        git_commit=commit,
+        git_dirty=dirty,
+    )
+
+
+@functools.cache
+def _packages() -> dict[str, str]:
+    """Normalised name -> version; the first on the path wins, as on import."""
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        metadata = distribution.metadata
+        name, version = metadata["Name"], metadata["Version"]
+        if name and version:  # a half removed package has neither
+            found.setdefault(normalised(name), version)
+    return dict(sorted(found.items()))

@@ -1,0 +1,82 @@
+"""Where a project's log lies, and which database shows it."""
+
+import json
+import os
+from pathlib import Path
+
+from consist_es.errors import ProjectNotFoundError
+from consist_es.views.file import NOTHING, OURS, identify
+
+_HINT_CAP = 8192
+HINT = "database"
+"""File in the log folder: the name of the database that was last used with it. A hint, never the truth."""
+
+
+def log_folder(db_path: Path) -> Path:
+    """The log of the views at `db_path`: beside them, same stem, ``.events``."""
+    return db_path.with_name(f"{db_path.stem}.events")
+
+
+def remember_database(folder: Path, db_path: Path) -> None:
+    """Note the database's name in the log folder, so that the command line rebuilds it under the same name."""
+    hint = folder / HINT
+    text = json.dumps(os.path.relpath(db_path, folder)) + "\n"
+    if _read(hint) == text.encode():
+        return
+    part = folder / f"{HINT}.{os.getpid()}"
+    part.write_text(text)
+    part.replace(hint)
+
+
+def database_of(folder: Path) -> Path:
+    """The database that shows the log in `folder`: the one last used, else ``<stem>.db`` beside it."""
+    default = folder.with_suffix(".db")
+    try:
+        name = json.loads(_read(folder / HINT))
+    except (ValueError, RecursionError):
+        return default
+    if not isinstance(name, str) or not name.isprintable():
+        return default
+    path = Path(os.path.normpath(folder / name))
+    # A copied or edited hint must not point at somebody else's file, nor at the log itself.
+    return path if path.parent == folder.parent and log_folder(path) == folder != path else default
+
+
+def _read(hint: Path) -> bytes:
+    """The first bytes of the file, nothing where there is none; a FIFO in its place is not waited for."""
+    try:
+        fd = os.open(hint, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, _HINT_CAP)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def find_project(given: str | os.PathLike[str] | None, working: Path) -> Path:
+    """The database path of the project that a command is about.
+
+    `given` names the log folder or the database; without it, the only ``*.events`` folder in `working`.
+
+    Raises:
+        ProjectNotFoundError: nothing there, or more than one.
+    """
+    if given is not None:
+        path = Path(os.path.abspath(given))
+        if path.suffix == ".events" and path.is_dir():
+            return database_of(path)
+        if (folder := log_folder(path)).is_dir():
+            if path != database_of(folder) and (what := identify(path)) not in (NOTHING, OURS):
+                raise ProjectNotFoundError(f"{path} is {what}, not a database of consist-es. Name the log: {folder}.")
+            return path
+        raise ProjectNotFoundError(f"No project at {path}: neither a log folder (*.events) nor a database beside one.")
+    found = sorted(path for path in working.glob("*.events") if path.is_dir())
+    if len(found) == 1:
+        return database_of(found[0])
+    where = "Name it with --project PATH or CONSIST_ES_PROJECT."
+    if not found:
+        raise ProjectNotFoundError(f"No *.events folder in {working}. {where}")
+    raise ProjectNotFoundError(f"Several projects in {working}: {', '.join(path.name for path in found)}. {where}")

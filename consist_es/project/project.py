@@ -1,0 +1,240 @@
+"""A project: one log and its views. `record` is the one write, `connection` the one read."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from consist_es.artifacts.copies import held
+from consist_es.artifacts.digest_cache import DigestCache
+from consist_es.artifacts.uris import UriMap, unquote
+from consist_es.errors import LogFormatError, PathError
+from consist_es.events import Cursor, Draft, EnvironmentRecorded, StepAbandoned
+from consist_es.identity.shared_values import apart
+from consist_es.log.local import LocalLog
+from consist_es.log.presence import is_gone, sweep
+from consist_es.log.segment import segment_name, segment_numbers
+from consist_es.project.environment import environment, with_variables
+from consist_es.project.find import log_folder, remember_database
+from consist_es.projections import BUILTIN, run_table, shared_values
+from consist_es.projections.run_table import RunRow
+from consist_es.system.storage import LocalStorage, Storage
+from consist_es.values.masking import Masker, key_file
+from consist_es.views.projector import Projector
+from consist_es.views.tables import reached
+
+_RUN_KEY = re.compile(r"-[0-9a-f]{12}$")
+"""How the keys of runs end, and so the names of their folders."""
+
+
+class Project:
+    """One log, its views at `db_path`, and the digests of files that it knows.
+
+    Nothing is written before the first event. Threads may share a project; a forked child may go on with it. `roots`:
+    folders of ours, below which the partial outputs of dead runs are set aside; the folder of the log is always one.
+    `mask_keys`: names of further keys whose values are secrets. `record_env`: environment variables to record.
+    """
+
+    def __init__(
+        self,
+        db_path: Path,
+        *,
+        sync: str = "commit",
+        read_only: bool = False,
+        roots: Sequence[str] = (),
+        mask_keys: Sequence[str] = (),
+        record_env: Sequence[str] = (),
+        storage: Storage | None = None,
+    ) -> None:
+        self.db_path = db_path
+        self.folder = log_folder(db_path)
+        self._roots = (str(self.folder.parent), *roots)
+        if not read_only:
+            _refuse_links(self.folder)
+        self.storage = storage or LocalStorage()
+        self.log = LocalLog(self.folder, sync=sync, storage=self.storage, read_only=read_only)
+        self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
+        self.digests = DigestCache(self.folder / _digests())
+        self.mask_keys = tuple(mask_keys)
+        self.masker = Masker(key_file(self.folder), mask_keys)
+        self._record_env = tuple(record_env)
+        self._attached: int | None = None
+        self._attaching = threading.Lock()
+
+    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> None:
+        """Append events as one batch. Returns once they cannot be lost any more: to a killed process always, to a power
+        cut as the sync policy says (`commit` marks ends of runs).
+
+        Whatever looks like a secret in what users said is masked here, on the one way into the log. `tidy`: look for
+        runs of dead processes first, once per process; a worker of a step leaves that to others.
+
+        Raises:
+            LogWriteError, LogFullError: nothing was recorded.
+        """
+        if tidy:
+            self.attach()
+        masked = [self.masker.draft(draft) for draft in drafts]
+        self.log.append(apart(masked, self._has_values), commit=commit)
+
+    def _has_values(self, digest: str) -> bool:
+        """As far as the views are known to go: where the values were recorded meanwhile, once more does no harm."""
+        return shared_values.known(self.views_as_seen(), digest)
+
+    def redact(self, positions: Sequence[int], reason: str) -> bool:
+        """Take the payloads of these events out of the log, and out of the views; with starts of runs also the large
+        values that no other run refers to, see `with_values`.
+
+        False where another program is reading the views: what is gone from them may still be in their file.
+
+        Raises:
+            RedactionError: a payload that cannot be redacted. LogError: as for `LocalLog.redact`.
+        """
+        self.attach()
+        self.log.redact(self.with_values(positions), reason, self.storage.user())
+        self.views.rebuild()
+        return self.views.settle()
+
+    def with_values(self, positions: Sequence[int]) -> list[int]:
+        """The positions, with those of the values that are recorded for these events alone."""
+        alone = shared_values.referred_to(self.connection(), positions, by_others=False)
+        return sorted({*positions, *alone})
+
+    def connection(self) -> sqlite3.Connection:
+        """The views, caught up with the log."""
+        return self.views.catch_up()
+
+    def views_as_seen(self) -> sqlite3.Connection:
+        """The views as this thread last caught up with the log; caught up if it never did."""
+        return self.views.as_seen()
+
+    def seen_until(self) -> Cursor:
+        """How far the views went when this thread last saw them."""
+        return reached(self.views_as_seen())
+
+    def environment(self, project_root: Path) -> tuple[str, list[Draft]]:
+        """Digest of the software environment, and the event to record it where the project has not seen it yet, as far
+        as the views are known to go: where it was recorded meanwhile, once more does no harm."""
+        event: EnvironmentRecorded = environment(project_root)
+        if self._record_env:
+            variables = self.masker.variables({name: _variable(name) for name in self._record_env})
+            event = with_variables(event, variables)
+        known = run_table.environment_known(self.views_as_seen(), event.digest)
+        return event.digest, [] if known else [Draft(event)]
+
+    def close(self) -> None:
+        """Release files and locks. The project can be used again and reopens them."""
+        self.views.close()
+        self.digests.close()
+        self.log.close()
+
+    def attach(self) -> None:
+        """Once per process, before its first event: note the database's name, record the end of runs whose process is
+        gone."""
+        if self._attached == self.storage.pid():
+            return
+        with self._attaching:
+            if self._attached == self.storage.pid():
+                return
+            self._end_of_the_dead()
+            self._attached = self.storage.pid()
+            with suppress(OSError):  # the name is a hint; where nothing can be written, the append says so
+                self.folder.mkdir(parents=True, exist_ok=True)
+                remember_database(self.folder, self.db_path)
+
+    def _end_of_the_dead(self) -> None:
+        """Record the end of runs whose process is gone, and remove what dead processes left of theirs."""
+        running = run_table.running(self.connection())
+        dead = [row for row in running if self.is_gone(row)]
+        if dead:
+            # several processes may notice the same runs: `since` and the events' ids make it once for all
+            self.log.append([self._abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
+        left = {row.writer for row in running} - {row.writer for row in dead}
+        writers = [run_table.writer_details(self.connection(), name) for name in left]
+        sweep(self.storage, self.folder, {writer.lock for writer in writers if writer is not None})
+
+    def is_gone(self, row: RunRow) -> bool:
+        """Whether the process that wrote a run's start is certainly no longer there."""
+        writer = run_table.writer_details(self.connection(), row.writer)
+        return writer is not None and is_gone(self.storage, self.folder, writer)
+
+    def abandon(self, rows: Sequence[RunRow]) -> None:
+        """Record these runs as abandoned because somebody knows that they are over; their folders stay where they are.
+
+        A run whose end comes after all gets its end.
+
+        Raises:
+            LogError: as for `record`.
+        """
+        self.attach()
+        reason = f"declared over by {self.storage.user() or 'somebody'} on {self.storage.host()}"
+        drafts = [_abandonment(row, StepAbandoned(reason=reason)) for row in rows]
+        self.log.append(drafts, commit=True, since=min((row.started_seq for row in rows), default=0))
+
+    def _abandoned(self, row: RunRow) -> Draft:
+        event = StepAbandoned(
+            reason=f"process {row.writer} is gone and recorded no end",
+            set_aside=_set_aside(row, self._roots),
+        )
+        return _abandonment(row, event)
+
+
+def _abandonment(row: RunRow, event: StepAbandoned) -> Draft:
+    return Draft(event, scenario=row.scenario_key, run=row.key, id=f"abandoned-{row.key}")
+
+
+def _digests() -> str:
+    """Name of this user's cache of digests: nobody believes another's lines, so each has a file of their own."""
+    return f"digests-{os.geteuid()}.sqlite" if hasattr(os, "geteuid") else "digests.sqlite"
+
+
+def _refuse_links(folder: Path) -> None:
+    """In a log's folder, what may be written to is no link; in one from somebody else it would lead us elsewhere.
+
+    Segments before the newest may lie in an archive: they are only read.
+
+    Raises:
+        LogFormatError: names it.
+    """
+    try:
+        archived = set(map(segment_name, segment_numbers(LocalStorage(), folder)[:-1]))
+        links = sorted(path for path in folder.iterdir() if path.is_symlink() and path.name not in archived)
+    except OSError:
+        return
+    if links:
+        raise LogFormatError(
+            f"{links[0]} is a link, and of a log only the segments before the newest may be: what is written there "
+            f"would end up at {links[0].resolve()}. Nothing was changed. Remove it, or put the file in its place."
+        )
+
+
+def _set_aside(row: RunRow, roots: Sequence[str]) -> str | None:
+    """Rename the folder of a dead run's partial outputs, where it was the run's own; None where there is none.
+
+    The row is what a log says, which may come from anybody: nothing outside the roots is touched, and no folder that is
+    not named like a run's.
+    """
+    if not row.artifact_dir or not row.run_dir or not _RUN_KEY.search(row.key):
+        return None
+    mounts = {scheme: unquote(root) for scheme, root in row.mounts.items()}
+    uris = UriMap(run_dir=unquote(row.run_dir), mounts=mounts)
+    try:
+        folder = uris.resolve(row.artifact_dir)
+        if folder.name != row.key or not folder.is_dir() or folder.is_symlink():
+            return None
+        aside = folder.with_name(f"{folder.name}.abandoned")
+        with held(folder.parent, roots) as place:
+            (place / folder.name).rename(place / aside.name)
+    except (PathError, OSError):  # on another machine, or not ours to rename: it stays, and nothing refers to it
+        return None
+    return uris.uri(aside)
+
+
+def _variable(name: str) -> str | None:
+    """The value of an environment variable, as a text that can be recorded."""
+    value = os.environ.get(name)
+    return None if value is None else value.encode("utf-8", "backslashreplace").decode()

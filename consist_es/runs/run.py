@@ -1,0 +1,281 @@
+"""What model code sees of a run: its record, and the result of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.errors import MissingKeyError, StateError, UsageError
+from consist_es.values.plain import from_plain
+
+if TYPE_CHECKING:
+    from consist_es.projections.run_table import RunRow
+    from consist_es.runs.why import Why
+
+
+class Account:
+    """Answers `Run.why` from the views of a project. A pickle cannot carry these: there it only says whom to ask."""
+
+    def __init__(self, ask: Callable[[], Why] | None, key: str) -> None:
+        self._ask, self._key = ask, key
+
+    def __call__(self) -> Why:
+        """Ask.
+
+        Raises:
+            StateError: it came out of a pickle.
+        """
+        if self._ask is None:
+            raise StateError(
+                f"Run {self._key!r} came out of a pickle, and what answers why() stayed where it was recorded: "
+                f"ask a tracker of that project, tracker.get_run({self._key!r}).why()."
+            )
+        return self._ask()
+
+    def __reduce__(self) -> tuple[type[Account], tuple[None, str]]:
+        return Account, (None, self._key)
+
+    def __deepcopy__(self, memo: object) -> Account:
+        return self
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution of a step, one cache hit, or one scenario header, as the log has it.
+
+    `id` is the readable id, with ``#n`` from the second attempt on; look-ups by an id without a number give
+    the latest attempt. `key` is unique for ever.
+    """
+
+    id: str
+    key: str
+    run_id: str
+    """The id without an attempt number."""
+    attempt: int
+    kind: str
+    """``run``, ``trace`` or ``scenario``."""
+    name: str
+    model_name: str
+    status: str
+    """``running``, ``completed``, ``failed``, ``interrupted`` or ``abandoned``."""
+    parent_run_id: str | None = None
+    description: str | None = None
+    year: int | None = None
+    iteration: int | None = None
+    phase: str | None = None
+    stage: str | None = None
+    tags: list[str] = field(default_factory=list)
+    config: Any = None
+    facet: Any = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    """Logged metadata, and what the library knows: cache_hit, cache_source, cache_miss_explanation, error.
+
+    Of a scenario also steps (one summary each, in order), failed_step and missing_outputs.
+    """
+    signature: str | None = None
+    """The fingerprint."""
+    config_hash: str | None = None
+    git_hash: str | None = None
+    """Digest of the code identity, whatever its mode."""
+    input_hash: str | None = None
+    run_dir: str = ""
+    artifact_dir: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: float | None = None
+    """Monotonic; None while running."""
+    _account: Account | None = field(default=None, repr=False, compare=False)
+
+    def why(self) -> Why:
+        """Why it was a hit or a miss: the nearest earlier run, what differs from it, and what it cost; printable.
+
+        Raises:
+            UsageError: a scenario. StateError: a run that is not recorded yet, or that came out of a pickle.
+        """
+        if self._account is None:
+            raise StateError(f"Run {self.id!r} is not recorded yet: ask it why once it has started.")
+        return self._account()
+
+    @property
+    def created_at(self) -> datetime | None:
+        """The same as `started_at`."""
+        return self.started_at
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """When the last thing happened to it."""
+        return self.ended_at or self.started_at
+
+    @property
+    def identity_summary(self) -> dict[str, Any]:
+        """The parts of its identity, for debugging."""
+        return {
+            "signature": self.signature,
+            "code": self.git_hash,
+            "config": self.config_hash,
+            "inputs": self.input_hash,
+            "model": self.model_name,
+            "year": self.year,
+            "iteration": self.iteration,
+            "phase": self.phase,
+            "stage": self.stage,
+            "cache_hit": self.meta.get("cache_hit", False),
+            "cache_source": self.meta.get("cache_source"),
+        }
+
+
+def metadata(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata as it was given; as it is recorded where that stands for something else, in a log from anybody."""
+    given = from_plain(plain)
+    return given if isinstance(given, dict) else dict(plain)
+
+
+def run_of_row(
+    row: RunRow,
+    *,
+    parent_id: str | None = None,
+    source_id: str | None = None,
+    account: Callable[[], Why] | None = None,
+) -> Run:
+    """The public form of a row of the run table.
+
+    `source_id` is the id of the run that a hit came from; `account` answers `Run.why`.
+    """
+    meta = metadata(row.meta)
+    if row.cache == "hit":
+        meta |= {"cache_hit": True, "cache_source": source_id}
+        if accepted := row.cache_details.get("accepted"):
+            meta["cache_accepted"] = accepted
+        if packages := row.cache_details.get("packages"):
+            meta["cache_packages"] = packages
+        if left_out := row.cache_details.get("left_out"):
+            meta["cache_left_out"] = left_out
+    elif row.cache_reason:
+        meta["cache_miss_explanation"] = {
+            "status": "miss",
+            "reason": row.cache_reason,
+            "candidate_run_id": source_id,
+            "differs": row.cache_differs,
+            "details": row.cache_details,
+        }
+    if row.error_message is not None:
+        meta["error"] = row.error_message
+    if row.failed_step is not None:
+        meta["failed_step"] = row.failed_step
+    if row.missing_outputs:
+        meta["missing_outputs"] = row.missing_outputs
+    return Run(
+        id=row.id,
+        key=row.key,
+        run_id=row.run_id,
+        attempt=row.attempt,
+        kind=row.kind,
+        name=row.name,
+        model_name=row.model,
+        status=row.status,
+        parent_run_id=parent_id,
+        description=row.description,
+        year=row.year,
+        iteration=row.iteration,
+        phase=row.phase,
+        stage=row.stage,
+        tags=list(row.tags),
+        config=row.config,
+        facet=row.facet,
+        meta=meta,
+        signature=row.fingerprint,
+        config_hash=row.config_digest,
+        git_hash=row.code_digest,
+        input_hash=row.inputs_digest,
+        run_dir=row.run_dir,
+        artifact_dir=row.artifact_dir,
+        started_at=moment_of(row.started_at),
+        ended_at=moment_of(row.ended_at),
+        duration_seconds=row.seconds,
+        _account=None if account is None else Account(account, row.key),
+    )
+
+
+def step_summary(row: RunRow) -> dict[str, Any]:
+    """A step as its scenario's ``meta["steps"]`` lists it."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "model": row.model,
+        "status": row.status,
+        "cache_hit": row.cache == "hit",
+        "description": row.description,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "duration_seconds": row.seconds,
+    }
+
+
+@runtime_checkable
+class RunResultLike(Protocol):
+    """Anything with outputs, so that code works with results from other places."""
+
+    @property
+    def outputs(self) -> Mapping[str, Any]: ...
+
+    @property
+    def cache_hit(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What a step gives back: its run, its outputs by key in declared order, and whether it was a hit."""
+
+    run: Run
+    outputs: dict[str, Artifact] = field(default_factory=dict)
+    cache_hit: bool = False
+
+    @property
+    def output(self) -> Artifact | None:
+        """The first output, or None."""
+        return next(iter(self.outputs.values()), None)
+
+    def as_dict(self) -> dict[str, Artifact]:
+        """A copy of `outputs`."""
+        return dict(self.outputs)
+
+    def output_path(self, key: str, tracker: object = None) -> Path:
+        """The path of one output.
+
+        Raises:
+            MissingKeyError: no output of that key; lists those there are.
+        """
+        if key not in self.outputs:
+            raise MissingKeyError("output", key, self.outputs)
+        return self.outputs[key].path
+
+
+def select_output(result: RunResultLike, key: str | None = None) -> Any:
+    """One output of a result: that of `key`, or the only one.
+
+    Raises:
+        MissingKeyError: `key` is none of its outputs.
+        UsageError: no key was given and there is not exactly one output.
+    """
+    if key is not None:
+        if key not in result.outputs:
+            raise MissingKeyError("output", key, result.outputs)
+        return result.outputs[key]
+    if len(result.outputs) == 1:
+        return next(iter(result.outputs.values()))
+    if not result.outputs:
+        raise UsageError("This result has no outputs: there is nothing to refer to. Choose a step that has some.")
+    listed = ", ".join(map(repr, result.outputs))
+    raise UsageError(f"This result has several outputs ({listed}): choose one with ref(result, key=...).")
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """A recorded time; None where there is none, or where the log says what is no time."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

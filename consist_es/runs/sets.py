@@ -1,0 +1,245 @@
+"""Sets of runs to compare: by field or facet, paired across scenarios, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, overload
+
+from consist_es.errors import UsageError, UsageTypeError
+from consist_es.runs.run import Run
+from consist_es.values.plain import from_plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_COLUMNS = (
+    "id",
+    "parent_run_id",
+    "name",
+    "model_name",
+    "status",
+    "year",
+    "iteration",
+    "phase",
+    "stage",
+    "signature",
+    "started_at",
+    "ended_at",
+    "duration_seconds",
+)
+
+
+_FIELDS = tuple(name for name in Run.__dataclass_fields__ if not name.startswith("_"))
+
+
+_FILTERS = {"model": "model_name"}
+"""Filters of `find_runs` -> the field that they compare, where it is called otherwise."""
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys; dots inside keys are escaped as ``\\\\.``."""
+    if not isinstance(value, Mapping):
+        return {prefix: value} if prefix else {}
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        name = str(key).replace(".", "\\.")
+        found |= flat(item, f"{prefix}.{name}" if prefix else name)
+    return found
+
+
+def field_of(run: Run, name: str) -> Any:
+    """A run's attribute, or a value of its facet by dotted key (``facet.`` in front is optional).
+
+    Raises:
+        UsageError: neither an attribute nor a facet key.
+    """
+    if name in _FIELDS:
+        return getattr(run, name)
+    facets = flat(run.facet)
+    key = name.removeprefix("facet.")
+    if key in facets:
+        return from_plain(facets[key])
+    if name in _FILTERS:
+        return getattr(run, _FILTERS[name])
+    if name.startswith("facet.") or facets or "." in name:
+        return None
+    raise UsageError(f"Runs have no field or facet {name!r}. Fields: {', '.join(_FIELDS)}.")
+
+
+@dataclass(frozen=True)
+class RunSet(Sequence[Run]):
+    """Runs in an order, under a label."""
+
+    runs: tuple[Run, ...]
+    label: str = ""
+
+    @classmethod
+    def from_runs(cls, runs: Iterable[Run], label: str = "") -> RunSet:
+        """A set of these runs."""
+        return cls(tuple(runs), label)
+
+    @classmethod
+    def from_query(cls, tracker: Any, label: str = "", **filters: Any) -> RunSet:
+        """The runs that `Tracker.find_runs` gives, all of them."""
+        return cls(tuple(tracker.find_runs(**{"limit": None, **filters})), label)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.runs[index]
+
+    def filter(self, **fields: Any) -> RunSet:
+        """The runs whose fields (or facet keys) have these values."""
+        kept = (run for run in self.runs if all(field_of(run, name) == value for name, value in fields.items()))
+        return RunSet(tuple(kept), self.label)
+
+    @overload
+    def split_by(self, name: str) -> dict[Any, RunSet]: ...
+    @overload
+    def split_by(self, name: Sequence[str]) -> dict[tuple[Any, ...], RunSet]: ...
+    def split_by(self, name: str | Sequence[str]) -> dict[Any, RunSet]:
+        """One set per value of a field, or per tuple of the values of a list of fields, in order of first appearance.
+
+        Raises:
+            UsageError: no such field, or an empty list. UsageTypeError: neither a str nor a list of str.
+        """
+        fields = _fields(name, "split_by()")
+        groups: dict[tuple[Any, ...], list[Run]] = {}
+        for run in self.runs:
+            groups.setdefault(tuple(field_of(run, field) for field in fields), []).append(run)
+        found = {}
+        for values, runs in groups.items():
+            pairs = " ".join(f"{field}={value}" for field, value in zip(fields, values, strict=True))
+            key = values[0] if isinstance(name, str) else values
+            found[key] = RunSet(tuple(runs), f"{self.label} {pairs}".strip())
+        return found
+
+    def latest(self, group_by: str | Sequence[str] | None = None) -> RunSet:
+        """The newest run, or the newest of each value of a field, or of each combination of the values of several.
+
+        Raises: as `split_by`.
+        """
+        groups = [self] if group_by is None else list(self.split_by(group_by).values())
+        newest = (max(group, key=_age) for group in groups if len(group))
+        return RunSet(tuple(newest), self.label)
+
+    def align(self, other: RunSet, on: str | Sequence[str]) -> AlignedPair:
+        """Pair the runs of two sets that agree on a field, or several.
+
+        Raises:
+            UsageError: a value stands for more than one run of a set; use `latest` first.
+        """
+        names = _fields(on, "align(on=…)")
+        return AlignedPair(self, other, names, _by(self, names), _by(other, names))
+
+    def to_table(self) -> pa.Table:
+        """One row per run: its fields, then its facet by dotted key, as an Arrow table."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist(self._rows()) if self.runs else pa.table({name: [] for name in _COLUMNS})
+
+    def to_frame(self) -> pd.DataFrame:
+        """`to_table` as a pandas DataFrame."""
+        frame: pd.DataFrame = self.to_table().to_pandas()
+        return frame
+
+    def _rows(self) -> list[dict[str, Any]]:
+        facets = [flat(from_plain(run.facet)) for run in self.runs]
+        keys = sorted({key for found in facets for key in found})
+        clash = {key: f"facet.{key}" if key in _COLUMNS else key for key in keys}
+        return [
+            {name: getattr(run, name) for name in _COLUMNS} | {clash[key]: _cell(found.get(key)) for key in keys}
+            for run, found in zip(self.runs, facets, strict=True)
+        ]
+
+
+def _fields(given: str | Sequence[str], what: str) -> tuple[str, ...]:
+    """One field or several, as a tuple."""
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        raise UsageTypeError(f"{what} takes the name of a field or a list of names, not {given!r}.")
+    if not given:
+        raise UsageError(f"{what} takes at least one field, and this list is empty.")
+    return tuple(given)
+
+
+def _age(run: Run) -> Any:
+    return run.started_at
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
+
+
+def _by(runs: RunSet, names: Sequence[str]) -> dict[Any, Run]:
+    found: dict[Any, Run] = {}
+    for run in runs:
+        value = tuple(field_of(run, name) for name in names)
+        key = value[0] if len(value) == 1 else value
+        if key in found:
+            raise UsageError(
+                f"align(on={', '.join(names)}): {key!r} stands for both {found[key].id!r} and {run.id!r}. "
+                f"Take the newest of each first: runs.latest(group_by={names[0] if len(names) == 1 else [*names]!r})."
+            )
+        found[key] = run
+    return found
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """Two sets of runs, paired by the value of a field."""
+
+    left: RunSet
+    right: RunSet
+    on: tuple[str, ...]
+    _left: dict[Any, Run] = field(repr=False)
+    _right: dict[Any, Run] = field(repr=False)
+
+    def pairs(self) -> list[tuple[Any, Run, Run]]:
+        """(value, left run, right run) for values that both sets have, in the left order."""
+        return [(key, run, self._right[key]) for key, run in self._left.items() if key in self._right]
+
+    def __len__(self) -> int:
+        return len(self.pairs())
+
+    def apply(self, fn: Callable[[Run, Run, Any], Any]) -> Any:
+        """``fn(left, right, key)`` for each pair; DataFrames are stacked, anything else comes as a list."""
+        results = [fn(left, right, key) for key, left, right in self.pairs()]
+        if results and type(results[0]).__name__ == "DataFrame":
+            import pandas as pd
+
+            return pd.concat(results, ignore_index=True)
+        return results
+
+    def config_diffs(self) -> dict[Any, dict[str, tuple[Any, Any]]]:
+        """Per pair, the config values that differ: dotted key -> (left, right); None where a side lacks it."""
+        return {key: config_diff(left, right) for key, left, right in self.pairs()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per pair: the value, the two runs' ids, and ``left.…``/``right.…`` fields."""
+        import pandas as pd
+
+        rows = []
+        for key, left, right in self.pairs():
+            sides = (("left", left), ("right", right))
+            cells = {f"{side}.{name}": getattr(run, name) for side, run in sides for name in _COLUMNS}
+            rows.append({"on": str(key), **cells})
+        return pd.DataFrame(rows)
+
+
+def config_diff(left: Run, right: Run) -> dict[str, tuple[Any, Any]]:
+    """Config values of two runs that differ: dotted key -> (left, right)."""
+    before, after = flat(from_plain(left.config)), flat(from_plain(right.config))
+    keys = dict.fromkeys((*before, *after))
+    return {
+        key: (before.get(key), after.get(key))
+        for key in keys
+        if (key in before) != (key in after) or before.get(key) != after.get(key)
+    }

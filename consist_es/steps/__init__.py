@@ -1,0 +1,1 @@
+"""A step before it runs: what was asked, checked and identified."""

@@ -1,0 +1,248 @@
+"""Which argument each parameter of a step's function receives.
+
+Per parameter, first match wins: the whole config for one named `config`; runtime kwargs; an input of that name;
+a config value of that name; `year`, `iteration`, `phase`, `stage`; the run context where asked for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.drivers.loading import can_load, load, load_table
+from consist_es.errors import BindingError, CallError, ConsistWarning, RuntimeArgumentError
+from consist_es.steps.annotations import hints_of, parts_of
+from consist_es.steps.definition import RUNTIME
+from consist_es.steps.inputs import BoundInput
+from consist_es.text import nearest
+
+KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+CONTEXT_NAMES = ("ctx", "_consist_ctx")
+
+
+class Form(Enum):
+    """What a parameter receives of an input."""
+
+    PATH = "path"
+    TEXT = "text"
+    ARTIFACT = "artifact"
+    TABLE = "table"
+    DATA = "data"
+
+    def of(self, bound: BoundInput, path: Path) -> Any:
+        """The argument itself."""
+        match self:
+            case Form.PATH:
+                return path
+            case Form.TEXT:
+                return str(path)
+            case Form.ARTIFACT:
+                return bound.artifact
+            case Form.TABLE:
+                return load_table(bound.artifact)
+            case Form.DATA:
+                return load(bound.artifact)
+
+
+class CallPlan(msgspec.Struct, frozen=True):
+    """How a function will be called; made, and every mistake found, before anything is recorded."""
+
+    values: dict[str, Any]
+    """Arguments that are known already."""
+    inputs: dict[str, tuple[BoundInput, Form]]
+    context: str | None
+
+    def arguments(self, context: Any, staged: Mapping[str, Path]) -> dict[str, Any]:
+        """The keyword arguments of the call; loads what is to be loaded."""
+        bound = {name: form.of(item, staged.get(item.role, item.path)) for name, (item, form) in self.inputs.items()}
+        injected = {self.context: context} if self.context else {}
+        return {**self.values, **bound, **injected}
+
+    def received(self, item: BoundInput) -> str:
+        """What the function receives of an input: a `Form`, or ``nothing``."""
+        return next((form.value for bound, form in self.inputs.values() if bound is item), "nothing")
+
+    def sees_name_of(self, item: BoundInput) -> bool:
+        """Whether the function gets to see the input's file name: by its argument, or by the run context."""
+        return self.context is not None or self.received(item) not in (Form.DATA.value, Form.TABLE.value)
+
+    def hands_out(self, item: BoundInput) -> bool:
+        """Whether the function gets the input's artifact, with all that is said of it."""
+        return self.context is not None or self.received(item) == Form.ARTIFACT.value
+
+
+def plan_call(
+    fn: Callable[..., Any],
+    *,
+    step: str,
+    inputs: list[BoundInput],
+    binding: str | None,
+    config: Any,
+    config_values: Mapping[str, Any],
+    labels: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    inject: bool | str | None,
+) -> CallPlan:
+    """Decide every argument of the call.
+
+    Raises:
+        RuntimeArgumentError: a runtime kwarg that the function requires is missing.
+        CallError: a parameter that nothing supplies, or a runtime kwarg without a parameter.
+        BindingError: no parameter for the context.
+    """
+    missing = [name for name in getattr(fn, RUNTIME, ()) if name not in runtime]
+    if missing:
+        raise RuntimeArgumentError(
+            f"Step {step!r} requires runtime kwargs that were not given: {', '.join(missing)}. "
+            "Pass execution_options=ExecutionOptions(runtime_kwargs={...})."
+        )
+    signature, hints = _signature(fn, step)
+    context = _context_parameter(fn, signature, hints, inject, step)
+    named = {item.role: item for item in inputs if item.named} if binding != "none" else {}
+    values: dict[str, Any] = {}
+    bound: dict[str, tuple[BoundInput, Form]] = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind not in KEYWORD or (name == context and name not in runtime):
+            continue
+        if name == "config" and config is not None and name not in runtime:
+            values[name] = config
+        elif name in runtime:
+            values[name] = runtime[name]
+        elif name in named:
+            bound[name] = (named[name], _form(hints.get(name), fn, binding, named[name].artifact.driver))
+        elif name in config_values:
+            values[name] = config_values[name]
+        elif labels.get(name) is not None:
+            values[name] = labels[name]
+    context = None if context in runtime else context
+    values |= {name: value for name, value in runtime.items() if name not in values}
+    given = {*values, *bound, *([context] if context else [])}
+    _check(signature, given, step)
+    whole = context is not None or "config" in values
+    unused = {name: f"inputs[{name!r}]" for name in named} | (
+        {} if whole else {name: f"config[{name!r}]" for name in config_values}
+    )
+    _warn_misspelt(signature, given, unused, step)
+    return CallPlan(values, bound, context)
+
+
+def _signature(fn: Callable[..., Any], step: str) -> tuple[inspect.Signature, dict[str, Any]]:
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError) as error:
+        raise CallError(step, f"its signature cannot be read: {error}") from error
+    return signature, hints_of(fn, signature)
+
+
+def _form(annotation: Any, fn: Callable[..., Any], binding: str | None, driver: str) -> Form:
+    wanted = _annotated_form(annotation, fn)
+    if wanted in (Form.PATH, Form.ARTIFACT):
+        return wanted
+    if binding == "paths":
+        return Form.TEXT if wanted is Form.TEXT else Form.PATH
+    if binding == "artifacts":
+        return Form.ARTIFACT
+    if binding == "loaded":
+        return Form.TABLE if wanted is Form.TABLE else Form.DATA
+    if wanted is not None:
+        return wanted
+    if annotation not in (inspect.Parameter.empty, Any):
+        return Form.DATA
+    return Form.DATA if can_load(driver) else Form.ARTIFACT
+
+
+def _annotated_form(annotation: Any, fn: Callable[..., Any]) -> Form | None:
+    """The form that an annotation asks for; the first one of a union."""
+    forms = (_form_by_name(part) if isinstance(part, str) else _form_of_type(part) for part in parts_of(annotation, fn))
+    return next((form for form in forms if form is not None), None)
+
+
+def _form_of_type(kind: type) -> Form | None:
+    if kind is str:
+        return Form.TEXT
+    if issubclass(kind, Artifact):  # before paths, for it is one of them
+        return Form.ARTIFACT
+    if issubclass(kind, PurePath) or kind is os.PathLike:
+        return Form.PATH
+    return Form.TABLE if kind.__module__.startswith("pyarrow") and kind.__name__ == "Table" else None
+
+
+def _form_by_name(name: str) -> Form | None:
+    """The form of a type that could not be evaluated, by its qualified name; only type checkers import it."""
+    package, _, last = name.rpartition(".")
+    packages, form = _BY_NAME.get(last, (frozenset(), None))
+    return form if package.partition(".")[0] in packages else None
+
+
+_PATHS = (frozenset({"", "pathlib", "os", "_typeshed"}), Form.PATH)
+_BY_NAME = {
+    **dict.fromkeys(("Path", "PurePath", "PosixPath", "PurePosixPath", "PathLike"), _PATHS),
+    "Artifact": (frozenset({"", "consist", "consist_es"}), Form.ARTIFACT),
+    "Table": (frozenset({"pa", "pyarrow"}), Form.TABLE),
+    "str": (frozenset({"", "builtins"}), Form.TEXT),
+}
+"""Name of a type -> the packages that it may come from (none where that is not known), and the form."""
+
+
+def _context_parameter(
+    fn: Callable[..., Any], signature: inspect.Signature, hints: Mapping[str, Any], inject: bool | str | None, step: str
+) -> str | None:
+    if not inject:
+        return None
+    parameters = signature.parameters
+    accepts_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    if isinstance(inject, str):
+        if inject in parameters or accepts_any:
+            return inject
+        raise BindingError(f"inject_context={inject!r}: step {step!r} has no parameter {inject!r}. Add it.")
+    annotated = [name for name in parameters if _is_context(hints.get(name), fn)]
+    for name in (*annotated, *CONTEXT_NAMES):
+        if name in parameters:
+            return name
+    if accepts_any:
+        return CONTEXT_NAMES[-1]
+    raise BindingError(
+        f"inject_context=True: step {step!r} has no parameter annotated RunContext, and none named ctx. Add one."
+    )
+
+
+def _is_context(annotation: Any, fn: Callable[..., Any]) -> bool:
+    names = (part if isinstance(part, str) else part.__name__ for part in parts_of(annotation, fn))
+    return any(name.rpartition(".")[2] == "RunContext" for name in names)
+
+
+def _warn_misspelt(signature: inspect.Signature, given: set[str], offered: Mapping[str, str], step: str) -> None:
+    """Say where a name that no parameter takes is near to that of one that keeps its default. `offered`: how each was
+    given. Config and inputs may hold more than a function takes, so that what is not near is nothing to speak of."""
+    parameters = signature.parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    left = [name for name, parameter in parameters.items() if parameter.kind in KEYWORD and name not in given]
+    for name, shown in offered.items():
+        if left and name not in parameters and (near := nearest(name, left)) is not None:
+            warnings.warn(
+                f"Step {step!r}: no parameter takes {shown}, and {near!r} keeps its default. Is one misspelt?",
+                ConsistWarning,
+                stacklevel=2,
+            )
+
+
+def _check(signature: inspect.Signature, given: set[str], step: str) -> None:
+    parameters = signature.parameters
+    accepts_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    for name, parameter in parameters.items():
+        required = parameter.default is inspect.Parameter.empty
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and required:
+            raise CallError(step, f"parameter {name!r} is positional-only and cannot be bound by name")
+        if parameter.kind in KEYWORD and required and name not in given:
+            raise CallError(step, f"nothing supplies its parameter {name!r}")
+    if unknown := sorted(name for name in given if name not in parameters and not accepts_any):
+        raise CallError(step, f"it has no parameter {unknown[0]!r}")

@@ -1,0 +1,217 @@
+"""Option groups of a step. A misspelt value is refused when the group is made, with the allowed ones listed."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from consist_es.checks import check_option, names
+from consist_es.errors import UsageError, UsageTypeError
+
+CACHE_MODES = ("reuse", "overwrite", "readonly")
+HYDRATIONS = ("metadata", "inputs-missing", "outputs-requested", "outputs-all")
+VALIDATIONS = ("lazy", "eager", "strict")
+CODE_MODES = ("imports", "repo_git", "callable_module", "callable_source")
+POLICIES = ("warn", "error", "ignore")
+BINDINGS = ("loaded", "paths", "artifacts", "none")
+ACCESS_MODES = ("standard", "analysis", "read_only")
+HASHING = ("full", "fast")
+OBSERVE = ("count", "warn", "off")
+
+
+def output_names(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    """The declared outputs, in the order in which a returned list is told apart.
+
+    Raises:
+        UsageTypeError: something in it is not a str, it maps to something, or it has no order.
+    """
+    if isinstance(value, Mapping):
+        raise UsageTypeError(
+            f"outputs takes a list of str, not {type(value).__name__}, whose values would be ignored. Where they are "
+            "the paths of the outputs, use output_paths={key: path}."
+        )
+    if isinstance(value, set | frozenset):
+        raise UsageTypeError(f"outputs takes a list of str, not {type(value).__name__}, which has no order.")
+    return names(value, "outputs")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOptions:
+    """How a step uses the cache. None means: the scenario's, then the tracker's default."""
+
+    cache_mode: str | None = None
+    """``reuse`` (look up, run on a miss), ``overwrite`` (always run) or ``readonly`` (look up; a run is not kept)."""
+    cache_hydration: str | None = None
+    cache_hydration_failure: str = "warn"
+    """Where ``outputs-requested`` cannot be had the step runs: with a warning (``warn``), or without (``miss``)."""
+    cache_version: int | None = None
+    cache_epoch: int | None = None
+    validate_cached_outputs: str | None = None
+    """``lazy`` and ``eager`` digest what changed on disk by size or time; ``strict`` digests always, and is the
+    default of a tracker with `trusted_writers`."""
+    validate_materialized_inputs: bool | None = None
+    materialize_cached_outputs_source_root: str | os.PathLike[str] | None = None
+    code_identity: str | None = None
+    """``imports`` (default), ``repo_git``, ``callable_module`` or ``callable_source``."""
+    code_identity_extra_deps: list[str] | None = None
+    compute_once: bool | None = None
+    """False: compute even while another process computes the same step; otherwise its result is waited for."""
+
+    def __post_init__(self) -> None:
+        check_option("cache_mode", self.cache_mode, CACHE_MODES)
+        check_option("cache_hydration", self.cache_hydration, HYDRATIONS)
+        check_option("cache_hydration_failure", self.cache_hydration_failure, ("warn", "miss"), optional=False)
+        check_option("validate_cached_outputs", self.validate_cached_outputs, VALIDATIONS)
+        check_option("code_identity", self.code_identity, CODE_MODES)
+        for name in ("cache_version", "cache_epoch"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+                raise UsageTypeError(f"{name} must be an int, not {type(value).__name__}: {value!r}.")
+        deps = self.code_identity_extra_deps
+        if deps is not None and (isinstance(deps, str) or not all(isinstance(dep, str) for dep in deps)):
+            raise UsageTypeError(f"code_identity_extra_deps takes a list of str, not {deps!r}.")
+        if self.cache_hydration_failure == "miss" and self.cache_hydration not in (None, "outputs-requested"):
+            raise UsageError("cache_hydration_failure='miss' goes with cache_hydration='outputs-requested' only.")
+        if self.validate_materialized_inputs:
+            raise UsageError(
+                "validate_materialized_inputs=True is not supported: cache_hydration='inputs-missing' puts back what "
+                "is gone, and an input that was edited is digested, warned about and counts as it is now."
+            )
+        if self.materialize_cached_outputs_source_root is not None:
+            raise UsageError(
+                "materialize_cached_outputs_source_root is not supported: outputs are looked for where they were "
+                "recorded and below today's run_dir and mounts. Open the tracker with the moved folder as run_dir."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPolicyOptions:
+    """What happens when outputs are not as declared: ``warn``, ``error`` or ``ignore``."""
+
+    output_mismatch: str | None = None
+    """A returned list of another length than `outputs`; default ``warn``."""
+    output_missing: str | None = None
+    """A declared output that did not appear; default ``error``."""
+
+    def __post_init__(self) -> None:
+        check_option("output_mismatch", self.output_mismatch, POLICIES)
+        check_option("output_missing", self.output_missing, POLICIES)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionOptions:
+    """How a step's function is called. Nothing here is part of the step's identity."""
+
+    load_inputs: bool | None = None
+    """Older form of `input_binding`: True is ``loaded``, False is ``none``."""
+    input_binding: str | None = None
+    """``loaded``, ``paths``, ``artifacts`` or ``none``; without it every parameter's annotation decides."""
+    input_paths: Mapping[str, str | os.PathLike[str]] | None = None
+    """Input name -> where a copy of it is put before the function runs."""
+    input_materialization: str | None = None
+    input_materialization_mode: str | None = None
+    executor: str | None = None
+    container: Mapping[str, Any] | None = None
+    runtime_kwargs: Mapping[str, Any] | None = None
+    """Arguments that are passed to the function and are no part of its identity."""
+    inject_context: bool | str | None = None
+    """True: the parameter annotated RunContext, else `ctx`, else `_consist_ctx`; or a parameter's name."""
+    observe: str | None = None
+    """What the step reads by itself: ``count``, ``warn`` or ``off``; None: as the tracker says."""
+    ignore_reads: Sequence[str] | None = None
+    """Glob patterns of files that never count, besides the tracker's."""
+
+    def __post_init__(self) -> None:
+        check_option("input_binding", self.input_binding, BINDINGS)
+        check_option("input_materialization", self.input_materialization, ("requested",))
+        check_option("input_materialization_mode", self.input_materialization_mode, ("copy",))
+        check_option("executor", self.executor, ("python",))
+        check_option("observe", self.observe, OBSERVE)
+        names(self.ignore_reads, "ignore_reads")
+        if self.container is not None:
+            raise UsageError("container= is not supported: call the container from the step's function.")
+        if self.load_inputs is not None and self.input_binding is not None:
+            raise UsageError("load_inputs and input_binding say the same thing: give input_binding alone.")
+        if self.input_paths is not None and self.input_materialization is None:
+            raise UsageError("input_paths has no effect alone: add input_materialization='requested'.")
+        if self.input_materialization is not None and not self.input_paths:
+            raise UsageError("input_materialization='requested' needs input_paths={input name: destination}.")
+        if self.runtime_kwargs is not None and not isinstance(self.runtime_kwargs, Mapping):
+            raise UsageTypeError(f"runtime_kwargs takes a mapping, not {type(self.runtime_kwargs).__name__}.")
+
+    @property
+    def binding(self) -> str | None:
+        """The binding asked for, whichever of the two ways it was said; None where annotations decide."""
+        if self.load_inputs is None:
+            return self.input_binding
+        return "loaded" if self.load_inputs else "none"
+
+
+@dataclass(frozen=True, slots=True)
+class BindingResult:
+    """What a step is given, decided elsewhere: inputs, required and optional coupler keys. `metadata` is inert."""
+
+    inputs: Any = None
+    input_keys: str | Sequence[str] | None = None
+    optional_input_keys: str | Sequence[str] | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputArtifactSpec:
+    """A value of `output_paths`: where the file will be, and what to record about it."""
+
+    path: Any
+    schema: Any = None
+    driver: str | None = None
+    facet: Any = None
+    facet_schema_version: str | int | None = None
+    facet_index: bool = False
+    profile_file_schema: bool | None = None
+    file_schema_sample_rows: int | None = None
+    meta: Mapping[str, Any] | None = None
+
+
+ArtifactSpec = OutputArtifactSpec
+
+
+@dataclass(slots=True)
+class StepArguments:
+    """Everything the step surfaces take, unpacked once; field by field as on their signatures."""
+
+    fn: Any = None
+    name: str | None = None
+    kind: str = "run"
+    run_id: str | None = None
+    model: str | None = None
+    description: str | None = None
+    config: Any = None
+    adapter: Any = None
+    config_plan_ingest: bool = True
+    config_plan_profile_schema: bool = False
+    inputs: Any = None
+    input_keys: str | Sequence[str] | None = None
+    optional_input_keys: str | Sequence[str] | None = None
+    binding: BindingResult | None = None
+    depends_on: Any = None
+    tags: Any = None
+    facet: Any = None
+    facet_from: Any = None
+    facet_schema_version: str | int | None = None
+    facet_index: bool | None = None
+    identity_inputs: Any = None
+    year: int | None = None
+    iteration: int | None = None
+    phase: str | None = None
+    stage: str | None = None
+    parent_run_id: str | None = None
+    outputs: str | Sequence[str] | None = None
+    output_paths: Mapping[str, Any] | None = None
+    output_sets: Any = None
+    profile_file_schema: bool | None = None
+    capture_dir: str | Path | None = None
+    capture_pattern: str = "*"
+    cache_options: CacheOptions = field(default_factory=CacheOptions)
+    output_policy: OutputPolicyOptions = field(default_factory=OutputPolicyOptions)
+    execution_options: ExecutionOptions = field(default_factory=ExecutionOptions)

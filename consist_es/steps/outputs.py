@@ -1,0 +1,186 @@
+"""From what a step's function returns to keys and files."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeGuard, TypeVar
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.tables import is_table
+from consist_es.artifacts.uris import inside, require_path
+from consist_es.checks import check_key
+from consist_es.errors import ConsistWarning, OutputError, ReturnTypeError, UsageTypeError
+from consist_es.steps.options import OutputArtifactSpec, OutputPolicyOptions
+from consist_es.text import counted
+
+T = TypeVar("T")
+
+
+class Policies(msgspec.Struct, frozen=True):
+    """What happens on a mismatch and on a missing output."""
+
+    step: str
+    mismatch: str
+    missing: str
+    nothing: str
+    """For a capture that finds no file."""
+
+    @classmethod
+    def of(cls, step: str, options: OutputPolicyOptions) -> Policies:
+        """The options with their defaults: a mismatch warns, a missing output is an error; that a capture found
+        nothing warns, for nobody named what it should find."""
+        missing = options.output_missing
+        return cls(step, options.output_mismatch or "warn", missing or "error", missing or "warn")
+
+    def mismatched(self, problem: str) -> None:
+        """Apply the mismatch policy."""
+        _apply(self.mismatch, f"Step {self.step!r}: {problem}")
+
+    def absent(self, keys: Sequence[str], hint: str = "") -> None:
+        """Apply the missing policy to declared outputs that did not appear."""
+        if keys:
+            noun = "output" if len(keys) == 1 else "outputs"
+            listed = ", ".join(map(repr, keys))
+            _apply(self.missing, f"Step {self.step!r} did not produce its {noun} {listed}.{hint}")
+
+    def captured_nothing(self, folder: str, pattern: str, files_below: bool) -> None:
+        """Apply the missing policy to a capture that found no file."""
+        below = ' Files lie in folders below it: capture_pattern="**/*" takes those, too.' if files_below else ""
+        _apply(
+            self.nothing,
+            f"Step {self.step!r} captured nothing: no file in {folder} that matches {pattern!r} is new or was written."
+            f"{below} Write the files there, or correct capture_dir and capture_pattern.",
+        )
+
+
+def _apply(policy: str, message: str) -> None:
+    if policy == "error":
+        raise OutputError(message)
+    if policy == "warn":
+        warnings.warn(message, ConsistWarning, stacklevel=2)
+
+
+def ignored(step: str, what: str) -> None:
+    """Say that a returned value is not recorded."""
+    warnings.warn(f"Step {step!r}: {what} is not recorded. Declare outputs=[...] to keep it.", ConsistWarning, 2)
+
+
+def is_file_like(value: object, *, text: bool) -> bool:
+    """Whether a value stands for a file: artifact, artifact-like, path, and str where `text`."""
+    return isinstance(value, Artifact | os.PathLike | ArtifactLike) or (text and isinstance(value, str))
+
+
+def is_recordable(value: object, *, text: bool) -> bool:
+    """Whether a value can become an output: a file, or a table to be written as one."""
+    return is_file_like(value, text=text) or is_table(value)
+
+
+def returned_outputs(
+    value: Any, declared: Sequence[str], *, fallback: str, infer: bool, policies: Policies
+) -> list[tuple[str, Any]]:
+    """(key, file or table) for everything that was returned; validated whole before anything is recorded.
+
+    `fallback` is the key of a single undeclared output; `infer` is False where `output_paths` say all there is.
+
+    Raises:
+        ReturnTypeError: a value that is neither file nor table.
+        KeyNameError: a returned key breaks the key rules.
+        OutputError: a mismatch, under policy error.
+    """
+    pairs = _declared(value, declared, policies) if declared else _undeclared(value, fallback, infer, policies.step)
+    return [(check_key(key, "output key"), item) for key, item in pairs]
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether a value holds outputs by key; an xarray.Dataset is a mapping too, and one output."""
+    return isinstance(value, Mapping) and not is_table(value)
+
+
+def miscounted(value: Any, declared: Sequence[str]) -> str | None:
+    """How what was returned cannot be told apart into the declared outputs: nothing of it is taken. None where it can.
+
+    What no output can be made of is another mistake.
+    """
+    if value is None or _is_mapping(value) or not declared:
+        return None
+    several = isinstance(value, list | tuple)
+    number = len(value) if several else 1
+    if number == len(declared) or not (several or is_recordable(value, text=True)):
+        return None
+    listed = ", ".join(declared)
+    return (
+        f"returned {counted(number, 'value')} for {counted(len(declared), 'output')} ({listed}). "
+        f"Return {'one for each' if several else 'a list with one for each'}, or a dict."
+    )
+
+
+def _declared(value: Any, declared: Sequence[str], policies: Policies) -> list[tuple[str, Any]]:
+    if value is None:
+        return []
+    if problem := miscounted(value, declared):
+        policies.mismatched(problem)
+        return []
+    if _is_mapping(value):
+        pairs = [(str(key), item) for key, item in value.items() if item is not None]
+    elif isinstance(value, list | tuple):
+        pairs = [(key, item) for key, item in zip(declared, value, strict=True) if item is not None]
+    else:
+        pairs = [(declared[0], value)]
+    for key, item in pairs:
+        if not is_recordable(item, text=True):
+            raise ReturnTypeError(
+                f"Step {policies.step!r} returned {type(item).__name__} for output {key!r}. "
+                "Return a path, an Artifact, a DataFrame, Series, Arrow table or xarray.Dataset, or a dict or list of "
+                "these."
+            )
+    return pairs
+
+
+def _undeclared(value: Any, fallback: str, infer: bool, step: str) -> list[tuple[str, Any]]:
+    if value is None:
+        return []
+    if _is_mapping(value):
+        pairs = [(key, item) for key, item in value.items() if item is not None]
+        kept = [(key, item) for key, item in pairs if isinstance(key, str) and is_recordable(item, text=False)]
+        if len(kept) < len(pairs):
+            ignored(step, f"part of the returned dict ({len(pairs) - len(kept)} of {len(pairs)} values)")
+    elif is_recordable(value, text=False):
+        kept = [(fallback, value)]
+    else:
+        ignored(step, f"the returned {type(value).__name__}")
+        return []
+    return kept if infer else []
+
+
+def in_declared_order(items: Mapping[str, T], declared: Iterable[str]) -> dict[str, T]:
+    """Declared keys first, in their order, then the rest in theirs: the same on a hit as on a miss."""
+    first = [key for key in dict.fromkeys(declared) if key in items]
+    return {key: items[key] for key in (*first, *(key for key in items if key not in first))}
+
+
+def output_paths_of(given: Mapping[str, Any] | None) -> dict[str, OutputArtifactSpec]:
+    """The declared output paths of a step, checked."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise UsageTypeError(f"output_paths takes a mapping of key to path, not {type(given).__name__}.")
+    return {check_key(key, "output_paths key"): _output_spec(key, value) for key, value in given.items()}
+
+
+def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
+    """What is certain to fail once the step has run is refused before it does."""
+    spec = value if isinstance(value, OutputArtifactSpec) else OutputArtifactSpec(value)
+    target = spec.path
+    if isinstance(target, Artifact | ArtifactLike):
+        return spec
+    if not isinstance(target, str | os.PathLike):
+        raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
+    text = require_path(os.fspath(target), f"output_paths[{key!r}]")
+    if "://" not in text and not Path(text).is_absolute():
+        inside("the run's folder", os.path.normpath(text), text)
+    return spec

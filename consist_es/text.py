@@ -1,0 +1,53 @@
+"""Text that is safe and pleasant to print: what stands in a log, or in the name of a file, may come from anybody."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = "\u200c\u200d"
+"""Format characters that some scripts, and emoji, cannot be written without; harmless."""
+
+
+def shown(value: object) -> str:
+    """Text that a terminal shows and does not obey.
+
+    Control characters (C0, C1), bidirectional and other format characters, line separators and lone surrogates become
+    ``\\x1b``, ``\\u202e`` and so on. A byte of a file name that is not UTF-8 is shown as that byte.
+    """
+    text = str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(char) if _is_unsafe(char) else char for char in text)
+
+
+def _is_unsafe(char: str) -> bool:
+    return unicodedata.category(char) in _UNSAFE and char not in _JOINERS
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is not UTF-8 (PEP 383)
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+NEAR = 0.8
+"""Ratio of `difflib` from which one name may be meant for another: ``grwoth`` and ``growth`` have 0.83."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that this one may be meant for; one with another number is another name."""
+    import difflib
+
+    found = difflib.get_close_matches(name, [other for other in names if _numbers(other) == _numbers(name)], 1, NEAR)
+    return found[0] if found else None
+
+
+def _numbers(name: str) -> list[str]:
+    return re.findall(r"\d+", name)

@@ -1,0 +1,1 @@
+"""A user's value as plain JSON, without secrets."""

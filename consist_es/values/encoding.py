@@ -1,0 +1,133 @@
+"""Plain forms (see `consist_es.values.plain`) as bytes; long lists of numbers or texts are encoded at once."""
+
+import itertools
+import math
+import struct
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from consist_es.values.key_names import KEY_MODULES
+
+INT64 = range(-(2**63), 2**63)
+MAX_TEXT = 1_000_000
+"""Characters in a string, bytes in a bytes value."""
+_ENCODED = (itertools.repeat("utf-8"), itertools.repeat("surrogatepass"))
+"""How texts become bytes: names of files need not be UTF-8. A plain form itself holds such a text as escapes."""
+_CONSTANTS = {None: b"n", True: b"t", False: b"f"}
+MANY = 16
+"""More items than these are taken together, if they are alike."""
+_NESTED = 2
+"""How many tuples or lists within another are taken apart by position; few, for each level may double the work."""
+
+
+def type_name(cls: type | types.FunctionType | types.BuiltinFunctionType) -> str:
+    """Module-qualified name of a class or function, as keys have it."""
+    module = module_name(cls)
+    return f"{KEY_MODULES.get(module, module)}.{cls.__qualname__}"
+
+
+def module_name(cls: type | types.FunctionType | types.BuiltinFunctionType) -> str:
+    """Module that a class or function says it is from; "" for one that `exec` made without a module."""
+    found = getattr(cls, "__module__", "")
+    return found if isinstance(found, str) else ""
+
+
+def frame(plain: Any) -> bytes:
+    """Bytes of a plain form, equal exactly where the forms are: every part carries its type and length.
+
+    The order of dict keys does not count. The format is part of every fingerprint: changing it changes them all.
+    """
+    out: list[bytes] = []
+    _frame(plain, out.append)
+    return b"".join(out)
+
+
+def _frame(plain: Any, put: Callable[[bytes], None]) -> None:
+    if isinstance(plain, str):
+        data = plain.encode(errors="surrogatepass")
+        put(b"s%d:%b" % (len(data), data))
+    elif isinstance(plain, list):
+        put(b"l%d:" % len(plain))
+        if len(plain) > MANY:
+            put(b"".join(frames(plain)))
+        else:
+            for item in plain:
+                _frame(item, put)
+    elif isinstance(plain, dict):
+        put(b"m%d:" % len(plain))
+        if len(plain) > MANY:
+            names = sorted(plain)
+            values = frames([plain[name] for name in names])
+            put(b"".join(itertools.chain.from_iterable(zip(frames(names), values, strict=True))))
+        else:
+            for key, item in sorted(plain.items()):
+                _frame(key, put)
+                _frame(item, put)
+    else:
+        put(_number(plain))
+
+
+def _number(plain: float | bool | None) -> bytes:
+    if plain is None or isinstance(plain, bool):
+        return _CONSTANTS[plain]
+    return b"i%d;" % plain if isinstance(plain, int) else b"d" + struct.pack(">d", plain)
+
+
+def frames(forms: Sequence[Any]) -> list[bytes]:
+    """`frame` of each; those of one type together, and rows of one shape by their columns."""
+    kinds = set(map(type, forms)) if len(forms) > MANY else set()
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind is int:
+        return [b"i%d;" % form for form in forms]
+    if kind is str:
+        return [b"s%d:%b" % (len(data), data) for data in map(str.encode, forms, *_ENCODED)]
+    if kind is float:
+        packed = struct.pack(f">{len(forms)}d", *forms)
+        return [b"d" + packed[at : at + 8] for at in range(0, len(packed), 8)]
+    if kind is list and len(lengths := set(map(len, forms))) == 1:
+        head = b"l%d:" % lengths.pop()
+        return _rows(head, [frames(column) for column in zip(*forms, strict=True)], len(forms))
+    if kind is dict and (keys := forms[0].keys()) and all(form.keys() == keys for form in forms):
+        names = sorted(keys)
+        columns = [frames([form[name] for form in forms]) for name in names]
+        heads = [[frame(name)] * len(forms) for name in names]
+        pairs = [column for pair in zip(heads, columns, strict=True) for column in pair]
+        return _rows(b"m%d:" % len(names), pairs, len(forms))
+    return [frame(form) for form in forms]
+
+
+def _rows(head: bytes, columns: list[list[bytes]], count: int) -> list[bytes]:
+    if not columns:
+        return [head] * count
+    return [head + b"".join(row) for row in zip(*columns, strict=True)]
+
+
+def by_frame(forms: list[Any]) -> list[Any]:
+    """Forms in the order of their bytes."""
+    framed = frames(forms)
+    return [forms[place] for place in sorted(range(len(forms)), key=framed.__getitem__)]
+
+
+def alike(values: Sequence[Any], nested: int = _NESTED) -> list[Any] | None:
+    """Plain forms of numbers, texts, or tuples and lists of them that are all of one type; None for others.
+
+    Also None for a few, and if any needs a closer look: a huge number, an infinity, a long text, or one beyond ASCII.
+    """
+    kinds = set(map(type, values)) if len(values) > MANY else set()
+    kind = kinds.pop() if len(kinds) == 1 else None
+    simple = (
+        (kind is int and min(values) in INT64 and max(values) in INT64)
+        or (kind is float and all(map(math.isfinite, values)))
+        or (kind is str and all(map(str.isascii, values)) and max(map(len, values)) <= MAX_TEXT)
+        or kind in (bool, type(None))
+    )
+    if simple:
+        return list(values)
+    if kind not in (tuple, list) or not nested or len(set(map(len, values))) != 1 or not values[0]:
+        return None
+    columns = [alike(column, nested - 1) for column in zip(*values, strict=True)]
+    if any(column is None for column in columns):
+        return None
+    rows = map(list, zip(*(column for column in columns if column is not None), strict=True))
+    return [{"$tuple": row} for row in rows] if kind is tuple else list(rows)

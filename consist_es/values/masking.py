@@ -1,0 +1,413 @@
+"""Keeps secrets out of the log: values that look like credentials are replaced before anything is written or hashed.
+
+What takes a value's place is a keyed hash of it, ``{"$masked": "<32 hex digits>"}``. Equal values have equal hashes, so
+a changed secret is still a change, and counts for identity. The key lies beside the log, readable by its owner alone,
+and is no part of the log: who has the log cannot try out guesses. Digests are taken of what is left after masking.
+"""
+
+import os
+import re
+import secrets
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from consist_es.errors import ConsistWarning
+from consist_es.events import Draft, ErrorInfo, Event, FingerprintInfo
+from consist_es.values.plain import frame, to_plain
+from consist_es.values.secret import Masked, Secret
+
+MASKED, SECRET = "$masked", "$secret"
+
+VARIABLE = "environment variable "
+"""How the part of a code identity is called that is the value of such a variable, before its name."""
+
+
+COMMAND_LINE = "command line"
+"""How the part of a code identity is called that is the arguments of the program."""
+_WORDS = (
+    "apikey", "apikeys", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "passcode",
+    "creds", "jwt", "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "token",
+)  # fmt: skip
+_ENDS = ("credential", "credentials", "passphrase", "passwd", "password", "passwords", "secret", "secrets", "token")
+"""Words that also count where another one runs into them: PGPASSWORD, clientsecret."""
+_PAIRS = (
+    "access key", "access keys", "access tokens", "account key", "admin pass", "api key", "api keys", "api tokens",
+    "auth key", "auth pass", "auth tokens", "db pass", "ftp pass", "login pass", "mail pass", "mysql pass", "pg pass",
+    "proxy pass", "root pass", "secret key", "smtp pass", "ssh pass", "user pass",
+    "client key", "encryption key", "master key", "pass phrase", "pass word", "private key", "private keys",
+    "shared key", "signing key", "ssh key", "subscription key",
+)  # fmt: skip
+_WHOLE = frozenset({"auth", "pass", "pw", "tokens"})
+"""Words that are credentials only where the key has no other."""
+
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
+_KEY_SIZE = 32
+_HASH_SIZE = 16
+_SHORTEST = 6
+"""Characters of a secret that is looked for in the text of an error; shorter ones are found everywhere."""
+_MOST = 1000
+"""Secrets that are remembered for that."""
+_WORDS_FOR_NOTHING = frozenset({"", "none", "null", "true", "false", "masked", "..."})
+_TEXT_TAGS = frozenset({"$path", "$str"})
+"""Tags of `consist_es.values.plain` whose body is a text that a user wrote."""
+
+# Fields of events that hold what users said; everything else is made by the library.
+_TREES = frozenset({"config", "facet", "meta", "values", "options"})
+_TEXTS = frozenset({"description", "descriptions", "reason"})
+_PLACES = frozenset({"differs", "value"})
+
+
+class Masker:
+    """Masks by fixed rules and by more names of keys; see `docs/secrets-and-redaction.md` for the rules.
+
+    Args:
+        key_file: Where the key of the hashes lies; made when it is first needed.
+        names: Names of further keys whose values are masked; they fit as whole words, like the built-in ones.
+    """
+
+    def __init__(self, key_file: Path, names: Iterable[str] = ()) -> None:
+        self._key_file = key_file
+        self._more = tuple(words for name in names if (words := _words(name)))
+        self._key: bytes | None = None
+        self._known: dict[str, str] = {}
+        """Secrets that were masked, and what stands for them in texts."""
+        self.hides: Callable[[str], bool] = lru_cache(maxsize=10_000)(self._hides)
+        """Whether the value of a key of this name is masked."""
+        stems = [r"[\W_]?".join(words) for words in (*_BUILT_IN, *((word,) for word in _WHOLE), *self._more)]
+        found = "|".join(sorted(map(str, stems), key=len, reverse=True))
+        name = rf"(?<![\w.\-])(?=[\w.\-]*?(?:{found}))(?P<name>[\w.\-]++)"
+        self._stem = re.compile(found, re.IGNORECASE)
+        self._hint = re.compile(rf"{found}|://|:/|curl|mysql|sig", re.IGNORECASE)
+        self._pair = re.compile(name + _SEPARATOR, re.IGNORECASE)
+        self._flag = re.compile(r"(?=--?\w)" + name + r"\s++", re.IGNORECASE)
+
+    # ------------------------------------------------------------ names
+
+    def _hides(self, name: str) -> bool:
+        if not self._stem.search(name):
+            return False
+        words = _words(name)
+        if len(words) == 1 and words[0] in _WHOLE:
+            return True
+        if any(word.endswith(_ENDS) for word in words):
+            return True
+        return any(_holds(words, wanted) for wanted in (*_BUILT_IN, *self._more))
+
+    # ------------------------------------------------------------ values
+
+    def keyed(self, data: bytes) -> str:
+        """Keyed hash of bytes, 32 hex digits: tells nothing about them to who has not the key."""
+        return blake3(data, key=self._the_key()).hexdigest(_HASH_SIZE)
+
+    def plain(self, plain: Any) -> Any:
+        """A plain form (see `consist_es.values.plain`) without its secrets. What is masked already stays as it is."""
+        if isinstance(plain, str):
+            return self.text(plain)
+        if isinstance(plain, list):
+            return self._items(plain)
+        if isinstance(plain, dict):
+            return self._mapping(plain)
+        return plain
+
+    def _mapping(self, plain: dict[str, Any]) -> Any:
+        if len(plain) == 1:
+            ((tag, body),) = plain.items()
+            if tag.startswith("$") and not tag.startswith("$$"):
+                return self._tagged(tag, body)
+        return {self.text(key): self._entry(key, value) for key, value in plain.items()}
+
+    def _tagged(self, tag: str, body: Any) -> Any:
+        if tag == MASKED:
+            return {tag: body}
+        if tag == SECRET:
+            return self._hidden(body)
+        if tag == "$map":
+            return {tag: [self._items(pair) for pair in body]}
+        if tag == "$tuple":
+            return {tag: self._items(body)}
+        if isinstance(body, list):
+            return {tag: [self.plain(item) for item in body]}  # the first item may be a type, and is no key
+        if isinstance(body, dict):
+            return {tag: self.plain(body)}  # a path that is no text to encode
+        return {tag: self.text(body) if tag in _TEXT_TAGS else body}
+
+    def _entry(self, key: str, value: Any) -> Any:
+        return self._hidden(value) if self.hides(key) else self.plain(value)
+
+    def _items(self, items: list[Any]) -> list[Any]:
+        """A list; of a pair the first may be a key, and in a list of arguments each option is one."""
+        if len(items) == 2 and isinstance(items[0], str) and not items[0].startswith("-"):
+            return [self.plain(items[0]), self._entry(items[0], items[1])]
+        found, option = [], ""
+        for item in items:
+            follows = option and not (isinstance(item, str) and item.startswith("-"))
+            found.append(self._entry(option, item) if follows else self.plain(item))
+            option = item if isinstance(item, str) and item.startswith("-") and "=" not in item else ""
+        return found
+
+    def _hidden(self, plain: Any) -> Any:
+        """What is recorded of a secret; nothing is hidden where there is nothing."""
+        plain = _open(plain)
+        if plain is None or isinstance(plain, bool) or plain in ("", [], {}):
+            return plain
+        if isinstance(plain, dict) and plain.keys() == {MASKED}:
+            return plain
+        self.remember(plain)
+        return {MASKED: self.keyed(frame(plain))}
+
+    def data(self, value: Any) -> Any:
+        """The same for values that are in no plain form: mappings, lists and texts, as config adapters return them."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {key: self._data_entry(key, item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.data(item) for item in value]
+        if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+            return tuple(map(self.text, value))
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        plain = to_plain(value, "adapter data")
+        return value if self.plain(plain) == plain else Masked(self.keyed(frame(_open(plain))))
+
+    def _data_entry(self, key: Any, value: Any) -> Any:
+        if not (isinstance(key, str) and self.hides(key)) or isinstance(value, Secret):
+            return self.data(value)
+        hidden = self._hidden(to_plain(value, "adapter data"))
+        return Masked(hidden[MASKED]) if isinstance(hidden, dict) and MASKED in hidden else value
+
+    # ------------------------------------------------------------ texts
+
+    def text(self, text: str) -> str:
+        """A text without what looks like a credential in it: user and password of a URL, ``token=…`` and the like."""
+        if not _SIGNS.search(text) or not self._hint.search(text):
+            return text
+        text = self.places(text)
+        text = _PEM.sub(lambda match: f"{match['begin']}{self._mark(match['value'])}{match['end']}", text)
+        for pattern in _FURTHER:
+            text = pattern.sub(lambda match: f"{match['before']}{self._mark(match['value'])}", text)
+        text = _ELEMENT.sub(self._element, text)
+        return self._pairs(self._flag, self._pairs(self._pair, text))
+
+    def _element(self, match: re.Match[str]) -> str:
+        if not self.hides(match["name"]):
+            return match[0]
+        return f"<{match['name']}>{self._mark(match['value'])}</{match['name']}>"
+
+    def places(self, text: str) -> str:
+        """A text without users and passwords in its URLs."""
+        if "@" not in text or ":/" not in text:
+            return text
+        for pattern in (_USER, _USER_WITH_SLASH):
+            text = pattern.sub(lambda match: f"{match['before']}{self._mark(match['value'])}@", text)
+        return text
+
+    def error(self, text: str) -> str:
+        """The text of an error: also without the secrets that were masked anywhere so far."""
+        for secret in sorted(self._known, key=len, reverse=True):
+            text = text.replace(secret, self._known[secret])
+        return self.text(text)
+
+    def _pairs(self, pattern: re.Pattern[str], text: str) -> str:
+        """A text without the values of names that are credentials."""
+        parts, done = [], 0
+        while match := pattern.search(text, done):
+            value = _IN_QUERY if text[max(match.start() - 1, 0)] in "?&" else _VALUE
+            found = value.match(text, match.end()) if self.hides(match["name"].strip("-.")) else None
+            stop = match.end("name") if found is None else match.end()  # what follows may be the name that counts
+            parts.append(text[done:stop])
+            done = stop
+            if found is not None:
+                parts.append(self._masked_value(found[0]))
+                done = found.end()
+        return "".join((*parts, text[done:]))
+
+    def _masked_value(self, value: str) -> str:
+        bare = value.strip("\"'")
+        if bare.lower() in _WORDS_FOR_NOTHING or _MARK.fullmatch(bare):
+            return value
+        start = len(value) - len(value.lstrip("\"'"))
+        return f"{value[:start]}{self._mark(bare)}{value[start + len(bare) :]}"
+
+    def _mark(self, secret: str) -> str:
+        if _MARK.fullmatch(secret):
+            return secret
+        return f"{MASKED}:{self.keyed(secret.encode('utf-8', 'backslashreplace'))}"
+
+    def remember(self, plain: Any) -> None:
+        """Look for this secret in the texts of errors from now on; of a plain form for every text in it."""
+        if isinstance(plain, str) and len(plain) >= _SHORTEST and len(self._known) < _MOST:
+            self._known[plain] = self._mark(plain)
+        for item in plain.values() if isinstance(plain, dict) else plain if isinstance(plain, list) else ():
+            self.remember(item)
+
+    def variables(self, values: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Texts by name, such as environment variables, without secrets."""
+        return {
+            name: value and (self._mark(value) if self.hides(name) else self.text(value))
+            for name, value in values.items()
+        }
+
+    # ------------------------------------------------------------ events
+
+    def draft(self, draft: Draft) -> Draft:
+        """An event on its way into the log, without the secrets in what users said."""
+        event = draft.event
+        changes = {name: new for name in event.__struct_fields__ if (new := self._field(event, name)) is not None}
+        return msgspec.structs.replace(draft, event=msgspec.structs.replace(event, **changes)) if changes else draft
+
+    def _field(self, event: Event, name: str) -> Any:
+        """The new value of a field; None where it stays what it is."""
+        value = getattr(event, name)
+        if not value:
+            return None
+        if name in _TREES:
+            return self.plain(value)
+        if name in _TEXTS:
+            return self.text(value) if isinstance(value, str) else {key: self.text(item) for key, item in value.items()}
+        if name in _PLACES:
+            return self.places(value) if isinstance(value, str) else [self.places(item) for item in value]
+        if isinstance(value, FingerprintInfo):
+            return self.fingerprint(value)
+        if isinstance(value, ErrorInfo):
+            trace = value.traceback and self.error(value.traceback)
+            return ErrorInfo(type=value.type, message=self.error(value.message), traceback=trace)
+        return None
+
+    def fingerprint(self, info: FingerprintInfo) -> FingerprintInfo:
+        """An identity without the secrets in what explains it."""
+        adapter = info.adapter
+        if not adapter or not isinstance(adapter.get("values"), dict):
+            return info
+        return msgspec.structs.replace(info, adapter={**adapter, "values": self.plain(adapter["values"])})
+
+    def code_parts(self, parts: Mapping[str, str]) -> dict[str, str]:
+        """Of the parts of a code identity those that may hold a secret, by a keyed hash: environment variables that are
+        called so, and the command line."""
+        return {
+            label: f"masked:{self.keyed(digest.encode())}"
+            for label, digest in parts.items()
+            if label == COMMAND_LINE or (label.startswith(VARIABLE) and self.hides(label.removeprefix(VARIABLE)))
+        }
+
+    def revealed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values as a function gets them: those that the user marked as secret are taken out of their wrapper."""
+        for value in values.values():  # not always recorded, but an error may have it in its text
+            if isinstance(value, Secret):
+                self.remember(value.value)
+        return {name: value.value if isinstance(value, Secret) else value for name, value in values.items()}
+
+    # ------------------------------------------------------------ the key
+
+    def _the_key(self) -> bytes:
+        if self._key is None:
+            try:
+                self._key = _read_key(self._key_file) or _make_key(self._key_file)
+            except OSError as error:
+                self._key = secrets.token_bytes(_KEY_SIZE)
+                warnings.warn(
+                    f"The key for masking secrets, {self._key_file}, cannot be used ({error}). Steps with secrets in "
+                    "their config are recorded, but not reused. Ask its owner to let you read it, or remove it.",
+                    ConsistWarning,
+                    stacklevel=2,
+                )
+        return self._key
+
+
+# ---------------------------------------------------------------- rules
+
+_BUILT_IN = tuple((word,) for word in _WORDS) + tuple(tuple(pair.split()) for pair in _PAIRS)
+_TYPES = r"(?:str|bytes|int|Any|SecretStr|Secret\[\w+\]|Optional\[\w+\])(?:\s*\|\s*None)?"
+_SEPARATOR = (
+    rf"(?:[\"'\])}}]{{0,3}}+\s*+(?::\s*{_TYPES}\s*=(?!=)|=>|[:=!]?=|:)\s*+|[\"']\s*,\s*(?=[bBrRuU]?[\"']))"
+    r"(?:(?:bearer|basic|token|digest|negotiate)\s+)?(?:[bBrRfFuU]{1,2}(?=[\"']))?"
+)
+_VALUE = re.compile(r"\"(?:[^\"\\]|\\.)++\"|'(?:[^'\\]|\\.)++'|\S*[^\s,;)\]}'\"]")
+"""A quoted text, or all up to the next blank but for closing brackets: rather too much than too little."""
+_USER = re.compile(r"(?P<before>://)(?P<value>[^\s/?#'\"<>]{1,512})@")
+_USER_WITH_SLASH = re.compile(r"(?P<before>:/{1,3})(?P<value>[^\s/?#@:'\"<>]{0,128}:[^\s'\"<>@]{1,256})@")
+_IN_QUERY = re.compile(r"[^\s&#'\"]+")
+_FURTHER = (
+    re.compile(r"(?P<before>[?&](?:sig|signature|X-Amz-Signature)=)(?P<value>[^\s&#'\"]+)", re.IGNORECASE),
+    re.compile(r"(?P<before>\bcurl\b[^\n|;]{0,2000}?\s(?:-u\s*|--user[ =]))(?P<value>[^\s'\"]+)"),
+    re.compile(r"(?P<before>\bmysql\w{0,20}\b[^\n|;]{0,2000}?\s-p)(?P<value>[^\s'\"]+)"),
+)
+"""What is known by the place where it stands."""
+_ELEMENT = re.compile(r"<(?P<name>[\w.\-]{1,200})>(?P<value>[^<]{1,4000})</(?P=name)>")
+_SIGNS = re.compile(r"[=:,\-<]")
+"""One of these is in every text that has something to mask."""
+_MARK = re.compile(r"\$masked:[0-9a-f]{32}")
+_PEM = re.compile(
+    r"(?P<begin>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<value>[^-]+)(?P<end>-----END [A-Z ]*PRIVATE KEY-----)"
+)
+
+
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(part.lower() for part in _PART.findall(name))
+
+
+def _holds(words: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    joined = "".join(wanted)
+    if len(wanted) > 1 and joined in words:  # apikey
+        return True
+    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
+
+
+def _open(plain: Any) -> Any:
+    """A plain form with secrets that the user marked as if they were not marked."""
+    if isinstance(plain, list):
+        return [_open(item) for item in plain]
+    if isinstance(plain, dict):
+        if plain.keys() == {SECRET}:
+            return _open(plain[SECRET])
+        return {key: _open(value) for key, value in plain.items()}
+    return plain
+
+
+# ---------------------------------------------------------------- the key's file
+
+
+def key_file(log: Path) -> Path:
+    """Where the key of a log lies: beside its folder, so that a copy of the folder does not have it."""
+    return log.with_suffix(".key")
+
+
+def _read_key(path: Path) -> bytes | None:
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(key) != _KEY_SIZE:
+        raise OSError(f"it has {len(key)} bytes, not {_KEY_SIZE}")
+    return key
+
+
+def _make_key(path: Path) -> bytes:
+    """A new key, or the one that another process made at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_SIZE))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, path)  # unlike a rename, it never takes the place of another's key
+        except FileExistsError:
+            pass
+        except OSError:  # no links on this file system
+            if not path.exists():
+                part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    found = _read_key(path)
+    if found is None:
+        raise OSError("it was removed as soon as it was made")
+    return found

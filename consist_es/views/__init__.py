@@ -1,0 +1,1 @@
+"""SQLite views that follow the log."""

@@ -1,0 +1,88 @@
+"""Events into rows: the one way in which views grow, live or built anew."""
+
+import itertools
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol
+
+from consist_es.events import Cursor, Recorded
+from consist_es.system.storage import Storage
+from consist_es.views import file as view_file
+from consist_es.views.changes import count_on, describe_schema
+from consist_es.views.folding import BATCH, NoCollector, Projection, cut, fold
+from consist_es.views.tables import SET_CHECKPOINT, create_own
+
+Progress = Callable[[int, int], None]
+
+FORMAT = 2
+"""Version of the tables that the projector itself keeps."""
+
+
+class Log(Protocol):
+    """What the projector needs of a log."""
+
+    @property
+    def project_id(self) -> str | None:
+        """None before the first event."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def read(self, after: Cursor | None) -> Iterator[Recorded]:
+        """Whole batches after the cursor; `LogMismatchError` where the cursor belongs to another past."""
+
+    def head(self) -> Cursor: ...
+
+    def moved(self, cursor: Cursor, /) -> bool:
+        """Whether the event of the cursor lies elsewhere now."""
+
+    def cursor_after(self, recorded: Recorded, /) -> Cursor: ...
+
+
+class Builder:
+    """Makes view files of a log, and adds events to those that there are."""
+
+    def __init__(self, log: Log, projections: Sequence[Projection], storage: Storage) -> None:
+        self._log, self._projections, self._storage = log, projections, storage
+
+    def meta(self) -> dict[str, str]:
+        """What a file says of itself, beside its schema."""
+        versions = {f"view {projection.name}": str(projection.version) for projection in self._projections}
+        return {"project": self._log.project_id or "", "format": str(FORMAT), **versions}
+
+    def apply(self, conn: sqlite3.Connection, events: list[Recorded]) -> None:
+        """Fold events, and say how far that got; within a transaction of the caller's."""
+        grown: Counter[str] = Counter()
+        for projection in self._projections:
+            grown.update(fold(conn, projection, events))
+        if events:
+            at = self._log.cursor_after(events[-1])
+            conn.execute(SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))
+            count_on(conn, grown)
+
+    def build(self, path: Path, until: int | str | None, progress: Progress | None) -> int:
+        """Fold the whole log, or its beginning, into a new file; return the last position that is in it."""
+        import sqlite_utils
+
+        head = self._log.head().seq
+        events = cut(self._log.read(None), until)
+        with closing(view_file.create(path)) as conn, NoCollector():
+            db = sqlite_utils.Database(conn)
+            create_own(db, self.meta())
+            for projection in self._projections:
+                projection.create(db)
+            done = 0
+            while batch := list(itertools.islice(events, BATCH)):
+                with view_file.Transaction(conn):
+                    self.apply(conn, batch)
+                done = batch[-1].seq
+                if progress is not None:
+                    progress(done, max(done, head))
+            for projection in self._projections:
+                projection.index(db)
+            db.table("meta").insert_all({"key": key, "value": text} for key, text in describe_schema(conn).items())
+            view_file.finish(conn, path, self._storage)
+        return done

@@ -1,0 +1,408 @@
+"""The SQLite file that holds the views: whose it is, opening it, and putting a new one in its place.
+
+A view file can always be rebuilt from the log, so nothing here tries to repair one. What somebody else may
+have written is never deleted and never overwritten: it is set aside under another name.
+
+The file is in WAL mode. Renaming a new file over it would leave the old ``-wal`` beside the new file, and SQLite
+would play the one into the other. So a rebuilt file replaces a live one page by page in one transaction (SQLite's
+backup), and is renamed only to where nothing lies.
+"""
+
+import codecs
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from consist_es.errors import LogLockError, UsageError, ViewAccessError, ViewError, ViewRoomError
+from consist_es.system.storage import Lock, Storage
+from consist_es.system.with_block import WithBlock
+
+APPLICATION_ID = 0x636F6E73
+"""``PRAGMA application_id`` of our files: "cons" in ASCII."""
+
+NOTHING = "nothing"
+OURS = "a consist-es database"
+FOLDER = "a folder"
+
+BUSY_SECONDS = 5.0
+"""How long to wait for another program's write transaction."""
+
+STALE = 5.0
+"""Seconds to wait for a process that works on the views under a lock file that was deleted."""
+
+_ANOTHERS = "a SQLite database of another program"
+_SIGNATURES = (
+    (0, b"SQLite format 3\0", _ANOTHERS),
+    (8, b"DUCK", "a DuckDB database"),
+    (0, b"PAR1", "a Parquet file"),
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x1f\x8b", "a gzip file"),
+)
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+
+
+def identify(path: Path) -> str:
+    """What lies at `path`: `NOTHING` (also for an empty file), `OURS`, or in words what else it is."""
+    if path.is_dir():
+        return FOLDER
+    try:
+        if path.stat().st_size == 0:
+            return NOTHING
+        if (number := _application_id(path)) is not None:
+            return OURS if number == APPLICATION_ID else _ANOTHERS
+        with path.open("rb") as file:
+            start = file.read(512)
+    except FileNotFoundError:
+        return NOTHING
+    except OSError as error:
+        raise ViewError(f"{path} cannot be read: {error}. Give db_path another name.") from error
+    # Bytes 68 to 71 of an SQLite header are its application id, big-endian (sqlite.org/fileformat2.html).
+    if start.startswith(b"SQLite format 3\0") and start[68:72] == APPLICATION_ID.to_bytes(4, "big"):
+        return OURS
+    for offset, magic, name in _SIGNATURES:
+        if start[offset : offset + len(magic)] == magic:
+            return name
+    return "a text file" if _is_text(start) else "a file of an unknown kind"
+
+
+def _application_id(path: Path) -> int | None:
+    """What an SQLite database says that it is; None where SQLite cannot read it.
+
+    SQLite is asked, though the number lies at a known place: where a process closes a file that it opened past SQLite,
+    the system drops the locks of all connections that the process has to it, and another process may then remove the
+    log of changes under them (section 2.2 of sqlite.org/howtocorrupt.html).
+    """
+    try:
+        with closing(sqlite3.connect(f"{_uri(path)}?mode=ro&immutable=1", uri=True)) as conn:
+            return int(conn.execute("PRAGMA application_id").fetchone()[0])
+    except sqlite3.Error:
+        return None
+
+
+def _uri(path: Path) -> str:
+    return f"file:{quote(os.fsencode(path))}"
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)  # the last character may be cut off
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in start
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open an existing view file for queries; it can be changed inside a guarded `Transaction` alone."""
+    conn = sqlite3.connect(
+        f"{_uri(path)}?mode=rw",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        _prepare(conn)
+        conn.execute("PRAGMA synchronous = NORMAL")
+        conn.execute("PRAGMA query_only = ON")
+    except sqlite3.Error:
+        conn.close()
+        raise
+    return conn
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """Open a new file for building; one that a killed build left behind is thrown away first."""
+    discard(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # SQLite itself would create it as 0644 and so take the group's right to write that an umask of 002 gives.
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    _prepare(conn)
+    # The file is worth nothing until it is whole; a journal in memory is still needed for savepoints.
+    conn.execute("PRAGMA journal_mode = MEMORY")
+    conn.execute("PRAGMA synchronous = OFF")
+    conn.execute("PRAGMA locking_mode = EXCLUSIVE")
+    conn.execute("PRAGMA cache_size = -65536")
+    conn.execute(_SET_APPLICATION_ID)
+    return conn
+
+
+_SET_APPLICATION_ID = "PRAGMA application_id = 0x636F6E73"  # a PRAGMA takes no parameters
+
+
+def _prepare(conn: sqlite3.Connection) -> None:
+    conn.create_function("json_merge", 2, _json_merge, deterministic=True)
+    conn.create_function("json_fill", 3, _json_fill, deterministic=True)
+    conn.execute("PRAGMA trusted_schema = OFF")  # the file may come from anybody: see sqlite.org/security.html
+    conn.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file: damage shows here
+
+
+def _json_merge(old: str | None, new: str) -> str:
+    """Two JSON objects as one, the new values winning key by key. SQLite's json_patch would drop nulls."""
+    return msgspec.json.encode(msgspec.json.decode(old or "{}") | msgspec.json.decode(new)).decode()
+
+
+def _json_fill(text: str | None, name: str, value: str | None) -> str | None:
+    """A JSON object with more entries in the object that it has under a name; as it is where there are none."""
+    if text is None or value is None:
+        return text
+    whole = msgspec.json.decode(text)
+    whole[name] = (whole.get(name) or {}) | msgspec.json.decode(value)
+    return msgspec.json.encode(whole).decode()
+
+
+class Transaction(WithBlock[None]):
+    """Whole or not at all, and one writer at a time; `guarded` on a connection that is otherwise for queries only."""
+
+    def __init__(self, conn: sqlite3.Connection, *, guarded: bool = False) -> None:
+        self._conn, self._guarded = conn, guarded
+
+    def _begin(self) -> None:
+        if self._conn.in_transaction:  # an interrupt can strike between any two instructions, also those that undo
+            self._conn.execute("ROLLBACK")
+        if self._guarded:
+            self._conn.execute("PRAGMA query_only = OFF")
+        self._conn.execute("BEGIN IMMEDIATE")
+
+    def _end(self, error: BaseException | None) -> None:
+        try:
+            if error is None:
+                self._conn.execute("COMMIT")
+        finally:
+            if self._conn.in_transaction:
+                self._conn.execute("ROLLBACK")
+            if self._guarded:
+                self._conn.execute("PRAGMA query_only = ON")
+
+
+class ViewLock(Lock):
+    """The right to write a view file: a lock on a file beside it, and on the folder of its log.
+
+    People delete the file, and then another process could take a lock on a new one while the first still works. The
+    folder cannot be deleted alone. `log`: that folder; None for views that nobody else knows of.
+    """
+
+    def __init__(self, view: Path, storage: Storage, log: Path | None) -> None:
+        super().__init__(view.with_name(view.name + ".lock"), storage)
+        self._view = view
+        self._log = None if log is None else _FolderLock(log, storage)
+
+    def _begin(self) -> Lock:
+        try:
+            self._view.parent.mkdir(parents=True, exist_ok=True)
+            super()._begin()
+        except (OSError, LogLockError) as error:
+            raise ViewAccessError(self._view, error) from error
+        if self._log is not None and (holder := self._log.refused()):
+            problem = f"{holder} works on it, though the lock file {self.path.name} was deleted"
+            raise ViewAccessError(self._view, problem, "let that process go on or end it")
+        return self
+
+    def _end(self, error: BaseException | None) -> None:
+        try:
+            if self._log is not None:
+                self._log.release()
+        finally:
+            super()._end(error)
+
+    def close(self) -> None:
+        """Give up both files."""
+        if self._log is not None:
+            self._log.close()
+        super().close()
+
+
+class _FolderLock(Lock):
+    """The lock of a folder: one that is held for `STALE` seconds is not waited for any longer."""
+
+    _FLAGS = os.O_RDONLY
+
+    def refused(self) -> str:
+        """Take the lock; who holds it, in words, where it cannot be had. A folder that is not there yet, or whose file
+        system has no such locks, is nobody's."""
+        try:
+            return "" if self.acquire() else self._storage.lock_holder(self._fd or 0)
+        except (OSError, LogLockError):
+            return ""
+
+    def _waited(self, fd: int) -> bool:
+        return self._storage.flock_within(fd, STALE)
+
+
+def finish(conn: sqlite3.Connection, path: Path, storage: Storage) -> None:
+    """Close a built file: in WAL mode, with every byte on disk."""
+    conn.execute("PRAGMA locking_mode = NORMAL")
+    conn.execute("PRAGMA journal_mode = WAL")
+    conn.close()
+    descriptor = storage.open(path, os.O_RDWR)
+    try:
+        storage.datasync(descriptor)
+    finally:
+        storage.close(descriptor)
+
+
+def install(built: Path, place: Path, storage: Storage) -> None:
+    """Put a finished file in its place; readers see the old one or the new one, never a part."""
+    if identify(place) == OURS:
+        with closing(connect(built)) as source, closing(connect(place)) as target:
+            target.execute("PRAGMA query_only = OFF")
+            _copy(source, target, place)
+        discard(built)
+        return
+    discard(place)
+    storage.rename(built, place)
+    storage.sync_folder(place.parent)
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection, place: Path) -> None:
+    deadline = time.monotonic() + BUSY_SECONDS
+
+    def give_up(status: int, _remaining: int, _total: int) -> None:
+        # Called after each try; Python itself would try for ever.
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
+            raise ViewAccessError(place, "another program is writing to it")
+
+    source.backup(target, progress=give_up)
+    target.execute("PRAGMA busy_timeout = 0")  # a reader in the middle keeps the log of changes; that is no error
+    target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def checkpointed(conn: sqlite3.Connection) -> bool:
+    """Move what is beside the file into it and cut that to nothing; False where a reader stays in the way."""
+    return not conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+
+def built_for(place: Path) -> Path:
+    """Where a file is made that is to be put at `place`."""
+    return place.with_name(place.name + ".rebuild")
+
+
+def file_at(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file at a path; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def discard(path: Path) -> None:
+    """Remove a file that holds nothing, or that was never whole, and whatever SQLite left beside it."""
+    for name in (path, *side_files(path)):
+        name.unlink(missing_ok=True)
+
+
+def side_files(path: Path) -> list[Path]:
+    """Where SQLite keeps what belongs to a file but is not in it yet."""
+    return [path.with_name(path.name + suffix) for suffix in _SIDE_FILES]
+
+
+def set_aside(path: Path, why: str) -> Path:
+    """Rename a file, with what SQLite keeps beside it, to ``<name>.<why>-<n>``, the first that is free."""
+    number = 1
+    while os.path.lexists(kept := path.with_name(f"{path.name}.{why}-{number}")):
+        number += 1
+    path.rename(kept)
+    for old, new in zip(side_files(path), side_files(kept), strict=True):
+        if old.exists():
+            old.rename(new)
+    return kept
+
+
+# ---------------------------------------------------------------- errors
+
+
+def code_of(error: sqlite3.Error) -> int | None:
+    """The primary result code (sqlite.org/rescode.html), None where Python raised it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is broken."""
+    return code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+_REFUSALS = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+_NOT_SHARED = (
+    sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK,
+    sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS,
+)  # fmt: skip
+"""Answers of file systems that lack the locks, or the memory mapped from a file (WAL's ``-shm``), that SQLite's users
+share. Network file systems are such. The views then go where they have both: to this machine's temporary files."""
+
+_FAILED = (
+    sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
+)  # fmt: skip
+"""A quota that is used up, a limit on the size of files, and a disk that fails look like these."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+NOT_SHARED = "the file system lacks the locks or the shared memory that SQLite needs"
+LOCAL_DISK = "give db_path a folder on a disk of this machine"
+
+
+def lacks_sharing(error: sqlite3.Error) -> bool:
+    """Whether nothing is wrong with the file itself, but it lies on a file system where SQLite cannot use it."""
+    return getattr(error, "sqlite_errorcode", None) in _NOT_SHARED
+
+
+def is_refused(error: sqlite3.Error) -> bool:
+    """Whether nothing is wrong with the file itself, but this process may not use it, or not just now."""
+    return code_of(error) in _REFUSALS
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether there was no room, which SQLite needs beside the file even to read it, or the disk failed."""
+    return getattr(error, "sqlite_errorcode", None) in _FAILED or code_of(error) == sqlite3.SQLITE_FULL
+
+
+def _name_of(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", type(error).__name__)
+
+
+@contextmanager
+def translated(where: object) -> Iterator[None]:
+    """Errors of SQLite and the system as `ViewError`; those about access as `ViewAccessError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if is_refused(error):
+            raise ViewAccessError(where, error) from error
+        if lacks_sharing(error):
+            raise ViewAccessError(where, f"{NOT_SHARED} ({error}, {_name_of(error)})", LOCAL_DISK) from error
+        raise _unusable(where, error, _name_of(error), full=is_full(error)) from error
+    except OSError as error:
+        raise _unusable(where, error, type(error).__name__, full=error.errno in _NO_ROOM) from error
+
+
+def _unusable(where: object, error: Exception, name: str, *, full: bool) -> ViewError:
+    return (ViewRoomError if full else ViewError)(
+        f"The views in {where} cannot be used: {error} ({name}). The log is unharmed: "
+        "make room if the disk is full, or rebuild the views with `consist-es replay`."
+    )
+
+
+def query(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query, as plain tuples.
+
+    Raises:
+        ViewError: SQLite could not answer. UsageError: a value that no recorded one can be.
+    """
+    with translated("this project"):
+        cursor = conn.cursor()
+        cursor.row_factory = None
+        try:
+            return cursor.execute(sql, values).fetchall()
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise UsageError(f"Nothing that is recorded can be like what is asked for: {error}.") from error

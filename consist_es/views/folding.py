@@ -1,0 +1,198 @@
+"""From events to rows: what a projection is, and how its statements reach a database."""
+
+import functools
+import gc
+import itertools
+import operator
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from consist_es.errors import UsageError
+from consist_es.events import Recorded
+from consist_es.system.with_block import WithBlock
+from consist_es.views import file as view_file
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+Statement = tuple[str, Sequence[Any]]
+"""SQL text (always a constant) and its parameters."""
+
+BATCH = 5000
+"""Events per transaction, and per `executemany`."""
+
+# What a fold that does not fit its event may raise. Not in the list: errors that say nothing about the event.
+_FOLD_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    msgspec.MsgspecError,
+    sqlite3.Error,
+)
+# Of SQLite's errors, those that are about the statement (sqlite.org/rescode.html); Python's own have no code.
+_STATEMENT_CODES = (
+    None,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_RANGE,
+)
+
+
+class Projection(Protocol):
+    """One view: its tables and how events change them."""
+
+    name: str
+    version: int
+    """A changed version rebuilds the views."""
+    tables: tuple[str, ...]
+    """All tables it makes; no other projection's statements may touch them."""
+
+    def create(self, db: "sqlite_utils.Database") -> None:
+        """Make the tables, with the indexes that folding itself needs."""
+
+    def index(self, db: "sqlite_utils.Database") -> None:
+        """Make the other indexes and the SQL views; a rebuild does this last."""
+
+    def fold(self, recorded: Recorded) -> Iterable[Statement]:
+        """The statements for one event: a pure function of it, without clock, disk or randomness."""
+
+
+_DEAD_LETTER = "INSERT INTO dead_letter (seq, projection, type, error) VALUES (?, ?, ?, ?)"
+
+
+def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded]) -> Counter[str]:
+    """Fold events into one view; those that it cannot take become dead letters. Gives table -> rows that came, fewer
+    those that went.
+
+    First all at once; if one of them fails, one by one, so that nothing but the failing event's part is lost.
+    """
+    grown: Counter[str] = Counter()
+    conn.execute("SAVEPOINT fold")
+    try:
+        grown = _execute(conn, projection, events)
+    except _FOLD_ERRORS as error:
+        if isinstance(error, sqlite3.Error) and view_file.code_of(error) not in _STATEMENT_CODES:
+            raise
+        conn.execute("ROLLBACK TO fold")
+        if _was_struck(conn, projection, events, error):
+            raise KeyboardInterrupt from None
+        if len(events) == 1:
+            text = f"{type(error).__name__}: {error}"
+            conn.execute(_DEAD_LETTER, (events[0].seq, projection.name, events[0].type, text))
+        else:
+            for recorded in events:
+                grown.update(fold(conn, projection, [recorded]))
+    conn.execute("RELEASE fold")
+    return grown
+
+
+def _was_struck(conn: sqlite3.Connection, projection: Projection, events: list[Recorded], error: Exception) -> bool:
+    """Whether it was an interrupt (Ctrl-C) in a function of ours that SQLite called.
+
+    Python tells of it as of any failure of such a function, without what it was; but then the events can be folded the
+    next time. Taken for a fault of its event, it would leave that out of the view for good.
+    """
+    if not (isinstance(error, sqlite3.OperationalError) and "user-defined function" in str(error)):
+        return False
+    try:
+        _execute(conn, projection, events)
+    except _FOLD_ERRORS:
+        return False
+    finally:
+        conn.execute("ROLLBACK TO fold")
+    return True
+
+
+def _execute(conn: sqlite3.Connection, projection: Projection, events: list[Recorded]) -> Counter[str]:
+    """Run the statements in order; neighbours with the same text go to SQLite together."""
+    cursor = conn.cursor()
+    grown: Counter[str] = Counter()
+    statements = (statement for recorded in events for statement in projection.fold(recorded))
+    for sql, group in itertools.groupby(statements, key=_TEXT):
+        cursor.executemany(sql, map(_VALUES, group))
+        table, sign = _changes(sql)
+        if sign:
+            grown[table] += sign * cursor.rowcount
+    return grown
+
+
+_CHANGES = re.compile(r"\s*(INSERT|DELETE)\s+(?:INTO|FROM)\s+(\w+)")
+
+
+@functools.lru_cache(maxsize=256)
+def _changes(sql: str) -> tuple[str, int]:
+    """The table that a statement adds rows to (1) or takes rows from (-1); 0 where the number of rows stays, or where
+    nobody can tell which rows are new."""
+    match = _CHANGES.match(sql)
+    if match is None or "DO UPDATE" in sql:
+        return "", 0
+    return match[2], 1 if match[1] == "INSERT" else -1
+
+
+_TEXT, _VALUES = operator.itemgetter(0), operator.itemgetter(1)
+
+
+def whole(events: Iterator[Recorded]) -> list[Recorded]:
+    """The next `BATCH` events or a few more: what was recorded together becomes visible together."""
+    taken: list[Recorded] = []
+    for recorded in events:
+        taken.append(recorded)
+        if len(taken) >= BATCH and recorded.end:
+            break
+    return taken
+
+
+def cut(events: Iterator[Recorded], until: int | str | None) -> Iterator[Recorded]:
+    """Events up to a position or time, inclusive."""
+    if until is None:
+        return events
+    if isinstance(until, int):
+        return itertools.takewhile(lambda recorded: recorded.seq <= until, events)
+    try:
+        moment = datetime.fromisoformat(until)
+    except ValueError as error:
+        raise UsageError(f"until={until!r} is neither a position nor a time like 2026-11-22T08:13:00Z.") from error
+    if moment.tzinfo is None:
+        raise UsageError(f"until={until!r} has no time zone: append Z for UTC, or an offset like +01:00.")
+    last = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # the form of `Recorded.at`, so texts compare
+    return itertools.takewhile(lambda recorded: recorded.at <= last, events)
+
+
+class NoCollector(WithBlock[None]):
+    """Spares a rebuild the garbage collector's walks over a million events: there are no cycles in them."""
+
+    def __init__(self) -> None:
+        self._was_on = gc.isenabled()
+
+    def _begin(self) -> None:
+        gc.disable()
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._was_on:
+            gc.enable()
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An event that a view could not take: its rows in that view are missing."""
+
+    seq: int
+    projection: str
+    type: str
+    error: str
+
+
+def dead_letters(conn: sqlite3.Connection) -> list[DeadLetter]:
+    """All of them, in the order of the log."""
+    sql = "SELECT seq, projection, type, error FROM dead_letter ORDER BY seq, projection"
+    return [DeadLetter(*row) for row in view_file.query(conn, sql)]

@@ -1,0 +1,62 @@
+"""Where the views of a project lie, if they cannot lie where they should: nothing can be written there, or no room."""
+
+import atexit
+import os
+import tempfile
+import zlib
+from pathlib import Path
+
+from consist_es.views.file import discard
+
+
+def writable(path: Path) -> bool:
+    """Whether the file and its folder can be written; SQLite needs both."""
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+
+
+def node_local(project_id: str, log_folder: Path, base: Path | None = None) -> Path:
+    """Where the views of a project live on this machine if they cannot live where they should."""
+    folder = (base or Path(tempfile.gettempdir())) / f"consist-es-{_user()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
+        # The name can be guessed, so somebody else may have put a folder of theirs there.
+        folder = Path(tempfile.mkdtemp(prefix="consist-es-", dir=base))
+    # Two copies of a log share the project's id, but not their future.
+    copy = zlib.crc32(os.fsencode(os.path.realpath(log_folder)))
+    return folder / f"{project_id}-{copy:08x}.db"
+
+
+def own_to_process(project_id: str, log_folder: Path, base: Path | None = None) -> Path:
+    """Where this process has the views of a project to itself. What dead processes left there is removed."""
+    place = node_local(project_id, log_folder, base)
+    for left in place.parent.glob(f"{place.stem}-*.db*"):
+        pid = left.name[len(place.stem) + 1 :].partition(".")[0]
+        if pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
+            left.unlink(missing_ok=True)
+    return place.with_name(f"{place.stem}-{os.getpid()}.db")
+
+
+MEMORY = Path("/dev/shm")  # noqa: S108  what Linux has of disks in memory
+
+
+def in_memory(project_id: str, log_folder: Path) -> Path:
+    """Where this process has the views of a project to itself while no disk has room; removed when it ends.
+
+    Raises:
+        OSError: there is no such place.
+    """
+    place, pid = own_to_process(project_id, log_folder, MEMORY), os.getpid()
+    atexit.register(lambda: discard(place) if os.getpid() == pid else None)
+    return place
+
+
+ELSEWHERE = (node_local, in_memory)
+"""Where the views of a project may go, if they cannot be where they should: one after the other."""
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else "views"
