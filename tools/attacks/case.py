@@ -31,7 +31,7 @@ class Case:
     """``again.py``, run by the second process in its place."""
     needs: frozenset[str] = frozenset()
     """What a tool must be able to say: inputs, outputs, declared (outputs known beforehand), depends, loaded, keys,
-    runtime (changes within the process), fast."""
+    runtime (changes within the process), fast, blocks (a ``with`` block as a step)."""
     packages: frozenset[str] = frozenset()
     first_fails: bool = False
     """The first call is not meant to end well."""

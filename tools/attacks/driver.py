@@ -2,7 +2,8 @@
 
 Loads the tool's adapter once, then forks for every script: a fresh process, without the start-up. A script finds
 three names beside the builtins: ``call`` runs a step through the tool, ``ran`` says that a step's body was
-entered, and ``made`` stands for a file that a step wrote, as the tool wants it returned.
+entered, and ``made`` stands for a file that a step wrote, as the tool wants it returned. A tool that can make a
+block of code a step gives ``block`` too.
 
 Orders and answers are lines of JSON on standard input and output.
 """
@@ -76,6 +77,7 @@ def script(adapter: Any, folder: str, name: str, records: str, log: str) -> int:
     sys.path.insert(0, folder)
     sys.argv = [str(Path(folder, name))]
     vars(builtins).update(ran=ran, made=adapter.made, call=caller(adapter, Path(records)))
+    builtins.block = getattr(adapter, "block", None)  # type: ignore[attr-defined]  of those that can say "blocks"
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as end:

@@ -14,6 +14,7 @@ from consist_es.identity.live.modules import file_of, is_ours
 from consist_es.identity.live.owners import Owner
 from consist_es.identity.text.mentions import mentions
 from consist_es.identity.text.source import load_source
+from consist_es.identity.text.usage import MAKERS
 from consist_es.identity.text.writes import FILLING, only_read
 
 _BINDS = ("STORE_NAME", "STORE_GLOBAL", "STORE_DEREF", "DELETE_NAME", "DELETE_GLOBAL", "DELETE_DEREF")
@@ -68,7 +69,8 @@ class BlockReach:
         does: then everybody sees what becomes of it at a hit."""
         if owner.kind == "object":
             named = any(word == name and self.given.get(item) is owner.value for item, word in self._set)
-            return named and not any(name in mentions(fn.__code__).sets for fn in functions)
+            others = [fn for fn in functions if fn.__name__ not in MAKERS]
+            return named and not any(name in mentions(fn.__code__).sets for fn in others)
         if name not in self._bound:
             return False
         if owner.kind == "module":

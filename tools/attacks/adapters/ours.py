@@ -8,7 +8,7 @@ from typing import Any
 from attacks.request import Request
 from consist_es import CacheOptions, ExecutionOptions, Tracker, __version__, output_path
 
-CAN = {"inputs", "outputs", "declared", "depends", "loaded", "keys", "runtime", "fast"}
+CAN = {"inputs", "outputs", "declared", "depends", "loaded", "keys", "runtime", "fast", "blocks"}
 
 with tempfile.TemporaryDirectory() as folder, Tracker(folder) as warm:
     warm.run(lambda: None, name="warm")  # everything is imported before the forks, which then start at once
@@ -62,3 +62,8 @@ def call(request: Request) -> Path | None:
     else:
         result = own.run(request.fn, inputs=dict(request.inputs) or None, **said)
     return None if out is None else result.outputs[out.key].path
+
+
+def block() -> Any:
+    """A block of code as a step, to be entered by ``with``; what that gives has ``is_cached``."""
+    return tracker(fast=False).trace("block")

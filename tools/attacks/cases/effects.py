@@ -92,3 +92,46 @@ written(
     "miss",
     "if self.rate > 3: self.x = 1\n        ran(self.x)\n        return",
 )
+
+STATE = """
+seen, total = [0], 0
+def count():
+    seen[0] += 1
+def add():
+    global total
+    total += 1
+class Model:
+    pop = None
+    known = 0
+    def __init__(self): self.rows = []
+    def keep(self): self.pop = 2
+    def note(self): self.rows.append(1)
+    def register(self): type(self).known += 1
+m = Model()
+def step(): ran(seen, total, m.pop, m.rows, Model.known)
+"""
+BLOCK = """
+import state
+from state import count, m
+with block() as b:
+    if not b.is_cached:
+        BODY
+call(state.step)
+"""
+
+
+def in_block(name: str, body: str) -> None:
+    """A block, whose work a hit skips, changes something for the next step, which hits only if it is there again."""
+    GROUP.add(f"{name}_in_a_block", "hit", BLOCK.replace("BODY", body), files={"state.py": STATE}, change={},
+              needs="blocks")  # fmt: skip
+
+
+in_block("item_of_a_list_that_a_function_counts_up", "state.count()")
+in_block("function_under_its_own_name_that_counts", "count()")
+in_block("function_in_a_loop_that_counts", "for _ in range(3): count()")
+in_block("function_imported_there_that_counts", "from state import count as c; c()")
+in_block("variable_that_a_function_counts_up", "state.add()")
+in_block("attribute_that_a_method_keeps", "m.keep()")
+in_block("list_that_a_method_fills", "state.m.note()")
+in_block("attribute_of_a_class_that_a_method_counts_up", "m.register()")
+in_block("attribute_that_its_text_sets", "m.pop = 2")

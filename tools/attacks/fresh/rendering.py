@@ -325,11 +325,12 @@ class Rendering:
         body += f't{n}.log_output(out, key="out_{n}")\n'
         return "".join(f"{line}\n" for line in lines) + (
             f'with {base}.trace("{step.name}"{more}, outputs=["out_{n}"]) as t{n}:\n'
-            f'    hit{n} = t{n}.is_cached\n    made{n} = t{n}.cached_output("out_{n}") if hit{n} else None\n'
+            f"    hit{n}, meta{n} = t{n}.is_cached, consist.current_run().meta\n"
+            f'    made{n} = t{n}.cached_output("out_{n}") if hit{n} else None\n'
             f"    if not hit{n}:\n{indented(body, 2)}"
             f"        made{n} = SimpleNamespace(path=out)\n"
             f"r{n} = SimpleNamespace(output=made{n}, outputs={{'out_{n}': made{n}}})\n"
-            f'tell("{step.name}", hit{n}, made{n}.path.read_text())\n'
+            f'tell("{step.name}", hit{n}, made{n}.path.read_text(), meta{n})\n'
         )
 
 
