@@ -76,8 +76,9 @@ def script(adapter: Any, folder: str, name: str, records: str, log: str) -> int:
     os.environ["ATTACK_RAN"] = f"{records}.ran"
     sys.path.insert(0, folder)
     sys.argv = [str(Path(folder, name))]
-    vars(builtins).update(ran=ran, made=adapter.made, call=caller(adapter, Path(records)))
-    builtins.block = getattr(adapter, "block", None)  # type: ignore[attr-defined]  of those that can say "blocks"
+    # `block` is None for those that cannot say "blocks"
+    more = {"block": getattr(adapter, "block", None)}
+    vars(builtins).update(ran=ran, made=adapter.made, call=caller(adapter, Path(records)), **more)
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as end:
