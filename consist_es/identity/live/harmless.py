@@ -14,6 +14,8 @@ SILENT = {
     "tracemalloc", "typer", "typing", "unittest", "warnings", "atexit", "signal", "_thread",
 }  # fmt: skip
 """Packages that talk to people and the operating system."""
+_REGISTERING = {"addLevelName", "setLoggerClass", "setLogRecordFactory"}
+"""What of them changes answers that a step may use, such as the name of a level."""
 _WRITING = {"_csv", "_io", "csv", "io", "json", "pickle", "shutil", "tomllib", "yaml", "zipfile", "tarfile", "pathlib"}
 """Packages that write files; what they register (constructors of YAML) counts."""
 _DRAWING = {"altair", "bokeh", "folium", "holoviews", "hvplot", "matplotlib", "mpl_toolkits", "plotly", "seaborn"}
@@ -78,7 +80,7 @@ def sets_something(package: str, names: list[str], *, meant: bool = True) -> boo
     if package == "sys" and set(names) & _SYS:
         return False
     if package in SILENT:
-        return False
+        return last in _REGISTERING
     if package in _DRAWING:
         return any(map(_DRAWING_SETS.search, names))
     if package in _WRITING or not meant:
