@@ -1,5 +1,4 @@
 """The path by which scripts of others know the storage, which lies in `consist_es.system.storage`."""
 
 from consist_es.system.storage import LocalStorage as LocalStorage
-from consist_es.system.storage import Lock as Lock
 from consist_es.system.storage import Storage as Storage

@@ -1,1 +1,1 @@
-"""What model code holds in its hands."""
+"""Tracker, scenario, coupler and the module-level functions: what model code calls."""
