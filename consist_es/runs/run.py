@@ -134,17 +134,8 @@ def metadata(plain: Mapping[str, Any]) -> dict[str, Any]:
     return given if isinstance(given, dict) else dict(plain)
 
 
-def run_of_row(
-    row: RunRow,
-    *,
-    parent_id: str | None = None,
-    source_id: str | None = None,
-    account: Callable[[], Why] | None = None,
-) -> Run:
-    """The public form of a row of the run table.
-
-    `source_id` is the id of the run that a hit came from; `account` answers `Run.why`.
-    """
+def _metadata_of(row: RunRow, source_id: str | None) -> dict[str, Any]:
+    """What was logged as metadata, and beside it what the look-up and the end of the run gave."""
     meta = metadata(row.meta)
     if row.cache == "hit":
         meta |= {"cache_hit": True, "cache_source": source_id}
@@ -168,6 +159,20 @@ def run_of_row(
         meta["failed_step"] = row.failed_step
     if row.missing_outputs:
         meta["missing_outputs"] = row.missing_outputs
+    return meta
+
+
+def run_of_row(
+    row: RunRow,
+    *,
+    parent_id: str | None = None,
+    source_id: str | None = None,
+    account: Callable[[], Why] | None = None,
+) -> Run:
+    """The public form of a row of the run table.
+
+    `source_id` is the id of the run that a hit came from; `account` answers `Run.why`.
+    """
     return Run(
         id=row.id,
         key=row.key,
@@ -186,7 +191,7 @@ def run_of_row(
         tags=list(row.tags),
         config=row.config,
         facet=row.facet,
-        meta=meta,
+        meta=_metadata_of(row, source_id),
         signature=row.fingerprint,
         config_hash=row.config_digest,
         git_hash=row.code_digest,

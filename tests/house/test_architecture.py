@@ -256,6 +256,20 @@ def test_imports_only_go_downwards() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_rooms_of_identity_import_only_those_before_them() -> None:
+    order = ["installed", "text", "live", "code"]
+    places = {module.name: module.name.split(".")[2] for module in MODULES if module.name.count(".") == 3}
+    inner = {name: room for name, room in places.items() if name.startswith("consist_es.identity.")}
+    assert {*inner.values()} == {*order}
+    wrong = [
+        f"{module.where}:{found.line}: {found.target}"
+        for module in MODULES
+        for found in own_imports(module, types=True)
+        if module.name in inner and order.index(inner.get(found.target, order[0])) > order.index(inner[module.name])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_no_module_imports_itself_by_a_detour() -> None:
     graph = {m.name: {found.target for found in own_imports(m)} - {m.name} for m in MODULES}
     assert [edge for edge in CIRCLES if edge[1] not in graph[edge[0]]] == [], "allowed, but no longer needed"
