@@ -18,7 +18,7 @@ from consist_es.checks import MAX_NAME
 from consist_es.errors import PathError
 
 State = tuple[int, ...]
-"""What changes when a file is written, or put in its place: also by a tool that keeps times and size."""
+"""Inode, size, modification time and change time of a file; a tool that keeps the others changes the last one."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def state_of(path: Path) -> State | None:
-    """What changes when the file at `path` is written; None where there is no file. Folders have no such state."""
+    """Inode, size and times of the file at `path`; None for a folder, and where there is no file."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -69,7 +69,7 @@ def _files(folder: Path, pattern: str, recursive: bool) -> dict[Path, State]:
 
 
 def _matching(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-    """What a glob pattern matches below a folder, some of it twice.
+    """Paths below a folder that a glob pattern matches, some of them twice.
 
     Unlike `Path.glob`, nothing is raised where somebody removes a file or folder meanwhile.
     """

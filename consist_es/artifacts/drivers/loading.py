@@ -55,7 +55,7 @@ def can_load(name: str) -> bool:
 
 
 class _Places(Protocol):
-    """What of a tracker says where files are."""
+    """The roots by which a tracker resolves the URIs of artifacts."""
 
     run_dir: Path
 
