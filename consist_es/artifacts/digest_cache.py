@@ -17,7 +17,7 @@ _TABLE = "CREATE TABLE digests_1 (path BLOB PRIMARY KEY, stamp TEXT, digest TEXT
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """Size, times, inode and device of a file. The change time cannot be set back by hand, the modification time can."""
+    """Size, times, inode and device of a file. The change time, unlike the other, cannot be set back by hand."""
 
     size: int
     mtime_ns: int
