@@ -18,7 +18,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from consist_es.observe import children
 from consist_es.system.storage import LocalStorage, on_fork
@@ -35,33 +35,38 @@ Posted = dict[str, dict[str, Any]]
 """Key of a run -> what a child needs to know of it."""
 
 
+class _Open(NamedTuple):
+    """A run that is open: what a child needs to know, and how much had been told when it began."""
+
+    about: dict[str, Any]
+    since: int
+
+
 class Board:
     """The page of this process's runs."""
 
     def __init__(self) -> None:
         self.folder = Path(children.channel().folder)
-        self._fd = os.open(self.folder / _PAGE, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        self._fd = os.open(self.folder / _PAGE, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
         os.ftruncate(self._fd, SIZE)
         self._map = mmap.mmap(self._fd, SIZE)
-        self._told = os.open(self.folder / _TOLD, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
-        self._runs: Posted = {}
-        self._since: dict[str, int] = {}
+        self._told = os.open(self.folder / _TOLD, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+        self._runs: dict[str, _Open] = {}
         self._number = 0
         self._mutex = threading.Lock()
 
     def post(self, run: str, about: dict[str, Any]) -> None:
         """A run is open from now on."""
         with self._mutex:
-            self._runs[run] = about
-            self._since[run] = os.fstat(self._told).st_size
+            self._runs[run] = _Open(about, os.fstat(self._told).st_size)
             self._write()
 
     def withdraw(self, run: str) -> list[dict[str, Any]]:
         """A run is open no longer; what children told of it."""
         with self._mutex:
-            if self._runs.pop(run, None) is None:
+            if (opened := self._runs.pop(run, None)) is None:
                 return []
-            since, size = self._since.pop(run), os.fstat(self._told).st_size
+            since, size = opened.since, os.fstat(self._told).st_size
             alone = _locked_within(self._fd, PATIENCE)
             try:
                 self._write()
@@ -73,10 +78,9 @@ class Board:
         return [told for told in map(_decoded, data.splitlines()) if told.get("run") == run]
 
     def _write(self) -> None:
-        text = _encoded(self._runs)
-        while len(text) > SIZE - _HEAD.size:  # so many at once that they do not fit: the oldest cannot be joined
-            self._runs.pop(next(iter(self._runs)))
-            text = _encoded(self._runs)
+        posted = {run: opened.about for run, opened in self._runs.items()}
+        while len(text := _encoded(posted)) > SIZE - _HEAD.size:  # they do not fit: the oldest cannot be joined
+            posted.pop(next(iter(posted)))
         self._number += 2
         _HEAD.pack_into(self._map, 0, self._number - 1, len(text))  # odd: it is being written
         self._map[_HEAD.size : _HEAD.size + len(text)] = text
@@ -118,10 +122,11 @@ class _Process:
 
     def __init__(self) -> None:
         self.board: Board | None = None
+        self.mutex = threading.Lock()
         on_fork(self)
 
     def after_fork(self) -> None:
-        self.board = None
+        self.board, self.mutex = None, threading.Lock()
 
 
 _process = _Process()
@@ -129,9 +134,10 @@ _process = _Process()
 
 def board() -> Board:
     """The page of this process, made when it is first needed."""
-    if _process.board is None:
-        _process.board = Board()
-    return _process.board
+    if (found := _process.board) is None:
+        with _process.mutex:  # threads may open their first runs at once
+            found = _process.board = _process.board or Board()
+    return found
 
 
 def is_made() -> bool:

@@ -14,6 +14,7 @@ import os
 import shutil
 import struct
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -48,18 +49,25 @@ class Channel:
         os.write(self._fd, _HEAD.pack(0))
         self._map = mmap.mmap(self._fd, _HEAD.size)
         self._pid = os.getpid()
+        self._mutex = threading.Lock()
+        self._watches: set[int] = set()
         os.environ[VARIABLE] = self.path
         atexit.register(self.close)
 
-    def begin(self) -> int:
+    def begin(self, watch: object) -> int:
         """A run begins: the position from which on entries are its own."""
-        self._number += 1
-        _HEAD.pack_into(self._map, 0, self._number)
-        return os.fstat(self._fd).st_size
+        with self._mutex:
+            self._watches.add(id(watch))
+            self._number += 1
+            _HEAD.pack_into(self._map, 0, self._number)
+            return os.fstat(self._fd).st_size
 
-    def pause(self) -> None:
-        """No run is open."""
-        _HEAD.pack_into(self._map, 0, 0)
+    def end(self, watch: object) -> None:
+        """A run is over; children tell nothing once that was the last."""
+        with self._mutex:
+            self._watches.discard(id(watch))
+            if not self._watches:
+                _HEAD.pack_into(self._map, 0, 0)
 
     def entries(self, begin: int) -> Iterator[tuple[bytes, list[bytes]]]:
         """Kind and fields of each whole entry since."""
@@ -79,7 +87,7 @@ class Channel:
     def close(self) -> None:
         """Remove the folder, at the end of the process that made it."""
         if os.getpid() == self._pid:
-            self.pause()
+            _HEAD.pack_into(self._map, 0, 0)
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -217,11 +225,12 @@ class _Process:
 
     def __init__(self) -> None:
         self.channel: Channel | None = None
+        self.mutex = threading.Lock()
         on_fork(self)
 
     def after_fork(self) -> None:
         """Tell what this child reads to the parent's runs, which are nobody's here."""
-        channel, self.channel = self.channel, None
+        channel, self.channel, self.mutex = self.channel, None, threading.Lock()
         hook.report_to(None if channel is None else _reporter(channel.path))
 
 
@@ -238,9 +247,10 @@ _process = _Process()
 
 def channel() -> Channel:
     """The channel of this process, made when it is first needed."""
-    if _process.channel is None:
-        _process.channel = Channel()
-    return _process.channel
+    if (found := _process.channel) is None:
+        with _process.mutex:  # threads may open their first runs at once; a second channel would hear of nothing
+            found = _process.channel = _process.channel or Channel()
+    return found
 
 
 def attach() -> None:

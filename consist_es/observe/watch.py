@@ -103,7 +103,7 @@ class Watch:
         self._modules = len(sys.modules)
         self._random = generators.Began()
         self._channel = children.channel()
-        self._position = self._channel.begin()
+        self._position = self._channel.begin(self)
         _replacing.begin(self)
         generators.listen(self._random)
         self._pending = KERNEL.begin(notes, self._places.skipped)
@@ -134,8 +134,8 @@ class Watch:
             _replacing.end(self)
             if hasattr(self, "_random"):
                 generators.forget(self._random)
-            if hasattr(self, "_channel") and not hook.is_open():
-                self._channel.pause()
+            if hasattr(self, "_channel"):
+                self._channel.end(self)
 
     def _settle(self, outputs: set[str]) -> Reads:
         notes, seconds = self._notes, time.monotonic() - self._clock

@@ -389,3 +389,37 @@ def test_when_the_kernel_loses_events_the_run_is_unsure(root: Path) -> None:
     if found["watched_by"] != "fanotify":
         pytest.skip("this system refuses fanotify")
     assert any("lost count" in why for why in found["unsure"])
+
+
+FIRST_AT_ONCE = """
+import sys, threading
+from consist_es.observe import board, children
+
+gate, found = threading.Barrier(16), []
+
+def ask():
+    gate.wait()
+    found.append((id(children.channel()), id(board.board())))
+
+sys.setswitchinterval(1e-6)
+threads = [threading.Thread(target=ask) for _ in range(16)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(len(found), len(set(found)))
+"""
+
+
+def test_threads_that_open_the_first_runs_at_once_share_one_channel_and_one_board() -> None:
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", FIRST_AT_ONCE], capture_output=True, text=True)
+        assert done.stdout.split() == ["16", "1"], done.stderr
+
+
+def test_a_run_that_ends_leaves_the_children_of_another_one_telling(root: Path) -> None:
+    first, second = watch_of(root), watch_of(root)
+    first.begin()
+    second.begin()
+    first.end()
+    first.stop()
+    subprocess.run([sys.executable, "-c", CHILD + "read('a.txt')"], cwd=root, check=True)
+    assert names(second.end(), root) == ["a.txt"]

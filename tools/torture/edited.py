@@ -30,8 +30,8 @@ def step(n: int) -> Path:
 
 
 def edited(trial: Trial) -> None:
-    """R28: `count` times some changes by SQL, by themselves or under an open tracker; then every call gives what it
-    should, all runs are told of, and a call whose inputs changed is computed."""
+    """R28: each table emptied, then `count` times in all some changes by SQL, by themselves or under an open tracker;
+    then every call gives what it should, all runs are told of, and a call whose inputs changed is computed."""
     room, kept = trial.room("p"), trial.folder / "kept"
     with verbs.inside(room):
         for name in ("beside", "late0", "late1"):
@@ -43,7 +43,10 @@ def edited(trial: Trial) -> None:
     for number in trial.cases():
         shutil.rmtree(room)
         shutil.copytree(kept, room)  # to the same place: inputs beside the run's folder are recorded where they lie
-        changes = [_change(room / "p.db", trial.random) for _ in range(trial.random.choice((1, 1, 2, 4)))]
+        if number < len(TABLES):
+            changes = [("rows deleted", f"DELETE FROM {TABLES[number]}")]
+        else:
+            changes = [_change(room / "p.db", trial.random) for _ in range(trial.random.choice((1, 1, 2, 4)))]
         name = f"case {number}: {'; '.join(sql for _, sql in changes)}"
         with trial.case(name, changes[0][0]), verbs.inside(room), warnings.catch_warnings():
             warnings.simplefilter("ignore")
