@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,13 +27,50 @@ class DeclaredOutput(msgspec.Struct, frozen=True):
     description: str | None = None
 
 
-class Coupler(Mapping[str, Any]):
+Required = bool | Mapping[str, bool]
+"""Of all outputs, or output by output."""
+
+
+class Declares(ABC):
+    """What outputs are declared to: a coupler, a view of it, and a scenario, which has one."""
+
+    @abstractmethod
+    def _declare(
+        self, names: Sequence[str], required: Required, warn_undefined: bool, description: Mapping[str, str] | None
+    ) -> None: ...
+
+    def declare_outputs(
+        self,
+        *names: str,
+        required: Required = False,
+        warn_undefined: bool = False,
+        description: Mapping[str, str] | None = None,
+    ) -> None:
+        """Declare names that should be in the coupler at the end, required or not, with descriptions.
+
+        `required` holds for all names, or per name by a mapping; once required, a name stays so. In a scenario that
+        ends without a required one `RequiredOutputsError` is raised. `warn_undefined`: warn once for each name that is
+        set and was never declared. The names of a view are those below its namespace.
+        """
+        self._declare(names, required, warn_undefined, description)
+
+    def require_outputs(
+        self,
+        *names: str,
+        required: Required = True,
+        warn_undefined: bool = False,
+        description: Mapping[str, str] | None = None,
+    ) -> None:
+        """`declare_outputs` with `required` True: without these the scenario fails."""
+        self._declare(names, required, warn_undefined, description)
+
+
+class Coupler(Declares, Mapping[str, Any]):
     """Names of a scenario -> latest artifact (or path, where code runs without tracking).
 
     A mapping in the order in which the keys were first set. Setting is recorded while the scenario is open; reading is
-    recorded with a run that reads while it executes (`consist_es.execution.observed`). Values are
-    artifacts, artifact-likes
-    (`path`, `container_uri`), paths or path strings.
+    recorded with a run that reads while it executes (`consist_es.execution.observed`). Values are artifacts,
+    artifact-likes (`path`, `container_uri`), paths or path strings.
     """
 
     def __init__(self) -> None:
@@ -165,18 +203,9 @@ class Coupler(Mapping[str, Any]):
 
     # ------------------------------------------------------------ declared outputs
 
-    def declare_outputs(
-        self,
-        *names: str,
-        required: bool | Mapping[str, bool] = False,
-        warn_undefined: bool = False,
-        description: Mapping[str, str] | None = None,
+    def _declare(
+        self, names: Sequence[str], required: Required, warn_undefined: bool, description: Mapping[str, str] | None
     ) -> None:
-        """Declare keys that should be set, required or not, with descriptions.
-
-        `required` holds for all names, or per name by a mapping; once required, a key stays so.
-        `warn_undefined`: warn once for each key set that was never declared.
-        """
         keys = [check_key(name.strip() if isinstance(name, str) else name, "declared output") for name in names]
         if required is True and not keys:
             raise UsageTypeError("required=True needs the names of the outputs that are required.")
@@ -190,16 +219,6 @@ class Coupler(Mapping[str, Any]):
             self._journal.record(_declaration(fresh, warn_undefined))
         self._declared.update(fresh)
         self._warn_undefined = self._warn_undefined or warn_undefined
-
-    def require_outputs(
-        self,
-        *names: str,
-        required: bool | Mapping[str, bool] = True,
-        warn_undefined: bool = False,
-        description: Mapping[str, str] | None = None,
-    ) -> None:
-        """`declare_outputs` with `required` True."""
-        self.declare_outputs(*names, required=required, warn_undefined=warn_undefined, description=description)
 
     def missing_declared_outputs(self) -> list[str]:
         """Required keys that are not set, sorted."""
@@ -242,7 +261,7 @@ def _declaration(declared: Mapping[str, DeclaredOutput], warn_undefined: bool) -
     )
 
 
-class CouplerView(Mapping[str, Any]):
+class CouplerView(Declares, Mapping[str, Any]):
     """A coupler seen through a namespace: ``view["x"]`` is ``coupler["namespace/x"]``."""
 
     def __init__(self, coupler: Coupler, namespace: str) -> None:
@@ -304,30 +323,15 @@ class CouplerView(Mapping[str, Any]):
         found = self._coupler.collect_by_keys(artifacts, *keys, prefix=f"{self.namespace}/{prefix}")
         return {key[len(self.namespace) + 1 :]: value for key, value in found.items()}
 
-    def declare_outputs(
-        self,
-        *names: str,
-        required: bool | Mapping[str, bool] = False,
-        warn_undefined: bool = False,
-        description: Mapping[str, str] | None = None,
+    def _declare(
+        self, names: Sequence[str], required: Required, warn_undefined: bool, description: Mapping[str, str] | None
     ) -> None:
-        """As the coupler's, below this namespace."""
-        self._coupler.declare_outputs(
-            *(self.qualify(name.strip()) for name in names),
-            required=self._qualified(required) if isinstance(required, Mapping) else required,
-            warn_undefined=warn_undefined,
-            description=self._qualified(description or {}),
+        self._coupler._declare(
+            [self.qualify(name.strip()) for name in names],
+            self._qualified(required) if isinstance(required, Mapping) else required,
+            warn_undefined,
+            self._qualified(description or {}),
         )
-
-    def require_outputs(
-        self,
-        *names: str,
-        required: bool | Mapping[str, bool] = True,
-        warn_undefined: bool = False,
-        description: Mapping[str, str] | None = None,
-    ) -> None:
-        """`declare_outputs` with `required` True."""
-        self.declare_outputs(*names, required=required, warn_undefined=warn_undefined, description=description)
 
     def missing_declared_outputs(self) -> list[str]:
         """Required keys below this namespace that are not set, by their short names."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from consist_es.api.noop import NoopTracker
-from consist_es.api.surface import check_keywords
+from consist_es.api.surface import StepKeywords, check_keywords
 from consist_es.api.tracker import Tracker
 from consist_es.artifacts.artifact import Artifact
-from consist_es.checks import check_option
 from consist_es.errors import NoTrackerError
-from consist_es.execution import logging as logging_calls
 from consist_es.execution.active import OutputCapture
 from consist_es.execution.current import default_tracker
+from consist_es.execution.log_calls import as_function
+from consist_es.execution.run_context import RunContext
 from consist_es.execution.workers import active_run, active_run_or_none
 from consist_es.runs.run import Run, RunResult
 
@@ -24,6 +24,10 @@ def current_run() -> Run | None:
     """The run that is executing in this thread or task, or None."""
     active = active_run_or_none()
     return active.run if active else None
+
+
+def _context(call: str) -> RunContext:
+    return RunContext(active_run(call))
 
 
 def output_path(key: str, ext: str = "parquet") -> Path:
@@ -40,45 +44,50 @@ def output_dir(namespace: str | None = None) -> Path:
     return active_run("output_dir()").output_dir(namespace)
 
 
+@as_function(RunContext.log_artifact)
 def log_artifact(*args: Any, **kwargs: Any) -> Artifact:
     """Record a file as input or output of the step that is executing: path, key, direction, driver, facet, …
 
     Raises:
         NoActiveRunError: outside a step; and as `RunContext.log_artifact`.
     """
-    return logging_calls.log_artifact(active_run("log_artifact()"), *args, **kwargs)
+    return _context("log_artifact()").log_artifact(*args, **kwargs)
 
 
+@as_function(RunContext.log_artifacts)
 def log_artifacts(*args: Any, **kwargs: Any) -> dict[str, Artifact]:
     """Record several files (key -> path) of the step that is executing."""
-    return logging_calls.log_artifacts(active_run("log_artifacts()"), *args, **kwargs)
+    return _context("log_artifacts()").log_artifacts(*args, **kwargs)
 
 
+@as_function(RunContext.log_input)
 def log_input(*args: Any, **kwargs: Any) -> Artifact:
     """Record a file as an input of the step that is executing."""
-    return logging_calls.log_input(active_run("log_input()"), *args, **kwargs)
+    return _context("log_input()").log_input(*args, **kwargs)
 
 
+@as_function(RunContext.log_output)
 def log_output(*args: Any, **kwargs: Any) -> Artifact:
     """Record a file as an output of the step that is executing."""
-    return logging_calls.log_output(active_run("log_output()"), *args, **kwargs)
+    return _context("log_output()").log_output(*args, **kwargs)
 
 
-def log_dataframe(df: Any, key: str, *args: Any, **kwargs: Any) -> Artifact:
+@as_function(RunContext.log_dataframe)
+def log_dataframe(*args: Any, **kwargs: Any) -> Artifact:
     """Write a DataFrame as Parquet or CSV (`driver`) into the run's folder, or to `path`, and record it."""
-    return logging_calls.log_dataframe(active_run("log_dataframe()"), df, key, *args, **kwargs)
+    return _context("log_dataframe()").log_dataframe(*args, **kwargs)
 
 
-def log_meta(**kwargs: Any) -> None:
+@as_function(RunContext.log_meta)
+def log_meta(*args: Any, **kwargs: Any) -> None:
     """Merge metadata into the record of the step that is executing."""
-    active_run("log_meta()").log_meta(kwargs)
+    _context("log_meta()").log_meta(*args, **kwargs)
 
 
-def capture_outputs(
-    directory: Any, pattern: str = "*", recursive: bool = False
-) -> AbstractContextManager[OutputCapture]:
+@as_function(RunContext.capture_outputs)
+def capture_outputs(*args: Any, **kwargs: Any) -> AbstractContextManager[OutputCapture]:
     """Record the files that appear in `directory` while the block runs."""
-    return active_run("capture_outputs()").capture_outputs(directory, pattern, recursive=recursive)
+    return _context("capture_outputs()").capture_outputs(*args, **kwargs)
 
 
 def cached_output(key: str | None = None) -> Artifact | None:
@@ -90,24 +99,26 @@ def cached_output(key: str | None = None) -> Artifact | None:
 def cached_artifacts(direction: str = "output") -> dict[str, Artifact]:
     """In a trace block that is a hit, the earlier outputs (or this run's inputs); else empty."""
     active = active_run_or_none()
-    if active is None or not active.is_cached:
-        return {}
-    check_option("direction", direction, ("input", "output"), optional=False)
-    return dict(active.cached) if direction == "output" else active.inputs
+    return active.cached_artifacts(direction) if active else {}
 
 
-def run(fn: Any = None, name: str | None = None, *, tracker: Any = None, **arguments: Any) -> RunResult:
+def run(
+    fn: Callable[..., object] | None = None,
+    name: str | None = None,
+    *,
+    tracker: Tracker | None = None,
+    **arguments: Unpack[StepKeywords],
+) -> RunResult:
     """`Tracker.run` on the given or the default tracker; takes its keywords.
 
     Raises:
         NoTrackerError: neither; lists how to set one. UsageTypeError: a keyword that it does not take.
     """
-    found = tracker if tracker is not None else default_tracker()
+    found: Tracker | None = tracker if tracker is not None else default_tracker()
     if found is None:
         raise NoTrackerError("run()")
-    check_keywords("run()", arguments, Tracker.run.__kwdefaults__ or {})
-    result: RunResult = found.run(fn, name, **arguments)
-    return result
+    check_keywords("run()", arguments)
+    return found.run(fn, name, **arguments)
 
 
 def scenario(

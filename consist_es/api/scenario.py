@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from consist_es.api.coupler import Coupler, values_of
+from consist_es.api.coupler import Coupler, Declares, Required, values_of
 from consist_es.api.header import Header
 from consist_es.api.lbnl_names import SaysInstead
-from consist_es.api.surface import arun_arguments, run_arguments, trace_arguments
+from consist_es.api.surface import Steps
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import artifact_of_event, describe
 from consist_es.artifacts.uris import quote
@@ -23,19 +22,17 @@ from consist_es.events import ScenarioExited, ScenarioStarted
 from consist_es.execution.attempt import error_info
 from consist_es.execution.current import Frame, pop, push, top
 from consist_es.execution.engine import Engine, Scope
-from consist_es.execution.forecast import Forecast, Foresight
+from consist_es.execution.forecast import Foresight
 from consist_es.execution.journal import Journal
-from consist_es.execution.logging import notes_of
+from consist_es.execution.log_calls import notes_of
 from consist_es.execution.observed import Surroundings, digest_now, observations, paths_behind
-from consist_es.execution.trace import Trace
 from consist_es.projections import run_table
-from consist_es.runs.run import Run, RunResult
-from consist_es.steps.options import StepArguments
+from consist_es.runs.run import Run
 from consist_es.steps.step import StepDefaults
 from consist_es.system.with_block import WithBlock
 
 
-class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
+class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysInstead):
     """A group of steps with one header run and one coupler; a context manager.
 
     ``with tracker.scenario("baseline") as sc:`` then ``sc.run(...)`` for steps that may be skipped and
@@ -264,25 +261,10 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
         self._inputs[key] = artifact
         return artifact
 
-    def declare_outputs(
-        self,
-        *names: str,
-        required: bool | Mapping[str, bool] = False,
-        warn_undefined: bool = False,
-        description: Mapping[str, str] | None = None,
+    def _declare(
+        self, names: Sequence[str], required: Required, warn_undefined: bool, description: Mapping[str, str] | None
     ) -> None:
-        """Declare outputs that should be in the coupler at the end; see `Coupler.declare_outputs`."""
-        self.coupler.declare_outputs(*names, required=required, warn_undefined=warn_undefined, description=description)
-
-    def require_outputs(
-        self,
-        *names: str,
-        required: bool | Mapping[str, bool] = True,
-        warn_undefined: bool = False,
-        description: Mapping[str, str] | None = None,
-    ) -> None:
-        """Declare outputs that must be in the coupler at the end, else the scenario fails."""
-        self.coupler.require_outputs(*names, required=required, warn_undefined=warn_undefined, description=description)
+        self.coupler._declare(names, required, warn_undefined, description)
 
     def collect_by_keys(self, artifacts: Mapping[str, Artifact], *keys: str, prefix: str = "") -> dict[str, Artifact]:
         """Put artifacts into the coupler by key; see `Coupler.collect_by_keys`."""
@@ -290,129 +272,14 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
 
     # ------------------------------------------------------------ steps
 
-    def run(
-        self,
-        fn: Any = None,
-        name: str | None = None,
-        *,
-        run_id: str | None = None,
-        model: str | None = None,
-        description: str | None = None,
-        config: Any = None,
-        adapter: Any = None,
-        config_plan_ingest: bool = True,
-        config_plan_profile_schema: bool = False,
-        inputs: Any = None,
-        input_keys: Any = None,
-        optional_input_keys: Any = None,
-        binding: Any = None,
-        depends_on: Any = None,
-        tags: Any = None,
-        facet: Any = None,
-        facet_from: Any = None,
-        facet_schema_version: str | int | None = None,
-        facet_index: bool | None = None,
-        identity_inputs: Any = None,
-        year: int | None = None,
-        iteration: int | None = None,
-        phase: str | None = None,
-        stage: str | None = None,
-        parent_run_id: str | None = None,
-        outputs: Any = None,
-        output_paths: Any = None,
-        output_sets: Any = None,
-        capture_dir: Any = None,
-        capture_pattern: str = "*",
-        cache_options: Any = None,
-        output_policy: Any = None,
-        execution_options: Any = None,
-    ) -> RunResult:
-        """Run a step, or reuse an earlier run of the same code, config and inputs; its outputs go into the coupler.
+    def _absorb(self, outputs: Mapping[str, Artifact]) -> None:
+        self.coupler.absorb(outputs)
 
-        See `docs/steps.md` for every argument, and for what a parameter of `fn` receives.
-
-        Raises:
-            ClosedError: outside the scenario's block. UsageError, UsageTypeError, InputError, MissingKeyError:
-            arguments that cannot be used; nothing is recorded. Whatever `fn` raises, unchanged; recorded as failed.
-        """
-        return self._ran(run_arguments(locals()))
-
-    def _ran(self, args: StepArguments) -> RunResult:
-        result = self._engine.run(args, self._scope("run()"))
-        self.coupler.absorb(result.outputs)
-        self._foresight.ran(result)
-        return result
-
-    async def arun(self, fn: Any = None, name: str | None = None, **arguments: Any) -> RunResult:
-        """As `run`, for ``async def`` steps; takes the same keywords."""
-        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS)
-        result = await self._engine.arun(args, self._scope("arun()"))
-        self.coupler.absorb(result.outputs)
-        self._foresight.ran(result)
-        return result
-
-    def forecast(self, fn: Any = None, name: str | None = None, **arguments: Any) -> Forecast:
-        """What `run` would do with the same arguments, without running or recording anything; see `docs/why.md`.
-
-        A dry run: it holds for the moment when the steps that were forecast before have run. Also outside the block.
-
-        Raises:
-            UsageError, UsageTypeError, InputError, MissingKeyError: arguments that `run` refuses.
-        """
-        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS, "forecast()")
+    def _scope(self, call: str | None) -> Scope:
         key = None if self._journal is None else self._journal.run
-        return self._foresight.forecast(args, self._scope_of(key))
-
-    def trace(
-        self,
-        name: str,
-        *,
-        run_id: str | None = None,
-        model: str | None = None,
-        description: str | None = None,
-        config: Any = None,
-        adapter: Any = None,
-        config_plan_ingest: bool = True,
-        config_plan_profile_schema: bool = False,
-        inputs: Any = None,
-        input_keys: Any = None,
-        optional_input_keys: Any = None,
-        depends_on: Any = None,
-        tags: Any = None,
-        facet: Any = None,
-        facet_from: Any = None,
-        facet_schema_version: str | int | None = None,
-        facet_index: bool | None = None,
-        identity_inputs: Any = None,
-        year: int | None = None,
-        iteration: int | None = None,
-        parent_run_id: str | None = None,
-        outputs: Any = None,
-        output_paths: Any = None,
-        capture_dir: Any = None,
-        capture_pattern: str = "*",
-        cache_mode: str = "reuse",
-        cache_hydration: str | None = None,
-        cache_version: int | None = None,
-        cache_epoch: int | None = None,
-        validate_cached_outputs: str = "lazy",
-        code_identity: str | None = None,
-        code_identity_extra_deps: list[str] | None = None,
-        output_mismatch: str = "warn",
-        output_missing: str = "warn",
-    ) -> AbstractContextManager[Any]:
-        """Record a block of code as a step. The block runs every time; on a hit `tracker.is_cached` is true in it.
-
-        Yields the tracker. Outputs are in the coupler once the block has ended (on a hit, from its beginning).
-        """
-        args = trace_arguments(locals())
-        return Trace(self._engine, args, self._scope("trace()"), self.coupler.absorb)
-
-    def _scope(self, call: str) -> Scope:
-        self._check_open(call)
-        return self._scope_of(self._key)
-
-    def _scope_of(self, key: str | None) -> Scope:
+        if call is not None:
+            self._check_open(call)
+            key = self._key
         defaults = self._defaults
         if self._run is not None:
             defaults = msgspec.structs.replace(defaults, scenario_id=self._run.id)
@@ -432,6 +299,3 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
         engine, header = self._engine, self._header
         config = engine.project.masker.plain(header.config_plain)
         return digest_now(name, header.run_id, config, self._inputs, values_of(self.coupler), engine.digester)
-
-
-_RUN_DEFAULTS: dict[str, Any] = dict(ScenarioContext.run.__kwdefaults__ or {})

@@ -1,71 +1,336 @@
-"""From the public signatures to one options struct."""
+"""The ways to run a step, of a tracker and of a scenario alike: their signatures, written once."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from __future__ import annotations
 
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack
+
+from consist_es.adapters.protocol import Adapter
+from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.errors import UsageTypeError
-from consist_es.steps.options import CacheOptions, ExecutionOptions, OutputPolicyOptions, StepArguments
+from consist_es.execution.engine import Engine, Scope
+from consist_es.execution.forecast import Forecast, Foresight
+from consist_es.execution.trace import Trace
+from consist_es.runs.run import RunResult, RunResultLike
+from consist_es.steps.options import (
+    BindingResult,
+    CacheOptions,
+    ExecutionOptions,
+    OutputArtifactSpec,
+    OutputPolicyOptions,
+    StepArguments,
+)
+from consist_es.steps.output_sets import OutputSet
 
-GROUPS: dict[str, Any] = {
+T = TypeVar("T")
+
+
+class LbnlAdapter(Protocol):
+    """A config adapter of LBNL's consist."""
+
+    @property
+    def discover(self) -> Callable[..., object]: ...
+
+    @property
+    def canonicalize(self) -> Callable[..., object]: ...
+
+
+Place = str | os.PathLike[str]
+Input = str | os.PathLike[str] | ArtifactLike | RunResultLike
+"""What stands for one input: a path, a coupler key, an artifact, or a result or forecast with one output."""
+Inputs = Mapping[str, Input] | Iterable[Input] | Input
+IdentityInputs = Sequence[str | Path | Artifact | tuple[str, str | Path | Artifact]]
+OutputPaths = Mapping[str, str | os.PathLike[str] | ArtifactLike | OutputArtifactSpec]
+
+GROUPS: dict[str, type[CacheOptions | OutputPolicyOptions | ExecutionOptions]] = {
     "cache_options": CacheOptions,
     "output_policy": OutputPolicyOptions,
     "execution_options": ExecutionOptions,
 }
-_CACHE = (
-    "cache_mode",
-    "cache_hydration",
-    "cache_version",
-    "cache_epoch",
-    "validate_cached_outputs",
-    "validate_materialized_inputs",
-    "code_identity",
-    "code_identity_extra_deps",
-)
-_POLICY = ("output_mismatch", "output_missing")
 
 
-def check_keywords(call: str, given: Mapping[str, Any], allowed: Iterable[str]) -> None:
+class StepKeywords(TypedDict, total=False):
+    """The keywords of `Steps.run`, for calls that hand them on."""
+
+    run_id: str | None
+    model: str | None
+    description: str | None
+    config: object
+    adapter: Adapter | LbnlAdapter | str | None
+    config_plan_ingest: bool
+    config_plan_profile_schema: bool
+    inputs: Inputs | None
+    input_keys: str | Iterable[str] | None
+    optional_input_keys: str | Iterable[str] | None
+    binding: BindingResult | None
+    depends_on: Iterable[Input] | Input | None
+    tags: str | Iterable[str] | None
+    facet: object
+    facet_from: str | Iterable[str] | None
+    facet_schema_version: str | int | None
+    facet_index: bool | None
+    identity_inputs: IdentityInputs | None
+    year: int | None
+    iteration: int | None
+    phase: str | None
+    stage: str | None
+    parent_run_id: str | None
+    outputs: str | Sequence[str] | KeysView[str] | None
+    output_paths: OutputPaths | None
+    output_sets: Mapping[str, OutputSet] | None
+    capture_dir: Place | None
+    capture_pattern: str
+    cache_options: CacheOptions | None
+    output_policy: OutputPolicyOptions | None
+    execution_options: ExecutionOptions | None
+
+
+class Steps(ABC, Generic[T]):
+    """What runs steps: a `Tracker`, and a `ScenarioContext`, whose steps pass artifacts through its coupler."""
+
+    _engine: Engine
+    _foresight: Foresight
+
+    def run(
+        self,
+        fn: Callable[..., object] | None = None,
+        name: str | None = None,
+        *,
+        run_id: str | None = None,
+        model: str | None = None,
+        description: str | None = None,
+        config: object = None,
+        adapter: Adapter | LbnlAdapter | str | None = None,
+        config_plan_ingest: bool = True,
+        config_plan_profile_schema: bool = False,
+        inputs: Inputs | None = None,
+        input_keys: str | Iterable[str] | None = None,
+        optional_input_keys: str | Iterable[str] | None = None,
+        binding: BindingResult | None = None,
+        depends_on: Iterable[Input] | Input | None = None,
+        tags: str | Iterable[str] | None = None,
+        facet: object = None,
+        facet_from: str | Iterable[str] | None = None,
+        facet_schema_version: str | int | None = None,
+        facet_index: bool | None = None,
+        identity_inputs: IdentityInputs | None = None,
+        year: int | None = None,
+        iteration: int | None = None,
+        phase: str | None = None,
+        stage: str | None = None,
+        parent_run_id: str | None = None,
+        outputs: str | Sequence[str] | KeysView[str] | None = None,
+        output_paths: OutputPaths | None = None,
+        output_sets: Mapping[str, OutputSet] | None = None,
+        capture_dir: Place | None = None,
+        capture_pattern: str = "*",
+        cache_options: CacheOptions | None = None,
+        output_policy: OutputPolicyOptions | None = None,
+        execution_options: ExecutionOptions | None = None,
+    ) -> RunResult:
+        """Run a step, or reuse an earlier run of the same code, config and inputs.
+
+        In a scenario its outputs go into the coupler. See `docs/steps.md` for every argument, and for what a parameter
+        of `fn` receives.
+
+        Args:
+            fn: the function of the step. It is called only where no earlier run answers.
+            name: how the step is called in the record; the function's name where it is left out.
+            run_id, model, description, tags, year, iteration, phase, stage, parent_run_id: labels of the run.
+            config: a mapping, dataclass, msgspec struct or pydantic model. Its values count for identity and are
+                given to parameters of their names.
+            adapter: reads the model's own configuration files, which then count.
+            inputs: files and artifacts by the name of the parameter that receives them, or a list of them.
+            input_keys, optional_input_keys: names in the coupler of the scenario to take as inputs.
+            binding: inputs and both kinds of keys in one object.
+            depends_on: files and artifacts that count and are given to no parameter.
+            identity_inputs: files that count and are no inputs: paths, or pairs of label and path.
+            facet, facet_from: values to find the run by, and names of values of the config to be found by.
+            outputs: names of what `fn` returns, in order.
+            output_paths: name of an output -> where `fn` writes it.
+            output_sets: name -> a set of files by the pattern of their names.
+            capture_dir, capture_pattern: a folder whose new files are outputs, and which of them.
+            cache_options: whether and how earlier runs answer.
+            output_policy: what happens when outputs are not as declared.
+            execution_options: how `fn` is called; nothing of it counts for identity.
+
+        Raises:
+            ClosedError: outside the scenario's block. UsageError, UsageTypeError, InputError, MissingKeyError:
+            arguments that cannot be used; nothing is recorded. Whatever `fn` raises, unchanged; recorded as failed.
+        """
+        args = StepArguments(
+            fn=fn,
+            name=name,
+            run_id=run_id,
+            model=model,
+            description=description,
+            config=config,
+            adapter=adapter,
+            config_plan_ingest=config_plan_ingest,
+            config_plan_profile_schema=config_plan_profile_schema,
+            inputs=inputs,
+            input_keys=input_keys,
+            optional_input_keys=optional_input_keys,
+            binding=binding,
+            depends_on=depends_on,
+            tags=tags,
+            facet=facet,
+            facet_from=facet_from,
+            facet_schema_version=facet_schema_version,
+            facet_index=facet_index,
+            identity_inputs=identity_inputs,
+            year=year,
+            iteration=iteration,
+            phase=phase,
+            stage=stage,
+            parent_run_id=parent_run_id,
+            outputs=outputs,
+            output_paths=output_paths,
+            output_sets=output_sets,
+            capture_dir=capture_dir,
+            capture_pattern=capture_pattern,
+            cache_options=CacheOptions() if cache_options is None else cache_options,
+            output_policy=OutputPolicyOptions() if output_policy is None else output_policy,
+            execution_options=ExecutionOptions() if execution_options is None else execution_options,
+        )
+        result = self._engine.run(args, self._scope("run()"))
+        self._absorb(result.outputs)
+        self._foresight.ran(result)
+        return result
+
+    async def arun(
+        self, fn: Callable[..., object] | None = None, name: str | None = None, **arguments: Unpack[StepKeywords]
+    ) -> RunResult:
+        """As `run`, for ``async def`` steps; takes the same keywords."""
+        args = _arguments("arun()", fn, name, arguments)
+        result = await self._engine.arun(args, self._scope("arun()"))
+        self._absorb(result.outputs)
+        self._foresight.ran(result)
+        return result
+
+    def forecast(
+        self, fn: Callable[..., object] | None = None, name: str | None = None, **arguments: Unpack[StepKeywords]
+    ) -> Forecast:
+        """What `run` would do with the same arguments, without running or recording anything; see `docs/why.md`.
+
+        A dry run: it holds for the moment when the steps that were forecast before have run. Of a scenario also
+        outside its block.
+
+        Raises:
+            UsageError, UsageTypeError, InputError, MissingKeyError: arguments that `run` refuses.
+        """
+        return self._foresight.forecast(_arguments("forecast()", fn, name, arguments), self._scope(None))
+
+    def trace(
+        self,
+        name: str,
+        *,
+        run_id: str | None = None,
+        model: str | None = None,
+        description: str | None = None,
+        config: object = None,
+        adapter: Adapter | LbnlAdapter | str | None = None,
+        config_plan_ingest: bool = True,
+        config_plan_profile_schema: bool = False,
+        inputs: Inputs | None = None,
+        input_keys: str | Iterable[str] | None = None,
+        optional_input_keys: str | Iterable[str] | None = None,
+        depends_on: Iterable[Input] | Input | None = None,
+        tags: str | Iterable[str] | None = None,
+        facet: object = None,
+        facet_from: str | Iterable[str] | None = None,
+        facet_schema_version: str | int | None = None,
+        facet_index: bool | None = None,
+        identity_inputs: IdentityInputs | None = None,
+        year: int | None = None,
+        iteration: int | None = None,
+        parent_run_id: str | None = None,
+        outputs: str | Sequence[str] | KeysView[str] | None = None,
+        output_paths: OutputPaths | None = None,
+        capture_dir: Place | None = None,
+        capture_pattern: str = "*",
+        cache_mode: str = "reuse",
+        cache_hydration: str | None = None,
+        cache_version: int | None = None,
+        cache_epoch: int | None = None,
+        validate_cached_outputs: str = "lazy",
+        validate_materialized_inputs: bool | None = None,
+        code_identity: str | None = None,
+        code_identity_extra_deps: list[str] | None = None,
+        output_mismatch: str = "warn",
+        output_missing: str = "warn",
+    ) -> AbstractContextManager[T]:
+        """Record a block of code as a step. The block runs every time; on a hit `tracker.is_cached` is true in it.
+
+        Yields the tracker. In a scenario its outputs are in the coupler once the block has ended (on a hit, from its
+        beginning). The arguments are those of `run`; those of its option groups are given one by one.
+        """
+        args = StepArguments(
+            kind="trace",
+            name=name,
+            run_id=run_id,
+            model=model,
+            description=description,
+            config=config,
+            adapter=adapter,
+            config_plan_ingest=config_plan_ingest,
+            config_plan_profile_schema=config_plan_profile_schema,
+            inputs=inputs,
+            input_keys=input_keys,
+            optional_input_keys=optional_input_keys,
+            depends_on=depends_on,
+            tags=tags,
+            facet=facet,
+            facet_from=facet_from,
+            facet_schema_version=facet_schema_version,
+            facet_index=facet_index,
+            identity_inputs=identity_inputs,
+            year=year,
+            iteration=iteration,
+            parent_run_id=parent_run_id,
+            outputs=outputs,
+            output_paths=output_paths,
+            capture_dir=capture_dir,
+            capture_pattern=capture_pattern,
+            cache_options=CacheOptions(
+                cache_mode=cache_mode,
+                cache_hydration=cache_hydration,
+                cache_version=cache_version,
+                cache_epoch=cache_epoch,
+                validate_cached_outputs=validate_cached_outputs,
+                validate_materialized_inputs=validate_materialized_inputs,
+                code_identity=code_identity,
+                code_identity_extra_deps=code_identity_extra_deps,
+            ),
+            output_policy=OutputPolicyOptions(output_mismatch=output_mismatch, output_missing=output_missing),
+        )
+        return Trace(self._engine, args, self._scope("trace()"), self._absorb)
+
+    @abstractmethod
+    def _scope(self, call: str | None) -> Scope:
+        """Where a step of this call runs. None: nothing will run, so that it need not be open."""
+
+    def _absorb(self, outputs: Mapping[str, Artifact]) -> None:
+        """Take over the outputs of a step."""
+
+
+def check_keywords(call: str, given: StepKeywords) -> None:
     """Refuse keywords that a step does not take; for one that belongs into an option group, say into which.
 
     Raises:
         UsageTypeError: the first such keyword.
     """
-    for name in sorted(set(given) - set(allowed)):
+    for name in sorted(given.keys() - StepKeywords.__annotations__.keys()):
         groups = {field: kind for field, kind in GROUPS.items() if name in kind.__dataclass_fields__}
         remedy = [f" Give it as {field}={kind.__name__}({name}=…)." for field, kind in groups.items()]
         raise UsageTypeError(f"{call} got an unexpected keyword argument {name!r}.{''.join(remedy)}")
 
 
-def arun_arguments(
-    fn: Any, name: Any, given: Mapping[str, Any], defaults: Mapping[str, Any], call: str = "arun()"
-) -> StepArguments:
-    """The arguments of an `arun` or `forecast` surface.
-
-    `defaults` are the keywords of the `run` beside it, and it takes no others.
-
-    Raises:
-        UsageTypeError: a keyword that `run` does not take.
-    """
-    check_keywords(call, given, defaults)
-    return run_arguments({**defaults, "fn": fn, "name": name, **given})
-
-
-def run_arguments(given: Mapping[str, Any]) -> StepArguments:
-    """The arguments of a `run` surface, from its `locals()`."""
-    values = {name: value for name, value in given.items() if name != "self"}
-    for field, kind in GROUPS.items():
-        values[field] = _group(values[field], kind)
-    return StepArguments(**values)
-
-
-def _group(given: Any, kind: type) -> Any:
-    """None means the defaults; anything of a wrong type is refused where the step is prepared."""
-    return kind() if given is None else given
-
-
-def trace_arguments(given: Mapping[str, Any]) -> StepArguments:
-    """The arguments of a `trace` surface, from its `locals()`: flat policy keywords become option groups."""
-    values = {name: value for name, value in given.items() if name != "self"}
-    cache = CacheOptions(**{name: values.pop(name) for name in _CACHE if name in values})
-    policy = OutputPolicyOptions(**{name: values.pop(name) for name in _POLICY})
-    return StepArguments(kind="trace", cache_options=cache, output_policy=policy, **values)
+def _arguments(call: str, fn: Callable[..., object] | None, name: str | None, given: StepKeywords) -> StepArguments:
+    check_keywords(call, given)
+    values: dict[str, Any] = {key: value for key, value in given.items() if value is not None or key not in GROUPS}
+    return StepArguments(fn=fn, name=name, **values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from consist_es.api.coupler import Coupler
 from consist_es.api.header import make_header
 from consist_es.api.history import TrackerQueries
 from consist_es.api.scenario import ScenarioContext
-from consist_es.api.surface import arun_arguments, run_arguments, trace_arguments
+from consist_es.api.surface import Steps
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.drivers.loading import load
@@ -23,24 +22,23 @@ from consist_es.cache.trust import Trust
 from consist_es.checks import check_option, checked_year, names
 from consist_es.errors import AccessModeError, PathError, UsageTypeError
 from consist_es.execution import current as context
-from consist_es.execution import logging as logging_calls
-from consist_es.execution.active import ActiveRun, OutputCapture
+from consist_es.execution.active import ActiveRun
 from consist_es.execution.engine import Engine, Scope
-from consist_es.execution.forecast import Forecast, Foresight
+from consist_es.execution.forecast import Foresight
 from consist_es.execution.hooks import Hook, Hooks
-from consist_es.execution.trace import Trace
+from consist_es.execution.log_calls import LogCalls
 from consist_es.execution.watch import Observer
 from consist_es.execution.workers import active_run
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.identity.live.modules import label_root
 from consist_es.project.project import Project
 from consist_es.runs.queries import Queries
-from consist_es.runs.run import Run, RunResult
+from consist_es.runs.run import Run
 from consist_es.steps.options import ACCESS_MODES, HASHING, HYDRATIONS, OBSERVE
 from consist_es.steps.step import StepDefaults
 
 
-class Tracker(TrackerQueries):
+class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     """Runs steps and scenarios, and records them in one project.
 
     `run_dir` receives outputs. `db_path` is the SQLite file of the views, under any name; the log lies beside it
@@ -143,103 +141,8 @@ class Tracker(TrackerQueries):
 
     # ------------------------------------------------------------ steps and scenarios
 
-    def run(
-        self,
-        fn: Any = None,
-        name: str | None = None,
-        *,
-        run_id: str | None = None,
-        model: str | None = None,
-        description: str | None = None,
-        config: Any = None,
-        adapter: Any = None,
-        config_plan_ingest: bool = True,
-        config_plan_profile_schema: bool = False,
-        inputs: Any = None,
-        input_keys: Any = None,
-        optional_input_keys: Any = None,
-        depends_on: Any = None,
-        tags: Any = None,
-        facet: Any = None,
-        facet_from: Any = None,
-        facet_schema_version: str | int | None = None,
-        facet_index: bool | None = None,
-        identity_inputs: Any = None,
-        year: int | None = None,
-        iteration: int | None = None,
-        phase: str | None = None,
-        stage: str | None = None,
-        parent_run_id: str | None = None,
-        outputs: Any = None,
-        output_paths: Any = None,
-        output_sets: Any = None,
-        capture_dir: Any = None,
-        capture_pattern: str = "*",
-        cache_options: Any = None,
-        output_policy: Any = None,
-        execution_options: Any = None,
-    ) -> RunResult:
-        """Run a step outside any scenario, or reuse an earlier run of it; as `ScenarioContext.run`, no coupler."""
-        result = self._engine.run(run_arguments(locals()), Scope(self._defaults))
-        self._foresight.ran(result)
-        return result
-
-    async def arun(self, fn: Any = None, name: str | None = None, **arguments: Any) -> RunResult:
-        """As `run`, for ``async def`` steps; takes the same keywords."""
-        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS)
-        result = await self._engine.arun(args, Scope(self._defaults))
-        self._foresight.ran(result)
-        return result
-
-    def forecast(self, fn: Any = None, name: str | None = None, **arguments: Any) -> Forecast:
-        """What `run` would do with the same arguments, without running or recording anything; see `docs/why.md`.
-
-        A dry run: it holds for the moment when the steps that were forecast before have run.
-        """
-        args = arun_arguments(fn, name, arguments, _RUN_DEFAULTS, "forecast()")
-        return self._foresight.forecast(args, Scope(self._defaults))
-
-    def trace(
-        self,
-        name: str,
-        *,
-        run_id: str | None = None,
-        model: str | None = None,
-        description: str | None = None,
-        config: Any = None,
-        adapter: Any = None,
-        config_plan_ingest: bool = True,
-        config_plan_profile_schema: bool = False,
-        inputs: Any = None,
-        input_keys: Any = None,
-        optional_input_keys: Any = None,
-        depends_on: Any = None,
-        tags: Any = None,
-        facet: Any = None,
-        facet_from: Any = None,
-        facet_schema_version: str | int | None = None,
-        facet_index: bool | None = None,
-        identity_inputs: Any = None,
-        year: int | None = None,
-        iteration: int | None = None,
-        parent_run_id: str | None = None,
-        outputs: Any = None,
-        output_paths: Any = None,
-        capture_dir: Any = None,
-        capture_pattern: str = "*",
-        cache_mode: str = "reuse",
-        cache_hydration: str | None = None,
-        cache_version: int | None = None,
-        cache_epoch: int | None = None,
-        validate_cached_outputs: str = "lazy",
-        validate_materialized_inputs: bool | None = None,
-        code_identity: str | None = None,
-        code_identity_extra_deps: list[str] | None = None,
-        output_mismatch: str = "warn",
-        output_missing: str = "warn",
-    ) -> AbstractContextManager[Tracker]:
-        """Record a block of code as a step outside any scenario. The block runs every time. Yields the tracker."""
-        return Trace(self._engine, trace_arguments(locals()), Scope(self._defaults))
+    def _scope(self, call: str | None) -> Scope:
+        return Scope(self._defaults)
 
     def scenario(
         self,
@@ -327,7 +230,7 @@ class Tracker(TrackerQueries):
 
     # ------------------------------------------------------------ inside a step
 
-    def _active(self, call: str) -> ActiveRun:
+    def _logging(self, call: str) -> ActiveRun:
         own = str(self._project.db_path)
         return active_run(call, lambda tracker, path: tracker is self or path == own)
 
@@ -349,40 +252,7 @@ class Tracker(TrackerQueries):
     def cached_artifacts(self, direction: str = "output") -> dict[str, Artifact]:
         """On a hit, the earlier outputs by key (or this run's inputs); else empty."""
         active = self._active_or_none()
-        if active is None or not active.is_cached:
-            return {}
-        check_option("direction", direction, ("input", "output"), optional=False)
-        return dict(active.cached) if direction == "output" else active.inputs
-
-    def log_artifact(self, *args: Any, **kwargs: Any) -> Artifact:
-        """Record a file as input or output of the run that is executing; see `consist_es.log_artifact`."""
-        return logging_calls.log_artifact(self._active("log_artifact()"), *args, **kwargs)
-
-    def log_artifacts(self, *args: Any, **kwargs: Any) -> dict[str, Artifact]:
-        """Record several files; see `consist_es.log_artifacts`."""
-        return logging_calls.log_artifacts(self._active("log_artifacts()"), *args, **kwargs)
-
-    def log_input(self, *args: Any, **kwargs: Any) -> Artifact:
-        """Record a file as an input of the run that is executing."""
-        return logging_calls.log_input(self._active("log_input()"), *args, **kwargs)
-
-    def log_output(self, *args: Any, **kwargs: Any) -> Artifact:
-        """Record a file as an output of the run that is executing."""
-        return logging_calls.log_output(self._active("log_output()"), *args, **kwargs)
-
-    def log_dataframe(self, df: Any, key: str, *args: Any, **kwargs: Any) -> Artifact:
-        """Write a DataFrame and record it; see `consist_es.log_dataframe`."""
-        return logging_calls.log_dataframe(self._active("log_dataframe()"), df, key, *args, **kwargs)
-
-    def log_meta(self, **kwargs: Any) -> None:
-        """Merge metadata into the record of the run that is executing."""
-        self._active("log_meta()").log_meta(kwargs)
-
-    def capture_outputs(
-        self, directory: Any, pattern: str = "*", recursive: bool = False
-    ) -> AbstractContextManager[OutputCapture]:
-        """Record the files that appear in `directory` while the block runs."""
-        return self._active("capture_outputs()").capture_outputs(directory, pattern, recursive=recursive)
+        return active.cached_artifacts(direction) if active else {}
 
     def load(self, artifact: Artifact, **options: Any) -> Any:
         """Load an artifact's data; see `consist_es.load`."""
@@ -404,9 +274,6 @@ class Tracker(TrackerQueries):
         """Call ``fn(run, error)`` when a run ends with an exception."""
         self._engine.hooks.on_failed.append(fn)
         return fn
-
-
-_RUN_DEFAULTS: dict[str, Any] = dict(Tracker.run.__kwdefaults__ or {})
 
 
 def _opened(

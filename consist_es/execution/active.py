@@ -18,7 +18,7 @@ from consist_es.artifacts.describe import ArtifactNotes, Digester, artifact_of_e
 from consist_es.artifacts.snapshot import Snapshot, State, capture_keys, state_of
 from consist_es.artifacts.tables import table_suffix, write_table
 from consist_es.artifacts.uris import inside
-from consist_es.checks import check_key, free_name
+from consist_es.checks import check_key, check_option, free_name
 from consist_es.errors import (
     ClosedError,
     ConsistWarning,
@@ -348,6 +348,13 @@ class ActiveRun:
     def cached_output(self, key: str | None = None) -> Artifact | None:
         """An output of the earlier run that this one hit: that of `key`, or the first."""
         return next(iter(self.cached.values()), None) if key is None else self.cached.get(key)
+
+    def cached_artifacts(self, direction: str) -> dict[str, Artifact]:
+        """The outputs of the earlier run that this one hit, or the inputs of this one; none where it is no hit."""
+        if not self.is_cached:
+            return {}
+        check_option("direction", direction, ("input", "output"), optional=False)
+        return dict(self.cached) if direction == "output" else self.inputs
 
     def _as_cached(self, key: str, path: Path) -> Artifact | None:
         """The cached artifact, where logging `path` under `key` says nothing new."""

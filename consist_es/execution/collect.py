@@ -16,7 +16,7 @@ from consist_es.artifacts.tables import is_table
 from consist_es.artifacts.uris import UriMap, inside
 from consist_es.errors import UsageError, UsageTypeError
 from consist_es.execution.active import ActiveRun
-from consist_es.execution.logging import notes_of
+from consist_es.execution.log_calls import notes_of
 from consist_es.steps.options import OutputArtifactSpec
 from consist_es.steps.output_sets import DRIVER, OutputSet, folder_of
 from consist_es.steps.outputs import in_declared_order, miscounted, returned_outputs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ from consist_es.adapters.protocol import CanonicalizationSnapshot
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers.loading import load
 from consist_es.errors import UsageTypeError
-from consist_es.execution.active import ActiveRun, OutputCapture
-from consist_es.execution.logging import log_artifact, log_artifacts, log_input, log_output
+from consist_es.execution.active import ActiveRun
+from consist_es.execution.log_calls import LogCalls
 from consist_es.runs.run import Run
 
 
-class RunContext:
+class RunContext(LogCalls):
     """The run that a step's function executes in. Bound to that run; refuses every use after it ended."""
 
     def __init__(self, active: ActiveRun) -> None:
@@ -80,26 +79,5 @@ class RunContext:
             raise UsageTypeError(f"load() takes an input's name or an Artifact, not {type(key_or_artifact).__name__}.")
         return load(self._active.input_named(key_or_artifact))
 
-    def log_artifact(self, *args: Any, **kwargs: Any) -> Artifact:
-        """Record a file as input or output of this run; see `consist_es.log_artifact`."""
-        return log_artifact(self._active, *args, **kwargs)
-
-    def log_artifacts(self, *args: Any, **kwargs: Any) -> dict[str, Artifact]:
-        """Record several files; see `consist_es.log_artifacts`."""
-        return log_artifacts(self._active, *args, **kwargs)
-
-    def log_input(self, *args: Any, **kwargs: Any) -> Artifact:
-        """Record a file as an input of this run."""
-        return log_input(self._active, *args, **kwargs)
-
-    def log_output(self, *args: Any, **kwargs: Any) -> Artifact:
-        """Record a file as an output of this run."""
-        return log_output(self._active, *args, **kwargs)
-
-    def log_meta(self, **kwargs: Any) -> None:
-        """Merge metadata into this run's record."""
-        self._active.log_meta(kwargs)
-
-    def capture_outputs(self, directory: Any, pattern: str = "*") -> AbstractContextManager[OutputCapture]:
-        """Record the files that appear in `directory` while the block runs; they are in `.artifacts` after it."""
-        return self._active.capture_outputs(directory, pattern)
+    def _logging(self, call: str) -> ActiveRun:
+        return self._active

@@ -1,9 +1,8 @@
 """Option groups of a step. A misspelt value is refused when the group is made, with the allowed ones listed."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from consist_es.checks import check_option, names
@@ -191,8 +190,8 @@ class StepArguments:
     config_plan_ingest: bool = True
     config_plan_profile_schema: bool = False
     inputs: Any = None
-    input_keys: str | Sequence[str] | None = None
-    optional_input_keys: str | Sequence[str] | None = None
+    input_keys: str | Iterable[str] | None = None
+    optional_input_keys: str | Iterable[str] | None = None
     binding: BindingResult | None = None
     depends_on: Any = None
     tags: Any = None
@@ -206,11 +205,11 @@ class StepArguments:
     phase: str | None = None
     stage: str | None = None
     parent_run_id: str | None = None
-    outputs: str | Sequence[str] | None = None
+    outputs: str | Sequence[str] | KeysView[str] | None = None
     output_paths: Mapping[str, Any] | None = None
     output_sets: Any = None
     profile_file_schema: bool | None = None
-    capture_dir: str | Path | None = None
+    capture_dir: str | os.PathLike[str] | None = None
     capture_pattern: str = "*"
     cache_options: CacheOptions = field(default_factory=CacheOptions)
     output_policy: OutputPolicyOptions = field(default_factory=OutputPolicyOptions)

@@ -180,7 +180,7 @@ def test_the_same_bytes_logged_twice_are_two_records_of_one_digest(tracker: Trac
 def test_metadata_comes_back_as_it_was_given(tracker: Tracker) -> None:
     import datetime
 
-    given_meta = {"when": datetime.date(2030, 1, 2), "pair": (1, 2.5), "text": "ü", "none": None}
+    given_meta: dict[str, Any] = {"when": datetime.date(2030, 1, 2), "pair": (1, 2.5), "text": "ü", "none": None}
 
     def logs() -> None:
         consist.log_output(made(), "o", driver="mine", facet={"zone": 3}, **given_meta)

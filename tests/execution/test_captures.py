@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -115,7 +115,7 @@ def in_place(k: int) -> None:
 
 @pytest.mark.parametrize("prepare", [from_template, renamed, in_place])
 def test_a_file_that_is_written_again_with_its_old_time_is_captured(
-    tracker: Tracker, here: Path, prepare: object
+    tracker: Tracker, here: Path, prepare: Callable[[int], None]
 ) -> None:
     (here / "template").mkdir()
     (here / "template/network.csv").write_text("link\n")

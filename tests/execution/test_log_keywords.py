@@ -98,7 +98,7 @@ def test_the_context_and_the_scenario_refuse_them_as_well(tracker: Tracker, here
 
 def test_meta_is_a_mapping(tracker: Tracker) -> None:
     with pytest.raises(errors.UsageTypeError, match="meta takes a mapping"):
-        inside(tracker, lambda: consist.log_output(made(), "o", meta=3))
+        inside(tracker, lambda: consist.log_output(made(), "o", meta=3))  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- tables

@@ -40,9 +40,7 @@ FLOOR = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 MODULE_LINES = 400
 FUNCTION_LINES = 60
 PARAMETERS = 8
-PUBLIC_SIGNATURES = frozenset(
-    {"api.tracker", "api.scenario", "execution.run_context"}
-)  # long, for users expect them so
+PUBLIC_SIGNATURES = frozenset({"api.tracker", "api.surface", "execution.log_calls"})  # long, for users expect them so
 
 # Exceptions to the rules: where -> why. An entry that is no longer needed fails its test too.
 CIRCLES = {
@@ -56,7 +54,10 @@ LONG_MODULES = {
     "consist_es/events.py": "the catalogue of all events, which has no logic: it is read in one place",
     "projections/run_table.py": "still to be split: its queries want a file of their own",
 }
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    "consist_es/api/surface.py:Steps.run": "every argument of a step, and each handed on by its name",
+    "consist_es/api/surface.py:Steps.trace": "the same",
+}
 MANY_PARAMETERS = {
     "consist_es/steps/call.py:plan_call": "one keyword for each place that an argument can come from",
 }

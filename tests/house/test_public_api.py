@@ -17,7 +17,7 @@ from tests.support.api import ROOT
 STEP = (
     "fn=None, name=None, *, run_id=None, model=None, description=None, config=None, adapter=None, "
     "config_plan_ingest=True, config_plan_profile_schema=False, inputs=None, input_keys=None, "
-    "optional_input_keys=None, {binding}depends_on=None, tags=None, facet=None, facet_from=None, "
+    "optional_input_keys=None, binding=None, depends_on=None, tags=None, facet=None, facet_from=None, "
     "facet_schema_version=None, facet_index=None, identity_inputs=None, year=None, iteration=None, phase=None, "
     "stage=None, parent_run_id=None, outputs=None, output_paths=None, output_sets=None, capture_dir=None, "
     "capture_pattern='*', cache_options=None, output_policy=None, execution_options=None"
@@ -28,20 +28,32 @@ TRACE = (
     "tags=None, facet=None, facet_from=None, facet_schema_version=None, facet_index=None, identity_inputs=None, "
     "year=None, iteration=None, parent_run_id=None, outputs=None, output_paths=None, capture_dir=None, "
     "capture_pattern='*', cache_mode='reuse', cache_hydration=None, cache_version=None, cache_epoch=None, "
-    "validate_cached_outputs='lazy', {inputs}code_identity=None, code_identity_extra_deps=None, "
-    "output_mismatch='warn', output_missing='warn'"
+    "validate_cached_outputs='lazy', validate_materialized_inputs=None, code_identity=None, "
+    "code_identity_extra_deps=None, output_mismatch='warn', output_missing='warn'"
 )
+NOTES = (
+    "schema=None, {}driver=None, table_path=None, array_path=None, content_hash=None, facet=None, "
+    "facet_schema_version=None, facet_index=False, meta=None, **metadata"
+)
+LOG_ARTIFACT = "path, key=None, direction='output', " + NOTES.format("*, ")
+LOG_ONE = "path, key=None, *, " + NOTES.format("")
+LOG_ARTIFACTS = (
+    "outputs, direction='output', driver=None, metadata_by_key=None, facets_by_key=None, "
+    "facet_schema_versions_by_key=None, facet_index=False, *, meta=None, **metadata"
+)
+LOG_DATAFRAME = "df, key, schema=None, direction='output', path=None, driver=None, meta=None, **to_file_options"
 DECLARE = "*names, required={}, warn_undefined=False, description=None"
 SCENARIO = (
     "name, config=None, tags=None, model='scenario', step_tags=None, step_facet=None, step_cache_hydration=None, "
     "name_template=None, cache_epoch=None, coupler=None, require_outputs=None, **kwargs"
 )
 
+LOGGING: tuple[Any, ...] = (consist, RunContext, Tracker)
 SIGNATURES: list[tuple[Callable[..., Any], str]] = [
-    (ScenarioContext.run, STEP.format(binding="binding=None, ")),
-    (Tracker.run, STEP.format(binding="")),
-    (ScenarioContext.trace, TRACE.format(inputs="")),
-    (Tracker.trace, TRACE.format(inputs="validate_materialized_inputs=None, ")),
+    (ScenarioContext.run, STEP),
+    (Tracker.run, STEP),
+    (ScenarioContext.trace, TRACE),
+    (Tracker.trace, TRACE),
     (Tracker.scenario, SCENARIO),
     (ScenarioContext.forecast, "fn=None, name=None, **arguments"),
     (Tracker.forecast, "fn=None, name=None, **arguments"),
@@ -55,12 +67,13 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (RunContext.output_dir, "namespace=None"),
     (RunContext.output_path, "key, ext='parquet'"),
     (RunContext.load, "key_or_artifact"),
-    (RunContext.log_artifact, "*args, **kwargs"),
-    (RunContext.log_artifacts, "*args, **kwargs"),
-    (RunContext.log_input, "*args, **kwargs"),
-    (RunContext.log_output, "*args, **kwargs"),
-    (RunContext.log_meta, "**kwargs"),
-    (RunContext.capture_outputs, "directory, pattern='*'"),
+    *((holder.log_artifact, LOG_ARTIFACT) for holder in LOGGING),
+    *((holder.log_artifacts, LOG_ARTIFACTS) for holder in LOGGING),
+    *((holder.log_input, LOG_ONE) for holder in LOGGING),
+    *((holder.log_output, LOG_ONE) for holder in LOGGING),
+    *((holder.log_dataframe, LOG_DATAFRAME) for holder in LOGGING),
+    *((holder.log_meta, "**kwargs") for holder in LOGGING),
+    *((holder.capture_outputs, "directory, pattern='*', recursive=False") for holder in LOGGING),
     (Coupler.set, "key, artifact"),
     (Coupler.set_from_artifact, "key, value"),
     (Coupler.update, "artifacts=None, /, **kwargs"),

@@ -92,7 +92,7 @@ def hash_inputs(tracker: Tracker, here: Path) -> None:
 @row(CALL, TypeError)
 def flat_option(tracker: Tracker, here: Path) -> None:
     """`consist.run(cache_mode=…)`, an option outside its group"""
-    consist.run(bad, tracker=tracker, cache_mode="overwrite")
+    consist.run(bad, tracker=tracker, cache_mode="overwrite")  # type: ignore[call-arg]
 
 
 @row(CALL, ValueError)
@@ -122,7 +122,7 @@ def nameless(tracker: Tracker, here: Path) -> None:
 @row(CALL, TypeError)
 def text_function(tracker: Tracker, here: Path) -> None:
     """The name of a function instead of the function"""
-    tracker.run("bad")
+    tracker.run("bad")  # type: ignore[arg-type]
 
 
 @row(CALL, ValueError)
@@ -312,7 +312,7 @@ def policy(tracker: Tracker, here: Path) -> None:
 @row(OPTIONS, TypeError)
 def dict_options(tracker: Tracker, here: Path) -> None:
     """A dict where an option group is expected"""
-    tracker.run(bad, cache_options={"cache_mode": "reuse"})
+    tracker.run(bad, cache_options={"cache_mode": "reuse"})  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- inputs
@@ -358,13 +358,13 @@ def binding_and_inputs(tracker: Tracker, here: Path) -> None:
 def dict_binding(tracker: Tracker, here: Path) -> None:
     """A dict as `binding=`"""
     with tracker.scenario("s") as sc:
-        sc.run(takes, name="bad", binding={"inputs": {}})
+        sc.run(takes, name="bad", binding={"inputs": {}})  # type: ignore[arg-type]
 
 
 @row(INPUTS, TypeError)
 def number_name(tracker: Tracker, here: Path) -> None:
     """An input name that is no str"""
-    tracker.run(takes, name="bad", inputs={1: __file__})
+    tracker.run(takes, name="bad", inputs={1: __file__})  # type: ignore[dict-item]
 
 
 @row(INPUTS, TypeError)
@@ -453,7 +453,7 @@ def one_identity_input(tracker: Tracker, here: Path) -> None:
 @row(INPUTS, TypeError)
 def identity_pair(tracker: Tracker, here: Path) -> None:
     """A tuple that is not (label, path)"""
-    tracker.run(bad, identity_inputs=[("settings",)])
+    tracker.run(bad, identity_inputs=[("settings",)])  # type: ignore[list-item]
 
 
 @row(INPUTS, ValueError)
@@ -582,13 +582,13 @@ def returned_key(tracker: Tracker, here: Path) -> None:
 @row(OUTPUTS, TypeError)
 def paths_as_outputs(tracker: Tracker, here: Path) -> None:
     """A mapping of key to path as `outputs`"""
-    tracker.run(bad, outputs={"trips": "trips.csv"})
+    tracker.run(bad, outputs={"trips": "trips.csv"})  # type: ignore[arg-type]
 
 
 @row(OUTPUTS, TypeError)
 def unordered_outputs(tracker: Tracker, here: Path) -> None:
     """A set as `outputs`"""
-    tracker.run(bad, outputs={"a", "b"})
+    tracker.run(bad, outputs={"a", "b"})  # type: ignore[arg-type]
 
 
 @row(OUTPUTS, ValueError)
@@ -606,7 +606,7 @@ def output_escape(tracker: Tracker, here: Path) -> None:
 @row(OUTPUTS, TypeError)
 def number_path(tracker: Tracker, here: Path) -> None:
     """A value of `output_paths` that is no path"""
-    tracker.run(bad, output_paths={"o": 3})
+    tracker.run(bad, output_paths={"o": 3})  # type: ignore[dict-item]
 
 
 @row(OUTPUTS, ValueError)

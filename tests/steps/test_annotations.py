@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -171,7 +172,8 @@ def test_partials_methods_callable_objects_and_closures(tracker: Tracker, here: 
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for number, step in enumerate([Model().step, Model(), closed, functools.partial(with_rest, 1)]):
+        steps: list[Callable[..., None]] = [Model().step, Model(), closed, functools.partial(with_rest, 1)]
+        for number, step in enumerate(steps):
             tracker.run(step, inputs={"z": "z.csv"}, name=f"step {number}")
     assert seen == [PATH] * 4
 

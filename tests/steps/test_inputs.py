@@ -200,7 +200,7 @@ def test_an_input_held_wrong_is_named(
     tracker: Tracker, files: Path, inputs: object, kind: type[Exception], said: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        tracker.run(copy, inputs=inputs)
+        tracker.run(copy, inputs=inputs)  # type: ignore[arg-type]
     assert said in str(caught.value)
     assert tracker.find_runs() == []
 
@@ -212,7 +212,7 @@ def test_binding_and_inputs_exclude_each_other_and_binding_has_its_type(tracker:
         with pytest.raises(errors.UsageError, match="exclude each other"):
             sc.run(copy, input_keys=[], binding=BindingResult())
         with pytest.raises(errors.UsageTypeError, match="BindingResult, not dict"):
-            sc.run(copy, binding={"inputs": {}})
+            sc.run(copy, binding={"inputs": {}})  # type: ignore[arg-type]
         with pytest.raises(errors.MissingKeyError, match=r"'clean'\. Available: none"):
             sc.run(copy, input_keys=["clean"])
     with pytest.raises(errors.UsageError, match="scenario"):
