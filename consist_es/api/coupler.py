@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,10 @@ from consist_es.errors import ConsistWarning, MissingKeyError, UsageTypeError
 from consist_es.events import CouplerSet, Event, OutputsDeclared
 from consist_es.execution.journal import Journal
 from consist_es.execution.observed import observations, own_observations
+
+Stored = str | os.PathLike[str] | ArtifactLike
+"""What a name can stand for."""
+V = TypeVar("V", bound=Stored)
 
 
 class DeclaredOutput(msgspec.Struct, frozen=True):
@@ -126,7 +130,7 @@ class Coupler(Declares, Mapping[str, Any]):
 
     # ------------------------------------------------------------ setting
 
-    def set(self, key: str, artifact: Any) -> Any:
+    def set(self, key: str, artifact: V) -> V:
         """Let `key` stand for `artifact` from now on; gives it back.
 
         Raises:
@@ -136,18 +140,18 @@ class Coupler(Declares, Mapping[str, Any]):
         self._store({key: artifact})
         return artifact
 
-    def set_from_artifact(self, key: str, value: Any) -> Any:
+    def set_from_artifact(self, key: str, value: V) -> V:
         """The same as `set`: it takes artifacts, artifact-likes, paths and strings."""
         return self.set(key, value)
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: Stored) -> None:
         self.set(key, value)
 
-    def update(self, artifacts: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
+    def update(self, artifacts: Mapping[str, Stored] | None = None, /, **kwargs: Stored) -> None:
         """Set several keys at once, all or none."""
         self._store({**(artifacts or {}), **kwargs})
 
-    def collect_by_keys(self, artifacts: Mapping[str, Any], *keys: str, prefix: str = "") -> dict[str, Any]:
+    def collect_by_keys(self, artifacts: Mapping[str, V], *keys: str, prefix: str = "") -> dict[str, V]:
         """Set ``prefix + key`` to ``artifacts[key]`` for each of `keys`; gives back what was set.
 
         Raises:
@@ -303,22 +307,22 @@ class CouplerView(Declares, Mapping[str, Any]):
         """Where the value of `key` lies."""
         return self._coupler.path(self.qualify(key), required=required)
 
-    def set(self, key: str, artifact: Any) -> Any:
+    def set(self, key: str, artifact: V) -> V:
         """Let `key` stand for `artifact`."""
         return self._coupler.set(self.qualify(key), artifact)
 
-    def set_from_artifact(self, key: str, value: Any) -> Any:
+    def set_from_artifact(self, key: str, value: V) -> V:
         """The same as `set`."""
         return self.set(key, value)
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: Stored) -> None:
         self.set(key, value)
 
-    def update(self, artifacts: Mapping[str, Any] | None = None, /, **kwargs: Any) -> None:
+    def update(self, artifacts: Mapping[str, Stored] | None = None, /, **kwargs: Stored) -> None:
         """Set several keys at once, all or none."""
         self._coupler.update({self.qualify(key): value for key, value in {**(artifacts or {}), **kwargs}.items()})
 
-    def collect_by_keys(self, artifacts: Mapping[str, Any], *keys: str, prefix: str = "") -> dict[str, Any]:
+    def collect_by_keys(self, artifacts: Mapping[str, V], *keys: str, prefix: str = "") -> dict[str, V]:
         """As the coupler's, below this namespace."""
         found = self._coupler.collect_by_keys(artifacts, *keys, prefix=f"{self.namespace}/{prefix}")
         return {key[len(self.namespace) + 1 :]: value for key, value in found.items()}

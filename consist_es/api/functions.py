@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Unpack
 
 from consist_es.api.noop import NoopTracker
+from consist_es.api.scenario import ScenarioContext
 from consist_es.api.surface import StepKeywords, check_keywords
 from consist_es.api.tracker import Tracker
 from consist_es.artifacts.artifact import Artifact
@@ -123,19 +124,19 @@ def run(
 
 def scenario(
     name: str,
-    tracker: Any = None,
+    tracker: Tracker | None = None,
     *,
     enabled: bool = True,
-    step_tags: Any = None,
+    step_tags: Iterable[str] | None = None,
     step_facet: Mapping[str, Any] | None = None,
     **kwargs: Any,
-) -> Any:
+) -> ScenarioContext:
     """`Tracker.scenario` on the given or the default tracker; with `enabled` False nothing is recorded.
 
     Raises:
         NoTrackerError: neither; lists how to set one.
     """
-    found = tracker if tracker is not None else default_tracker()
+    found: Tracker | None = tracker if tracker is not None else default_tracker()
     if not enabled:
         found = NoopTracker(None if found is None else found.run_dir)
     if found is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -35,7 +35,14 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     require_outputs: tuple[str, ...]
 
 
-def make_header(name: str, config: Any, tags: Any, model: str, require_outputs: Any, kwargs: dict[str, Any]) -> Header:
+def make_header(
+    name: str,
+    config: object,
+    tags: str | Iterable[str] | None,
+    model: str,
+    require_outputs: str | Iterable[str] | None,
+    kwargs: dict[str, Any],
+) -> Header:
     """Check and convert the arguments of `Tracker.scenario`; what is left in `kwargs` is metadata.
 
     Raises:

@@ -2,20 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypedDict, Unpack, overload
 from uuid import UUID
 
 from consist_es.api.lbnl_names import SaysInstead
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers.loading import load
-from consist_es.checks import check_option, names
-from consist_es.errors import ArtifactMissingError, MissingKeyError, OptionError
+from consist_es.checks import check_option, checked_limit, names
+from consist_es.errors import ArtifactMissingError, MissingKeyError, OptionError, UsageError, UsageTypeError
 from consist_es.execution.observed import observations
-from consist_es.runs.queries import Queries
+from consist_es.projections import lineage, lineage_tree, run_table
+from consist_es.projections.run_names import run_named
+from consist_es.runs.queries import Queries, artifact_row, ref
 from consist_es.runs.run import Run, RunResult
 from consist_es.runs.sets import RunSet, config_diff, field_of
 from consist_es.text import shown
+
+
+class RunFilters(TypedDict, total=False):
+    """What `find_runs` filters by; None does not filter."""
+
+    tags: Iterable[str] | None
+    year: int | None
+    iteration: int | None
+    stage: str | None
+    phase: str | None
+    model: str | None
+    status: str | None
+    name: str | None
+    kind: str | None
+    parent_id: str | None
+    parent: str | None
+    scenario: str | None
+    facet: Mapping[str, Any] | None
+    metadata: Mapping[str, Any] | None
+    limit: int | None
+
+
+class ArtifactFilters(TypedDict, total=False):
+    """What `find_artifacts` filters by; None does not filter."""
+
+    key: str | None
+    digest: str | None
+    uri: str | None
+    driver: str | None
+    kind: str | None
+    creator: str | None
+    consumer: str | None
+    limit: int | None
+
+
+class Index(Protocol):
+    """What `index_by_field` and `index_by_facet` give."""
+
+    @property
+    def name(self) -> str: ...
 
 
 class TrackerQueries(SaysInstead):
@@ -37,9 +80,18 @@ class TrackerQueries(SaysInstead):
 
     def get_run(self, run_id: str | Run) -> Run | None:
         """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
-        return self._queries.get_run(run_id)
+        queries = self._queries
+        conn = queries.conn
+        row = run_table.get(conn, ref(run_id))
+        return None if row is None else queries.run(conn, row)
 
-    def find_runs(self, *, index_by: Any = None, **filters: Any) -> Any:
+    @overload
+    def find_runs(self, *, index_by: None = None, **filters: Unpack[RunFilters]) -> list[Run]: ...
+    @overload
+    def find_runs(self, *, index_by: str | Index, **filters: Unpack[RunFilters]) -> dict[Any, Run]: ...
+    def find_runs(
+        self, *, index_by: str | Index | None = None, **filters: Unpack[RunFilters]
+    ) -> list[Run] | dict[Any, Run]:
         """Runs that match all filters, newest first.
 
         Filters: tags (has all), year, iteration, stage, phase, model, status, name, kind, parent_id, scenario, facet
@@ -49,33 +101,62 @@ class TrackerQueries(SaysInstead):
         Raises:
             OptionError: a filter that does not exist.
         """
-        runs = self._queries.find_runs(**filters)
+        runs = self._find(filters)
         if index_by is None:
             return runs
-        name = getattr(index_by, "name", index_by)
+        name = index_by if isinstance(index_by, str) else getattr(index_by, "name", None)
         if not isinstance(name, str):
             raise OptionError(
                 "index_by", index_by, ("a run field", "facet.<key>", "index_by_field()", "index_by_facet()")
             )
         return {field_of(run, name): run for run in reversed(runs)}
 
-    def find_run(self, run_id: str | Run | None = None, **filters: Any) -> Run:
+    def _find(self, filters: Mapping[str, Any]) -> list[Run]:
+        given = {"limit": 100, **filters}
+        parent, limit = given.pop("parent_id", None), given.pop("limit")
+        if parent is not None:
+            given["parent"] = parent
+        for name in ("facet", "metadata"):
+            if not isinstance(given.get(name) or {}, Mapping):
+                raise UsageTypeError(f"{name} takes a mapping of key to value, not {type(given[name]).__name__}.")
+        queries = self._queries
+        conn = queries.conn
+        return [queries.run(conn, row) for row in run_table.find(conn, limit=checked_limit(limit), **given)]
+
+    def find_run(
+        self, run_id: str | Run | None = None, *, id: str | Run | None = None, **filters: Unpack[RunFilters]
+    ) -> Run:
         """The only run that matches; `id` is the same as `run_id`.
 
         Raises:
             UsageError (ValueError): none, or several. MissingKeyError: no run of that id.
         """
-        return self._queries.find_run(filters.pop("id", run_id), **filters)
+        wanted = run_id if id is None else id
+        if wanted is not None:
+            queries = self._queries
+            conn = queries.conn
+            return queries.run(conn, run_named(conn, ref(wanted)))
+        runs = self._find(filters)
+        if len(runs) != 1:
+            listed = ", ".join(run.id for run in runs[:5]) or "none"
+            raise UsageError(
+                f"find_run({_shown(filters)}) needs exactly one run and found {len(runs)}: {listed}. "
+                "Filter further, or ask find_latest_run() or find_runs()."
+            )
+        return runs[0]
 
-    def find_latest_run(self, **filters: Any) -> Run:
+    def find_latest_run(self, **filters: Unpack[RunFilters]) -> Run:
         """Of the runs that match, the one of the highest iteration, and of these the newest.
 
         Raises:
             UsageError (ValueError): none matches.
         """
-        return self._queries.find_latest_run(**filters)
+        runs = self._find({"limit": None, **filters})
+        if not runs:
+            raise UsageError(f"find_latest_run({_shown(filters)}): no run matches.")
+        return max(runs, key=lambda run: -1 if run.iteration is None else run.iteration)
 
-    def get_latest_run_id(self, **filters: Any) -> str:
+    def get_latest_run_id(self, **filters: Unpack[RunFilters]) -> str:
         """The id of `find_latest_run`."""
         return self.find_latest_run(**filters).id
 
@@ -85,9 +166,11 @@ class TrackerQueries(SaysInstead):
         Raises:
             MissingKeyError: no such run.
         """
-        return self._queries.find_run(run_id).config
+        return self.find_run(run_id).config
 
-    def get_run_result(self, run_id: str | Run, keys: Any = None, validate: str = "lazy") -> RunResult:
+    def get_run_result(
+        self, run_id: str | Run, keys: str | Iterable[str] | None = None, validate: str = "lazy"
+    ) -> RunResult:
         """The result of an earlier run as its caller received it, to be used with `ref`.
 
         `validate`: ``lazy`` and ``none`` do not look at the files, ``strict`` requires each to exist.
@@ -96,19 +179,27 @@ class TrackerQueries(SaysInstead):
             MissingKeyError: no such run or output. ArtifactMissingError: strict, and a file is gone.
         """
         check_option("validate", validate, ("lazy", "strict", "none"), optional=False)
-        result = self._queries.result(run_id, None if keys is None else names(keys, "keys"))
-        for key, artifact in result.outputs.items():
+        queries = self._queries
+        conn = queries.conn
+        row = run_named(conn, ref(run_id))
+        outputs = queries.artifacts(conn, lineage.results(conn, row.key))
+        if keys is not None:
+            for key in (wanted := names(keys, "keys")):
+                if key not in outputs:
+                    raise MissingKeyError("output", key, outputs, f"These are the results of run {row.id!r}.")
+            outputs = {key: outputs[key] for key in wanted}
+        for key, artifact in outputs.items():
             if validate == "strict" and not artifact.path.exists():
                 raise ArtifactMissingError(
                     f"Output {key!r} of run {run_id!r} is not at {artifact.path}. Restore it, or run the step again."
                 )
-        return result
+        return RunResult(queries.run(conn, row), outputs, cache_hit=row.cache == "hit")
 
     def diff_runs(self, run_id_1: str, run_id_2: str) -> dict[str, tuple[Any, Any]]:
         """Config values that differ: dotted key -> (first run's, second run's); None where one has none."""
-        return config_diff(self._queries.find_run(run_id_1), self._queries.find_run(run_id_2))
+        return config_diff(self.find_run(run_id_1), self.find_run(run_id_2))
 
-    def run_set(self, label: str = "", **filters: Any) -> RunSet:
+    def run_set(self, label: str = "", **filters: Unpack[RunFilters]) -> RunSet:
         """The runs that match as a set to split, align and compare, or to turn into an Arrow table."""
         return RunSet.from_query(self, label, **filters)
 
@@ -128,7 +219,11 @@ class TrackerQueries(SaysInstead):
         Raises:
             MissingKeyError: no such run.
         """
-        return self._queries.inputs(run_id)
+        queries = self._queries
+        conn = queries.conn
+        row = run_named(conn, ref(run_id))
+        find = lineage.scenario_inputs if row.kind == "scenario" else lineage.inputs
+        return queries.artifacts(conn, find(conn, row.key))
 
     def get_run_artifact(self, run_id: str | Run, key: str | None = None) -> Artifact:
         """One output of a run: that of `key`, or its only one.
@@ -151,26 +246,35 @@ class TrackerQueries(SaysInstead):
 
     def get_artifact(self, key_or_id: str | UUID, run_id: str | None = None) -> Artifact | None:
         """An artifact by id, or the newest of a key (of one run, by its binding name or output key); None if none."""
+        queries = self._queries
+        conn = queries.conn
         try:
-            return self._queries.find_artifact(key_or_id, run_id)
+            return queries.artifact(conn, artifact_row(conn, key_or_id, run_id))
         except MissingKeyError:
             return None
 
-    def find_artifacts(self, **filters: Any) -> list[Artifact]:
+    def find_artifacts(self, **filters: Unpack[ArtifactFilters]) -> list[Artifact]:
         """Artifacts that match, newest first: key, digest, uri, driver, kind, creator and consumer (run ids), limit."""
-        return self._queries.find_artifacts(**filters)
+        queries = self._queries
+        given: dict[str, Any] = {"limit": 100, **filters}
+        runs = {name: queries.key_of(given[name]) for name in ("creator", "consumer") if given.get(name) is not None}
+        conn = queries.conn
+        given |= {**runs, "limit": checked_limit(given["limit"])}
+        return [queries.artifact(conn, row) for row in lineage.find_artifacts(conn, **given)]
 
     def find_artifacts_with_same_content(self, artifact: Artifact) -> list[Artifact]:
         """Every artifact with the same bytes, newest first, itself among them."""
-        return self._queries.find_artifacts(digest=artifact.hash, limit=None) if artifact.hash else [artifact]
+        return self.find_artifacts(digest=artifact.hash, limit=None) if artifact.hash else [artifact]
 
     def get_artifact_lineage(self, key_or_id: str | UUID | Artifact, max_depth: int | None = None) -> dict[str, Any]:
         """Where an artifact comes from: ``{"artifact", "runs": [{"run", "inputs": {name: …}}]}``, nested.
 
+        Something that stands elsewhere in the tree already has ``"repeated": True`` and is not opened again.
+
         Raises:
             MissingKeyError: no such artifact.
         """
-        return self._queries.tree(key_or_id, up=True, max_depth=max_depth)
+        return self._tree(key_or_id, lineage_tree.upstream, "inputs", max_depth)
 
     def get_artifact_descendants(
         self, key_or_id: str | UUID | Artifact, max_depth: int | None = None
@@ -180,12 +284,39 @@ class TrackerQueries(SaysInstead):
         Raises:
             MissingKeyError: no such artifact.
         """
-        return self._queries.tree(key_or_id, up=False, max_depth=max_depth)
+        return self._tree(key_or_id, lineage_tree.downstream, "outputs", max_depth)
+
+    def _tree(
+        self,
+        key_or_id: str | UUID | Artifact,
+        grown: Callable[[sqlite3.Connection, str, int | None], lineage_tree.ArtifactNode | None],
+        below: str,
+        max_depth: int | None,
+    ) -> dict[str, Any]:
+        queries = self._queries
+        conn = queries.conn
+        node = grown(conn, artifact_row(conn, key_or_id).artifact_id, max_depth)
+        if node is None:
+            raise MissingKeyError("artifact", key_or_id, ())
+        return _nested(queries, conn, node, below)
 
     def print_lineage(self, key_or_id: str | UUID | Artifact, max_depth: int | None = None) -> None:
         """Print where an artifact comes from, as an indented tree; what a terminal would obey is shown as ``\\x1b``."""
         for line in _lines(self.get_artifact_lineage(key_or_id, max_depth), 0, set()):
             print(shown(line))
+
+
+def _nested(queries: Queries, conn: sqlite3.Connection, node: lineage_tree.ArtifactNode, below: str) -> dict[str, Any]:
+    runs = [
+        {
+            "run": queries.run(conn, child.run),
+            below: {item.name: _nested(queries, conn, item, below) for item in child.artifacts},
+            **({"repeated": True} if child.repeated else {}),
+        }
+        for child in node.runs
+    ]
+    repeated = {"repeated": True} if node.repeated else {}
+    return {"artifact": queries.artifact(conn, node.artifact), "runs": runs, **repeated}
 
 
 def _lines(node: dict[str, Any], depth: int, told: set[Any]) -> Sequence[str]:
@@ -206,3 +337,7 @@ def _elsewhere(node: dict[str, Any], key: Any, told: set[Any]) -> str:
         told.add(key)
         return ""
     return "  (see above)" if key in told else "  (see below)"
+
+
+def _shown(filters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in filters.items())

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from consist_es.api.scenario import ScenarioContext
 from consist_es.api.tracker import Tracker
 from consist_es.errors import ConsistWarning, UsageError
 
@@ -51,12 +52,12 @@ class NoopTracker(Tracker):
         self._forget()
 
 
-def noop_scenario(name: str, **kwargs: Any) -> Any:
+def noop_scenario(name: str, **kwargs: Any) -> ScenarioContext:
     """A scenario whose steps run untracked; takes what `Tracker.scenario` takes."""
     return NoopTracker().scenario(name, **kwargs)
 
 
-def create_tracker(*, enabled: bool = True, tracker_factory: Callable[[], Any] | None = None) -> Any:
+def create_tracker(*, enabled: bool = True, tracker_factory: Callable[[], Tracker] | None = None) -> Tracker:
     """The tracker that `tracker_factory` makes, or one that records nothing.
 
     A factory that fails is a warning, and the model runs untracked: use it where a run matters more than its record.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import msgspec
 
@@ -10,6 +11,10 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.execution.current import current_tracker
 from consist_es.runs.run import Run, RunResult
 from consist_es.runs.sets import RunSet
+
+if TYPE_CHECKING:
+    from consist_es.api.history import Index, RunFilters
+    from consist_es.api.tracker import Tracker
 
 
 class RunFieldIndex(msgspec.Struct, frozen=True):
@@ -34,44 +39,61 @@ def index_by_facet(key: str) -> FacetIndex:
     return FacetIndex(f"facet.{key.removeprefix('facet.')}")
 
 
-def _tracker(given: Any) -> Any:
-    return current_tracker() if given is None else given
+def _tracker(given: Tracker | None) -> Tracker:
+    tracker: Tracker = current_tracker() if given is None else given
+    return tracker
 
 
-def find_runs(*, tracker: Any = None, **filters: Any) -> Any:
+@overload
+def find_runs(*, tracker: Tracker | None = None, index_by: None = None, **filters: Unpack[RunFilters]) -> list[Run]: ...
+@overload
+def find_runs(
+    *, tracker: Tracker | None = None, index_by: str | Index, **filters: Unpack[RunFilters]
+) -> dict[Any, Run]: ...
+def find_runs(
+    *, tracker: Tracker | None = None, index_by: str | Index | None = None, **filters: Unpack[RunFilters]
+) -> list[Run] | dict[Any, Run]:
     """`Tracker.find_runs` of the given or current tracker."""
-    return _tracker(tracker).find_runs(**filters)
+    asked = _tracker(tracker)
+    return asked.find_runs(**filters) if index_by is None else asked.find_runs(index_by=index_by, **filters)
 
 
-def find_run(run_id: str | None = None, *, tracker: Any = None, **filters: Any) -> Run:
+def find_run(
+    run_id: str | Run | None = None,
+    *,
+    tracker: Tracker | None = None,
+    id: str | Run | None = None,
+    **filters: Unpack[RunFilters],
+) -> Run:
     """`Tracker.find_run` of the given or current tracker."""
-    found: Run = _tracker(tracker).find_run(run_id, **filters)
-    return found
+    return _tracker(tracker).find_run(run_id, id=id, **filters)
 
 
-def find_latest_run(*, tracker: Any = None, **filters: Any) -> Run:
+def find_latest_run(*, tracker: Tracker | None = None, **filters: Unpack[RunFilters]) -> Run:
     """`Tracker.find_latest_run` of the given or current tracker."""
-    found: Run = _tracker(tracker).find_latest_run(**filters)
-    return found
+    return _tracker(tracker).find_latest_run(**filters)
 
 
-def get_run_result(run_id: str, *, tracker: Any = None, keys: Any = None, validate: str = "lazy") -> RunResult:
+def get_run_result(
+    run_id: str | Run,
+    *,
+    tracker: Tracker | None = None,
+    keys: str | Iterable[str] | None = None,
+    validate: str = "lazy",
+) -> RunResult:
     """`Tracker.get_run_result` of the given or current tracker."""
-    found: RunResult = _tracker(tracker).get_run_result(run_id, keys=keys, validate=validate)
-    return found
+    return _tracker(tracker).get_run_result(run_id, keys=keys, validate=validate)
 
 
-def get_artifact(run_id: str, key: str | None = None, *, tracker: Any = None) -> Artifact:
+def get_artifact(run_id: str | Run, key: str | None = None, *, tracker: Tracker | None = None) -> Artifact:
     """One output of a run: that of `key`, or its only one.
 
     Raises:
         MissingKeyError: no such run or output; lists those there are.
     """
-    found: Artifact = _tracker(tracker).get_run_artifact(run_id, key)
-    return found
+    return _tracker(tracker).get_run_artifact(run_id, key)
 
 
-def run_set(label: str = "", *, tracker: Any = None, **filters: Any) -> RunSet:
+def run_set(label: str = "", *, tracker: Tracker | None = None, **filters: Unpack[RunFilters]) -> RunSet:
     """`Tracker.run_set` of the given or current tracker."""
-    found: RunSet = _tracker(tracker).run_set(label, **filters)
-    return found
+    return _tracker(tracker).run_set(label, **filters)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from consist_es.api.coupler import Coupler, Declares, Required, values_of
+from consist_es.api.coupler import Coupler, Declares, Required, Stored, values_of
 from consist_es.api.header import Header
 from consist_es.api.lbnl_names import SaysInstead
 from consist_es.api.surface import Steps
@@ -220,7 +220,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
 
     # ------------------------------------------------------------ inputs and outputs
 
-    def add_input(self, path: Any, key: str, **kwargs: Any) -> Artifact:
+    def add_input(self, path: Stored, key: str, **kwargs: Any) -> Artifact:
         """Record an external file, or an Artifact, as an input of the scenario; before its first step.
 
         The same file under the same key again is one input. Keywords go to `log_artifact`.

@@ -318,6 +318,10 @@ class Steps(ABC, Generic[T]):
         """Take over the outputs of a step."""
 
 
+for _call in (Steps.run, Steps.trace):
+    _call.__qualname__ = _call.__name__  # errors of Python's own say ``run() got …``: nobody has a `Steps` in hand
+
+
 def check_keywords(call: str, given: StepKeywords) -> None:
     """Refuse keywords that a step does not take; for one that belongs into an option group, say into which.
 

@@ -147,16 +147,16 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     def scenario(
         self,
         name: str,
-        config: Any = None,
-        tags: Any = None,
+        config: object = None,
+        tags: str | Iterable[str] | None = None,
         model: str = "scenario",
-        step_tags: Any = None,
+        step_tags: Iterable[str] | None = None,
         step_facet: Mapping[str, Any] | None = None,
         step_cache_hydration: str | None = None,
         name_template: str | None = None,
         cache_epoch: int | None = None,
         coupler: Coupler | None = None,
-        require_outputs: Any = None,
+        require_outputs: str | Iterable[str] | None = None,
         **kwargs: Any,
     ) -> ScenarioContext:
         """A scenario to be entered with ``with``. Nothing is recorded before that.

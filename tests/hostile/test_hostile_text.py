@@ -288,13 +288,13 @@ def test_no_text_is_taken_for_sql(here: Path) -> None:
             lambda text: tracker.diff_runs("make", text), lambda text: tracker.diff_runs(text, "make"),
             tracker.resolve_uri, lambda text: tracker.get_latest_run_id(name=text),
             lambda text: tracker.find_latest_run(name=text), lambda text: tracker.find_latest_run(model=text),
-            lambda text: tracker.find_latest_run(**{text: text}),
+            lambda text: tracker.find_latest_run(**{text: text}),  # type: ignore[arg-type]
             *(lambda text, name=name: tracker.find_runs(**{name: text}) for name in filters),
             lambda text: tracker.find_runs(tags=[text]),
             lambda text: tracker.find_runs(facet={text: text}),
             lambda text: tracker.find_runs(metadata={text: text}),
-            lambda text: tracker.find_runs(**{text: text}),
-            lambda text: tracker.find_artifacts(**{text: text}),
+            lambda text: tracker.find_runs(**{text: text}),  # type: ignore[call-overload]
+            lambda text: tracker.find_artifacts(**{text: text}),  # type: ignore[arg-type]
         ]  # fmt: skip
         for text in INJECTIONS:
             for ask in asked:

@@ -720,7 +720,7 @@ def scenario_cache_mode(tracker: Tracker, here: Path) -> None:
 @row(SCENARIOS, TypeError)
 def coupler_value(tracker: Tracker, here: Path) -> None:
     """A value in the coupler that is no file"""
-    Coupler().set("trips", {"a": 1})
+    Coupler().set("trips", {"a": 1})  # type: ignore[type-var]
 
 
 @row(SCENARIOS, ValueError)
@@ -869,7 +869,7 @@ def no_latest(tracker: Tracker, here: Path) -> None:
 @row(TRACKERS, ValueError)
 def unknown_filter(tracker: Tracker, here: Path) -> None:
     """`find_runs` by something that runs do not have"""
-    tracker.find_runs(yaer=2030)
+    tracker.find_runs(yaer=2030)  # type: ignore[call-overload]
 
 
 @row(TRACKERS, KeyError)

@@ -98,7 +98,7 @@ def test_find_runs_filters_and_gives_the_newest_first(asked: Tracker) -> None:
     assert len(asked.find_runs(limit=3)) == 3
     assert asked.find_runs(status="failed") == []
     with pytest.raises(errors.OptionError, match="yaer"):
-        asked.find_runs(yaer=2020)
+        asked.find_runs(yaer=2020)  # type: ignore[call-overload]
 
 
 def test_of_a_run_that_is_not_there_the_nearest_names_are_said_and_else_the_newest_runs(asked: Tracker) -> None:
