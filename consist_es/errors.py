@@ -62,7 +62,9 @@
     └── ConsistWarning (UserWarning)  not an error: everything this library warns about
 """
 
+import sys
 import threading
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -552,3 +554,11 @@ class MissingExtraError(LoadError, ImportError):
     def __init__(self, what: str, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
         super().__init__(f"{what} needs {package}: pip install 'consist-es[{extra}]'.")
+
+
+def warn(text: str) -> None:
+    """Give a `ConsistWarning` that names the line of the user's code, however deep inside this library it is given."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "consist_es":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, ConsistWarning, stacklevel=level)

@@ -43,7 +43,9 @@ NIGHT: dict[str, tuple[str, ...]] = {
     "torture": ("-m", "tools.torture", "--night"),
 }
 """Name -> arguments of Python."""
-EXTERNAL: dict[str, tuple[str, ...]] = {}
+EXTERNAL: dict[str, tuple[str, ...]] = {
+    "types": ("tools/typed.py",),
+}
 """The same, of what needs other programs or data than this checkout's."""
 
 NO_VENV = """\

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.checks import check_key
-from consist_es.errors import ConsistWarning, MissingKeyError, UsageTypeError
+from consist_es.errors import MissingKeyError, UsageTypeError, warn
 from consist_es.events import CouplerSet, Event, OutputsDeclared
 from consist_es.execution.journal import Journal
 from consist_es.execution.observed import observations, own_observations
@@ -191,7 +190,7 @@ class Coupler(Declares, Mapping[str, Any]):
             self._values[key] = value
             if self._warn_undefined and key not in self._declared and key not in self._warned:
                 self._warned.add(key)
-                warnings.warn(f"Coupler key {key!r} was set but never declared.", ConsistWarning, stacklevel=4)
+                warn(f"Coupler key {key!r} was set but never declared.")
 
     def attach(self, journal: Journal | None) -> None:
         """Record from now on into `journal` (None: no longer), beginning with what is there already."""

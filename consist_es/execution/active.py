@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,13 +20,13 @@ from consist_es.artifacts.uris import inside
 from consist_es.checks import check_key, check_option, free_name
 from consist_es.errors import (
     ClosedError,
-    ConsistWarning,
     InputError,
     MissingKeyError,
     OptionError,
     PathError,
     UsageError,
     UsageTypeError,
+    warn,
 )
 from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink, Recorded
 from consist_es.execution.journal import Journal, WorkersJournal
@@ -253,7 +252,7 @@ class ActiveRun:
             run_id = self.run.id if direction == "output" else None
             artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
         if event.kind == "missing":
-            warnings.warn(f"{direction} {key!r} of run {self.run.id!r} is not there: {path}", ConsistWarning, 4)
+            warn(f"{direction} {key!r} of run {self.run.id!r} is not there: {path}")
         if direction == "output":
             self.made.append(path)
         self.journal.record(event)
@@ -371,11 +370,9 @@ class ActiveRun:
         self.journal.record(HitDemoted(key=key, reason=reason))
         self.is_cached = False
         self.cached = {}
-        warnings.warn(
+        warn(
             f"Run {self.run.id!r} was a cache hit, but its block logged output {key!r} of its own ({reason}): "
-            "the hit no longer counts. Put what the block depends on into config, inputs or identity_inputs.",
-            ConsistWarning,
-            stacklevel=4,
+            "the hit no longer counts. Put what the block depends on into config, inputs or identity_inputs."
         )
 
     # ------------------------------------------------------------ for the end of the run

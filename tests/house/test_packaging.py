@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+USER = ROOT / "tests" / "house" / "typed_user.py"
 IN_SDIST = {
     "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md",
     "consist_es", "consist_es.egg-info", "docs", "projections", "pyproject.toml", "setup.cfg", "tests", "tools",
@@ -140,3 +141,15 @@ def test_an_installed_package_leaves_the_name_projections_to_the_user(installed:
 
 def test_an_installation_adds_one_top_level_name(installed: Path) -> None:
     assert {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")} == {"consist_es", "bin"}
+
+
+def test_a_type_checker_sees_what_the_installed_package_takes(installed: Path, tmp_path: Path) -> None:
+    """By mypy alone; ``python3 tools/dev.py external types`` asks pyright as well."""
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
+    shutil.copytree(installed, site, dirs_exist_ok=True)
+    (site / "dependencies.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
+    shutil.copy(USER, tmp_path / "model.py")
+    options = ("--strict", "--config-file=", "--cache-dir=cache", "--python-executable", python)
+    run(sys.executable, "-m", "mypy", *options, "model.py", cwd=tmp_path)

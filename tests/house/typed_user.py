@@ -74,7 +74,8 @@ def model(run_dir: Path) -> list[Run]:
             consist.run(plain, tracker=tracker, confg={"trips": 3})  # type: ignore[call-arg]
             with sc.trace("report", inputs=[result], cache_mode="overwrite"):
                 tracker.log_output("report.csv", key="report", content_hash=3)  # type: ignore[arg-type]
-        with tracker.trace("alone", outpust=["o"]) as same:  # type: ignore[call-arg]
+        tracker.trace("alone", outpust=["o"])  # type: ignore[call-arg]
+        with tracker.trace("alone", outputs=["o"]) as same:
             same.log_dataframe(object(), "table", path="table.csv", index=False)
         if sc.forecast(assign, config=config).cache_hit:
             print(result.outputs["flows"].path.name)
