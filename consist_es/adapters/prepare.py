@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.adapters.lbnl import canonicalize_relative, is_relative
 from consist_es.adapters.protocol import LITERALS, CanonicalizationSnapshot, Reference
 from consist_es.adapters.registry import named_adapter
 from consist_es.errors import AdapterTypeError
 from consist_es.identity.adapters import short_digest
+from consist_es.values.digests import digest_of
 from consist_es.values.masking import Masker
 from consist_es.values.plain import frame, to_plain
 from consist_es.values.secret import Masked
@@ -183,7 +183,7 @@ def _relative(adapter: Any, name: str, masker: Masker | None) -> _Found:
 
 
 def _digest(plain: Any) -> str:
-    return f"b3:{blake3(frame([_DOMAIN, plain])).hexdigest()}"
+    return digest_of(frame([_DOMAIN, plain]))
 
 
 def _complete(reference: Reference, root: Path, digest_file: DigestFile) -> Reference:

@@ -5,13 +5,13 @@ from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted, explain_adapters
 from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.config import config_digest, digest_of_plain, said_of
 from consist_es.identity.pairing import pair
+from consist_es.values.digests import digest_of
 from consist_es.values.plain import frame, is_masked, to_plain
 
 FINGERPRINT_VERSION = 2
@@ -86,7 +86,7 @@ def fingerprint(
 
 
 def _digest(domain: str, plain: Any) -> str:
-    return f"b3:{blake3(frame([f'consist-es {domain} 1', plain])).hexdigest()}"
+    return digest_of(frame([f"consist-es {domain} 1", plain]))
 
 
 # ---------------------------------------------------------------- explaining a miss

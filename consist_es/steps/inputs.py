@@ -20,6 +20,7 @@ from consist_es.identity.fingerprint import InputPart
 from consist_es.runs.run import RunResultLike, select_output
 from consist_es.steps.options import BindingResult, StepArguments
 from consist_es.steps.pending import Pending
+from consist_es.values.digests import method_of
 
 
 class BoundInput(msgspec.Struct, frozen=True):
@@ -222,7 +223,7 @@ def _from_artifact(
 
 
 def _method(artifact: Artifact) -> str | None:
-    return None if artifact.hash is None else ("fast" if artifact.hash.startswith("fast:") else "full")
+    return None if artifact.hash is None else method_of(artifact.hash)
 
 
 def _from_path(
