@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from consist_es.text import shortened
 from consist_es.values.digests import CONTENT, digest_of
 from consist_es.values.plain import frame, is_masked
 
@@ -95,8 +96,7 @@ def _show(value: Any) -> str:
         return "masked"
     if _is_digest(value):
         return "(a value)"
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return shortened(repr(value), _SHOWN)
 
 
 def _references(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ from consist_es.project.find import log_folder, remember_database
 from consist_es.projections import BUILTIN, run_table, shared_values
 from consist_es.projections.run_table import RunRow
 from consist_es.system.storage import LocalStorage, Storage
+from consist_es.text import readable
 from consist_es.values.masking import Masker, key_file
 from consist_es.views.projector import Projector
 from consist_es.views.tables import reached
@@ -237,4 +238,4 @@ def _set_aside(row: RunRow, roots: Sequence[str]) -> str | None:
 def _variable(name: str) -> str | None:
     """The value of an environment variable, as a text that can be recorded."""
     value = os.environ.get(name)
-    return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+    return None if value is None else readable(value)

@@ -57,10 +57,10 @@ def field_of(run: Run, name: str) -> Any:
     """
     if name in _FIELDS:
         return getattr(run, name)
-    facets = flat(run.facet)
+    facets = flat(from_plain(run.facet))
     key = name.removeprefix("facet.")
     if key in facets:
-        return from_plain(facets[key])
+        return facets[key]
     if name in _FILTERS:
         return getattr(run, _FILTERS[name])
     if name.startswith("facet.") or facets or "." in name:
