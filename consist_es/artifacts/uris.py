@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from consist_es.errors import PathError, UsageTypeError
-from consist_es.text import shortened
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(.*)$", re.DOTALL)
 _NAME_MAX, _PATH_MAX = 255, 4096
@@ -112,7 +111,7 @@ def below(path: str, root: str) -> str | None:
 def _absolute(path: str, shown: object) -> Path:
     """An absolute path as `UriMap.uri` writes one; anything else was not written by us."""
     if not Path(path).is_absolute() or ".." in PurePosixPath(path.replace(os.sep, "/")).parts:
-        raise PathError(f"{_named(shown)} is no place: use ./…, scheme://…, or an absolute path without '..'.")
+        raise PathError(f"{_cut(shown)} is no place: use ./…, scheme://…, or an absolute path without '..'.")
     return Path(require_path(path, "a place"))
 
 
@@ -120,7 +119,7 @@ def inside(root: str | os.PathLike[str], rel: str, shown: object) -> Path:
     """`root / rel`, refused where it would leave the root by ``..``, an absolute path or a NUL."""
     parts = PurePosixPath(rel.replace(os.sep, "/"))
     if parts.is_absolute() or ".." in parts.parts:
-        raise PathError(f"{_named(shown)} leaves {os.fspath(root)}: use a relative path without '..'.")
+        raise PathError(f"{_cut(shown)} leaves {os.fspath(root)}: use a relative path without '..'.")
     return Path(root) / Path(*PurePosixPath(require_path(str(parts), "a path")).parts)
 
 
@@ -143,7 +142,7 @@ def require_path(text: str, what: str) -> str:
         problem = f"it has {len(data):,} bytes, at most {_PATH_MAX - 1:,} are allowed"
     else:
         return text
-    raise PathError(f"{what}: {_named(text)} is no path here: {problem}.")
+    raise PathError(f"{what}: {_cut(text)} is no path here: {problem}.")
 
 
 def given_path(value: object, what: str) -> Path:
@@ -179,8 +178,10 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _named(value: object) -> str:
-    return shortened(ascii(value), 200)
+def _cut(value: object) -> str:
+    # dots, not …: what no system takes for a path is told in ASCII, which every console shows
+    text = ascii(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def quote(text: str) -> str:
