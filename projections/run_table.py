@@ -14,6 +14,7 @@ import msgspec
 
 from consist_es.errors import OptionError
 from consist_es.events import (
+    LABELS,
     CacheHit,
     CacheMissed,
     EnvironmentRecorded,
@@ -273,10 +274,7 @@ def _started(recorded: Recorded, event: ScenarioStarted | StepStarted, own: dict
         "parent_key": event.parent,
         "status": "running",
         "description": event.description,
-        "year": event.year,
-        "iteration": event.iteration,
-        "phase": event.phase,
-        "stage": event.stage,
+        **{label: getattr(event, label) for label in LABELS},
         "tags": to_text(event.tags),
         "config": to_text(event.config),
         "facet": to_text(event.facet),
@@ -438,16 +436,7 @@ def attempts(conn: sqlite3.Connection, run_id: str) -> list[RunRow]:
     return _runs(conn, "SELECT * FROM runs WHERE run_id = ? ORDER BY attempt", (run_id,))
 
 
-_EQUAL = {
-    "year": "runs.year = ?",
-    "iteration": "runs.iteration = ?",
-    "stage": "runs.stage = ?",
-    "phase": "runs.phase = ?",
-    "model": "runs.model = ?",
-    "status": "runs.status = ?",
-    "name": "runs.name = ?",
-    "kind": "runs.kind = ?",
-}
+_EQUAL = {column: f"runs.{column} = ?" for column in (*LABELS, "model", "status", "name", "kind")}
 _FILTERS = ("tags", "parent", "scenario", "facet", "metadata", "limit")
 _HAS_TAG = "EXISTS (SELECT 1 FROM run_tags t WHERE t.run_key = runs.key AND t.tag = ?)"
 _HAS_PARENT = "runs.parent_key = ?"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 from consist_es.errors import UsageError, UsageTypeError
+from consist_es.events import LABELS
 from consist_es.runs.run import Run
 from consist_es.values.plain import from_plain
 
@@ -20,10 +21,7 @@ _COLUMNS = (
     "name",
     "model_name",
     "status",
-    "year",
-    "iteration",
-    "phase",
-    "stage",
+    *LABELS,
     "signature",
     "started_at",
     "ended_at",
