@@ -29,20 +29,6 @@ from tests.support.views import NoteTaken, artifact, completed, make_log, make_v
 Fold = Callable[..., sqlite3.Connection]
 
 
-@pytest.fixture
-def fold(tmp_path: Path) -> Any:
-    """Append events in one batch each call, and give the views that follow from all of them."""
-    log = make_log(tmp_path)
-    with make_views(tmp_path, log) as views:
-
-        def append(*drafts: Draft) -> sqlite3.Connection:
-            log.append(drafts)
-            return views.catch_up()
-
-        yield append
-    log.close()
-
-
 def run(conn: sqlite3.Connection, ref: str) -> RunRow:
     """The run that must be there."""
     found = run_table.get(conn, ref)
