@@ -149,7 +149,8 @@ class Voucher:
                 != (item.fingerprint, item.as_fingerprint, item.as_run_key)
             ):
                 raise Disagreement(f"of an accepted change, position {item.seq}")
-            if any(each.seq > item.seq and _revokes(each, item.fingerprint) for each in revoked):
+            later = (each.event for each in revoked if each.seq > item.seq)
+            if any(isinstance(one, AcceptanceRevoked) and one.fingerprint == item.fingerprint for one in later):
                 raise Disagreement(f"of an accepted change, position {item.seq}, that was revoked")
 
     def packages(self, conn: sqlite3.Connection, items: Sequence[PackageAcceptance]) -> None:
@@ -235,7 +236,3 @@ def _artifact(found: Recorded, artifact_id: str) -> ArtifactRow:
     if not isinstance(found.event, ArtifactLogged) or found.event.artifact != artifact_id:
         raise Disagreement(f"of artifact {artifact_id}")
     return lineage.row_of(found, found.event)
-
-
-def _revokes(found: Recorded, fingerprint: str) -> bool:
-    return isinstance(found.event, AcceptanceRevoked) and found.event.fingerprint == fingerprint

@@ -80,11 +80,9 @@ class Project:
         if tidy:
             self.attach()
         masked = [self.masker.draft(draft) for draft in drafts]
-        self.log.append(apart(masked, self._has_values), commit=commit)
-
-    def _has_values(self, digest: str) -> bool:
-        """As far as the views are known to go: where the values were recorded meanwhile, once more does no harm."""
-        return shared_values.known(self.views_as_seen(), digest)
+        # As far as the views are known to go: where values were recorded meanwhile, once more does no harm.
+        drafts = apart(masked, lambda digest: shared_values.known(self.views_as_seen(), digest))
+        self.log.append(drafts, commit=commit)
 
     def redact(self, positions: Sequence[int], reason: str) -> bool:
         """Take the payloads of these events out of the log, and out of the views; with starts of runs also the large

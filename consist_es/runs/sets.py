@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, overload
 
 from consist_es.errors import UsageError, UsageTypeError
@@ -124,7 +125,7 @@ class RunSet(Sequence[Run]):
         Raises: as `split_by`.
         """
         groups = [self] if group_by is None else list(self.split_by(group_by).values())
-        newest = (max(group, key=_age) for group in groups if len(group))
+        newest = (max(group, key=attrgetter("started_at")) for group in groups if len(group))
         return RunSet(tuple(newest), self.label)
 
     def align(self, other: RunSet, on: str | Sequence[str]) -> AlignedPair:
@@ -166,10 +167,6 @@ def _fields(given: str | Sequence[str], what: str) -> tuple[str, ...]:
     if not given:
         raise UsageError(f"{what} takes at least one field, and this list is empty.")
     return tuple(given)
-
-
-def _age(run: Run) -> Any:
-    return run.started_at
 
 
 def _cell(value: Any) -> Any:
