@@ -28,7 +28,7 @@ from consist_es.identity.adapters import counted
 from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
-from consist_es.projections.run_table import RunRow, run_row
+from consist_es.projections.run_rows import RunRow, run_row
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
 

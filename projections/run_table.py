@@ -10,8 +10,6 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from consist_es.errors import OptionError
 from consist_es.events import (
     LABELS,
@@ -19,9 +17,7 @@ from consist_es.events import (
     CacheMissed,
     EnvironmentRecorded,
     ErrorInfo,
-    FingerprintInfo,
     HitDemoted,
-    InputLink,
     MetaLogged,
     OutputsDoubted,
     PayloadRedacted,
@@ -37,7 +33,8 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.projections import facets, redactions, shared_values
-from consist_es.projections.plumbing import columns_of, decoded, first, from_text, run_of, to_text
+from consist_es.projections.plumbing import columns_of, first, from_text, run_of, to_text
+from consist_es.projections.run_rows import COLUMNS, RunRow, ScenarioRow, WriterRow, run_row
 from consist_es.values.plain import to_plain
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
@@ -48,100 +45,6 @@ if TYPE_CHECKING:
 name = "run_table"
 version = 6
 tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
-
-
-class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of `runs`. JSON columns are decoded and hold plain JSON; see docs/views.md for every column."""
-
-    key: str
-    run_id: str
-    attempt: int
-    id: str
-    kind: str
-    name: str
-    model: str
-    function: str | None
-    parent_key: str | None
-    scenario_key: str | None
-    status: str
-    description: str | None
-    year: int | None
-    iteration: int | None
-    phase: str | None
-    stage: str | None
-    tags: list[str]
-    config: Any
-    facet: Any
-    facet_schema_version: str | None
-    meta: dict[str, Any]
-    fingerprint: str | None
-    code_digest: str | None
-    config_digest: str | None
-    inputs_digest: str | None
-    labels_digest: str | None
-    fingerprint_info: FingerprintInfo | None
-    inputs: list[InputLink]
-    cache_mode: str | None
-    cache: str | None
-    cache_source_key: str | None
-    cache_reason: str | None
-    cache_differs: list[str]
-    cache_details: dict[str, Any]
-    declared: list[str]
-    missing: list[str]
-    reusable: bool
-    not_reusable_reason: str | None
-    options: dict[str, Any]
-    mounts: dict[str, str]
-    run_dir: str
-    artifact_dir: str
-    environment: str | None
-    writer: str
-    started_at: str
-    ended_at: str | None
-    seconds: float | None
-    error_type: str | None
-    error_message: str | None
-    error_traceback: str | None
-    failed_step: str | None
-    missing_outputs: list[str]
-    started_seq: int
-    ended_seq: int | None
-
-
-COLUMNS = columns_of(RunRow)
-
-
-class ScenarioRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A scenario's header run, and counts over its steps."""
-
-    header: RunRow
-    steps: int
-    hits: int
-    failed: int
-    """Failed, interrupted or abandoned."""
-    running: int
-    seconds: float
-    """Sum over its steps."""
-
-
-class WriterRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that wrote to the log."""
-
-    writer: str
-    host: str
-    boot: str
-    pid: int
-    pid_started: str
-    user: str
-    library: str
-    python: str
-    platform: str
-    at: str
-    seq: int
-    machine: str
-    pid_namespace: str
-    lock: str
 
 
 # ---------------------------------------------------------------- tables
@@ -217,9 +120,8 @@ _META = """
 UPDATE runs SET meta = json_merge(meta, ?), phase = coalesce(?, phase), stage = coalesce(?, stage) WHERE key = ?
 """
 _WRITER = """
-INSERT INTO writers (
-    writer, host, boot, pid, pid_started, user, library, python, platform, at, seq, machine, pid_namespace, lock)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (writer) DO UPDATE SET lock = excluded.lock
+INSERT INTO writers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (writer) DO UPDATE SET lock = excluded.lock
 """
 _ENVIRONMENT = """
 INSERT INTO environments (digest, python, platform, packages, git_commit, git_dirty, variables, at, seq)
@@ -382,25 +284,6 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
 
 # ---------------------------------------------------------------- queries
 
-_LISTS = ("tags", "cache_differs", "declared", "missing", "missing_outputs")
-_DICTS = ("meta", "cache_details", "options", "mounts")
-_INFO = msgspec.json.Decoder(FingerprintInfo)
-_INPUTS = msgspec.json.Decoder(list[InputLink])
-
-
-def run_row(values: tuple[Any, ...]) -> RunRow:
-    """A `RunRow` from the values of all columns of `runs`, in their order."""
-    row = dict(zip(COLUMNS, values, strict=True))
-    for column in _LISTS:
-        row[column] = from_text(row[column], [])
-    for column in _DICTS:
-        row[column] = from_text(row[column], {})
-    row["config"], row["facet"] = from_text(row["config"]), from_text(row["facet"])
-    row["fingerprint_info"] = decoded(_INFO, row["fingerprint_info"]) if row["fingerprint_info"] else None
-    row["inputs"] = decoded(_INPUTS, row["inputs"])
-    row["reusable"] = bool(row["reusable"])
-    return RunRow(**row)
-
 
 def _runs(conn: sqlite3.Connection, sql: str, values: Iterable[Any]) -> list[RunRow]:
     return [run_row(row) for row in query(conn, sql, tuple(values))]
@@ -546,18 +429,6 @@ def environment(conn: sqlite3.Connection, digest: str) -> EnvironmentRecorded | 
     """The software environment with this digest."""
     sql = "SELECT python, platform, packages, git_commit, git_dirty, variables FROM environments WHERE digest = ?"
     for python, platform, packages, commit, dirty, variables in query(conn, sql, (digest,)):
-        return EnvironmentRecorded(
-            digest=digest,
-            python=python,
-            platform=platform,
-            packages=from_text(packages, {}),
-            git_commit=commit,
-            git_dirty=dirty,
-            variables=from_text(variables, {}),
-        )
+        said = (digest, python, platform, from_text(packages, {}), commit, dirty, from_text(variables, {}))
+        return EnvironmentRecorded(**dict(zip(EnvironmentRecorded.__struct_fields__, said, strict=True)))
     return None
-
-
-def in_words(writer: WriterRow) -> str:
-    """Who wrote: user, host and process."""
-    return f"{writer.user or 'somebody'} on {writer.host}, process {writer.pid}"

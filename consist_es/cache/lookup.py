@@ -23,7 +23,7 @@ from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.runs.artifacts import artifact_of_row
 from consist_es.text import readable
 from consist_es.values.masking import Masker

@@ -30,7 +30,7 @@ from consist_es.identity import shared_values
 from consist_es.projections import audit_index, lineage, redactions, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate, PackageAcceptance
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 
 NOT_VOUCHED = "not_vouched"
 """Reason of a miss: the log cannot be read where it would say what the views say."""

@@ -11,7 +11,7 @@ from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names, scenario_named
 from consist_es.cli.output import emit_json, note, table
 from consist_es.projections import run_table
-from consist_es.projections.run_table import RunRow, ScenarioRow
+from consist_es.projections.run_rows import RunRow, ScenarioRow
 from consist_es.runs.why import in_words
 
 _STATUSES = ("running", "completed", "failed", "interrupted", "abandoned")

@@ -22,7 +22,7 @@ from consist_es.log.segment import segment_name, segment_numbers
 from consist_es.project.environment import environment, with_variables
 from consist_es.project.find import log_folder, remember_database
 from consist_es.projections import BUILTIN, run_table, shared_values
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.system.storage import LocalStorage, Storage
 from consist_es.text import readable
 from consist_es.values.masking import Masker, key_file

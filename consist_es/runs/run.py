@@ -14,7 +14,7 @@ from consist_es.events import LABELS
 from consist_es.values.plain import from_plain
 
 if TYPE_CHECKING:
-    from consist_es.projections.run_table import RunRow
+    from consist_es.projections.run_rows import RunRow
     from consist_es.runs.why import Why
 
 

@@ -12,7 +12,7 @@ import msgspec
 from consist_es.errors import UsageError
 from consist_es.identity.code.left_out import left_out
 from consist_es.projections import cache_index, run_table
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.text import shown
 
 REASONS = {

@@ -23,7 +23,7 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.projections import audit_index, run_table
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from tests.support.views import NoteTaken, artifact, completed, make_log, make_views, rows, scenario, step, within
 
 Fold = Callable[..., sqlite3.Connection]
