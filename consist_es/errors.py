@@ -69,7 +69,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from consist_es.text import shown
+from consist_es.text import shortened, shown
 
 
 class ConsistError(Exception):
@@ -280,7 +280,7 @@ class KeyNameError(UsageError):
 
     def __init__(self, key: str, problem: str, *, what: str = "artifact key") -> None:
         self.key, self.problem = key, problem
-        shown = key if len(key) <= 60 else key[:57] + "..."
+        shown = shortened(key, 60)
         super().__init__(
             f"{shown!r} is no valid {what}: {problem}. Use 1 to 256 ASCII letters, digits and _ . : / -, "
             "beginning with a letter, digit or underscore, without '..' and '//'."
@@ -292,7 +292,7 @@ class InvalidNameError(UsageError):
 
     def __init__(self, what: str, name: str, problem: str) -> None:
         self.what, self.name, self.problem = what, name, problem
-        shown = name if len(name) <= 60 else name[:57] + "..."
+        shown = shortened(name, 60)
         super().__init__(f"{what}={shown!a} cannot be used: {problem}. Use 1 to 256 printable characters.")
 
 

@@ -312,6 +312,10 @@ class ValuesRecorded(Event, frozen=True, kw_only=True):
 # ---------------------------------------------------------------- scenarios
 
 
+LABELS = ("year", "iteration", "phase", "stage")
+"""Fields of `ScenarioStarted` and `StepStarted` that say where in a simulation a run belongs."""
+
+
 class ScenarioStarted(Event, frozen=True, kw_only=True):
     """A scenario was entered: its header run began."""
 

@@ -32,6 +32,16 @@ def _escaped(char: str) -> str:
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
+def readable(text: str) -> str:
+    """Text that can be written as UTF-8: a byte of a file name that is none, or half of a character, as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text, or its beginning and ``…`` where it has more characters than that."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -5,31 +5,7 @@ from typing import Any
 
 import msgspec
 
-from consist_es.projections.plumbing import from_text
-
-COLUMNS: dict[str, type] = {
-    "artifact_id": str,
-    "key": str,
-    "uri": str,
-    "root": str,
-    "kind": str,
-    "driver": str,
-    "digest": str,
-    "digest_method": str,
-    "size": int,
-    "mtime_ns": int,
-    "producer_key": str,
-    "table_path": str,
-    "array_path": str,
-    "parent_id": str,
-    "schema": str,
-    "rows": int,
-    "facet": str,
-    "facet_schema_version": str,
-    "meta": str,
-    "created_at": str,
-    "created_seq": int,
-}
+from consist_es.projections.plumbing import columns_of, from_text
 
 
 class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -56,6 +32,9 @@ class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     meta: dict[str, Any]
     created_at: str
     created_seq: int
+
+
+COLUMNS = columns_of(ArtifactRow)
 
 
 def artifact_row(values: Iterable[Any]) -> ArtifactRow:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from consist_es.events import (
+    LABELS,
     AcceptanceRevoked,
     ChangeAccepted,
     Effect,
@@ -27,7 +28,7 @@ from consist_es.identity.adapters import counted
 from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
-from consist_es.projections.run_table import RunRow, run_row
+from consist_es.projections.run_rows import RunRow, run_row
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
 
@@ -308,7 +309,6 @@ ORDER BY (model = ?) + (name = ?) DESC,
 LIMIT ?
 """
 _SCENARIO = "SELECT name FROM runs WHERE key = ?"
-_UNIT = ("year", "iteration", "phase", "stage")
 
 
 def same_work(conn: sqlite3.Connection, fingerprint: str) -> RunRow | None:
@@ -353,16 +353,16 @@ def _distance(run: RunRow, info: FingerprintInfo) -> int:
     """How many parts of two identities differ."""
     old = run.fingerprint_info
     if old is None:
-        return len(_UNIT) + len(FingerprintInfo.__struct_fields__)
+        return len(LABELS) + len(FingerprintInfo.__struct_fields__)
     labels, before = info.label_values, old.label_values
-    unit = any(labels.get(name) != before.get(name) for name in _UNIT)
+    unit = any(labels.get(name) != before.get(name) for name in LABELS)
     pairs = (
         (old.code, info.code),
         (old.config, info.config),
         (old.inputs, info.inputs),
         (old.identity_inputs, info.identity_inputs),
         (counted(old.adapter), counted(info.adapter)),
-        (_without(before, _UNIT), _without(labels, _UNIT)),
+        (_without(before, LABELS), _without(labels, LABELS)),
     )
     return 2 * unit + sum(mine != theirs for mine, theirs in pairs)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from consist_es.projections.plumbing import to_text
-from consist_es.values.plain import to_plain
+from consist_es.values.plain import is_tagged, to_plain, users_key
 
 MAX_LEAVES = 500
 """A facet with more leaves is kept whole in its run's row but not indexed."""
@@ -50,22 +50,11 @@ def rows(run_key: str, facet: Any) -> list[tuple[Any, ...]]:
 def _leaves(facet: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     """Dotted key and value of every leaf; dots inside a key are written ``\\.``."""
     for name, value in facet.items():
-        key = prefix + _escape(name)
-        if isinstance(value, dict) and value and not _is_tagged(value):
+        key = prefix + users_key(name).replace(".", "\\.")
+        if isinstance(value, dict) and value and not is_tagged(value):
             yield from _leaves(value, key + ".")
         else:
             yield key, value
-
-
-def _escape(name: str) -> str:
-    # `to_plain` gives a second $ to a user's key that begins with one.
-    return (name[1:] if name.startswith("$$") else name).replace(".", "\\.")
-
-
-def _is_tagged(value: dict[str, Any]) -> bool:
-    """Whether a dict stands for a value that JSON cannot say, see `consist_es.values.plain`."""
-    (name, *more) = value
-    return not more and name.startswith("$") and not name.startswith("$$")
 
 
 def _cell(value: Any) -> Cell:

@@ -108,9 +108,8 @@ def index(db: "sqlite_utils.Database") -> None:
 # ---------------------------------------------------------------- fold
 
 _ARTIFACT = """
-INSERT INTO artifacts (artifact_id, key, uri, root, kind, driver, digest, digest_method, size, mtime_ns, producer_key,
-    table_path, array_path, parent_id, schema, rows, facet, facet_schema_version, meta, created_at, created_seq)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (artifact_id) DO NOTHING
+INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (artifact_id) DO NOTHING
 """
 _LINK = """
 INSERT INTO links (run_key, direction, name, artifact_id, position, via, seq) VALUES (?, ?, ?, ?, ?, ?, ?)

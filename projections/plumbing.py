@@ -1,6 +1,6 @@
 """What the views share: JSON in text columns, and the keys that an event must have."""
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
@@ -9,6 +9,14 @@ from consist_es.events import Recorded
 
 _T = TypeVar("_T")
 _ANYTHING = msgspec.json.Decoder()
+
+
+_NUMBERS: dict[Any, type] = {int: int, int | None: int, bool: int, float: float, float | None: float}
+
+
+def columns_of(row: type[msgspec.Struct]) -> dict[str, type]:
+    """The columns of the table whose rows a struct holds; what is neither number nor text is kept as JSON text."""
+    return {name: _NUMBERS.get(kind, str) for name, kind in get_type_hints(row).items()}
 
 
 def to_text(value: Any) -> str | None:

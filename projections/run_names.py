@@ -5,7 +5,7 @@ import sqlite3
 
 from consist_es.errors import MissingKeyError
 from consist_es.projections import run_table
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.views.file import query
 
 _LISTED = 10

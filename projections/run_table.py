@@ -10,17 +10,14 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from consist_es.errors import OptionError
 from consist_es.events import (
+    LABELS,
     CacheHit,
     CacheMissed,
     EnvironmentRecorded,
     ErrorInfo,
-    FingerprintInfo,
     HitDemoted,
-    InputLink,
     MetaLogged,
     OutputsDoubted,
     PayloadRedacted,
@@ -36,7 +33,8 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.projections import facets, redactions, shared_values
-from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
+from consist_es.projections.plumbing import columns_of, first, from_text, run_of, to_text
+from consist_es.projections.run_rows import COLUMNS, RunRow, ScenarioRow, WriterRow, run_row
 from consist_es.values.plain import to_plain
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
@@ -48,154 +46,6 @@ name = "run_table"
 version = 6
 tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
 
-COLUMNS: dict[str, type] = {
-    "key": str,
-    "run_id": str,
-    "attempt": int,
-    "id": str,
-    "kind": str,
-    "name": str,
-    "model": str,
-    "function": str,
-    "parent_key": str,
-    "scenario_key": str,
-    "status": str,
-    "description": str,
-    "year": int,
-    "iteration": int,
-    "phase": str,
-    "stage": str,
-    "tags": str,
-    "config": str,
-    "facet": str,
-    "facet_schema_version": str,
-    "meta": str,
-    "fingerprint": str,
-    "code_digest": str,
-    "config_digest": str,
-    "inputs_digest": str,
-    "labels_digest": str,
-    "fingerprint_info": str,
-    "inputs": str,
-    "cache_mode": str,
-    "cache": str,
-    "cache_source_key": str,
-    "cache_reason": str,
-    "cache_differs": str,
-    "cache_details": str,
-    "declared": str,
-    "missing": str,
-    "reusable": int,
-    "not_reusable_reason": str,
-    "options": str,
-    "mounts": str,
-    "run_dir": str,
-    "artifact_dir": str,
-    "environment": str,
-    "writer": str,
-    "started_at": str,
-    "ended_at": str,
-    "seconds": float,
-    "error_type": str,
-    "error_message": str,
-    "error_traceback": str,
-    "failed_step": str,
-    "missing_outputs": str,
-    "started_seq": int,
-    "ended_seq": int,
-}
-
-
-class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of `runs`. JSON columns are decoded and hold plain JSON; see docs/views.md for every column."""
-
-    key: str
-    run_id: str
-    attempt: int
-    id: str
-    kind: str
-    name: str
-    model: str
-    function: str | None
-    parent_key: str | None
-    scenario_key: str | None
-    status: str
-    description: str | None
-    year: int | None
-    iteration: int | None
-    phase: str | None
-    stage: str | None
-    tags: list[str]
-    config: Any
-    facet: Any
-    facet_schema_version: str | None
-    meta: dict[str, Any]
-    fingerprint: str | None
-    code_digest: str | None
-    config_digest: str | None
-    inputs_digest: str | None
-    labels_digest: str | None
-    fingerprint_info: FingerprintInfo | None
-    inputs: list[InputLink]
-    cache_mode: str | None
-    cache: str | None
-    cache_source_key: str | None
-    cache_reason: str | None
-    cache_differs: list[str]
-    cache_details: dict[str, Any]
-    declared: list[str]
-    missing: list[str]
-    reusable: bool
-    not_reusable_reason: str | None
-    options: dict[str, Any]
-    mounts: dict[str, str]
-    run_dir: str
-    artifact_dir: str
-    environment: str | None
-    writer: str
-    started_at: str
-    ended_at: str | None
-    seconds: float | None
-    error_type: str | None
-    error_message: str | None
-    error_traceback: str | None
-    failed_step: str | None
-    missing_outputs: list[str]
-    started_seq: int
-    ended_seq: int | None
-
-
-class ScenarioRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A scenario's header run, and counts over its steps."""
-
-    header: RunRow
-    steps: int
-    hits: int
-    failed: int
-    """Failed, interrupted or abandoned."""
-    running: int
-    seconds: float
-    """Sum over its steps."""
-
-
-class WriterRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that wrote to the log."""
-
-    writer: str
-    host: str
-    boot: str
-    pid: int
-    pid_started: str
-    user: str
-    library: str
-    python: str
-    platform: str
-    at: str
-    seq: int
-    machine: str
-    pid_namespace: str
-    lock: str
-
 
 # ---------------------------------------------------------------- tables
 
@@ -206,10 +56,7 @@ def create(db: "sqlite_utils.Database") -> None:
     runs.create_index(["run_id", "attempt"], "runs_by_attempt", unique=True)  # numbers the attempts while folding
     db.create_table("run_tags", {"run_key": str, "tag": str}, pk=("run_key", "tag"))
     db.create_table("run_facets", facets.COLUMNS, pk=("run_key", "key"))
-    writer: dict[str, type] = {"writer": str, "host": str, "boot": str, "pid": int, "pid_started": str, "user": str}
-    more: dict[str, type] = {"library": str, "python": str, "platform": str, "at": str, "seq": int}
-    alive: dict[str, type] = {"machine": str, "pid_namespace": str, "lock": str}
-    db.create_table("writers", {**writer, **more, **alive}, pk="writer")
+    db.create_table("writers", columns_of(WriterRow), pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
     db.create_table("environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
     shared_values.create(db)
@@ -235,21 +82,14 @@ def index(db: "sqlite_utils.Database") -> None:
 # ---------------------------------------------------------------- fold
 
 # Not INSERT ... SELECT from the same table: SQLite would copy each row through a temporary one.
-_START = """
-INSERT INTO runs (
-    key, run_id, attempt, id, status, kind, name, model, function, parent_key, scenario_key, description,
-    year, iteration, phase, stage, tags, config, facet, facet_schema_version, meta,
-    fingerprint, code_digest, config_digest, inputs_digest, labels_digest, fingerprint_info, inputs,
-    cache_mode, declared, options, mounts, run_dir, artifact_dir, environment, writer, started_at, started_seq)
-VALUES (
-    ?, ?, (SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE run_id = ?),
-    (SELECT CASE WHEN max(attempt) IS NULL AND NOT ? THEN ?
-        ELSE ? || '#' || (coalesce(max(attempt), 0) + 1) END FROM runs WHERE run_id = ?),
-    'running', ?, ?, ?, ?, ?, ?, ?,
-    ?, ?, ?, ?, ?, ?, ?, ?, ?,
-    ?, ?, ?, ?, ?, ?, ?,
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
+_COUNTED = {
+    "attempt": "(SELECT coalesce(max(attempt), 0) + 1 FROM runs WHERE run_id = ?)",
+    "id": """(SELECT CASE WHEN max(attempt) IS NULL AND NOT ? THEN ?
+        ELSE ? || '#' || (coalesce(max(attempt), 0) + 1) END FROM runs WHERE run_id = ?)""",
+}
+_START = " ".join(("INSERT INTO runs VALUES (", ", ".join(_COUNTED.get(column, "?") for column in COLUMNS), ")"))
+_COPIED = tuple(COLUMNS)[tuple(COLUMNS).index("id") + 1 :]
+"""Columns of which the event alone gives the value."""
 _NUMBERED = re.compile(r"#\d+$")
 _TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
 _COMPLETED = """
@@ -280,9 +120,8 @@ _META = """
 UPDATE runs SET meta = json_merge(meta, ?), phase = coalesce(?, phase), stage = coalesce(?, stage) WHERE key = ?
 """
 _WRITER = """
-INSERT INTO writers (
-    writer, host, boot, pid, pid_started, user, library, python, platform, at, seq, machine, pid_namespace, lock)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (writer) DO UPDATE SET lock = excluded.lock
+INSERT INTO writers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (writer) DO UPDATE SET lock = excluded.lock
 """
 _ENVIRONMENT = """
 INSERT INTO environments (digest, python, platform, packages, git_commit, git_dirty, variables, at, seq)
@@ -300,39 +139,58 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
 
 
 def _scenario_started(recorded: Recorded, event: ScenarioStarted) -> list[Statement]:
-    values = ("scenario", event.name, event.model, None, event.parent, run_of(recorded))
-    identity = (None, None, None, None, None, None, "[]")
-    rest = (None, "[]", "{}", to_text(event.mounts), event.run_dir, "")
-    return _started(recorded, event, values, None, identity, rest)
+    empty = {"inputs": "[]", "declared": "[]", "options": "{}", "artifact_dir": ""}
+    own = {"kind": "scenario", "scenario_key": run_of(recorded), "mounts": to_text(event.mounts)}
+    return _started(recorded, event, empty | own)
 
 
 def _step_started(recorded: Recorded, event: StepStarted) -> list[Statement]:
     info = event.fingerprint
-    values = (event.kind, event.name, event.model, event.function, event.parent, recorded.scenario)
-    parts = (info.digest, info.code, info.config, info.inputs, info.labels)
-    identity = (*parts, to_text(info), to_text(event.inputs))
-    options = (event.cache_mode, to_text(event.declared), to_text(event.options))
-    rest = (*options, "{}", event.run_dir, event.artifact_dir)
-    return _started(recorded, event, values, event.facet_schema_version, identity, rest)
+    own = {
+        "kind": event.kind,
+        "function": event.function,
+        "scenario_key": recorded.scenario,
+        "facet_schema_version": event.facet_schema_version,
+        "fingerprint": info.digest,
+        "code_digest": info.code,
+        "config_digest": info.config,
+        "inputs_digest": info.inputs,
+        "labels_digest": info.labels,
+        "fingerprint_info": to_text(info),
+        "inputs": to_text(event.inputs),
+        "cache_mode": event.cache_mode,
+        "declared": to_text(event.declared),
+        "options": to_text(event.options),
+        "mounts": "{}",
+        "artifact_dir": event.artifact_dir,
+    }
+    return _started(recorded, event, own)
 
 
-def _started(
-    recorded: Recorded,
-    event: ScenarioStarted | StepStarted,
-    values: tuple[str | None, ...],
-    facet_version: str | None,
-    identity: tuple[str | None, ...],
-    rest: tuple[str | None, ...],
-) -> list[Statement]:
-    key = run_of(recorded)
-    labels = (event.description, event.year, event.iteration, event.phase, event.stage)
-    said = (to_text(event.tags), to_text(event.config), to_text(event.facet), facet_version, to_text(event.meta))
-    where = (event.environment, recorded.by, recorded.at, recorded.seq)
-    run_id = event.run_id
+def _started(recorded: Recorded, event: ScenarioStarted | StepStarted, own: dict[str, Any]) -> list[Statement]:
+    """The row of a run that began, with the columns that only its kind has in `own`."""
+    key, run_id = run_of(recorded), event.run_id
+    row = own | {
+        "name": event.name,
+        "model": event.model,
+        "parent_key": event.parent,
+        "status": "running",
+        "description": event.description,
+        **{label: getattr(event, label) for label in LABELS},
+        "tags": to_text(event.tags),
+        "config": to_text(event.config),
+        "facet": to_text(event.facet),
+        "meta": to_text(event.meta),
+        "run_dir": event.run_dir,
+        "environment": event.environment,
+        "writer": recorded.by,
+        "started_at": recorded.at,
+        "started_seq": recorded.seq,
+    }
     attempt = (run_id, run_id, _NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
-    statements: list[Statement] = [(_START, (key, *attempt, *values, *labels, *said, *identity, *rest, *where))]
+    statements: list[Statement] = [(_START, (key, *attempt, *map(row.get, _COPIED)))]
     statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
-    statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
+    statements += [(facets.INSERT, values) for values in facets.rows(key, event.facet)]
     return statements + shared_values.filled_in(recorded, event)
 
 
@@ -426,25 +284,6 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
 
 # ---------------------------------------------------------------- queries
 
-_LISTS = ("tags", "cache_differs", "declared", "missing", "missing_outputs")
-_DICTS = ("meta", "cache_details", "options", "mounts")
-_INFO = msgspec.json.Decoder(FingerprintInfo)
-_INPUTS = msgspec.json.Decoder(list[InputLink])
-
-
-def run_row(values: tuple[Any, ...]) -> RunRow:
-    """A `RunRow` from the values of all columns of `runs`, in their order."""
-    row = dict(zip(COLUMNS, values, strict=True))
-    for column in _LISTS:
-        row[column] = from_text(row[column], [])
-    for column in _DICTS:
-        row[column] = from_text(row[column], {})
-    row["config"], row["facet"] = from_text(row["config"]), from_text(row["facet"])
-    row["fingerprint_info"] = decoded(_INFO, row["fingerprint_info"]) if row["fingerprint_info"] else None
-    row["inputs"] = decoded(_INPUTS, row["inputs"])
-    row["reusable"] = bool(row["reusable"])
-    return RunRow(**row)
-
 
 def _runs(conn: sqlite3.Connection, sql: str, values: Iterable[Any]) -> list[RunRow]:
     return [run_row(row) for row in query(conn, sql, tuple(values))]
@@ -480,16 +319,7 @@ def attempts(conn: sqlite3.Connection, run_id: str) -> list[RunRow]:
     return _runs(conn, "SELECT * FROM runs WHERE run_id = ? ORDER BY attempt", (run_id,))
 
 
-_EQUAL = {
-    "year": "runs.year = ?",
-    "iteration": "runs.iteration = ?",
-    "stage": "runs.stage = ?",
-    "phase": "runs.phase = ?",
-    "model": "runs.model = ?",
-    "status": "runs.status = ?",
-    "name": "runs.name = ?",
-    "kind": "runs.kind = ?",
-}
+_EQUAL = {column: f"runs.{column} = ?" for column in (*LABELS, "model", "status", "name", "kind")}
 _FILTERS = ("tags", "parent", "scenario", "facet", "metadata", "limit")
 _HAS_TAG = "EXISTS (SELECT 1 FROM run_tags t WHERE t.run_key = runs.key AND t.tag = ?)"
 _HAS_PARENT = "runs.parent_key = ?"
@@ -599,18 +429,6 @@ def environment(conn: sqlite3.Connection, digest: str) -> EnvironmentRecorded | 
     """The software environment with this digest."""
     sql = "SELECT python, platform, packages, git_commit, git_dirty, variables FROM environments WHERE digest = ?"
     for python, platform, packages, commit, dirty, variables in query(conn, sql, (digest,)):
-        return EnvironmentRecorded(
-            digest=digest,
-            python=python,
-            platform=platform,
-            packages=from_text(packages, {}),
-            git_commit=commit,
-            git_dirty=dirty,
-            variables=from_text(variables, {}),
-        )
+        said = (digest, python, platform, from_text(packages, {}), commit, dirty, from_text(variables, {}))
+        return EnvironmentRecorded(**dict(zip(EnvironmentRecorded.__struct_fields__, said, strict=True)))
     return None
-
-
-def in_words(writer: WriterRow) -> str:
-    """Who wrote: user, host and process."""
-    return f"{writer.user or 'somebody'} on {writer.host}, process {writer.pid}"

@@ -11,7 +11,7 @@
 
 All but the last install the checkout, editable, into ``.venv`` beside pyproject.toml, and skip that where the last
 install saw the same pyproject.toml. ``test`` runs every gate even when one has failed, and names those that did.
-``coverage`` fails unless every branch of the modules in tools/torture/witnesses.py is taken by their tests; it takes
+``coverage`` fails unless every branch of the modules in tools/torture/tests_of.py is taken by their tests; it takes
 minutes. ``night`` runs what takes hours, ``external`` what needs more than this checkout; both run all their parts, or
 those that are named, and say which failed. ``workflows`` looks for weak places in .github/workflows, with one version
 of zizmor, which it installs into ``.venv`` too.
@@ -166,7 +166,7 @@ def test(arguments: list[str]) -> int:
 def coverage(arguments: list[str]) -> int:
     """Measure what the tests of the core reach."""
     install("test")
-    code = "import sys; sys.path.insert(0, 'tools'); from torture.reached import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; sys.path.insert(0, 'tools'); from torture.coverage import main; sys.exit(main(sys.argv[1:]))"
     return run(PYTHON, "-c", code, *arguments)
 
 

@@ -7,13 +7,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from blake3 import blake3
-
 from consist_es.adapters.formats import FORMATS, SUFFIXES, read_data
 from consist_es.adapters.protocol import AdapterResult, Reference
 from consist_es.artifacts.bundles import digest_whole
 from consist_es.checks import check_option
 from consist_es.errors import InputError, UsageError, UsageTypeError
+from consist_es.values.digests import digest_of
 
 _ORDER = "(order)"
 
@@ -103,7 +102,7 @@ class FolderAdapter:
 
         def read_bytes(file: Path) -> bytes:
             content = _content(file)
-            references.append(Reference(str(file), label, f"b3:{blake3(content).hexdigest()}"))
+            references.append(Reference(str(file), label, digest_of(content)))
             return content
 
         return read_data(path, kind, read_bytes)

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from blake3 import blake3
+
+from consist_es.values.digests import digest_of
 
 Path = tuple[str, ...]
 
@@ -98,7 +99,7 @@ class _Canonical:
         outside = None if _is_set(self.root, value.path) else os.environ.get(".".join(value.path))
         if outside is None:
             return ("substitution", text, list(value.path))
-        digest = f"b3:{blake3(os.fsencode(outside)).hexdigest()}"
+        digest = digest_of(os.fsencode(outside))
         return ("substitution", f"{text} (environment variable, {digest[:11]}…)", list(value.path), digest)
 
 

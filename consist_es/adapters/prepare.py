@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.adapters.lbnl import canonicalize_relative, is_relative
 from consist_es.adapters.protocol import LITERALS, CanonicalizationSnapshot, Reference
 from consist_es.adapters.registry import named_adapter
 from consist_es.errors import AdapterTypeError
 from consist_es.identity.adapters import short_digest
+from consist_es.text import readable
+from consist_es.values.digests import digest_of
 from consist_es.values.masking import Masker
 from consist_es.values.plain import frame, to_plain
 from consist_es.values.secret import Masked
@@ -183,7 +184,7 @@ def _relative(adapter: Any, name: str, masker: Masker | None) -> _Found:
 
 
 def _digest(plain: Any) -> str:
-    return f"b3:{blake3(frame([_DOMAIN, plain])).hexdigest()}"
+    return digest_of(frame([_DOMAIN, plain]))
 
 
 def _complete(reference: Reference, root: Path, digest_file: DigestFile) -> Reference:
@@ -191,7 +192,7 @@ def _complete(reference: Reference, root: Path, digest_file: DigestFile) -> Refe
     path = Path(os.path.abspath(reference.path))
     digest = reference.digest if reference.digest is not None else digest_file(path)
     shown = path.relative_to(root) if path.is_relative_to(root) else path
-    return Reference(_printable(shown.as_posix()), reference.key, digest)
+    return Reference(readable(shown.as_posix()), reference.key, digest)
 
 
 # ---------------------------------------------------------------- what people are shown
@@ -219,7 +220,7 @@ def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
 
 
 def _segment(key: Any) -> str:
-    text = _printable(str(key))
+    text = readable(str(key))
     return text if _WORD.fullmatch(text) else repr(text)
 
 
@@ -236,14 +237,10 @@ def _shown_value(value: Any) -> Any:
 
 
 def _cut(text: str) -> str:
-    text = _printable(text)
+    text = readable(text)
     if len(text) <= _LONG:
         return text
     return f"{text[: _LONG - 60]}… ({len(text)} characters, {short_digest(text)})"
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _fitting(values: dict[str, Any]) -> dict[str, Any]:

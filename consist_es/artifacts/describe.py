@@ -23,6 +23,7 @@ from consist_es.artifacts.uris import UriMap
 from consist_es.errors import ConsistWarning, InputError, PathError
 from consist_es.events import ArtifactLogged
 from consist_es.values.arrays import listed
+from consist_es.values.digests import method_of
 from consist_es.values.plain import from_plain, to_plain
 
 SET_DRIVER = "artifact_set"
@@ -67,7 +68,7 @@ class Digester(msgspec.Struct, frozen=True):
         Raises:
             InputError, PathError: it cannot be read.
         """
-        method = "fast" if artifact.hash and artifact.hash.startswith("fast:") else "full"
+        method = method_of(artifact.hash or "")
         members = artifact.meta.get("members") if artifact.driver == SET_DRIVER else None
         if isinstance(members, Mapping):
             with suppress(InputError, PathError):

@@ -22,8 +22,8 @@ from blake3 import blake3
 from consist_es.artifacts.digest_cache import DigestCache, now_ns, stamp_of
 from consist_es.artifacts.tree import Entry, is_still, refuse, require_regular, shown, stat_of, walk
 from consist_es.errors import InputError, OptionError
+from consist_es.values.digests import CONTENT, METHODS, TIMES, written
 
-METHODS = ("full", "fast")
 _FOLDER_DOMAIN = "consist-es folder digest 1"
 _CHUNK = 1 << 20
 _LARGE = 16 << 20
@@ -67,7 +67,7 @@ def digest_path(path: str | Path, *, method: str = "full", cache: DigestCache | 
         return _digest_folder(raw, method, cache)
     require_regular(raw, found)
     if method == "fast":
-        value = f"fast:{blake3(b'file %d %d' % (found.st_size, found.st_mtime_ns)).hexdigest()}"
+        value = written(blake3(b"file %d %d" % (found.st_size, found.st_mtime_ns)), kind=TIMES)
     else:
         value = _file_digests([(raw, found)], cache)[0]
     return Digest(value, "file", method, found.st_size, found.st_mtime_ns, 1)
@@ -119,7 +119,7 @@ def _hash_file(path: bytes, expected: os.stat_result) -> str:
         refuse(path, problem)
     try:
         _require_same(path, expected, os.fstat(descriptor))
-        hexdigest, count = _hash_descriptor(descriptor, expected.st_size)
+        digest, count = _hash_descriptor(descriptor, expected.st_size)
         _require_same(path, expected, os.fstat(descriptor))
     except OSError as problem:
         refuse(path, problem)
@@ -128,7 +128,7 @@ def _hash_file(path: bytes, expected: os.stat_result) -> str:
     if count != expected.st_size:
         _changed(path)
     _require_same(path, expected, stat_of(path, follow=True))
-    return f"b3:{hexdigest}"
+    return digest
 
 
 def _hash_descriptor(descriptor: int, size: int) -> tuple[str, int]:
@@ -139,7 +139,7 @@ def _hash_descriptor(descriptor: int, size: int) -> tuple[str, int]:
     while count := os.readv(descriptor, [buffer]):
         hasher.update(buffer[:count])
         total += count
-    return hasher.hexdigest(), total
+    return written(hasher), total
 
 
 # ---------------------------------------------------------------- folders
@@ -160,9 +160,9 @@ def _digest_folder(root: bytes, method: str, cache: DigestCache | None) -> Diges
     for entry in entries:
         hasher.update(_line(entry, content.get(entry.name, "")))
     newest = max([top.st_mtime_ns, *(entry.stat.st_mtime_ns for entry in entries)])
-    prefix = "b3" if method == "full" else "fast"
+    value = written(hasher, kind=CONTENT if method == "full" else TIMES)
     size = sum(entry.stat.st_size for entry in files)
-    return Digest(f"{prefix}:{hasher.hexdigest()}", "folder", method, size, newest, len(files), tuple(sorted(notes)))
+    return Digest(value, "folder", method, size, newest, len(files), tuple(sorted(notes)))
 
 
 def _line(entry: Entry, content: str) -> bytes:

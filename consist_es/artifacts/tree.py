@@ -16,6 +16,7 @@ from typing import NoReturn
 import msgspec
 
 from consist_es.errors import InputError
+from consist_es.text import readable
 
 _NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 _NULL = os.fsencode(os.devnull)
@@ -150,4 +151,4 @@ def _circle(link: bytes) -> NoReturn:
 
 def shown(path: bytes) -> str:
     """A path as text for people."""
-    return os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
+    return readable(os.fsdecode(path))

@@ -179,6 +179,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _cut(value: object) -> str:
+    # dots, not …: what no system takes for a path is told in ASCII, which every console shows
     text = ascii(value)
     return text if len(text) <= 200 else f"{text[:197]}..."
 
@@ -187,11 +188,6 @@ def quote(text: str) -> str:
     """Percent-encode ``%`` and the bytes that are not UTF-8; the result is always encodable."""
     escaped = text.replace("%", "%25")
     return re.sub("[\udc80-\udcff]", lambda match: f"%{ord(match[0]) - 0xDC00:02X}", escaped)
-
-
-def readable(text: str) -> str:
-    """Text about a path, with bytes that are not UTF-8 as escapes: for messages and labels."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def unquote(text: str) -> str:

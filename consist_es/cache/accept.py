@@ -18,7 +18,7 @@ from consist_es.identity.fingerprint import explain
 from consist_es.project.project import Project
 from consist_es.projections import cache_index, run_table
 from consist_es.projections.run_names import run_named
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.values.masking import Masker
 
 

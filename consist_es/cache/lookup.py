@@ -10,7 +10,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import Digester
-from consist_es.artifacts.uris import UriMap, readable
+from consist_es.artifacts.uris import UriMap
 from consist_es.cache.packages import add_started, changes_since
 from consist_es.cache.reads import ReadsNow
 from consist_es.cache.trust import Trust, foreign_files
@@ -23,8 +23,9 @@ from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.runs.artifacts import artifact_of_row
+from consist_es.text import readable
 from consist_es.values.masking import Masker
 
 NOT_TRUSTED = "writer_not_trusted"

@@ -20,7 +20,7 @@ from consist_es.identity.installed.started import package_now
 from consist_es.project.project import Project
 from consist_es.projections import cache_index, run_table
 from consist_es.projections.cache_index import PackageAcceptance
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 
 _UNKNOWN = "a version that is not recorded"
 _RECENT = 1000

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.artifacts.uris import UriMap, below, inside, quote, unquote
 from consist_es.errors import InputError, PathError
@@ -16,6 +15,7 @@ from consist_es.observe import now
 from consist_es.observe.notes import ValueDigest
 from consist_es.observe.reads import THERE, Hasher, Listing, Reads
 from consist_es.observe.scope import Scope
+from consist_es.values.digests import digest_of
 
 WORKING_DIRECTORY = "working directory"
 PLACES = ("file", "made", "folder", "module")
@@ -56,7 +56,7 @@ def listing(reads: Iterable[ObservedRead]) -> ReadsObserved | None:
     if not rows:
         return None
     content = ["consist-es reads 1", rows]
-    return ReadsObserved(digest=f"b3:{blake3(msgspec.json.encode(content)).hexdigest()}", reads=rows)
+    return ReadsObserved(digest=digest_of(msgspec.json.encode(content)), reads=rows)
 
 
 def as_read(found: Reads, places: ReadPlaces) -> list[ObservedRead]:

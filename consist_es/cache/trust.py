@@ -14,7 +14,7 @@ from consist_es.artifacts.formats import bundle_members
 from consist_es.checks import names
 from consist_es.errors import UsageError
 from consist_es.projections import run_table
-from consist_es.projections.run_table import WriterRow
+from consist_es.projections.run_rows import WriterRow
 
 SUPERUSER = 0
 """Nobody is defended against the superuser, whose files are common where steps run in containers."""

@@ -30,7 +30,7 @@ from consist_es.identity import shared_values
 from consist_es.projections import audit_index, lineage, redactions, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate, PackageAcceptance
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 
 NOT_VOUCHED = "not_vouched"
 """Reason of a miss: the log cannot be read where it would say what the views say."""
@@ -149,7 +149,8 @@ class Voucher:
                 != (item.fingerprint, item.as_fingerprint, item.as_run_key)
             ):
                 raise Disagreement(f"of an accepted change, position {item.seq}")
-            if any(each.seq > item.seq and _revokes(each, item.fingerprint) for each in revoked):
+            later = (each.event for each in revoked if each.seq > item.seq)
+            if any(isinstance(one, AcceptanceRevoked) and one.fingerprint == item.fingerprint for one in later):
                 raise Disagreement(f"of an accepted change, position {item.seq}, that was revoked")
 
     def packages(self, conn: sqlite3.Connection, items: Sequence[PackageAcceptance]) -> None:
@@ -235,7 +236,3 @@ def _artifact(found: Recorded, artifact_id: str) -> ArtifactRow:
     if not isinstance(found.event, ArtifactLogged) or found.event.artifact != artifact_id:
         raise Disagreement(f"of artifact {artifact_id}")
     return lineage.row_of(found, found.event)
-
-
-def _revokes(found: Recorded, fingerprint: str) -> bool:
-    return isinstance(found.event, AcceptanceRevoked) and found.event.fingerprint == fingerprint

@@ -51,7 +51,11 @@ def doctor(fix: bool, deep: bool, abandon: tuple[str, ...], as_json: bool, db_pa
         with Bar("Looking") as bar:
             findings = list(examine(project, deep=deep, progress=bar))
             if fix and any(finding.mends for finding in findings):
-                _say(mend(project, findings))
+                done = mend(project, findings)
+                for text in done:
+                    note(f"Fixed: {text}.")
+                if not done:
+                    note("Nothing was fixed: the log is damaged, and that comes first.")
                 findings = list(examine(project, deep=deep, progress=bar))
     finally:
         project.close()
@@ -61,13 +65,6 @@ def doctor(fix: bool, deep: bool, abandon: tuple[str, ...], as_json: bool, db_pa
     if wrong:
         note(f"{counted(wrong, 'finding')} to look at.")
         sys.exit(NEGATIVE)
-
-
-def _say(done: list[str]) -> None:
-    if not done:
-        note("Nothing was fixed: the log is damaged, and that comes first.")
-    for text in done:
-        note(f"Fixed: {text}.")
 
 
 def show_finding(finding: Finding, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from consist_es.projections import lineage, redactions, run_table, shared_values
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.redactions import Redaction
 from consist_es.projections.run_names import no_run
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow, in_words
 
 
 class Names:
@@ -41,7 +41,7 @@ class Names:
     def writer(self, name: str) -> str:
         """Who a writer is, or its name where the views do not know it."""
         row = run_table.writer_details(self._views(), name)
-        return name if row is None else run_table.in_words(row)
+        return name if row is None else in_words(row)
 
     def values(self, digest: str) -> Any:
         """The values that a start of a run refers to, None where they are not there any more."""

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from consist_es.text import shortened
+
 _LONGEST_VALUE = 200
 
 
 def cut(text: str) -> str:
     """A text, or its beginning where it is long."""
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+    return shortened(text, _LONGEST_VALUE)
 
 
 def value(plain: Any) -> str:

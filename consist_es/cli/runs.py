@@ -11,7 +11,7 @@ from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names, scenario_named
 from consist_es.cli.output import emit_json, note, table
 from consist_es.projections import run_table
-from consist_es.projections.run_table import RunRow, ScenarioRow
+from consist_es.projections.run_rows import RunRow, ScenarioRow
 from consist_es.runs.why import in_words
 
 _STATUSES = ("running", "completed", "failed", "interrupted", "abandoned")
@@ -72,11 +72,8 @@ def _print(
 
 def _run_cells(run: RunRow, names: Names) -> tuple[Any, ...]:
     when = (_second(run.started_at), _seconds(run.seconds))
-    return (run.id, run.model, run.year, run.status, *when, _cache(run), _why(run, names))
-
-
-def _cache(run: RunRow) -> str | None:
-    return {"hit": "hit", "missed": "miss", "demoted": "hit, demoted"}.get(run.cache or "")
+    cache = {"hit": "hit", "missed": "miss", "demoted": "hit, demoted"}.get(run.cache or "")
+    return (run.id, run.model, run.year, run.status, *when, cache, _why(run, names))
 
 
 def _why(run: RunRow, names: Names) -> str:

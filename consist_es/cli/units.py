@@ -1,6 +1,8 @@
 """Times, spans and digests as people read them."""
 
-_DIGEST_SHOWN = len("b3:") + 10
+from consist_es.values.digests import CONTENT
+
+_DIGEST_SHOWN = len(CONTENT) + 10
 
 
 def moment(at: str) -> str:

@@ -93,16 +93,13 @@ def _deeply(db_path: Path, as_json: bool) -> bool:
     return not any(finding.is_wrong for finding in findings)
 
 
-def _unfinished(report: VerifyReport) -> str:
-    return "an incomplete last record" if report.torn_bytes else "a redaction that is not finished"
-
-
 def _print(folder: Path, report: VerifyReport) -> None:
     size = (
         f"{counted(report.events, 'event')} in {counted(report.segments, 'segment')}, {counted(report.bytes, 'byte')}"
     )
     synced = "not known" if report.watermark is None else f"position {report.watermark}"
-    verdict = "whole" if report.ok else "DAMAGED" if report.problems else f"whole, but for {_unfinished(report)}"
+    unfinished = "an incomplete last record" if report.torn_bytes else "a redaction that is not finished"
+    verdict = "whole" if report.ok else "DAMAGED" if report.problems else f"whole, but for {unfinished}"
     style = GOOD if report.ok else BAD if report.problems else ODD
     emit(f"{short(folder)}: {verdict}; {size}, the last at position {report.head}; synced up to: {synced}", style)
     if report.since:

@@ -13,6 +13,7 @@ from consist_es.cli.units import duration as duration
 from consist_es.cli.units import moment as moment
 from consist_es.cli.units import short_digest as short_digest
 from consist_es.events import (
+    LABELS,
     AcceptanceRevoked,
     ArtifactLogged,
     ArtifactMaterialized,
@@ -111,7 +112,7 @@ def as_json(recorded: Recorded, names: Names) -> dict[str, Any]:
 
 def _labels(event: ScenarioStarted | StepStarted) -> str:
     model = event.model if event.model not in (event.name, "scenario") else None
-    named = [("model", model), *((name, getattr(event, name)) for name in ("year", "iteration", "phase", "stage"))]
+    named = [("model", model), *((name, getattr(event, name)) for name in LABELS)]
     said = ", ".join(f"{name} {value}" for name, value in named if value is not None)
     return f" ({said})" if said else ""
 

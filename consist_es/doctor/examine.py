@@ -26,7 +26,7 @@ from consist_es.log.verify import Progress, verify_again
 from consist_es.project.project import Project
 from consist_es.projections import run_table
 from consist_es.projections.run_names import run_named
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.system.machine import filesystem_of
 from consist_es.text import counted
 

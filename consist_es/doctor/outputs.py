@@ -11,13 +11,14 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.digest import stat_matches
 from consist_es.artifacts.digest_cache import DigestCache
-from consist_es.artifacts.uris import UriMap, readable, unquote
+from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.doctor.finding import NOTE, OK, WARNING, Finding, listed
 from consist_es.doctor.moved import root_now
 from consist_es.errors import InputError, PathError
 from consist_es.projections import run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
 from consist_es.runs.artifacts import artifact_of_row
+from consist_es.text import readable
 from consist_es.views.file import query
 
 _MADE = """
@@ -58,7 +59,10 @@ class Roots:
         self._maps: dict[str, UriMap] = {}
         found = query(conn, _MOUNTS)
         mounts = msgspec.json.decode(found[0][0], type=dict[str, str]) if found else {}
-        self._mounts = {scheme: self._mount(scheme, root) for scheme, root in mounts.items()}
+        self._mounts = {
+            scheme: root_now(root, project, self._made(f"{scheme}://*", None), scheme)
+            for scheme, root in mounts.items()
+        }
 
     def of(self, root: str) -> UriMap:
         """The map of what was recorded with this run directory."""
@@ -66,9 +70,6 @@ class Roots:
             place = root_now(unquote(root), self._project, self._made("./*", root)) if root else os.curdir
             self._maps[root] = UriMap(run_dir=place, mounts=self._mounts)
         return self._maps[root]
-
-    def _mount(self, scheme: str, root: str) -> str:
-        return root_now(root, self._project, self._made(f"{scheme}://*", None), scheme)
 
     def _made(self, pattern: str, root: str | None) -> list[str]:
         return [uri for (uri,) in query(self._conn, _MADE_BELOW, (pattern, root, root is None))]

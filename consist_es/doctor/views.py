@@ -10,7 +10,7 @@ from consist_es.errors import LogMismatchError, ViewAccessError
 from consist_es.log.presence import is_seen
 from consist_es.project.project import Project
 from consist_es.projections import run_table
-from consist_es.projections.run_table import RunRow, in_words
+from consist_es.projections.run_rows import RunRow, in_words
 from consist_es.text import counted
 from consist_es.views import file as view_file
 from consist_es.views.building import Progress

@@ -38,6 +38,7 @@ from consist_es.observe.watch import Watch
 from consist_es.runs.run import Run
 from consist_es.steps.outputs import in_declared_order
 from consist_es.steps.step import Step
+from consist_es.text import readable
 
 
 class Attempt:
@@ -254,7 +255,7 @@ def _clean(text: str) -> str:
     if len(text) > _LONGEST:
         half = _LONGEST // 2
         text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return readable(text)
 
 
 def provisional_run(step: Step, key: str) -> Run:

@@ -16,14 +16,15 @@ from typing import Any
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.uris import UriMap, below, quote, readable, real_path, unquote
+from consist_es.artifacts.uris import UriMap, below, quote, real_path, unquote
 from consist_es.errors import PathError
 from consist_es.events import Draft, OutputsDoubted
 from consist_es.execution.collect import declared_path
 from consist_es.projections import lineage, run_table
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.steps.output_sets import DRIVER, folder_of
 from consist_es.steps.step import Step
+from consist_es.text import readable
 
 WRITES = "writes"
 """Among the options of a run: the places outside its own folder that it declared, absolute and quoted like URIs."""

@@ -53,7 +53,7 @@ from consist_es.execution.passed_on import listed, passed_on
 from consist_es.execution.put_back import Obstacle, PutBack
 from consist_es.execution.reusable import not_reusable
 from consist_es.execution.run_context import RunContext
-from consist_es.execution.warnings import Warned
+from consist_es.execution.step_warnings import Warned
 from consist_es.execution.watch import Observed, Observer
 from consist_es.execution.workers import take_in
 from consist_es.observe.generators import restore_random

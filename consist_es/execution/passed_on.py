@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from consist_es.artifacts.artifact import Artifact
 from consist_es.execution.active import CAPTURED, ActiveRun
 from consist_es.projections import lineage, run_table
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.steps.step import Step
 
 

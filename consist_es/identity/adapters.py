@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from blake3 import blake3
-
+from consist_es.text import shortened
+from consist_es.values.digests import CONTENT, digest_of
 from consist_es.values.plain import frame, is_masked
 
 FOR_PEOPLE = frozenset({"files", "values", "references"})
 """Parts of an adapter's record that explain it, and are not hashed."""
 _SHOWN = 60
-_SHORT = "b3:"
-_SHORT_LENGTH = len(_SHORT) + 16
+_SHORT_LENGTH = len(CONTENT) + 16
 
 
 def counted(adapter: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -21,7 +20,7 @@ def counted(adapter: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def short_digest(value: Any) -> str:
     """What stands for a value where a record has no room for all values."""
-    return f"{_SHORT}{blake3(frame(value)).hexdigest(8)}"
+    return digest_of(frame(value), 8)
 
 
 def explain_adapters(new: Mapping[str, Any] | None, old: Mapping[str, Any] | None) -> list[str]:
@@ -77,7 +76,7 @@ def _same(new: Any, old: Any) -> bool:
 
 
 def _is_digest(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(_SHORT) and len(value) == _SHORT_LENGTH
+    return isinstance(value, str) and value.startswith(CONTENT) and len(value) == _SHORT_LENGTH
 
 
 def _change(new: Any, old: Any) -> str:
@@ -97,8 +96,7 @@ def _show(value: Any) -> str:
         return "masked"
     if _is_digest(value):
         return "(a value)"
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return shortened(repr(value), _SHOWN)
 
 
 def _references(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from blake3 import blake3
-
 from consist_es.errors import ConfigTypeError
+from consist_es.values.digests import digest_of
 from consist_es.values.plain import frame, is_masked, object_fields, to_plain, type_name
 from consist_es.values.secret import Masked
 
@@ -28,7 +27,7 @@ def config_digest(value: Any) -> str:
 
 def digest_of_plain(plain: Any) -> str:
     """The same digest, from a plain form as it is stored in the log."""
-    return f"b3:{blake3(_DOMAIN + frame(plain)).hexdigest()}"
+    return digest_of(_DOMAIN + frame(plain))
 
 
 _RECORDS = frozenset({"edited_from", "recorded_digest"})

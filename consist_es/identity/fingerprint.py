@@ -5,14 +5,15 @@ from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted, explain_adapters
 from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.config import config_digest, digest_of_plain, said_of
 from consist_es.identity.pairing import pair
-from consist_es.values.plain import frame, is_masked, to_plain
+from consist_es.text import shortened
+from consist_es.values.digests import digest_of
+from consist_es.values.plain import frame, is_masked, is_tagged, to_plain
 
 FINGERPRINT_VERSION = 2
 """Version 1 counted less of the code, see docs/decisions/0010-what-a-step-read.md."""
@@ -86,7 +87,7 @@ def fingerprint(
 
 
 def _digest(domain: str, plain: Any) -> str:
-    return f"b3:{blake3(frame([f'consist-es {domain} 1', plain])).hexdigest()}"
+    return digest_of(frame([f"consist-es {domain} 1", plain]))
 
 
 # ---------------------------------------------------------------- explaining a miss
@@ -183,7 +184,7 @@ def _configs(new: FingerprintInfo, old: FingerprintInfo, new_config: Any, old_co
 
 def _tree(new: Any, old: Any, path: str) -> list[str]:
     """Differences of two plain trees, leaf by leaf."""
-    if isinstance(new, dict) and isinstance(old, dict) and not (_tagged(new) or _tagged(old)):
+    if isinstance(new, dict) and isinstance(old, dict) and not (is_tagged(new) or is_tagged(old)):
         lines: list[str] = []
         for key in [*old, *(key for key in new if key not in old)]:
             if key not in new or key not in old:
@@ -214,10 +215,6 @@ def _object(plain: Any) -> tuple[Any, Any, str] | None:
     return None
 
 
-def _tagged(plain: dict[str, Any]) -> bool:
-    return len(plain) == 1 and next(iter(plain)).startswith("$")
-
-
 def _change(new: Mapping[str, Any], old: Mapping[str, Any], key: str, path: str) -> str:
     return f"{path}: {_show(old[key])} -> (missing)" if key in old else f"{path}: (missing) -> {_show(new[key])}"
 
@@ -225,8 +222,7 @@ def _change(new: Mapping[str, Any], old: Mapping[str, Any], key: str, path: str)
 def _show(plain: Any) -> str:
     if is_masked(plain):
         return "masked"
-    text = repr(plain)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return shortened(repr(plain), _SHOWN)
 
 
 def _mapping(new: Mapping[str, Any], old: Mapping[str, Any], form: str) -> list[str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
+from consist_es.values.digests import written
+
 _TIMEOUT = 60
 # A repository's own settings may name programs to run; none of those is needed to read it.
 _SAFE = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
@@ -44,7 +46,7 @@ def _dirty(root: Path, diff: bytes, untracked: list[bytes]) -> str | None:
     for name in untracked:
         content = _read(root / os.fsdecode(name))
         hasher.update(b"%d:%s%d:%s" % (len(name), name, len(content), content))
-    return f"b3:{hasher.hexdigest()}"
+    return written(hasher)
 
 
 def _read(path: Path) -> bytes:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.events import Draft, FingerprintInfo, ScenarioStarted, StepStarted, ValuesRecorded
 from consist_es.identity.adapters import FOR_PEOPLE
+from consist_es.values.digests import digest_of
 
 LARGE = 4 << 10
 """Bytes of a part, as JSON, from which on it is recorded apart."""
@@ -42,7 +42,7 @@ def _parted(event: object) -> tuple[ScenarioStarted | StepStarted | None, dict[s
     values: dict[str, Any] = {}
     for name, value in _candidates(event).items():
         if value and len(data := _encoded(value)) >= LARGE:
-            shared[name] = _digest(data)
+            shared[name] = digest_of(data)
             values[shared[name]] = value
     if not shared:
         return None, {}
@@ -68,7 +68,7 @@ def says(event: StepStarted, info: FingerprintInfo | None) -> bool:
         return info == event.fingerprint
     parts = {ADAPTER: _for_people(info), CODE_PARTS: info.code_parts}
     for name, digest in event.shared.items():
-        if parts.get(name) and _digest(_encoded(parts[name])) != digest:
+        if parts.get(name) and digest_of(_encoded(parts[name])) != digest:
             return False
     return _without(info, event.shared) == event.fingerprint
 
@@ -84,10 +84,6 @@ def _candidates(event: ScenarioStarted | StepStarted) -> dict[str, Any]:
 
 def _for_people(info: FingerprintInfo) -> dict[str, Any]:
     return {name: value for name, value in (info.adapter or {}).items() if name in FOR_PEOPLE}
-
-
-def _digest(data: bytes) -> str:
-    return f"b3:{blake3(data).hexdigest()}"
 
 
 def _without(info: FingerprintInfo, shared: Mapping[str, str]) -> FingerprintInfo:

@@ -21,6 +21,7 @@ from blake3 import blake3
 
 from consist_es.errors import LimitError, LogCorruptError, UsageTypeError
 from consist_es.events import REGISTRY, Draft, Event, Recorded, RedactedEvent, UnknownEvent
+from consist_es.text import shortened
 
 DATA_CAP = 1 << 20
 """Bytes of payload that a line holds at most; a larger one lies in a blob."""
@@ -233,7 +234,7 @@ def _struct_fault(value: msgspec.Struct, depth: int) -> Fault:
 
 
 def _unfit(path: str, what: str) -> UsageTypeError:
-    shown = path if len(path) <= 200 else path[:200] + "..."
+    shown = shortened(path, 200)
     return UsageTypeError(
         f"{shown} holds {what}, which has no exact JSON form: convert it with consist_es.values.plain.to_plain first. "
         "Nothing was recorded."

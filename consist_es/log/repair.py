@@ -137,16 +137,14 @@ class _Search:
             if rest is not None and (not rest.torn or limit or after in self._opened or place.seq < self._synced):
                 return self._damage(place, following, rest.offset, rest.problem)
             if limit and place.seq < limit - 1:
-                return self._damage(place, following + 1, 0, self._missing(following + 1, place, limit))
+                found = self._opened[following + 1]
+                missing = f"positions {place.seq + 1} to {limit - 1} are missing"
+                return self._damage(place, following + 1, 0, _why(found) if isinstance(found, LogError) else missing)
             following = after
         if place.seq < self._synced:
             problem = f"the log ends here, but position {self._synced} was synced"
             return self._damage(place, place.segment, place.offset, problem)
         return None
-
-    def _missing(self, number: int, place: Place, limit: int) -> str:
-        found = self._opened[number]
-        return _why(found) if isinstance(found, LogError) else f"positions {place.seq + 1} to {limit - 1} are missing"
 
     def _walked(self, opened: Opened, limit: int) -> tuple[Place, Rest | None]:
         """How far the segment is whole, up to the position from which on it does not count."""

@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.errors import UsageError
 from consist_es.observe import hook
 from consist_es.observe.reads import RandomMove
+from consist_es.values.digests import digest_of
 
 PYTHON, NUMPY = "random", "numpy"
 NAMES = (PYTHON, NUMPY)
@@ -53,7 +53,7 @@ class State(msgspec.Struct, frozen=True):
 
     def digest(self) -> str:
         """Digest of the state."""
-        return f"b3:{blake3(self.text().encode()).hexdigest(length=16)}"
+        return digest_of(self.text().encode(), 16)
 
     @classmethod
     def from_text(cls, text: str) -> State:

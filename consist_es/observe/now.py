@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from blake3 import blake3
-
 from consist_es.artifacts.digest import digest_path
 from consist_es.errors import InputError
 from consist_es.identity.text.source import load_source
@@ -14,6 +12,7 @@ from consist_es.observe import generators, variables
 from consist_es.observe.notes import ValueDigest
 from consist_es.observe.reads import THERE, Hasher, Listing, plain_hasher
 from consist_es.observe.scope import Scope
+from consist_es.values.digests import digest_of, method_of
 
 UNREADABLE = "unreadable"
 """Stands for a file that is there and cannot be hashed."""
@@ -26,7 +25,7 @@ def file_now(path: str, recorded: str | None, hasher: Hasher = plain_hasher) -> 
     if recorded is None or recorded.startswith(THERE):
         return _existence(path)
     try:
-        return hasher(path, "fast" if recorded.startswith("fast:") else "full")
+        return hasher(path, method_of(recorded))
     except (OSError, InputError):
         return UNREADABLE if os.path.exists(path) else None
 
@@ -55,7 +54,7 @@ def listing_now(folder: str, recorded: Listing, scope: Scope) -> str | None:
 def names_digest(names: Iterable[str]) -> str:
     """Digest of the names in a folder."""
     text = b"".join(b"%d:%s" % (len(raw), raw) for raw in sorted(map(os.fsencode, names)))
-    return f"b3:{blake3(text).hexdigest(length=16)}"
+    return digest_of(text, 16)
 
 
 def variable_now(name: str, digest: ValueDigest) -> str | None:

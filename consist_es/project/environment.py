@@ -6,11 +6,11 @@ import platform
 from pathlib import Path
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.events import EnvironmentRecorded
 from consist_es.identity.git import git_state
 from consist_es.identity.installed.packages import normalised
+from consist_es.values.digests import digest_of
 from consist_es.values.plain import frame
 
 
@@ -25,7 +25,7 @@ def environment(project_root: Path | None = None) -> EnvironmentRecorded:
 def with_variables(event: EnvironmentRecorded, variables: dict[str, str | None]) -> EnvironmentRecorded:
     """The environment together with variables, which are given as they will be recorded."""
     content = ["consist-es environment 1 with variables", event.digest, variables]
-    digest = f"b3:{blake3(frame(content)).hexdigest()}"
+    digest = digest_of(frame(content))
     return msgspec.structs.replace(event, digest=digest, variables=variables)
 
 
@@ -37,7 +37,7 @@ def _environment(project_root: Path | None) -> EnvironmentRecorded:
     python, machine = platform.python_version(), platform.platform()
     content = ["consist-es environment 1", python, machine, packages, commit, dirty]
     return EnvironmentRecorded(
-        digest=f"b3:{blake3(frame(content)).hexdigest()}",
+        digest=digest_of(frame(content)),
         python=python,
         platform=machine,
         packages=packages,

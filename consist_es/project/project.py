@@ -22,8 +22,9 @@ from consist_es.log.segment import segment_name, segment_numbers
 from consist_es.project.environment import environment, with_variables
 from consist_es.project.find import log_folder, remember_database
 from consist_es.projections import BUILTIN, run_table, shared_values
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.system.storage import LocalStorage, Storage
+from consist_es.text import readable
 from consist_es.values.masking import Masker, key_file
 from consist_es.views.projector import Projector
 from consist_es.views.tables import reached
@@ -79,11 +80,9 @@ class Project:
         if tidy:
             self.attach()
         masked = [self.masker.draft(draft) for draft in drafts]
-        self.log.append(apart(masked, self._has_values), commit=commit)
-
-    def _has_values(self, digest: str) -> bool:
-        """As far as the views are known to go: where the values were recorded meanwhile, once more does no harm."""
-        return shared_values.known(self.views_as_seen(), digest)
+        # As far as the views are known to go: where values were recorded meanwhile, once more does no harm.
+        drafts = apart(masked, lambda digest: shared_values.known(self.views_as_seen(), digest))
+        self.log.append(drafts, commit=commit)
 
     def redact(self, positions: Sequence[int], reason: str) -> bool:
         """Take the payloads of these events out of the log, and out of the views; with starts of runs also the large
@@ -237,4 +236,4 @@ def _set_aside(row: RunRow, roots: Sequence[str]) -> str | None:
 def _variable(name: str) -> str | None:
     """The value of an environment variable, as a text that can be recorded."""
     value = os.environ.get(name)
-    return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+    return None if value is None else readable(value)

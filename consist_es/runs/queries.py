@@ -14,7 +14,7 @@ from consist_es.project.project import Project
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_names import run_named
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.runs.artifacts import artifact_of_row
 from consist_es.runs.run import Run, run_of_row, step_summary
 from consist_es.runs.why import Why, why

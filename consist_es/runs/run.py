@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.errors import MissingKeyError, StateError, UsageError
+from consist_es.events import LABELS
 from consist_es.values.plain import from_plain
 
 if TYPE_CHECKING:
-    from consist_es.projections.run_table import RunRow
+    from consist_es.projections.run_rows import RunRow
     from consist_es.runs.why import Why
 
 
@@ -119,10 +120,7 @@ class Run:
             "config": self.config_hash,
             "inputs": self.input_hash,
             "model": self.model_name,
-            "year": self.year,
-            "iteration": self.iteration,
-            "phase": self.phase,
-            "stage": self.stage,
+            **{label: getattr(self, label) for label in LABELS},
             "cache_hit": self.meta.get("cache_hit", False),
             "cache_source": self.meta.get("cache_source"),
         }

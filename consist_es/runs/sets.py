@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, overload
 
 from consist_es.errors import UsageError, UsageTypeError
+from consist_es.events import LABELS
 from consist_es.runs.run import Run
 from consist_es.values.plain import from_plain
 
@@ -20,10 +22,7 @@ _COLUMNS = (
     "name",
     "model_name",
     "status",
-    "year",
-    "iteration",
-    "phase",
-    "stage",
+    *LABELS,
     "signature",
     "started_at",
     "ended_at",
@@ -57,10 +56,10 @@ def field_of(run: Run, name: str) -> Any:
     """
     if name in _FIELDS:
         return getattr(run, name)
-    facets = flat(run.facet)
+    facets = flat(from_plain(run.facet))
     key = name.removeprefix("facet.")
     if key in facets:
-        return from_plain(facets[key])
+        return facets[key]
     if name in _FILTERS:
         return getattr(run, _FILTERS[name])
     if name.startswith("facet.") or facets or "." in name:
@@ -126,7 +125,7 @@ class RunSet(Sequence[Run]):
         Raises: as `split_by`.
         """
         groups = [self] if group_by is None else list(self.split_by(group_by).values())
-        newest = (max(group, key=_age) for group in groups if len(group))
+        newest = (max(group, key=attrgetter("started_at")) for group in groups if len(group))
         return RunSet(tuple(newest), self.label)
 
     def align(self, other: RunSet, on: str | Sequence[str]) -> AlignedPair:
@@ -168,10 +167,6 @@ def _fields(given: str | Sequence[str], what: str) -> tuple[str, ...]:
     if not given:
         raise UsageError(f"{what} takes at least one field, and this list is empty.")
     return tuple(given)
-
-
-def _age(run: Run) -> Any:
-    return run.started_at
 
 
 def _cell(value: Any) -> Any:

@@ -12,7 +12,7 @@ import msgspec
 from consist_es.errors import UsageError
 from consist_es.identity.code.left_out import left_out
 from consist_es.projections import cache_index, run_table
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.text import shown
 
 REASONS = {
@@ -164,13 +164,9 @@ def _reason_of_hit(details: Mapping[str, Any]) -> str:
 
 def _notes(row: RunRow, details: Mapping[str, Any]) -> list[str]:
     carried = "carried over: it was recorded under version 1 of the fingerprint, and is the same work by that version"
-    left = details.get("left_out") or _left_out(row)
+    info = row.fingerprint_info  # hits that were recorded before details said so: what their mode leaves out
+    left = details.get("left_out") or ("" if info is None else left_out(info.code_mode))
     return [*([carried] if details.get("carried_over") else []), *([left] if left else [])]
-
-
-def _left_out(row: RunRow) -> str:
-    """What the identity of a run leaves out; of hits that were recorded before this was."""
-    return "" if row.fingerprint_info is None else left_out(row.fingerprint_info.code_mode)
 
 
 def _error(row: RunRow) -> str | None:

@@ -12,7 +12,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.artifacts.describe import Digester, artifact_of_event, describe, warn_of_links
-from consist_es.artifacts.uris import UriMap, readable, require_path
+from consist_es.artifacts.uris import UriMap, require_path
 from consist_es.checks import check_key, key_from_path, names
 from consist_es.errors import BindingError, ConsistWarning, InputError, UsageError, UsageTypeError
 from consist_es.events import ArtifactLogged, InputLink
@@ -20,6 +20,8 @@ from consist_es.identity.fingerprint import InputPart
 from consist_es.runs.run import RunResultLike, select_output
 from consist_es.steps.options import BindingResult, StepArguments
 from consist_es.steps.pending import Pending
+from consist_es.text import readable
+from consist_es.values.digests import method_of
 
 
 class BoundInput(msgspec.Struct, frozen=True):
@@ -222,7 +224,7 @@ def _from_artifact(
 
 
 def _method(artifact: Artifact) -> str | None:
-    return None if artifact.hash is None else ("fast" if artifact.hash.startswith("fast:") else "full")
+    return None if artifact.hash is None else method_of(artifact.hash)
 
 
 def _from_path(

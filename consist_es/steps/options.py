@@ -7,15 +7,16 @@ from typing import Any
 
 from consist_es.checks import check_option, names
 from consist_es.errors import UsageError, UsageTypeError
+from consist_es.identity.code.modes import MODES
+from consist_es.values.digests import METHODS
 
 CACHE_MODES = ("reuse", "overwrite", "readonly")
 HYDRATIONS = ("metadata", "inputs-missing", "outputs-requested", "outputs-all")
 VALIDATIONS = ("lazy", "eager", "strict")
-CODE_MODES = ("imports", "repo_git", "callable_module", "callable_source")
 POLICIES = ("warn", "error", "ignore")
 BINDINGS = ("loaded", "paths", "artifacts", "none")
 ACCESS_MODES = ("standard", "analysis", "read_only")
-HASHING = ("full", "fast")
+HASHING = METHODS
 OBSERVE = ("count", "warn", "off")
 
 
@@ -62,7 +63,7 @@ class CacheOptions:
         check_option("cache_hydration", self.cache_hydration, HYDRATIONS)
         check_option("cache_hydration_failure", self.cache_hydration_failure, ("warn", "miss"), optional=False)
         check_option("validate_cached_outputs", self.validate_cached_outputs, VALIDATIONS)
-        check_option("code_identity", self.code_identity, CODE_MODES)
+        check_option("code_identity", self.code_identity, MODES)
         for name in ("cache_version", "cache_epoch"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool)):

@@ -15,7 +15,7 @@ from consist_es.adapters.prepare import PreparedAdapter, prepare_adapter
 from consist_es.artifacts.describe import Digester
 from consist_es.checks import check_key, check_name, check_run_id, checked_text, checked_year, names
 from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
-from consist_es.events import FingerprintInfo
+from consist_es.events import LABELS, FingerprintInfo
 from consist_es.identity.code.modes import CodeIdentity, code_identity, trace_identity, with_parts
 from consist_es.identity.config import as_mapping, config_digest, said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
@@ -175,7 +175,7 @@ def prepare(
     inputs = resolve_inputs(args, sources)
     config_plain = defaults.masker.plain(to_plain(args.config, "config"))
     config_values = as_mapping(args.config)
-    labels = {"year": args.year, "iteration": args.iteration, "phase": args.phase, "stage": args.stage}
+    labels = {label: getattr(args, label) for label in LABELS}
     plan = None if args.kind == "trace" else _plan(args, name, inputs, config_values, labels, defaults.masker)
     cache = args.cache_options
     outputs = tuple(check_key(key, "output key") for key in output_names(args.outputs))

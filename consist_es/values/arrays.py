@@ -7,6 +7,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from consist_es.values.digests import written
 from consist_es.values.encoding import INT64, frame, type_name
 
 LISTED = 10_000
@@ -24,7 +25,7 @@ def digest(kind: str, parts: Iterable[bytes | memoryview], shape: list[int]) -> 
     for part in parts:
         hasher.update(b"%d:" % (part.nbytes if isinstance(part, memoryview) else len(part)))
         hasher.update(part)
-    return {"$digest": [kind, f"b3:{hasher.hexdigest()}", shape]}
+    return {"$digest": [kind, written(hasher), shape]}
 
 
 def numpy_form(value: Any, where: str, plain: Plain) -> Any:

@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from consist_es.errors import ConsistWarning
 from consist_es.events import Draft, ErrorInfo, Event, FingerprintInfo
-from consist_es.values.plain import frame, to_plain
+from consist_es.values.plain import frame, is_tagged, to_plain
 from consist_es.values.secret import Masked, Secret
 
 MASKED, SECRET = "$masked", "$secret"
@@ -116,10 +116,9 @@ class Masker:
         return plain
 
     def _mapping(self, plain: dict[str, Any]) -> Any:
-        if len(plain) == 1:
+        if is_tagged(plain):
             ((tag, body),) = plain.items()
-            if tag.startswith("$") and not tag.startswith("$$"):
-                return self._tagged(tag, body)
+            return self._tagged(tag, body)
         return {self.text(key): self._entry(key, value) for key, value in plain.items()}
 
     def _tagged(self, tag: str, body: Any) -> Any:

@@ -31,6 +31,7 @@ from typing import Any
 import msgspec
 
 from consist_es.errors import ConfigTypeError, ConfigValueError, ConsistWarning
+from consist_es.text import shortened
 from consist_es.values.encoding import INT64, MANY, alike, by_frame
 from consist_es.values.encoding import MAX_TEXT as MAX_TEXT
 from consist_es.values.encoding import frame as frame
@@ -226,7 +227,7 @@ class _Walk:
 
 def _short(value: Any) -> str:
     text = repr(value) if isinstance(value, (str, int, float, tuple, bytes)) else type(value).__name__
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(text, 60)
 
 
 def _is_clean(text: str) -> bool:
@@ -351,11 +352,23 @@ def from_plain(value: Any) -> Any:
         return [from_plain(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if len(value) == 1:
+    if is_tagged(value):
         ((tag, body),) = value.items()
-        if tag.startswith("$") and not tag.startswith("$$"):
-            return _restored(tag, body)
-    return {key[1:] if key.startswith("$$") else key: from_plain(item) for key, item in value.items()}
+        return _restored(tag, body)
+    return {users_key(key): from_plain(item) for key, item in value.items()}
+
+
+def is_tagged(plain: Mapping[str, Any]) -> bool:
+    """Whether a dict of a plain form stands for a value that JSON cannot say."""
+    if len(plain) != 1:
+        return False
+    (name,) = plain
+    return name.startswith("$") and not name.startswith("$$")
+
+
+def users_key(key: str) -> str:
+    """A key of a plain form as the user wrote it."""
+    return key[1:] if key.startswith("$$") else key
 
 
 def _restored(tag: str, body: Any) -> Any:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import consist_es as consist
 from consist_es import Artifact, Tracker, errors
 from consist_es.artifacts.formats import driver_of
-from consist_es.artifacts.uris import UriMap, quote, readable, unquote
+from consist_es.artifacts.uris import UriMap, quote, unquote
 from consist_es.checks import check_key, key_from_path, safe_name
+from consist_es.text import readable
 from tests.support.api import PATHS, made
 
 # ---------------------------------------------------------------- URIs

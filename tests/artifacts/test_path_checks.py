@@ -20,12 +20,12 @@ from consist_es.artifacts.uris import (
     given_path,
     inside,
     quote,
-    readable,
     real_path,
     require_path,
     unquote,
 )
 from consist_es.errors import ArtifactMissingError, InputError, MaterializeError, PathError, UsageTypeError
+from consist_es.text import readable
 
 FULL = Digester("full", None)
 

@@ -16,7 +16,8 @@ from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.uris import UriMap
 from consist_es.cache.lookup import Hit, Miss, Question, look_up
 from consist_es.events import FingerprintInfo
-from consist_es.projections import cache_index, run_table
+from consist_es.projections import cache_index
+from consist_es.projections.run_rows import run_row
 from tests.support.api import made
 
 FULL = Digester("full", None)
@@ -47,7 +48,7 @@ def conn(tracker: Tracker) -> Iterator[sqlite3.Connection]:
 
 
 def info(conn: sqlite3.Connection, number: int = 0) -> FingerprintInfo:
-    found = [run_table.run_row(row) for row in conn.execute("SELECT * FROM runs ORDER BY started_seq")]
+    found = [run_row(row) for row in conn.execute("SELECT * FROM runs ORDER BY started_seq")]
     recorded = found[number].fingerprint_info
     assert recorded is not None
     return recorded

@@ -16,9 +16,9 @@ from consist_es import CacheOptions, RunResult, Tracker
 from consist_es.errors import UsageError, UsageTypeError
 from consist_es.system.storage import LocalStorage
 from tests.support.api import NONE, made
+from tests.support.children import NOBODY, as_nobody
 from tests.support.cli import run as command
 
-NOBODY = 65534
 AS_ROOT = pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can become somebody else")
 
 
@@ -181,29 +181,6 @@ def test_in_any_order_of_users_and_work_a_hit_comes_from_a_trusted_writer(by: Tr
 
 
 # ---------------------------------------------------------------- what the system knows
-
-
-def as_nobody(act: Callable[[], None]) -> str:
-    """What a function says that runs in a child as another user; nothing where all was well."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        said = ""
-        try:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            os.environ.update(LOGNAME="nobody", USER="nobody", HOME="/nonexistent")
-            act()
-        except BaseException as error:  # noqa: BLE001  it is told to the parent
-            said = f"{type(error).__name__}: {error}"
-        os.write(writer, said.encode()[:4000])
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as told:
-        said = told.read()
-    os.waitpid(child, 0)
-    return said
 
 
 MODEL = """

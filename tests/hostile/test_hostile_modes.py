@@ -5,7 +5,7 @@ import shutil
 import stat
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from consist_es.errors import ConsistWarning, LogReadOnlyError
 from consist_es.events import Draft, MetaLogged
 from consist_es.log.local import LocalLog
 from tests.support.api import NONE, made
+from tests.support.children import NOBODY, as_nobody
 from tests.support.cli import append, run
 
-NOBODY = 65534
 AS_ROOT = pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can become somebody else")
 
 
@@ -96,28 +96,6 @@ def test_a_log_that_everybody_can_change_is_warned_about_by_every_process_that_w
 
 
 # ---------------------------------------------------------------- a second user
-
-
-def as_nobody(act: Callable[[], None]) -> str:
-    """What a function says that runs in a child without rights; nothing where all was well."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        said = ""
-        try:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            act()
-        except BaseException as error:  # noqa: BLE001  it is told to the parent
-            said = f"{type(error).__name__}: {error}"
-        os.write(writer, said.encode()[:4000])
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as told:
-        said = told.read()
-    os.waitpid(child, 0)
-    return said
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {name for name in names if not name.partition("/")[0].endswith(".dist-info")}
-    assert code == source_modules() | {"consist_es/py.typed"}
+    assert code == source_modules() | {"consist_es/__init__.pyi", "consist_es/py.typed"}
     (info,) = {name.partition("/")[0] for name in names - code}
     assert f"{info}/licenses/LICENSE" in names
 

@@ -1,5 +1,6 @@
 """The names and signatures that model code may rely on. A change here is a change for users: see the CHANGELOG."""
 
+import ast
 import inspect
 import pkgutil
 import re
@@ -14,6 +15,7 @@ from consist_es import Coupler, CouplerView, RunContext, ScenarioContext, Tracke
 from consist_es.api.lbnl_names import INSTEAD
 from tests.support.api import ROOT
 
+PUBLIC: list[str] = vars(consist)["__all__"]
 STEP = (
     "fn=None, name=None, *, run_id=None, model=None, description=None, config=None, adapter=None, "
     "config_plan_ingest=True, config_plan_profile_schema=False, inputs=None, input_keys=None, "
@@ -126,19 +128,27 @@ def test_a_class_has_its_documented_members(kind: type, names: str) -> None:
 
 
 def test_every_public_name_loads_and_the_list_is_sorted() -> None:
-    assert consist.__all__ == sorted(consist.__all__)
-    for name in consist.__all__:
+    assert sorted(PUBLIC) == PUBLIC
+    for name in PUBLIC:
         assert getattr(consist, name) is not None
+
+
+def test_type_checkers_and_editors_are_told_the_same_names() -> None:
+    stub = ast.parse((ROOT / "consist_es" / "__init__.pyi").read_text("utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    told = {name.name: node.module for node in imports for name in node.names if name.name == name.asname}
+    assert told.pop("__version__") == "consist_es.version"
+    assert told == vars(consist)["_MODULE_OF"]
 
 
 def test_no_public_name_is_hidden_by_a_submodule() -> None:
     modules = {module.name for module in pkgutil.iter_modules(consist.__path__)}
-    assert modules & set(consist.__all__) == set()
+    assert modules & set(PUBLIC) == set()
 
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
-        _ = consist.no_such_name
+        _ = consist.no_such_name  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("keyword", ["config_plan", "hash_inputs"])
@@ -169,7 +179,7 @@ def test_a_name_that_has_no_counterpart_says_what_to_use_instead(name: str) -> N
 
 def test_a_name_that_nobody_has_is_none_of_theirs() -> None:
     with pytest.raises(AttributeError, match=r"^module 'consist_es' has no attribute 'trakcer'$"):
-        consist.trakcer  # noqa: B018
+        consist.trakcer  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'trakcer'"):
         exec("from consist_es import trakcer")
 

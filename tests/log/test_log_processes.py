@@ -6,8 +6,6 @@ import resource
 import signal
 import threading
 import time
-import warnings
-from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
@@ -17,27 +15,7 @@ from consist_es.errors import LogFullError
 from consist_es.events import Draft, Recorded, StepAbandoned, WriterAttached
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
-
-
-def fork(work: Callable[[], None]) -> int:
-    """Run `work` in a child and return its pid; its exit status is 0 where `work` returned."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of the test runner
-        pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-    except BaseException:  # noqa: BLE001
-        import traceback
-
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
-def status_of(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+from tests.support.children import fork, status_of
 
 
 def batch(name: str, size: int, padding: int = 0) -> list[Draft]:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.children import fork, status_of
+from tests.support.storage import Counting
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from bench import biglog
@@ -19,23 +22,9 @@ from consist_es.log.local import LocalLog
 from consist_es.log.segment import CHUNK
 from consist_es.log.verify import verify, verify_again
 from consist_es.project.project import Project
-from consist_es.system.storage import LocalStorage
-from tests.log.test_log_processes import fork, status_of
 
 SOMEBODY = 65534
 """A user without rights of any kind."""
-
-
-class Counting(LocalStorage):
-    """Counts the bytes that are read."""
-
-    def __init__(self) -> None:
-        self.read = 0
-
-    def read_at(self, fd: int, size: int, offset: int) -> bytes:
-        data = super().read_at(fd, size, offset)
-        self.read += len(data)
-        return data
 
 
 def drafts(reason: str) -> list[Draft]:

@@ -10,18 +10,7 @@ from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify, verify_again
 from consist_es.log.watermark import VERIFIED_FILE
 from consist_es.system.storage import LocalStorage
-
-
-class Counting(LocalStorage):
-    """Counts the bytes that are read."""
-
-    def __init__(self) -> None:
-        self.read = 0
-
-    def read_at(self, fd: int, size: int, offset: int) -> bytes:
-        data = super().read_at(fd, size, offset)
-        self.read += len(data)
-        return data
+from tests.support.storage import Counting
 
 
 def append(folder: Path, *reasons: str, size: int = 600, commit: bool = True) -> None:

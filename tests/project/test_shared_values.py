@@ -20,7 +20,7 @@ from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
 from consist_es.projections import BUILTIN, run_table
 from consist_es.projections import shared_values as view
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from consist_es.views.projector import Projector
 from tests.log.test_redaction import bytes_below
 from tests.support.api import ROOT, made, run_script

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,23 +21,9 @@ from consist_es.events import (
 )
 from consist_es.projections import cache_index, coupler_state, lineage
 from consist_es.projections.lineage import ArtifactNode, ArtifactRow
-from tests.support.views import artifact, completed, fingerprint, make_log, make_views, rows, scenario, step, within
+from tests.support.views import artifact, completed, fingerprint, rows, scenario, step, within
 
 Fold = Callable[..., sqlite3.Connection]
-
-
-@pytest.fixture
-def fold(tmp_path: Path) -> Any:
-    """Append events in one batch each call, and give the views that follow from all of them."""
-    log = make_log(tmp_path)
-    with make_views(tmp_path, log) as views:
-
-        def append(*drafts: Draft) -> sqlite3.Connection:
-            log.append(drafts)
-            return views.catch_up()
-
-        yield append
-    log.close()
 
 
 def uses(*links: tuple[str, str]) -> list[InputLink]:

@@ -23,24 +23,10 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.projections import audit_index, run_table
-from consist_es.projections.run_table import RunRow
+from consist_es.projections.run_rows import RunRow
 from tests.support.views import NoteTaken, artifact, completed, make_log, make_views, rows, scenario, step, within
 
 Fold = Callable[..., sqlite3.Connection]
-
-
-@pytest.fixture
-def fold(tmp_path: Path) -> Any:
-    """Append events in one batch each call, and give the views that follow from all of them."""
-    log = make_log(tmp_path)
-    with make_views(tmp_path, log) as views:
-
-        def append(*drafts: Draft) -> sqlite3.Connection:
-            log.append(drafts)
-            return views.catch_up()
-
-        yield append
-    log.close()
 
 
 def run(conn: sqlite3.Connection, ref: str) -> RunRow:

@@ -1,6 +1,7 @@
 """What code asks about earlier runs: by filter, as results, as lineage, and as sets of runs to compare."""
 
 import copy
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,25 @@ def test_a_run_set_is_a_sequence_that_filters_and_splits(asked: Tracker) -> None
     assert list(RunSet.from_runs(list(runs))) == list(runs)
     with pytest.raises(errors.UsageError, match="no field or facet"):
         asked.run_set(name="trips").filter(nope=1)
+
+
+@pytest.mark.parametrize(
+    ("facet", "name", "value"),
+    [
+        ({"limit": math.inf}, "limit", math.inf),
+        ({"bounds": (1, 2)}, "bounds", (1, 2)),
+        ({"$zone": 3}, "$zone", 3),
+        ({"in": {"a.b": b"x"}}, "in.a\\.b", b"x"),
+    ],
+)
+def test_a_run_set_groups_by_facets_that_json_cannot_say(
+    tracker: Tracker, facet: dict[str, Any], name: str, value: Any
+) -> None:
+    with tracker.scenario("s") as sc:
+        sc.run(lambda: None, name="step", facet=facet)
+    runs = tracker.run_set(name="step")
+    assert list(runs.split_by(name)) == [value]
+    assert name in runs.to_table().column_names
 
 
 def test_a_run_set_is_an_arrow_table_of_fields_and_facets(asked: Tracker) -> None:

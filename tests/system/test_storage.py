@@ -5,8 +5,7 @@ import os
 import signal
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 
@@ -17,20 +16,7 @@ from consist_es.log.presence import is_gone
 from consist_es.system import storage
 from consist_es.system.storage import LocalStorage, Lock, make_folder, write_all
 from tests.log.test_log_unended import marks
-
-
-def fork(work: Callable[[], None]) -> int:
-    """Run `work` in a child and return its pid; its exit status is 0 where `work` returned."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads of the test runner
-        pid = os.fork()
-    if pid:
-        return pid
-    try:
-        work()
-    except BaseException:  # noqa: BLE001
-        os._exit(1)
-    os._exit(0)
+from tests.support.children import fork
 
 
 def status_of(pid: int) -> int:

@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 from torture import runner
 from torture.calls import PARTS
 from torture.children import ended, fork
-from torture.memory import STATES, Disk, Memory
-from torture.promises import BLOB, FOLDER, SMALL, batch, check_memory
+from torture.faulty_storage import Died, FaultyStorage, Plan
+from torture.invariants import BLOB, FOLDER, SMALL, batch, check_memory
+from torture.memory_disk import STATES, Disk, Memory
+from torture.operations import OPERATIONS
 from torture.rows import ROWS
 from torture.runner import run_row
 from torture.trial import Row, Trial
-from torture.twin import Died, Plan, Twin
-from torture.verbs import VERBS
 
 from consist_es import Tracker
 from consist_es.artifacts import digest
@@ -84,7 +84,7 @@ def test_a_folder_whose_maker_failed_before_its_name_was_safe_is_made_safe_by_th
 ) -> None:
     disk = Disk()
     with pytest.raises((LogFullError, Died)):
-        opened(Twin(Memory(disk), Failing("sync_folder", error))).append(batch("a", 1), commit=True)
+        opened(FaultyStorage(Memory(disk), Failing("sync_folder", error))).append(batch("a", 1), commit=True)
     assert FOLDER.name in disk.names(Disk.ROOT)
     opened(Memory(disk)).append(batch("b", 1), commit=True)
     every_cut(disk, ["b:0:1"])
@@ -95,7 +95,7 @@ def test_a_folder_of_blobs_whose_maker_died_before_its_name_was_safe_is_made_saf
     log = opened(Memory(disk))
     log.append(batch("a", 1), commit=True)
     with pytest.raises(Died):
-        opened(Twin(Memory(disk), Failing("sync_folder", None))).append(batch("large", 1, BLOB), commit=True)
+        opened(FaultyStorage(Memory(disk), Failing("sync_folder", None))).append(batch("large", 1, BLOB), commit=True)
     assert "blobs" in disk.names(FOLDER)
     disk.locks.clear()
     log.append(batch("large", 1, BLOB), commit=True)
@@ -105,7 +105,7 @@ def test_a_folder_of_blobs_whose_maker_died_before_its_name_was_safe_is_made_saf
 def test_what_a_failed_sync_dropped_is_written_again_by_a_process_that_was_not_told() -> None:
     disk = Disk()
     opened(Memory(disk)).append(batch("a", 2), commit=True)
-    first = Twin(Memory(disk), Failing("datasync", 5))
+    first = FaultyStorage(Memory(disk), Failing("datasync", 5))
     log = opened(first)
     first.plan.deed = None
     log.append(batch("b", 2))
@@ -190,12 +190,12 @@ def test_a_child_forked_while_another_thread_is_in_the_digest_cache_is_not_stuck
 
 
 def test_views_say_where_an_event_lies_also_after_a_failed_sync_moved_it(tmp_path: Path) -> None:
-    twin = Twin(LocalStorage())
-    log = LocalLog(tmp_path / "p.events", storage=twin)
+    faulty = FaultyStorage(LocalStorage())
+    log = LocalLog(tmp_path / "p.events", storage=faulty)
     log.append(batch("a", 2))
     with Projector(tmp_path / "p.db", log, BUILTIN) as views:
         views.catch_up()
-        twin.plan = Failing("datasync", 5)
+        faulty.plan = Failing("datasync", 5)
         log.append(batch("b", 2), commit=True)
         assert log.head().segment == 2
         views.rebuild(target=tmp_path / "new.db")
@@ -203,12 +203,12 @@ def test_views_say_where_an_event_lies_also_after_a_failed_sync_moved_it(tmp_pat
 
 
 def test_an_error_of_the_system_while_views_are_rebuilt_is_an_error_of_ours(here: Path) -> None:
-    twin = Twin(LocalStorage())
+    faulty = FaultyStorage(LocalStorage())
     log = LocalLog(here / "p.events", sync="os")
     log.append(batch("a", 2))
-    with Projector(here / "p.db", log, BUILTIN, storage=twin) as views:
+    with Projector(here / "p.db", log, BUILTIN, storage=faulty) as views:
         views.catch_up()
-        twin.plan = Failing("datasync", 122)
+        faulty.plan = Failing("datasync", 122)
         with pytest.raises(ViewError, match="quota exceeded"):
             views.rebuild()
         views.rebuild()
@@ -216,11 +216,11 @@ def test_an_error_of_the_system_while_views_are_rebuilt_is_an_error_of_ours(here
 
 def given_up(folder: Path) -> LocalLog:
     """A log whose first segment was given up from its second batch on, for the second segment."""
-    twin = Twin(LocalStorage())
-    log = LocalLog(folder, storage=twin)
+    faulty = FaultyStorage(LocalStorage())
+    log = LocalLog(folder, storage=faulty)
     log.append(batch("a", 1), commit=True)
     log.append(batch("b", 1))
-    twin.plan = Failing("datasync", 5)
+    faulty.plan = Failing("datasync", 5)
     log.append(batch("c", 1), commit=True)
     assert log.head().segment == 2
     return log
@@ -251,15 +251,15 @@ def test_a_retry_looks_past_an_end_that_was_given_up_whatever_it_holds(here: Pat
 @pytest.mark.parametrize("how", ["rolled", "given up"])
 def test_a_segment_gets_a_successor_only_once_its_own_name_is_safe(how: str) -> None:
     disk = Disk()
-    twin = Twin(Memory(disk, chance=random.Random(1)))
-    log = LocalLog(FOLDER, storage=twin, segment_size=SMALL, sync="os")
+    faulty = FaultyStorage(Memory(disk, chance=random.Random(1)))
+    log = LocalLog(FOLDER, storage=faulty, segment_size=SMALL, sync="os")
     log.append(batch("a", 1), commit=True)
     for number in range(40):  # every new segment's name fails to be made safe, once
-        twin.plan = Failing("sync_folder", 5)
+        faulty.plan = Failing("sync_folder", 5)
         try:
             log.append(batch(f"{number}", 1), since=0)
         except LogWriteError:
-            log = LocalLog(FOLDER, storage=twin, segment_size=SMALL, sync="os" if how == "rolled" else "always")
+            log = LocalLog(FOLDER, storage=faulty, segment_size=SMALL, sync="os" if how == "rolled" else "always")
     for seed in range(60):
         cut = disk.cut("reorder", random.Random(seed))
         names = [int(name[:8]) for name in cut.names(FOLDER) if name.endswith(".jsonl")]
@@ -289,7 +289,7 @@ def test_the_promise_holds(row: Row) -> None:
 
 def test_the_rows_of_failing_calls_have_every_call_of_every_verb_once() -> None:
     calls = [(verb, at) for part in PARTS.values() for verb in part.verbs for at in range(part.first, 9, part.step)]
-    assert sorted(calls) == sorted((verb, at) for verb in VERBS for at in range(1, 9))
+    assert sorted(calls) == sorted((verb, at) for verb in OPERATIONS for at in range(1, 9))
     assert set(PARTS) <= {row.id for row in ROWS}
 
 

@@ -6,7 +6,6 @@ import sqlite3
 import stat
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,23 +21,6 @@ from tests.support.cli import run
 from tests.support.views import make_log, make_views, rows, scenario, state
 
 IDS = "SELECT id FROM runs ORDER BY started_seq"
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[LocalLog]:
-    """A log with one scenario in it."""
-    log = make_log(tmp_path)
-    log.append([scenario("S")])
-    yield log
-    log.close()
-
-
-@pytest.fixture
-def views(tmp_path: Path, log: LocalLog) -> Iterator[Projector]:
-    """The views of that log, not opened yet."""
-    views = make_views(tmp_path, log)
-    yield views
-    views.close()
 
 
 def foreign(path: Path, what: str) -> None:

@@ -25,23 +25,6 @@ from tests.views.test_projector_processes import in_child
 IDS = "SELECT id FROM runs ORDER BY started_seq"
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[LocalLog]:
-    """A log with one scenario in it."""
-    log = make_log(tmp_path)
-    log.append([scenario("S")])
-    yield log
-    log.close()
-
-
-@pytest.fixture
-def views(tmp_path: Path, log: LocalLog) -> Iterator[Projector]:
-    """The views of that log, not opened yet."""
-    views = make_views(tmp_path, log)
-    yield views
-    views.close()
-
-
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place for node-local files of this test alone."""

@@ -13,7 +13,7 @@ from typing import Any
 import consist_es as consist
 from consist_es import CacheOptions, Tracker
 from consist_es.steps.options import HYDRATIONS, VALIDATIONS
-from torture import verbs
+from torture import operations
 from torture.trial import Trial, require
 
 GOOD = "0\n"
@@ -65,11 +65,11 @@ def served(trial: Trial) -> None:
             for validation in VALIDATIONS:
                 number += 1
                 room = trial.room(f"b{number}")
-                with trial.case(f"{name}, {hydration}, {validation}", "changes"), verbs.inside(room):
+                with trial.case(f"{name}, {hydration}, {validation}", "changes"), operations.inside(room):
                     _changed(change, hydration, validation)
                 shutil.rmtree(room)
     room = trial.room("race")
-    with trial.case("race", "races"), verbs.inside(room):
+    with trial.case("race", "races"), operations.inside(room):
         _race(trial)
 
 
@@ -92,7 +92,7 @@ def _run(tracker: Tracker, hydration: str, validation: str = "lazy") -> tuple[bo
 
 
 def _changed(change: Callable[[Path], object], hydration: str, validation: str) -> None:
-    with verbs.opened(sync="os") as tracker:
+    with operations.opened(sync="os") as tracker:
         _, path = _run(tracker, hydration, validation)
         hit, same = _run(tracker, hydration, validation)
         require(hit and same.read_text() == GOOD, "an unchanged output is no hit")
@@ -107,7 +107,7 @@ def _changed(change: Callable[[Path], object], hydration: str, validation: str) 
 
 def _race(trial: Trial) -> None:
     """Somebody rewrites the output while it is copied for a hit."""
-    with verbs.opened(sync="os") as tracker:
+    with operations.opened(sync="os") as tracker:
         _, path = _run(tracker, "metadata")
         stop = threading.Event()
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from consist_es.errors import ConsistError
 from consist_es.system.storage import LocalStorage
-from torture import verbs
+from torture import operations
 from torture.children import Ledger, ended, fork
+from torture.faulty_storage import ERRORS, WRITES, FaultyStorage, Plan, kill
 from torture.trial import MOST_FAILURES, Trial, require
-from torture.twin import ERRORS, WRITES, Plan, Twin, kill
 
 CAME_THROUGH, STRUCK = 0, 10
 """Exit status of a child whose plan was not reached, or that survived what it brought."""
@@ -33,40 +33,40 @@ class Part(NamedTuple):
 
 def _child(verb: str, plan: Plan, ledger: Ledger) -> None:
     """A verb with its fault; then the same tracker must be good for another step."""
-    twin = Twin(LocalStorage(), plan)
+    faulty = FaultyStorage(LocalStorage(), plan)
     struck = False
     try:
-        tracker = verbs.opened(twin)
+        tracker = operations.opened(faulty)
     except ConsistError:
         struck = True
         plan.lift()
-        tracker = verbs.opened(twin)
+        tracker = operations.opened(faulty)
     try:
-        verbs.VERBS[verb](tracker, ledger.add)
+        operations.OPERATIONS[verb](tracker, ledger.add)
     except ConsistError:
         struck = True
     struck = struck or plan.reached
     plan.lift()
-    ledger.add(tracker.run(verbs.step, name="next", outputs=["o"], config={"n": "next"}).run.id)
+    ledger.add(tracker.run(operations.step, name="next", outputs=["o"], config={"n": "next"}).run.id)
     os._exit(STRUCK if struck else CAME_THROUGH)
 
 
 def disturbed(trial: Trial, verb: str, plan: Plan, template: Path, number: int) -> int:
     """Run a verb in a child with a fault, and check the project afterwards; the child's exit status."""
     room = trial.folder / f"{number}"
-    verbs.copied(template, room)
+    operations.copied(template, room)
     ledger = Ledger(trial.folder / f"{number}.ledger")
     errors = trial.folder / f"{number}.errors"
 
     def work() -> None:
-        with verbs.inside(room):
+        with operations.inside(room):
             _child(verb, plan, ledger)
 
     status = ended(fork(work, errors))
     try:
         require(status in (CAME_THROUGH, STRUCK, KILLED), lambda: errors.read_text()[-700:])
-        with verbs.inside(room):
-            verbs.check_project(ledger.all())
+        with operations.inside(room):
+            operations.check_project(ledger.all())
     finally:
         ledger.close()
         shutil.rmtree(room)
@@ -75,8 +75,8 @@ def disturbed(trial: Trial, verb: str, plan: Plan, template: Path, number: int) 
 
 def template(trial: Trial) -> Path:
     """A project to copy."""
-    verbs.warm(trial.folder / "warm")
-    verbs.prepare(trial.folder / "template")
+    operations.warm(trial.folder / "warm")
+    operations.prepare(trial.folder / "template")
     return trial.folder / "template"
 
 
@@ -86,7 +86,7 @@ def _every_call(
     """Verb by verb: the fault at call 1, 2, 3 …, until a verb comes through without it."""
     made = template(trial)
     number = 0
-    part = part or Part(tuple(verbs.VERBS))
+    part = part or Part(tuple(operations.OPERATIONS))
     for verb in part.verbs:
         at, most = part.first + part.step * trial.random.randrange(stride), 0
         for _ in trial.cases(MOST):

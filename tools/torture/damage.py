@@ -9,8 +9,8 @@ from consist_es.errors import LogCorruptError, LogError, LogFormatError
 from consist_es.events import Recorded
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
-from torture.memory import Disk, Memory
-from torture.promises import FOLDER, batch
+from torture.invariants import FOLDER, batch
+from torture.memory_disk import Disk, Memory
 from torture.trial import Trial, require
 
 SEGMENT = FOLDER / "00000001.jsonl"

@@ -20,8 +20,8 @@ from consist_es.log.record import BadRecord, chain_before, decode_event, decode_
 from consist_es.log.verify import verify
 from consist_es.log.watermark import parse_slots
 from torture.damage import SEGMENT, make_log
-from torture.memory import Disk, Memory
-from torture.promises import FOLDER
+from torture.invariants import FOLDER
+from torture.memory_disk import Disk, Memory
 from torture.trial import Trial, require
 
 LONGEST = 1.0

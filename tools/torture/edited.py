@@ -13,7 +13,7 @@ from pathlib import Path
 import consist_es as consist
 from consist_es import Tracker
 from consist_es.projections import BUILTIN
-from torture import verbs
+from torture import operations
 from torture.trial import Trial, require
 
 TABLES = [name for view in BUILTIN for name in view.tables]
@@ -26,14 +26,14 @@ def step(n: int) -> Path:
     """Depends on what it is given, reads by itself and logs itself; its output says which of all that it saw."""
     late = Path(f"late{n % 2}.txt").absolute()
     consist.log_input(late, key="late")
-    return verbs.made("o", f"{n} {Path('beside.txt').read_text()} {late.read_text()}\n")
+    return operations.made("o", f"{n} {Path('beside.txt').read_text()} {late.read_text()}\n")
 
 
 def edited(trial: Trial) -> None:
     """R28: each table emptied, then `count` times in all some changes by SQL, by themselves or under an open tracker;
     then every call gives what it should, all runs are told of, and a call whose inputs changed is computed."""
     room, kept = trial.room("p"), trial.folder / "kept"
-    with verbs.inside(room):
+    with operations.inside(room):
         for name in ("beside", "late0", "late1"):
             Path(f"{name}.txt").write_text(name)
         with Tracker(run_dir="runs", db_path="p.db", sync="os") as tracker:
@@ -48,7 +48,7 @@ def edited(trial: Trial) -> None:
         else:
             changes = [_change(room / "p.db", trial.random) for _ in range(trial.random.choice((1, 1, 2, 4)))]
         name = f"case {number}: {'; '.join(sql for _, sql in changes)}"
-        with trial.case(name, changes[0][0]), verbs.inside(room), warnings.catch_warnings():
+        with trial.case(name, changes[0][0]), operations.inside(room), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _called(room, changes, trial.random)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from consist_es import Tracker
 from consist_es.events import StepCompleted
 from consist_es.system.storage import LocalStorage
-from torture import verbs
+from torture import operations
 from torture.children import ended, fork
 from torture.trial import Trial, require
 
@@ -94,15 +94,15 @@ ENDINGS: dict[str, tuple[Callable[[], None], str]] = {
 
 def endings(trial: Trial) -> None:
     """R15: the end is in the log, if not by the process itself then by the next one; the tracker goes on."""
-    verbs.warm(trial.folder / "warm")
+    operations.warm(trial.folder / "warm")
     for number, (name, (ends, status)) in enumerate(ENDINGS.items()):
         room = trial.room(f"e{number}")
-        with trial.case(name, "endings"), verbs.inside(room):
+        with trial.case(name, "endings"), operations.inside(room):
             code = ended(fork(partial(_end, name, ends), Path("errors")))
             survived = status != GONE
             require((code == 0) == survived, lambda code=code: f"exit {code}: {_errors()}")
-            with verbs.opened(sync="os") as tracker:
-                tracker.run(verbs.step, outputs=["o"])
+            with operations.opened(sync="os") as tracker:
+                tracker.run(operations.step, outputs=["o"])
                 found = {run.id: run.status for run in tracker.find_runs()}
             expected = {"step": COMPLETED, "ends": status} | ({"again": COMPLETED} if survived else {})
             require(found == expected, f"{found}")
@@ -118,7 +118,7 @@ def _end(name: str, ends: Callable[[], None]) -> None:
     faulthandler.disable()  # of a test runner: the crash is meant to be
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    with verbs.opened() as tracker:
+    with operations.opened() as tracker:
         try:
             if "generator" in name:
                 _close_a_generator(tracker)
@@ -128,7 +128,7 @@ def _end(name: str, ends: Callable[[], None]) -> None:
             require(name != "return", f"{error!r:.200}")
         else:
             require("generator" in name or name == "return", "the exception did not reach the caller")
-        tracker.run(verbs.step, name="again", outputs=["o"], config={"n": 1})
+        tracker.run(operations.step, name="again", outputs=["o"], config={"n": 1})
 
 
 def _close_a_generator(tracker: Tracker) -> None:
@@ -185,16 +185,16 @@ def clocks(trial: Trial) -> None:
     """R16: the latest is the last one recorded, and no duration is negative."""
     for number, (name, times) in enumerate(CLOCKS.items()):
         room = trial.room(f"c{number}")
-        with trial.case(name, "clocks"), verbs.inside(room):
+        with trial.case(name, "clocks"), operations.inside(room):
             _latest_is_last(times())
         shutil.rmtree(room)
 
 
 def _latest_is_last(times: Iterator[datetime]) -> None:
     for process in range(3):
-        with verbs.opened(Clock(times), sync="os") as tracker:
+        with operations.opened(Clock(times), sync="os") as tracker:
             for number in range(3):
-                last = tracker.run(verbs.step, outputs=["o"], config={"n": f"{process}.{number}"}).run
+                last = tracker.run(operations.step, outputs=["o"], config={"n": f"{process}.{number}"}).run
                 require(tracker.find_latest_run(name="step").id == last.id, "the latest run is not the last one")
             events = list(tracker.project.log.read())
             runs = tracker.find_runs(limit=None)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from torture import verbs
+from torture import operations
 from torture.trial import MOST_FAILURES, Trial, require
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -29,10 +29,10 @@ ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EINTR", "EROFS", "EACCES")
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from torture import verbs
+from torture import operations
 ledger = os.open("../ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-with verbs.opened() as tracker:
-    verbs.VERBS[sys.argv[1]](tracker, lambda run: os.write(ledger, f"{run}\\n".encode()))
+with operations.opened() as tracker:
+    operations.OPERATIONS[sys.argv[1]](tracker, lambda run: os.write(ledger, f"{run}\\n".encode()))
 """
 
 
@@ -50,7 +50,7 @@ def _injected(trial: Trial, what: str, told: str) -> None:
     if shutil.which("strace") is None:
         trial.lacks("no strace")
         return
-    verbs.prepare(trial.folder / "template")
+    operations.prepare(trial.folder / "template")
     stride = max(trial.count, 1)
     for verb in ("run", "run, outputs copied", "scenario", "replay"):
         _at_each(trial, verb, what, told, CALLS, (), stride)
@@ -80,7 +80,7 @@ def struck(folder: Path, verb: str, calls: str, inject: str, files: tuple[str, .
     """Run a verb in a copy of ``template`` with system calls struck, those on `files` of the project if there are any
     given, and check the project afterwards; whether one was struck."""
     room = folder / "room"
-    verbs.copied(folder / "template", room)
+    operations.copied(folder / "template", room)
     (folder / "ledger").write_text("")
     command = ["strace", "-f", "-qq", "-o", str(folder / "trace"), "-e", f"trace={calls}"]
     command += ["-e", f"inject={calls}:{inject}", *(f"--trace-path={room / name}" for name in files)]
@@ -96,8 +96,8 @@ def struck(folder: Path, verb: str, calls: str, inject: str, files: tuple[str, .
         timeout=120,
     )
     try:
-        with verbs.inside(room):
-            verbs.check_project((folder / "ledger").read_text().split())
+        with operations.inside(room):
+            operations.check_project((folder / "ledger").read_text().split())
         fine = done.returncode in (0, -9, 137) or any(  # notes may follow the line that names the error
             line.startswith("consist_es.errors.") for line in done.stderr.splitlines()
         )

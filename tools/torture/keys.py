@@ -18,7 +18,7 @@ from unittest import mock
 from consist_es.artifacts.digest import digest_path
 from consist_es.errors import InputError
 from consist_es.identity.config import canonical, config_digest
-from torture import fixed
+from torture import pinned_keys
 from torture.children import ended, fork
 from torture.sources import code_pairs
 from torture.trees import tree_pairs
@@ -101,9 +101,11 @@ def identity(trial: Trial) -> None:
             require(digests == {_digests(trial.seed)}, "another interpreter gives other keys")
             # Not with -m: what the script that is run sets up counts for every step.
             found = json.loads(
-                _said(python, "-c", "import json; from torture import fixed; print(json.dumps(fixed.keys()))")
+                _said(
+                    python, "-c", "import json; from torture import pinned_keys; print(json.dumps(pinned_keys.keys()))"
+                )
             )
-            require(found == fixed.written_down(), f"not the keys of {fixed.GOLDEN.name}: {found}")
+            require(found == pinned_keys.written_down(), f"not the keys of {pinned_keys.GOLDEN.name}: {found}")
     tree_pairs(trial, trial.count // 50)
     code_pairs(trial, trial.count // 100)
 
@@ -247,13 +249,13 @@ def _open_again(room: Path) -> None:
 
 def _no_key_in_a_step(trial: Trial) -> None:
     """A step whose input cannot be hashed does not run and records nothing."""
-    from torture import verbs
+    from torture import operations
 
     room = trial.room("step")
-    with trial.case("a step", "steps"), verbs.inside(room), verbs.opened(sync="os") as tracker:
+    with trial.case("a step", "steps"), operations.inside(room), operations.opened(sync="os") as tracker:
         os.mkfifo("x")
         try:
-            tracker.run(verbs.step, inputs={"x": Path("x")})
+            tracker.run(operations.step, inputs={"x": Path("x")})
         except InputError:
             pass
         else:

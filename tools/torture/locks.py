@@ -23,11 +23,11 @@ from consist_es.projections import BUILTIN
 from consist_es.system.storage import LocalStorage, Storage
 from consist_es.views import file as view_file
 from consist_es.views.projector import Projector
-from torture import verbs
+from torture import operations
 from torture.children import Ledger, ended, fork, killed
-from torture.promises import batch, check_log
+from torture.faulty_storage import READS, WRITES, FaultyStorage, Plan
+from torture.invariants import batch, check_log
 from torture.trial import Trial, require
-from torture.twin import READS, WRITES, Plan, Twin
 from torture.views import digest_of
 
 SEGMENT = 1 << 20
@@ -175,7 +175,7 @@ def _stopped(work: Work, at: int, room: Path, ledger: Ledger) -> None:
         conn.set_progress_handler(places.step, STEPS)
 
     with _impatient(room), mock.patch.object(view_file, "_prepare", with_places):
-        work(room, Twin(LocalStorage(), places), ledger)
+        work(room, FaultyStorage(LocalStorage(), places), ledger)
 
 
 def _goes_on(room: Path, ledger: Ledger) -> None:
@@ -242,25 +242,25 @@ ASKED = {"here": True, "container": True, "reboot": True, "machine": False, "net
 def live_or_dead(trial: Trial) -> None:
     """R27: writers are killed at random moments beside one that lives or is stopped. The next process calls those
     dead, at once, that it can be certain of, and never the living one, which goes on to its end."""
-    verbs.warm(trial.folder / "warm")
+    operations.warm(trial.folder / "warm")
     places = list(ASKED)
     for number in trial.cases():
         where = places[number % len(places)]
         room = trial.room(f"w{number}")
-        with trial.case(f"{where}, case {number}", where), verbs.inside(room):
+        with trial.case(f"{where}, case {number}", where), operations.inside(room):
             _one_killed(trial, where, stopped=number % 2 == 1, orphan=number // len(places) % 2 == 0)
         shutil.rmtree(room)
 
 
 def _work(orphan: bool, ready: int, over: int) -> None:
     """Scenarios without end; where the process has children that outlive it, they hold nothing of their parent's."""
-    tracker = verbs.opened(sync="os")
+    tracker = operations.opened(sync="os")
     if not orphan:
         os.write(ready, b"x")
     for number in range(1_000_000):
         with tracker.scenario(f"k{number}") as sc:
             for name in ("a", "b"):
-                sc.run(verbs.step, name=name, outputs=["o"], config={"n": number})
+                sc.run(operations.step, name=name, outputs=["o"], config={"n": number})
                 if orphan and number == 0:
                     fork(partial(_outlive, ready, over))
 
@@ -272,7 +272,7 @@ def _outlive(ready: int, over: int) -> None:
 
 
 def _live(ready: int, go: int) -> None:
-    with verbs.opened(sync="os") as tracker, tracker.scenario("alive") as sc, sc.trace("t"):
+    with operations.opened(sync="os") as tracker, tracker.scenario("alive") as sc, sc.trace("t"):
         os.write(ready, b"x")
         os.read(go, 1)
 
@@ -332,8 +332,8 @@ def _ask(trial: Trial, where: str) -> None:
     """The next process, and what it makes of the runs of others."""
     with Tracker("runs", "p.db", access_mode="read_only") as reader:
         before = [run.id for run in reader.find_runs(status="running", limit=None) if not run.id.startswith("alive")]
-    with verbs.opened(Asking(where), sync="os") as tracker:
-        tracker.run(verbs.step, outputs=["o"])
+    with operations.opened(Asking(where), sync="os") as tracker:
+        tracker.run(operations.step, outputs=["o"])
         found = {run.id: run.status for run in tracker.find_runs(limit=None)}
     trial.tell("runs left open", len(before))
     wanted = "abandoned" if ASKED[where] else "running"

@@ -8,10 +8,10 @@ from consist_es.errors import LogError, LogFullError, LogMismatchError, LogReadE
 from consist_es.events import Draft, Recorded
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
-from torture.memory import STATES, Disk, Memory
-from torture.promises import FOLDER, SMALL, check_events, check_memory, ids_of, some_batch
+from torture.faulty_storage import ERRORS, Chances, Died, FaultyStorage, Plan
+from torture.invariants import FOLDER, SMALL, check_events, check_memory, ids_of, some_batch
+from torture.memory_disk import STATES, Disk, Memory
 from torture.trial import Trial, require
-from torture.twin import ERRORS, Chances, Died, Plan, Twin
 
 STEPS = 50
 
@@ -38,8 +38,8 @@ class Program:
         self.log = self._opened()
 
     def _opened(self) -> LocalLog:
-        twin = Twin(Memory(self.disk, chance=random.Random(self.chance.random())), self.plan)
-        return LocalLog(FOLDER, storage=twin, segment_size=SMALL)
+        faulty = FaultyStorage(Memory(self.disk, chance=random.Random(self.chance.random())), self.plan)
+        return LocalLog(FOLDER, storage=faulty, segment_size=SMALL)
 
     def _new_process(self) -> None:
         self.disk.locks.clear()
@@ -210,7 +210,7 @@ def _one_chain(trial: Trial, chance: random.Random) -> None:
     disk, written, safe = Disk(), [], set[str]()
     for link in range(chance.randint(3, 5)):
         plan = Chances(chance, chance.choice([3, 6, 12, 25]))
-        log = LocalLog(FOLDER, storage=Twin(Memory(disk, chance=chance), plan), segment_size=SMALL)
+        log = LocalLog(FOLDER, storage=FaultyStorage(Memory(disk, chance=chance), plan), segment_size=SMALL)
         done: list[str] = []
         try:
             for number in range(3):

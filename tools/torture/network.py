@@ -17,12 +17,12 @@ from consist_es.log.archive import archive
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
 from consist_es.system.storage import LocalStorage
-from torture import verbs
+from torture import operations
 from torture.calls import disturbed, template
+from torture.faulty_storage import Plan
 from torture.injected import struck
-from torture.memory import fault
+from torture.memory_disk import fault
 from torture.trial import Trial, require
-from torture.twin import Plan
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -82,19 +82,19 @@ class TornRename(LocalStorage):
 def _with_torn_renames(trial: Trial, made: Path, how: str, number: int) -> None:
     """Views that are made where there are none are put there by a rename; the next process goes on."""
     room = trial.folder / f"torn{number}"
-    verbs.copied(made, room)
+    operations.copied(made, room)
     for path in room.glob("p.db*"):
         path.unlink()
     storage, acknowledged = TornRename(how, 1), []
-    with verbs.inside(room), warnings.catch_warnings():
+    with operations.inside(room), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(2):
-            with contextlib.suppress(ConsistError), verbs.opened(storage) as tracker:
-                run = tracker.run(verbs.step, outputs=["o"], config={"n": number + 1})
+            with contextlib.suppress(ConsistError), operations.opened(storage) as tracker:
+                run = tracker.run(operations.step, outputs=["o"], config={"n": number + 1})
                 acknowledged.append(run.run.id)
         require(storage.renames, "nothing was renamed")
         require(acknowledged, "nothing could be recorded")
-        verbs.check_project(acknowledged)
+        operations.check_project(acknowledged)
     shutil.rmtree(room)
 
 
@@ -166,16 +166,16 @@ def _network_plans(count: int) -> Iterator[tuple[str, Plan]]:
 
 def _refused_without_locks(trial: Trial, plan: Plan, made: Path, number: int) -> None:
     room = trial.folder / f"nolock{number}"
-    verbs.copied(made, room)
-    before = verbs.events_of(room)
-    with verbs.inside(room), warnings.catch_warnings():
+    operations.copied(made, room)
+    before = operations.events_of(room)
+    with operations.inside(room), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the views are kept elsewhere
         try:
-            with verbs.opened(NoLocks(room, plan.error or 0)) as tracker:
-                tracker.run(verbs.step, outputs=["o"], config={"n": "nolock"})
+            with operations.opened(NoLocks(room, plan.error or 0)) as tracker:
+                tracker.run(operations.step, outputs=["o"], config={"n": "nolock"})
         except LogLockError:
             pass
         else:
             raise AssertionError("a step was recorded without a lock")
-    require(verbs.events_of(room) == before, "something was written without a lock")
+    require(operations.events_of(room) == before, "something was written without a lock")
     shutil.rmtree(room)

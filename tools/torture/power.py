@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from consist_es.errors import LogError
 from consist_es.log.local import LocalLog
-from torture.memory import STATES, Disk, Memory
-from torture.promises import FOLDER, SMALL, check_memory, ids_of, some_batch
+from torture.faulty_storage import Died, FaultyStorage, Plan
+from torture.invariants import FOLDER, SMALL, check_memory, ids_of, some_batch
+from torture.memory_disk import STATES, Disk, Memory
 from torture.trial import Trial
-from torture.twin import Died, Plan, Twin
 
 POLICIES = ("commit", "always", "os")
 
@@ -31,15 +31,15 @@ class Power:
 
     def run(self, plan: Plan) -> None:
         """The workload: batches of any size, several segments, blobs; now and then a new process."""
-        twin = Twin(Memory(self.disk, chance=random.Random(self.seed)), plan)
-        log = LocalLog(FOLDER, sync=self.policy, storage=twin, segment_size=SMALL)
+        faulty = FaultyStorage(Memory(self.disk, chance=random.Random(self.seed)), plan)
+        log = LocalLog(FOLDER, sync=self.policy, storage=faulty, segment_size=SMALL)
         chance = random.Random(self.seed)
         for number in range(12):
             drafts, commit = some_batch(str(number), chance), chance.random() < 0.4
             self.written += ids_of(drafts)
             if chance.random() < 0.15:
                 log.close()
-                log = LocalLog(FOLDER, sync=self.policy, storage=twin, segment_size=SMALL)
+                log = LocalLog(FOLDER, sync=self.policy, storage=faulty, segment_size=SMALL)
             try:
                 log.append(drafts, commit=commit)
             except LogError:

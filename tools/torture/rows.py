@@ -4,25 +4,25 @@ from functools import partial
 
 from torture.bytes_served import served
 from torture.calls import failing_calls, kill_points
-from torture.company import company
+from torture.concurrency import company
+from torture.coverage import coverage
 from torture.damage import flips, moved, prefixes
 from torture.decoder import fuzz
+from torture.disk_full import full
 from torture.edited import edited
 from torture.endings import clocks, endings
 from torture.hostile import fuzzed_paths, swapped_folders
 from torture.injected import injected_errors, injected_kills
+from torture.interrupts import strikes
 from torture.keys import identity, unhashable
-from torture.kills import abandoned, kills, together
 from torture.locks import deleted_locks, live_or_dead
 from torture.model import compound, programs
+from torture.mutants_and_leaks import leaks, mutation
 from torture.network import network
 from torture.power import power_cuts
-from torture.reached import coverage
-from torture.room import full
+from torture.sigkill import abandoned, kills, together
 from torture.simulation import simulations
-from torture.struck import strikes
 from torture.trial import Row
-from torture.upkeep import leaks, mutation
 from torture.views import golden, holders, replays
 
 ROWS = (

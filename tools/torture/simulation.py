@@ -14,10 +14,10 @@ from consist_es.errors import LogError, LogMismatchError
 from consist_es.events import Recorded
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
-from torture.memory import STATES, Disk, Memory
-from torture.promises import FOLDER, SMALL, check_events, check_memory, ids_of, some_batch
+from torture.faulty_storage import Chances, Died, FaultyStorage
+from torture.invariants import FOLDER, SMALL, check_events, check_memory, ids_of, some_batch
+from torture.memory_disk import STATES, Disk, Memory
 from torture.trial import Trial, require
-from torture.twin import Chances, Died, Twin
 
 
 class Actor:
@@ -32,7 +32,7 @@ class Actor:
         self.memory = Memory(world.disk, chance=random.Random(world.chance.random()))
         self.memory.wait = self.give_way
         self.plan = Chances(world.chance, world.rate)
-        self.storage = Twin(self.memory, self.plan, pause=self.pause)
+        self.storage = FaultyStorage(self.memory, self.plan, pause=self.pause)
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
 

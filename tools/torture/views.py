@@ -28,9 +28,9 @@ from consist_es.projections import BUILTIN
 from consist_es.views import file as view_file
 from consist_es.views.compare import dump
 from consist_es.views.projector import Projector
-from torture import verbs
+from torture import operations
 from torture.children import ended, fork, killed
-from torture.promises import batch
+from torture.invariants import batch
 from torture.trial import Trial, require
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -71,10 +71,10 @@ def replays(trial: Trial) -> None:
 
 
 def _busy_project(folder: Path) -> None:
-    verbs.prepare(folder)
-    with verbs.inside(folder), warnings.catch_warnings(), verbs.opened(sync="os") as tracker:
+    operations.prepare(folder)
+    with operations.inside(folder), warnings.catch_warnings(), operations.opened(sync="os") as tracker:
         warnings.simplefilter("ignore")
-        for verb in [*verbs.VERBS.values()] * 2:
+        for verb in [*operations.OPERATIONS.values()] * 2:
             verb(tracker, lambda _run: None)
 
 
@@ -206,7 +206,7 @@ def holders(trial: Trial) -> None:
     for number, (name, hold) in enumerate(HOLDERS.items()):
         room = trial.folder / f"h{number}"
         with trial.case(name, "holders"):
-            verbs.prepare(room)
+            operations.prepare(room)
             _held(trial, room, name, hold)
         shutil.rmtree(room, ignore_errors=True)
 
@@ -227,8 +227,8 @@ def _held(trial: Trial, room: Path, name: str, hold: Callable[[Path, int], None]
             medians[held].append(statistics.median(seconds))
             longest = max(longest, *seconds) if held else longest
     trial.tell("steps", len(names))
-    with verbs.inside(room):
-        verbs.check_project(names)
+    with operations.inside(room):
+        operations.check_project(names)
     # Turn by turn: a machine that is slower for a while is so for both of a pair, but shifts the medians of all steps.
     slower = statistics.median(held / alone for alone, held in zip(medians[False], medians[True], strict=True))
     shown = f"median {statistics.median(medians[True]) * 1000:.1f} ms, {slower:.2f} times as long as without"
@@ -249,11 +249,11 @@ def _holder(room: Path, hold: Callable[[Path, int], None]) -> int:
 def _some_steps(room: Path, count: int, seconds: list[float], name: str) -> list[str]:
     """Steps one after the other, after some whose times do not count; run ids."""
     names = []
-    with verbs.inside(room), warnings.catch_warnings(), verbs.opened(sync="os") as tracker:
+    with operations.inside(room), warnings.catch_warnings(), operations.opened(sync="os") as tracker:
         warnings.simplefilter("ignore")  # that the views are kept elsewhere
         for number in range(WARM + count):
             began = time.monotonic()
-            names.append(tracker.run(verbs.step, outputs=["o"], config={"n": f"{name}-{number}"}).run.id)
+            names.append(tracker.run(operations.step, outputs=["o"], config={"n": f"{name}-{number}"}).run.id)
             if number >= WARM:
                 seconds.append(time.monotonic() - began)
     return names

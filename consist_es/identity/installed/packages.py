@@ -17,6 +17,8 @@ from typing import Any
 
 from blake3 import blake3
 
+from consist_es.values.digests import written
+
 FOLDERS = frozenset({"site-packages", "dist-packages"})
 """Names of the folders that packages are installed into."""
 PYTHON = "python"
@@ -115,7 +117,7 @@ class Distribution:
     def content(self) -> str:
         """Digest over its files; of a large one over what the installer wrote down of them, which is their digests."""
         code = [("RECORD", self.place / "RECORD")] if self.is_large else self._code()
-        return f"b3:{_digest(code).hexdigest(length=8)}"
+        return written(_digest(code), 8)
 
     def _code(self) -> Iterator[tuple[str, Path]]:
         """Name and place of each of its files that can make a difference."""

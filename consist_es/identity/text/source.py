@@ -26,6 +26,7 @@ from consist_es.identity.text.bytecode import code_digest, nested_codes
 from consist_es.identity.text.imports import IMPORTERS, ImportRef, computed_imports, effects_of, imports_of
 from consist_es.identity.text.normal import Survey, normal_form
 from consist_es.identity.text.source_cache import SourceCache, source_cache
+from consist_es.values.digests import digest_of
 from consist_es.values.plain import frame
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -241,7 +242,7 @@ def digest_plain(plain: Any) -> str:
 
 
 def _form_digest(form: bytes) -> str:
-    return f"b3:{blake3(form).hexdigest(length=16)}"
+    return digest_of(form, 16)
 
 
 # ---------------------------------------------------------------- from files

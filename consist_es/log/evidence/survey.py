@@ -45,7 +45,6 @@ class Survey:
         """Where the walk began."""
         self._last: tuple[int, Line] | None = None
         self._sizes, self._positions = frozenset(sizes), frozenset(positions)
-        self._noted = self._sizes | self._positions
 
     def start_from(self, place: Cursor, peaks: Iterable[bytes]) -> None:
         """Go on from an earlier walk."""
@@ -72,15 +71,11 @@ class Survey:
             self._last = found
             tree.add(leaf_hash(found[1].covered))
             size = tree.size
-            if size in self._noted:
-                self._note(size, found)
+            if size in self._sizes:
+                self.roots[size] = tree.root()
+            if size in self._positions:
+                self.lines[size] = found
             if size == stop:
                 return  # what follows need not be whole
             if progress is not None and size % _STRIDE == 0:
                 progress(size, total)
-
-    def _note(self, size: int, found: tuple[int, Line]) -> None:
-        if size in self._sizes:
-            self.roots[size] = self.tree.root()
-        if size in self._positions:
-            self.lines[size] = found

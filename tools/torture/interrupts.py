@@ -26,7 +26,7 @@ from consist_es import Tracker
 from consist_es.events import Draft, MetaLogged
 from consist_es.execution.current import default_tracker, top
 from consist_es.system.storage import LocalStorage, Lock
-from torture import verbs
+from torture import operations
 from torture.trial import Trial, require
 
 _OURS = (*map(str, {Path(consist_es.__file__).parent, Path(consist_es.projections.__file__).resolve().parent}),)
@@ -37,14 +37,14 @@ def strikes(trial: Trial) -> None:
     """`count` places, shared out among the verbs."""
     known: set[tuple[Place, str]] = set()
     with _unheard():
-        for number, (name, verb) in enumerate(verbs.VERBS.items()):
+        for number, (name, verb) in enumerate(operations.OPERATIONS.items()):
             room = trial.folder / f"v{number}"
-            verbs.prepare(room)
-            with verbs.inside(room), warnings.catch_warnings():
+            operations.prepare(room)
+            with operations.inside(room), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                with verbs.opened(sync="os") as tracker:
+                with operations.opened(sync="os") as tracker:
                     _strike_all(trial, name, partial(verb, tracker, lambda _run: None), tracker, known)
-                verbs.check_project()
+                operations.check_project()
 
 
 def _strike_all(
@@ -54,7 +54,7 @@ def _strike_all(
     passed: list[Place] = []
     _traced(act, passed.append)
     moments = _moments(passed, known)
-    wanted = -(-trial.count // len(verbs.VERBS))
+    wanted = -(-trial.count // len(operations.OPERATIONS))
     chosen = moments if wanted >= len(moments) else sorted(trial.random.sample(moments, wanted))
     for index in trial.cases(len(chosen)):
         struck: list[Place] = []
@@ -110,7 +110,7 @@ def _check(tracker: Tracker, where: str) -> None:
     another.start()
     another.join(20)
     require(not another.is_alive(), f"{where}: another thread cannot append")
-    require(tracker.run(verbs.step, outputs=["o"], config={"n": 0}).cache_hit, f"{where}: no hit any more")
+    require(tracker.run(operations.step, outputs=["o"], config={"n": 0}).cache_hit, f"{where}: no hit any more")
 
 
 # ---------------------------------------------------------------- places

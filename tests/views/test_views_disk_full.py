@@ -15,7 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from torture.children import ended, fork
-from torture.room import NO_NAMESPACES, _mounted
+from torture.disk_full import NO_NAMESPACES, _mounted
 
 import consist_es as consist
 from consist_es import ConsistWarning, Tracker

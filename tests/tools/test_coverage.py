@@ -8,9 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from torture.reached import ROOT, Missed, measure
-from torture.upkeep import _Mutant, mutants
-from torture.witnesses import WITNESSES
+from torture.coverage import ROOT, Missed, measure
+from torture.mutants_and_leaks import _Mutant, mutants
+from torture.tests_of import WITNESSES
 
 MODULE = """\
 def sign(number):
@@ -70,7 +70,7 @@ def test_every_module_and_every_test_of_the_list_is_there_and_the_log_is_whole()
         for name in tests:
             assert any((ROOT / "tests").rglob(f"test_{name}.py")), name
     log = {path.relative_to(ROOT).as_posix() for path in (ROOT / "consist_es" / "log").rglob("[!_]*.py")}
-    assert log <= set(WITNESSES), "tools/torture/witnesses.py lists every module of the log with its tests"
+    assert log <= set(WITNESSES), "tools/torture/tests_of.py lists every module of the log with its tests"
 
 
 def test_every_mutant_is_another_program_and_what_no_test_could_notice_is_not_changed() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from consist_es import Tracker
 from consist_es.errors import ConsistError, LogFullError, LogReadOnlyError, ViewError
-from torture import verbs
+from torture import operations
 from torture.children import ended, fork
 from torture.trial import Trial, require
 
@@ -26,7 +26,7 @@ NEW_NAMESPACE, PRIVATE = 0x00020000, (1 << 14) | (1 << 18)
 
 def full(trial: Trial) -> None:
     """R9: what is left of a disk, six times; the same tracker goes on once there is room."""
-    verbs.warm(trial.folder / "warm")
+    operations.warm(trial.folder / "warm")
     for number, size in enumerate(SIZES):
         _in_a_child(trial, f"tmpfs with {size:,} bytes left", partial(_full_disk, size), number)
     for number, size in enumerate(SIZES[:4]):
@@ -64,7 +64,7 @@ def _mounted(room: Path) -> None:
 
 def _full_disk(left: int, room: Path) -> None:
     _mounted(room)
-    with verbs.inside(room):
+    with operations.inside(room):
         tracker = _begun()
         before = _acknowledged(tracker)
         filler = Path("filler")
@@ -76,7 +76,7 @@ def _full_disk(left: int, room: Path) -> None:
 
 
 def _file_limit(left: int, room: Path) -> None:
-    with verbs.inside(room):
+    with operations.inside(room):
         tracker = _begun()
         before = _acknowledged(tracker)
         size = Path("p.events/00000001.jsonl").stat().st_size + left
@@ -87,8 +87,8 @@ def _file_limit(left: int, room: Path) -> None:
 
 
 def _begun() -> Tracker:
-    tracker = verbs.opened()
-    tracker.run(verbs.step, outputs=["o"], config={"n": 0})
+    tracker = operations.opened()
+    tracker.run(operations.step, outputs=["o"], config={"n": 0})
     return tracker
 
 
@@ -118,9 +118,11 @@ def _small_step(n: int, padding: str) -> None:
 
 def _goes_on(tracker: Tracker, acknowledged: list[str]) -> None:
     """With room again the same tracker works, and so does one that is opened anew."""
-    require(tracker.run(verbs.step, outputs=["o"], config={"n": "then"}).run.status == "completed", "not completed")
+    require(
+        tracker.run(operations.step, outputs=["o"], config={"n": "then"}).run.status == "completed", "not completed"
+    )
     tracker.close()
-    verbs.check_project(acknowledged, ended=False)
+    operations.check_project(acknowledged, ended=False)
 
 
 # ---------------------------------------------------------------- no permission
@@ -146,7 +148,7 @@ def _no_permission(room: Path) -> None:
         with Tracker(run_dir="runs", db_path="p.db") as tracker:
             require([run.status for run in tracker.find_runs()] == ["completed"], "queries do not work")
             try:
-                tracker.run(verbs.step, outputs=["o"], config={"n": 5})
+                tracker.run(operations.step, outputs=["o"], config={"n": 5})
             except LogReadOnlyError:
                 pass
             except ConsistError as error:

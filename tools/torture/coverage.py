@@ -1,4 +1,4 @@
-"""Q1c: every branch of the modules that `torture.witnesses` lists is taken by a test (``tools/dev.py coverage``).
+"""Q1c: every branch of the modules that `torture.tests_of` lists is taken by a test (``tools/dev.py coverage``).
 
 The tests run under coverage.py, with the processes that they fork and start; what only another operating system can
 reach is marked in the module, with the reason.
@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torture.tests_of import WITNESSES, test_file
 from torture.trial import Trial
-from torture.witnesses import WITNESSES, test_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _SECONDS = 3000

@@ -10,7 +10,7 @@ from consist_es.events import Draft, Recorded, StepAbandoned
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
 from consist_es.system.storage import Storage
-from torture.memory import Disk, Memory
+from torture.memory_disk import Disk, Memory
 from torture.trial import require
 
 FOLDER = Disk.ROOT / "x.events"

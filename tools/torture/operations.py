@@ -1,4 +1,4 @@
-"""Every verb of the API that records, as a small program, and what must hold after one of them was disturbed."""
+"""Every operation of the API that records, as a small program, and what must hold after one of them was disturbed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from consist_es.events import MetaLogged, StepStarted
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
 from consist_es.system.storage import Storage
-from torture.promises import check_events
+from torture.invariants import check_events
 from torture.trial import require
 
 Acknowledge = Callable[[str], None]
@@ -118,7 +118,7 @@ def redacted(tracker: Tracker, ack: Acknowledge) -> None:
     tracker.project.redact([said], "on purpose")
 
 
-VERBS: dict[str, Callable[[Tracker, Acknowledge], None]] = {
+OPERATIONS: dict[str, Callable[[Tracker, Acknowledge], None]] = {
     "run": run_miss,
     "run, a hit": run_hit,
     "run, outputs copied": run_copied,
@@ -165,7 +165,7 @@ def warm(folder: Path) -> None:
     prepare(folder)
     with inside(folder), warnings.catch_warnings(), opened(sync="os") as tracker:
         warnings.simplefilter("ignore")
-        for verb in VERBS.values():
+        for verb in OPERATIONS.values():
             verb(tracker, lambda _run: None)
 
 

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from consist_es.log.local import LocalLog
-from torture import verbs
-from torture.promises import batch
+from torture import operations
+from torture.invariants import batch
+from torture.tests_of import WITNESSES, test_file
 from torture.trial import Trial, require
-from torture.witnesses import WITNESSES, test_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WITNESS_ROWS = "R4,R5,R6,R7,R20,R21,R22"
@@ -37,8 +37,8 @@ def _resident() -> int:
 def leaks(trial: Trial) -> None:
     """Q2: `count` logs opened, written, read and closed, and a twentieth as many trackers."""
     folder = trial.folder / "x.events"
-    verbs.prepare(trial.folder / "p")
-    with trial.case("opens", "projects"), verbs.inside(trial.folder / "p"):
+    operations.prepare(trial.folder / "p")
+    with trial.case("opens", "projects"), operations.inside(trial.folder / "p"):
         for warm in (True, False):
             if not warm:
                 gc.collect()
@@ -50,8 +50,8 @@ def leaks(trial: Trial) -> None:
                 log.head()
                 log.close()
                 if number % 20 == 0:
-                    with verbs.opened(sync="os") as tracker:
-                        tracker.run(verbs.step, outputs=["o"], config={"n": number % 40})
+                    with operations.opened(sync="os") as tracker:
+                        tracker.run(operations.step, outputs=["o"], config={"n": number % 40})
                 trial.tell("opens")
         gc.collect()
         after = _descriptors(), _resident()
@@ -142,7 +142,7 @@ def mutants(modules: Iterable[str] = WITNESSES) -> Iterator[tuple[str, int]]:
 
 
 def mutation(trial: Trial) -> None:
-    """Q1: `count` mutants of the modules in `torture.witnesses`; nine of ten are noticed by the module's tests, or,
+    """Q1: `count` mutants of the modules in `torture.tests_of`; nine of ten are noticed by the module's tests, or,
     where it is one of the log, by the rows in memory."""
     if trial.count == 0:
         trial.notes["mutants"] = "none in this form"

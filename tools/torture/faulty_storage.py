@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from consist_es.system.storage import Storage
-from torture.memory import Memory, fault
+from torture.memory_disk import Memory, fault
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class Chances(Plan):
         self._rate = 0
 
 
-class Twin:
+class FaultyStorage:
     """A storage that follows a plan; `pause` is called before every call."""
 
     def __init__(self, inner: Storage, plan: Plan | None = None, *, pause: Callable[[], None] | None = None) -> None:

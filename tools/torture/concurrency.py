@@ -16,9 +16,9 @@ import consist_es as consist
 from consist_es import Tracker
 from consist_es.log.local import LocalLog
 from consist_es.system.storage import LocalStorage
-from torture import verbs
+from torture import operations
 from torture.children import Ledger, ended, fork
-from torture.promises import batch, check_log
+from torture.invariants import batch, check_log
 from torture.trial import Trial, require
 
 SEGMENT = 20_000
@@ -26,27 +26,27 @@ SEGMENT = 20_000
 
 def company(trial: Trial) -> None:
     """R24: five kinds of company, then `count` interrupts inside appends."""
-    verbs.warm(trial.folder / "warm")
+    operations.warm(trial.folder / "warm")
     for number, (name, work) in enumerate(KINDS.items()):
         room = trial.folder / f"k{number}"
         with trial.case(name, "kinds"):
-            verbs.prepare(room)
+            operations.prepare(room)
             errors = trial.folder / f"errors{number}"
             status = ended(fork(partial(_inside, room, work), errors))
             require(status == 0, lambda errors=errors: errors.read_text()[-700:] if errors.exists() else "killed")
-            with verbs.inside(room):
-                verbs.check_project()
+            with operations.inside(room):
+                operations.check_project()
     _interrupts(trial)
 
 
 def _inside(room: Path, work: Callable[[Tracker], None]) -> None:
-    with verbs.inside(room), verbs.opened() as tracker:
+    with operations.inside(room), operations.opened() as tracker:
         work(tracker)
 
 
 def _one(tracker: Tracker, name: str) -> str:
     """A step whose output must be its own: no cross-talk."""
-    result = tracker.run(verbs.step, name=name, outputs=["o"], config={"n": name})
+    result = tracker.run(operations.step, name=name, outputs=["o"], config={"n": name})
     require(result.outputs["o"].path.read_text() == f"{name}\n", f"{name} got the output of another step")
     require(result.run.status == "completed", result.run.status)
     return result.run.id
@@ -96,7 +96,7 @@ def _in_child(tracker: Tracker, number: int) -> None:
 
 
 def _spawned(name: str) -> str:
-    with verbs.opened() as tracker:
+    with operations.opened() as tracker:
         return _one(tracker, name)
 
 
@@ -109,7 +109,7 @@ def _pool(tracker: Tracker) -> None:
 
 def _asyncio(tracker: Tracker) -> None:
     async def one(n: int) -> str:
-        result = await tracker.arun(verbs.astep, name=f"a{n}", outputs=["o"], config={"n": f"a{n}"})
+        result = await tracker.arun(operations.astep, name=f"a{n}", outputs=["o"], config={"n": f"a{n}"})
         require(result.outputs["o"].path.read_text() == f"a{n}\n", "cross-talk")
         return result.run.id
 
@@ -124,7 +124,7 @@ def _logs_from_threads() -> None:
     import contextvars
 
     def log(n: int) -> None:
-        path = verbs.made(f"from-{n}")
+        path = operations.made(f"from-{n}")
         consist.log_output(path, f"o{n}")
 
     threads = [threading.Thread(target=contextvars.copy_context().run, args=(log, n)) for n in range(4)]

@@ -15,9 +15,9 @@ from consist_es.log.local import LocalLog
 from consist_es.log.presence import is_gone
 from consist_es.log.verify import verify
 from consist_es.system.storage import LocalStorage
-from torture import verbs
+from torture import operations
 from torture.children import Ledger, ended, fork, killed
-from torture.promises import batch, check_log
+from torture.invariants import batch, check_log
 from torture.trial import Trial, require
 
 SEGMENT = 1 << 20
@@ -27,7 +27,7 @@ LIVES = 100
 
 def kills(trial: Trial) -> None:
     """R1: SIGKILL and SIGSTOP at random moments, nine of ten in appends, the others in steps."""
-    verbs.warm(trial.folder / "warm")
+    operations.warm(trial.folder / "warm")
     _kill_steps(trial, trial.count // 10)
     _kill_appends(trial, trial.count - trial.count // 10)
 
@@ -87,29 +87,29 @@ def _stop_for_a_while(trial: Trial, pid: int, folder: Path, ledger: Ledger, name
 
 
 def _steps_for_ever(folder: Path, ledger: Ledger, life: int) -> None:
-    with verbs.inside(folder):
-        tracker = verbs.opened()
+    with operations.inside(folder):
+        tracker = operations.opened()
         for number in range(1_000_000):
             with tracker.scenario(f"s{life}") as sc:
                 for name in ("a", "b"):
                     options = {"outputs": ["o"], "config": {"n": f"{life}-{number}"}}
-                    ledger.add(sc.run(verbs.step, name=name, **options).run.id)  # type: ignore[arg-type]
+                    ledger.add(sc.run(operations.step, name=name, **options).run.id)  # type: ignore[arg-type]
             ledger.add(tracker.find_latest_run(name=f"s{life}").id)
 
 
 def _kill_steps(trial: Trial, count: int) -> None:
     for start in trial.cases((count + 19) // 20):
         room = trial.room(f"steps{start}")
-        verbs.prepare(room / "p")
+        operations.prepare(room / "p")
         ledger = Ledger(room / "ledger")
         for life in range(min(20, count - start * 20)):
             pid = fork(partial(_steps_for_ever, room / "p", ledger, life))
             time.sleep(0.005 + trial.random.random() * 0.08)
             killed(pid)
             trial.tell("kills in steps")
-        with trial.case(f"steps {start}", "projects checked"), verbs.inside(room / "p"):
+        with trial.case(f"steps {start}", "projects checked"), operations.inside(room / "p"):
             trial.tell("acknowledged runs", len(ledger.all()))
-            verbs.check_project(ledger.all())
+            operations.check_project(ledger.all())
         ledger.close()
         shutil.rmtree(room)
 
@@ -142,18 +142,18 @@ GONE = {"killed": True, "boot": True, "reused": True, "host": False, "alive": Fa
 
 def abandoned(trial: Trial) -> None:
     """R3: no run of a process that is gone stays `running`, and none of a living one is called abandoned."""
-    verbs.warm(trial.folder / "warm")
+    operations.warm(trial.folder / "warm")
     kinds = list(GONE)
     for number in trial.cases():
         kind = kinds[number % len(kinds)]
         room = trial.room(f"r{number}")
-        with trial.case(f"{kind}, case {number}", kind), verbs.inside(room):
+        with trial.case(f"{kind}, case {number}", kind), operations.inside(room):
             _one_abandoned(kind)
         shutil.rmtree(room)
 
 
 def _leave_open(kind: str, ready: int) -> None:
-    tracker = verbs.opened(Elsewhere(kind), sync="os")
+    tracker = operations.opened(Elsewhere(kind), sync="os")
     with tracker.scenario("s") as sc, sc.trace("t"):
         os.write(ready, b"x")
         time.sleep(30)
@@ -173,8 +173,8 @@ def _one_abandoned(kind: str) -> None:
             before = {run.status for run in reader.find_runs()}
         require(before == {"running"}, f"a reader sees {before} before the next start")
         _listed_by_verify(gone=GONE[kind])
-        with verbs.opened(sync="os") as tracker:
-            tracker.run(verbs.step, outputs=["o"])
+        with operations.opened(sync="os") as tracker:
+            tracker.run(operations.step, outputs=["o"])
             found = sorted(run.status for run in tracker.find_runs())
             second = [event.type for event in tracker.project.log.read()].count("step_abandoned")
     finally:
@@ -206,24 +206,24 @@ WORST_WAIT = 2.0
 
 def together(trial: Trial) -> None:
     """R10: `count` steps by 8 to 64 processes, without and with one SIGKILL per second."""
-    verbs.warm(trial.folder / "warm")
+    operations.warm(trial.folder / "warm")
     for deadly in (False, True):
         with trial.case("with kills" if deadly else "without kills", "projects"):
             _together(trial, deadly)
 
 
 def _work(folder: Path, ledger: Ledger, waits: Ledger, name: str, count: int) -> None:
-    with verbs.inside(folder), verbs.opened() as tracker:
+    with operations.inside(folder), operations.opened() as tracker:
         for number in range(count):
             began = time.monotonic()
-            result = tracker.run(verbs.step, name=name, outputs=["o"], config={"n": f"{name}-{number}"})
+            result = tracker.run(operations.step, name=name, outputs=["o"], config={"n": f"{name}-{number}"})
             waits.add(f"{time.monotonic() - began:.4f}")
             ledger.add(result.run.id)
 
 
 def _together(trial: Trial, deadly: bool) -> None:
     room = trial.room(f"together-{deadly}")
-    verbs.prepare(room / "p")
+    operations.prepare(room / "p")
     ledger, waits = Ledger(room / "ledger"), Ledger(room / "waits")
     processes = 8 if trial.count <= 400 else 16 if trial.count <= 16_000 else 64
     steps = trial.count // processes
@@ -248,9 +248,9 @@ def _together(trial: Trial, deadly: bool) -> None:
         time.sleep(0.005)
     errors = [path.read_text()[-400:] for path in room.glob("errors-*")]
     require(not errors, lambda: f"{len(errors)} refused: {errors[0]}")
-    with verbs.inside(room / "p"):
+    with operations.inside(room / "p"):
         acknowledged = ledger.all()
-        verbs.check_project(acknowledged)
+        operations.check_project(acknowledged)
     require(len(set(acknowledged)) == len(acknowledged), "two runs have one id")
     require(len(acknowledged) == steps * processes, f"{len(acknowledged)} of {steps * processes}")
     trial.tell("steps", len(acknowledged))

@@ -1,0 +1,126 @@
+"""The structs that queries of the run table give; that of a run has its columns."""
+
+from typing import Any
+
+import msgspec
+
+from consist_es.events import FingerprintInfo, InputLink
+from consist_es.projections.plumbing import columns_of, decoded, from_text
+
+_LISTS = ("tags", "cache_differs", "declared", "missing", "missing_outputs")
+_DICTS = ("meta", "cache_details", "options", "mounts")
+_INFO = msgspec.json.Decoder(FingerprintInfo)
+_INPUTS = msgspec.json.Decoder(list[InputLink])
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One row of `runs`. JSON columns are decoded and hold plain JSON; see docs/views.md for every column."""
+
+    key: str
+    run_id: str
+    attempt: int
+    id: str
+    kind: str
+    name: str
+    model: str
+    function: str | None
+    parent_key: str | None
+    scenario_key: str | None
+    status: str
+    description: str | None
+    year: int | None
+    iteration: int | None
+    phase: str | None
+    stage: str | None
+    tags: list[str]
+    config: Any
+    facet: Any
+    facet_schema_version: str | None
+    meta: dict[str, Any]
+    fingerprint: str | None
+    code_digest: str | None
+    config_digest: str | None
+    inputs_digest: str | None
+    labels_digest: str | None
+    fingerprint_info: FingerprintInfo | None
+    inputs: list[InputLink]
+    cache_mode: str | None
+    cache: str | None
+    cache_source_key: str | None
+    cache_reason: str | None
+    cache_differs: list[str]
+    cache_details: dict[str, Any]
+    declared: list[str]
+    missing: list[str]
+    reusable: bool
+    not_reusable_reason: str | None
+    options: dict[str, Any]
+    mounts: dict[str, str]
+    run_dir: str
+    artifact_dir: str
+    environment: str | None
+    writer: str
+    started_at: str
+    ended_at: str | None
+    seconds: float | None
+    error_type: str | None
+    error_message: str | None
+    error_traceback: str | None
+    failed_step: str | None
+    missing_outputs: list[str]
+    started_seq: int
+    ended_seq: int | None
+
+
+COLUMNS = columns_of(RunRow)
+
+
+class ScenarioRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario's header run, and counts over its steps."""
+
+    header: RunRow
+    steps: int
+    hits: int
+    failed: int
+    """Failed, interrupted or abandoned."""
+    running: int
+    seconds: float
+    """Sum over its steps."""
+
+
+class WriterRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that wrote to the log."""
+
+    writer: str
+    host: str
+    boot: str
+    pid: int
+    pid_started: str
+    user: str
+    library: str
+    python: str
+    platform: str
+    at: str
+    seq: int
+    machine: str
+    pid_namespace: str
+    lock: str
+
+
+def run_row(values: tuple[Any, ...]) -> RunRow:
+    """A `RunRow` from the values of all columns of `runs`, in their order."""
+    row = dict(zip(COLUMNS, values, strict=True))
+    for column in _LISTS:
+        row[column] = from_text(row[column], [])
+    for column in _DICTS:
+        row[column] = from_text(row[column], {})
+    row["config"], row["facet"] = from_text(row["config"]), from_text(row["facet"])
+    row["fingerprint_info"] = decoded(_INFO, row["fingerprint_info"]) if row["fingerprint_info"] else None
+    row["inputs"] = decoded(_INPUTS, row["inputs"])
+    row["reusable"] = bool(row["reusable"])
+    return RunRow(**row)
+
+
+def in_words(writer: WriterRow) -> str:
+    """Who wrote: user, host and process."""
+    return f"{writer.user or 'somebody'} on {writer.host}, process {writer.pid}"
