@@ -8,7 +8,7 @@ own number behind it, so that no two runs can have the same id.
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -554,6 +554,30 @@ def steps(conn: sqlite3.Connection, scenario_key: str) -> list[RunRow]:
 def started_since(conn: sqlite3.Connection, seq: int) -> list[RunRow]:
     """Steps and traces that began after this position."""
     return _runs(conn, "SELECT * FROM runs WHERE started_seq > ? AND kind <> 'scenario' ORDER BY started_seq", (seq,))
+
+
+class Beginning(NamedTuple):
+    """What the views say of a run that is about to be recorded."""
+
+    seq: int
+    """How far they go."""
+    id: str
+    """The readable id that it gets, if nothing else is recorded before it."""
+    going_on: list[str]
+    """Keys of the steps and traces without an end."""
+
+
+_BEGINNING = """
+SELECT (SELECT seq FROM checkpoint), (SELECT max(attempt) FROM runs WHERE run_id = ?),
+    (SELECT json_group_array(key) FROM runs WHERE status = 'running' AND kind <> 'scenario')
+"""
+
+
+def beginning(conn: sqlite3.Connection, run_id: str) -> Beginning:
+    """What the views say of the next run of this run id."""
+    ((seq, last, keys),) = query(conn, _BEGINNING, (run_id,))
+    is_first = last is None and not _NUMBERED.search(run_id)
+    return Beginning(seq, run_id if is_first else f"{run_id}#{(last or 0) + 1}", from_text(keys, []))
 
 
 def going_on(conn: sqlite3.Connection) -> list[str]:

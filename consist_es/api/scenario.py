@@ -132,7 +132,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], SaysInstead):
 
     def _started(self, environment: str) -> ScenarioStarted:
         header, frame = self._header, top()
-        enclosing = None if frame is None else (frame.run.run.key if frame.run is not None else frame.scenario)
+        enclosing = None if frame is None else (frame.run.key if frame.run is not None else frame.scenario)
         return ScenarioStarted(
             run_id=header.run_id,
             name=header.name,

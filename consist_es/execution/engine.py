@@ -170,7 +170,7 @@ class Engine:
             raise AccessModeError(self.access_mode, "Running a step")
         current = top()
         if current is not None and current.run is not None:
-            raise RunActiveError(current.run.run.id)
+            raise RunActiveError(current.run.id)
         starts_steps()
         sources = Sources(self.uris, self.digester, self.queries.artifact_with, scope.coupler)
         step = prepare(args, scope.defaults, sources, frame=frame, is_async=is_async)
@@ -277,12 +277,18 @@ class Engine:
             drafts += attempt.coupler_drafts(links(attempt.hit_outputs(hit)))
         if hit is not None and ends:
             drafts += journal.drafts(attempt.hit_completed(hit))
-        self.project.record(drafts, commit=ends)
+        before = run_table.beginning(self.project.views_as_seen(), step.run_id)
+        first = self.project.record(drafts, commit=ends)
         attempt.ended = ends
-        run = self.queries.run_by_key(attempt.key)
-        attempt.beside = [] if ends else run_table.going_on(self.project.views_as_seen())
+        run_id, attempt.beside = before.id, before.going_on
+        if first != before.seq + 1:  # something was recorded that these views did not have
+            conn = self.project.connection()
+            run_id, attempt.beside = run_table.id_of(conn, attempt.key), run_table.going_on(conn)
         attempt.active = ActiveRun(
-            run,
+            attempt.key,
+            run_id,
+            lambda: self.queries.run_by_key(attempt.key),
+            kind=step.args.kind,
             journal=journal,
             digester=self.digester,
             directory=directory,
@@ -293,7 +299,8 @@ class Engine:
         )
         attempt.active.observations = Observations(scope.around, attempt.key)
         attempt.active.found = found_before(step, directory, self.uris, scope.coupler)
-        self.hooks.started(attempt.active.run)
+        if self.hooks.on_start:
+            self.hooks.started(attempt.active.run)
         if hit is not None:
             tell_of_hit(step, hit)
 
@@ -321,13 +328,13 @@ class Engine:
 
     def reuse(self, attempt: Attempt, hit: Hit) -> RunResult:
         """The result of a hit."""
-        run, outputs = attempt.active.run, attempt.hit_outputs(hit)  # of `run` it is complete since its start
+        outputs = attempt.hit_outputs(hit)
         if attempt.step.args.kind == "run" and (states := random_states(hit.reads)):
             restore_random(states)  # later steps draw what they would have drawn
         if not attempt.ended:
             attempt.journal.record(attempt.hit_completed(hit), commit=True)
             attempt.ended = True
-            run = self.queries.run_by_key(attempt.key)
+        run = self.queries.run_by_key(attempt.key)
         self.hooks.completed(run, outputs)
         return RunResult(run, outputs, cache_hit=True)
 

@@ -66,8 +66,8 @@ class Project:
         self._attached: int | None = None
         self._attaching = threading.Lock()
 
-    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> None:
-        """Append events as one batch. Returns once they cannot be lost any more: to a killed process always, to a power
+    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> int:
+        """Append events as one batch; gives the position of the first. Returns once they cannot be lost any more: to a killed process always, to a power
         cut as the sync policy says (`commit` marks ends of runs).
 
         Whatever looks like a secret in what users said is masked here, on the one way into the log. `tidy`: look for
@@ -79,7 +79,7 @@ class Project:
         if tidy:
             self.attach()
         masked = [self.masker.draft(draft) for draft in drafts]
-        self.log.append(apart(masked, self._has_values), commit=commit)
+        return next(iter(self.log.append(apart(masked, self._has_values), commit=commit)), 0)
 
     def _has_values(self, digest: str) -> bool:
         """As far as the views are known to go: where the values were recorded meanwhile, once more does no harm."""
