@@ -36,7 +36,16 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.projections import facets, redactions, shared_values
-from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
+from consist_es.projections.plumbing import (
+    ANYTHING,
+    Columns,
+    decode_columns,
+    first,
+    from_text,
+    run_of,
+    texts,
+    to_text,
+)
 from consist_es.values.plain import to_plain
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
@@ -310,9 +319,9 @@ def _step_started(recorded: Recorded, event: StepStarted) -> list[Statement]:
     info = event.fingerprint
     values = (event.kind, event.name, event.model, event.function, event.parent, recorded.scenario)
     parts = (info.digest, info.code, info.config, info.inputs, info.labels)
-    identity = (*parts, to_text(info), to_text(event.inputs))
-    options = (event.cache_mode, to_text(event.declared), to_text(event.options))
-    rest = (*options, "{}", event.run_dir, event.artifact_dir)
+    *more, declared, options = texts(info, event.inputs, event.declared, event.options)
+    identity = (*parts, *more)
+    rest = (event.cache_mode, declared, options, "{}", event.run_dir, event.artifact_dir)
     return _started(recorded, event, values, event.facet_schema_version, identity, rest)
 
 
@@ -326,11 +335,13 @@ def _started(
 ) -> list[Statement]:
     key = run_of(recorded)
     labels = (event.description, event.year, event.iteration, event.phase, event.stage)
-    said = (to_text(event.tags), to_text(event.config), to_text(event.facet), facet_version, to_text(event.meta))
+    *said, meta = texts(event.tags, event.config, event.facet, event.meta)
     where = (event.environment, recorded.by, recorded.at, recorded.seq)
     run_id = event.run_id
     attempt = (run_id, run_id, _NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
-    statements: list[Statement] = [(_START, (key, *attempt, *values, *labels, *said, *identity, *rest, *where))]
+    statements: list[Statement] = [
+        (_START, (key, *attempt, *values, *labels, *said, facet_version, meta, *identity, *rest, *where))
+    ]
     statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
     statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
     return statements + shared_values.filled_in(recorded, event)
@@ -375,7 +386,7 @@ def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
 
 
 def _missed(recorded: Recorded, event: CacheMissed) -> list[Statement]:
-    return [(_MISSED, (event.nearest, event.reason, to_text(event.differs), to_text(event.details), run_of(recorded)))]
+    return [(_MISSED, (event.nearest, event.reason, *texts(event.differs, event.details), run_of(recorded)))]
 
 
 def _demoted(recorded: Recorded, event: HitDemoted) -> list[Statement]:
@@ -428,20 +439,20 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
 
 _LISTS = ("tags", "cache_differs", "declared", "missing", "missing_outputs")
 _DICTS = ("meta", "cache_details", "options", "mounts")
-_INFO = msgspec.json.Decoder(FingerprintInfo)
-_INPUTS = msgspec.json.Decoder(list[InputLink])
+_JSON: Columns = {
+    **dict.fromkeys(_LISTS, (ANYTHING, list)),
+    **dict.fromkeys(_DICTS, (ANYTHING, dict)),
+    **dict.fromkeys(("config", "facet"), (ANYTHING, lambda: None)),
+    "fingerprint_info": (msgspec.json.Decoder(FingerprintInfo), lambda: None),
+    "inputs": (msgspec.json.Decoder(list[InputLink]), None),
+}
 
 
 def run_row(values: tuple[Any, ...]) -> RunRow:
     """A `RunRow` from the values of all columns of `runs`, in their order."""
     row = dict(zip(COLUMNS, values, strict=True))
-    for column in _LISTS:
-        row[column] = from_text(row[column], [])
-    for column in _DICTS:
-        row[column] = from_text(row[column], {})
-    row["config"], row["facet"] = from_text(row["config"]), from_text(row["facet"])
-    row["fingerprint_info"] = decoded(_INFO, row["fingerprint_info"]) if row["fingerprint_info"] else None
-    row["inputs"] = decoded(_INPUTS, row["inputs"])
+    row["fingerprint_info"] = row["fingerprint_info"] or None
+    decode_columns(row, _JSON)
     row["reusable"] = bool(row["reusable"])
     return RunRow(**row)
 
@@ -466,7 +477,8 @@ def get(conn: sqlite3.Connection, ref: str) -> RunRow | None:
 
 def by_key(conn: sqlite3.Connection, key: str) -> RunRow | None:
     """The run with this key, or None."""
-    return first(_runs(conn, "SELECT * FROM runs WHERE key = ?", (key,)))
+    found = _runs(conn, "SELECT * FROM runs WHERE key = ?", (key,))
+    return found[0] if found else None
 
 
 def id_of(conn: sqlite3.Connection, key: str) -> str:

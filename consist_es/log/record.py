@@ -374,6 +374,34 @@ def chain_before(tail: bytes) -> bytes:
     return tail[-len(TAIL_END) - CHAIN_LENGTH : -len(TAIL_END)]
 
 
+def follows(line: bytes, previous: bytes) -> tuple[Head, bytes, bytes, bytes]:
+    """Envelope, data and chain of a line that comes after the chain value `previous`, and what its own was made from.
+
+    Raises:
+        BadRecord: it is no line, or comes after something else.
+    """
+    head_bytes, data, chain = split_line(line)
+    what = covered(previous, head_bytes, data)
+    if chain != text_of(blake3(what).digest()):
+        raise BadRecord("the chain value does not match the record and the one before it")
+    return decode_head(head_bytes), data, chain, what
+
+
+def last_end(data: bytes) -> tuple[int, bytes, int] | None:
+    """Position and chain value of the last whole batch in bytes from the end of a segment, and where it ends in them;
+    None where that cannot be told from these."""
+    stop = data.rfind(b"\n") + 1
+    while (start := data.rfind(b"\n", 0, max(stop - 1, 0)) + 1) >= TAIL_LENGTH:
+        try:
+            head, _, chain, _ = follows(data[start:stop], chain_before(data[start - TAIL_LENGTH : start]))
+            if head.end:
+                return head.seq, chain, stop
+        except BadRecord:
+            pass
+        stop = start
+    return None
+
+
 def recorded(head: Head, data: bytes, chain: bytes, segment: int, offset: int, size: int) -> Recorded:
     """Put an event together from the parts of its line; `data` with any blob already in its place.
 

@@ -14,7 +14,7 @@ import msgspec
 from blake3 import blake3
 
 from consist_es.log.record import text_of
-from consist_es.system.storage import Storage
+from consist_es.system.storage import Storage, read_part
 
 HEAD_FILE = "head"
 VERIFIED_FILE = "verified"
@@ -67,13 +67,9 @@ def _newest(slots: list[Watermark | None]) -> Watermark | None:
 def read_watermark(storage: Storage, folder: Path, name: str = HEAD_FILE) -> Watermark | None:
     """The newest valid slot; None where there is none."""
     try:
-        fd = storage.open(folder / name, os.O_RDONLY)
+        return _newest(parse_slots(read_part(storage, folder / name, 2 * SLOT, 0)))
     except FileNotFoundError:
         return None
-    try:
-        return _newest(parse_slots(storage.read_at(fd, 2 * SLOT, 0)))
-    finally:
-        storage.close(fd)
 
 
 def write_watermark(storage: Storage, folder: Path, mark: Watermark, name: str = HEAD_FILE) -> None:

@@ -67,8 +67,8 @@ class Project:
         self._attaching = threading.Lock()
 
     def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> int:
-        """Append events as one batch; gives the position of the first. Returns once they cannot be lost any more: to a killed process always, to a power
-        cut as the sync policy says (`commit` marks ends of runs).
+        """Append events as one batch, and return the position of the first once they cannot be lost any more: to a
+        killed process always, to a power cut as the sync policy says (`commit` marks ends of runs).
 
         Whatever looks like a secret in what users said is masked here, on the one way into the log. `tidy`: look for
         runs of dead processes first, once per process; a worker of a step leaves that to others.

@@ -315,6 +315,22 @@ def make_folder(storage: Storage, folder: Path) -> bool:
     return True
 
 
+def read_end(storage: Storage, fd: int, most: int) -> tuple[int, bytes]:
+    """Where the last `most` bytes of a file begin, and the bytes."""
+    size = storage.size(fd)
+    begin = max(size - most, 0)
+    return begin, storage.read_at(fd, size - begin, begin)
+
+
+def read_part(storage: Storage, path: Path, size: int, offset: int) -> bytes:
+    """Some bytes of a file that is opened for them."""
+    fd = storage.open(path, os.O_RDONLY)
+    try:
+        return storage.read_at(fd, size, offset)
+    finally:
+        storage.close(fd)
+
+
 def write_all(storage: Storage, fd: int, data: bytes, offset: int) -> None:
     """Write everything; after a short write the next one either goes on or says what is wrong."""
     done = storage.write_at(fd, data, offset)

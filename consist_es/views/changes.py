@@ -88,6 +88,10 @@ class Seen:
         """Everything is in order, with the checkpoint at this position."""
         self._data, self._schema, self._seq = _data(conn), _schema(conn), seq
 
+    def is_untouched(self, conn: sqlite3.Connection) -> bool:
+        """Whether nobody else has written to the file since everything was in order."""
+        return _data(conn) == self._data
+
     def suspicious(self, conn: sqlite3.Connection, seq: int) -> bool:
         """Whether somebody changed the schema, or wrote and did not move the checkpoint."""
         data = _data(conn)

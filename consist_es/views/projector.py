@@ -105,9 +105,10 @@ class Projector:
             ViewError: SQLite cannot use the file.
         """
         held = self._own()
-        if held is not None and self._is_level(held):
+        is_level = None if held is None else self._is_level(held)
+        if held is not None and is_level:
             return held.conn
-        conn = self._somewhere(self._advance)
+        conn = self._somewhere(lambda: self._advance(is_behind=is_level is False))
         self._notices.tell()
         return conn
 
@@ -256,15 +257,16 @@ class Projector:
         self._connections[threading.get_ident()] = held
         return held
 
-    def _is_level(self, held: _Open) -> bool:
+    def _is_level(self, held: _Open) -> bool | None:
+        """Whether the file has every event; None where something is wrong with it."""
         # The checkpoint first: the log may grow between the two, but never shrinks.
         try:
             at = reached(held.conn)
             if held.seen.suspicious(held.conn, at.seq):
                 self._counted = None
-                return False
+                return None
         except sqlite3.Error:
-            return False  # the slow way finds out what is wrong
+            return None  # the slow way finds out what is wrong
         return same_place(at, self._log.head())
 
     # ------------------------------------------------------------ where the file is
@@ -313,17 +315,18 @@ class Projector:
 
     # ------------------------------------------------------------ catching up
 
-    def _advance(self) -> sqlite3.Connection:
+    def _advance(self, *, is_behind: bool = False) -> sqlite3.Connection:
         try:
             held = self._own() or self._opened()
             conn = held.conn
-            reason = self._outdated(conn)
-            if reason is None:
-                reason = self._lost(held)
-            if reason is not None:
-                self._made_again(reason)
-            while self._fold_some(conn):
-                pass
+            if not held.seen.is_untouched(conn):
+                reason = self._outdated(conn)
+                if reason is None:
+                    reason = self._lost(held)
+                if reason is not None:
+                    self._made_again(reason)
+            while self._fold_some(conn, is_behind):
+                is_behind = False
             held.seen.note(conn, reached(conn).seq)
         except LogCorruptError:
             # It may be the place that the file says it got to, which is not in the log: a rebuild tells.
@@ -394,16 +397,18 @@ class Projector:
         self._counted = held.file
         return lost_rows(held.conn)
 
-    def _fold_some(self, conn: sqlite3.Connection) -> bool:
+    def _fold_some(self, conn: sqlite3.Connection, is_behind: bool) -> bool:
         """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head.
 
         What was redacted, or copied to another segment, was folded before, so then everything is folded anew.
         """
         with view_file.Transaction(conn, guarded=True):
             at = reached(conn)
-            if same_place(at, self._log.head()):
+            if not is_behind and same_place(at, self._log.head()):
                 return False
             events = whole(self._log.read(at if at.seq else None))
+            if not events:
+                return False
             anew = any(isinstance(recorded.event, PayloadRedacted) for recorded in events) or self._log.moved(at)
             if not anew:
                 self._builder.apply(conn, events)
