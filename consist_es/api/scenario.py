@@ -20,7 +20,7 @@ from consist_es.artifacts.uris import quote
 from consist_es.checks import check_key, safe_name
 from consist_es.errors import AccessModeError, ClosedError, ConsistError, InputError, RequiredOutputsError
 from consist_es.events import ScenarioExited, ScenarioStarted
-from consist_es.execution.attempt import error_info
+from consist_es.execution.attempt_events import error_info
 from consist_es.execution.current import Frame, pop, push, top
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.forecast import Forecast, Foresight

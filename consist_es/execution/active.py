@@ -76,6 +76,7 @@ class ActiveRun:
         config: Any,
         cached: Mapping[str, Artifact] | None = None,
         canonicalization: CanonicalizationSnapshot | None = None,
+        observations: Observations | None = None,
     ) -> None:
         self.key = key
         self.id = run_id
@@ -102,7 +103,7 @@ class ActiveRun:
         """A folder was to be captured, and no file in it is new or was written."""
         self.late_inputs: list[BoundInput] = []
         """What the run logged as inputs itself."""
-        self.observations = Observations(None)
+        self.observations = observations or Observations(None)
         self.told: list[dict[str, Any]] = []
         """What processes that the run started told of it."""
         self._lock = threading.RLock()

@@ -14,7 +14,7 @@ from consist_es.artifacts.copies import held
 from consist_es.artifacts.digest_cache import DigestCache
 from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.errors import LogFormatError, PathError
-from consist_es.events import Cursor, Draft, EnvironmentRecorded, StepAbandoned
+from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.shared_values import apart
 from consist_es.log.local import LocalLog
 from consist_es.log.presence import is_gone, sweep
@@ -26,7 +26,6 @@ from consist_es.projections.run_table import RunRow
 from consist_es.system.storage import LocalStorage, Storage
 from consist_es.values.masking import Masker, key_file
 from consist_es.views.projector import Projector
-from consist_es.views.tables import reached
 
 _RUN_KEY = re.compile(r"-[0-9a-f]{12}$")
 """How the keys of runs end, and so the names of their folders."""
@@ -112,18 +111,14 @@ class Project:
         """The views as this thread last caught up with the log; caught up if it never did."""
         return self.views.as_seen()
 
-    def seen_until(self) -> Cursor:
-        """How far the views went when this thread last saw them."""
-        return reached(self.views_as_seen())
-
-    def environment(self, project_root: Path) -> tuple[str, list[Draft]]:
+    def environment(self, project_root: Path, conn: sqlite3.Connection | None = None) -> tuple[str, list[Draft]]:
         """Digest of the software environment, and the event to record it where the project has not seen it yet, as far
         as the views are known to go: where it was recorded meanwhile, once more does no harm."""
         event: EnvironmentRecorded = environment(project_root)
         if self._record_env:
             variables = self.masker.variables({name: _variable(name) for name in self._record_env})
             event = with_variables(event, variables)
-        known = run_table.environment_known(self.views_as_seen(), event.digest)
+        known = run_table.environment_known(conn or self.views_as_seen(), event.digest)
         return event.digest, [] if known else [Draft(event)]
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from consist_es.artifacts.uris import UriMap
 from consist_es.checks import checked_limit
 from consist_es.errors import MissingKeyError, UsageError, UsageTypeError
 from consist_es.project.project import Project
-from consist_es.projections import cache_index, lineage, lineage_tree, run_table
+from consist_es.projections import lineage, lineage_tree, run_table
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_names import run_named
 from consist_es.projections.run_table import RunRow
@@ -53,11 +53,6 @@ class Queries:
         lived all the time."""
         row = run_table.by_key(self._conn, key)
         return row is not None and row.status in ("running", "abandoned")
-
-    def reads_known(self, digest: str) -> bool:
-        """Whether the list of reads with this digest is recorded, as far as the views are known to go: where it was
-        recorded meanwhile, once more does no harm."""
-        return cache_index.reads_known(self.project.views_as_seen(), digest)
 
     def get_run(self, run_id: str | Run) -> Run | None:
         """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
