@@ -213,6 +213,7 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
     ArtifactLogged: _artifact_logged,
     ArtifactMaterialized: _materialized,
 }
+TAKES = frozenset(_FOLDS)
 
 
 # ---------------------------------------------------------------- queries

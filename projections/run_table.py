@@ -433,6 +433,7 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
     RedactedEvent: redactions.outcome,
     PayloadRedacted: redactions.status,
 }
+TAKES = frozenset(_FOLDS)
 
 
 # ---------------------------------------------------------------- queries

@@ -13,7 +13,7 @@ import binascii
 import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -316,6 +316,11 @@ def prepare(draft: Draft, id: str) -> Prepared:
     return Prepared(id=id, type=event.TYPE, id_part=_json(id), type_part=type_part, data=encode_data(event))
 
 
+def prepare_all(drafts: Iterable[Draft], new_ids: Iterable[str]) -> list[Prepared]:
+    """As `prepare`, with an id for each; a draft that has one keeps it."""
+    return [prepare(draft, draft.id or new_id) for draft, new_id in zip(drafts, new_ids, strict=True)]
+
+
 def _json(value: str | None) -> bytes:
     return msgspec.json.encode(value)
 
@@ -326,6 +331,15 @@ def encode_line(item: Prepared, seq: int, end: bool, at: str, by: str, previous:
     head = front + item.id_part + b',"at":"' + at.encode() + b'","by":' + _json(by) + item.type_part
     chain = chain_of(previous, head, item.data)
     return join_line(head, item.data, chain), chain
+
+
+def encode_lines(items: Sequence[Prepared], seq: int, at: str, by: str, previous: bytes) -> tuple[bytes, bytes]:
+    """The lines of a batch that follows position `seq`, and the last chain value."""
+    chain, lines = previous, []
+    for count, item in enumerate(items, 1):
+        line, chain = encode_line(item, seq + count, count == len(items), at, by, chain)
+        lines.append(line)
+    return b"".join(lines), chain
 
 
 def join_line(head: bytes, data: bytes, chain: bytes) -> bytes:

@@ -77,7 +77,7 @@ class Project:
         """
         if tidy:
             self.attach()
-        masked = [self.masker.draft(draft) for draft in drafts]
+        masked = self.masker.drafts(drafts)
         return next(iter(self.log.append(apart(masked, self._has_values), commit=commit)), 0)
 
     def _has_values(self, digest: str) -> bool:
