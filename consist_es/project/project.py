@@ -78,7 +78,9 @@ class Project:
         if tidy:
             self.attach()
         masked = self.masker.drafts(drafts)
-        return next(iter(self.log.append(apart(masked, self._has_values), commit=commit)), 0)
+        first = next(iter(self.log.append(apart(masked, self._has_values), commit=commit)), 0)
+        self.views.expect_more()
+        return first
 
     def _has_values(self, digest: str) -> bool:
         """As far as the views are known to go: where the values were recorded meanwhile, once more does no harm."""

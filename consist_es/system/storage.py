@@ -315,6 +315,11 @@ def make_folder(storage: Storage, folder: Path) -> bool:
     return True
 
 
+def is_at(storage: Storage, fd: int, path: Path) -> bool:
+    """Whether an open file is the one that has this name. May raise FileNotFoundError."""
+    return storage.inode(path) == storage.inode(fd)
+
+
 def read_end(storage: Storage, fd: int, most: int) -> tuple[int, bytes]:
     """Where the last `most` bytes of a file begin, and the bytes."""
     size = storage.size(fd)
@@ -431,7 +436,7 @@ class Lock(WithBlock["Lock"]):
     def is_lost(self) -> bool:
         """Whether somebody deleted or replaced the open file: then another process may take a lock on the new one."""
         try:
-            return self._fd is not None and self._storage.inode(self.path) != self._storage.inode(self._fd)
+            return self._fd is not None and not is_at(self._storage, self._fd, self.path)
         except FileNotFoundError:
             return True
 

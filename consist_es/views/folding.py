@@ -99,6 +99,14 @@ def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded
     return grown
 
 
+def fold_all(conn: sqlite3.Connection, projections: Iterable[Projection], events: list[Recorded]) -> Counter[str]:
+    """Fold events into each view; gives what `fold` gives, of all tables."""
+    grown: Counter[str] = Counter()
+    for projection in projections:
+        grown.update(fold(conn, projection, events))
+    return grown
+
+
 def _was_struck(conn: sqlite3.Connection, projection: Projection, events: list[Recorded], error: Exception) -> bool:
     """Whether it was an interrupt (Ctrl-C) in a function of ours that SQLite called.
 

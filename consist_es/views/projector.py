@@ -105,12 +105,20 @@ class Projector:
             ViewError: SQLite cannot use the file.
         """
         held = self._own()
-        is_level = None if held is None else self._is_level(held)
-        if held is not None and is_level:
-            return held.conn
+        is_level = None
+        if held is not None:
+            is_level = False if held.seen.is_behind else self._is_level(held)
+            if is_level:
+                return held.conn
         conn = self._somewhere(lambda: self._advance(is_behind=is_level is False))
         self._notices.tell()
         return conn
+
+    def expect_more(self) -> None:
+        """This thread has recorded something: its next `catch_up` need not look whether there is anything to fold."""
+        held = self._connections.get(threading.get_ident())
+        if held is not None:
+            held.seen.is_behind = True
 
     def as_seen(self) -> sqlite3.Connection:
         """This thread's connection as `catch_up` last left it, without a look at the log."""
@@ -263,7 +271,6 @@ class Projector:
         try:
             at = reached(held.conn)
             if held.seen.suspicious(held.conn, at.seq):
-                self._counted = None
                 return None
         except sqlite3.Error:
             return None  # the slow way finds out what is wrong
@@ -320,6 +327,8 @@ class Projector:
             held = self._own() or self._opened()
             conn = held.conn
             if not held.seen.is_untouched(conn):
+                if held.seen.suspicious(conn, reached(conn).seq):
+                    self._counted = None
                 reason = self._outdated(conn)
                 if reason is None:
                     reason = self._lost(held)
