@@ -343,8 +343,9 @@ def _started(
         (_START, (key, *attempt, *values, *labels, *said, facet_version, meta, *identity, *rest, *where))
     ]
     statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
-    statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
-    return statements + shared_values.filled_in(recorded, event)
+    if event.facet:
+        statements += [(facets.INSERT, row) for row in facets.rows(key, event.facet)]
+    return statements + shared_values.filled_in(recorded, event) if event.shared else statements
 
 
 def _step_completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
