@@ -7,6 +7,7 @@ an unfinished write.
 """
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def _check(mark: Watermark) -> str:
     return text_of(blake3(_TAG + msgspec.json.encode(mark)).digest()).decode()
 
 
+@functools.lru_cache(maxsize=64)
 def _parse(slot: bytes) -> Watermark | None:
+    # The same slots are read again and again: with every fold, and before and after every sync.
     try:
         found = msgspec.json.decode(slot, type=_Slot)
         return found.mark if found.check == _check(found.mark) and _is_sound(found.mark) else None
