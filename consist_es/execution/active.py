@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from consist_es.errors import (
     UsageTypeError,
 )
 from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink, Recorded
-from consist_es.execution.journal import Journal, WorkersJournal
+from consist_es.execution.journal import Begun, Journal, WorkersJournal
 from consist_es.execution.observed import Observations
 from consist_es.runs.run import Run, metadata
 from consist_es.steps.inputs import BoundInput
@@ -64,11 +64,8 @@ class ActiveRun:
 
     def __init__(
         self,
-        key: str,
-        run_id: str,
-        run: Callable[[], Run],
+        begun: Begun,
         *,
-        kind: str,
         journal: Journal,
         digester: Digester,
         directory: Path,
@@ -76,13 +73,8 @@ class ActiveRun:
         config: Any,
         cached: Mapping[str, Artifact] | None = None,
         canonicalization: CanonicalizationSnapshot | None = None,
-        observations: Observations | None = None,
     ) -> None:
-        self.key = key
-        self.id = run_id
-        """The readable id, with the number of the attempt."""
-        self.kind = kind
-        self._read = run
+        self.key, self.id, self.kind, self._read = begun.key, begun.id, begun.kind, begun.read
         self._run: Run | None = None
         self.journal = journal
         self.digester = digester
@@ -103,7 +95,7 @@ class ActiveRun:
         """A folder was to be captured, and no file in it is new or was written."""
         self.late_inputs: list[BoundInput] = []
         """What the run logged as inputs itself."""
-        self.observations = observations or Observations(None)
+        self.observations = Observations(None)
         self.told: list[dict[str, Any]] = []
         """What processes that the run started told of it."""
         self._lock = threading.RLock()

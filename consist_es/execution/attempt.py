@@ -32,7 +32,7 @@ from consist_es.execution.contested import Rival, declared_writes, rivals
 from consist_es.execution.effects import Changes, Comparison
 from consist_es.execution.hit_warnings import tell_of_hit
 from consist_es.execution.hydrate import hydrate
-from consist_es.execution.journal import Journal
+from consist_es.execution.journal import Begun, Journal
 from consist_es.execution.observed import Observations
 from consist_es.execution.passed_on import listed, passed_on
 from consist_es.execution.put_back import Obstacle
@@ -167,10 +167,7 @@ class Attempt(WithBlock["Attempt"]):
             conn = self._project.connection()
             run_id, self._beside = run_table.id_of(conn, self._key), run_table.going_on(conn)
         active = self._active = ActiveRun(
-            self._key,
-            run_id,
-            partial(settings.queries.run_by_key, self._key),
-            kind=step.args.kind,
+            Begun(self._key, run_id, step.args.kind, partial(settings.queries.run_by_key, self._key)),
             journal=self._journal,
             digester=settings.digester,
             directory=directory,
@@ -178,8 +175,8 @@ class Attempt(WithBlock["Attempt"]):
             config=step.args.config,
             cached=None if hit is None else hit_outputs(step, hit),
             canonicalization=None if step.adapter is None else step.adapter.snapshot,
-            observations=Observations(self.scope.around, self._key),
         )
+        active.observations = Observations(self.scope.around, self._key)
         if step.output_paths:
             active.found = found_before(step, directory, settings.uris, self.scope.coupler)
         if settings.hooks.on_start:

@@ -21,7 +21,7 @@ from consist_es.errors import ClosedError, NoActiveRunError
 from consist_es.events import Cursor
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.current import frames_of_thread, top
-from consist_es.execution.journal import WorkersJournal
+from consist_es.execution.journal import Begun, WorkersJournal
 from consist_es.observe import board
 from consist_es.project.project import Project
 from consist_es.projections import lineage
@@ -114,10 +114,7 @@ def _joined(about: dict[str, Any]) -> ActiveRun:
         conn = project.connection()
         cached = artifacts_of(conn, lineage.outputs(conn, key), uris)
     active = ActiveRun(
-        key,
-        about["id"],
-        lambda: run,
-        kind=about["kind"],
+        Begun(key, about["id"], about["kind"], lambda: run),
         journal=WorkersJournal(project, uris, about["scenario"], key),
         digester=Digester(about["method"], project.digests),
         directory=Path(about["directory"]),

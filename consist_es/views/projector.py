@@ -5,7 +5,6 @@ written in the transaction of what was folded, and a view file that does not fit
 rebuilt from the first event.
 """
 
-import itertools
 import os
 import sqlite3
 import threading
@@ -37,7 +36,7 @@ from consist_es.views.changes import (
     lost_rows,
     other_schema,
 )
-from consist_es.views.compare import Difference, acts_by_itself, differences, dump, tables
+from consist_es.views.compare import Difference, acts_by_itself, compared, tables
 from consist_es.views.folding import BATCH, Projection, Statement, whole
 from consist_es.views.notices import Notices
 from consist_es.views.tables import BEHIND, LEVEL, OUTDATED, OWN, reached, same_place
@@ -52,9 +51,6 @@ BY_OTHERS = (CHANGED, LOST, DISAGREE)
 """Reasons that somebody may want to act upon: other programs wrote to the views."""
 
 ANOTHER_VERSION = "were made by another version of consist-es, or changed"
-
-DIFFERENCES = 100
-"""How many differing rows `compare` lists per table."""
 
 _T = TypeVar("_T")
 
@@ -167,18 +163,12 @@ class Projector:
     def compare(self, other: Path) -> dict[str, list[Difference]]:
         """Tables that differ between the live views and another file, row for row.
 
-        Each difference is ``("live", row)`` or ``("other", row)``: a row that only this one has; at most
-        `DIFFERENCES` per table. Equal files give an empty dict.
+        See `consist_es.views.compare.compared`. Equal files give an empty dict.
         """
         conn = self.catch_up()
         names = sorted({name for projection in self._projections for name in projection.tables})
-        found = {}
         with view_file.translated(other), closing(view_file.connect(other)) as theirs:
-            for table in ("checkpoint", "dead_letter", *names):
-                pairs = differences(dump(conn, table), dump(theirs, table))
-                if different := list(itertools.islice(pairs, DIFFERENCES)):
-                    found[table] = different
-        return found
+            return compared(conn, theirs, ("checkpoint", "dead_letter", *names))
 
     def checkpoint(self) -> Cursor:
         """How far the views are, after catching up."""
