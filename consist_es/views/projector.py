@@ -317,8 +317,9 @@ class Projector:
             held = self._own() or self._opened()
             conn = held.conn
             if not held.seen.is_untouched(conn):
-                if held.seen.suspicious(conn, reached(conn).seq):
-                    self._counted = None
+                with suppress(sqlite3.OperationalError):  # without its checkpoint it is of another version
+                    if held.seen.suspicious(conn, reached(conn).seq):
+                        self._counted = None
                 reason = self._outdated(conn)
                 if reason is None:
                     reason = self._lost(held)
