@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from consist_es.observe import children
+from consist_es.observe.scope import PREFIX
 from consist_es.system.storage import LocalStorage, on_fork
 from consist_es.system.with_block import WithBlock
 
@@ -186,7 +187,7 @@ def _of_parent() -> Path | None:
         for link in links.iterdir():
             with suppress(OSError):
                 target = link.readlink()
-                if target.name == _PAGE and target.parent.name.startswith(children.PREFIX):
+                if target.name == _PAGE and target.parent.name.startswith(PREFIX):
                     return target.parent
     return None
 

@@ -25,12 +25,10 @@ from consist_es.identity.installed.started import Origin
 from consist_es.observe import hook
 from consist_es.observe.notes import WRITES, Notes, RawPath, Sink, Stamp, absolute, stamp_of
 from consist_es.observe.reads import Places
-from consist_es.observe.scope import Scope
+from consist_es.observe.scope import PREFIX, Scope
 from consist_es.system.storage import on_fork
 
 VARIABLE = "CONSIST_ES_OBSERVE"
-PREFIX = "consist-es-observe-"
-"""How the names of the private folders begin."""
 _HEAD = struct.Struct("<Q")
 _LENGTH = struct.Struct("<I")
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -13,6 +13,8 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from consist_es.identity.installed.packages import spot_of
 from consist_es.identity.installed.places import is_first_party
 from consist_es.observe.reads import Places
@@ -38,7 +40,9 @@ _PARTS = frozenset(
     | {".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", "node_modules", "htmlcov"}
 )
 _ENDINGS = (".dist-info", ".egg-info", ".pyc", ".pth")
-_COVERAGE = ".coverage"
+PREFIX = "consist-es-observe-"
+"""How the names of the folders begin in which processes tell each other what they read."""
+_BEGINNINGS = (".coverage", PREFIX)
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """Endings of the files that SQLite keeps beside a database."""
 
@@ -57,7 +61,7 @@ class Scope:
     ) -> None:
         """With `temporary`, temporary files and caches count: somebody else decides about them. `is_own` says of what
         lies in folders of packages if it belongs to a model of one's own: that counts as well."""
-        self._is_own = is_own
+        self._places, self._temporary, self._is_own = places, temporary, is_own
         self.roots = both_ways(places.roots)
         sides = [path + ending for path in places.skipped for ending in SIDE_FILES]
         self._rules = dict.fromkeys(left_out(temporary=temporary), _LEFT_OUT)
@@ -76,11 +80,20 @@ class Scope:
         inside = self._inside(folder or os.sep)
         if path in self._rules:
             return self._rules[path] == _ROOT
-        if inside is False or name in _PARTS or name.endswith(_ENDINGS) or name.startswith(_COVERAGE):
+        if inside is False or name in _PARTS or name.endswith(_ENDINGS) or name.startswith(_BEGINNINGS):
             return False
         if inside is None and not self._is_own(path):
             return False
         return not (self._ignores and self._is_ignored(path))
+
+    @functools.cached_property
+    def of_names(self) -> Scope:
+        """The rule for names in a listed folder. Declared inputs are names like others there: a later check compares
+        the names before it knows where the inputs of the earlier run were."""
+        if not self._places.declared:
+            return self
+        places = msgspec.structs.replace(self._places, declared=())
+        return Scope(places, temporary=self._temporary, is_own=self._is_own)
 
     def lists(self, folder: str) -> bool:
         """True if listing this folder makes the run depend on the names in it."""
@@ -103,6 +116,8 @@ class Scope:
         return {path for path in paths if self.is_watched(path) and self.counts(path)}
 
     def _folder_counts(self, folder: str) -> bool:
+        if f"{os.sep}{PREFIX}" in folder:
+            return False
         rule, real = self._rule_of(folder), os.path.realpath(folder)
         if rule == _ROOT:  # a link in a root may lead anywhere, but to what never counts
             return real == folder or self._rule_of(real) != _NEVER

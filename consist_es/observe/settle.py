@@ -117,6 +117,7 @@ class Settling:
     def listings(self) -> dict[str, Listing]:
         """Listed folders, less what the step made or removed in them."""
         notes, found = self._notes, {}
+        scope = notes.scope.of_names
         own: dict[str, set[str]] = {}
         for path in [*notes.made, *notes.gone]:
             own.setdefault(os.path.dirname(path), set()).add(os.path.basename(path))
@@ -124,9 +125,9 @@ class Settling:
             if folder in notes.made:
                 continue
             left_out = own.get(folder, set())
-            kept = [name for name in names if name not in left_out and notes.scope.counts(os.path.join(folder, name))]
+            kept = [name for name in names if name not in left_out and scope.counts(os.path.join(folder, name))]
             digest = names_digest(kept)
-            if digest != listing_now(folder, Listing(digest, list(left_out)), notes.scope):
+            if digest != listing_now(folder, Listing(digest, list(left_out)), scope):
                 notes.doubt(f"{folder} was listed, and other files came or went while the step ran")
             found[folder] = Listing(digest, sorted(left_out))
         return found

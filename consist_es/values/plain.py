@@ -44,6 +44,8 @@ MAX_KEY = 256
 MAX_KEYS = 100_000
 
 SLOW_SECONDS = 1.0
+_QUICK = frozenset({type(None), bool, int, float, str})
+"""Types whose values are not timed: asking for the thread's time is a system call, and takes longer than they do."""
 _SLOW: set[str] = set()
 """Of which values the user was told that they take long."""
 _ATTRS = "__attrs_attrs__"
@@ -58,6 +60,8 @@ def to_plain(value: Any, where: str = "value") -> Any:
     key over 256 or a string over 1,000,000 characters. Both name the path to the value. Warns, once in a process for
     each `where`, of a value that takes longer than a second: that is a second for every step that it counts for.
     """
+    if type(value) in _QUICK:
+        return _Walk().plain(value, where)
     began = time.thread_time()
     plain = _Walk().plain(value, where)
     took = time.thread_time() - began

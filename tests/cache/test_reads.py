@@ -131,6 +131,22 @@ def test_the_names_in_a_folder_count(here: Path, tracker: Tracker) -> None:
     assert not hits(tracker, step)
 
 
+@pytest.mark.parametrize("declared", ["parts/a", "parts", "parts/.a"])
+def test_a_listed_folder_may_hold_a_declared_input(declared: str, here: Path, tracker: Tracker) -> None:
+    def step() -> Path:
+        return write(sorted(os.listdir("parts")) + os.listdir("."))  # noqa: PTH208
+
+    (here / "parts").mkdir()
+    (here / "parts" / "a").touch()
+    (here / "parts" / ".a").touch()
+    given = {"inputs": {"given": declared}}
+    assert [hits(tracker, step, **given), hits(tracker, step, **given)] == [False, True]
+    (here / "parts" / "b").touch()
+    assert not hits(tracker, step, **given)
+    (here / "c").touch()
+    assert not hits(tracker, step, **given)
+
+
 def test_an_environment_variable_counts_however_it_is_asked_for(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -423,3 +423,32 @@ def test_a_run_that_ends_leaves_the_children_of_another_one_telling(root: Path) 
     first.stop()
     subprocess.run([sys.executable, "-c", CHILD + "read('a.txt')"], cwd=root, check=True)
     assert names(second.end(), root) == ["a.txt"]
+
+
+IN_TEMPORARY = """
+import os, subprocess, sys
+from pathlib import Path
+from consist_es import Tracker
+
+def step():
+    names = [name for name in sorted(os.listdir(".")) if name.endswith(".txt")]
+    subprocess.run([sys.executable, "-c", "import consist_es; open('a.txt').read()"], check=True)
+    Path("out.csv").write_text("x\\n" + str(len(names)))
+    return {"o": Path("out.csv")}
+
+with Tracker(run_dir="runs", db_path="p.db", sync="os") as tracker:
+    print(tracker.run(step, inputs={"a": "a.txt"}, outputs=["o"]).cache_hit)
+"""
+
+
+def test_a_project_in_the_folder_of_temporary_files_does_not_depend_on_the_library_s_own(root: Path) -> None:
+    (root / "model.py").write_text(IN_TEMPORARY)
+    hits = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "model.py"], cwd=root, capture_output=True, text=True,
+            env={**os.environ, "TMPDIR": str(root)},
+        )  # fmt: skip
+        hits.append(done.stdout.strip() or done.stderr)
+        assert "consist-es-observe" not in done.stderr
+    assert hits == ["False", "True"]

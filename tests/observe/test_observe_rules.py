@@ -80,6 +80,8 @@ def test_what_is_kept_of_code_is_no_read_of_a_step(
         ("/nowhere/p/site-packages/x.csv", False),
         ("/nowhere/p/.ipynb_checkpoints/x.csv", False),
         ("/nowhere/p/.coverage.host.1", False),
+        ("/nowhere/p/consist-es-observe-x1", False),
+        ("/nowhere/p/consist-es-observe-x1/told", False),
         ("/nowhere/p/pkg.egg-info/SOURCES.txt", False),
         ("/nowhere/p/.venv/in/x.csv", True),
         ("/usr/local/model/x.csv", True),

@@ -10,6 +10,7 @@ import datetime
 import decimal
 import enum
 import functools
+import gc
 import operator
 import sys
 import types
@@ -30,9 +31,6 @@ _CHANGEABLE = 1 << 9
 _FEW = 3
 _MISSING = object()
 _VALUES = operator.methodcaller("values")
-_CODE = operator.attrgetter("__code__")
-_DEFAULTS = operator.attrgetter("__defaults__")
-_KEYWORDS = operator.attrgetter("__kwdefaults__")
 _HOLDERS = (enum.Enum, functools.cached_property, functools.partialmethod, functools.singledispatchmethod)
 
 
@@ -58,9 +56,8 @@ class Noted:
         self.items: list[Any] = []
         """Of all these, one after the other."""
         self.functions: list[types.FunctionType] = []
-        self.codes: list[types.CodeType] = []
-        self.defaults: list[Any] = []
-        self.keywords: list[Any] = []
+        self.inside: list[Any] = []
+        """What each refers to, one after the other: its code, defaults, closure and more."""
         self.cells: list[tuple[types.CellType, Any]] = []
         self.classes: list[type] = []
         self.of_classes: list[Any] = []
@@ -100,10 +97,9 @@ class Noted:
         self.items += items
 
     def function(self, fn: types.FunctionType) -> None:
+        vars(fn)  # makes the dictionary that it refers to
         self.functions.append(fn)
-        self.codes.append(fn.__code__)
-        self.defaults.append(fn.__defaults__)
-        self.keywords.append(fn.__kwdefaults__)
+        self.inside += gc.get_referents(fn)
 
     def cls(self, cls: type) -> None:
         self.classes.append(cls)
@@ -127,9 +123,8 @@ class Noted:
             and not any(self.empty)
             and [*map(len, self.collections)] == self.sizes
             and all(map(same, flat(self.collections), self.items))
-            and all(map(same, map(_CODE, self.functions), self.codes))
-            and all(map(same, map(_DEFAULTS, self.functions), self.defaults))
-            and all(map(same, map(_KEYWORDS, self.functions), self.keywords))
+            # each `__code__` and `__defaults__` that is read raises an audit event; this is one for all
+            and _same(gc.get_referents(*self.functions), self.inside)
             and all(map(same, map(type, self.objects), self.kinds))
             and all(map(same, flat(map(_of_class, self.classes)), self.of_classes))
             and all(_content_of(cell) is content for cell, content in self.cells)
@@ -299,6 +294,7 @@ def _is_constant(value: Any, depth: int) -> bool:
 
 
 def _same(items: Collection[Any], noted: Collection[Any]) -> bool:
+    """True if these are the same objects in the same order."""
     return len(items) == len(noted) and all(map(operator.is_, items, noted))
 
 
