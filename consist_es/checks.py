@@ -93,6 +93,16 @@ def check_option(name: str, value: Any, allowed: Sequence[str], *, optional: boo
         raise OptionError(name, value, allowed)
 
 
+def check_options(group: object, **allowed: Sequence[str]) -> None:
+    """`check_option` for each of these attributes; None is allowed.
+
+    Raises:
+        OptionError: lists the allowed values.
+    """
+    for name, values in allowed.items():
+        check_option(name, getattr(group, name), values)
+
+
 def names(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:
     """A list of names; a single str is one name, never a list of characters.
 
@@ -129,6 +139,15 @@ def checked_year(name: str, value: Any) -> int | None:
     if not -(2**63) <= number < 2**63:
         raise UsageError(f"{name}={number} is beyond 64 bits.")
     return number
+
+
+def check_labels(labelled: Any, years: Sequence[str], texts: Sequence[str]) -> None:
+    """Put the checked form of years and texts in the place of these attributes. Raises as `checked_year` and
+    `checked_text`."""
+    for name in years:
+        setattr(labelled, name, checked_year(name, getattr(labelled, name)))
+    for name in texts:
+        setattr(labelled, name, checked_text(name, getattr(labelled, name)))
 
 
 def checked_limit(value: Any) -> int | None:

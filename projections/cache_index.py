@@ -27,7 +27,7 @@ from consist_es.events import (
 from consist_es.identity.adapters import counted
 from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.plumbing import decoded, first, from_text, run_of, to_text
+from consist_es.projections.plumbing import decoded, first, from_text, run_of, texts, to_text
 from consist_es.projections.run_rows import RunRow, run_row
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
@@ -149,9 +149,8 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.views.folding.Projection`."""
     event = recorded.event
     if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
-        texts = map(to_text, (event.outputs, event.all_outputs, event.observed, event.effects))
-        key = run_of(recorded)
-        return ((_INSERT, (key, event.fingerprint, recorded.seq, *texts, event.reads, recorded.by, key)),)
+        key, said = run_of(recorded), texts(event.outputs, event.all_outputs, event.observed, event.effects)
+        return ((_INSERT, (key, event.fingerprint, recorded.seq, *said, event.reads, recorded.by, key)),)
     if isinstance(event, OutputsDoubted):
         return _doubted(recorded, event.by)
     if isinstance(event, RedactedEvent):  # what it is about says enough

@@ -1,8 +1,8 @@
 """The coupler of every scenario: which artifact each name stands for, and which names were declared."""
 
 import sqlite3
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -70,14 +70,25 @@ ON CONFLICT (scenario_key, key) DO UPDATE SET required = max(required, excluded.
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.views.folding.Projection`."""
-    event, seq = recorded.event, recorded.seq
-    if isinstance(event, CouplerSet):
-        yield _SET, (scenario_of(recorded), event.key, event.artifact, event.value, recorded.run, seq, seq)
-    elif isinstance(event, OutputsDeclared):
-        scenario = scenario_of(recorded)
-        for position, (key, required) in enumerate(event.required.items()):
-            said = (required, event.descriptions.get(key), event.warn_undefined)
-            yield _DECLARE, (scenario, key, *said, seq, position)
+    handler = _FOLDS.get(type(recorded.event))
+    return handler(recorded, recorded.event) if handler else ()
+
+
+def _set(recorded: Recorded, event: CouplerSet) -> list[Statement]:
+    what = (event.key, event.artifact, event.value, recorded.run, recorded.seq, recorded.seq)
+    return [(_SET, (scenario_of(recorded), *what))]
+
+
+def _declared(recorded: Recorded, event: OutputsDeclared) -> list[Statement]:
+    scenario = scenario_of(recorded)
+    return [
+        (_DECLARE, (scenario, key, required, event.descriptions.get(key), event.warn_undefined, recorded.seq, position))
+        for position, (key, required) in enumerate(event.required.items())
+    ]
+
+
+_FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {CouplerSet: _set, OutputsDeclared: _declared}
+TAKES = frozenset(_FOLDS)
 
 
 def state(conn: sqlite3.Connection, scenario_key: str) -> dict[str, CouplerRow]:

@@ -178,17 +178,17 @@ def _artifact_logged(recorded: Recorded, event: ArtifactLogged) -> list[Statemen
 
 
 def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
-    return _outputs(recorded, event.outputs, "hit")
+    return _outputs(recorded, run_of(recorded), event.outputs, "hit")
 
 
 def _completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
     run = run_of(recorded)
-    links = _outputs(recorded, event.all_outputs, "completed") + _outputs(recorded, event.outputs, "completed")
+    links = [*_outputs(recorded, run, event.all_outputs, "completed")]
+    links += _outputs(recorded, run, event.outputs, "completed")
     return [*links, *((_RESULT, (place, run, item.key, item.artifact)) for place, item in enumerate(event.outputs))]
 
 
-def _outputs(recorded: Recorded, links: list[OutputLink], via: str) -> list[Statement]:
-    run = run_of(recorded)
+def _outputs(recorded: Recorded, run: str, links: list[OutputLink], via: str) -> list[Statement]:
     return [
         (_LINK, (run, "output", item.key, item.artifact, position, via, recorded.seq))
         for position, item in enumerate(links)
@@ -212,6 +212,7 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
     ArtifactLogged: _artifact_logged,
     ArtifactMaterialized: _materialized,
 }
+TAKES = frozenset(_FOLDS)
 
 
 # ---------------------------------------------------------------- queries

@@ -1,5 +1,6 @@
 """What the views share: JSON in text columns, and the keys that an event must have."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -8,7 +9,7 @@ from consist_es.errors import ViewContentError
 from consist_es.events import Recorded
 
 _T = TypeVar("_T")
-_ANYTHING = msgspec.json.Decoder()
+ANYTHING = msgspec.json.Decoder()
 
 
 _NUMBERS: dict[Any, type] = {int: int, int | None: int, bool: int, float: float, float | None: float}
@@ -30,7 +31,7 @@ def from_text(text: str | None, default: Any = None) -> Any:
     Raises:
         ViewContentError: it is none.
     """
-    return default if text is None else decoded(_ANYTHING, text)
+    return default if text is None else decoded(ANYTHING, text)
 
 
 def decoded(decoder: msgspec.json.Decoder[_T], text: Any) -> _T:
@@ -43,6 +44,26 @@ def decoded(decoder: msgspec.json.Decoder[_T], text: Any) -> _T:
         return decoder.decode(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise ViewContentError(f"{text!a:.60}", error) from error
+
+
+def texts(*values: Any) -> tuple[str | None, ...]:
+    """JSON texts for several columns."""
+    return tuple(map(to_text, values))
+
+
+Columns = Mapping[str, tuple[msgspec.json.Decoder[Any], Callable[[], Any] | None]]
+"""JSON column -> how it is decoded, and what NULL in it stands for; None where it never is NULL."""
+
+
+def decode_columns(row: dict[str, Any], columns: Columns) -> None:
+    """Put values in the place of the JSON texts of a row.
+
+    Raises:
+        ViewContentError: somebody put something else there.
+    """
+    for name, (decoder, default) in columns.items():
+        text = row[name]
+        row[name] = decoded(decoder, text) if text is not None or default is None else default()
 
 
 def run_of(recorded: Recorded) -> str:

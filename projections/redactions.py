@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 name = "redactions"
 version = 1
 tables: tuple[str, ...] = ("redactions",)
+TAKES = frozenset({PayloadRedacted})
 
 REDACTED = "(redacted)"
 """What stands where something is no longer known."""

@@ -5,12 +5,17 @@ from typing import Any
 import msgspec
 
 from consist_es.events import FingerprintInfo, InputLink
-from consist_es.projections.plumbing import columns_of, decoded, from_text
+from consist_es.projections.plumbing import ANYTHING, Columns, columns_of, decode_columns
 
 _LISTS = ("tags", "cache_differs", "declared", "missing", "missing_outputs")
 _DICTS = ("meta", "cache_details", "options", "mounts")
-_INFO = msgspec.json.Decoder(FingerprintInfo)
-_INPUTS = msgspec.json.Decoder(list[InputLink])
+_JSON: Columns = {
+    **dict.fromkeys(_LISTS, (ANYTHING, list)),
+    **dict.fromkeys(_DICTS, (ANYTHING, dict)),
+    **dict.fromkeys(("config", "facet"), (ANYTHING, lambda: None)),
+    "fingerprint_info": (msgspec.json.Decoder(FingerprintInfo), lambda: None),
+    "inputs": (msgspec.json.Decoder(list[InputLink]), None),
+}
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -110,13 +115,8 @@ class WriterRow(msgspec.Struct, frozen=True, kw_only=True):
 def run_row(values: tuple[Any, ...]) -> RunRow:
     """A `RunRow` from the values of all columns of `runs`, in their order."""
     row = dict(zip(COLUMNS, values, strict=True))
-    for column in _LISTS:
-        row[column] = from_text(row[column], [])
-    for column in _DICTS:
-        row[column] = from_text(row[column], {})
-    row["config"], row["facet"] = from_text(row["config"]), from_text(row["facet"])
-    row["fingerprint_info"] = decoded(_INFO, row["fingerprint_info"]) if row["fingerprint_info"] else None
-    row["inputs"] = decoded(_INPUTS, row["inputs"])
+    row["fingerprint_info"] = row["fingerprint_info"] or None
+    decode_columns(row, _JSON)
     row["reusable"] = bool(row["reusable"])
     return RunRow(**row)
 

@@ -33,7 +33,7 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.projections import facets, redactions, shared_values
-from consist_es.projections.plumbing import columns_of, first, from_text, run_of, to_text
+from consist_es.projections.plumbing import columns_of, first, run_of, texts, to_text
 from consist_es.projections.run_rows import COLUMNS, RunRow, ScenarioRow, WriterRow, run_row
 from consist_es.values.plain import to_plain
 from consist_es.views.file import query
@@ -90,7 +90,8 @@ _COUNTED = {
 _START = " ".join(("INSERT INTO runs VALUES (", ", ".join(_COUNTED.get(column, "?") for column in COLUMNS), ")"))
 _COPIED = tuple(COLUMNS)[tuple(COLUMNS).index("id") + 1 :]
 """Columns of which the event alone gives the value."""
-_NUMBERED = re.compile(r"#\d+$")
+NUMBERED = re.compile(r"#\d+$")
+"""How the readable ids of further attempts end; see above."""
 _TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
 _COMPLETED = """
 UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?,
@@ -187,11 +188,12 @@ def _started(recorded: Recorded, event: ScenarioStarted | StepStarted, own: dict
         "started_at": recorded.at,
         "started_seq": recorded.seq,
     }
-    attempt = (run_id, run_id, _NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
+    attempt = (run_id, run_id, NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
     statements: list[Statement] = [(_START, (key, *attempt, *map(row.get, _COPIED)))]
     statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
-    statements += [(facets.INSERT, values) for values in facets.rows(key, event.facet)]
-    return statements + shared_values.filled_in(recorded, event)
+    if event.facet:
+        statements += [(facets.INSERT, values) for values in facets.rows(key, event.facet)]
+    return statements + shared_values.filled_in(recorded, event) if event.shared else statements
 
 
 def _step_completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
@@ -233,7 +235,7 @@ def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
 
 
 def _missed(recorded: Recorded, event: CacheMissed) -> list[Statement]:
-    return [(_MISSED, (event.nearest, event.reason, to_text(event.differs), to_text(event.details), run_of(recorded)))]
+    return [(_MISSED, (event.nearest, event.reason, *texts(event.differs, event.details), run_of(recorded)))]
 
 
 def _demoted(recorded: Recorded, event: HitDemoted) -> list[Statement]:
@@ -280,6 +282,7 @@ _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
     RedactedEvent: redactions.outcome,
     PayloadRedacted: redactions.status,
 }
+TAKES = frozenset(_FOLDS)
 
 
 # ---------------------------------------------------------------- queries
@@ -305,7 +308,8 @@ def get(conn: sqlite3.Connection, ref: str) -> RunRow | None:
 
 def by_key(conn: sqlite3.Connection, key: str) -> RunRow | None:
     """The run with this key, or None."""
-    return first(_runs(conn, "SELECT * FROM runs WHERE key = ?", (key,)))
+    found = _runs(conn, "SELECT * FROM runs WHERE key = ?", (key,))
+    return found[0] if found else None
 
 
 def id_of(conn: sqlite3.Connection, key: str) -> str:
@@ -386,12 +390,6 @@ def started_since(conn: sqlite3.Connection, seq: int) -> list[RunRow]:
     return _runs(conn, "SELECT * FROM runs WHERE started_seq > ? AND kind <> 'scenario' ORDER BY started_seq", (seq,))
 
 
-def going_on(conn: sqlite3.Connection) -> list[str]:
-    """Keys of the steps and traces without an end so far."""
-    found = query(conn, "SELECT key FROM runs WHERE status = 'running' AND kind <> 'scenario'")
-    return [key for (key,) in found]
-
-
 def running(conn: sqlite3.Connection) -> list[RunRow]:
     """Runs without an end so far, oldest first."""
     return _runs(conn, "SELECT * FROM runs WHERE status = 'running' ORDER BY started_seq", ())
@@ -412,23 +410,3 @@ def scenarios(conn: sqlite3.Connection, limit: int | None = 100) -> list[Scenari
         ((count, hits, failed, active, seconds),) = query(conn, _COUNTS, (header.key,))
         found.append(ScenarioRow(header=header, steps=count, hits=hits, failed=failed, running=active, seconds=seconds))
     return found
-
-
-def writer_details(conn: sqlite3.Connection, writer: str) -> WriterRow | None:
-    """What is known of a process that wrote."""
-    found = query(conn, "SELECT * FROM writers WHERE writer = ?", (writer,))
-    return WriterRow(**dict(zip(WriterRow.__struct_fields__, found[0], strict=True))) if found else None
-
-
-def environment_known(conn: sqlite3.Connection, digest: str) -> bool:
-    """Whether a software environment with this digest was recorded."""
-    return bool(query(conn, "SELECT 1 FROM environments WHERE digest = ?", (digest,)))
-
-
-def environment(conn: sqlite3.Connection, digest: str) -> EnvironmentRecorded | None:
-    """The software environment with this digest."""
-    sql = "SELECT python, platform, packages, git_commit, git_dirty, variables FROM environments WHERE digest = ?"
-    for python, platform, packages, commit, dirty, variables in query(conn, sql, (digest,)):
-        said = (digest, python, platform, from_text(packages, {}), commit, dirty, from_text(variables, {}))
-        return EnvironmentRecorded(**dict(zip(EnvironmentRecorded.__struct_fields__, said, strict=True)))
-    return None

@@ -19,7 +19,7 @@ from consist_es.artifacts.uris import quote
 from consist_es.checks import check_key, safe_name
 from consist_es.errors import AccessModeError, ClosedError, ConsistError, InputError, RequiredOutputsError
 from consist_es.events import ScenarioExited, ScenarioStarted
-from consist_es.execution.attempt import error_info
+from consist_es.execution.attempt_events import error_info
 from consist_es.execution.current import Frame, pop, push, top
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.forecast import Foresight
@@ -129,7 +129,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
 
     def _started(self, environment: str) -> ScenarioStarted:
         header, frame = self._header, top()
-        enclosing = None if frame is None else (frame.run.run.key if frame.run is not None else frame.scenario)
+        enclosing = None if frame is None else (frame.run.key if frame.run is not None else frame.scenario)
         return ScenarioStarted(
             run_id=header.run_id,
             name=header.name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.uris import UriMap
 from consist_es.cache.lookup import Hit, Miss, Question, look_up
@@ -10,10 +12,10 @@ from consist_es.errors import LogError, ViewContentError
 from consist_es.project.project import Project
 
 
-def ask(project: Project, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
-    """The verdict; from views that were rebuilt, where they did not say what the log says."""
+def ask(project: Project, conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
+    """The verdict of the views at `conn`; from views that were rebuilt, where they did not say what the log says."""
     try:
-        return look_up(project.connection(), question, uris, digester)
+        return look_up(conn, question, uris, digester)
     except (Disagreement, ViewContentError) as found:
         problem = str(found)
     try:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from consist_es.system.storage import Storage, on_fork
+from consist_es.system.storage import Storage, is_at, on_fork
 
 log = logging.getLogger("consist_es")
 
@@ -85,7 +85,7 @@ class Turn:
         if fd is None:
             return
         with suppress(OSError):  # up to here it can be done again, where an interrupt strikes
-            if self._storage.inode(self._path) == self._storage.inode(fd):
+            if is_at(self._storage, fd, self._path):
                 self._storage.unlink(self._path)
         with suppress(OSError):
             self._storage.unlock(fd)
@@ -127,7 +127,7 @@ class Turn:
             if not self._storage.flock_within(fd, LOOK):
                 return False
         try:
-            return self._storage.inode(self._path) == self._storage.inode(fd)
+            return is_at(self._storage, fd, self._path)
         except FileNotFoundError:
             return False
 
@@ -140,7 +140,7 @@ class Turn:
         if not self._is_dead(self._storage.read_at(fd, 400, 0).decode("utf-8", "replace")):
             return False
         with suppress(OSError):
-            if self._storage.inode(self._path) == self._storage.inode(fd):
+            if is_at(self._storage, fd, self._path):
                 self._storage.unlink(self._path)
         return True
 

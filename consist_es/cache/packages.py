@@ -18,7 +18,7 @@ from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.identity.installed.packages import NOT_INSTALLED, PYTHON, refresh, version_of
 from consist_es.identity.installed.started import package_now
 from consist_es.project.project import Project
-from consist_es.projections import cache_index, run_table
+from consist_es.projections import cache_index, origins, run_table
 from consist_es.projections.cache_index import PackageAcceptance
 from consist_es.projections.run_rows import RunRow
 
@@ -123,7 +123,7 @@ def _recorded_versions(conn: sqlite3.Connection, run: RunRow | None) -> Callable
         if name in seen:
             return seen[name]
         if not environment:
-            row = None if digest is None else run_table.environment(conn, digest)
+            row = None if digest is None else origins.environment(conn, digest)
             python = {} if row is None else {PYTHON: ".".join(row.python.split(".")[:2])}
             environment.append(None if row is None else {**row.packages, **python})
         found = environment[0]

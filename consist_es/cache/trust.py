@@ -13,7 +13,7 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.formats import bundle_members
 from consist_es.checks import names
 from consist_es.errors import UsageError
-from consist_es.projections import run_table
+from consist_es.projections import origins
 from consist_es.projections.run_rows import WriterRow
 
 SUPERUSER = 0
@@ -45,7 +45,7 @@ class Trust(msgspec.Struct, frozen=True):
 
     def admits(self, conn: sqlite3.Connection, writer: str) -> bool:
         """Whether what this writer recorded counts. A writer that the log says nothing of is nobody's."""
-        return self._knows(run_table.writer_details(conn, writer))
+        return self._knows(origins.writer_details(conn, writer))
 
     def _knows(self, writer: WriterRow | None) -> bool:
         if writer is None or not writer.user:
@@ -55,7 +55,7 @@ class Trust(msgspec.Struct, frozen=True):
     def stranger(self, conn: sqlite3.Connection, writers: Iterable[str]) -> str | None:
         """The first of these writers, in words, whose record does not count."""
         for writer in dict.fromkeys(writers):
-            row = run_table.writer_details(conn, writer)
+            row = origins.writer_details(conn, writer)
             if not self._knows(row):
                 return _in_words(row, writer)
         return None
@@ -74,7 +74,7 @@ def foreign_files(
 
     And whether that could be asked: only POSIX systems keep it, and only of users that this machine knows.
     """
-    row = run_table.writer_details(conn, writer)
+    row = origins.writer_details(conn, writer)
     uid = None if row is None else _uid(row.user)
     if uid is None:
         return {}, False

@@ -27,7 +27,7 @@ from consist_es.events import (
     WriterAttached,
 )
 from consist_es.identity import shared_values
-from consist_es.projections import audit_index, lineage, redactions, run_table
+from consist_es.projections import audit_index, lineage, origins, redactions
 from consist_es.projections.cache_index import Acceptance, CacheCandidate, PackageAcceptance
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_rows import RunRow
@@ -178,7 +178,7 @@ class Voucher:
         return [each for each in self._events(conn, "", positions).values() if isinstance(each.event, kind)]
 
     def _of_writers(self, conn: sqlite3.Connection, writers: Iterable[str]) -> None:
-        rows = [row for writer in sorted(writers) if (row := run_table.writer_details(conn, writer)) is not None]
+        rows = [row for writer in sorted(writers) if (row := origins.writer_details(conn, writer)) is not None]
         events = self._events(conn, "", [row.seq for row in rows])
         for row in rows:
             event = events[row.seq].event

@@ -12,7 +12,7 @@ from consist_es.cli.output import emit, emit_json
 from consist_es.cli.prove import against_option, evidence, out_option, write_proof
 from consist_es.cli.teller import Teller
 from consist_es.project.project import Project
-from consist_es.projections import audit_index, run_table
+from consist_es.projections import audit_index, origins, run_table
 from consist_es.projections.run_rows import RunRow, in_words
 from consist_es.text import counted
 from consist_es.views.folding import dead_letters
@@ -79,10 +79,10 @@ def _heading(views: sqlite3.Connection, header: RunRow, attempts: int) -> str:
 def _circumstances(views: sqlite3.Connection, header: RunRow) -> str:
     """Who entered the scenario, and with what software."""
     said = [f"entered {wording.moment(header.started_at)}"]
-    if writer := run_table.writer_details(views, header.writer):
+    if writer := origins.writer_details(views, header.writer):
         said[0] += f" by {in_words(writer)}"
         said.append(wording.software(writer))
-    environment = run_table.environment(views, header.environment) if header.environment else None
+    environment = origins.environment(views, header.environment) if header.environment else None
     if environment and (revision := wording.revision(environment)):
         said.append(revision)
     return "; ".join(said)

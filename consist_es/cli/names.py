@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from consist_es.errors import UsageError
-from consist_es.projections import lineage, redactions, run_table, shared_values
+from consist_es.projections import lineage, origins, redactions, run_table, shared_values
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.redactions import Redaction
 from consist_es.projections.run_names import no_run
@@ -40,7 +40,7 @@ class Names:
 
     def writer(self, name: str) -> str:
         """Who a writer is, or its name where the views do not know it."""
-        row = run_table.writer_details(self._views(), name)
+        row = origins.writer_details(self._views(), name)
         return name if row is None else in_words(row)
 
     def values(self, digest: str) -> Any:

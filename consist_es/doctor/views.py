@@ -9,7 +9,7 @@ from consist_es.doctor.finding import ERROR, NOTE, OK, WARNING, Finding, listed
 from consist_es.errors import LogMismatchError, ViewAccessError
 from consist_es.log.presence import is_seen
 from consist_es.project.project import Project
-from consist_es.projections import run_table
+from consist_es.projections import origins, run_table
 from consist_es.projections.run_rows import RunRow, in_words
 from consist_es.text import counted
 from consist_es.views import file as view_file
@@ -126,7 +126,7 @@ def _of_run(project: Project, row: RunRow) -> Finding:
         what = f"{noun} left running: process {row.writer} is gone and recorded no end"
         todo = "The next writer, or doctor --fix, records it as abandoned."
         return Finding(WARNING, "runs", what, row.id, todo, mends=True)
-    writer = run_table.writer_details(project.connection(), row.writer)
+    writer = origins.writer_details(project.connection(), row.writer)
     who = f"process {row.writer}" if writer is None else in_words(writer)
     what = f"{noun} without an end since {row.started_at}, by {who}"
     if writer is not None and is_seen(project.storage, project.folder, writer):

@@ -29,7 +29,7 @@ from consist_es.errors import (
     warn,
 )
 from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink, Recorded
-from consist_es.execution.journal import Journal, WorkersJournal
+from consist_es.execution.journal import Begun, Journal, WorkersJournal
 from consist_es.execution.observed import Observations
 from consist_es.runs.run import Run, metadata
 from consist_es.steps.inputs import BoundInput
@@ -63,7 +63,7 @@ class ActiveRun:
 
     def __init__(
         self,
-        run: Run,
+        begun: Begun,
         *,
         journal: Journal,
         digester: Digester,
@@ -73,7 +73,8 @@ class ActiveRun:
         cached: Mapping[str, Artifact] | None = None,
         canonicalization: CanonicalizationSnapshot | None = None,
     ) -> None:
-        self.run = run
+        self.key, self.id, self.kind, self._read = begun.key, begun.id, begun.kind, begun.read
+        self._run: Run | None = None
         self.journal = journal
         self.digester = digester
         self.directory = directory
@@ -102,6 +103,14 @@ class ActiveRun:
 
     # ------------------------------------------------------------ life
 
+    @property
+    def run(self) -> Run:
+        """The run's record, read from the views when it is first asked for: few functions do."""
+        with self._lock:
+            if self._run is None:
+                self._run = self._read()
+            return self._run
+
     def close(self) -> None:
         """Refuse every further use."""
         self._open = False
@@ -122,9 +131,9 @@ class ActiveRun:
         """What another process needs to know to record something of this run."""
         journal, project = self.journal, self.journal.project
         return {
-            "key": self.run.key,
-            "id": self.run.id,
-            "kind": self.run.kind,
+            "key": self.key,
+            "id": self.id,
+            "kind": self.kind,
             "scenario": journal.scenario,
             "db": str(project.db_path),
             "sync": project.log.sync,
@@ -141,7 +150,7 @@ class ActiveRun:
         mine = {str(item.artifact.id): item for item in self.outputs.values()}
         known = {str(item.artifact.id) for item in (*self.bound, *self.late_inputs)}
         logged: dict[str, Logged] = {}
-        for event in (each.event for each in events if each.run == self.run.key):
+        for event in (each.event for each in events if each.run == self.key):
             if isinstance(event, ArtifactLogged) and event.direction == "output":
                 logged[event.key] = mine.get(event.artifact) or self._of_child(event)
             elif isinstance(event, ArtifactLogged) and event.artifact not in known:
@@ -149,14 +158,14 @@ class ActiveRun:
                 digest = event.digest or ""
                 self.late_inputs.append(BoundInput(event.role or event.key, item.artifact, item.path, digest, "logged"))
             elif isinstance(event, MetaLogged):
-                self.run.meta.update(metadata(event.values))
+                self._note_meta(metadata(event.values))
             elif isinstance(event, HitDemoted):
                 self.is_cached, self.cached = False, {}
         self.outputs = {**logged, **{key: item for key, item in self.outputs.items() if key not in logged}}
         self.made += [item.path for item in self.outputs.values()]
 
     def _of_child(self, event: ArtifactLogged) -> Logged:
-        run_id = self.run.id if event.producer == self.run.key else None
+        run_id = self.id if event.producer == self.key else None
         artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
         return Logged(event.key, artifact, artifact.path, None)  # it is looked at again when the run ends
 
@@ -164,7 +173,7 @@ class ActiveRun:
         """Raise `ClosedError` once the run has ended."""
         if not self._open:
             raise ClosedError(
-                f"{call}: run {self.run.id!r} has ended. Use its context only inside the step's function or block."
+                f"{call}: run {self.id!r} has ended. Use its context only inside the step's function or block."
             )
 
     @property
@@ -239,7 +248,7 @@ class ActiveRun:
             direction=direction,
             uris=self.journal.uris,
             digester=self.digester,
-            producer=self.run.key if direction == "output" else None,
+            producer=self.key if direction == "output" else None,
             role=None,
             notes=notes,
         )
@@ -249,10 +258,10 @@ class ActiveRun:
             event = _same_artifact(event, value)
             artifact = value
         else:
-            run_id = self.run.id if direction == "output" else None
+            run_id = self.id if direction == "output" else None
             artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
         if event.kind == "missing":
-            warn(f"{direction} {key!r} of run {self.run.id!r} is not there: {path}")
+            warn(f"{direction} {key!r} of run {self.id!r} is not there: {path}")
         if direction == "output":
             self.made.append(path)
         self.journal.record(event)
@@ -287,7 +296,7 @@ class ActiveRun:
         dropped = []
         for item in list(self.outputs.values()):
             artifact = item.artifact
-            if artifact.producer != self.run.key or (item.state and state_of(item.path) == item.state):
+            if artifact.producer != self.key or (item.state and state_of(item.path) == item.state):
                 continue
             now = self._digest_now(artifact, item.path)
             if now is None and artifact.meta.get(CAPTURED):
@@ -312,7 +321,13 @@ class ActiveRun:
         self.check_open("log_meta()")
         plain = to_plain({name: listed(value) for name, value in values.items()}, "meta")
         self.journal.record(MetaLogged(values=plain))
-        self.run.meta.update(values)
+        self._note_meta(values)
+
+    def _note_meta(self, values: Mapping[str, Any]) -> None:
+        """Where the record was read already; one that is read later has them from the views."""
+        with self._lock:
+            if self._run is not None:
+                self._run.meta.update(values)
 
     def capture_outputs(
         self, directory: Any, pattern: str = "*", *, recursive: bool = False
@@ -371,7 +386,7 @@ class ActiveRun:
         self.is_cached = False
         self.cached = {}
         warn(
-            f"Run {self.run.id!r} was a cache hit, but its block logged output {key!r} of its own ({reason}): "
+            f"Run {self.id!r} was a cache hit, but its block logged output {key!r} of its own ({reason}): "
             "the hit no longer counts. Put what the block depends on into config, inputs or identity_inputs."
         )
 

@@ -1,82 +1,82 @@
-"""One execution of a step while it is going on, and the events that tell of it."""
+"""One execution of a step: it begins, is reused or computed, and ends well or fails. Every way out is in the log."""
 
 from __future__ import annotations
 
 import os
 import time
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from consist_es.artifacts.artifact import Artifact
+from consist_es.artifacts.materialize import Copier
 from consist_es.artifacts.snapshot import Snapshot
 from consist_es.cache.compute_once import Turn
-from consist_es.cache.lookup import Hit, Miss
-from consist_es.events import (
-    ArtifactMaterialized,
-    CacheHit,
-    CacheMissed,
-    CouplerSet,
-    Cursor,
-    Draft,
-    ErrorInfo,
-    KeyCarriedOver,
-    OutputLink,
-    StepCompleted,
-    StepFailed,
-    StepStarted,
-)
+from consist_es.cache.lookup import NOT_PUT_BACK, Hit, Miss
+from consist_es.cache.reads import random_states
+from consist_es.errors import ConsistError, LogWriteError, PathError
+from consist_es.events import ArtifactMaterialized, CouplerSet, Event, OutputLink, StepCompleted
 from consist_es.execution.active import ActiveRun
-from consist_es.execution.effects import Comparison
-from consist_es.execution.hydrate import Hydrated
-from consist_es.execution.journal import Journal
-from consist_es.identity.code.left_out import left_out
+from consist_es.execution.attempt_events import (
+    failed_event,
+    hit_completed,
+    hit_outputs,
+    links,
+    started_event,
+    verdict_events,
+)
+from consist_es.execution.collect import collect, found_before
+from consist_es.execution.contested import Rival, declared_writes, rivals
+from consist_es.execution.effects import Changes, Comparison
+from consist_es.execution.hit_warnings import tell_of_hit
+from consist_es.execution.hydrate import hydrate
+from consist_es.execution.journal import Begun, Journal
+from consist_es.execution.observed import Observations
+from consist_es.execution.passed_on import listed, passed_on
+from consist_es.execution.put_back import Obstacle
+from consist_es.execution.reusable import not_reusable
+from consist_es.execution.run_context import RunContext
+from consist_es.execution.settings import Scope, Settings
+from consist_es.execution.watch import Observed
+from consist_es.execution.workers import take_in
+from consist_es.observe.generators import restore_random
 from consist_es.observe.watch import Watch
-from consist_es.runs.run import Run
-from consist_es.steps.outputs import in_declared_order
+from consist_es.projections import cache_index, run_beginnings, run_table
+from consist_es.runs.run import RunResult
 from consist_es.steps.step import Step
-from consist_es.text import readable
+from consist_es.system.with_block import WithBlock
+from consist_es.text import shown
+
+_RUN = ", run "
 
 
-class Attempt:
-    """A step with the cache's verdict on it; knows which of its events are in the log."""
+class Attempt(WithBlock["Attempt"]):
+    """A step with the cache's verdict on it; knows which of its events are in the log. As a block: a failure in it is
+    recorded, and at its end the run is closed."""
 
-    def __init__(
-        self,
-        step: Step,
-        verdict: Hit | Miss,
-        journal: Journal,
-        key: str,
-        parent: str | None,
-        *,
-        directory: Path,
-        seen: Cursor,
-    ) -> None:
-        self.step = step
-        self.verdict = verdict
-        self.copies: list[ArtifactMaterialized] = []
-        self.staged: dict[str, Path] = {}
-        self.directory = directory
-        self.seen = seen
-        """The end of the log before the look-up."""
-        self.turn: Turn | None = None
+    def __init__(self, settings: Settings, scope: Scope, step: Step, key: str, parent: str | None) -> None:
+        self.step, self.scope = step, scope
+        self._settings, self._key, self._parent = settings, key, parent
+        project = settings.project
+        self._project = project
+        self._journal = Journal(project, settings.uris, scope.scenario, key)
+        self._verdict, self._seen = settings.look_up(step, scope)
+        """What the cache said, and the end of the log before it was asked."""
+        self._directory = settings.directory_of(step, key)
+        self._turn: Turn | None = None
         """The right to compute, where it was asked for."""
-        self.journal = journal
-        self.key = key
-        self.parent = parent
-        self.snapshot: Snapshot | None = None
-        self.observer: Watch | None = None
+        self._staged: dict[str, Path] = {}
+        """Input role -> where the function finds it instead."""
+        self._snapshot: Snapshot | None = None
+        self._watch: Watch | None = None
         """Notes what the step reads by itself."""
-        self.watched: dict[str, Any] = {}
-        """How, if not in the default way: recorded among the options."""
-        self.beside: list[str] = []
+        self._beside: list[str] = []
         """Keys of the runs that had not ended when it started."""
         self.comparison: Comparison | None = None
         """What the function could reach before it was called."""
-        self.ended = False
+        self._ended = False
         """The log has the end."""
         self._active: ActiveRun | None = None
         self._began = time.monotonic()
@@ -85,22 +85,15 @@ class Attempt:
     def active(self) -> ActiveRun:
         """The run, once it has started."""
         if self._active is None:
-            raise RuntimeError(f"run {self.key} has not started")  # a mistake of ours, never the caller's
+            raise RuntimeError(f"run {self._key} has not started")  # a mistake of ours, never the caller's
         return self._active
 
-    @active.setter
-    def active(self, active: ActiveRun) -> None:
-        self._active = active
-
     @property
-    def seconds(self) -> float:
-        """Since the attempt was made; monotonic."""
-        return time.monotonic() - self._began
-
-    @property
-    def puts_back(self) -> bool:
-        """Whether a hit changes what the earlier run changed: the body of a block does so itself."""
-        return self.step.args.kind == "run"
+    def hit(self) -> Hit | None:
+        """The earlier run that answers, as long as it counts."""
+        if isinstance(self._verdict, Miss) or (self._active is not None and not self._active.is_cached):
+            return None
+        return self._verdict
 
     @property
     def can_answer(self) -> bool:
@@ -108,172 +101,298 @@ class Attempt:
         return self.step.fingerprint.digest is not None and self.step.cache_mode != "readonly"
 
     @property
-    def hit(self) -> Hit | None:
-        """The earlier run that answers, as long as it counts."""
-        if isinstance(self.verdict, Miss) or (self._active is not None and not self._active.is_cached):
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    # ------------------------------------------------------------ before
+
+    def turn_to_wait_for(self) -> Turn | None:
+        """The turn to wait for before computing; None where a result is there, or nobody could use this one's."""
+        step, digest, project = self.step, self.step.fingerprint.digest, self._project
+        wanted = step.args.cache_options.compute_once is not False and step.cache_mode == "reuse"
+        if self.hit or digest is None or not (wanted and self._settings.use_cache):
             return None
-        return self.verdict
+        who = f"{project.log.writer}{_RUN}{self._key}"
+        folder = project.folder / "turns"
+        self._turn = Turn(folder, digest, project.storage, who=who, step=step.name, is_dead=self._is_dead)
+        return self._turn
 
-    def hit_outputs(self, hit: Hit) -> dict[str, Artifact]:
-        """What the caller gets of a hit: the same keys in the same order as on the miss."""
-        return in_declared_order(hit.outputs, self.step.declared)
+    def _is_dead(self, who: str) -> bool:
+        """Whether the process that has a turn is gone, as far as its run's start tells."""
+        row = run_table.by_key(self._project.connection(), who.rpartition(_RUN)[2])
+        return row is not None and (row.status == "abandoned" or self._project.is_gone(row))
 
-    def decided(self, hydrated: Hydrated) -> None:
-        """Take over the verdict as it is once files were copied."""
-        self.verdict, self.copies, self.staged = hydrated.verdict, hydrated.events, hydrated.staged
+    def look_again(self) -> None:
+        """With the turn in hand: somebody may have computed the step since the first look."""
+        if self._project.log.head() != self._seen:
+            self._verdict, self._seen = self._settings.look_up(self.step, self.scope)
 
-    def kept(self) -> list[str]:
-        """Where the outputs are that the run has made so far: its folder, and files outside it."""
-        if self._active is None:
+    # ------------------------------------------------------------ start
+
+    def start(self) -> RunResult | None:
+        """Record the beginning with the outcome of the look-up; a hit of `run` is complete with it, and gives its
+        result."""
+        step, settings, directory = self.step, self._settings, self._directory
+        copies = self._hydrated()
+        self._put_back()
+        hit = self.hit
+        if step.args.capture_dir is not None:
+            folder = Path(os.path.abspath(step.args.capture_dir))
+            self._snapshot = Snapshot.take(folder, step.args.capture_pattern)
+        conn = self._project.views_as_seen()
+        environment, drafts = self._project.environment(self.scope.defaults.project_root, conn)
+        events: list[Event] = [
+            started_event(
+                step,
+                parent=self._parent,
+                options=self._options(),
+                run_dir=settings.uris.root,
+                artifact_dir=settings.uris.uri(directory),
+                environment=environment,
+            ),
+            *(item.registration for item in step.inputs if item.registration is not None),
+            *verdict_events(step, self._verdict),
+            *copies,
+        ]
+        ends = hit is not None and step.args.kind == "run"
+        if hit is not None:
+            events += self._coupler_events(links(hit_outputs(step, hit)))
+        if hit is not None and ends:
+            events.append(hit_completed(step, hit, self._seconds))
+        before = run_beginnings.beginning(conn, step.run_id)
+        first = self._project.record([*drafts, *self._journal.drafts(*events)], commit=ends)
+        self._ended = ends
+        run_id, self._beside = before.id, before.going_on
+        if first != before.seq + 1:  # something was recorded that these views did not have
+            conn = self._project.connection()
+            run_id, self._beside = run_table.id_of(conn, self._key), run_beginnings.going_on(conn)
+        active = self._active = ActiveRun(
+            Begun(self._key, run_id, step.args.kind, partial(settings.queries.run_by_key, self._key)),
+            journal=self._journal,
+            digester=settings.digester,
+            directory=directory,
+            inputs=step.inputs,
+            config=step.args.config,
+            cached=None if hit is None else hit_outputs(step, hit),
+            canonicalization=None if step.adapter is None else step.adapter.snapshot,
+        )
+        active.observations = Observations(self.scope.around, self._key)
+        if step.output_paths:
+            active.found = found_before(step, directory, settings.uris, self.scope.coupler)
+        if settings.hooks.on_start:
+            settings.hooks.started(active.run)
+        if hit is not None:
+            tell_of_hit(step, hit)
+        return self._reuse(hit) if hit is not None and ends else None
+
+    def _hydrated(self) -> list[ArtifactMaterialized]:
+        """Copy what the step's hydration mode and staging ask for; the events that tell of it."""
+        step, settings = self.step, self._settings
+        if step.hydration == "metadata" and not step.staging:
             return []
-        inside = [self.directory] if self.directory.is_dir() and any(self.directory.iterdir()) else []
-        outside = [path for path in self._active.made if self.directory not in path.parents and os.path.lexists(path)]
-        return list(map(str, (*inside, *dict.fromkeys(outside))))
+        source_dir = None
+        if isinstance(self._verdict, Hit) and step.hydration == "outputs-all":
+            source = settings.queries.run_by_key(self._verdict.source)
+            with suppress(PathError):  # not mounted here, or not said where the run's start was redacted
+                source_dir = settings.uris.resolve(source.artifact_dir, run_dir=source.run_dir or None)
+        copier = Copier(settings.uris, settings.digester, settings.allow_external_paths)
+        done = hydrate(
+            step,
+            self._verdict,
+            copier=copier,
+            directory=self._directory,
+            source_dir=source_dir,
+            coupler=self.scope.coupler,
+        )
+        self._verdict, self._staged = done.verdict, done.staged
+        return done.events
 
-    def close(self) -> None:
-        """Refuse further use of the run, and let a process that waits for its result go on."""
-        if self._active is not None:
-            self._active.close()
-        self.stop_watching()
-        if self.turn is not None:
-            self.turn.end()
+    def _put_back(self) -> None:
+        """Change objects as the earlier run did; where that cannot be, it does not answer."""
+        hit = self.hit
+        if hit and hit.effects and self.step.args.kind == "run":
+            try:
+                self._settings.put_back(self.step, hit.effects).apply()
+            except Obstacle as problem:
+                self._verdict = Miss(NOT_PUT_BACK, hit.source, [str(problem)])
+
+    def _options(self) -> dict[str, Any]:
+        """The options beyond the step's own: how it is watched, and where it will write."""
+        step, settings, scope = self.step, self._settings, self.scope
+        watched = {} if settings.observer is None else settings.observer.options(step)
+        return {**watched, **declared_writes(step, self._key, self._directory, settings.uris, scope.coupler)}
+
+    # ------------------------------------------------------------ while it runs
+
+    def arguments(self) -> dict[str, Any]:
+        """What the function is called with."""
+        step, plan = self.step, self.step.plan
+        if self.can_answer:
+            self.comparison = Comparison(step.args.fn, step.handed, step.unread, self._project.masker.plain)
+        return plan.arguments(RunContext(self.active), self._staged) if plan is not None else {}
+
+    def watch(self) -> None:
+        """Note from now on what the step reads by itself."""
+        if (observer := self._settings.observer) is not None:
+            made = observer.watch(self.step, self._directory, self._staged.values(), self.scope.defaults)
+            self._watch = made  # before it begins: an interrupt in the middle of that is undone, too
+            if made is not None:
+                made.begin()
 
     def stop_watching(self) -> None:
         """The function has returned, or the block has ended."""
-        if self.observer is not None:
-            self.observer.stop()
+        if self._watch is not None:
+            self._watch.stop()
 
-    # ------------------------------------------------------------ its events
+    # ------------------------------------------------------------ end
 
-    def started_event(self, environment: str, artifact_dir: str, writes: Mapping[str, Any]) -> StepStarted:
-        """Everything known before the function is called."""
-        step, args = self.step, self.step.args
-        version = args.facet_schema_version
-        return StepStarted(
-            run_id=step.run_id,
-            name=step.name,
-            model=step.model,
-            kind=args.kind,
-            function=step.function,
-            parent=self.parent,
-            description=args.description,
-            year=args.year,
-            iteration=args.iteration,
-            phase=args.phase,
-            stage=args.stage,
-            tags=step.tags,
-            config=step.config_plain,
-            facet=step.facet,
-            facet_schema_version=None if version is None else str(version),
-            meta={} if step.adapter is None else step.adapter.meta,
-            inputs=[item.link() for item in step.inputs],
-            fingerprint=step.fingerprint,
-            declared=list(step.declared),
-            cache_mode=step.cache_mode,
-            options={**step.options, **self.watched, **writes},
-            run_dir=self.journal.uris.root,
-            artifact_dir=artifact_dir,
-            environment=environment,
-        )
+    def collected(self, value: Any) -> RunResult:
+        """Record what the function returned, or what a block made, and the end."""
+        self.stop_watching()
+        active = self.active
+        if active.told:
+            take_in(active, self._seen)
+        outputs = collect(self.step, active, self._snapshot, value, self.scope.coupler)
+        if (hit := self.hit) is not None:
+            return self._reuse(hit)
+        return self._finish(active, outputs)
 
-    def verdict_event(self) -> CacheHit | CacheMissed:
-        """The outcome of the look-up, with its reason."""
-        verdict = self.verdict
-        if isinstance(verdict, Hit):
-            outputs = links(self.hit_outputs(verdict))
-            return CacheHit(
-                source=verdict.source,
-                validation=verdict.validation,
-                outputs=outputs,
-                accepted=verdict.accepted,
-                carried_over=verdict.carried_over,
-                packages=verdict.packages,
-                left_out=left_out(self.step.fingerprint.code_mode),
-            )
-        return CacheMissed(
-            reason=verdict.reason, nearest=verdict.nearest, differs=verdict.differs, details=verdict.details
-        )
+    def _reuse(self, hit: Hit) -> RunResult:
+        """The result of a hit."""
+        step, outputs = self.step, hit_outputs(self.step, hit)
+        if step.args.kind == "run" and (states := random_states(hit.reads)):
+            restore_random(states)  # later steps draw what they would have drawn
+        if not self._ended:
+            self._journal.record(hit_completed(step, hit, self._seconds), commit=True)
+            self._ended = True
+        return self._result(outputs, cache_hit=True)
 
-    def carried_over(self) -> list[KeyCarriedOver]:
-        """Says, the first time, that runs with the earlier version's fingerprint answer for this one from now on."""
-        info = self.step.fingerprint
-        if self.hit is None or not self.hit.claims or info.digest is None or info.before is None:
+    def _finish(self, active: ActiveRun, outputs: dict[str, Artifact]) -> RunResult:
+        """Record what the step made and that it ended well."""
+        step, settings = self.step, self._settings
+        observed = Observed()
+        if settings.observer is not None and self._watch is not None:
+            observed = settings.observer.end(self._watch, step, active, self.scope.defaults, self.scope.around)
+        changes = self.comparison.changes() if self.comparison is not None else Changes()
+        others, old = self._rivals(active), {}
+        if active.outputs:
+            old = passed_on(self._project.views_as_seen(), step, active)
+        end = self._completed(active, outputs, observed, changes, others, old)
+        events = self._coupler_events(end.outputs)
+        if observed.event is not None and not cache_index.reads_known(
+            self._project.views_as_seen(), observed.event.digest
+        ):
+            events.append(observed.event)
+        drafts = self._journal.drafts(*events, end)
+        drafts += [draft for rival in others for draft in rival.doubt(self._key)]
+        self._project.record(drafts, commit=True)
+        self._ended = True
+        result = self._result(outputs)
+        if settings.use_cache:
+            settings.warned.end(step, end, observed, changes, others, old)
+        return result
+
+    def _result(self, outputs: dict[str, Artifact], *, cache_hit: bool = False) -> RunResult:
+        run = self._settings.queries.run_by_key(self._key)
+        if self._settings.hooks.on_complete:
+            self._settings.hooks.completed(run, outputs)
+        return RunResult(run, outputs, cache_hit=cache_hit)
+
+    def _rivals(self, active: ActiveRun) -> list[Rival]:
+        """The other runs that wrote the same places meanwhile."""
+        made = [(item.key, item.artifact, item.path) for item in active.outputs.values()]
+        if not made:
             return []
-        return [KeyCarriedOver(fingerprint=info.digest, before=info.before)]
+        return rivals(self._project.connection, self._key, self._directory, made, self._beside, self._settings.uris)
 
-    def hit_completed(self, hit: Hit) -> StepCompleted:
-        """The end of a run that an earlier one answers for."""
+    def _completed(
+        self,
+        active: ActiveRun,
+        outputs: Mapping[str, Artifact],
+        observed: Observed,
+        changes: Changes,
+        others: list[Rival],
+        old: Mapping[str, str],
+    ) -> StepCompleted:
+        step = self.step
+        expected = dict.fromkeys((*step.declared, *active.absent))
+        missing = [key for key in expected if key not in outputs]
+        reason = not_reusable(step, active, missing, self._settings.digester) or observed.problem or changes.problem
+        reason = reason or next((rival.said() for rival in others), None)
+        reason = reason or (f"it did not write its outputs: {listed(old)}" if old else None)
         return StepCompleted(
-            seconds=self.seconds,
-            outputs=links(self.hit_outputs(hit)),
-            all_outputs=links(hit.all_outputs),
-            fingerprint=self.step.fingerprint.digest,
-            reason="it is a hit; the run it came from is the one to reuse",
-            effects=[msgspec.structs.replace(effect, value=None) for effect in hit.effects if self.puts_back],
+            seconds=self._seconds,
+            outputs=links(outputs),
+            all_outputs=active.output_links(),
+            missing=missing,
+            fingerprint=step.fingerprint.digest,
+            reusable=reason is None,
+            reason=reason,
+            observed=active.observations.seen,
+            reads=None if observed.event is None else observed.event.digest,
+            effects=changes.effects,
+            logged_inputs=[item.link() for item in active.late_inputs],
         )
 
-    def failed_event(self, error: BaseException) -> StepFailed:
-        """The end of a run by an exception."""
-        status = "failed" if isinstance(error, Exception) else "interrupted"
-        return StepFailed(
-            status=status, seconds=self.seconds, error=error_info(error, self.journal.project.masker.error)
-        )
-
-    def coupler_drafts(self, outputs: list[OutputLink]) -> list[Draft]:
+    def _coupler_events(self, outputs: list[OutputLink]) -> list[Event]:
         """The outputs under their names in the scenario's coupler; none outside a scenario."""
-        if self.journal.scenario is None:
+        if self.scope.scenario is None:
             return []
-        return self.journal.drafts(*(CouplerSet(key=link.key, artifact=link.artifact) for link in outputs))
+        return [CouplerSet(key=link.key, artifact=link.artifact) for link in outputs]
 
+    # ------------------------------------------------------------ leaving it
 
-def links(outputs: Mapping[str, Artifact]) -> list[OutputLink]:
-    """Artifacts by key as links."""
-    return [OutputLink(key=key, artifact=str(artifact.id)) for key, artifact in outputs.items()]
+    def _begin(self) -> Attempt:
+        return self
 
+    def _end(self, error: BaseException | None) -> None:
+        self.end(error)
 
-def error_info(error: BaseException, mask: Callable[[str], str]) -> ErrorInfo:
-    """An exception as text, without the secrets in it; one whose own text cannot be had never hides what happened."""
-    try:
-        message = str(error)
-    except Exception as broken:  # noqa: BLE001  the user's __str__ may raise anything
-        message = f"(its text cannot be had: {type(broken).__name__})"
-    try:
-        trace: str | None = "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001  the same, from inside the formatter
-        trace = None
-    return ErrorInfo(
-        type=type(error).__qualname__, message=_clean(mask(message)), traceback=trace and _clean(mask(trace))
-    )
+    def end(self, error: BaseException | None) -> None:
+        """Record `error`, if there is one and the attempt had no end yet; refuse further use of the run, and let a
+        process that waits for its result go on."""
+        try:
+            if error is not None:
+                self._failed(error)
+        finally:
+            if self._active is not None:
+                self._active.close()
+            self.stop_watching()
+            if self._turn is not None:
+                self._turn.end()
 
+    def _failed(self, error: BaseException) -> None:
+        if self._ended:
+            return
+        if isinstance(error, LogWriteError):
+            error.keep(self.step.run_id, self._kept())
+        try:
+            recorded = self._record_failure(error)
+        except (ConsistError, OSError) as unrecorded:
+            self._ended = True  # as far as this process can tell
+            error.add_note(f"consist-es could not record this failure: {unrecorded}")
+            if isinstance(error, LogWriteError) and str(self._directory) in error.kept:  # see `Project.attach`
+                renamed = f"{self._directory.name}.abandoned"
+                error.add_note(
+                    shown(f"Once this process has ended, the next one renames the run's folder to {renamed}.")
+                )
+            return
+        if recorded and self._settings.hooks.on_failed:
+            self._settings.hooks.failed(self._settings.queries.run_by_key(self._key), error)
 
-_LONGEST = 100_000
-"""Characters kept of a message or traceback: one larger than an event may be would leave the run without an end."""
+    def _record_failure(self, error: BaseException) -> bool:
+        """Whether the run had begun and not ended. The log knows: an interrupt may strike just after an append."""
+        self._ended = not self._settings.queries.is_open(self._key)
+        if self._ended:
+            return False
+        self._journal.record(failed_event(error, self._seconds, self._project.masker.error), commit=True)
+        self._ended = True
+        return True
 
-
-def _clean(text: str) -> str:
-    """Text that the log can hold: lone surrogates are shown as escapes, and of a huge text its two ends."""
-    if len(text) > _LONGEST:
-        half = _LONGEST // 2
-        text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
-    return readable(text)
-
-
-def provisional_run(step: Step, key: str) -> Run:
-    """A run as far as it is known before it starts, for functions that choose its folder."""
-    args = step.args
-    return Run(
-        id=step.run_id,
-        key=key,
-        run_id=step.run_id,
-        attempt=1,
-        kind=args.kind,
-        name=step.name,
-        model_name=step.model,
-        status="running",
-        year=args.year,
-        iteration=args.iteration,
-        phase=args.phase,
-        stage=args.stage,
-        tags=step.tags,
-        config=args.config,
-    )
+    def _kept(self) -> list[str]:
+        """Where the outputs are that the run has made so far: its folder, and files outside it."""
+        if self._active is None:
+            return []
+        inside = [self._directory] if self._directory.is_dir() and any(self._directory.iterdir()) else []
+        outside = [path for path in self._active.made if self._directory not in path.parents and os.path.lexists(path)]
+        return list(map(str, (*inside, *dict.fromkeys(outside))))

@@ -67,7 +67,7 @@ def push(frame: Frame) -> None:
         if not _listens:
             _listens.append(True)
             _listen()
-        board.board().post(frame.run.run.key, frame.run.described())
+        board.board().post(frame.run.key, frame.run.described())
     _frames.set((*_frames.get(), frame))
 
 
@@ -94,7 +94,7 @@ def _started(original: Callable[..., Any], function: Callable[..., Any], *args: 
 def pop(frame: Frame) -> None:
     """Take `frame` away, wherever it is: generators that are in a block may end in another order."""
     if _running.pop(id(frame), None) is not None and frame.run is not None and frame.run.is_own:
-        frame.run.told += board.board().withdraw(frame.run.run.key)
+        frame.run.told += board.board().withdraw(frame.run.key)
     _frames.set(tuple(each for each in _frames.get() if each is not frame))
 
 

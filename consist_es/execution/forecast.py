@@ -133,7 +133,7 @@ class Foresight:
         if args.parent_run_id is not None:
             self._engine.queries.key_of(args.parent_run_id)
         self._defaults = scope.defaults
-        verdict = self._engine.look_up(step, scope)
+        verdict, _ = self._engine.look_up(step, scope)
         if isinstance(verdict, Hit):
             verdict = self._hydrated(step, verdict, names_now)
         return self._answer(sketch, step, verdict, names_now)

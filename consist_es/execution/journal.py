@@ -1,8 +1,9 @@
-"""A journal writes events about one scenario and run into a project's log."""
+"""A run that has begun, and the journal that writes events about it into a project's log."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,9 +12,21 @@ from consist_es.artifacts.uris import UriMap
 from consist_es.errors import ClosedError
 from consist_es.events import Draft, Event
 from consist_es.observe.board import Joined
+from consist_es.runs.run import Run
 
 if TYPE_CHECKING:
     from consist_es.project.project import Project
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A run that is recorded, as far as it takes no view to know it."""
+
+    key: str
+    id: str
+    """The readable id, with the number of the attempt."""
+    kind: str
+    read: Callable[[], Run]
+    """Gives its record."""
 
 
 class Journal(msgspec.Struct, frozen=True):

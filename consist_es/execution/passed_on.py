@@ -24,7 +24,7 @@ def passed_on(conn: sqlite3.Connection, step: Step, active: ActiveRun) -> dict[s
         written = key in step.output_paths or logged.artifact.meta.get(CAPTURED)
         if not written and given.isdisjoint((logged.path, *logged.path.parents)):
             writer = _writer(conn, logged.artifact)
-            if writer is not None and writer.key != active.run.key and writer.fingerprint != step.fingerprint.digest:
+            if writer is not None and writer.key != active.key and writer.fingerprint != step.fingerprint.digest:
                 found[key] = writer.id
     return found
 

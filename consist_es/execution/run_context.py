@@ -28,7 +28,7 @@ class RunContext(LogCalls):
     @property
     def run_id(self) -> str:
         """The run's id."""
-        return self._active.run.id
+        return self._active.id
 
     @property
     def run_dir(self) -> Path:

@@ -37,14 +37,14 @@ class Trace(WithBlock[Any]):
         frame = entering_frame()
         attempt = engine.begin(self._args, scope, frame=frame)
         self._attempt = attempt
-        engine.start(attempt, scope)
+        attempt.start()
         if self._absorb is not None:
             self._absorb(attempt.active.cached)
         if attempt.can_answer and attempt.hit is None:
             attempt.comparison = BlockComparison(frame, scope.defaults.project_root, engine.project.masker.plain)
         self._frame = Frame(engine.owner, attempt.active, scope.scenario)
         push(self._frame)
-        engine.watch(attempt, scope)
+        attempt.watch()
         return engine.owner
 
     def _end(self, error: BaseException | None) -> None:
@@ -54,16 +54,15 @@ class Trace(WithBlock[Any]):
             pop(self._frame)
         if self._attempt is None:
             return
-        ending = self._engine.ending(self._attempt)
         if error is None:
             try:
                 self._complete(self._attempt)
             except BaseException as own:
-                ending.end(own)
+                self._attempt.end(own)
                 raise
-        ending.end(error)
+        self._attempt.end(error)
 
     def _complete(self, attempt: Attempt) -> None:
-        result = self._engine.collected(attempt, self._scope, None)
+        result = attempt.collected(None)
         if self._absorb is not None:
             self._absorb(result.outputs)

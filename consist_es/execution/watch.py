@@ -14,7 +14,7 @@ from consist_es.artifacts.uris import UriMap
 from consist_es.cache.reads import PLACES, ReadPlaces, ReadsNow, as_read, listing, warning
 from consist_es.errors import PathError
 from consist_es.events import ObservedRead, ReadsObserved
-from consist_es.execution.attempt import Attempt
+from consist_es.execution.active import ActiveRun
 from consist_es.execution.observed import Surroundings
 from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.installed.places import first_party_of
@@ -84,41 +84,38 @@ class Observer(msgspec.Struct, frozen=True):
         said: dict[str, Any] = {} if mode == "count" else {"observe": mode}
         return {**said, "ignore_reads": list(ignored)} if ignored else said
 
-    def begin(self, attempt: Attempt, defaults: StepDefaults) -> None:
-        """Watch the attempt from now on."""
-        if self.mode_of(attempt.step) == "off":
-            return
-        inputs = [*attempt.step.inputs]
+    def watch(self, step: Step, directory: Path, staged: Iterable[Path], defaults: StepDefaults) -> Watch | None:
+        """What is to note the reads of a run, with its own folder and the places of staged inputs; None: nothing is."""
+        if self.mode_of(step) == "off":
+            return None
         places = Places(
             roots=self._roots(defaults),
-            skipped=(*self._skipped(), str(attempt.directory)),
-            ignored=self.ignored_by(attempt.step),
-            declared=tuple(map(str, (*(item.path for item in inputs), *attempt.staged.values()))),
+            skipped=(*self._skipped(), str(directory)),
+            ignored=self.ignored_by(step),
+            declared=tuple(map(str, (*(item.path for item in step.inputs), *staged))),
         )
-        attempt.observer = Watch(
+        return Watch(
             places,
-            is_first_party=self._is_own(attempt.step, defaults),
+            is_first_party=self._is_own(step, defaults),
             value_digest=self._value_digest,
             hasher=self._hash,
         )
-        attempt.observer.begin()
 
-    def end(self, attempt: Attempt, defaults: StepDefaults, around: Surroundings | None) -> Observed:
-        """What the attempt read; nothing if it was not watched."""
-        if attempt.observer is None:
-            return Observed()
-        active = attempt.active
-        found = attempt.observer.end([*map(str, active.made)])
+    def end(
+        self, watch: Watch, step: Step, active: ActiveRun, defaults: StepDefaults, around: Surroundings | None
+    ) -> Observed:
+        """What a run read."""
+        found = watch.end([*map(str, active.made)])
         known = {str(item.path) for item in active.late_inputs}
         known |= {path for name in active.observations.seen for path in (around.paths(name) if around else ())}
-        known |= {str(item.path) for item in attempt.step.inputs}
-        references = () if attempt.step.adapter is None else attempt.step.adapter.references
-        known |= {str(attempt.step.project_root / reference.path) for reference in references}
-        files = {**inherited(attempt.step.code.reaches), **found.files}
+        known |= {str(item.path) for item in step.inputs}
+        references = () if step.adapter is None else step.adapter.references
+        known |= {str(step.project_root / reference.path) for reference in references}
+        files = {**inherited(step.code.reaches), **found.files}
         files = {path: files[path] for path in files if not any(is_below(path, each) for each in known)}
         found = msgspec.structs.replace(found, files=files)
         reads = as_read(found, self._places(defaults))
-        counts = self.mode_of(attempt.step) == "count"
+        counts = self.mode_of(step) == "count"
         return Observed(
             reads=reads,
             event=listing(reads) if counts else None,
@@ -127,7 +124,7 @@ class Observer(msgspec.Struct, frozen=True):
             unseeded=[
                 name
                 for name, move in found.random.items()
-                if not (move.seeded or move.seeded_within) and _draws(attempt.step.code)
+                if not (move.seeded or move.seeded_within) and _draws(step.code)
             ],
         )
 

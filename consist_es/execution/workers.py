@@ -21,7 +21,7 @@ from consist_es.errors import ClosedError, NoActiveRunError
 from consist_es.events import Cursor
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.current import frames_of_thread, top
-from consist_es.execution.journal import WorkersJournal
+from consist_es.execution.journal import Begun, WorkersJournal
 from consist_es.observe import board
 from consist_es.project.project import Project
 from consist_es.projections import lineage
@@ -62,7 +62,7 @@ def _found(call: str, admits: _Admits) -> ActiveRun | None:
         return _only(call, own)
     posted = {key: about for key, about in board.posted().items() if admits(None, about["db"])}
     inherited = [each.run for each in frames if each.run is not None and admits(each.tracker, "")]
-    open_ones = [run for run in inherited if run.run.key in posted]
+    open_ones = [run for run in inherited if run.key in posted]
     if open_ones:
         run = _only(call, open_ones)
         run.join()
@@ -71,7 +71,7 @@ def _found(call: str, admits: _Admits) -> ActiveRun | None:
         return _only(call, [_joined(about) for about in posted.values()])
     if inherited and frame is not None:
         raise ClosedError(
-            f"{call}: run {inherited[0].run.id!r} has ended in the process that started this one: what is done now "
+            f"{call}: run {inherited[0].id!r} has ended in the process that started this one: what is done now "
             "belongs to no run. Let the step wait for its workers before it returns."
         )
     return None
@@ -79,7 +79,7 @@ def _found(call: str, admits: _Admits) -> ActiveRun | None:
 
 def _only(call: str, runs: Sequence[ActiveRun]) -> ActiveRun:
     if len(runs) > 1:
-        raise NoActiveRunError(call, [run.run.id for run in runs])
+        raise NoActiveRunError(call, [run.id for run in runs])
     return runs[0]
 
 
@@ -114,7 +114,7 @@ def _joined(about: dict[str, Any]) -> ActiveRun:
         conn = project.connection()
         cached = artifacts_of(conn, lineage.outputs(conn, key), uris)
     active = ActiveRun(
-        run,
+        Begun(key, about["id"], about["kind"], lambda: run),
         journal=WorkersJournal(project, uris, about["scenario"], key),
         digester=Digester(about["method"], project.digests),
         directory=Path(about["directory"]),

@@ -105,10 +105,20 @@ def quarantine(storage: Storage, folder: Path, fd: int, segment: int, offset: in
     return name, len(data)
 
 
-def new_id(storage: Storage) -> str:
-    """A UUID of version 7 (RFC 9562): milliseconds since 1970, then 74 random bits."""
+def new_ids(storage: Storage, count: int) -> list[str]:
+    """UUIDs of version 7 (RFC 9562): milliseconds since 1970, then 74 random bits."""
     milliseconds = max(int(storage.now().timestamp() * 1000), 0) & ((1 << 48) - 1)
-    random = int.from_bytes(storage.token(10), "big")
+    tokens = storage.token(10 * count)
+    return [_id(milliseconds, tokens[start : start + 10]) for start in range(0, 10 * count, 10)]
+
+
+def new_id(storage: Storage) -> str:
+    """One of `new_ids`."""
+    return new_ids(storage, 1)[0]
+
+
+def _id(milliseconds: int, token: bytes) -> str:
+    random = int.from_bytes(token, "big")
     number = milliseconds << 80 | 7 << 76 | (random >> 62 & 0xFFF) << 64 | 2 << 62 | random & ((1 << 62) - 1)
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

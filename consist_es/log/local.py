@@ -5,10 +5,10 @@ from pathlib import Path
 
 from consist_es.errors import LogError, LogReadError, LogReadOnlyError, OptionError, RedactionError
 from consist_es.events import Cursor, Draft, Recorded
-from consist_es.log.files import new_id
+from consist_es.log.files import new_ids
 from consist_es.log.places import read_places
 from consist_es.log.reader import read, read_at, read_head
-from consist_es.log.record import prepare
+from consist_es.log.record import prepare_all
 from consist_es.log.repair import Damage, Gap, find_damage
 from consist_es.log.segment import SEGMENT_SIZE, Opened, header_of, segment_numbers
 from consist_es.log.writer import Writer
@@ -107,7 +107,7 @@ class LocalLog:
             raise LogReadOnlyError(self.folder)
         if not drafts:
             return []
-        items = [prepare(draft, draft.id or new_id(self._storage)) for draft in drafts]
+        items = prepare_all(drafts, new_ids(self._storage, len(drafts)))
         must_sync = self.sync == "always" or (self.sync == "commit" and commit)
         return self._writer.append(items, sync=must_sync, since=since)
 

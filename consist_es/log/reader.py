@@ -8,11 +8,13 @@ from consist_es.errors import LogCorruptError, LogError, LogMismatchError, LogRe
 from consist_es.events import Cursor, Recorded
 from consist_es.log.blobs import resolve
 from consist_es.log.record import (
+    BLOB_START,
     TAIL_LENGTH,
     BadRecord,
     chain_before,
     chain_of,
     decode_head,
+    last_end,
     recorded,
     split_line,
 )
@@ -32,7 +34,10 @@ from consist_es.log.segment import (
     segment_numbers,
 )
 from consist_es.log.watermark import read_watermark
-from consist_es.system.storage import Storage
+from consist_es.system.storage import Storage, read_end, read_part
+
+_END = 16 << 10
+"""Bytes in which the last batch of a segment mostly lies."""
 
 
 def read(storage: Storage, folder: Path, after: Cursor) -> Iterator[Recorded]:
@@ -52,7 +57,7 @@ def read_lines(storage: Storage, folder: Path, after: Cursor) -> Iterator[tuple[
 
 def _recorded(storage: Storage, folder: Path, segment: int, line: Line) -> Recorded:
     try:
-        data = resolve(storage, folder, line.data)
+        data = resolve(storage, folder, line.data) if line.data.startswith(BLOB_START) else line.data
         return recorded(line.head, data, line.chain, segment, line.offset, line.size)
     except BadRecord as error:
         try:
@@ -113,17 +118,13 @@ class _Tour:
         return opened.start
 
     def _chain_at(self, cursor: Cursor) -> bytes | None:
+        path = self._folder / segment_name(cursor.segment)
         try:
-            fd = self._storage.open(self._folder / segment_name(cursor.segment), os.O_RDONLY)
+            return chain_before(read_part(self._storage, path, TAIL_LENGTH, max(cursor.offset - TAIL_LENGTH, 0)))
         except FileNotFoundError as error:
-            raise LogMismatchError(self._folder, f"{segment_name(cursor.segment)} is missing") from error
-        try:
-            tail = self._storage.read_at(fd, TAIL_LENGTH, max(cursor.offset - TAIL_LENGTH, 0))
-            return chain_before(tail)
+            raise LogMismatchError(self._folder, f"{path.name} is missing") from error
         except BadRecord:
             return None
-        finally:
-            self._storage.close(fd)
 
     def _following(self, number: int) -> Opened | None:
         """The segment that goes on after this one; None after the last, and where what follows cannot be read."""
@@ -235,6 +236,10 @@ def read_head(storage: Storage, folder: Path) -> Cursor:
 
 def _last_end(storage: Storage, fd: int, opened: Opened) -> Cursor:
     segment = opened.header.segment
+    begin, data = read_end(storage, fd, _END)
+    if (found := last_end(data)) is not None:
+        seq, chain, stop = found
+        return Cursor(seq=seq, segment=segment, offset=begin + stop, chain=chain.decode())
     for start, line in lines_back(storage, fd, storage.size(fd)):
         if start == 0:
             break

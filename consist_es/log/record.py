@@ -13,7 +13,7 @@ import binascii
 import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -317,6 +317,11 @@ def prepare(draft: Draft, id: str) -> Prepared:
     return Prepared(id=id, type=event.TYPE, id_part=_json(id), type_part=type_part, data=encode_data(event))
 
 
+def prepare_all(drafts: Iterable[Draft], new_ids: Iterable[str]) -> list[Prepared]:
+    """As `prepare`, with an id for each; a draft that has one keeps it."""
+    return [prepare(draft, draft.id or new_id) for draft, new_id in zip(drafts, new_ids, strict=True)]
+
+
 def _json(value: str | None) -> bytes:
     return msgspec.json.encode(value)
 
@@ -327,6 +332,15 @@ def encode_line(item: Prepared, seq: int, end: bool, at: str, by: str, previous:
     head = front + item.id_part + b',"at":"' + at.encode() + b'","by":' + _json(by) + item.type_part
     chain = chain_of(previous, head, item.data)
     return join_line(head, item.data, chain), chain
+
+
+def encode_lines(items: Sequence[Prepared], seq: int, at: str, by: str, previous: bytes) -> tuple[bytes, bytes]:
+    """The lines of a batch that follows position `seq`, and the last chain value."""
+    chain, lines = previous, []
+    for count, item in enumerate(items, 1):
+        line, chain = encode_line(item, seq + count, count == len(items), at, by, chain)
+        lines.append(line)
+    return b"".join(lines), chain
 
 
 def join_line(head: bytes, data: bytes, chain: bytes) -> bytes:
@@ -373,6 +387,34 @@ def chain_before(tail: bytes) -> bytes:
     if tail[-len(TAIL_END) :] != TAIL_END:
         raise BadRecord("no record ends before it")
     return tail[-len(TAIL_END) - CHAIN_LENGTH : -len(TAIL_END)]
+
+
+def follows(line: bytes, previous: bytes) -> tuple[Head, bytes, bytes, bytes]:
+    """Envelope, data and chain of a line that comes after the chain value `previous`, and what its own was made from.
+
+    Raises:
+        BadRecord: it is no line, or comes after something else.
+    """
+    head_bytes, data, chain = split_line(line)
+    what = covered(previous, head_bytes, data)
+    if chain != text_of(blake3(what).digest()):
+        raise BadRecord("the chain value does not match the record and the one before it")
+    return decode_head(head_bytes), data, chain, what
+
+
+def last_end(data: bytes) -> tuple[int, bytes, int] | None:
+    """Position and chain value of the last whole batch in bytes from the end of a segment, and where it ends in them;
+    None where that cannot be told from these."""
+    stop = data.rfind(b"\n") + 1
+    while (start := data.rfind(b"\n", 0, max(stop - 1, 0)) + 1) >= TAIL_LENGTH:
+        try:
+            head, _, chain, _ = follows(data[start:stop], chain_before(data[start - TAIL_LENGTH : start]))
+            if head.end:
+                return head.seq, chain, stop
+        except BadRecord:
+            pass
+        stop = start
+    return None
 
 
 def recorded(head: Head, data: bytes, chain: bytes, segment: int, offset: int, size: int) -> Recorded:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from blake3 import blake3
 
 from consist_es.errors import LogCorruptError, LogError, LogFormatError
 from consist_es.log.record import (
@@ -19,12 +18,11 @@ from consist_es.log.record import (
     Head,
     chain_before,
     chain_of,
-    covered,
     decode_head,
+    follows,
     genesis,
     header_check,
     split_line,
-    text_of,
 )
 from consist_es.system.storage import Storage
 
@@ -250,11 +248,7 @@ def check_line(line: bytes, place: Place) -> Line:
     Raises:
         BadRecord: it does not.
     """
-    head_bytes, data, chain = split_line(line)
-    what = covered(place.chain, head_bytes, data)
-    if chain != text_of(blake3(what).digest()):
-        raise BadRecord("the chain value does not match the record and the one before it")
-    head = decode_head(head_bytes)
+    head, data, chain, what = follows(line, place.chain)
     if head.seq != place.seq + 1:
         raise BadRecord(f"position {head.seq} follows {place.seq}")
     return Line(head, data, chain, place.offset, len(line), what)

@@ -26,7 +26,7 @@ from consist_es.log.segment import (
     segment_numbers,
 )
 from consist_es.log.watermark import Watermark, read_watermark, write_watermark
-from consist_es.system.storage import Storage, write_all
+from consist_es.system.storage import Storage, is_at, write_all
 from consist_es.version import __version__
 
 STALE = 1.0
@@ -36,7 +36,10 @@ STALE = 1.0
 class Active:
     """The segment that is being written: its open file and the place where the next line goes."""
 
-    def __init__(self, fd: int, opened: Opened, place: Place, *, name_safe: bool = False) -> None:
+    def __init__(self, fd: int, folder: Path, opened: Opened, place: Place, *, name_safe: bool = False) -> None:
+        number = opened.header.segment
+        self.path, self.following = (folder / segment_name(each) for each in (number, number + 1))
+        """The file, and that of the segment which comes after it."""
         self.fd, self.header, self.start, self.place = fd, opened.header, opened.start, place
         self.name_safe = name_safe
         """Whether this process has made sure that the file's name survives a power cut."""
@@ -147,7 +150,7 @@ class Tail:
             return
         fd, opened = open_segment(self._storage, self.folder, newest, os.O_RDWR)
         try:
-            self.adopt(Active(fd, opened, place))
+            self.adopt(Active(fd, self.folder, opened, place))
             self._storage.datasync(fd)
         finally:
             self._storage.close(fd)
@@ -170,7 +173,7 @@ class Tail:
         fd, opened = open_segment(self._storage, self.folder, numbers[-1], os.O_RDWR)
         try:
             self._check_project(opened.header.project)
-            return Active(fd, opened, self._safe_place(fd, opened, mark))
+            return Active(fd, self.folder, opened, self._safe_place(fd, opened, mark))
         except BaseException:
             self._storage.close(fd)
             raise
@@ -206,30 +209,29 @@ class Tail:
         number = before.segment + 1
         header = Header(FORMAT, VERSION, project, number, before.seq + 1, before.at, "blake3", __version__)
         fd, opened = create_segment(self._storage, self.folder, header, before.chain, lines)
-        return Active(fd, opened, opened.start, name_safe=True)
+        return Active(fd, self.folder, opened, opened.start, name_safe=True)
 
     # ------------------------------------------------------------ following
 
     def _follow(self, active: Active) -> Active:
         """Other processes may have begun further segments. Only the newest is opened for writing: those before it may
         be read-only by now, or lie elsewhere."""
-        newest = self._newest(active.place.segment)
+        newest = self._newest(active)
         if newest == active.place.segment:
-            path = self.folder / segment_name(newest)
-            same = self._storage.inode(path) == self._storage.inode(active.fd)
-            return active if same else self._opened_again(active, path)
+            same = is_at(self._storage, active.fd, active.path)
+            return active if same else self._opened_again(active, active.path)
         fd, opened = open_segment(self._storage, self.folder, newest, os.O_RDWR)
         self.forget()
-        self._active = active = Active(fd, opened, opened.start)
+        self._active = active = Active(fd, self.folder, opened, opened.start)
         self._check_project(opened.header.project)
         return active
 
-    def _newest(self, segment: int) -> int:
-        """The newest segment, where `segment` was it before."""
+    def _newest(self, active: Active) -> int:
+        """The newest segment, where this one was it before."""
         try:
-            self._storage.inode(self.folder / segment_name(segment + 1))
+            self._storage.inode(active.following)
         except FileNotFoundError:
-            return segment
+            return active.place.segment
         return segment_numbers(self._storage, self.folder)[-1]
 
     def _opened_again(self, active: Active, path: Path) -> Active:
@@ -245,7 +247,7 @@ class Tail:
             self._check_project(opened.header.project)
             raise LogMismatchError(path, "another file is in its place") from error
         self.forget()
-        self._active = Active(fd, opened, place)
+        self._active = Active(fd, self.folder, opened, place)
         return self._active
 
     def _take_in(self, active: Active, *, mine: bool) -> None:

@@ -7,6 +7,7 @@ an unfinished write.
 """
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import msgspec
 from blake3 import blake3
 
 from consist_es.log.record import text_of
-from consist_es.system.storage import Storage
+from consist_es.system.storage import Storage, read_part
 
 HEAD_FILE = "head"
 VERIFIED_FILE = "verified"
@@ -42,7 +43,9 @@ def _check(mark: Watermark) -> str:
     return text_of(blake3(_TAG + msgspec.json.encode(mark)).digest()).decode()
 
 
+@functools.lru_cache(maxsize=64)
 def _parse(slot: bytes) -> Watermark | None:
+    # The same slots are read again and again: with every fold, and before and after every sync.
     try:
         found = msgspec.json.decode(slot, type=_Slot)
         return found.mark if found.check == _check(found.mark) and _is_sound(found.mark) else None
@@ -67,13 +70,9 @@ def _newest(slots: list[Watermark | None]) -> Watermark | None:
 def read_watermark(storage: Storage, folder: Path, name: str = HEAD_FILE) -> Watermark | None:
     """The newest valid slot; None where there is none."""
     try:
-        fd = storage.open(folder / name, os.O_RDONLY)
+        return _newest(parse_slots(read_part(storage, folder / name, 2 * SLOT, 0)))
     except FileNotFoundError:
         return None
-    try:
-        return _newest(parse_slots(storage.read_at(fd, 2 * SLOT, 0)))
-    finally:
-        storage.close(fd)
 
 
 def write_watermark(storage: Storage, folder: Path, mark: Watermark, name: str = HEAD_FILE) -> None:

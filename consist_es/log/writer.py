@@ -25,7 +25,7 @@ from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id, remove_leftovers
 from consist_es.log.lookback import heads_back
 from consist_es.log.presence import Presence, introduction
-from consist_es.log.record import DATA_CAP, Prepared, encode_line, prepare
+from consist_es.log.record import DATA_CAP, Prepared, encode_lines, prepare
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
 from consist_es.log.repair import Damage, Gap, find_damage, take_over
 from consist_es.log.segment import SEALED, Place, segment_name
@@ -328,12 +328,7 @@ class Writer:
     def _write(self, active: Active, items: list[Prepared]) -> None:
         place = active.place
         at = self._time(place.at)
-        seq, chain, lines = place.seq, place.chain, []
-        for item in items:
-            seq += 1
-            line, chain = encode_line(item, seq, item is items[-1], at, self.name, chain)
-            lines.append(line)
-        batch = b"".join(lines)
+        batch, chain = encode_lines(items, place.seq, at, self.name, place.chain)
         try:
             write_all(self._storage, active.fd, batch, place.offset)
         except BaseException as error:
@@ -343,7 +338,7 @@ class Writer:
         if self._lock.is_lost():
             raise _LockLost(place.seq)
         sealed = items[-1].type == SEALED
-        active.place = Place(place.segment, place.offset + len(batch), seq, chain, at, sealed)
+        active.place = Place(place.segment, place.offset + len(batch), place.seq + len(items), chain, at, sealed)
         self._tail.introduced, self._tail.repairs = True, []
 
     def _take_back(self, active: Active, length: int, failed: bool) -> None:

@@ -101,13 +101,8 @@ def _decoded(text: bytes) -> dict[str, Any]:
 
 
 def _locked_within(fd: int, seconds: float) -> bool:
-    storage, deadline = LocalStorage(), time.monotonic() + seconds
     with suppress(OSError):  # no locks here: then nobody can wait
-        while not storage.flock(fd, blocking=False):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.001)
-        return True
+        return LocalStorage().flock_within(fd, seconds)
     return False
 
 

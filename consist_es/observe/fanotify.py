@@ -77,8 +77,11 @@ class Fanotify:
         place = os.statvfs(raw).f_fsid & (1 << 64) - 1
         return _key(place, kind, buffer.raw[_HANDLE.size : _HANDLE.size + size])
 
-    def events(self) -> Iterator[Told | None]:
+    def events(self) -> list[Told | None]:
         """What has happened since; None for each time that something is missing."""
+        return list(self._read())
+
+    def _read(self) -> Iterator[Told | None]:
         more = True
         while more:
             try:

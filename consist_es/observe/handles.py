@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 
 import msgspec
 
@@ -28,21 +29,18 @@ def open_handles(scope: Scope) -> list[Handle]:
         names = os.listdir(_FOLDER)
     except OSError:
         return []
-    found = []
+    paths: dict[str, str] = {}
     for name in names:
-        try:
+        with suppress(OSError):  # the descriptor that listed them, or one that another thread closed
             path = os.readlink(f"{_FOLDER}/{name}")
-            if (
-                path.startswith("/")
-                and not path.endswith(" (deleted)")
-                and scope.is_watched(path)
-                and scope.counts(path)
-            ):
-                handle = _handle(int(name), path)
-                if handle is not None:
-                    found.append(handle)
-        except OSError:  # the descriptor that listed them, or one that another thread closed
-            continue
+            if path.startswith("/") and not path.endswith(" (deleted)"):
+                paths[name] = path
+    wanted = scope.watched(paths.values())
+    found = []
+    for name, path in paths.items():
+        with suppress(OSError):
+            if path in wanted and (handle := _handle(int(name), path)) is not None:
+                found.append(handle)
     return found
 
 

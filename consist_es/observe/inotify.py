@@ -39,8 +39,11 @@ class Inotify:
             raise OSError(ctypes.get_errno(), "inotify was refused", folder)
         self._folders[number] = folder
 
-    def events(self) -> Iterator[Told | None]:
+    def events(self) -> list[Told | None]:
         """What has happened since; None for each time that something is missing."""
+        return list(self._read())
+
+    def _read(self) -> Iterator[Told | None]:
         more = True
         while more:
             try:

@@ -103,7 +103,9 @@ class Kernel:
         hook.covered[:] = [self.covers]
 
     def _add_root(self, root: str) -> None:
-        if any(is_below(root, known) for known in self._roots) or root in self.refused or self._watch is None:
+        if self._watch is None or root in self.refused or root in self._roots:
+            return
+        if any(is_below(root, known) for known in self._roots):
             return
         self._mark_below(root)
         if root not in self.refused:

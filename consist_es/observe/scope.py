@@ -11,7 +11,7 @@ import site
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -110,6 +110,10 @@ class Scope:
     def is_watched(self, path: str) -> bool:
         """True if a path lies in one of the roots."""
         return any(is_below(path, root) for root in self.roots)
+
+    def watched(self, paths: Iterable[str]) -> set[str]:
+        """Those of these paths that lie in the roots and count."""
+        return {path for path in paths if self.is_watched(path) and self.counts(path)}
 
     def _folder_counts(self, folder: str) -> bool:
         if f"{os.sep}{PREFIX}" in folder:

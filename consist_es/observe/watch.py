@@ -89,7 +89,7 @@ class Watch:
         self._notes = Notes(
             Scope(places, is_own=is_first_party), is_first_party=is_first_party, value_digest=value_digest
         )
-        self._whole = False
+        self._whole = self._stopped = False
         self._result: Reads | None = None
 
     def begin(self) -> None:
@@ -97,6 +97,7 @@ class Watch:
         notes = self._notes
         if notes.open or self._result is not None:
             return
+        self._stopped = False
         self._clock, self._began = time.monotonic(), time.time_ns() - _CLOCK_TICK
         notes.began = self._began
         self._handles = open_handles(notes.scope)
@@ -126,6 +127,8 @@ class Watch:
         return self._result
 
     def _stop(self) -> None:
+        if self._stopped:
+            return
         hook.take_away(self._notes)
         try:
             if hasattr(self, "_pending"):
@@ -136,6 +139,7 @@ class Watch:
                 generators.forget(self._random)
             if hasattr(self, "_channel"):
                 self._channel.end(self)
+        self._stopped = True
 
     def _settle(self, outputs: set[str]) -> Reads:
         notes, seconds = self._notes, time.monotonic() - self._clock

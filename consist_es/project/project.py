@@ -14,20 +14,19 @@ from consist_es.artifacts.copies import held
 from consist_es.artifacts.digest_cache import DigestCache
 from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.errors import LogFormatError, PathError
-from consist_es.events import Cursor, Draft, EnvironmentRecorded, StepAbandoned
+from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.shared_values import apart
 from consist_es.log.local import LocalLog
 from consist_es.log.presence import is_gone, sweep
 from consist_es.log.segment import segment_name, segment_numbers
 from consist_es.project.environment import environment, with_variables
 from consist_es.project.find import log_folder, remember_database
-from consist_es.projections import BUILTIN, run_table, shared_values
+from consist_es.projections import BUILTIN, origins, run_table, shared_values
 from consist_es.projections.run_rows import RunRow
 from consist_es.system.storage import LocalStorage, Storage
 from consist_es.text import readable
 from consist_es.values.masking import Masker, key_file
 from consist_es.views.projector import Projector
-from consist_es.views.tables import reached
 
 _RUN_KEY = re.compile(r"-[0-9a-f]{12}$")
 """How the keys of runs end, and so the names of their folders."""
@@ -67,9 +66,9 @@ class Project:
         self._attached: int | None = None
         self._attaching = threading.Lock()
 
-    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> None:
-        """Append events as one batch. Returns once they cannot be lost any more: to a killed process always, to a power
-        cut as the sync policy says (`commit` marks ends of runs).
+    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> int:
+        """Append events as one batch, and return the position of the first once they cannot be lost any more: to a
+        killed process always, to a power cut as the sync policy says (`commit` marks ends of runs).
 
         Whatever looks like a secret in what users said is masked here, on the one way into the log. `tidy`: look for
         runs of dead processes first, once per process; a worker of a step leaves that to others.
@@ -79,10 +78,11 @@ class Project:
         """
         if tidy:
             self.attach()
-        masked = [self.masker.draft(draft) for draft in drafts]
         # As far as the views are known to go: where values were recorded meanwhile, once more does no harm.
-        drafts = apart(masked, lambda digest: shared_values.known(self.views_as_seen(), digest))
-        self.log.append(drafts, commit=commit)
+        drafts = apart(self.masker.drafts(drafts), lambda digest: shared_values.known(self.views_as_seen(), digest))
+        first = next(iter(self.log.append(drafts, commit=commit)), 0)
+        self.views.expect_more()
+        return first
 
     def redact(self, positions: Sequence[int], reason: str) -> bool:
         """Take the payloads of these events out of the log, and out of the views; with starts of runs also the large
@@ -111,18 +111,14 @@ class Project:
         """The views as this thread last caught up with the log; caught up if it never did."""
         return self.views.as_seen()
 
-    def seen_until(self) -> Cursor:
-        """How far the views went when this thread last saw them."""
-        return reached(self.views_as_seen())
-
-    def environment(self, project_root: Path) -> tuple[str, list[Draft]]:
+    def environment(self, project_root: Path, conn: sqlite3.Connection | None = None) -> tuple[str, list[Draft]]:
         """Digest of the software environment, and the event to record it where the project has not seen it yet, as far
         as the views are known to go: where it was recorded meanwhile, once more does no harm."""
         event: EnvironmentRecorded = environment(project_root)
         if self._record_env:
             variables = self.masker.variables({name: _variable(name) for name in self._record_env})
             event = with_variables(event, variables)
-        known = run_table.environment_known(self.views_as_seen(), event.digest)
+        known = origins.environment_known(conn or self.views_as_seen(), event.digest)
         return event.digest, [] if known else [Draft(event)]
 
     def close(self) -> None:
@@ -153,12 +149,12 @@ class Project:
             # several processes may notice the same runs: `since` and the events' ids make it once for all
             self.log.append([self._abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
         left = {row.writer for row in running} - {row.writer for row in dead}
-        writers = [run_table.writer_details(self.connection(), name) for name in left]
+        writers = [origins.writer_details(self.connection(), name) for name in left]
         sweep(self.storage, self.folder, {writer.lock for writer in writers if writer is not None})
 
     def is_gone(self, row: RunRow) -> bool:
         """Whether the process that wrote a run's start is certainly no longer there."""
-        writer = run_table.writer_details(self.connection(), row.writer)
+        writer = origins.writer_details(self.connection(), row.writer)
         return writer is not None and is_gone(self.storage, self.folder, writer)
 
     def abandon(self, rows: Sequence[RunRow]) -> None:

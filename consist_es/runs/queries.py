@@ -11,7 +11,7 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap
 from consist_es.errors import MissingKeyError
 from consist_es.project.project import Project
-from consist_es.projections import cache_index, lineage, run_table
+from consist_es.projections import lineage, run_table
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_names import run_named
 from consist_es.projections.run_rows import RunRow
@@ -52,11 +52,6 @@ class Queries:
         lived all the time."""
         row = run_table.by_key(self.conn, key)
         return row is not None and row.status in ("running", "abandoned")
-
-    def reads_known(self, digest: str) -> bool:
-        """Whether the list of reads with this digest is recorded, as far as the views are known to go: where it was
-        recorded meanwhile, once more does no harm."""
-        return cache_index.reads_known(self.project.views_as_seen(), digest)
 
     def key_of(self, run_id: str | Run) -> str:
         """The unique key of the latest attempt of a run id, or of the n-th by ``id#n``.

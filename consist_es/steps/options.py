@@ -5,8 +5,8 @@ from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from consist_es.checks import check_option, names
-from consist_es.errors import UsageError, UsageTypeError
+from consist_es.checks import check_options, names
+from consist_es.errors import OptionError, UsageError, UsageTypeError
 from consist_es.identity.code.modes import MODES
 from consist_es.values.digests import METHODS
 
@@ -59,11 +59,16 @@ class CacheOptions:
     """False: compute even while another process computes the same step; otherwise its result is waited for."""
 
     def __post_init__(self) -> None:
-        check_option("cache_mode", self.cache_mode, CACHE_MODES)
-        check_option("cache_hydration", self.cache_hydration, HYDRATIONS)
-        check_option("cache_hydration_failure", self.cache_hydration_failure, ("warn", "miss"), optional=False)
-        check_option("validate_cached_outputs", self.validate_cached_outputs, VALIDATIONS)
-        check_option("code_identity", self.code_identity, MODES)
+        if self.cache_hydration_failure is None:
+            raise OptionError("cache_hydration_failure", None, ("warn", "miss"))
+        check_options(
+            self,
+            cache_mode=CACHE_MODES,
+            cache_hydration=HYDRATIONS,
+            cache_hydration_failure=("warn", "miss"),
+            validate_cached_outputs=VALIDATIONS,
+            code_identity=MODES,
+        )
         for name in ("cache_version", "cache_epoch"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
@@ -95,8 +100,7 @@ class OutputPolicyOptions:
     """A declared output that did not appear; default ``error``."""
 
     def __post_init__(self) -> None:
-        check_option("output_mismatch", self.output_mismatch, POLICIES)
-        check_option("output_missing", self.output_missing, POLICIES)
+        check_options(self, output_mismatch=POLICIES, output_missing=POLICIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +127,14 @@ class ExecutionOptions:
     """Glob patterns of files that never count, besides the tracker's."""
 
     def __post_init__(self) -> None:
-        check_option("input_binding", self.input_binding, BINDINGS)
-        check_option("input_materialization", self.input_materialization, ("requested",))
-        check_option("input_materialization_mode", self.input_materialization_mode, ("copy",))
-        check_option("executor", self.executor, ("python",))
-        check_option("observe", self.observe, OBSERVE)
+        check_options(
+            self,
+            input_binding=BINDINGS,
+            input_materialization=("requested",),
+            input_materialization_mode=("copy",),
+            executor=("python",),
+            observe=OBSERVE,
+        )
         names(self.ignore_reads, "ignore_reads")
         if self.container is not None:
             raise UsageError("container= is not supported: call the container from the step's function.")

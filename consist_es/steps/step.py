@@ -13,7 +13,7 @@ import msgspec
 
 from consist_es.adapters.prepare import PreparedAdapter, prepare_adapter
 from consist_es.artifacts.describe import Digester
-from consist_es.checks import check_key, check_name, check_run_id, checked_text, checked_year, names
+from consist_es.checks import check_key, check_labels, check_name, check_run_id, names
 from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
 from consist_es.events import LABELS, FingerprintInfo
 from consist_es.identity.code.modes import CodeIdentity, code_identity, trace_identity, with_parts
@@ -134,7 +134,7 @@ class Outline(msgspec.Struct, frozen=True):
 
 def outline(args: StepArguments, defaults: StepDefaults) -> Outline:
     """The outline of a step whose arguments have its function's own defaults filled in. Raises as `prepare` does."""
-    _check_labels(args)
+    check_labels(args, ("year", "iteration"), ("phase", "stage", "description"))
     template = with_definition(args)[1]
     name = _name(args, template or defaults.name_template)
     _check_callable(args, name, is_async=True)
@@ -168,7 +168,7 @@ def prepare(
     """
     check_groups(args)
     args, template = with_definition(args)
-    _check_labels(args)
+    check_labels(args, ("year", "iteration"), ("phase", "stage", "description"))
     name = _name(args, template or defaults.name_template)
     _check_callable(args, name, is_async)
     model = check_name(args.model if args.model is not None else name, "model")
@@ -212,13 +212,6 @@ def prepare(
         unread=unread,
         code=code,
     )
-
-
-def _check_labels(args: StepArguments) -> None:
-    args.year = checked_year("year", args.year)
-    args.iteration = checked_year("iteration", args.iteration)
-    for field in ("phase", "stage", "description"):
-        setattr(args, field, checked_text(field, getattr(args, field)))
 
 
 def check_groups(args: StepArguments) -> None:

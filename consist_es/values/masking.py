@@ -255,6 +255,10 @@ class Masker:
 
     # ------------------------------------------------------------ events
 
+    def drafts(self, drafts: Iterable[Draft]) -> list[Draft]:
+        """Events on their way into the log, without the secrets in what users said."""
+        return [self.draft(draft) for draft in drafts]
+
     def draft(self, draft: Draft) -> Draft:
         """An event on its way into the log, without the secrets in what users said."""
         event = draft.event

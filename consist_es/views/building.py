@@ -2,7 +2,6 @@
 
 import itertools
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,7 @@ from consist_es.events import Cursor, Recorded
 from consist_es.system.storage import Storage
 from consist_es.views import file as view_file
 from consist_es.views.changes import count_on, describe_schema
-from consist_es.views.folding import BATCH, NoCollector, Projection, cut, fold
+from consist_es.views.folding import BATCH, NoCollector, Projection, cut, fold_all
 from consist_es.views.tables import SET_CHECKPOINT, create_own
 
 Progress = Callable[[int, int], None]
@@ -55,9 +54,7 @@ class Builder:
 
     def apply(self, conn: sqlite3.Connection, events: list[Recorded]) -> None:
         """Fold events, and say how far that got; within a transaction of the caller's."""
-        grown: Counter[str] = Counter()
-        for projection in self._projections:
-            grown.update(fold(conn, projection, events))
+        grown = fold_all(conn, self._projections, events)
         if events:
             at = self._log.cursor_after(events[-1])
             conn.execute(SET_CHECKPOINT, (at.seq, at.segment, at.offset, at.chain))

@@ -83,10 +83,18 @@ class Seen:
 
     def __init__(self) -> None:
         self._data = self._schema = self._seq = -1
+        self.is_behind = False
+        """The log has events that its thread recorded and that were not folded yet."""
 
     def note(self, conn: sqlite3.Connection, seq: int) -> None:
         """Everything is in order, with the checkpoint at this position."""
         self._data, self._schema, self._seq = _data(conn), _schema(conn), seq
+        self.is_behind = False
+
+    def is_untouched(self, conn: sqlite3.Connection) -> bool:
+        """Whether nobody else has written to the file since everything was in order, and its schema is the same. One of
+        an empty log does not know yet whose it is, so that it is looked at again."""
+        return self._seq > 0 and _data(conn) == self._data and _schema(conn) == self._schema
 
     def suspicious(self, conn: sqlite3.Connection, seq: int) -> bool:
         """Whether somebody changed the schema, or wrote and did not move the checkpoint."""

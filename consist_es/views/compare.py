@@ -1,12 +1,26 @@
 """Comparing two view files row for row."""
 
+import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 Row = tuple[Any, ...]
 Difference = tuple[str, Row]
 """``("live", row)`` or ``("other", row)``: a row that only this one has."""
+
+
+DIFFERENCES = 100
+"""How many differing rows `compared` lists per table."""
+
+
+def compared(live: sqlite3.Connection, other: sqlite3.Connection, names: Iterable[str]) -> dict[str, list[Difference]]:
+    """The tables of these names that differ, with the rows that only one file has, at most `DIFFERENCES` of each."""
+    found = {}
+    for table in names:
+        if different := list(itertools.islice(differences(dump(live, table), dump(other, table)), DIFFERENCES)):
+            found[table] = different
+    return found
 
 
 def dump(conn: sqlite3.Connection, table: str) -> Iterator[Row]:

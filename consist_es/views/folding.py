@@ -58,6 +58,8 @@ class Projection(Protocol):
     tables: tuple[str, ...]
     """All tables it makes; no other projection's statements may touch them."""
 
+    # One that only some classes of events change may name them in a set `TAKES`: the others are not handed to it.
+
     def create(self, db: "sqlite_utils.Database") -> None:
         """Make the tables, with the indexes that folding itself needs."""
 
@@ -97,6 +99,14 @@ def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded
     return grown
 
 
+def fold_all(conn: sqlite3.Connection, projections: Iterable[Projection], events: list[Recorded]) -> Counter[str]:
+    """Fold events into each view; gives what `fold` gives, of all tables."""
+    grown: Counter[str] = Counter()
+    for projection in projections:
+        grown.update(fold(conn, projection, events))
+    return grown
+
+
 def _was_struck(conn: sqlite3.Connection, projection: Projection, events: list[Recorded], error: Exception) -> bool:
     """Whether it was an interrupt (Ctrl-C) in a function of ours that SQLite called.
 
@@ -118,7 +128,9 @@ def _execute(conn: sqlite3.Connection, projection: Projection, events: list[Reco
     """Run the statements in order; neighbours with the same text go to SQLite together."""
     cursor = conn.cursor()
     grown: Counter[str] = Counter()
-    statements = (statement for recorded in events for statement in projection.fold(recorded))
+    takes = getattr(projection, "TAKES", None)
+    wanted = events if takes is None else [recorded for recorded in events if type(recorded.event) in takes]
+    statements = (statement for recorded in wanted for statement in projection.fold(recorded))
     for sql, group in itertools.groupby(statements, key=_TEXT):
         cursor.executemany(sql, map(_VALUES, group))
         table, sign = _changes(sql)

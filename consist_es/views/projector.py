@@ -5,7 +5,6 @@ written in the transaction of what was folded, and a view file that does not fit
 rebuilt from the first event.
 """
 
-import itertools
 import os
 import sqlite3
 import threading
@@ -37,7 +36,7 @@ from consist_es.views.changes import (
     lost_rows,
     other_schema,
 )
-from consist_es.views.compare import Difference, acts_by_itself, differences, dump, tables
+from consist_es.views.compare import Difference, acts_by_itself, compared, tables
 from consist_es.views.folding import BATCH, Projection, Statement, whole
 from consist_es.views.notices import Notices
 from consist_es.views.tables import BEHIND, LEVEL, OUTDATED, OWN, reached, same_place
@@ -52,9 +51,6 @@ BY_OTHERS = (CHANGED, LOST, DISAGREE)
 """Reasons that somebody may want to act upon: other programs wrote to the views."""
 
 ANOTHER_VERSION = "were made by another version of consist-es, or changed"
-
-DIFFERENCES = 100
-"""How many differing rows `compare` lists per table."""
 
 _T = TypeVar("_T")
 
@@ -104,12 +100,20 @@ class Projector:
             NotOurDatabaseError: the file is somebody else's and there is no log; it is left untouched.
             ViewError: SQLite cannot use the file.
         """
-        held = self._own()
-        if held is not None and self._is_level(held):
-            return held.conn
-        conn = self._somewhere(self._advance)
+        held, is_level = self._own(), None
+        if held is not None:
+            is_level = False if held.seen.is_behind else self._is_level(held)
+            if is_level:
+                return held.conn
+        conn = self._somewhere(lambda: self._advance(is_behind=is_level is False))
         self._notices.tell()
         return conn
+
+    def expect_more(self) -> None:
+        """This thread has recorded something: its next `catch_up` need not look whether there is anything to fold."""
+        held = self._connections.get(threading.get_ident())
+        if held is not None:
+            held.seen.is_behind = True
 
     def as_seen(self) -> sqlite3.Connection:
         """This thread's connection as `catch_up` last left it, without a look at the log."""
@@ -158,18 +162,12 @@ class Projector:
     def compare(self, other: Path) -> dict[str, list[Difference]]:
         """Tables that differ between the live views and another file, row for row.
 
-        Each difference is ``("live", row)`` or ``("other", row)``: a row that only this one has; at most
-        `DIFFERENCES` per table. Equal files give an empty dict.
+        See `consist_es.views.compare.compared`. Equal files give an empty dict.
         """
         conn = self.catch_up()
         names = sorted({name for projection in self._projections for name in projection.tables})
-        found = {}
         with view_file.translated(other), closing(view_file.connect(other)) as theirs:
-            for table in ("checkpoint", "dead_letter", *names):
-                pairs = differences(dump(conn, table), dump(theirs, table))
-                if different := list(itertools.islice(pairs, DIFFERENCES)):
-                    found[table] = different
-        return found
+            return compared(conn, theirs, ("checkpoint", "dead_letter", *names))
 
     def checkpoint(self) -> Cursor:
         """How far the views are, after catching up."""
@@ -256,15 +254,15 @@ class Projector:
         self._connections[threading.get_ident()] = held
         return held
 
-    def _is_level(self, held: _Open) -> bool:
+    def _is_level(self, held: _Open) -> bool | None:
+        """Whether the file has every event; None where something is wrong with it."""
         # The checkpoint first: the log may grow between the two, but never shrinks.
         try:
             at = reached(held.conn)
             if held.seen.suspicious(held.conn, at.seq):
-                self._counted = None
-                return False
+                return None
         except sqlite3.Error:
-            return False  # the slow way finds out what is wrong
+            return None  # the slow way finds out what is wrong
         return same_place(at, self._log.head())
 
     # ------------------------------------------------------------ where the file is
@@ -313,17 +311,21 @@ class Projector:
 
     # ------------------------------------------------------------ catching up
 
-    def _advance(self) -> sqlite3.Connection:
+    def _advance(self, *, is_behind: bool = False) -> sqlite3.Connection:
         try:
             held = self._own() or self._opened()
             conn = held.conn
-            reason = self._outdated(conn)
-            if reason is None:
-                reason = self._lost(held)
-            if reason is not None:
-                self._made_again(reason)
-            while self._fold_some(conn):
-                pass
+            if not held.seen.is_untouched(conn):
+                with suppress(sqlite3.OperationalError):  # without its checkpoint it is of another version
+                    if held.seen.suspicious(conn, reached(conn).seq):
+                        self._counted = None
+                reason = self._outdated(conn)
+                if reason is None:
+                    reason = self._lost(held)
+                if reason is not None:
+                    self._made_again(reason)
+            while self._fold_some(conn, is_behind):
+                is_behind = False
             held.seen.note(conn, reached(conn).seq)
         except LogCorruptError:
             # It may be the place that the file says it got to, which is not in the log: a rebuild tells.
@@ -394,16 +396,18 @@ class Projector:
         self._counted = held.file
         return lost_rows(held.conn)
 
-    def _fold_some(self, conn: sqlite3.Connection) -> bool:
+    def _fold_some(self, conn: sqlite3.Connection, is_behind: bool) -> bool:
         """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head.
 
         What was redacted, or copied to another segment, was folded before, so then everything is folded anew.
         """
         with view_file.Transaction(conn, guarded=True):
             at = reached(conn)
-            if same_place(at, self._log.head()):
+            if not is_behind and same_place(at, self._log.head()):
                 return False
             events = whole(self._log.read(at if at.seq else None))
+            if not events:
+                return False
             anew = any(isinstance(recorded.event, PayloadRedacted) for recorded in events) or self._log.moved(at)
             if not anew:
                 self._builder.apply(conn, events)

@@ -1,12 +1,13 @@
 """The run context: folders, inputs, loading, logging, and its end with the run."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consist_es import ExecutionOptions, RunContext, RunResult, Tracker, errors
+from consist_es import CacheOptions, ExecutionOptions, RunContext, RunResult, Tracker, errors
 
 INJECT = ExecutionOptions(inject_context=True)
 
@@ -134,3 +135,38 @@ def test_the_context_says_which_run_it_is_and_with_which_config(tracker: Tracker
         assert ctx.canonicalization is None
 
     run(tracker, step, config={"a": 1})
+
+
+def test_attempts_that_begin_at_once_have_the_ids_that_are_recorded(here: Path) -> None:
+    """Also where others record something between a look-up and the beginning of the run."""
+    told: list[tuple[str, ...]] = []
+
+    def step(ctx: RunContext) -> None:
+        path = ctx.output_path("out", "txt")
+        path.write_text(ctx.run_id)
+        told.append((ctx.run_id, str(ctx.log_output(path, "out").run_id), ctx.run.id, ctx.run.key))
+
+    def several() -> None:
+        with Tracker(run_dir=here / "runs", db_path=here / "shared.db", sync="os") as tracker:
+            for _ in range(6):
+                run(tracker, step, name="same", cache_options=CacheOptions(cache_mode="overwrite"))
+
+    threads = [threading.Thread(target=several) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Tracker(run_dir=here / "runs", db_path=here / "shared.db") as tracker:
+        recorded = {found.key: found.id for found in tracker.find_runs(limit=None)}
+    assert len(set(recorded.values())) == len(recorded) == len(told) == 24
+    assert [ids for *ids, _ in told] == [[recorded[key]] * 3 for *_, key in told]
+
+
+def test_a_record_that_is_asked_for_late_has_what_was_logged_before(tracker: Tracker) -> None:
+    def step(ctx: RunContext) -> None:
+        ctx.log_meta(first=1)
+        assert (ctx.run.status, ctx.run.meta["first"]) == ("running", 1)
+        ctx.log_meta(second=2)
+        assert (ctx.run.meta["first"], ctx.run.meta["second"]) == (1, 2)
+
+    assert run(tracker, step).run.meta["second"] == 2

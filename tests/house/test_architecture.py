@@ -63,7 +63,7 @@ MANY_PARAMETERS = {
 BROAD_EXCEPTS = {
     "consist_es/adapters/prepare.py:PreparedAdapter.changes": "an adapter is the user's code",
     "consist_es/artifacts/drivers/plugins.py:_load": "importing another package's driver runs its code",
-    "consist_es/execution/attempt.py:error_info": "the text of a user's exception is the user's code",
+    "consist_es/execution/attempt_events.py:error_info": "the text of a user's exception is the user's code",
     "consist_es/identity/installed/finding.py:_asked": "finders of modules may be anybody's code",
     "consist_es/identity/installed/finding.py:generated_file": "loaders of modules may be anybody's code",
     "consist_es/identity/live/states.py:_asked": "asking an installed object for its state runs its package's code",

@@ -22,7 +22,7 @@ from consist_es.events import (
     StepFailed,
     WriterAttached,
 )
-from consist_es.projections import audit_index, run_table
+from consist_es.projections import audit_index, origins, run_table
 from consist_es.projections.run_rows import RunRow
 from tests.support.views import NoteTaken, artifact, completed, make_log, make_views, rows, scenario, step, within
 
@@ -325,12 +325,12 @@ def test_writers_and_environments_are_known_once_recorded(fold: Fold) -> None:
     )
     software = EnvironmentRecorded(digest="e", python="3", platform="x", packages={"numpy": "2"}, git_dirty="d")
     conn = fold(Draft(attached), Draft(software), Draft(software))
-    found = run_table.writer_details(conn, "w")
+    found = origins.writer_details(conn, "w")
     assert found is not None
     assert (found.host, found.boot, found.pid, found.pid_started) == ("h", "b", 7, "9")
-    assert run_table.writer_details(conn, "v") is None
-    assert run_table.environment_known(conn, "e")
-    assert not run_table.environment_known(conn, "f")
+    assert origins.writer_details(conn, "v") is None
+    assert origins.environment_known(conn, "e")
+    assert not origins.environment_known(conn, "f")
     assert rows(conn, "SELECT packages FROM environments") == [('{"numpy":"2"}',)]
 
 

@@ -37,7 +37,7 @@ from consist_es.cache import lookup
 from consist_es.cache.vouch import Voucher
 from consist_es.errors import InputError, LogFullError, LogWriteError, ViewError
 from consist_es.events import Recorded
-from consist_es.execution.ending import Ending
+from consist_es.execution.attempt import Attempt
 from consist_es.identity import config
 from consist_es.identity.code.visitor import Visitor
 from consist_es.log import blobs, presence, segment, tail
@@ -362,7 +362,7 @@ def unchecked_line(line: bytes, place: Place) -> Line:
     return Line(decode_head(head_bytes), data, chain, place.offset, len(line), b"")
 
 
-def checkpoint_apart(self: Projector, conn: sqlite3.Connection) -> bool:
+def checkpoint_apart(self: Projector, conn: sqlite3.Connection, _is_behind: bool) -> bool:
     at = reached(conn)
     events = whole(self._log.read(at if at.seq else None))
     with view_file.Transaction(conn, guarded=True):
@@ -392,7 +392,7 @@ def trust_the_clock(self: Writer, last: str) -> str:
     return self._storage.now().isoformat(timespec="microseconds")[:26] + "Z"
 
 
-def record_exceptions_only(self: Ending, error: BaseException) -> None:
+def record_exceptions_only(self: Attempt, error: BaseException) -> None:
     if isinstance(error, Exception):
         RECORD_FAILURE(self, error)
 
@@ -416,7 +416,7 @@ def line_of_a_normal_name(entry: Any, content: str) -> bytes:
 
 
 LINE = digest._line
-RECORD_FAILURE = Ending._failed
+RECORD_FAILURE = Attempt._failed
 HASH_FILE = digest._hash_file
 
 PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
@@ -441,7 +441,7 @@ PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
     "names of folders not synced": (Writer, "_make_names_safe", lambda *_: None, "R22", 600),
     "ids of a retry ignored": (Writer, "_known", lambda *_: {}, "R20", 40),
     "wall clock trusted": (Writer, "_time", trust_the_clock, "R16", 1),
-    "interrupts not recorded": (Ending, "_failed", record_exceptions_only, "R15", 1),
+    "interrupts not recorded": (Attempt, "_failed", record_exceptions_only, "R15", 1),
     "errors of hashing swallowed": (digest, "_hash_file", digest_of_nothing, "R14", 1),
     "blobs not synced": (blobs, "_write", blob_without_sync, "R22", 600),
     "numbers of a config compared by value": (

@@ -1,0 +1,159 @@
+"""The events that tell of one attempt at a step: how it began, what the cache said, and how it ended."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.artifact import Artifact
+from consist_es.cache.lookup import Hit, Miss
+from consist_es.events import (
+    CacheHit,
+    CacheMissed,
+    ErrorInfo,
+    Event,
+    KeyCarriedOver,
+    OutputLink,
+    StepCompleted,
+    StepFailed,
+    StepStarted,
+)
+from consist_es.identity.code.left_out import left_out
+from consist_es.runs.run import Run
+from consist_es.steps.outputs import in_declared_order
+from consist_es.steps.step import Step
+from consist_es.text import readable
+
+
+def started_event(
+    step: Step, *, parent: str | None, options: Mapping[str, Any], run_dir: str, artifact_dir: str, environment: str
+) -> StepStarted:
+    """Everything known before the function is called; `options` are those beyond the step's own."""
+    args = step.args
+    version = args.facet_schema_version
+    return StepStarted(
+        run_id=step.run_id,
+        name=step.name,
+        model=step.model,
+        kind=args.kind,
+        function=step.function,
+        parent=parent,
+        description=args.description,
+        year=args.year,
+        iteration=args.iteration,
+        phase=args.phase,
+        stage=args.stage,
+        tags=step.tags,
+        config=step.config_plain,
+        facet=step.facet,
+        facet_schema_version=None if version is None else str(version),
+        meta={} if step.adapter is None else step.adapter.meta,
+        inputs=[item.link() for item in step.inputs],
+        fingerprint=step.fingerprint,
+        declared=list(step.declared),
+        cache_mode=step.cache_mode,
+        options={**step.options, **options},
+        run_dir=run_dir,
+        artifact_dir=artifact_dir,
+        environment=environment,
+    )
+
+
+def verdict_events(step: Step, verdict: Hit | Miss) -> list[Event]:
+    """The outcome of the look-up, with its reason; and the first time that runs with the earlier version's fingerprint
+    answer for this one, that they do so from now on."""
+    if isinstance(verdict, Miss):
+        reason, nearest = verdict.reason, verdict.nearest
+        return [CacheMissed(reason=reason, nearest=nearest, differs=verdict.differs, details=verdict.details)]
+    hit = CacheHit(
+        source=verdict.source,
+        validation=verdict.validation,
+        outputs=links(hit_outputs(step, verdict)),
+        accepted=verdict.accepted,
+        carried_over=verdict.carried_over,
+        packages=verdict.packages,
+        left_out=left_out(step.fingerprint.code_mode),
+    )
+    info = step.fingerprint
+    if not verdict.claims or info.digest is None or info.before is None:
+        return [hit]
+    return [hit, KeyCarriedOver(fingerprint=info.digest, before=info.before)]
+
+
+def hit_outputs(step: Step, hit: Hit) -> dict[str, Artifact]:
+    """What the caller gets of a hit: the same keys in the same order as on the miss."""
+    return in_declared_order(hit.outputs, step.declared)
+
+
+def hit_completed(step: Step, hit: Hit, seconds: float) -> StepCompleted:
+    """The end of a run that an earlier one answers for. The body of a block changes objects itself."""
+    return StepCompleted(
+        seconds=seconds,
+        outputs=links(hit_outputs(step, hit)),
+        all_outputs=links(hit.all_outputs),
+        fingerprint=step.fingerprint.digest,
+        reason="it is a hit; the run it came from is the one to reuse",
+        effects=[msgspec.structs.replace(effect, value=None) for effect in hit.effects if step.args.kind == "run"],
+    )
+
+
+def failed_event(error: BaseException, seconds: float, mask: Callable[[str], str]) -> StepFailed:
+    """The end of a run by an exception."""
+    status = "failed" if isinstance(error, Exception) else "interrupted"
+    return StepFailed(status=status, seconds=seconds, error=error_info(error, mask))
+
+
+def links(outputs: Mapping[str, Artifact]) -> list[OutputLink]:
+    """Artifacts by key as links."""
+    return [OutputLink(key=key, artifact=str(artifact.id)) for key, artifact in outputs.items()]
+
+
+def error_info(error: BaseException, mask: Callable[[str], str]) -> ErrorInfo:
+    """An exception as text, without the secrets in it; one whose own text cannot be had never hides what happened."""
+    try:
+        message = str(error)
+    except Exception as broken:  # noqa: BLE001  the user's __str__ may raise anything
+        message = f"(its text cannot be had: {type(broken).__name__})"
+    try:
+        trace: str | None = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  the same, from inside the formatter
+        trace = None
+    return ErrorInfo(
+        type=type(error).__qualname__, message=_clean(mask(message)), traceback=trace and _clean(mask(trace))
+    )
+
+
+_LONGEST = 100_000
+"""Characters kept of a message or traceback: one larger than an event may be would leave the run without an end."""
+
+
+def _clean(text: str) -> str:
+    """Text that the log can hold: lone surrogates are shown as escapes, and of a huge text its two ends."""
+    if len(text) > _LONGEST:
+        half = _LONGEST // 2
+        text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+    return readable(text)
+
+
+def provisional_run(step: Step, key: str) -> Run:
+    """A run as far as it is known before it starts, for functions that choose its folder."""
+    args = step.args
+    return Run(
+        id=step.run_id,
+        key=key,
+        run_id=step.run_id,
+        attempt=1,
+        kind=args.kind,
+        name=step.name,
+        model_name=step.model,
+        status="running",
+        year=args.year,
+        iteration=args.iteration,
+        phase=args.phase,
+        stage=args.stage,
+        tags=step.tags,
+        config=args.config,
+    )

@@ -1,0 +1,116 @@
+"""What all steps of a tracker share: its project, its settings, and how the cache is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consist_es.artifacts.describe import Digester
+from consist_es.artifacts.uris import UriMap, inside
+from consist_es.cache.ask import ask
+from consist_es.cache.lookup import Hit, Miss, Question
+from consist_es.cache.trust import Trust
+from consist_es.cache.vouch import Voucher
+from consist_es.checks import safe_name
+from consist_es.errors import UsageTypeError
+from consist_es.events import Cursor, Effect
+from consist_es.execution.attempt_events import provisional_run
+from consist_es.execution.hooks import Hooks
+from consist_es.execution.observed import Surroundings
+from consist_es.execution.put_back import PutBack
+from consist_es.execution.step_warnings import Warned
+from consist_es.execution.watch import Observer
+from consist_es.project.project import Project
+from consist_es.runs.queries import Queries
+from consist_es.steps.step import Step, StepDefaults
+from consist_es.views.tables import reached
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Where a step runs: alone, or in a scenario."""
+
+    defaults: StepDefaults
+    scenario: str | None = None
+    """Key of the scenario's header run."""
+    coupler: Mapping[str, Any] | None = None
+    around: Surroundings | None = None
+    """What the step can read of its scenario by itself."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """The project and the settings, without any step of them."""
+
+    project: Project
+    queries: Queries
+    uris: UriMap
+    digester: Digester
+    hooks: Hooks
+    owner: Any
+    """What `current_tracker` gives inside a step; opaque here."""
+    access_mode: str = "standard"
+    use_cache: bool = True
+    subdir_of: Callable[[Any], str] | None = None
+    allow_external_paths: bool = False
+    trust: Trust | None = None
+    """Whose runs may answer; None: everybody's."""
+    carry_over: bool = True
+    """Whether runs recorded under version 1 of the fingerprint may answer."""
+    observer: Observer | None = None
+    """Watches what steps read by themselves; None: nobody does."""
+    warned: Warned = field(default_factory=Warned)
+
+    _voucher: Voucher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._voucher = Voucher(self.project.log, writers=self.trust is not None)
+
+    def look_up(self, step: Step, scope: Scope) -> tuple[Hit | Miss, Cursor]:
+        """The cache's verdict, and how far the views went that gave it."""
+        if not self.use_cache or step.cache_mode == "overwrite":
+            reason = "cache_mode_overwrite" if self.use_cache else "tracking_off"
+            return Miss(reason), reached(self.project.views_as_seen())
+        question = Question(
+            fingerprint=step.fingerprint,
+            model=step.model,
+            name=step.name,
+            declared=step.declared,
+            strict=self._reads_every_output(step.args.cache_options.validate_cached_outputs),
+            config=step.config_plain,
+            inputs=[item.link() for item in step.inputs],
+            files={str(item.artifact.id): item.artifact for item in step.inputs},
+            scenario=scope.scenario,
+            around=None if scope.around is None else scope.around.now,
+            obstacles=(lambda effects: self.put_back(step, effects).problems) if step.args.kind == "run" else None,
+            masker=self.project.masker,
+            trust=self.trust,
+            carry_over=self.carry_over,
+            reads=None if self.observer is None else self.observer.now(step, scope.defaults),
+            packages=scope.defaults.packages,
+            voucher=self._voucher,
+        )
+        conn = self.project.connection()
+        seen = reached(conn)
+        return ask(self.project, conn, question, self.uris, self.digester), seen
+
+    def put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
+        """What a hit changes on objects, for the earlier run had done so."""
+        return PutBack(effects, step.args.fn, step.handed, self.project.masker.plain)
+
+    def directory_of(self, step: Step, key: str) -> Path:
+        """The run's own folder: unique per attempt, unless the user's function says otherwise."""
+        outputs = Path(self.uris.run_dir) / "outputs"
+        if self.subdir_of is None:
+            return outputs / safe_name(step.model) / key
+        name = self.subdir_of(provisional_run(step, key))
+        if not isinstance(name, str):
+            raise UsageTypeError(f"run_subdir_fn must return a str, not {type(name).__name__}.")
+        return inside(outputs, name.strip("/") or key, name)
+
+    def _reads_every_output(self, asked: str | None) -> bool:
+        """Who does not trust everybody with the log cannot trust the times of their files either, unless asked to."""
+        return asked == "strict" or (asked is None and self.trust is not None)
