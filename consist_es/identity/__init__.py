@@ -1,1 +1,1 @@
-"""What makes two runs the same."""
+"""Identity of a run: what must be equal for two runs to count as the same."""

@@ -1,4 +1,4 @@
-"""What of a config adapter counts for a run's identity, and how two runs differ in it, file by file and key by key."""
+"""Hashes a config adapter's record, and explains how two records differ, file by file and key by key."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,17 +14,18 @@ _SHORT_LENGTH = len(CONTENT) + 16
 
 
 def counted(adapter: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The part of an adapter's record that is hashed: all but what only explains it."""
+    """The hashed part of an adapter's record: everything but `FOR_PEOPLE`."""
     return None if adapter is None else {key: value for key, value in adapter.items() if key not in FOR_PEOPLE}
 
 
 def short_digest(value: Any) -> str:
-    """What stands for a value where a record has no room for all values."""
+    """Digest that replaces a value if a record has no room for all values."""
     return digest_of(frame(value), 8)
 
 
 def explain_adapters(new: Mapping[str, Any] | None, old: Mapping[str, Any] | None) -> list[str]:
-    """The differences of two records in words, ``settings.yaml: demand.growth: 1.0 -> 1.1``; [] where none counts."""
+    """The differences of two records, as ``settings.yaml: demand.growth: 1.0 -> 1.1``; [] if the hashed parts are
+    equal."""
     if counted(new) == counted(old):
         return []
     if new is None or old is None or _title(new) != _title(old):
@@ -69,7 +70,7 @@ def _values(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _same(new: Any, old: Any) -> bool:
-    """Whether two values are one, also where one of them is kept as a digest."""
+    """True if two values are equal, even if one of them is kept as a digest."""
     if frame(new) == frame(old):
         return True
     return _is_digest(new) != _is_digest(old) and (short_digest(new) == old or short_digest(old) == new)
@@ -100,7 +101,7 @@ def _show(value: Any) -> str:
 
 
 def _references(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
-    """Files whose bytes differ, for adapters whose data do not say from where they are."""
+    """Files whose bytes differ, for adapters that do not name the file of each value."""
     now, then = ({item["path"]: item["digest"] for item in side.get("references") or ()} for side in (new, old))
     changed = [path for path in {**then, **now} if then.get(path) != now.get(path)]
     return [f"{path}: {'content differs' if path in now and path in then else _side(path, now)}" for path in changed]

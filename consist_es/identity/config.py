@@ -12,10 +12,10 @@ _DOMAIN = b"consist-es config 1\x00"
 
 
 def canonical(value: Any, where: str = "config") -> bytes:
-    """Bytes that are equal for two values exactly where a step cannot tell them apart.
+    """Bytes that are equal for two values exactly if a step cannot tell them apart.
 
-    1, 1.0, True and "1" differ, as do 0.0 and -0.0, list and tuple, a number and its numpy scalar. The order of
-    sets and dicts does not count, nor how a path object was spelled. NaN equals NaN. Raises what `to_plain` does.
+    1, 1.0, True and "1" differ, as do 0.0 and -0.0, list and tuple, a number and its numpy scalar. The order of sets
+    and dicts does not count, nor the spelling of a path object. NaN equals NaN. Raises what `to_plain` does.
     """
     return frame(to_plain(value, where))
 
@@ -26,18 +26,18 @@ def config_digest(value: Any) -> str:
 
 
 def digest_of_plain(plain: Any) -> str:
-    """The same digest, from a plain form as it is stored in the log."""
+    """The same digest, from a plain form as stored in the log."""
     return digest_of(_DOMAIN + frame(plain))
 
 
 _RECORDS = frozenset({"edited_from", "recorded_digest"})
-"""Metadata that the library itself adds to a file that was edited: which record it replaces."""
+"""Metadata that the library adds to an edited file: which record it replaces."""
 
 
 def said_of(artifact: Any) -> dict[str, Any]:
-    """Plain form of what is said about an artifact beside its place and content: key, facet and metadata.
+    """Plain form of an artifact's description, besides place and content: key, facet and metadata.
 
-    What differs from record to record of the same thing does not count: ids, times, sizes, the run that made it.
+    Leaves out what differs between records of the same file: ids, times, sizes, the producing run.
     """
     meta = {name: value for name, value in artifact.meta.items() if name not in _RECORDS}
     said = {"key": artifact.key, "facet": artifact.facet, "metadata": meta}
@@ -45,7 +45,7 @@ def said_of(artifact: Any) -> dict[str, Any]:
 
 
 def _marked(value: Any) -> Any:
-    """Recorded values in which what stands for a secret is marked as such, not mistaken for a user's mapping."""
+    """Recorded values with each stand-in for a secret marked `Masked`, so that it is not taken for a user's mapping."""
     if isinstance(value, dict):
         if is_masked(value):
             return Masked(value["$masked"])
@@ -58,8 +58,8 @@ def _marked(value: Any) -> Any:
 def as_mapping(config: Any) -> dict[str, Any]:
     """The config as a dict with str keys, to bind its entries to parameters; None gives an empty one.
 
-    Accepts mappings, dataclasses, msgspec structs, pydantic models, attrs and named tuple instances, and leaves
-    the values as they are. Raises `ConfigTypeError` for anything else.
+    Accepts mappings, dataclasses, msgspec structs, pydantic models, attrs and named tuple instances, and leaves the
+    values unchanged. Raises `ConfigTypeError` for anything else.
     """
     if config is None:
         return {}

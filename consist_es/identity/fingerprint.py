@@ -1,4 +1,4 @@
-"""The fingerprint: what makes two runs the same, part by part, and the account of how two differ."""
+"""Computes the fingerprint (cache key) of a run, part by part, and explains how two fingerprints differ."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -21,22 +21,22 @@ _BEFORE = 1
 
 
 class InputPart(msgspec.Struct, frozen=True):
-    """What of an input counts."""
+    """The parts of an input that count."""
 
     role: str
     """The binding name, or ``#0``, ``#1`` … for unnamed inputs."""
     digest: str
     driver: str
     name: str | None = None
-    """File name, where the function gets to see it; None where it is loaded."""
+    """File name if the function sees it; None if the input is passed loaded."""
     table_path: str | None = None
     array_path: str | None = None
     via: str = "inputs"
     said: Any = None
-    """Plain form of its key, facet and metadata, where the function gets to see them; else None."""
+    """Plain form of its key, facet and metadata if the function sees them; else None."""
 
     def row(self) -> list[Any]:
-        """Plain form of all of it."""
+        """Plain form of all fields."""
         row = list(msgspec.structs.astuple(self))
         return row if self.said is not None else row[:-1]
 
@@ -52,12 +52,12 @@ def fingerprint(
     config_plain: Any = None,
     packages: Mapping[str, str] | None = None,
 ) -> FingerprintInfo:
-    """Identity of a run. Its `digest` is None where the code has unstable parts: such a run is never reused.
+    """Identity of a run. Its `digest` is None if the code has unstable parts: such a run is never reused.
 
     Every part is typed and framed under its own name, so nothing can move from one part to another. The order of
-    `inputs` does not count, their roles do; labels that are None are as if they were not there. `config_plain` counts
-    in place of the config: its plain form, without secrets. `packages` are recorded beside it. Raises what
-    `to_plain` raises for the config and labels.
+    `inputs` does not count, their roles do; labels that are None are left out. `config_plain` replaces the config: its
+    plain form, without secrets. `packages` are recorded but not hashed. Raises what `to_plain` raises for the config
+    and labels.
     """
     label_values = {name: to_plain(value, name) for name, value in labels.items() if value is not None}
     extra = {} if identity_inputs is None else dict(identity_inputs)
@@ -98,7 +98,7 @@ _LISTED = 20
 
 
 class InputFile(Protocol):
-    """What is known of the file behind an input."""
+    """The file behind an input."""
 
     @property
     def uri(self) -> str: ...
@@ -133,12 +133,12 @@ def explain(
     files: Mapping[str, InputFile] | None = None,
     mask: Callable[[Any], Any] = lambda plain: plain,
 ) -> tuple[str, list[str]]:
-    """Why `new` is not `old`: a reason in one word, and the differences in words, most likely cause first.
+    """Explain why `new` is not `old`: a one-word reason, and lines with the differences, most likely cause first.
 
-    The configs are plain forms, as they are stored. `files`: artifact id of an input -> its file, so that inputs are
-    named by their files as well. `mask` hides secrets in plain forms. Reasons: ``config_changed``, ``inputs_changed``,
-    ``code_changed``, ``config_and_inputs_changed`` and so on for two of these, ``all_components_changed``,
-    ``labels_changed``, ``identity_inputs_changed``, ``adapter_changed``, ``unstable``, ``version_changed``.
+    The configs are plain forms as stored. `files`: artifact id of an input -> its file, to name inputs by their files
+    as well. `mask` hides secrets in plain forms. Reasons: ``config_changed``, ``inputs_changed``, ``code_changed``,
+    ``config_and_inputs_changed`` and so on for two of these, ``all_components_changed``, ``labels_changed``,
+    ``identity_inputs_changed``, ``adapter_changed``, ``unstable``, ``version_changed``.
     """
     differences = {
         "config": _configs(new, old, new_config, old_config),
@@ -206,7 +206,7 @@ def _tree(new: Any, old: Any, path: str) -> list[str]:
 
 
 def _object(plain: Any) -> tuple[Any, Any, str] | None:
-    """Class and fields of an object, and which of these were not given; None for other values."""
+    """Class, fields and unset field names of an object; None for other values."""
     match plain:
         case {"$object": [cls, fields]}:
             return cls, fields, ""
@@ -265,7 +265,7 @@ def _otherwise_described(
     files: Mapping[str, InputFile],
     mask: Callable[[Any], Any],
 ) -> list[str]:
-    """Inputs of which something else is said."""
+    """Inputs with the same content but another key, facet or metadata."""
     lines = []
     for place, link in now.items():
         new, old = files.get(link.artifact), files.get(then[place].artifact)
@@ -283,7 +283,7 @@ def _content(
     then: Mapping[tuple[str, str], InputLink],
     files: Mapping[str, InputFile],
 ) -> str:
-    """Where the content is that differs: the file, both files where it is another one, or the role it came from."""
+    """Source of the differing content: the file, both files if they differ, or the role it came from."""
     if _elsewhere(after, role, then):
         return " (the content that another role had)"
     new, old = files.get(after.artifact), files.get(before.artifact)
@@ -298,7 +298,7 @@ def _named(link: InputLink | None, files: Mapping[str, InputFile]) -> str:
 
 
 def _other_file(new: InputFile | None, old: InputFile | None) -> str:
-    """What else of a file counts, where it differs."""
+    """Differences of a file besides its content."""
     if new is None or old is None:
         return ""
     names = (PurePosixPath(old.uri).name, PurePosixPath(new.uri).name)
@@ -317,7 +317,7 @@ def _elsewhere(link: InputLink, role: str, then: Mapping[tuple[str, str], InputL
 
 
 def _extra(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]:
-    """Files that count for identity alone; their names count as well."""
+    """Differences of the files that count for identity alone; their names count as well."""
     found = pair(new, old)
     lines = []
     for before, after in found.changed:
@@ -334,12 +334,12 @@ def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[str]:
         return [f"code identity mode: {old.code_mode} -> {new.code_mode}"]
     found = pair(new.code_parts, old.code_parts)
     told = (*(after for _, after in found.changed), *found.added)
-    inner = {name.rpartition(".")[0] for name in told}  # a class of which a method says more
+    inner = {name.rpartition(".")[0] for name in told}  # a class, if one of its methods says more
     said = {_CALLABLE: "changed, if only by where its files lie"} if found.renamed else {}
     lines = [
         f"code of {_both(*names)}: {said.get(names[1], 'changed')}" for names in found.changed if names[1] not in inner
     ]
-    if new.version == old.version:  # else parts that the other version did not know are no difference of the code
+    if new.version == old.version:  # else parts unknown to the other version are no difference of the code
         lines += [f"code of {name}: removed" for name in found.removed if name not in inner]
         lines += [f"code of {name}: added" for name in found.added if name not in inner]
         if all(line.startswith(f"code of {_CALLABLE}: ") for line in lines):
@@ -349,7 +349,7 @@ def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[str]:
 
 
 _CALLABLE = "callable"
-"""The part that says what the function is: its digest is over names of files too."""
+"""Label of the part for the function itself; its digest covers names of files too."""
 
 
 def _both(before: str, after: str) -> str:

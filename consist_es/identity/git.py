@@ -1,4 +1,4 @@
-"""What git knows about a folder: commit and uncommitted change, asked of the `git` program."""
+"""Asks the `git` program for a folder's commit and uncommitted changes."""
 
 import os
 import subprocess
@@ -12,13 +12,13 @@ from consist_es.values.digests import written
 _TIMEOUT = 60
 # A repository's own settings may name programs to run; none of those is needed to read it.
 _SAFE = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-# Set where a git hook runs us; they would point at the hook's repository.
+# Set if a git hook runs us; they would point at the hook's repository.
 _MISLEADING = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
 _DIFF = ["diff", "HEAD", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=diff"]
 
 
 class GitState(msgspec.Struct, frozen=True):
-    """A commit, and what was changed since."""
+    """A commit, and a digest of the changes since."""
 
     commit: str
     dirty: str | None
@@ -26,7 +26,7 @@ class GitState(msgspec.Struct, frozen=True):
 
 
 def git_state(folder: Path) -> GitState | None:
-    """State of the repository that `folder` lies in; None without git, repository or commit."""
+    """State of the repository around `folder`; None without git, repository or commit."""
     top = _git(folder, "rev-parse", "--show-toplevel")
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
     if top is None or commit is None:
@@ -53,11 +53,11 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        return b""  # a dangling link or a file just removed: its name counts
+        return b""  # a dangling link or a file just removed: its name still counts
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
-    """Output of a git command; None where it cannot run or fails."""
+    """Output of a git command; None if it cannot run or fails."""
     clean = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
     try:
         done = subprocess.run(  # noqa: S603

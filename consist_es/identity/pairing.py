@@ -1,5 +1,5 @@
-"""Pairs the named parts of two identities, so that only what really changed is told: a project that was moved, or is
-started from another folder, has the same parts under other names."""
+"""Pairs the named parts of two identities, so that only real changes are reported: a project that was moved, or started
+from another folder, has the same parts under other names."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,18 +10,18 @@ _FOLDERS = re.compile(r"[^\s:]*/")
 
 
 class Paired(msgspec.Struct, frozen=True):
-    """What two mappings of name to digest have in common, and what not."""
+    """Common and differing parts of two mappings of name to digest."""
 
     renamed: list[tuple[str, str]]
-    """(old name, new name) of the same content."""
+    """(old name, new name) with the same content."""
     changed: list[tuple[str, str]]
-    """(old name, new name) of what is most likely the same thing with another content."""
+    """(old name, new name) of most likely the same part with other content."""
     removed: list[str]
     added: list[str]
 
 
 def pair(new: Mapping[str, str], old: Mapping[str, str]) -> Paired:
-    """By name and digest, then by digest, then by name, then by name without its folders."""
+    """Pair by name and digest, then by digest, then by name, then by name without its folders."""
     now = {name: digest for name, digest in new.items() if old.get(name) != digest}
     then = {name: digest for name, digest in old.items() if new.get(name) != digest}
     renamed = _matched(now, then, lambda _name, digest: digest, several=True)
@@ -39,8 +39,8 @@ def without_folders(name: str) -> str:
 def _matched(
     now: dict[str, str], then: dict[str, str], key: Callable[[str, str], str], *, several: bool = False
 ) -> list[tuple[str, str]]:
-    """Take out of both what has the same key. Of `several` that have it those go together whose names are most alike,
-    otherwise they stay: which belongs to which cannot be told."""
+    """Remove the pairs with the same key from both. If `several` share a key, pair those with the most similar names;
+    otherwise leave them, since no pairing is sure."""
     places: dict[str, tuple[list[str], list[str]]] = {}
     for side, parts in enumerate((then, now)):
         for name, digest in parts.items():

@@ -1,7 +1,7 @@
-"""Large values that a run began with: recorded once for all runs that had the same, and referred to by digest.
+"""Records large values of run starts once, for all runs that share them, and refers to them by digest.
 
-A config of 150 kB stands in the log once, not in the start of each of 200 steps. What is small stays where it is, for
-an event that can be read by itself is worth more than a few bytes.
+A config of 150 kB is in the log once, not in the start of each of 200 steps. Small values stay in the start, so that
+the event can be read by itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,13 +14,13 @@ from consist_es.identity.adapters import FOR_PEOPLE
 from consist_es.values.digests import digest_of
 
 LARGE = 4 << 10
-"""Bytes of a part, as JSON, from which on it is recorded apart."""
+"""Size of a part, in bytes of JSON, from which on it is recorded separately."""
 CONFIG, ADAPTER, CODE_PARTS = "config", "adapter", "code_parts"
 
 
 def apart(drafts: Iterable[Draft], known: Callable[[str], bool]) -> list[Draft]:
-    """The drafts with large values taken out of starts of runs; those that are not `known` by their digest stand in an
-    event of their own before the first start that refers to them."""
+    """The drafts with large values moved out of run starts. Values that are not `known` by their digest get an event of
+    their own before the first start that refers to them."""
     found: list[Draft] = []
     fresh: set[str] = set()
     for draft in drafts:
@@ -35,7 +35,7 @@ def apart(drafts: Iterable[Draft], known: Callable[[str], bool]) -> list[Draft]:
 
 
 def _parted(event: object) -> tuple[ScenarioStarted | StepStarted | None, dict[str, Any]]:
-    """The start of a run without its large values, and these by digest; None where it has none, or is no start."""
+    """The start of a run without its large values, and these by digest; None if it has none, or is not a start."""
     if not isinstance(event, ScenarioStarted | StepStarted):
         return None, {}
     shared: dict[str, str] = {}
@@ -58,12 +58,12 @@ def _encoded(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except (TypeError, ValueError, RecursionError):
-        return b""  # left where it is: the log says what is wrong with it
+        return b""  # left in place: the log reports the error
 
 
 def says(event: StepStarted, info: FingerprintInfo | None) -> bool:
-    """Whether a fingerprint, with what stands apart filled in, is the one that the start has: its values are those that
-    the start refers to, or are not there any more."""
+    """True if a fingerprint with its large values filled in is that of the start: each value matches the digest in the
+    start, or is missing."""
     if info is None or not event.shared:
         return info == event.fingerprint
     parts = {ADAPTER: _for_people(info), CODE_PARTS: info.code_parts}
@@ -74,7 +74,7 @@ def says(event: StepStarted, info: FingerprintInfo | None) -> bool:
 
 
 def _candidates(event: ScenarioStarted | StepStarted) -> dict[str, Any]:
-    """Part -> value, of all that may be large and is often the same."""
+    """Part -> value, for all parts that may be large and often repeat."""
     found = {CONFIG: event.config}
     if isinstance(event, StepStarted):
         found[ADAPTER] = _for_people(event.fingerprint)

@@ -1,7 +1,7 @@
 """The code of a ``with`` block: its statements, and what they read from around them.
 
-A block is found by the instruction that enters it. Where a trace is entered by other means, such as
-``ExitStack.enter_context``, or its block yields to code that is not known, the run is never reused.
+A block is found by the instruction that enters it. If a trace is entered by other means, such as
+``ExitStack.enter_context``, or its block yields to unknown code, the run is never reused.
 """
 
 import ast
@@ -38,12 +38,12 @@ class Block:
         self.source = load_source(self.code.co_filename)
         self.place = _place(self.code, root)
         self.statements: tuple[ast.stmt, ...] = ()
-        """What runs inside it; empty where the source is not what is loaded."""
+        """The statements inside it; empty if the source differs from the loaded code."""
         self.given: set[str] = set()
-        """Names that are bound by entering it."""
+        """Names bound by entering it."""
         enters = _enters(self.code, frame.f_lasti)
         self.is_with = bool(enters)
-        """Whether a ``with`` statement enters it."""
+        """True if a ``with`` statement enters it."""
         if self.source is not None:
             self._find(self.source, enters)
             self.is_with = bool(self.statements) or (self.is_with and not self.source.has(self.code))
@@ -61,29 +61,29 @@ class Block:
 
     @property
     def yields(self) -> bool:
-        """Whether other code may run in the middle of it."""
+        """True if other code may run in the middle of it."""
         return any(map(_yields, self.statements)) if self.statements else bool(self.code.co_flags & _GENERATOR)
 
     def names(self) -> set[str]:
-        """Names whose values count: what it reads before it surely binds it."""
+        """Names that it reads before it surely binds them; their values count."""
         read = {name for item in self.instructions() for name in _read(item)}
         return read - surely_bound_first(self.statements, self.given) if self.statements else read
 
     def instructions(self) -> list[dis.Instruction]:
-        """What it does: it cannot begin before the place where it is entered."""
+        """Its instructions; without a source, all after the one that enters it."""
         if self.statements:
             return _instructions(self.code, self.statements)
         return [item for item in dis.get_instructions(self.code) if item.offset > self.frame.f_lasti]
 
 
 def entering_frame() -> types.FrameType:
-    """For the beginning of a `WithBlock` that calls this: the frame that enters it, behind `_begin` and `__enter__`."""
+    """The frame that enters the `WithBlock` calling this; three up, behind `_begin` and `__enter__`."""
     return sys._getframe(3)
 
 
 def entered_blocks(frame: types.FrameType, root: Path) -> list[Block]:
-    """The block that `frame` is about to enter. Where it belongs to a context manager of the user's own, made with
-    `contextlib.contextmanager`, also the block that runs where that yields, and so on, outermost last."""
+    """The block that `frame` is about to enter. Inside a `contextlib.contextmanager` of the user, also the block that
+    runs while that yields, and so on, outermost last."""
     found = [Block(frame, root)]
     while found[-1].is_with and found[-1].yields and (around := _managed(found[-1].frame)) is not None:
         found.append(Block(around, root))
@@ -91,7 +91,7 @@ def entered_blocks(frame: types.FrameType, root: Path) -> list[Block]:
 
 
 def _managed(frame: types.FrameType) -> types.FrameType | None:
-    """The frame that enters the context manager whose generator this is."""
+    """The frame that enters the context manager of this generator."""
     enter = frame.f_back
     return enter.f_back if enter is not None and enter.f_code is _MANAGER_ENTERS else None
 
@@ -108,7 +108,7 @@ def _user_code(frame: types.FrameType) -> types.CodeType:
 
 
 def visit_blocks(visitor: Visitor, blocks: Sequence[Block]) -> Any:
-    """Visit blocks as `entered_blocks` gives them; their plain reference."""
+    """Visit the blocks of `entered_blocks`; returns their plain reference."""
     for number, block in enumerate(blocks[:-1], start=1):
         _visit(visitor, block, f"manager {number}")
     label = _visit(visitor, blocks[-1], "block")
@@ -127,13 +127,13 @@ def visit_blocks(visitor: Visitor, blocks: Sequence[Block]) -> Any:
 
 
 def _visit(visitor: Visitor, block: Block, what: str) -> str:
-    """Visit one block; the label of its parts."""
+    """Visit one block; returns the label of its parts."""
     code, frame, source, label = block.code, block.frame, block.source, f"{what} in {block.place}"
     if not block.is_with:
         visitor.parts[label] = digest_plain(essence(code))
         return label
     if source is None or not block.statements:
-        # the same code may hold several blocks: where in it the frame stands tells them apart
+        # the same code may hold several blocks: the frame's position tells them apart
         visitor.parts[label] = digest_plain([essence(code), frame.f_lasti])
         node: ast.AST | None = None
     else:
@@ -152,7 +152,7 @@ def _visit(visitor: Visitor, block: Block, what: str) -> str:
 
 
 def _enters(code: types.CodeType, at: int) -> list[Spot]:
-    """Where the instructions up to this one come from that enter a ``with`` block; empty if this one enters none."""
+    """Positions of the instructions up to `at` that enter a ``with`` block; empty if the last one enters none."""
     found: list[Spot] = []
     last, enters = "", False
     for item in dis.get_instructions(code):
@@ -167,8 +167,8 @@ def _enters(code: types.CodeType, at: int) -> list[Spot]:
 
 
 def _entered_item(node: ast.With, enters: Sequence[Spot]) -> int | None:
-    """Which item of this statement the last instruction enters. Up to Python 3.12, each of them is said to come from
-    the whole statement, so they are counted; a statement in a ``finally`` block is there more than once."""
+    """Index of the item of this statement that the last instruction enters. Up to Python 3.12 the position of each is
+    the whole statement, so they are counted; a statement in a ``finally`` block is compiled more than once."""
     if enters and enters[-1] == _spot(node):
         return (enters.count(_spot(node)) - 1) % len(node.items)
     heads = [_spot(item.context_expr) for item in node.items]
@@ -181,7 +181,7 @@ def _spot(node: ast.stmt | ast.expr) -> Spot:
 
 @functools.lru_cache(maxsize=1024)
 def _inside(node: ast.With, index: int) -> tuple[ast.stmt, ...]:
-    """What runs inside an item of a ``with`` statement: the items after it, and the body."""
+    """The code inside an item of a ``with`` statement: the items after it, and the body."""
     items = node.items[index + 1 :]
     if not items:
         return tuple(node.body)
@@ -199,21 +199,21 @@ def _stored(target: ast.expr) -> set[str]:
 
 
 def _yields(node: ast.AST) -> bool:
-    """Whether a statement yields itself, not only a function that it defines."""
+    """True if a statement itself yields, not only a function that it defines."""
     if isinstance(node, (ast.Yield, ast.YieldFrom)):
         return True
     return not isinstance(node, _SCOPES) and any(map(_yields, ast.iter_child_nodes(node)))
 
 
 def _instructions(code: types.CodeType, statements: Sequence[ast.stmt]) -> list[dis.Instruction]:
-    """Those that come from the lines of some statements."""
+    """The instructions from the lines of `statements`."""
     lines = range(statements[0].lineno, (statements[-1].end_lineno or 0) + 1)
     found = [(item.positions.lineno if item.positions else None, item) for item in dis.get_instructions(code)]
     return [item for line, item in found if line in lines]
 
 
 def _is_same(code: types.CodeType, other: types.CodeType, statements: Sequence[ast.stmt]) -> bool:
-    """Whether two codes do the same in the lines of some statements; pytest rewrites functions around them."""
+    """True if two codes do the same in the lines of `statements`; pytest rewrites functions around them."""
     one, two = ([_said(item) for item in _instructions(each, statements)] for each in (code, other))
     return one == two
 
@@ -221,12 +221,12 @@ def _is_same(code: types.CodeType, other: types.CodeType, statements: Sequence[a
 def _said(item: dis.Instruction) -> list[Any]:
     value = item.argval
     if item.opcode in dis.hasjrel or item.opcode in dis.hasjabs:
-        value = None  # where it leads to follows from what stands there
+        value = None  # a jump's target follows from the instructions there
     return [item.opname, item.positions, essence(value) if isinstance(value, types.CodeType) else repr(value)]
 
 
 def _read(item: dis.Instruction) -> Iterable[str]:
-    """Names that an instruction reads, with those of a function or comprehension that it makes."""
+    """Names that an instruction reads, including those of a function or comprehension that it makes."""
     if isinstance(item.argval, types.CodeType):
         return (*global_names(item.argval), *item.argval.co_freevars)
     if not item.opname.startswith(_READS):

@@ -1,4 +1,4 @@
-"""What a block names, and what its own text changes for all to see: the rest is up to what it calls."""
+"""Finds what a block names, and what its own text visibly changes; the functions that it calls are for others."""
 
 import ast
 import dis
@@ -24,13 +24,13 @@ _PLAIN = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Delete)
 
 
 def anchor_of(blocks: Sequence[Block]) -> types.FunctionType:
-    """An empty function of the module that the outermost block stands in: what is looked at from there."""
+    """An empty function in the module of the outermost block, to look names up from."""
     frame = blocks[-1].frame
     return types.FunctionType(compile("", frame.f_code.co_filename, "exec"), frame.f_globals)
 
 
 class BlockReach:
-    """What one block can get at when it is entered."""
+    """The values that one block can reach when it is entered."""
 
     def __init__(self, block: Block) -> None:
         frame = block.frame
@@ -40,7 +40,7 @@ class BlockReach:
         self._filled = _filled(block.statements)
         self._set = _surely_set(block.statements)
         self.given: dict[str, Any] = {}
-        """The values that it names: variables, and what it takes from modules of the project."""
+        """Name -> value: variables, and attributes of the project's modules."""
         scope = {**frame.f_globals, **frame.f_locals}
         said = _said(inside)
         package = frame.f_globals.get("__package__")
@@ -65,8 +65,8 @@ class BlockReach:
                     modules.append(value)
 
     def binds(self, owner: Owner, name: str, functions: Sequence[types.FunctionType]) -> bool:
-        """Whether the text itself binds a variable, or certainly sets an attribute, and no function that is reached
-        does: then everybody sees what becomes of it at a hit."""
+        """True if the text itself binds a variable, or surely sets an attribute, and no reached function does: the text
+        runs at a hit too, so nothing is lost."""
         if owner.kind == "object":
             named = any(word == name and self.given.get(item) is owner.value for item, word in self._set)
             others = [fn for fn in functions if fn.__name__ not in MAKERS]
@@ -81,7 +81,7 @@ class BlockReach:
         return here and not any(name in item.stores | item.sets | item.cells for item in said)
 
     def fills(self, owner: Owner) -> bool:
-        """Whether the text itself changes what a container holds, and the functions that name it only read it."""
+        """True if the text itself changes what a container holds, and the functions that name it only read it."""
         holder, name = owner.root or (owner, "")
         named = any(self.given.get(item) is owner.value for item in self._filled)
         if holder.kind not in ("module", "cell") or not named:
@@ -95,7 +95,7 @@ class BlockReach:
 
 
 def _said(inside: Sequence[dis.Instruction]) -> set[str]:
-    """The attributes and imported names of some instructions, with those of what they define."""
+    """Attributes and imported names in some instructions, including those of functions defined there."""
     found: set[str] = set()
     for item in inside:
         if isinstance(item.argval, types.CodeType):
@@ -120,7 +120,7 @@ def _filled(statements: Sequence[ast.stmt]) -> set[str]:
 
 
 def _surely_set(statements: Sequence[ast.stmt]) -> set[tuple[str, str]]:
-    """Variables and attributes of them that some statements set whichever way they go, at a hit as well."""
+    """(variable, attribute) pairs that the statements set on every path, hence also at a hit."""
     if any(isinstance(item, _LEAVES) for statement in statements for item in _own_nodes(statement)):
         return set()
     targets = [item for statement in _straight(statements) for item in ast.walk(statement)]
@@ -140,7 +140,7 @@ def _straight(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below one, without those of functions and classes that it defines."""
+    """A node and those below it, without the bodies of functions and classes."""
     yield node
     if not isinstance(node, _SCOPES):
         for child in ast.iter_child_nodes(node):

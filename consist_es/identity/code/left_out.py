@@ -1,4 +1,4 @@
-"""What the ways to count code other than the default leave out, in words: said with every hit."""
+"""Describes what each `code_identity` mode but the default leaves out; shown with every hit."""
 
 _LEFT_OUT = {
     "callable_source": "only the function's own text, defaults, closure and object count; the functions, classes, "
@@ -12,5 +12,6 @@ _LEFT_OUT = {
 
 
 def left_out(mode: str) -> str:
-    """What a mode of `code_identity` does not count; "" of the default. Packages of ``model_packages`` always count."""
+    """What a mode of `code_identity` does not count; "" for the default. Packages of ``model_packages`` always
+    count."""
     return f"code_identity={mode!r}: {_LEFT_OUT[mode]}" if mode in _LEFT_OUT else ""

@@ -1,11 +1,11 @@
 """Identity of a step's code.
 
 The default mode, ``imports``, follows what a function reaches from the live objects: its own normalised source,
-defaults, closure and globals (functions and classes of its file by their own source, constants by their present
-value), and whole first-party modules that it imports, on and on. The workflow part of the same file therefore
-does not count. Every mode counts the function itself, see docs/decisions/0004.
+defaults, closure and globals (functions and classes of its file by their own source, constants by their present value),
+and whole first-party modules that it imports, transitively. The workflow part of the same file therefore does not
+count. Every mode counts the function itself, see docs/decisions/0004.
 
-What cannot be identified does not raise: it is listed in `unstable`, and such a run is never reused.
+Code that cannot be identified raises nothing: it is listed in `unstable`, and such a run is never reused.
 """
 
 import functools
@@ -32,33 +32,33 @@ _DOMAIN = "consist-es code 1"
 
 
 class CodeIdentity(msgspec.Struct, frozen=True):
-    """What the code of a step was."""
+    """Identity of a step's code."""
 
     digest: str
     mode: str
-    """The mode that was used; ``imports`` where ``repo_git`` found no repository."""
+    """The mode used; ``imports`` if ``repo_git`` found no repository."""
     parts: dict[str, str]
     """Function, value, file or dependency -> digest."""
     unstable: list[str]
-    """What could not be identified; the step is not reused unless this is empty."""
+    """Reasons why code could not be identified; the step is reused only if this is empty."""
     installed: frozenset[str] = frozenset()
-    """Files of other people's modules that the code imports."""
+    """Files of installed modules that the code imports."""
     added: frozenset[str] = frozenset()
-    """The parts that version 1 of the fingerprint did not know."""
+    """The parts unknown to version 1 of the fingerprint."""
     own: str = ""
     """File of the callable."""
     files: frozenset[str] = frozenset()
     """Files of the project's other modules that the code imports."""
     objects: tuple[tuple[str, Any, str], ...] = ()
-    """Installed packages' objects that count by their state: where they are, and a digest to see a change by."""
+    """Objects of installed packages that count by their state: path, object, and its digest when identified."""
 
     @property
     def before(self) -> str:
-        """The digest that version 1 of the fingerprint would have given."""
+        """The digest by version 1 of the fingerprint."""
         return _digest(self.mode, {name: part for name, part in self.parts.items() if name not in self.added})
 
     def reaches(self, filename: str, qualname: str) -> bool:
-        """Whether the code may call this function."""
+        """True if the code may call this function."""
         if filename != self.own or qualname == "<module>":
             return filename in self.files or filename == self.own
         return any(label.endswith(f":{qualname}") for label in self.parts)
@@ -76,7 +76,7 @@ def _digest(mode: str, parts: Mapping[str, str]) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _digest_of(mode: str, parts: tuple[tuple[str, str], ...]) -> str:
-    """Kept, since a step is asked about again and again, and may have a part for each of a thousand files."""
+    """Cached: a step is asked about again and again, and may have a part for each of a thousand files."""
     return digest_plain([_DOMAIN, mode, dict(parts)])
 
 
@@ -93,13 +93,13 @@ def code_identity(
 ) -> CodeIdentity:
     """Identity of a callable.
 
-    `extra_deps` are files or folders, relative to `project_root`, that count by content. Files of code are named
-    from `label_root`, which is `project_root` if it is not given. `uses` is what the
-    function will be handed (its config): the classes of objects in there count as code. Models of one's own that are
-    installed count like files of the project, but for the distributions that are `ignored`. `unread` are attributes of
-    the object it is bound to that do not count. Raises `OptionError` for
-    an unknown mode, `UsageTypeError` for other dependencies than a list of str, `InputError` for one that cannot
-    be read, and `CodeIdentityUnavailableError` where there is nothing to identify.
+    `extra_deps` are files or folders, relative to `project_root`, that count by content. Files of code are named from
+    `label_root` (default: `project_root`). `uses` is passed to the function (its config): the classes of objects in it
+    count as code. Installed models of one's own count like files of the project, except the distributions in `ignored`.
+    `unread` are attributes of the object it is bound to that do not count.
+
+    Raises `OptionError` for an unknown mode, `UsageTypeError` if `extra_deps` is not a list of str, `InputError` for
+    one that cannot be read, and `CodeIdentityUnavailableError` if there is nothing to identify.
     """
     chosen = _mode(mode)
     deps = _dependencies(extra_deps, project_root)
@@ -125,11 +125,11 @@ def trace_identity(
     label_root: Path | None = None,
     ignored: Iterable[str] = (),
 ) -> CodeIdentity:
-    """Identity of the ``with`` block that `frame` is entering just now.
+    """Identity of the ``with`` block that `frame` is entering.
 
     Counts the block's statements, what they reach, and the present values of local variables they read; in a context
-    manager of the user's own, also the block that stands around it. Where the source cannot be found, the whole code
-    around the block counts. Raises as `code_identity` does.
+    manager of the user, also the block around it. If the source cannot be found, the whole code around the block
+    counts. Raises as `code_identity` does.
     """
     chosen = _mode(mode)
     deps = _dependencies(extra_deps, project_root)
@@ -145,12 +145,12 @@ def trace_identity(
 
 
 def _large(filename: str) -> dict[str, str]:
-    """The distribution that the step is from, if it is too large to be followed: then it counts as a whole."""
+    """The step's distribution as one part, if it is too large to be followed."""
     return {} if is_first_party(filename) else package_part(filename)
 
 
 def changed_objects(code: CodeIdentity, root: Path) -> list[str]:
-    """Where installed packages' objects are that are not in the state that they had when the code was identified."""
+    """Paths of installed packages' objects that have changed since the code was identified."""
     return [where for where, value, digest in code.objects if _state_digest(value, root) != digest]
 
 
@@ -196,7 +196,7 @@ def _without_callable(mode: str, deps: dict[str, str], root: Path) -> CodeIdenti
 
 
 def _mode_parts(mode: str, fn: Any, root: Path, named_from: Path) -> tuple[str, dict[str, str]]:
-    """What a mode adds to the callable itself, and the mode that it came to."""
+    """The mode in effect, and the parts that it adds to the callable itself."""
     if mode == "repo_git":
         found = _git_part(root)
         return (mode, found) if found is not None else (MODES[0], {})
@@ -230,7 +230,7 @@ def _file(fn: Any) -> str:
 
 
 def _dependencies(extra_deps: Sequence[str] | None, root: Path) -> dict[str, str]:
-    """Digest of every dependency, "missing" for one that is not there."""
+    """Digest of every dependency, "missing" for one that does not exist."""
     if extra_deps is None:
         return {}
     if isinstance(extra_deps, (str, bytes)) or not isinstance(extra_deps, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The parts of a code identity: what version 1 of the fingerprint counted, and what counts since."""
+"""Collects the parts of a code identity: those of version 1 of the fingerprint, and those added since."""
 
 import types
 
@@ -15,10 +15,10 @@ from consist_es.identity.text.usage import NAME, file_usage
 
 
 class WholeVisitor(Visitor):
-    """Counts all that a piece of code reaches, and what is set up for it."""
+    """Counts everything that code reaches, and what is set up for it."""
 
     def finish(self) -> dict[str, str]:
-        """What version 1 counted of all that was reached; `added` holds the rest."""
+        """The parts of version 1; `added` holds those since."""
         self._visit_all()
         if self.follow:
             self._effects()
@@ -43,7 +43,7 @@ class WholeVisitor(Visitor):
         return counted
 
     def _beyond(self) -> None:
-        """Count what the visited code reaches by other means than the names it reads."""
+        """Count what the visited code reaches other than by the names it reads."""
         self._lenient = True
         for label, source, module in self.modules.loaded:
             texts = names_in_file(source)
@@ -56,7 +56,7 @@ class WholeVisitor(Visitor):
             self._visit_all()
 
     def _set_ups(self) -> None:
-        """Count what the script, the callable's own file and what they import set up."""
+        """Count what the script, the callable's own file and their imports set up."""
         self._setting_up = True
         for number, found in enumerate(set_ups(self.own, self._own_namespace, self.modules.followed)):
             place = file_label(found.scope.source.filename, self.root)
@@ -65,7 +65,7 @@ class WholeVisitor(Visitor):
             self._visit_all()
 
     def _effects(self) -> None:
-        """Statements at module level that set something up in a module that is used: ``np.random.seed(3)``."""
+        """Count module-level statements that set something up in a used module: ``np.random.seed(3)``."""
         source = load_source(self.own)
         for root, statement in [] if source is None else source.effects:
             module = self._reached.get(root)

@@ -1,5 +1,5 @@
-"""What code reaches beyond the names that its instructions read: what its statements name, names in its texts, fields
-of its classes, and the statements that made the values it reads or that set something up for it."""
+"""Follows what code reaches beyond the names in its instructions: names in statements and texts, fields of classes, and
+the statements that made the values it reads or set something up for it."""
 
 import ast
 import collections
@@ -32,22 +32,22 @@ _VOLATILE = {
     "TemporaryDirectory", "getcwd", "getpid", "gettempdir", "getuser", "gethostname", "mkdtemp", "mkstemp", "monotonic",
     "now", "perf_counter", "time", "time_ns", "today", "token_hex", "urandom", "utcnow", "uuid1", "uuid4",
 }  # fmt: skip
-"""What gives another value in each process: no result that is worth keeping depends on it."""
+"""Calls that give another value in each process; no result worth keeping depends on them."""
 
 
 class Code(NamedTuple):
-    """Code that was reached, in the module that its names are looked up in."""
+    """Reached code, with the namespace that its names are looked up in."""
 
     label: str
     nodes: tuple[ast.AST, ...]
     source: Source | None
     namespace: Mapping[str, Any]
     names: frozenset[str]
-    """Names that it reads, and that were counted."""
+    """Names that it reads and that are counted already."""
 
 
 class Reach:
-    """Adds parts for what else the code reaches."""
+    """Adds parts for what code reaches beyond its instructions."""
 
     def __init__(
         self,
@@ -57,29 +57,29 @@ class Reach:
         read: Callable[[set[str], Mapping[str, Any], str, Source | None], None],
     ) -> None:
         self.given: list[Any] = []
-        """What the step is handed and what its code holds beside variables: texts in it may be run as code."""
+        """Values that the step is passed or its code holds, besides variables: texts in them may be run as code."""
         self._root, self._parts, self._refer, self._read = root, parts, refer, read
         self._waiting: collections.deque[Code] = collections.deque()
         self._taken: list[Code] = []
         self._open = Names()
-        """Whether any code runs texts that are not written where they are run."""
+        """Its flags say whether any code runs texts written elsewhere."""
         self._handed_to = self._named = Names()
         self._looked_at = 0
-        """How many of the values given were looked at, and what they name."""
+        """How many values of `given` are searched; `_named` has the names found."""
         self._read_of: dict[str, set[str]] = {}
-        """Label of code -> names that it reads beside those of its instructions."""
+        """Label of code -> names that it reads besides those of its instructions."""
         self._classes: dict[type, str] = {}
 
     def add(self, code: Code) -> None:
-        """Code to be looked at in its turn."""
+        """Queue code for `take`."""
         self._waiting.append(code)
 
     def add_class(self, cls: type, label: str) -> None:
-        """A class whose fields count."""
+        """Queue a class; its fields count."""
         self._classes.setdefault(cls, label)
 
     def take(self) -> bool:
-        """Count what the code that was added so far reaches; False if there was none."""
+        """Count what the queued code reaches; False if there was none."""
         if not self._waiting and not self._classes:
             return False
         while self._waiting:
@@ -87,7 +87,7 @@ class Reach:
             self._taken.append(code)
             before = self._open
             self._take(code)
-            if self._open != before:  # what was looked at so far may hold texts that this code runs
+            if self._open != before:  # texts in the code taken so far may be run by this code
                 self._waiting.extend(self._taken)
                 self._taken.clear()
         classes, self._classes = self._classes, {}
@@ -120,7 +120,7 @@ class Reach:
                 self._made(name, code.namespace, code.source)
 
     def _handed(self) -> Names:
-        """What the texts name that the code is handed."""
+        """Names in the texts of `given`."""
         if self._handed_to != self._open:
             self._handed_to, self._looked_at, self._named = self._open, 0, Names()
         for value in self.given[self._looked_at :]:
@@ -129,7 +129,7 @@ class Reach:
         return self._named
 
     def _made(self, name: str, namespace: Mapping[str, Any], source: Source) -> None:
-        """Count the statement that made a value which does not say all that it is made of."""
+        """Count the statement that made a value, if the value does not show everything that it is made of."""
         label = f"statement {name} in {file_label(source.filename, self._root)}"
         if label in self._parts or not _hides_something(namespace[name]):
             return
@@ -143,7 +143,7 @@ class Reach:
     # ------------------------------------------------------------ set-up
 
     def set_up(self, found: SetUp, number: int, label: str) -> None:
-        """Count a statement that sets something up as the `number`th, and what it is given."""
+        """Count a statement that sets something up as the `number`th, and the values it uses."""
         scope, source, values = found.scope, found.scope.whole, dict[str, Any]()
         if source is None:
             return
@@ -162,7 +162,8 @@ class Reach:
         self._parts |= named_parts(source, *nodes)
 
     def _given(self, access: Access, scope: Scope, values: dict[str, Any]) -> list[ast.AST]:
-        """Note the value of what a statement reads; the statements that made it, if its value does not say enough."""
+        """Note the value that a statement reads; returns the statements that made it if the value does not say
+        enough."""
         made = [piece.node for piece in scope.bound(access.root) if not isinstance(piece.node, _IMPORTS)]
         value = _value_at(access, scope)
         if value is MISSING or access.root.startswith("__"):
@@ -181,7 +182,7 @@ class Reach:
 
 
 def _value_at(access: Access, scope: Scope) -> Any:
-    """The value that is read, or what it lies in if that cannot be told without running something."""
+    """The value that is read, or its holder if reading it would run code."""
     value = scope.value(access.root)
     for kind, key in access.path:
         if kind == "item":
@@ -197,19 +198,19 @@ def _value_at(access: Access, scope: Scope) -> Any:
 
 
 def _hides_something(value: Any) -> bool:
-    """Whether a value may hold what cannot be seen from outside: what calls of installed packages have made."""
+    """True if a value may hold what cannot be seen from outside: results of calls into installed packages."""
     if harmless.is_of_ours(value) or (not callable(value) and (harmless.is_data(value) or is_own(value))):
         return False
     return not isinstance(value, types.ModuleType) and harmless.package_of_value(value) not in harmless.SILENT
 
 
 def _is_bare(node: ast.AST) -> bool:
-    """Whether it defines a function that nothing decorates: it counts as a function."""
+    """True if it defines an undecorated function, which counts as a function."""
     return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.decorator_list
 
 
 def _is_volatile(node: ast.AST, scope: Scope, depth: int = 0) -> bool:
-    """Whether what a statement makes is another in each process."""
+    """True if a statement makes another value in each process."""
     names = {getattr(item, "attr", getattr(item, "id", "")) for item in ast.walk(node)}
     if not _VOLATILE.isdisjoint(names):
         return True
@@ -218,7 +219,7 @@ def _is_volatile(node: ast.AST, scope: Scope, depth: int = 0) -> bool:
 
 
 def namespace_of(cls: type, filename: str) -> Mapping[str, Any]:
-    """The names that a class from this file looks up in its module."""
+    """The module namespace that a class from this file looks names up in."""
     module = sys.modules.get(cls.__module__)
     if module is not None and file_of(module) == filename:
         return vars(module)

@@ -1,7 +1,7 @@
-"""What the script, the step's file and the modules they import set up for all code: seeds, options, registrations.
+"""Finds what the script, the step's file and their imports set up for all code: seeds, options, registrations.
 
-The workflow part of a script is none of it: statements that reach a tracker or scenario of ours, and what they give.
-Functions of the workflow are gone into, since they may set something up on the way.
+The workflow part of a script is excluded: statements that reach a tracker or scenario of ours, and their results.
+Functions of the workflow are searched, since they may set something up on the way.
 """
 
 import ast
@@ -38,18 +38,18 @@ _WORKFLOW = {
     "Tracker", "NoopTracker", "create_tracker", "noop_scenario", "run", "scenario", "use_tracker",
     "set_current_tracker", "current_tracker",
 }  # fmt: skip
-"""Names of ours that only workflows use."""
+"""Names of ours used only by workflows."""
 _AGAIN = re.compile(r"seed|^set|option|^update$", re.IGNORECASE)
-"""Calls that make an earlier one of the same kind void."""
+"""Calls that replace an earlier call of the same kind."""
 _MODULES: dict[str, tuple[TopLevel, types.ModuleType, list["SetUp"], list[types.ModuleType]]] = {}
-"""File -> the module that was loaded from it, what it set up, and what it imports."""
+"""File -> its loaded module, what it set up, and the modules it imports."""
 _FILLING = {"add", "append", "extend", "insert", "setdefault", "update"}
 _DEEP = 12
-"""How many calls deep a statement is asked for what it reaches."""
+"""Depth of calls to search."""
 
 
 class SetUp(NamedTuple):
-    """A statement that sets something up."""
+    """A statement that sets something up for other code."""
 
     title: str
     nodes: tuple[ast.AST, ...]
@@ -57,7 +57,7 @@ class SetUp(NamedTuple):
 
 
 class Finder:
-    """Looks for such statements, with one memory of the functions that were looked into."""
+    """Finds such statements; remembers the functions it has searched."""
 
     def __init__(self, frames: Mapping[Any, types.FrameType]) -> None:
         self._frames = frames
@@ -66,12 +66,12 @@ class Finder:
         self._effects: dict[Any, bool] = {}
 
     def find(self, scope: Scope) -> Iterator[SetUp]:
-        """In a body, and in the functions of the workflow that it calls."""
+        """Search a body, and the workflow functions that it calls."""
         if scope.body in self._seen:
             return
         self._seen.add(scope.body)
         results: set[str] = set()
-        """Names of what the workflow made."""
+        """Names bound to results of the workflow."""
         for piece in scope.pieces:
             if isinstance(piece.node, (ast.Import, ast.ImportFrom)):
                 continue
@@ -92,11 +92,11 @@ class Finder:
                     yield SetUp(piece.node.name, self._nodes(piece, scope, results), scope)
 
     def _nodes(self, piece: Piece, scope: Scope, results: set[str]) -> tuple[ast.AST, ...]:
-        """The statement, and the conditions around it that the workflow did not make."""
+        """The statement, and the conditions around it that do not depend on the workflow."""
         return (*(head for head in scope.heads(piece) if not self._names_workflow(head, scope, results)), piece.node)
 
     def _sets(self, act: Act, scope: Scope, *, meant: bool) -> bool:
-        """Whether an act may change what other code does."""
+        """True if an act may change what other code does."""
         node = act.node.func if isinstance(act.node, ast.Call) else act.node
         root, names, broken = chain(node)
         value = scope.value(root) if root else MISSING
@@ -125,7 +125,7 @@ class Finder:
         return harmless.sets_something(package, [root, *names], meant=meant and act.kind in (CALL, TARGET))
 
     def _is_context(self, act: Act, scope: Scope) -> bool:
-        """Whether a `with` block is entered that holds an option of an installed package while it lasts."""
+        """True if a `with` block sets an option of an installed package while it lasts."""
         root, names, broken = chain(act.node.func) if isinstance(act.node, ast.Call) else ("", [], False)
         value = scope.value(root) if root else MISSING
         if value is MISSING or broken or harmless.is_of_ours(value):
@@ -146,10 +146,10 @@ class Finder:
                     yield fn
 
     def _has_effects(self, fn: types.FunctionType, depth: int = 0) -> bool:
-        """Whether a function of the project sets something up when it is called."""
+        """True if calling a function of the project sets something up."""
         code = fn.__code__
         if code not in self._effects:
-            self._effects[code] = False  # until it is known: it may call itself
+            self._effects[code] = False  # for recursion, until the result is known
             scope = function_scope(fn, {}) if depth < _DEEP else None
             self._effects[code] = scope is None or any(
                 self._sets(act, scope, meant=True) for piece in scope.pieces for act in acts(piece.node)
@@ -157,9 +157,9 @@ class Finder:
         return self._effects[code]
 
     def _enters(self, fn: types.FunctionType, *, called: bool) -> bool:
-        """Whether a decorator of the project hands on what it decorates to an installed package.
+        """True if a decorator of the project passes what it decorates to an installed package.
 
-        Where the project itself keeps it, it is found by what is kept.
+        If the project itself keeps it, it is found through the container.
         """
         scope = function_scope(fn, {})
         if scope is None:
@@ -200,10 +200,10 @@ class Finder:
         return any(_is_workflow_value(scope.value(name), name, attributes) for name in names)
 
     def _is_workflow(self, fn: types.FunctionType, depth: int = 0) -> bool:
-        """Whether a function of the project reaches a tracker or scenario of ours."""
+        """True if a function of the project reaches a tracker or scenario of ours."""
         code = fn.__code__
         if code not in self._workflow:
-            self._workflow[code] = code in self._frames  # what runs now has come to a tracker
+            self._workflow[code] = code in self._frames  # a running function has come to a tracker
             self._workflow[code] |= depth < _DEEP and any(
                 self._leads_to_workflow(value, name, code, depth) for name, value in _named(fn)
             )
@@ -224,7 +224,7 @@ class Finder:
 
 
 def _filled(node: ast.AST) -> set[str]:
-    """Names of what a statement puts something into."""
+    """Names of containers that a statement puts something into."""
     return {
         chain(act.node.func if isinstance(act.node, ast.Call) else act.node)[0]
         for act in acts(node)
@@ -233,9 +233,9 @@ def _filled(node: ast.AST) -> set[str]:
 
 
 def set_ups(own: str, namespace: Mapping[str, Any], followed: Collection[str]) -> list[SetUp]:
-    """Of the script, of the file `own`, which its functions look names up in `namespace` for, and of what both import.
+    """Set-ups of the script, of the file `own` (its functions look names up in `namespace`), and of what both import.
 
-    Files that are `followed` count as a whole already.
+    Skips the files in `followed`, which count as a whole already.
     """
     frames = running()
     finder = Finder(frames)
@@ -268,7 +268,7 @@ def set_ups(own: str, namespace: Mapping[str, Any], followed: Collection[str]) -
 def _of_module(
     source: TopLevel, module: types.ModuleType, finder: Finder, frames: Mapping[Any, types.FrameType]
 ) -> tuple[list[SetUp], list[types.ModuleType]]:
-    """What an imported module set up, and the modules that it imports; looked for once, and again while it is run."""
+    """The set-ups of an imported module, and the modules it imports. Cached once the module has run."""
     known = _MODULES.get(source.filename)
     if known is not None and known[0] is source and known[1] is module:
         return known[2], known[3]
@@ -283,7 +283,7 @@ def _of_module(
 
 
 def _note(latest: dict[Any, SetUp], found: Iterable[SetUp]) -> None:
-    """Take in what was found in the order it runs; what makes an earlier one void stands in its place."""
+    """Add in the order of running; a set-up that replaces an earlier one takes the later position."""
     for item in found:
         key = _key(item)
         latest.pop(key, None)
@@ -291,7 +291,7 @@ def _note(latest: dict[Any, SetUp], found: Iterable[SetUp]) -> None:
 
 
 def _key(found: SetUp) -> Any:
-    """The same for two statements if the later one makes the earlier one void."""
+    """Key of a set-up; equal for two if the later one replaces the earlier."""
     node, file = found.nodes[-1], found.scope.source.filename
     cell = not Path(file).is_file()
     place = None if cell else file
@@ -304,11 +304,11 @@ def _key(found: SetUp) -> Any:
         first = call.args[0] if len(call.args) > 1 else None
         return place, found.title, first.value if isinstance(first, ast.Constant) else None
     whole = found.scope.whole if cell else None
-    return node if whole is None else whole.digest_of(node)  # a cell that is run again is there twice
+    return node if whole is None else whole.digest_of(node)  # a cell run twice is listed twice
 
 
 def _named(fn: types.FunctionType) -> Iterable[tuple[str, Any]]:
-    """What a function names that it does not make itself."""
+    """(name, value) of what a function uses but does not make itself."""
     for name in global_names(fn.__code__):
         yield name, fn.__globals__.get(name, getattr(builtins, name, MISSING))
     yield from captures(fn)
@@ -335,7 +335,7 @@ def _is_own_package(package: str) -> bool:
 
 
 def _keys(node: ast.expr) -> list[str]:
-    """The environment variables that a statement sets, as far as they are written there."""
+    """The environment variables that a statement sets, if written as literals."""
     if isinstance(node, ast.Call):
         firsts = [key for item in node.args[:1] for key in (item.keys if isinstance(item, ast.Dict) else [item])]
         found = [item.value for item in firsts if isinstance(item, ast.Constant)]

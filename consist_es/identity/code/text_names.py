@@ -1,6 +1,6 @@
-"""Names in texts that are code: what ``query``, ``eval``, numexpr, SQL and formulas look up by name.
+"""Finds names in texts that are code: ``query``, ``eval``, numexpr, SQL and formulas look them up.
 
-A name that is found counts only if the module binds it. Docstrings, messages, keys of dicts and items are no code.
+A name counts only if the module binds it. Docstrings, messages, keys of dicts and items are not code.
 """
 
 import ast
@@ -26,18 +26,18 @@ _FORMULAS = {
     "dmatrices", "dmatrix", "from_formula", "glm", "gls", "glsar", "logit", "mixedlm", "mnlogit", "model_matrix",
     "negativebinomial", "ols", "poisson", "probit", "quantreg", "rlm", "wls",
 }  # fmt: skip
-"""Calls whose texts are formulas, whose functions and data may be of the module."""
+"""Calls with formulas as texts; their functions and data may be the module's."""
 _FRAMES = {"pd", "pandas", "ne", "numexpr"}
-"""Modules whose `eval` looks bare names up where it is called; to that of a table they are columns."""
+"""Modules whose `eval` looks bare names up in its caller; in a table's `eval` they are columns."""
 _SPACES = {"globals", "vars", "locals"}
 _NEUTRAL = {
     "print", "debug", "info", "warning", "warn", "error", "critical", "exception", "log", "getLogger", "add_argument",
     "run", "scenario", "add_input", "output_path", "output_dir", "log_artifact", "log_input", "log_output", "log_meta",
     "log_dataframe", "Path", "open",
 }  # fmt: skip
-"""Calls whose own texts are messages, file names, or names in our own API."""
+"""Calls with texts that are messages, file names, or names in our own API."""
 _LOUD = frozenset(_CODE | _QUERY | _FORMULAS | _SPACES | {"__dict__", "modules"})
-"""Names without which only the looks of a text tell that it names something."""
+"""In a function without these names, only the form of a text can show that it names something."""
 _TIDY = {"cleandoc", "dedent", "format", "lower", "strip"}
 _AT = re.compile(r"(?<![\w.@`'\"])@\s*([^\W\d]\w*)")
 _NAME = re.compile(r"(?<![\w.\"'])([^\W\d]\w*)")
@@ -58,21 +58,21 @@ _ITEMS = 2000
 
 
 class Names(NamedTuple):
-    """What texts name."""
+    """Names in texts."""
 
     sure: frozenset[str] = frozenset()
     data: frozenset[str] = frozenset()
-    """Names that may be those of columns or tables: only data is meant by them, never functions and modules."""
+    """Names that may be columns or tables: they can mean data only, never functions and modules."""
     code: bool = False
-    """Whether a text that is not written where it is used is run as code."""
+    """True if a text from elsewhere is run as code."""
     query: bool = False
-    """The same of queries, which such a text may be the name of a table in."""
+    """True if a text from elsewhere is run as a query; then a text may be a table's name."""
 
     def with_(self, other: "Names") -> "Names":
         return Names(self.sure | other.sure, self.data | other.data, self.code or other.code, self.query or other.query)
 
     def bound_in(self, namespace: Mapping[str, Any]) -> set[str]:
-        """The names that stand for something in a module."""
+        """The names that the namespace binds."""
         found = {name for name in self.sure if name in namespace}
         return found | {name for name in self.data if name in namespace and _is_data(namespace[name])}
 
@@ -82,25 +82,25 @@ def _is_data(value: Any) -> bool:
 
 
 def names_in_texts(node: ast.AST) -> Names:
-    """Of the texts below a node."""
+    """Names in the texts below a node."""
     return _walked(node).found
 
 
 def names_in_file(source: Source) -> Names:
-    """Of the texts in a file."""
+    """Names in the texts of a file."""
     return _NAMED.of(source)
 
 
 @functools.lru_cache(maxsize=65536)
 def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
-    """What the texts below a node name if code that is handed texts from elsewhere runs any of them."""
+    """Names in the texts below a node, if code elsewhere runs texts that it is passed."""
     found, walk = Names(code=code, query=query), _walked(node)
     texts = [*walk.texts, *(walk.keys if code else [])]
     return functools.reduce(lambda names, text: names.with_(_loose(text, found)), texts, Names())
 
 
 def names_in_value(value: Any, code: Names) -> Names:
-    """Of the texts that a variable or config holds, which `code` may run."""
+    """Names in the texts of a variable or config, which `code` may run."""
     found = Names()
     for text in _texts_of(value):
         found = found.with_(_names(text, sql=False)).with_(_loose(text, code))
@@ -114,7 +114,7 @@ def _walked(node: ast.AST) -> "_Walk":
 
 @functools.lru_cache(maxsize=65536)
 def names_in_annotations(node: ast.AST) -> frozenset[str]:
-    """Names in annotations of a class that are written as text: frameworks evaluate them."""
+    """Names in a class's annotations written as text: frameworks evaluate them."""
     annotated = [item.annotation for item in ast.walk(node) if isinstance(item, ast.AnnAssign)]
     texts = [_text(part) or "" for item in annotated for part in ast.walk(item) if isinstance(part, ast.Constant)]
     return frozenset(name for text in texts for name in _NAME.findall(text))
@@ -135,7 +135,7 @@ def _texts_of(value: Any) -> Iterator[str]:
 
 
 def _names(text: str, *, sql: bool) -> Names:
-    """What a text names by its looks, wherever it stands; `sql` if it is known to be a piece of a query."""
+    """Names that the form of a text shows, wherever it stands; `sql` if it is known to be part of a query."""
     sure = frozenset(_AT.findall(text)) if "@" in text else frozenset[str]()
     data: set[str] = set()
     if sql or _SQL.match(text):
@@ -151,27 +151,26 @@ def _formula(text: str) -> Names:
 
 
 def _loose(text: str, code: Names) -> Names:
-    """What a text names if it is run by code that is handed texts from elsewhere."""
+    """Names in a text if it is run by code that gets texts from elsewhere."""
     if code.code:
         return Names(frozenset(_NAME.findall(text)))
     return Names(data=frozenset({text})) if code.query and text.isidentifier() else Names()
 
 
 class _Walk:
-    """Goes through some code and notes what its texts name. Most nodes of a file are none of its concern, and there are
-    many: so it calls no function for those."""
+    """Walks some code and collects the names in its texts. Calls no function for nodes without any: most are."""
 
     def __init__(self, node: ast.AST, silent: Collection[ast.AST] = ()) -> None:
-        """The bodies of `silent` functions are known to name nothing."""
+        """Skips the bodies of `silent` functions, which name nothing."""
         self._whole, self._silent = node, silent
         self._sure: set[str] = set()
         self._data: set[str] = set()
         self._code = self._query = False
         self.texts: list[str] = []
         self.keys: list[str] = []
-        """Texts that items are looked up by: it may be in what ``globals()`` gave."""
+        """Texts used as item keys: the container may come from ``globals()``."""
         self._waiting: list[tuple[Any, bool]] = [(node, False)]
-        """Nodes, and whether they are known to be pieces of a query."""
+        """Nodes, with True if they are known to be parts of a query."""
         while self._waiting:
             self._visit(*self._waiting.pop())
         self.found = Names(frozenset(self._sure), frozenset(self._data), self._code, self._query)
@@ -198,7 +197,7 @@ class _Walk:
         elif kind is ast.BinOp or kind is ast.JoinedStr:
             self._joined(node, sql)
         elif kind is ast.Attribute and node.attr == "modules" and getattr(node.value, "id", "") == "sys":
-            # what is looked up in ``sys.modules[__name__]`` is one of the attributes in the code
+            # lookups in ``sys.modules[__name__]`` use the attributes of this code
             self._sure |= {item.attr for item in ast.walk(self._whole) if isinstance(item, ast.Attribute)}
             self._code = True
         elif kind is not ast.Raise and not (kind is ast.Expr and node.value.__class__ is ast.Constant):
@@ -266,7 +265,7 @@ class _Walk:
 
 
 _FIELDS: dict[type, tuple[str, ...]] = {}
-"""Class of nodes -> the fields that may hold nodes which anything is named in."""
+"""Class of nodes -> the fields to search."""
 _NOT_SEARCHED = {"ctx", "op", "ops", "id", "attr", "kind", "type_comment", "type_ignores"}
 
 
@@ -284,7 +283,7 @@ def _computes_first(values: list[ast.expr]) -> bool:
 
 
 def _is_space(node: ast.AST) -> bool:
-    """Whether something is looked up by name in what ``globals()``, ``vars()`` or ``__dict__`` gives."""
+    """True for a lookup by name in ``globals()``, ``vars()`` or ``__dict__``."""
     if not isinstance(node, (ast.Subscript, ast.Attribute)):
         return False
     inner = node.value
@@ -294,12 +293,12 @@ def _is_space(node: ast.AST) -> bool:
 
 
 def _is_computed(node: ast.AST) -> bool:
-    """Whether a text is not all written there."""
+    """True if a text is not wholly a literal."""
     return not isinstance(node, ast.Constant) and (_tidied(node) is None or _is_computed(_tidied(node) or node))
 
 
 def _tidied(node: ast.AST) -> ast.AST | None:
-    """The text in ``dedent("...")`` or ``"...".strip()``."""
+    """The literal in ``dedent("...")`` or ``"...".strip()``."""
     if not isinstance(node, ast.Call):
         return None
     if isinstance(node.func, ast.Attribute) and node.func.attr in _TIDY and _text(node.func.value) is not None:
@@ -308,7 +307,7 @@ def _tidied(node: ast.AST) -> ast.AST | None:
 
 
 def _text(node: ast.AST) -> str | None:
-    """A text that is written there; what is computed in it is a question mark."""
+    """A literal text; computed parts become a question mark."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.JoinedStr):
@@ -327,7 +326,7 @@ def _found_in_file(parsed: Parsed) -> Names:
 
 
 def _is_silent(node: ast.AST, scope: Scope) -> bool:
-    """Whether nothing in a function's body can name anything: most are so, and need no walk. Its head may."""
+    """True if nothing in a function's body can name anything, so no walk is needed; its head may."""
     if scope.inside or isinstance(node, ast.Lambda) or not _LOUD.isdisjoint([item.id for item in scope.names]):
         return False
     if not _LOUD.isdisjoint([item.attr for item in scope.nodes.get(ast.Attribute, ())]):

@@ -1,4 +1,4 @@
-"""Plain forms of live values that code can reach: what they are made of, down to functions, classes and constants."""
+"""Builds plain forms of the live values that code can reach, down to functions, classes and constants."""
 
 import collections
 import contextvars
@@ -40,62 +40,63 @@ _C_CALLABLES = (
     types.MethodWrapperType, types.ClassMethodDescriptorType,
 )  # fmt: skip
 _NESTED = 20
-"""How deep containers that hold functions may be nested, well within our stack."""
+"""Deepest nesting of containers to look into, well within our stack."""
 _MOST = 20_000
-"""How many functions, classes and objects are labelled before no more objects are looked into."""
+"""Number of labelled functions, classes and objects after which no more objects are looked into."""
 
 
 class Values(ABC):
-    """Gives values their plain forms; the functions and classes in them become parts of their own."""
+    """Gives values their plain forms; functions and classes in them become parts of their own."""
 
     def __init__(self, root: Path, *, follow: bool, unread: Written = NOTHING) -> None:
         self.root, self.follow = root, follow
         self._unread = unread
         self.parts: dict[str, str] = {}
-        """What version 1 of the fingerprint counted, under the same labels: it finds the runs of that version."""
+        """The parts of version 1 of the fingerprint, under its labels: they find the runs of that version."""
         self.added: dict[str, str] = {}
-        """What counts since version 2."""
+        """The parts added since version 2."""
         self.unstable: list[str] = []
         self.objects: list[tuple[str, Any]] = []
-        """Installed packages' objects that count by their state, and where they are: a step may change them."""
+        """(path, object) of installed packages' objects that count by their state: a step may change them."""
         self._within = False
-        """Whether this is a part of such an object."""
+        """True inside such an object."""
         self._readers = Readers()
         self.modules = Modules(root, self._readers)
         self._held = HeldValues(root, self._readers, self._held_value, self.classes_in)
         self._lenient = False
-        """Whether what has no canonical form is left out: a module that is used need not use all that it holds."""
+        """True if values without a canonical form are left out: code that uses a module need not use all that it
+        holds."""
         self._since: collections.deque[tuple[Callable[[], object], bool, int]] | None = collections.deque()
-        """What counts since version 2 and is visited after all that version 1 knew; None from then on."""
+        """Visits of version 2, delayed until all that version 1 knew was visited; None from then on."""
         self._filled = False
-        """Whether this is an attribute that methods fill by themselves: a handle or a cache, unless it is plain."""
+        """True for an attribute that methods fill themselves: a handle or a cache, unless it is plain."""
         self._depth = 0
         self._labels: dict[int, str] = {}
         self._taken: set[str] = set()
         self._alive: list[Any] = []
-        """Keeps visited objects, so that no id is used twice."""
+        """Keeps visited objects alive, so that no id is reused."""
 
     @abstractmethod
     def function(self, fn: types.FunctionType) -> str:
-        """Visit a function; the label that its parts are found under."""
+        """Visit a function; returns the label of its parts."""
 
     @abstractmethod
     def cls(self, cls: type) -> str:
-        """Visit a class; the label that its parts are found under."""
+        """Visit a class; returns the label of its parts."""
 
     def newly(self, visit: Callable[[], object]) -> None:
-        """Visit something that counts since version 2: once all that version 1 knew has been visited."""
+        """Visit something of version 2, after all that version 1 knew."""
         if self._since is None:
             visit()
         else:
             self._since.append((visit, self._lenient, self._depth))
 
     def _note(self, label: str, plain: Any) -> None:
-        """Add a part that counts since version 2."""
+        """Add a part of version 2."""
         self.added[self._unique(label)] = digest_plain(plain)
 
     def _held_value(self, held: Held) -> Any:
-        """Plain form of what a module holds."""
+        """Plain form of a value that a module holds."""
         if isinstance(held.value, types.ModuleType):
             self.modules.follow_loaded(held.value.__name__, file_of(held.value) or "", eager=False)
             return {"$module": held.value.__name__}
@@ -158,7 +159,7 @@ class Values(ABC):
         return plain if value is not self._unread.owner else without(plain, self._unread.names)
 
     def _inside(self, value: Any, where: str) -> Any:
-        """A value without a plain form: containers and simple objects by what they hold, the rest is unstable."""
+        """A value without a plain form: containers and simple objects by their content; the rest is unstable."""
         if id(value) in self._labels:
             return {"$again": self._labels[id(value)]}
         if self._depth < _NESTED and (type(value) in CONTAINERS or is_simple(type(value))):
@@ -176,7 +177,7 @@ class Values(ABC):
         return self._by_state(value, where)
 
     def _by_state(self, value: Any, where: str) -> Any:
-        """An object of an installed or builtin class, by what it is made of."""
+        """An object of an installed or builtin class, by its state."""
         if id(value) in self._labels:
             return {"$again": self._labels[id(value)]}
         if self._depth and is_global_random(value):
@@ -199,7 +200,7 @@ class Values(ABC):
             self._within = within
 
     def _piece(self, value: Any, where: str) -> Any:
-        """A part of a state: what it consists of is looked at one by one, for much of it has a plain form."""
+        """A part of a state. Its items are taken one by one, since most of them have a plain form."""
         if type(value) is dict and all(type(key) is str for key in value):
             return {"$parts": [[key, self.reference(item, f"{where}.{key}")] for key, item in sorted(value.items())]}
         if type(value) is list:
@@ -207,7 +208,7 @@ class Values(ABC):
         return self.reference(value, where)
 
     def _opaque(self, value: Any, where: str, never: str | None) -> Any:
-        """An object whose state cannot be had: in a module that is used it need not be used, unless it is called."""
+        """An object without a readable state. Unstable, unless a used module merely holds it and nothing calls it."""
         read = not self._depth or self._readers.reads(ATTRIBUTE, where.rpartition(".")[2], ())
         if self._lenient and not (read and (is_random(value) or (callable(value) and never is None))):
             return None
@@ -216,7 +217,7 @@ class Values(ABC):
         return {"$unstable": type_name(type(value))}
 
     def _parts_of(self, value: Any, where: str) -> Any:
-        """A container or simple object, by what it holds."""
+        """A container or simple object, by its content."""
         name, items = type_name(type(value)), self._items(value, where)
         if type(value) is collections.defaultdict:
             return {name: [self.reference(value.default_factory, f"default of {where}"), items]}
@@ -225,7 +226,7 @@ class Values(ABC):
         return {"$instance": [self.cls(type(value)), self._state(value, where), *([] if items is None else [items])]}
 
     def _items(self, value: Any, where: str) -> Any:
-        """What a container holds, None for anything else."""
+        """Items of a container, None for anything else."""
         if isinstance(value, dict):
             pairs = [[self.reference(k, where), self.reference(v, _item(where, k))] for k, v in dict.items(value)]
             return sorted(pairs, key=digest_plain)
@@ -236,7 +237,7 @@ class Values(ABC):
         return items if isinstance(value, (list, tuple)) else sorted(items, key=digest_plain)
 
     def _state(self, value: Any, where: str) -> dict[str, Any]:
-        """The attributes of an object; of one that a module holds, those that methods write are judged alone."""
+        """The attributes of an object; if a module holds it, those that methods write are judged separately."""
         state = state_of(value)
         if value is self._unread.owner:
             state = {name: item for name, item in state.items() if name not in self._unread.names}
@@ -257,7 +258,7 @@ class Values(ABC):
                 self.newly(functools.partial(self._own_object, item))
 
     def _own_object(self, value: Any) -> None:
-        """A class that counts since version 2, and what the plain form of its instance leaves out."""
+        """Count a class of version 2, and the attributes that its instance's plain form leaves out."""
         label = self.cls(type(value))
         if state := unsaid_state(value):
             where = f"attributes of {label}"
@@ -280,7 +281,7 @@ class Values(ABC):
     # ------------------------------------------------------------ labels
 
     def _label(self, value: Any, label: str) -> str:
-        """A label of this object's own: two functions of one name get two."""
+        """A unique label for this object: two functions of one name get two."""
         unique = self._unique(label)
         self._labels[id(value)] = unique
         self._alive.append(value)
@@ -296,5 +297,5 @@ class Values(ABC):
 
 
 def _item(where: str, key: Any) -> str:
-    """Place of a dictionary's item; the text of other keys may differ from process to process."""
+    """Label of a dictionary's item; the repr of other keys may differ between processes."""
     return f"{where}[{key!r}]" if type(key) in (str, int, float, bool, bytes) else f"{where}[{type(key).__name__}]"

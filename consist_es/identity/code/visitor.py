@@ -1,4 +1,4 @@
-"""Walks the live objects that a callable reaches, and gives each a place in the code identity."""
+"""Walks the live objects that a callable reaches, and labels each in the code identity."""
 
 import ast
 import collections
@@ -54,28 +54,28 @@ class Visitor(Values):
         super().__init__(root, follow=follow, unread=unread)
         self.declared, self.own = declared, own
         self._waiting: collections.deque[tuple[Callable[[], None], bool]] = collections.deque()
-        """Functions and classes still to be visited; a queue, since call chains may be longer than our stack."""
+        """Functions and classes still to visit; a queue, since call chains may be longer than our stack."""
         self._namespace: Mapping[str, Any] = {}
         self._own_namespace: Mapping[str, Any] = {}
-        """Of the module that the callable is from."""
+        """Namespace of the callable's module."""
         self._reached: dict[str, Any] = {}
         """Names in the callable's own file that its functions read -> present value."""
         self.reach = Reach(root, self.added, self.reference, self._read_more)
         self._script = file_of(sys.modules.get("__main__")) or ""
         self._setting_up = False
-        """Whether what sets something up is followed: of any file, only what it reaches counts."""
+        """True while set-ups are followed: then only the reached part of any file counts."""
 
     def _read_more(self, names: set[str], namespace: Mapping[str, Any], label: str, source: Source | None) -> None:
-        """Count names that code reaches by other means than its instructions."""
+        """Count names that code reaches other than by its instructions."""
         self._lenient = True
         self.read_names(names, namespace, label, None, source)
 
     def _is_own(self, filename: str) -> bool:
-        """Whether of a file only what is reached counts, not all of it."""
+        """True if only the reached part of a file counts, not all of it."""
         return filename in (self.own, self._script) or self._setting_up
 
     def _visit_all(self) -> None:
-        """Visit everything that waits, and what that leads to."""
+        """Visit everything queued, and what that leads to."""
         more = True
         while more:
             while self._waiting:
@@ -96,20 +96,20 @@ class Visitor(Values):
         self._visit_present()
 
     def _visit_present(self) -> None:
-        """Compare what is loaded with its source, for all modules that were followed."""
+        """Compare loaded modules with their source, for all that were followed."""
         while self.follow and self.modules.take_present():
             self._visit_all()
 
     def _visit_patched(self) -> None:
-        """Count what the project put into modules of installed packages."""
+        """Count attributes that the project replaced in installed modules."""
         if self.follow and (patched := patched_in(self.modules.foreign)):
             self._lenient = True
             self._note("replaced in installed modules", self.reference(patched, "installed modules"))
             self._visit_all()
 
     def _later(self, visit: Callable[[], None], filename: str) -> None:
-        """Visit something in its turn; what is of the callable's own file must be identified in full, what is of a
-        distribution as far as it can be: the code that made it counts."""
+        """Queue a visit. Code of the callable's own file must be identified in full, a distribution's only as far as
+        possible: the code that made it counts."""
         foreign = filename != self.own and (self._lenient or spot_of(filename) is not None)
         self._waiting.append((visit, foreign or (self._lenient and self._setting_up)))
 
@@ -121,7 +121,7 @@ class Visitor(Values):
     # ------------------------------------------------------------ functions
 
     def function(self, fn: types.FunctionType) -> str:
-        """Visit a function; the label that its parts are found under."""
+        """Visit a function; returns the label of its parts."""
         if id(fn) in self._labels:
             return self._labels[id(fn)]
         filename = fn.__code__.co_filename
@@ -214,7 +214,7 @@ class Visitor(Values):
     def read_names(
         self, names: set[str], namespace: Mapping[str, Any], label: str, node: Any, source: Source | None
     ) -> None:
-        """Count what some code takes from its module: present values, imports, and everything if it is dynamic."""
+        """Count what some code takes from its module: present values, imports, and the whole file if it is dynamic."""
         package = package_of(namespace)
         self._namespace = namespace
         if source is not None and source.filename == self.own:
@@ -238,7 +238,7 @@ class Visitor(Values):
             self._dynamic(label, source, package)
 
     def _dynamic(self, label: str, source: Source | None, package: str) -> None:
-        """The code can reach anything in its file: all of it counts."""
+        """Count the whole file, since the code can reach anything in it."""
         if source is None:
             self.unstable.append(f"{label} runs code by name, and has no source file")
             return
@@ -249,7 +249,7 @@ class Visitor(Values):
     # ------------------------------------------------------------ classes
 
     def cls(self, cls: type) -> str:
-        """Visit a class; the label that its parts are found under."""
+        """Visit a class; returns the label of its parts."""
         filename = class_file(cls)
         if is_ours(module_name(cls)) or not (is_first_party(filename) or filename.startswith("<") or not filename):
             if id(cls) not in self._labels and not is_by_name(cls):
@@ -280,14 +280,14 @@ class Visitor(Values):
             self.modules.held += subclasses(cls, label, source)
             self.reach.add(Code(label, tuple(nodes), source, namespace_of(cls, filename), frozenset()))
         judged = source if followed and nodes and "<locals>" not in cls.__qualname__ else None
-        if judged is None or not self._lenient:  # else all that there is in its module has been seen to
+        if judged is None or not self._lenient:  # else everything in its module has been counted
             self._members(cls, label, generated=bool(nodes), judged=judged)
         bases = [base for base in (*cls.__bases__, type(cls)) if base not in (object, type)]
         if bases:
             self.parts[f"bases of {label}"] = digest_plain([self.cls(base) for base in bases])
 
     def _made_class(self, cls: type) -> None:
-        """A class that a function of an installed package made: what it was made with."""
+        """Count a class made by a function of an installed package, by its members and bases."""
         label, before = self._label(cls, type_name(cls)), self._lenient
         self._lenient = True
         self._members(cls, label, generated=True, judged=None)
@@ -295,7 +295,7 @@ class Visitor(Values):
         self._lenient = before
 
     def _members(self, cls: type, label: str, *, generated: bool, judged: Source | None) -> None:
-        """Methods and data of a class; not the data that methods in its module, which is `judged`, write to."""
+        """Count methods and data of a class, except data that methods in its module (`judged`) write to."""
         for name, value in sorted(vars(cls).items()):
             if judged is not None and writes_to(ATTRIBUTE, name, [file_usage(judged)]):
                 continue

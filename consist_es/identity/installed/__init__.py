@@ -1,1 +1,1 @@
-"""Where code lies, and which distribution it is from."""
+"""Locates code, and finds the distribution it is from."""

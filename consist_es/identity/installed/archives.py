@@ -1,4 +1,4 @@
-"""Modules in zip files: a path that leads into one stands for a member of it."""
+"""Reads modules in zip files; a path that leads into an archive names a member of it."""
 
 import functools
 import os
@@ -6,11 +6,11 @@ import stat
 import zipfile
 
 _MEMBERS = 4096
-"""Of how many members the content is kept."""
+"""How many members' contents are cached."""
 
 
 def member_of(filename: str) -> bytes | None:
-    """The content that a path into a zip file stands for, None if it leads into none or to nothing in it."""
+    """The content of the member that a path into a zip file names; None if there is no such archive or member."""
     archive = os.path.dirname(filename)  # noqa: PTH120
     while archive and archive != os.path.dirname(archive):  # noqa: PTH120
         try:
@@ -26,7 +26,7 @@ def member_of(filename: str) -> bytes | None:
 
 
 def lines_of(filename: str) -> list[str]:
-    """The lines of a Python file in a zip file; empty if there is no such file, or no text in it."""
+    """The lines of a Python file in a zip file; empty if there is no such file, or it is not text."""
     from importlib.util import decode_source
 
     content = member_of(filename) if filename.endswith(".py") else None

@@ -8,23 +8,23 @@ from typing import Any, NamedTuple
 
 
 class Place(NamedTuple):
-    """Where a module is from."""
+    """File, package folders and loader of a module."""
 
     file: str | None
     """None if it has no file: built in, a namespace, or made by a finder."""
     path: tuple[str, ...] | None
-    """Of a package: where its modules are searched."""
+    """Folders searched for the modules of a package."""
     loader: Any = None
 
 
 class Finding:
-    """Finds modules for one look at the code: what it found it does not ask for again."""
+    """Finds modules, and caches the results; make one for each look at the code."""
 
     def __init__(self) -> None:
         self._known: dict[str, Place | None] = {}
 
     def place(self, name: str) -> Place | None:
-        """Where a module is from: the loaded one, else what the finders of this process say; None if nowhere."""
+        """Place of a module: of the loaded one, else by the finders of this process; None if not found."""
         if name not in self._known:
             module = sys.modules.get(name)
             self._known[name] = self._search(name) if module is None else _loaded(module)
@@ -62,19 +62,19 @@ def _asked(name: str, path: tuple[str, ...] | None) -> Place | None:
 def _found(find: Callable[..., Any], name: str, path: tuple[str, ...] | None) -> Any:
     try:
         return find(name, None if path is None else list(path))
-    except KeyError:  # a namespace in a namespace that is not loaded asks it for its folders
+    except KeyError:  # namespace in a namespace that is not loaded: asks that one for its folders
         return find(name.rpartition(".")[2], None if path is None else list(path))
 
 
 def _folders(path: Iterable[Any]) -> tuple[str, ...]:
     try:
         return tuple(map(str, path))
-    except (KeyError, TypeError):  # not loaded, and nothing that lists folders
+    except (KeyError, TypeError):  # not loaded, and does not list folders
         return ()
 
 
 def generated_file(name: str, loader: Any) -> str | None:
-    """A name under which the source of a module without a file can be read, None if its loader shows none."""
+    """A name under which linecache has the source of a module without a file; None if its loader shows none."""
     read = getattr(loader, "get_source", None)
     try:
         text = None if read is None else read(name)
@@ -88,5 +88,5 @@ def generated_file(name: str, loader: Any) -> str | None:
 
 
 def generated_name(name: str) -> str:
-    """What stands for the file of a module that has none."""
+    """Stand-in for the file name of a module without a file."""
     return f"<module {name}>"

@@ -1,4 +1,4 @@
-"""Which installed distributions count by version: what a tracker was asked."""
+"""A tracker's options for which installed distributions count by version."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,18 +12,19 @@ PACKAGE_IDENTITIES = ("own", "imported")
 
 @dataclass(frozen=True, slots=True)
 class PackageOptions:
-    """Which installed distributions count by version, beside the models of one's own that count by content."""
+    """Which installed distributions count by version, besides one's own models, which count by content."""
 
     identity: str = "own"
-    """``own``: none, a difference is only told; ``imported``: all that the code imports, and Python's minor version."""
+    """``own``: none, differences are only reported; ``imported``: all that the code imports, and Python's minor
+    version."""
     model: tuple[str, ...] = ()
-    """Names of distributions that count for every step."""
+    """Distributions that count for every step."""
     ignore: tuple[str, ...] = ()
-    """Names of distributions that are never compared, neither by version nor by content."""
+    """Distributions that are never compared, neither by version nor by content."""
 
     @classmethod
     def of(cls, identity: str, model: Iterable[str] | None, ignore: Iterable[str] | None) -> "PackageOptions":
-        """Check what a tracker is given.
+        """Check the options of a tracker.
 
         Raises:
             OptionError, UsageTypeError, UsageError: an unknown identity, no list of names, a blank name, or one on
@@ -41,5 +42,5 @@ class PackageOptions:
         return cls(identity, found["model_packages"], found["ignore_packages"])
 
     def counts(self, name: str) -> bool:
-        """Whether a distribution that was imported, or Python, counts by version."""
+        """True if an imported distribution, or Python, counts by version."""
         return name in self.model or (self.identity == "imported" and name not in self.ignore)

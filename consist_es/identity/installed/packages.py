@@ -1,7 +1,7 @@
-"""Installed distributions: which one a file is from, its version, and whether it is a model of one's own.
+"""Finds installed distributions: which one a file is from, its version, and whether it is a model of one's own.
 
-Only the folders that packages are installed into are read, never the packages themselves. What was read is kept until
-such a folder changes, which every installation does: it adds or removes the folder with the package's metadata.
+Reads only the folders that packages are installed into, never the packages. Caches a folder until it changes, which
+every installation does: it adds or removes the folder with the package's metadata.
 """
 
 import csv
@@ -22,20 +22,20 @@ from consist_es.values.digests import written
 FOLDERS = frozenset({"site-packages", "dist-packages"})
 """Names of the folders that packages are installed into."""
 PYTHON = "python"
-"""Name that Python itself goes by among the packages."""
+"""Name of Python itself among the packages."""
 NOT_INSTALLED = "not installed"
-"""Stands for the version of a package that is not there."""
+"""Stands for the version of a package that is not installed."""
 FOLLOWED = 4_000_000
 """Bytes of Python up to which a distribution is followed, about 100,000 lines."""
 _METADATA = (".dist-info", ".egg-info")
 _CHANGES: list[str] = []
-"""Folders that had changed when they were looked at again."""
+"""Folders found changed; the length is the `generation`."""
 _SITES: dict[str, tuple[int, "Site"]] = {}
-"""Folder -> its modification time when it was read, and what it holds."""
+"""Folder -> its modification time when it was read, and its distributions."""
 
 
 def normalised(name: str) -> str:
-    """The one spelling of a distribution's name."""
+    """The canonical spelling of a distribution's name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -49,17 +49,17 @@ class Distribution:
 
     @functools.cached_property
     def version(self) -> str:
-        """The version, as it is written there."""
+        """The version in its metadata, "unknown" without one."""
         try:
             return self._metadata.version or "unknown"
-        except KeyError:  # half removed: the folder is there, and what it says is not
+        except KeyError:  # half removed: the folder exists, its content does not
             return "unknown"
 
     @functools.cached_property
     def own(self) -> bool:
         """True if it was installed from a folder, an archive or a repository (PEP 610), editable or not.
 
-        Conda installs each of its packages from a folder while it builds them, and some still say so.
+        Conda builds each of its packages from a folder, and some still record that; they do not count.
         """
         installer = (self._metadata.read_text("INSTALLER") or "").strip().lower()
         return installer != "conda" and bool(self._direct_url)
@@ -74,13 +74,13 @@ class Distribution:
 
     @functools.cached_property
     def _sizes(self) -> dict[str, int]:
-        """Its files, relative to its folder, with their sizes, as far as they were recorded."""
+        """Recorded files, relative to its folder -> size in bytes (0 if not recorded)."""
         rows = [row for row in csv.reader((self._metadata.read_text("RECORD") or "").splitlines()) if row and row[0]]
         return {row[0].replace("\\", "/"): int(row[2]) if row[2:] and row[2].isdecimal() else 0 for row in rows}
 
     @functools.cached_property
     def files(self) -> frozenset[str]:
-        """Its files, relative to its folder, as far as they were recorded."""
+        """Recorded files, relative to its folder."""
         return frozenset(self._sizes)
 
     @functools.cached_property
@@ -96,13 +96,13 @@ class Distribution:
 
     @functools.cached_property
     def is_large(self) -> bool:
-        """True if it is too large to be followed function by function: such a one counts as a whole."""
+        """True if it is too large to be followed function by function; then it counts as a whole."""
         code = [size for name, size in self._sizes.items() if name.endswith(".py") and "/tests/" not in f"/{name}"]
         return sum(code) > FOLLOWED
 
     @functools.cached_property
     def modules(self) -> frozenset[str]:
-        """Names of its topmost modules."""
+        """Names of its top-level modules."""
         tops = {name.partition("/")[0] for name in self.files if not name.startswith((".", "/"))}
         named = (self._metadata.read_text("top_level.txt") or "").split()
         known = {top.partition(".")[0] for top in (*tops, *named) if not top.endswith(_METADATA)}
@@ -110,17 +110,17 @@ class Distribution:
 
     @property
     def state(self) -> str:
-        """What stands for all of it: the version, and of a model of one's own also a digest over its files."""
+        """The version; for a model of one's own also a digest over its files."""
         return f"{self.version} {self.content}" if self.own else self.version
 
     @property
     def content(self) -> str:
-        """Digest over its files; of a large one over what the installer wrote down of them, which is their digests."""
+        """Digest over its files; if it is large, over the digests that the installer recorded (RECORD)."""
         code = [("RECORD", self.place / "RECORD")] if self.is_large else self._code()
         return written(_digest(code), 8)
 
     def _code(self) -> Iterator[tuple[str, Path]]:
-        """Name and place of each of its files that can make a difference."""
+        """Name and path of each file that can make a difference."""
         source = str(self._direct_url.get("url", ""))
         editable = (self._direct_url.get("dir_info") or {}).get("editable") and source.startswith("file://")
         if editable:
@@ -135,27 +135,27 @@ class Distribution:
 
 
 class Site:
-    """The distributions whose metadata lies in one folder."""
+    """The distributions with metadata in one folder."""
 
     def __init__(self, folder: Path) -> None:
         found = sorted(metadata_in(folder))
         self.distributions = {item.name: item for item in map(Distribution, found)}
 
     def with_module(self, name: str) -> Distribution | None:
-        """The distribution that a module is from, given by its full name; of an editable one the likely one."""
+        """The distribution of a module, given by its full name; for an editable one, the likely one."""
         path, top = name.replace(".", "/"), name.partition(".")[0]
         exact = (self.owner(f"{path}{end}") for end in ("/__main__.py", ".py", "/__init__.py"))
         likely = (*self._by_module.get(top, ()), self.distributions.get(normalised(top)))
         return next((item for item in (*exact, *likely) if item is not None), None)
 
     def owner(self, relative: str) -> Distribution | None:
-        """The distribution that a file is from, given relative to the folder."""
+        """The distribution of a file, given relative to the folder."""
         top = relative.partition("/")[0].partition(".")[0]
         likely = self.distributions.get(normalised(top))
         if likely is not None and relative in likely.files:
-            return likely  # without reading what all the others hold
+            return likely  # avoids reading the file lists of all the others
         candidates = self._by_module.get(top, ())
-        whole = f"{top}/__init__.py"  # else it is a namespace, in which each file is somebody else's
+        whole = f"{top}/__init__.py"  # else it is a namespace, shared by several distributions
         return next((item for item in candidates if relative in item.files), None) or next(
             (item for item in candidates if not item.files or whole in item.files), None
         )
@@ -178,19 +178,19 @@ def refresh() -> None:
 
 
 def generation() -> int:
-    """How often a change was noticed: what was found out about files before no longer holds."""
+    """How often a change was noticed; cached findings about files hold for one generation only."""
     return len(_CHANGES)
 
 
 def site_of(folder: str) -> Site:
-    """What is installed in a folder."""
+    """The distributions installed in a folder (cached)."""
     if folder not in _SITES:
         _SITES[folder] = (_stamp(folder), Site(Path(folder)))
     return _SITES[folder][1]
 
 
 def spot_of(filename: str) -> tuple[str, str] | None:
-    """The folder of packages that a file lies in, and its path from there; None if it lies in none."""
+    """The folder of packages around a file, and the file's path from there; None if there is none."""
     parts = filename.replace(os.sep, "/").split("/")
     for count in range(len(parts) - 2, -1, -1):
         if parts[count] in FOLDERS:
@@ -203,7 +203,7 @@ def spot_of(filename: str) -> tuple[str, str] | None:
 
 @functools.lru_cache(maxsize=4096)
 def distribution_of_file(filename: str) -> Distribution | None:
-    """The distribution that a file in a folder of packages is from."""
+    """The distribution of a file in a folder of packages."""
     spot = spot_of(filename)
     return None if spot is None else site_of(spot[0]).owner(spot[1])
 
@@ -219,7 +219,7 @@ def installed(name: str) -> Distribution | None:
 
 
 def version_of(name: str) -> str:
-    """What stands for a distribution of this name, or for Python: see `Distribution.state`."""
+    """`Distribution.state` of the distribution with this name, or Python's minor version."""
     if name == PYTHON:
         return ".".join(map(str, sys.version_info[:2]))
     found = installed(name)
@@ -229,7 +229,7 @@ def version_of(name: str) -> str:
 def versions(files: Iterable[str], named: Iterable[str] = (), ignored: Iterable[str] = ()) -> dict[str, str]:
     """Name -> version of the distributions that `files` are from, of those `named`, and of Python.
 
-    Left out are those `ignored`, and models of one's own that are not `named`: these count by content.
+    Leaves out those `ignored`, and models of one's own that are not `named`: these count by content.
     """
     items = [item for item in map(distribution_of_file, sorted(files)) if item is not None and not item.own]
     found = {item.name: item.version for item in items} | {name: version_of(name) for name in (PYTHON, *named)}
@@ -240,7 +240,7 @@ def versions(files: Iterable[str], named: Iterable[str] = (), ignored: Iterable[
 
 
 def metadata_in(folder: Path) -> Iterator[Path]:
-    """What installers wrote down in a folder of packages, one folder or file for each distribution."""
+    """The metadata of installers in a folder of packages, one folder or file for each distribution."""
     try:
         with os.scandir(folder) as found:
             yield from (Path(item.path) for item in found if item.name.endswith(_METADATA))
@@ -256,7 +256,7 @@ def _stamp(folder: str) -> int:
 
 
 def _python_files(root: Path) -> Iterator[Path]:
-    """The Python and compiled files of a folder with sources, without environments and hidden folders in it."""
+    """The Python and compiled files below a source folder, without environments and hidden folders."""
     for where, folders, names in os.walk(root):
         if "pyvenv.cfg" in names:
             folders.clear()

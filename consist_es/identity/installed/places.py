@@ -1,8 +1,8 @@
-"""Which source files are the project's own, wherever they lie: those count by content.
+"""Decides which source files are the project's own; those count by content.
 
-Own is what lies outside the folders of Python and its packages. In such a folder, own are distributions that were
-installed from a folder, an archive or a repository, the one that the step's function is from, links that lead out of
-it, and files of no distribution at all, for which no version speaks.
+Own are files outside the folders of Python and its packages. Inside such a folder, own are distributions installed from
+a folder, an archive or a repository, the distribution of the step's function, links that lead out of the folder, and
+files of no distribution, which have no version.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _STDLIB_ZIP = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
 
 
 class _Scope(NamedTuple):
-    """Names of distributions that count by content, or do not, for the step that is being identified."""
+    """Distributions that count by content, or never do, for the step being identified."""
 
     included: str | None = None
     ignored: frozenset[str] = frozenset()
@@ -35,9 +35,9 @@ _SCOPE: ContextVar[_Scope] = ContextVar("consist_es_places", default=_NOTHING)
 
 @contextlib.contextmanager
 def counting(filename: str = "", ignored: Iterable[str] = ()) -> Iterator[None]:
-    """In this block the distribution that a file is from is the project's own, and those `ignored` are not.
+    """In this block, the distribution of `filename` is the project's own, and those `ignored` are not.
 
-    Notices what was installed since the last block.
+    Notices installations since the last block.
     """
     packages.refresh()
     found = packages.distribution_of_file(filename) if filename else None
@@ -49,18 +49,17 @@ def counting(filename: str = "", ignored: Iterable[str] = ()) -> Iterator[None]:
 
 
 def is_first_party(filename: str) -> bool:
-    """Whether a file, of code or of a package's data, belongs to the project: see above. This library is not part of
-    it."""
+    """True if a file, of code or of a package's data, is the project's (see above). This library is not."""
     return _judged(filename, _SCOPE.get(), packages.generation())
 
 
 def standing() -> tuple[object, int]:
-    """What the answer for a file depends on, beside the file."""
+    """The state, besides the file, that `is_first_party` depends on."""
     return _SCOPE.get(), packages.generation()
 
 
 def first_party_of(filename: str, ignored: Iterable[str] = ()) -> Callable[[str], bool]:
-    """`is_first_party` as it is in `counting`, for a step whose function is from this file; to be asked at any time."""
+    """`is_first_party` as inside `counting`, for a step whose function is from this file; callable at any time."""
     found = packages.distribution_of_file(filename) if filename else None
     scope = _Scope(None if found is None else found.name, frozenset(ignored))
     return lambda path: _judged(path, scope, packages.generation())
@@ -75,14 +74,14 @@ def _judged(filename: str, scope: _Scope, _generation: int) -> bool:
     path = Path(filename)
     if _STDLIB_ZIP in path.parts or any(path.is_relative_to(folder) for folder in _library_folders()):
         return False
-    return not (path.is_relative_to(_OURS) or path.resolve().is_relative_to(_OURS))  # in a checkout a room is a link
+    return not (path.is_relative_to(_OURS) or path.resolve().is_relative_to(_OURS))  # in a checkout parts are links
 
 
 def _is_own(filename: str, folder: str, relative: str, scope: _Scope) -> bool:
     owner = packages.site_of(folder).owner(relative)
     if relative.startswith(f"{_OURS.name}/"):
         return False
-    if owner is None:  # code that was compiled elsewhere names files that are not here
+    if owner is None:  # code compiled elsewhere names files that are not here
         return Path(filename).is_file() or member_of(filename) is not None
     if owner.name in scope.ignored:
         return False
@@ -92,7 +91,7 @@ def _is_own(filename: str, folder: str, relative: str, scope: _Scope) -> bool:
 
 
 def package_part(filename: str) -> dict[str, str]:
-    """A part for all of the distribution that a file is from, if that one counts by content; else none."""
+    """A part for the whole distribution of a file, if that one counts by content; else {}."""
     owner, scope = packages.distribution_of_file(filename), _SCOPE.get()
     if owner is None or owner.name in scope.ignored or not (owner.own or owner.name == scope.included):
         return {}
@@ -100,9 +99,9 @@ def package_part(filename: str) -> dict[str, str]:
 
 
 def _leads_out(filename: str, folder: str, in_package: bool) -> bool:
-    """Whether a link to a folder, or to a module alone, leads out of the folder of packages: it is a checkout.
+    """True if a link to a folder, or to a single module, leads out of the folder of packages: then it is a checkout.
 
-    Links to single files below a package are another thing: some installers link all files to their store.
+    Links to single files below a package do not count: some installers link all files to their store.
     """
     if not in_package:
         return Path(filename).is_symlink() and _is_outside(os.path.realpath(filename), folder)

@@ -1,8 +1,8 @@
-"""The programs that a command starts, and the distributions that these are from.
+"""Finds the programs that a command starts, and the distributions they are from.
 
-Only metadata is read. A program may belong to another environment than this process.
+Reads metadata only. A program may belong to another environment than this process.
 """
-# Commands are texts, and paths are only part of them.
+# Commands are strings, and paths are only part of them.
 # ruff: noqa: PTH118, PTH119, PTH120
 
 import itertools
@@ -29,32 +29,31 @@ _STARTERS = frozenset(
     | {"mpirun", "mpiexec", "srun", "uv", "uvx", "pipx", "poetry", "pipenv", "pdm", "hatch", "conda", "mamba"}
     | {"micromamba", "xvfb-run", "coverage", "parallel"}
 )
-"""Programs that start the one that their arguments name."""
+"""Programs that start the one named by their arguments."""
 _SEPARATORS = frozenset({";", "&", "&&", "|", "||", "(", ")", "|&", ";;"})
 _PYTHON = ("python", "pypy")
 _NOT_THE_USERS = ("joblib.externals.loky", "loky.")
-"""Begin names of modules that a pool of workers starts by itself."""
+"""Prefixes of modules that a pool of workers starts by itself."""
 _WITH_VALUE = frozenset({"-W", "-X", "--check-hash-based-pycs"})
-"""Options of Python that a value follows."""
+"""Options of Python with a value after them."""
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """A program, and which version it was when it was started."""
+    """A program and its version when it was started."""
 
     path: str
-    """Absolute, or a name that is looked up on the path."""
+    """Absolute, or a name to look up on the path."""
     arguments: list[str] = []
-    """Those that say which one it is: ``-m rates_model``, or a script of Python."""
+    """The arguments that identify it: ``-m rates_model``, or a script of Python."""
     package: str | None = None
-    """Name of the distribution that it is from and what stands for that: ``rates_model 1.2``; None if it is from none
-    that is known."""
+    """Name and state of its distribution: ``rates_model 1.2``; None if none is known."""
 
 
 def origins(path: str, arguments: Sequence[str], folder: str = "", search: str | None = None) -> list[Origin]:
-    """The programs behind a command: itself, and those that a shell or a starter starts for it that are installed.
+    """The programs behind a command: itself, and the installed ones that a shell or a starter starts for it.
 
-    `arguments` begin with the program's own name. `folder` is where it runs, `search` the path that names are looked
-    up on, if it is not this process's.
+    `arguments` begin with the program's own name. `folder` is its working folder, `search` the path to look names up
+    on, if it is not this process's.
     """
     base = folder or os.curdir
     found: dict[str, Origin] = {}
@@ -67,15 +66,15 @@ def origins(path: str, arguments: Sequence[str], folder: str = "", search: str |
 
 
 def package_now(path: str, arguments: Sequence[str]) -> str | None:
-    """What `Origin.package` would be now."""
+    """The present value of `Origin.package`."""
     return _package(path, arguments)
 
 
 def distribution_of_program(path: str | os.PathLike[str], arguments: Iterable[str] = ()) -> Distribution | None:
-    """The distribution that a program was installed by; of ``python -m module`` or of a script that Python runs, the
-    one that the module or script is from.
+    """The distribution that installed a program; for ``python -m module`` or a script run by Python, the one of the
+    module or script.
 
-    The program may be a name that is looked up on the path.
+    The program may be a name to look up on the path.
     """
     refresh()
     asked = Path(os.path.abspath(shutil.which(path) or path))
@@ -113,7 +112,7 @@ def _commands(path: str, words: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _simple(words: Iterable[str]) -> Iterator[list[str]]:
-    """The commands of a shell's line, without what is set for them."""
+    """The commands in a shell line, without variable assignments before them."""
     command: list[str] = []
     for word in (*words, ";"):
         if word in _SEPARATORS:
@@ -129,7 +128,7 @@ def _sets_variable(word: str) -> bool:
 
 
 def split(command: str) -> list[str]:
-    """The words of a shell's line, with the signs between commands."""
+    """The words of a shell line, including the separators between commands."""
     lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     try:
@@ -139,7 +138,7 @@ def split(command: str) -> list[str]:
 
 
 def _place(program: str, base: str, search: str | None) -> str:
-    """Where a program is: its name alone if that is found so on this process's path, or nowhere."""
+    """Path of a program; its bare name if this process's path leads to the same one, or if it is not found."""
     if os.path.dirname(program):
         return os.path.abspath(os.path.join(base, program))
     found = shutil.which(program, path=search) if search is not None else None
@@ -147,7 +146,7 @@ def _place(program: str, base: str, search: str | None) -> str:
 
 
 def _told(path: str, words: list[str], base: str) -> tuple[list[str], str | None]:
-    """The arguments that say which program it is, and what that is from."""
+    """The identifying arguments of a program, and its package."""
     if not os.path.basename(path).startswith(_PYTHON):
         return [], _package(path, [])
     kind, name = _run_by_python(words)
@@ -162,7 +161,7 @@ def _package(path: str, arguments: Iterable[str]) -> str | None:
 
 
 def _run_by_python(words: Sequence[str]) -> tuple[str, str]:
-    """``module`` or ``script`` and its name; ``""`` twice for anything else."""
+    """(``module`` or ``script``, its name); two ``""`` for anything else."""
     waiting = iter(words)
     for word in waiting:
         if word.startswith("-m"):
@@ -181,8 +180,8 @@ def _run_by_python(words: Sequence[str]) -> tuple[str, str]:
 
 
 def _installed_by(program: Path) -> Distribution | None:
-    """The distribution that says that it installed a program; of a script, one with a script of this name that the
-    Python in its first line finds."""
+    """The distribution that recorded a program; else, for a script, one that declares it in the environment of the
+    Python in its first line."""
     if (found := _recorded_by(program)) is not None or (interpreter := _interpreter(program)) is None:
         return found
     folders = (*_sites_of(program.parent), *_sites_of(interpreter.parent), *_sites_of(interpreter.resolve().parent))
@@ -198,7 +197,7 @@ def _all(folders: Iterable[Path]) -> Iterator[Distribution]:
 
 
 def _interpreter(program: Path) -> Path | None:
-    """The Python that a script names in its first line; None for anything else."""
+    """The Python in a script's first line; None for anything else."""
     try:
         with program.open("rb") as file:
             first = file.readline(500)
@@ -211,7 +210,7 @@ def _interpreter(program: Path) -> Path | None:
 
 
 def _with_module(name: str, programs: Iterable[Path]) -> Distribution | None:
-    """The distribution of a module that one of these would run; what PYTHONPATH names comes first."""
+    """The distribution of a module that one of these programs would run; folders of PYTHONPATH come first."""
     given = [Path(os.path.abspath(folder)) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     folders = [*given, *(folder for program in programs for folder in _sites_of(program.parent))]
     found = (site_of(str(folder)).with_module(name) for folder in dict.fromkeys(folders))
@@ -219,7 +218,7 @@ def _with_module(name: str, programs: Iterable[Path]) -> Distribution | None:
 
 
 def _sites_of(scripts: Path) -> list[Path]:
-    """Folders of packages that belong to a folder of programs."""
+    """The folders of packages that belong to a folder of programs."""
     prefix = scripts.parent
     unix = (path for lib in ("lib", "lib64") for path in prefix.glob(f"{lib}/python*/*-packages"))
     found = [path for path in (*unix, prefix / "Lib" / "site-packages") if path.name in FOLDERS and path.is_dir()]

@@ -1,1 +1,1 @@
-"""What loaded modules and objects hold beyond their text."""
+"""Reads what loaded modules and objects hold beyond their source text."""

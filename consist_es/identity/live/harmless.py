@@ -1,4 +1,4 @@
-"""Which packages' calls, items and decorators set up nothing that a step can read."""
+"""Knows which packages' calls, items and decorators set up nothing that a step can read."""
 
 import re
 import sys
@@ -13,9 +13,9 @@ SILENT = {
     "pytest", "rich", "structlog", "tabulate", "textwrap", "threading", "time", "timeit", "tqdm", "traceback",
     "tracemalloc", "typer", "typing", "unittest", "warnings", "atexit", "signal", "_thread",
 }  # fmt: skip
-"""Packages that talk to people and the operating system."""
+"""Packages that only talk to people and the operating system."""
 _REGISTERING = {"addLevelName", "setLoggerClass", "setLogRecordFactory"}
-"""What of them changes answers that a step may use, such as the name of a level."""
+"""Their calls that change answers a step may use, such as the name of a level."""
 _WRITING = {"_csv", "_io", "csv", "io", "json", "pickle", "shutil", "tomllib", "yaml", "zipfile", "tarfile", "pathlib"}
 """Packages that write files; what they register (constructors of YAML) counts."""
 _DRAWING = {"altair", "bokeh", "folium", "holoviews", "hvplot", "matplotlib", "mpl_toolkits", "plotly", "seaborn"}
@@ -23,7 +23,7 @@ _SYS = {
     "argv", "path", "stdout", "stderr", "stdin", "exit", "excepthook", "settrace", "setprofile", "ps1", "displayhook",
     "set_int_max_str_digits", "setswitchinterval",
 }  # fmt: skip
-"""What of `sys` is read by value where it is read at all."""
+"""Attributes of `sys` that code reads by value, if at all."""
 _FILES = {
     "chmod", "copy", "copy2", "copyfile", "copytree", "dump", "link", "makedirs", "mkdir", "move", "remove",
     "removedirs", "rename", "renames", "replace", "rmdir", "rmtree", "save", "savetxt", "savez", "savez_compressed",
@@ -32,12 +32,12 @@ _FILES = {
     "unlink", "utime", "write", "write_bytes", "write_csv", "write_parquet", "write_table", "write_text",
     "writelines", "close", "flush", "display", "tofile", "chdir",
 }  # fmt: skip
-"""What makes, writes and removes files: they are inputs, or are seen when they are read."""
+"""Calls that make, write or remove files: files are inputs, or are seen when read."""
 _LIBRARY_VARIABLE = re.compile(
     r"^(ARROW|BLIS|CUDA|GDAL|GEOS|JAX|KERAS|LC|MKL|NUMBA|NUMEXPR|NUMPY|NPY|OMP|OPENBLAS|POLARS|PROJ|PYTHON|RAYON|TF|"
     r"TORCH|VECLIB|XLA)_|^(LANG|PYTHON[A-Z]*|TZ)$|_(NUM_THREADS|SEED|X64)$"
 )
-"""Variables that libraries read; others are read by code of the project, where their value counts."""
+"""Variables that libraries read; others are read by code of the project, and their value counts there."""
 _HOLDS = re.compile(
     r"option|errstate|localcontext|precision|config|seed|x64|policy|no_grad|inference_mode|patch|rc_context|locale|"
     r"override|enable|disable|default_|settings",
@@ -57,7 +57,7 @@ _DECORATING = {
     "tenacity",
     "tensorflow", "toolz", "torch", "tqdm", "typeguard", "typer", "typing_extensions", "wrapt", "equinox", "flax",
 }  # fmt: skip
-"""Packages whose decorators give back what they were handed, in another form, and keep nothing of it."""
+"""Packages with decorators that return what they decorate, in another form, and keep nothing of it."""
 _BASES = _DECORATING | {
     "django", "keras", "marshmallow", "pandas", "param", "polars", "pyarrow", "scipy", "sklearn", "traitlets", "xarray",
 }  # fmt: skip
@@ -65,14 +65,14 @@ _DATA = re.compile(
     r"(builtins|collections|datetime|fractions|numpy|pathlib|uuid|pandas|polars|pyarrow|xarray|geopandas|shapely|"
     r"pandas\.(core|_libs)\..*|polars\..*|pyarrow\..*|xarray\.core\..*|geopandas\..*|shapely\..*)$"
 )
-"""Modules of types whose objects are values."""
+"""Modules of types with objects that are plain values."""
 
 
 def sets_something(package: str, names: list[str], *, meant: bool = True) -> bool:
-    """Whether a call, or a thing that is set, may change what other code does.
+    """True if a call or an assignment may change what other code does.
 
-    `names` are the names it is reached by, the last one being what is called. If it is not `meant` for that, because
-    its result is used or it is handed results, its name must say so.
+    `names` lead to it, the called one last. If it is not `meant` for that (its result is used, or it is passed
+    results), its name must suggest it.
     """
     last = names[-1] if names else ""
     if package == "builtins":
@@ -89,31 +89,31 @@ def sets_something(package: str, names: list[str], *, meant: bool = True) -> boo
 
 
 def holds_option(names: list[str]) -> bool:
-    """Whether a context manager is called after an option that it sets."""
+    """True if a context manager is named after an option that it sets."""
     return any(map(_HOLDS.search, names[1:] or names))
 
 
 def sets_library_variable(keys: list[str]) -> bool:
-    """Whether any of the environment variables that are set, if they are known, is one that libraries read."""
+    """True if libraries read one of these environment variables, or if none is known."""
     return not keys or any(map(_LIBRARY_VARIABLE.search, keys))
 
 
 def is_harmless_decorator(package: str, names: list[str]) -> bool:
-    """Whether what is decorated is not entered anywhere by that."""
+    """True if the decorator registers its function nowhere."""
     if "register" in names[-1].lower() or "extending" in names:
         return False
     return package in _DECORATING or package in sys.stdlib_module_names or package in SILENT
 
 
 def registers_subclasses(cls: type, own: Any) -> bool:
-    """Whether an installed package is told of each subclass: by a metaclass, or by `__init_subclass__`."""
+    """True if an installed package learns of each subclass: by a metaclass, or by `__init_subclass__`."""
     tellers = [base for base in cls.__mro__[1:] if "__init_subclass__" in vars(base)]
     packages = {package_of_value(kind) for kind in (type(cls), *tellers)}
     return any(not own(name) and name not in _BASES and name not in sys.stdlib_module_names for name in packages)
 
 
 def package_of_value(value: Any) -> str:
-    """The top-level package that a value is from."""
+    """The top-level package of a value."""
     if isinstance(value, types.ModuleType):
         return value.__name__.partition(".")[0]
     named = getattr(value, "__module__", None) if callable(value) else None
@@ -126,7 +126,7 @@ def package_of_value(value: Any) -> str:
 
 
 def is_data(value: Any) -> bool:
-    """Whether it is a value of its own, so that a change of it is seen where it is read."""
+    """True for a plain value: a change of it is seen by the code that reads it."""
     return (
         _DATA.match(type(value).__module__) is not None
         and not callable(value)
@@ -135,7 +135,7 @@ def is_data(value: Any) -> bool:
 
 
 def is_of_ours(value: Any) -> bool:
-    """Whether it belongs to this library, or is an object of it."""
+    """True for a module, function, class or object of this library."""
     if isinstance(value, types.ModuleType):
         return is_ours(value.__name__)
     named = getattr(value, "__module__", None) if callable(value) else None

@@ -1,4 +1,4 @@
-"""What a loaded module holds that its source does not say: values computed at import, changed or replaced since.
+"""Finds values in a loaded module that its source does not show: computed at import, changed or replaced since.
 
 Whether such a value counts, and how, depends on the code that reads it: see `consist_es.identity.live.settings`.
 """
@@ -23,29 +23,29 @@ from consist_es.values.plain import module_name, to_plain
 
 
 class Held(NamedTuple):
-    """A value that a module, a class of it or an object in it holds."""
+    """A value in a module, in a class of it or in an object in it."""
 
     label: str
     where: str
-    """Where it is found, for what it holds in turn."""
+    """Its path; paths of the values inside begin with it."""
     name: str
     value: Any
     literal: Any
-    """Type and plain form of what the source says, None where it says nothing or computes it."""
+    """Type and plain form of the literal in the source; None if there is none or it is computed."""
     added: bool
-    """Whether the source does not even name it."""
+    """True if the source does not even name it."""
     sources: tuple[Source, ...]
-    """The files whose functions may write to it as to their own."""
+    """The files with functions that may write to it as to their own."""
     attribute: bool
     instance: bool = False
     surely: bool = False
-    """Whether it counts whoever reads it: it stands where the source has something else."""
+    """True if it counts whoever reads it, because the source has something else in its place."""
     made: int = 0
-    """Levels of containers in the value that were made to hold what was found: nobody else can change these."""
+    """Levels of containers made here to hold the value: no other code can change these."""
 
 
 class Batch:
-    """Values of a module that stay the same as long as nothing in it is replaced, so that they are judged together."""
+    """Values of a module that stay the same until one of them is replaced, and are judged together."""
 
     def __init__(self, held: list[Held]) -> None:
         self.held = held
@@ -54,10 +54,10 @@ class Batch:
 def loaded_parts(
     source: Source, namespace: Mapping[str, Any], label: str, *, only_changed: bool
 ) -> tuple[dict[str, str], list[Held]]:
-    """What in a module is other than its source says, or computed there: replaced functions, and values to judge.
+    """What differs from a module's source or is computed there: replaced functions, and values to judge.
 
-    `only_changed` leaves out what the source computes: of a module that may not be loaded yet, it would count in
-    one run and not in the next.
+    `only_changed` leaves out what the source computes: in a module that may not be loaded yet, it would count in one
+    run and not in the next.
     """
     parts: dict[str, str] = {}
     held: list[Held] = []
@@ -81,10 +81,10 @@ def _differing(
 ) -> Iterator[Held | tuple[str, Any]]:
     """What may differ in a module's or class's namespace: values, and functions with their plain form.
 
-    `several`: the source defines this class more than once, under conditions, so that it does not say which it is.
+    `several`: the source defines this class more than once, under conditions, so that it does not show which one it is.
     """
     for name, literal, added in _variables(body, namespace, source, only_changed):
-        if not (added and prefix and name.startswith("_")):  # decorators and base classes leave such things
+        if not (added and prefix and name.startswith("_")):  # decorators and base classes leave such names
             title, where = f"value {prefix}{name} of {label}", f"{label}:{prefix}{name}"
             yield Held(title, where, name, namespace[name], literal, added, (source,), attribute=bool(prefix))
     times = Counter(item.name for item in body.definitions)
@@ -104,7 +104,7 @@ def _differing(
 def _variables(
     body: Body, namespace: Mapping[str, Any], source: Source, only_changed: bool
 ) -> Iterator[tuple[str, Any, bool]]:
-    """Name and literal of each variable that is there, and whether it was added to what the source names."""
+    """Name and literal of each bound variable, and True if the source does not name it."""
     for name, literal in body.constants.items():
         if name in namespace and not (only_changed and literal is None):
             yield name, literal, False
@@ -117,7 +117,7 @@ def _variables(
 def _function(
     statement: Definition, value: Any, prefix: str, source: Source, label: str, chosen: bool
 ) -> Iterator[Held | tuple[str, Any]]:
-    """A function that was replaced, or `chosen` of several, and what was registered with one that dispatches."""
+    """A function that was replaced, or `chosen` of several, and the registry of one that dispatches."""
     if not statement.decorated and (plain := _replaced(source, value)) is not None:
         yield f"replaced function {prefix}{statement.name}", plain
     elif not statement.decorated and chosen:
@@ -129,7 +129,7 @@ def _function(
 
 
 def captured(value: Any, where: str, source: Source) -> Iterator[Held]:
-    """What the wrappers around a decorated function hold: their decorators may have computed it at import."""
+    """Values in the closures around a decorated function: their decorators may have computed them at import."""
     waiting, seen, times = [value], set[int](), Counter[str]()
     while waiting:
         fn = _bare(waiting.pop())
@@ -152,7 +152,7 @@ def captured(value: Any, where: str, source: Source) -> Iterator[Held]:
 
 
 def captures(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Name and content of what a function captured; None for what is not bound yet."""
+    """Name and content of each captured variable; None if it is not bound yet."""
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents
@@ -161,7 +161,7 @@ def captures(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _bare(value: Any) -> Any:
-    """The function of a method or property."""
+    """The function in a method or property."""
     if isinstance(value, (staticmethod, classmethod)):
         return value.__func__
     return value.fget if isinstance(value, property) else value
@@ -172,7 +172,7 @@ def _source_of(fn: types.FunctionType) -> Source | None:
 
 
 def _replaced(source: Source, value: Any) -> Any:
-    """What stands in a function's place, None where it is the one that the source defines."""
+    """Plain form of a function's replacement; None if the source defines this function."""
     from consist_es.identity.text.bytecode import essence
 
     if not isinstance(value, types.FunctionType):
@@ -191,7 +191,7 @@ def _dispatched(value: Any) -> dict[str, Any] | None:
 
 
 def subclasses(cls: type, label: str, source: Source) -> list[Held]:
-    """The classes below a class, for code that asks for ``__subclasses__()``."""
+    """All subclasses of a class, for code that calls ``__subclasses__()``."""
     found: dict[int, type] = {}
     waiting: list[type] = type.__subclasses__(cls)
     while waiting:
@@ -205,7 +205,7 @@ def subclasses(cls: type, label: str, source: Source) -> list[Held]:
 
 
 def submodules(package: types.ModuleType | None) -> list[Held]:
-    """The loaded modules of a package that has no file of its own."""
+    """The loaded modules of a package without a file of its own."""
     if package is None or not hasattr(package, "__path__"):
         return []
     found = {name: value for name, value in vars(package).items() if isinstance(value, types.ModuleType)}
@@ -214,7 +214,7 @@ def submodules(package: types.ModuleType | None) -> list[Held]:
 
 
 def plain_or_none(value: Any, root: Path, where: str) -> Any:
-    """Type and plain form of a value; None for functions, objects in use and everything else without one."""
+    """Type and plain form of a value; None for functions, open handles and all else without one."""
     try:
         return [type(value).__name__, portable(value, root, where)]
     except (ConfigTypeError, ConfigValueError):
@@ -241,7 +241,7 @@ def _relative(plain: Any, root: str) -> Any:
 
 
 def _is_numbers(items: list[Any]) -> bool:
-    """Whether it is clear at one look that there is no text in a list: numbers, or rows of numbers."""
+    """True if a list quickly shows that it holds no text: numbers, or rows of numbers."""
     kinds = set(map(type, items))
     if kinds == {list}:
         kinds = set(map(type, itertools.chain.from_iterable(items)))
@@ -252,7 +252,7 @@ def _is_numbers(items: list[Any]) -> bool:
 
 
 def _rebound_imports(body: Body, namespace: Mapping[str, Any]) -> Iterator[str]:
-    """Names that a module imported from another one, and that stand for something else than they do there by now."""
+    """Imported names that now differ from the same name in the module they came from."""
     for module, there, name in body.imports:
         if name in namespace:
             origin = imported_from(module, namespace)
@@ -261,20 +261,20 @@ def _rebound_imports(body: Body, namespace: Mapping[str, Any]) -> Iterator[str]:
 
 
 def imported_from(name: str, namespace: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the module that is imported from under this name, with its leading dots, holds now."""
+    """Namespace of the module imported under this name, which may have leading dots; {} if it is not loaded."""
     module = next(map(sys.modules.get, resolved(name, namespace)), None)
     return {} if module is None else vars(module)
 
 
 def resolved(name: str, namespace: Mapping[str, Any]) -> list[str]:
-    """The absolute name of a module."""
+    """The absolute name of a module, in a list; empty if it cannot be resolved."""
     try:
         return [importlib.util.resolve_name(name, namespace.get("__package__") or "")]
-    except ImportError:  # relative, where this module is in no package: another import took its place
+    except ImportError:  # relative, in a module without a package: another import took its place
         return []
 
 
 def _is_imported_by_star(name: str, namespace: Mapping[str, Any], source: Source) -> bool:
-    """Whether a name is just as in a module that all names are imported from."""
+    """True if a name is still the object of that name in a star-imported module."""
     stars = (ref.name for ref in source.imports if "*" in ref.bound)
     return any(imported_from(star, namespace).get(name, source) is namespace[name] for star in stars)

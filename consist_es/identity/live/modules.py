@@ -1,4 +1,4 @@
-"""Which modules are ours, and which of them a piece of code pulls in."""
+"""Follows the first-party modules that a piece of code imports."""
 
 import datetime
 import decimal
@@ -27,9 +27,9 @@ from consist_es.identity.text.source import Source, digest_plain, load_source
 from consist_es.identity.text.variables import variable_parts
 
 _SEEN: dict[str, tuple[str, Any]] = {}
-"""File -> digest of its source and the spec of the module loaded from it, when this process first looked."""
+"""File -> digest of its source and spec of its module, when this process first looked."""
 _READY: dict[str, bool] = {}
-"""File -> whether its module was loaded when this process first looked: then it is the script that loads it."""
+"""File -> True if its module was loaded when this process first looked: then the script loads it."""
 _PACKAGE = tuple(f"{separator}__init__.py" for separator in {os.sep, os.altsep or os.sep})
 _SIMPLE = (
     int, float, complex, str, bytes, tuple, frozenset, type(None), Path, datetime.date, decimal.Decimal, enum.Enum,
@@ -37,44 +37,44 @@ _SIMPLE = (
 
 
 def is_ours(module: str | None) -> bool:
-    """Whether a module name belongs to this library."""
+    """True if a module name belongs to this library."""
     return module is not None and (module == "consist_es" or module.startswith("consist_es."))
 
 
 def file_of(module: object) -> str | None:
-    """File that a loaded module came from."""
+    """File of a loaded module."""
     found = getattr(module, "__file__", None)
     return found if isinstance(found, str) else None
 
 
 class Modules:
-    """The first-party modules that one piece of code pulls in, with a digest for each."""
+    """The first-party modules that one piece of code imports, with a digest for each."""
 
     def __init__(self, root: Path, readers: Readers) -> None:
         self.root, self._readers = root, readers
         self.held: list[Held | Batch] = []
-        """Values of loaded modules that are still to be judged."""
+        """Values of loaded modules still to be judged."""
         self.parts: dict[str, str] = {}
         self.added: dict[str, str] = {}
-        """What counts since version 2: models of one's own that are installed, zip files, generated modules."""
+        """The parts of version 2: installed models of one's own, zip files, generated modules."""
         self.installed: set[str] = set()
-        """Files of other people's modules that were imported; which packages these are from counts by version."""
+        """Files of imported third-party modules; their packages count by version."""
         self.unstable: list[str] = []
         self.computed: list[str] = []
         """Files that import modules by computed names."""
         self.loaded: list[tuple[str, Source, types.ModuleType]] = []
         """Label, source and module of those that are loaded whenever this code runs."""
         self.foreign: set[str] = set()
-        """Names of modules that are not first-party, as first-party code imports them."""
+        """Names of third-party modules, as first-party code imports them."""
         self._taken: dict[str, tuple[str, Source, bool]] = {}
-        """File -> its label and source, and if it is certainly loaded; not compared with what is loaded yet."""
+        """File -> label, source, and True if it is surely loaded; not yet compared with the loaded module."""
         self.comparing = Comparing(root)
         self._labels: dict[str, str] = {}
         self._finding = Finding()
         self._done: dict[str, bool] = {}
-        """File -> whether it was followed as one that is certainly loaded."""
+        """File -> True if it was followed as surely loaded."""
         self._asked: set[tuple[str, bool]] = set()
-        """Names that were followed: modules import the same ones again and again."""
+        """Names already followed: modules import the same ones again and again."""
 
     @property
     def followed(self) -> frozenset[str]:
@@ -82,7 +82,7 @@ class Modules:
         return frozenset(self._done)
 
     def follow(self, refs: Iterable[ImportRef], package: str) -> None:
-        """Take in the modules that `refs` name, seen from `package`, and all they import in turn."""
+        """Add the modules that `refs` name, seen from `package`, and everything they import in turn."""
         waiting = [(name, ref.eager) for ref in refs for name in _absolute(ref.name, package)]
         while waiting:
             name, eager = item = waiting.pop()
@@ -102,8 +102,8 @@ class Modules:
                 self.added |= package_part(found)
 
     def _generated(self, name: str, place: Place) -> str | None:
-        """What stands for the file of a module that has none, if its loader shows a source; else what the module holds
-        waits to be judged."""
+        """Stand-in file of a module without one, if its loader shows a source; else its values are queued to be
+        judged."""
         module, kind = sys.modules.get(name), place.loader if isinstance(place.loader, type) else type(place.loader)
         if kind in (BuiltinImporter, FrozenImporter):
             return None
@@ -125,9 +125,9 @@ class Modules:
         return None
 
     def follow_loaded(self, name: str, filename: str, *, eager: bool = True) -> None:
-        """Take in a module that is loaded, by name and file; its name need not lead there any more."""
+        """Add a loaded module by name and file; an import of the name need not lead there any more."""
         if self._done.get(filename) or (filename in self._done and not eager):
-            return  # with the packages that it lies in
+            return  # including the packages it lies in
         package = name.rpartition(".")[0]
         self.follow([ImportRef(package, frozenset(), eager)] if package else [], "")
         if is_first_party(filename) and self._is_new(filename, eager):
@@ -136,11 +136,11 @@ class Modules:
 
     @property
     def files(self) -> frozenset[str]:
-        """Files of all modules that were followed."""
+        """Files of all followed modules."""
         return frozenset(self._done)
 
     def _is_new(self, filename: str, eager: bool) -> bool:
-        """Whether a file has not been followed yet, or only as one that may not be loaded."""
+        """True if a file was not followed yet, or only as one that may not be loaded."""
         if filename in self._done and (self._done[filename] or not eager):
             return False
         self._done[filename] = eager
@@ -155,7 +155,7 @@ class Modules:
             place = self._finding.place(name)
             gone = not os.path.lexists(filename) and member_of(filename) is None
             if gone and (made := generated_file(name, None if place is None else place.loader)) is not None:
-                return self._take(name, made, eager)  # only its loader knows what that file is
+                return self._take(name, made, eager)  # only its loader can read that file
             parts[label] = self._content(filename, label)
             return []
         parts[label] = source.digest
@@ -176,7 +176,7 @@ class Modules:
         return _imported(source, package, eager)
 
     def _content(self, filename: str, label: str) -> str:
-        """Digest of a module without source: compiled code, or what is in no file that can be read."""
+        """Digest of a module without source: compiled code, or a file that cannot be read directly."""
         if os.path.lexists(filename):
             return digest_path(filename).value
         content = member_of(filename)
@@ -185,7 +185,8 @@ class Modules:
         return digest_plain(None if content is None else content.hex())
 
     def take_present(self) -> bool:
-        """Have what is loaded compared with its source, of the modules that were followed since this was asked last."""
+        """Compare loaded modules with their source, for those followed since the last call; False if there were
+        none."""
         taken, self._taken = self._taken, {}
         if not taken:
             return False
@@ -196,7 +197,7 @@ class Modules:
         return bool(loaded)
 
     def _label(self, filename: str) -> str:
-        """Two files that are named alike get two labels, so that neither hides the other."""
+        """A unique label: two files of one name get two, so that neither hides the other."""
         label, count = filename[1:-1] if filename.startswith("<module ") else file_label(filename, self.root), 1
         unique = label
         while self._labels.setdefault(unique, filename) != filename:
@@ -205,7 +206,7 @@ class Modules:
         return unique
 
     def _check_loaded(self, label: str, source: Source, module: types.ModuleType, eager: bool) -> dict[str, str]:
-        """What is loaded counts too, where it is more or other than what the file says."""
+        """Compare a loaded module with its file; returns the parts that differ."""
         spec = getattr(module, "__spec__", None)
         digest, seen = _SEEN.setdefault(source.filename, (source.digest, spec))
         if digest != source.digest and seen is spec and not is_patched(module.__name__, source.filename):
@@ -230,7 +231,7 @@ def portable_or_none(value: Any, root: Path) -> Any:
 
 
 def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.ModuleType]:
-    """The project's loaded modules among those that are imported, and the packages they lie in."""
+    """The project's loaded modules among the imported ones, and the packages around them."""
     for ref in refs:
         for name in _absolute(ref.name, package):
             module = sys.modules.get(name)
@@ -239,11 +240,11 @@ def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.Mo
 
 
 def label_root(given: str | os.PathLike[str], log_folder: Path) -> Path:
-    """The folder that files of code are named from: the project's own, if one is `given`.
+    """The folder that names of code files are relative to: the project's own, if one is `given`.
 
-    Without one (``.``) it is the folder that holds the log, or the one above, if the script lies in there: so it is
-    the same whatever folder the script is started from. Otherwise it is the current folder. Every script that
-    shares a log finds the same folder, so that none of their files share a name.
+    Without one (``.``) it is the folder of the log, or the one above, if the script lies in there: so it does not
+    depend on where the script is started. Otherwise it is the current folder. All scripts that share a log find the
+    same folder, so that no two of their files share a name.
     """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if os.fspath(given) == "." and isinstance(script, str):
@@ -266,7 +267,7 @@ def _file_label(filename: str, root: Path, search: tuple[str, ...]) -> str:
     if (installed := spot_of(filename)) is not None:
         return installed[1]  # wherever that folder lies
     if filename.startswith("<") or not (path.is_file() or member_of(filename) is not None):
-        return "<interactive>"  # the names that notebooks give their cells differ from session to session
+        return "<interactive>"  # notebooks name their cells differently in each session
     for base in [root, *map(Path, search)]:
         for spot in (path, path.resolve()):
             if base.is_absolute() and spot.is_relative_to(base):
@@ -278,7 +279,7 @@ def _file_label(filename: str, root: Path, search: tuple[str, ...]) -> str:
 
 
 def _absolute(name: str, package: str) -> list[str]:
-    """A module and the packages it lies in: importing it runs them all."""
+    """A module and the packages around it: an import runs them all."""
     level = len(name) - len(name.lstrip("."))
     if level:
         parents = package.split(".")[: len(package.split(".")) - (level - 1)] if package else []
@@ -289,6 +290,6 @@ def _absolute(name: str, package: str) -> list[str]:
 
 @functools.lru_cache(maxsize=4096)
 def _imported(source: Source, package: str, eager: bool) -> tuple[tuple[str, bool], ...]:
-    """Full names of what a module imports, the last of equal ones kept, and whether that surely happens."""
+    """Full names of a module's imports (the last of equal ones), and True if the import surely runs."""
     found = [(full, eager and ref.eager) for ref in source.imports for full in _absolute(ref.name, package)]
     return tuple(reversed(dict.fromkeys(reversed(found))))

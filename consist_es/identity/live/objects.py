@@ -1,4 +1,4 @@
-"""Questions about live objects that the code identity asks."""
+"""Inspects live objects for the code identity."""
 
 import ast
 import collections
@@ -27,7 +27,7 @@ from consist_es.values.plain import module_name, object_fields, type_name
 CONTAINERS = (list, tuple, dict, collections.defaultdict, set, frozenset)
 _TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ParamSpec, typing.NewType)
 _TUPLE_FIELD: Any = type(vars(collections.namedtuple("_Sample", "field"))["field"])
-"""What reads a field of a named tuple, by its number."""
+"""Descriptor of a named tuple's field, by its number."""
 _ATOMS = frozenset({bool, int, float, str, bytes, type(None)})
 _HEAP_TYPE = 1 << 9
 """Flag of a class that is not built into a compiled module."""
@@ -51,14 +51,14 @@ def innermost(fn: Any) -> Any:
 
 
 def function_digest(fn: types.FunctionType, source: Source | None, node: Function | None) -> str:
-    """Of the function's source where it was found, else of its instructions."""
+    """Digest of the function's source if it was found, else of its instructions."""
     if source is not None and node is not None:
         return source.digest_of(node)
     return digest_plain(essence(fn.__code__))
 
 
 def content_of(cell: types.CellType) -> Any:
-    """What a closure cell holds."""
+    """Content of a closure cell, None if it is empty."""
     try:
         return cell.cell_contents
     except ValueError:
@@ -66,7 +66,7 @@ def content_of(cell: types.CellType) -> Any:
 
 
 def present_in(variable: contextvars.ContextVar[Any]) -> Any:
-    """What a context variable holds here, None where it holds nothing."""
+    """Value of a context variable here, None without one."""
     try:
         return variable.get()
     except LookupError:
@@ -74,25 +74,25 @@ def present_in(variable: contextvars.ContextVar[Any]) -> Any:
 
 
 def wrapped_by(value: Any) -> Any:
-    """What `functools.wraps` says is inside; looked up without running the object's own attribute access."""
+    """The callable in ``__wrapped__`` (`functools.wraps`), found without running the object's attribute access."""
     found = inspect.getattr_static(value, "__wrapped__", None)
     return found if callable(found) else None
 
 
 def holds_function(value: Any) -> bool:
-    """Whether it is a function, or a container with one in it."""
+    """True for a function, or a container with one in it."""
     if isinstance(value, (dict, list, tuple)):
         return any(holds_function(item) for item in (value.values() if isinstance(value, dict) else value))
     return isinstance(value, (types.FunctionType, functools.partial, types.MethodType))
 
 
 def factory_state(fn: types.FunctionType) -> dict[str, Any]:
-    """What a function that an installed package made holds: closure, defaults and attributes.
+    """Closure, defaults and attributes of a function made by an installed package.
 
-    Left out is what it fills by itself, such as a cache, and the functions that count already.
+    Leaves out what it fills by itself, such as a cache, and functions that count already.
     """
     if fn.__code__.co_filename == functools.__file__ and fn.__code__.co_name == "wrapper":
-        return {}  # `singledispatch`, whose registry counts; the rest follows from use
+        return {}  # `singledispatch`: its registry counts, and the rest follows from it
     closure = {name: item for name, item in captures(fn) if not holds_function(item)}
     source = load_source(fn.__code__.co_filename) if closure else None
     node = None if source is None else source.find(fn.__code__)
@@ -110,7 +110,7 @@ def names_in(node: ast.AST) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def reads_modules(node: ast.AST) -> bool:
-    """Whether ``sys.modules`` is mentioned."""
+    """True if ``sys.modules`` is mentioned."""
     return any(isinstance(item, ast.Attribute) and item.attr == "modules" for item in ast.walk(node))
 
 
@@ -121,14 +121,14 @@ def package_of(namespace: Mapping[str, Any]) -> str:
 
 
 def known_form(value: Any) -> Any:
-    """What stands for an object whose type we know; None for others."""
+    """Plain form of an object of a type we know; None for others."""
     if is_ours(module_name(type(value))):
         return {"$ours": artifact_content(value)}
     if isinstance(value, _TYPING) or module_name(type(value)) in ("typing", "typing_extensions") or _is_getter(value):
         return {"$repr": repr(value)}
     if type(value) is datetime.timezone or (type(value) is zoneinfo.ZoneInfo and value.key is not None):
         return {"$zone": repr(value)}
-    if isinstance(value, _TUPLE_FIELD) and _TUPLE_FIELD is not property:  # elsewhere than in CPython it is one
+    if isinstance(value, _TUPLE_FIELD) and _TUPLE_FIELD is not property:  # in other Pythons the field is a property
         return {"$field": value.__reduce__()[1][0]}
     if is_ignored(value):
         return {"$ignored": type_name(type(value))}
@@ -136,7 +136,7 @@ def known_form(value: Any) -> Any:
 
 
 def _is_getter(value: Any) -> bool:
-    """True for an `itemgetter`, `attrgetter` or `methodcaller` that its text says all about."""
+    """True for an `itemgetter`, `attrgetter` or `methodcaller` with arguments that are int or str only."""
     if module_name(type(value)) != "operator":
         return False
     make, arguments = value.__reduce__()
@@ -145,8 +145,7 @@ def _is_getter(value: Any) -> bool:
 
 
 def artifact_content(value: Any) -> Any:
-    """Content of an artifact and what is said of it, or that of the artifacts of a result; None for the rest of this
-    library's objects."""
+    """Digest and description of an artifact, or of the artifacts of a result; None for our other objects."""
     digest = getattr(value, "digest", None)
     if isinstance(digest, str):
         return [digest, said_of(value)] if hasattr(value, "facet") else digest
@@ -155,7 +154,7 @@ def artifact_content(value: Any) -> Any:
 
 
 def is_simple(kind: type) -> bool:
-    """Whether all of an object is its attributes and items: pure Python classes of the project, namespaces."""
+    """True if attributes and items are all of an object: pure Python classes of the project, namespaces."""
     if module_name(kind) in ("types", "argparse") and kind.__name__ in ("SimpleNamespace", "Namespace"):
         return True
     if not is_own(kind):
@@ -168,7 +167,7 @@ def is_simple(kind: type) -> bool:
 
 
 def class_sources(kind: type) -> tuple[Source, ...]:
-    """The files of the project that a class and its bases are from."""
+    """The project's files that define a class and its bases."""
     files = dict.fromkeys(class_file(base) for base in kind.__mro__)
     found = [load_source(name) for name in files if name.endswith(".py") and is_first_party(name)]
     return tuple(source for source in found if source is not None)
@@ -184,13 +183,13 @@ def is_own(cls: type) -> bool:
 
 
 def class_file(cls: type) -> str:
-    """File of the module that a class says it is from, "" without one."""
+    """File of the module that a class names, "" without one."""
     module = sys.modules.get(module_name(cls))
     return file_of(module) or "" if module is not None else ""
 
 
 def is_plain_base(base: type) -> bool:
-    """Whether a base class adds no state of its own."""
+    """True if a base class adds no state of its own."""
     return module_name(base) in ("abc", "typing", "collections.abc") or base.__qualname__ in ("Protocol", "Generic")
 
 
@@ -203,7 +202,8 @@ def state_of(value: Any) -> dict[str, Any]:
 
 
 def objects_in(value: Any) -> Iterator[tuple[Any, bool]]:
-    """Objects in a config or captured value whose class counts; with each, if version 1 of the fingerprint knew it."""
+    """Objects in a config or captured value with a class that counts, each with True if version 1 of the fingerprint
+    counted it."""
     waiting, since = [value], list[Any]()
     seen: dict[int, Any] = {}
     while waiting or since:
@@ -211,7 +211,7 @@ def objects_in(value: Any) -> Iterator[tuple[Any, bool]]:
         item = (waiting or since).pop()
         if type(item) in _ATOMS or id(item) in seen:
             continue
-        seen[id(item)] = item  # kept alive, so that no id is used twice
+        seen[id(item)] = item  # kept alive, so that no id is reused
         fields: dict[str, Any] | None = None
         inside: Iterable[Any] = ()
         if isinstance(item, Mapping):
@@ -232,7 +232,7 @@ def objects_in(value: Any) -> Iterator[tuple[Any, bool]]:
 
 
 def _further(item: Any) -> list[Any]:
-    """What an object holds beside its fields and items: attributes, the value of an enum member, elements."""
+    """Values in an object besides its fields and items: attributes, the value of an enum member, elements."""
     if isinstance(item, collections.deque):
         return list(item)
     if isinstance(item, type):
@@ -248,7 +248,7 @@ def _further(item: Any) -> list[Any]:
 
 
 def _cells(item: Any) -> list[Any]:
-    """The objects in the columns of a frame, series or index that pandas knows no type for."""
+    """The objects in a frame's, series' or index's columns of mixed or unknown type."""
     pd = sys.modules["pandas"]
     if isinstance(item, pd.DataFrame):
         columns = [item.iloc[:, i] for i, kind in enumerate(item.dtypes) if str(kind) == "object"]
@@ -260,24 +260,24 @@ def _cells(item: Any) -> list[Any]:
 
 
 def unsaid_state(value: Any) -> dict[str, Any]:
-    """Attributes that the plain form leaves out: those of a mapping of the project's own."""
+    """Attributes that the plain form leaves out: those of the project's own mappings."""
     if isinstance(value, Mapping) and not isinstance(value, dict) and object_fields(value) is None:
         return state_of(value)
     return {}
 
 
 def keeps_results(cls: type, name: str) -> bool:
-    """Whether an attribute holds what a cached property found out."""
+    """True if an attribute holds the result of a cached property."""
     return any(isinstance(vars(base).get(name), functools.cached_property) for base in cls.__mro__)
 
 
 def is_data(cls: type, name: str, value: Any) -> bool:
-    """Whether a class attribute is data that the class's code may read."""
+    """True if a class attribute is data that the class's code may read."""
     hidden = name.startswith(("__", "_abc_")) or (issubclass(cls, enum.Enum) and name.startswith("_"))
     return not hidden and not isinstance(value, _DESCRIPTORS) and not module_name(type(value)).startswith("msgspec")
 
 
 def is_generated(item: Any) -> bool:
-    """Whether a method was made by a decorator such as `dataclass`, from what the class's source says."""
+    """True if a decorator such as `dataclass` made a method from the class's source."""
     code = getattr(getattr(item, "__func__", item), "__code__", None)
     return isinstance(code, types.CodeType) and not is_first_party(code.co_filename)

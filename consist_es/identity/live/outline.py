@@ -1,4 +1,4 @@
-"""What the text of a file says of everything that can be replaced once it is loaded: definitions, bases, defaults."""
+"""Outlines a file's source: everything that can be replaced once it is loaded (definitions, bases, defaults)."""
 
 import ast
 from typing import Any
@@ -19,26 +19,26 @@ NO_DEFAULTS = ["list", [[], {}]]
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """A function, where it is defined."""
+    """A definition of a function."""
 
     line: int
-    """The first one, that of a decorator included: as code objects have it."""
+    """The first line, decorators included, as in code objects."""
     decorators: int
     defaults: Any
-    """Type and plain form of the defaults of positional and keyword parameters, None if they are no literals."""
+    """Type and plain form of the defaults of positional and keyword parameters, None if they are not literals."""
 
 
 class Expression(msgspec.Struct, frozen=True):
-    """A base class or metaclass as it is written."""
+    """A base class or metaclass, as written."""
 
     names: tuple[str, ...]
-    """The names of ``a.b``; empty for what is computed."""
+    """The names of ``a.b``; empty if computed."""
     indexed: bool
-    """Whether it is ``a.b[...]``."""
+    """True for ``a.b[...]``."""
 
 
 class Class(msgspec.Struct, frozen=True):
-    """A class, where it is defined."""
+    """A definition of a class."""
 
     bases: tuple[Expression, ...]
     metaclass: Expression | None
@@ -48,7 +48,7 @@ class Class(msgspec.Struct, frozen=True):
 
     @property
     def is_made(self) -> bool:
-        """Whether other code may have added members while it was made."""
+        """True if other code may have added members while the class was made."""
         return bool(self.decorated or self.bases or self.keywords)
 
 
@@ -58,17 +58,17 @@ class Body(msgspec.Struct, frozen=True):
     functions: dict[str, tuple[Definition, ...]]
     classes: dict[str, tuple[Class, ...]]
     constants: dict[str, Any]
-    """Variables, each with type and plain form of the literal it is bound to, or None."""
+    """Variables, each with type and plain form of its literal, or None."""
     hidden: dict[str, Any]
     """The same for names that begin with two underscores."""
     bound: frozenset[str]
-    """All names that are bound in some way."""
+    """All names bound in any way."""
     imports: tuple[tuple[str, str], ...] = ()
-    """Names for imported modules, and what they are called in full."""
+    """Names bound to imported modules, with the full names of these."""
 
 
 def outline(source: Source) -> Body:
-    """That of a whole file."""
+    """Outline of a whole file."""
     return _OUTLINE.of(source)
 
 

@@ -1,7 +1,7 @@
-"""The objects of the project that a function can get at: those it is bound to, given, or finds by name.
+"""Finds the project's objects that a function can reach: those it is bound to, given, or finds by name.
 
-A walk over live objects. Functions are followed by the names that their code mentions, objects of first-party classes
-by their attributes, builtin containers by their items. What other packages' objects hold is not looked into.
+Walks live objects. Functions are followed by the names in their code, objects of first-party classes by their
+attributes, builtin containers by their items. Objects of other packages are not looked into.
 """
 
 import collections
@@ -28,7 +28,7 @@ from consist_es.identity.text.mentions import Mentions, mentions
 from consist_es.values.whole import SCALARS
 
 LIMIT = 10_000
-"""Objects that are looked at."""
+"""How many objects to look at."""
 _ATOMS = frozenset({type(None), bool, int, float, str, bytes, complex})
 CONTAINERS: tuple[type, ...] = (list, dict, set, tuple, frozenset, collections.deque)
 _FIXED = frozenset({tuple, frozenset})
@@ -38,15 +38,15 @@ _COMPUTED = frozenset({
     "globals", "eval", "exec", "__import__", "import_module", "modules", "_getframe", "currentframe", "inspect",
     "get_objects", "get_referrers", "getclosurevars", "__globals__", "__closure__",
 })  # fmt: skip
-"""Names by which code gets at things that it does not mention."""
+"""Names that let code reach things it does not mention."""
 
 
 Root = tuple["Owner", str]
-"""An attribute or variable: what holds it, and its name."""
+"""An attribute or variable: its owner, and its name."""
 
 
 class Owner:
-    """Something that holds values by name: an object, a class, a module's variables, a closure, or a container."""
+    """A holder of values by name: an object, a class, a module's variables, a closure, or a container."""
 
     def __init__(self, kind: str, path: str, value: Any, root: Root | None = None, *, foreign: bool = False) -> None:
         self.kind = kind
@@ -56,14 +56,14 @@ class Owner:
         self.root = root
         """The attribute or variable that it lies in, if any."""
         self.foreign: bool = foreign or (root is not None and root[0].foreign)
-        """Whether another module than that of the step's function holds it."""
+        """True if it is held by another module than the step function's."""
         self.names: set[str] = set()
-        """Of a module: the variables that are looked at."""
+        """For a module: the variables to look at."""
         self.code: dict[str, list[types.FunctionType]] = {}
-        """Of a module or closure: the functions that mention a variable."""
+        """For a module or closure: variable -> functions that mention it."""
 
     def slots(self) -> dict[str, Any]:
-        """What it holds now, by name; of a container nothing."""
+        """Its present values, by name; {} for a container."""
         match self.kind:
             case "object":
                 cached = _cached_names(type(self.value))
@@ -77,13 +77,13 @@ class Owner:
         return {}
 
     def takes(self, name: str) -> bool:
-        """Whether `put` can bind this name."""
+        """True if `put` can bind this name."""
         if self.kind == "object":
             return hasattr(self.value, "__dict__") or name in _slot_names(type(self.value))
         return name in self.value if self.kind == "cell" else self.kind in ("class", "module")
 
     def put(self, name: str, value: Any) -> None:
-        """Bind a name, past properties and `__setattr__`: what is compared is the state itself."""
+        """Bind a name, past properties and `__setattr__`: the state itself is compared."""
         match self.kind:
             case "object":
                 object.__setattr__(self.value, name, value) if name in _slot_names(type(self.value)) else vars(
@@ -110,7 +110,7 @@ class Owner:
 
 
 def _find_cached(kind: type) -> frozenset[str]:
-    """Attributes that follow from the others: what cached properties found out."""
+    """Attributes that follow from the others: results of cached properties."""
     found = ((name, item) for base in kind.__mro__ for name, item in vars(base).items())
     return frozenset(name for name, item in found if isinstance(item, functools.cached_property))
 
@@ -133,42 +133,42 @@ def _is_class_data(kind: type, name: str) -> bool:
 
 
 class Reach:
-    """One walk. `thorough`: also into what other packages' objects refer to, to be sure that `wanted` is not there."""
+    """One walk. `thorough` also enters objects of other packages, to be sure that `wanted` is not in there."""
 
     def __init__(
         self, fn: Any, given: Mapping[str, Any], *, limit: int = LIMIT, wanted: Any = None, thorough: bool = False
     ) -> None:
         self.owners: dict[str, Owner] = {}
-        """By path."""
+        """Path -> owner."""
         self.functions: list[types.FunctionType] = []
         self.over = False
-        """There was more than the limit."""
+        """True if there was more than the limit."""
         self.computes = False
-        """Code was reached that gets at things by computed names."""
+        """True if reached code gets at things by computed names."""
         self.found = False
-        """`wanted` was met."""
+        """True if `wanted` was met."""
         self.shared: set[int] = set()
-        """Ids of what two attributes, variables or items hold."""
+        """Ids of values held by two attributes, variables or items."""
         self._space: dict[str, Any] | None = _space_of(fn)
-        """The variables of the function's own module."""
+        """Variables of the function's own module."""
         self._wanted, self._thorough, self._left = wanted, thorough, limit
         self._seen: dict[int, tuple[Any, str, bool]] = {}
-        """Keeps visited objects, so that no id is used twice."""
+        """Id -> the visited object, which keeps the id from being reused; its path; True if it is held."""
         self._modules: set[tuple[int, types.CodeType]] = set()
         self._waiting: collections.deque[tuple[Any, str, Root | None]] = collections.deque()
         self._add(fn, "the step" if isinstance(fn, _CALLS) else "self", None)
         self._walk()
-        for name, value in given.items():  # last, so that what the project's objects hold too is seen as theirs
+        for name, value in given.items():  # last, so that objects the project holds too get the project's path
             self._add(value, name, None)
         self._walk()
 
     def path_of(self, value: Any) -> str | None:
-        """Where a value was met, None if it was not."""
+        """Path at which a value was met, None if it was not."""
         met = self._seen.get(id(value))
         return None if met is None else met[1]
 
     def _add(self, value: Any, path: str, root: Root | None) -> None:
-        """Something to visit. `root`: the attribute or variable it lies in, None for what was only handed over."""
+        """Queue a value. `root`: the attribute or variable it lies in, None if it was only passed."""
         kind = type(value)
         if kind in _ATOMS or kind in SCALARS or (kind in _FIXED and _ATOMS.issuperset(map(type, value))):
             return
@@ -269,7 +269,7 @@ class Reach:
             self._slot(space, name, fn)
 
     def _module(self, module: types.ModuleType, fn: types.FunctionType, said: Mentions) -> None:
-        """A module that a function mentions, with those of its variables that the function mentions too."""
+        """Visit a module that a function mentions, with the variables of it that the function mentions too."""
         key = (id(module), fn.__code__)
         if key in self._modules or is_ours(module.__name__) or not is_first_party(file_of(module) or ""):
             return
@@ -319,7 +319,7 @@ class Reach:
 
     def _own(self, owner: Owner, path: str) -> None:
         if self.owners.setdefault(path, owner) is not owner:
-            return  # two of one name: neither could be found again for certain
+            return  # two of one name: neither can be found again for certain
         for name, item in owner.slots().items():
             self._add(item, f"{path}.{name}", (owner, name))
 
@@ -338,7 +338,7 @@ class Reach:
 
 
 def _is_own(kind: type) -> bool:
-    """Whether a class belongs to the project, or holds nothing but attributes that the project gave it."""
+    """True for a class of the project, or one that only holds attributes set by the project."""
     if kind.__module__ in ("types", "argparse") and kind.__name__ in ("SimpleNamespace", "Namespace"):
         return True
     filename = class_file(kind)
@@ -350,7 +350,7 @@ is_own: Callable[[type], bool] = functools.lru_cache(maxsize=4096)(_is_own)
 
 
 def _space_of(fn: Any) -> dict[str, Any] | None:
-    """The variables of the module that a callable was written in."""
+    """Variables of the module that a callable was written in."""
     while isinstance(fn, types.MethodType | functools.partial):
         fn = fn.__func__ if isinstance(fn, types.MethodType) else fn.func
     if not isinstance(fn, types.FunctionType):
@@ -361,13 +361,13 @@ def _space_of(fn: Any) -> dict[str, Any] | None:
 
 
 def elements(value: Any) -> list[Any]:
-    """The items of a container that is no dict, whatever its class says about iteration."""
+    """Items of a container that is not a dict, past its own `__iter__`."""
     base: Any = next(base for base in CONTAINERS if isinstance(value, base))
     return list(base.__iter__(value))
 
 
 def _named(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The items of a container with their paths; those of a set have none that would be the same next time."""
+    """Items of a container with their paths; for a set, the paths change from time to time."""
     if isinstance(value, dict):
         for place, (key, item) in enumerate(dict.items(value)):
             yield f"{path}[{key!r}]" if type(key) in _ATOMS else f"{path}[#{place}]", item
@@ -378,6 +378,6 @@ def _named(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _label(space: Mapping[str, Any]) -> str:
-    """Name of a module: of one that runs as a script, what it would be imported as."""
+    """Name of a module; for one run as a script, the name it would be imported as."""
     name, filename = space.get("__name__"), space.get("__file__")
     return Path(filename).stem if name == "__main__" and isinstance(filename, str) else str(name)

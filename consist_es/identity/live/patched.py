@@ -1,4 +1,4 @@
-"""What IPython's autoreload patched into loaded modules: from IPython 9 on it edits them in place and reloads few."""
+"""Finds modules that IPython's autoreload patched: from IPython 9 on it edits them in place and reloads few."""
 
 import sys
 import tokenize
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def is_patched(name: str, filename: str) -> bool:
-    """Whether autoreload has brought a loaded module to the text that its file has now.
+    """True if autoreload has brought a loaded module up to date with its file.
 
-    What it left as it was, such as a value that was computed at import, is compared with the source like all that is
-    loaded, see `consist_es.identity.live.loaded`.
+    What it leaves unchanged, such as a value computed at import, is compared with the source like everything loaded,
+    see `consist_es.identity.live.loaded`.
     """
     reloader = _reloader()
     texts = getattr(getattr(reloader, "deduper_reloader", None), "source_by_modname", None)
@@ -23,7 +23,7 @@ def is_patched(name: str, filename: str) -> bool:
 
 
 def _reloader() -> Any:
-    """The shell's reloader; None outside IPython, and where autoreload was never loaded."""
+    """The shell's reloader; None outside IPython, and if autoreload was never loaded."""
     if "IPython.extensions.autoreload" not in sys.modules:
         return None
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()

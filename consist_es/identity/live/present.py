@@ -1,7 +1,7 @@
 """Compares what loaded modules define with their source: everything that can be replaced at run time, by identity.
 
-`consist_es.identity.live.loaded` has the variables; this has functions with their defaults and attributes, classes with
-their bases, members with hidden names, enum members and imported modules.
+`consist_es.identity.live.loaded` compares variables; this module compares functions with their defaults and attributes,
+classes with their bases, members with hidden names, enum members and imported modules.
 """
 
 import contextlib
@@ -29,16 +29,16 @@ _AUTOMATIC = frozenset({
     "__firstlineno__", "__static_attributes__", "__slotnames__", "__abstractmethods__", "__orig_bases__",
     "__parameters__", "__hash__", "__classcell__", "__classdictcell__", "__type_params__",
 })  # fmt: skip
-"""Names that Python itself sets."""
+"""Names set by Python itself."""
 _ENUM = ("_value_", "_name_", "__objclass__", "_sort_order_")
 _MOST = 200
-"""How many objects are looked through for the function that a decorator was given."""
+"""How many objects to search for the function passed to a decorator."""
 _MISSING = object()
 _COMPARED: dict[int, tuple[types.CodeType, Source, bool]] = {}
-"""Loaded code, by its id, and whether it is what a source compiles to."""
+"""Id of loaded code -> the code, a source, and True if the source compiles to it."""
 _MOST_COMPARED = 100_000
 _SETTLED: dict[int, tuple[Any, Any]] = {}
-"""Defaults, by the id of their tuple, and the plain form that was found to be the same; neither ever changes."""
+"""Id of a tuple of defaults -> the tuple, and a plain form found equal to it; neither ever changes."""
 _CACHE = type(functools.lru_cache(len))
 _CACHE_NAMES = vars(functools.lru_cache(lambda: None)).keys()
 _CACHES = ({"maxsize": 128, "typed": False}, {"maxsize": None, "typed": False})
@@ -47,7 +47,7 @@ _CONTEXT = contextlib.contextmanager(lambda: iter(())).__code__
 
 
 class _Place:
-    """A module that is compared."""
+    """A module to compare."""
 
     def __init__(self, label: str, source: Source, module: types.ModuleType, certain: bool) -> None:
         self.label, self.source, self.namespace, self.certain = label, source, vars(module), certain
@@ -68,7 +68,7 @@ class _Place:
         return Held(title, where, name, value, literal, added, (self.source,), bool(prefix), False, surely, made)
 
     def value(self, expression: Expression) -> Any:
-        """What a written base class stands for in the module now; `_MISSING` for what is computed."""
+        """Present value of a base class as written in the module; `_MISSING` if the expression is computed."""
         if not expression.names:
             return _MISSING
         first, *others = expression.names
@@ -78,7 +78,7 @@ class _Place:
         return found
 
     def defines(self, fn: types.FunctionType, name: str, defined: Iterable[Definition]) -> Definition | None:
-        """The definition that a function was made from, if it is one of these."""
+        """The definition, out of `defined`, that a function was made from, or None."""
         code = fn.__code__
         known = _COMPARED.get(id(code))
         if known is None or known[0] is not code or known[1] is not self.source:
@@ -91,10 +91,10 @@ class _Place:
 
 
 def present(label: str, source: Source, module: types.ModuleType, certain: bool) -> Iterator[Held]:
-    """What a module holds other than its source says.
+    """Values that a module holds other than its source says.
 
-    Unless it is `certain` that the module is loaded, what its source computes is left out: it would count in one run
-    and not in the next.
+    Unless the module is `certain` to be loaded, computed values are left out: they would count in one run and not in
+    the next.
     """
     place, body = _Place(label, source, module, certain), outline(source)
     if (loaded := _stale(source, module)) is not None:
@@ -108,7 +108,7 @@ def present(label: str, source: Source, module: types.ModuleType, certain: bool)
 
 
 def _names(thing: Any) -> Mapping[str, Any]:
-    """Attributes that an object has of its own, looked up without running code of its class."""
+    """An object's own attributes, looked up without running code of its class."""
     if isinstance(thing, dict):
         return thing
     return vars(thing) if isinstance(thing, (types.ModuleType, type)) else {}
@@ -117,7 +117,7 @@ def _names(thing: Any) -> Mapping[str, Any]:
 def _body(
     bodies: list[Body], namespace: Mapping[str, Any], prefix: str, place: _Place, *, made: bool
 ) -> Iterator[Held]:
-    """A module or class; a class that is defined several times, under conditions, has several bodies."""
+    """Compare a module or class; a class defined several times, under conditions, has several bodies."""
     owner = prefix.rstrip(".").rpartition(".")[2]
     seen: set[str] = set()
     for name in dict.fromkeys(name for body in bodies for name in (*body.functions, *body.classes)):
@@ -145,13 +145,13 @@ def _body(
 
 
 def mangled(name: str, owner: str) -> str:
-    """The name under which a class holds what its source calls by a private name."""
+    """The name under which a class stores a private name of its source."""
     private = owner.strip("_") and name.startswith("__") and not name.endswith("__")
     return f"_{owner.lstrip('_')}{name}" if private else name
 
 
 def _added(name: str, value: Any, prefix: str, place: _Place, constants: Mapping[str, Any]) -> Iterator[Held]:
-    """A member that the source does not bind: a decorator, a base class or other code set it."""
+    """A member that the source does not bind: set by a decorator, a base class or other code."""
     functions = own_functions(value)
     if functions and all(map(_is_generated, functions)):
         given = {key: item for fn in functions for key, item in _defaults(fn).items()}
@@ -164,14 +164,14 @@ def _added(name: str, value: Any, prefix: str, place: _Place, constants: Mapping
 
 
 def _defaults(fn: types.FunctionType) -> dict[str, Any]:
-    """Parameter -> default."""
+    """Parameter -> default, for the parameters with one."""
     positional, values = fn.__code__.co_varnames[: fn.__code__.co_argcount], fn.__defaults__ or ()
     named = zip(positional[len(positional) - len(values) :], values, strict=False)
     return {**dict(named), **(fn.__kwdefaults__ or {})}
 
 
 def _is_literal(value: Any, literal: Any) -> bool:
-    """Whether a value is what a literal in source says."""
+    """True if a value equals a literal in the source."""
     return type(value) in _ATOMS and literal is not None and is_same([type(value).__name__, to_plain(value)], literal)
 
 
@@ -180,7 +180,7 @@ def _is_callable(value: Any) -> bool:
 
 
 def _is_generated(fn: types.FunctionType) -> bool:
-    """True for methods that `dataclass`, attrs and others write, from what the class's source says."""
+    """True for methods that `dataclass`, attrs and others generate from the class's source."""
     code = fn.__code__
     if not code.co_filename.startswith("<"):
         return not is_first_party(code.co_filename)
@@ -191,7 +191,7 @@ def _is_generated(fn: types.FunctionType) -> bool:
 
 
 def _function(defined: list[Definition], several: bool, value: Any, path: str, place: _Place) -> Iterator[Held]:
-    """`several`: the name is defined as something else, too."""
+    """Compare a function. `several`: the name is also defined as something else."""
     name, functions = path.rpartition(".")[2], own_functions(value)
     found = [place.defines(fn, name, defined) for fn in functions]
     if found and all(found):
@@ -211,7 +211,7 @@ def _function(defined: list[Definition], several: bool, value: Any, path: str, p
 
 
 def own_functions(value: Any) -> list[types.FunctionType]:
-    """The functions in what the builtin decorators make; none in what any other decorator made."""
+    """The functions inside the builtin decorators; none inside any other."""
     if isinstance(value, property):
         found: list[Any] = [item for item in (value.fget, value.fset, value.fdel) if item is not None]
     elif isinstance(value, (staticmethod, classmethod)):
@@ -222,7 +222,7 @@ def own_functions(value: Any) -> list[types.FunctionType]:
 
 
 def _details(fn: types.FunctionType, definition: Definition | None, path: str, place: _Place) -> Iterator[Held]:
-    """Defaults and attributes of a function that is the one that the source defines."""
+    """Defaults and attributes of a function that the source defines."""
     literal = None if definition is None else definition.defaults
     if not fn.__kwdefaults__ and _is_settled(fn.__defaults__, literal):
         pass
@@ -235,7 +235,7 @@ def _details(fn: types.FunctionType, definition: Definition | None, path: str, p
 
 
 def _is_settled(defaults: tuple[Any, ...] | None, literal: Any) -> bool:
-    """Whether positional defaults are what the source says, and can be nothing else."""
+    """True if positional defaults equal those in the source, and cannot change."""
     if defaults is None or literal is None:
         return bool(literal == NO_DEFAULTS)
     known = _SETTLED.get(id(defaults))
@@ -253,7 +253,7 @@ def _is_settled(defaults: tuple[Any, ...] | None, literal: Any) -> bool:
 def _usual(
     value: Any, name: str, defined: list[Definition], place: _Place
 ) -> tuple[types.FunctionType, Definition] | None:
-    """The function that the source defines, if a decorator of the standard library without options is around it."""
+    """The function that the source defines, if only a standard-library decorator without options is around it."""
     inside = getattr(value, "__wrapped__", None) if type(value) in (types.FunctionType, _CACHE) else None
     definition = place.defines(inside, name, defined) if isinstance(inside, types.FunctionType) else None
     if definition is None or inside is None or inside.__globals__ is not place.namespace:
@@ -268,7 +268,7 @@ def _usual(
 
 
 def _wrapped(value: Any, name: str, defined: list[Definition], place: _Place) -> tuple[bool, int]:
-    """Whether one of the functions is somewhere inside of a value, and how many callables are around it."""
+    """(True if one of the functions is somewhere inside a value, number of callables around it)."""
     waiting, seen = [value], dict[int, Any]()
     layers = 0
     while waiting and len(seen) < _MOST:
@@ -316,7 +316,7 @@ def _class(defined: list[Class], value: Any, path: str, place: _Place) -> Iterat
 
 
 def _other_bases(defined: list[Class], cls: type, place: _Place) -> bool | None:
-    """None if a class has the bases that its source names; True if the source may mean others by what it says."""
+    """None if a class has the bases that its source names; True if the source's expression may lead to other bases."""
     explained = False
     for item in defined:
         named = [place.value(base) for base in item.bases]
@@ -330,7 +330,7 @@ def _other_bases(defined: list[Class], cls: type, place: _Place) -> bool | None:
 
 
 def _enum(defined: list[Class], cls: enum.EnumMeta, path: str, place: _Place) -> Iterator[Held]:
-    """Values and attributes of the members, and everything else that the class holds."""
+    """Values and attributes of the members, and everything else in the class."""
     literals = {name: literal for item in defined for name, literal in item.body.constants.items()}
     members: Mapping[str, Any] = cls.__members__
     for name, member in members.items():
@@ -363,14 +363,14 @@ def _is_own(value: Any) -> bool:
 
 
 def _stale(source: Source, module: types.ModuleType) -> Any:
-    """The code that Python took from its cache for a source that was edited without a trace; else None."""
+    """Code that Python took from its bytecode cache for a source edited without a new timestamp; else None."""
     spec = getattr(module, "__spec__", None)
     loader, cached = getattr(spec, "loader", None), getattr(spec, "cached", None)
     if type(loader) is not importlib.machinery.SourceFileLoader or not cached:
         return None
     try:
         if Path(source.filename).stat().st_ctime_ns < Path(cached).stat().st_mtime_ns:
-            return None  # written from this very file
+            return None  # the cache was written from this very file
         code = loader.get_code(module.__name__)
     except (OSError, ImportError, SyntaxError, EOFError):
         return None
@@ -380,12 +380,12 @@ def _stale(source: Source, module: types.ModuleType) -> Any:
 
 
 _PATCHED: dict[tuple[Any, ...], tuple[Noted, dict[str, Any]]] = {}
-"""Names of modules, and what counts as the project's own -> what was looked at, and what was found."""
+"""(module names, standing) -> the state that was checked, and the result."""
 _MOST_PATCHED = 16
 
 
 def patched_in(modules: Iterable[str]) -> dict[str, Any]:
-    """What first-party code put into installed modules and their classes, by name."""
+    """Name -> object that first-party code set in installed modules and their classes."""
     key = (tuple(sorted(modules)), standing())
     known = _PATCHED.get(key)
     if known is None or not known[0].holds():

@@ -1,4 +1,4 @@
-"""A module or function whose statements run, or have run: what names mean there, and how far it has come."""
+"""Evaluates names in a running or finished module or function, and tells how far it has come."""
 
 import ast
 import builtins
@@ -20,22 +20,22 @@ from consist_es.identity.text.statements import Body, Piece, binding, pieces
 from consist_es.identity.text.toplevel import TopLevel
 
 _CELL = re.compile(r"<(cell|ipython-input|python-input|stdin)")
-"""Names of what was typed in; others in such brackets were generated."""
+"""File names of typed-in code; other names in angle brackets are generated."""
 MISSING: Any = object()
-"""What a name or attribute gives that is not there."""
+"""Value of a missing name or attribute."""
 
 
 class Scope(NamedTuple):
-    """The body of a module or function, with the values that its names have."""
+    """The body of a module or function, with the values of its names."""
 
     source: Source | TopLevel
     body: Body
     namespace: Mapping[str, Any]
-    """Of the module."""
+    """Variables of the module."""
     local: Mapping[str, Any] | None
-    """Of the function that is running, with what it captured; None at module level."""
+    """Variables of the running function, captured ones included; None at module level."""
     line: int | None
-    """Where it stands; None if all of it has run."""
+    """Line that is running; None if all of it has run."""
 
     @property
     def whole(self) -> Source | None:
@@ -55,7 +55,7 @@ class Scope(NamedTuple):
         return here is None or piece.line <= here or any(here in lines for lines, _ in piece.loops)
 
     def heads(self, piece: Piece) -> list[ast.expr]:
-        """The conditions of a statement, and what the loops around it go through, if they have come to their end."""
+        """The conditions of a statement, and what the finished loops around it iterate over."""
         loops = [
             head for lines, head in piece.loops if head is not None and (self.line is None or self.line not in lines)
         ]
@@ -66,7 +66,7 @@ class Scope(NamedTuple):
         return binding(self.body).get(name, ())
 
     def value(self, name: str) -> Any:
-        """What a name stands for; `MISSING` if that is not known."""
+        """Value of a name; `MISSING` if unknown."""
         if self.local is not None:
             if name in self.local:
                 return self.local[name]
@@ -85,7 +85,7 @@ class Scope(NamedTuple):
 def module_scope(
     source: Source | TopLevel, namespace: Mapping[str, Any], frames: Mapping[Any, types.FrameType]
 ) -> Scope:
-    """Of a module that is loaded, or is being run."""
+    """Scope of a loaded or running module."""
     frame = frames.get(source.filename)
     same = frame is not None and frame.f_globals.get("__name__") == namespace.get("__name__")
     line = frame.f_lineno if frame is not None and same else None
@@ -93,7 +93,7 @@ def module_scope(
 
 
 def function_scope(fn: types.FunctionType, frames: Mapping[Any, types.FrameType]) -> Scope | None:
-    """Of a function of the project, which may be running."""
+    """Scope of a function of the project, which may be running."""
     source = load_source(fn.__code__.co_filename)
     node = None if source is None else source.find(fn.__code__)
     if source is None or node is None:
@@ -104,7 +104,7 @@ def function_scope(fn: types.FunctionType, frames: Mapping[Any, types.FrameType]
 
 
 def running() -> dict[Any, types.FrameType]:
-    """The frames of this thread and the main one: by code, and those of modules by their file."""
+    """The frames of this thread and the main one: code -> frame, and for modules file -> frame."""
     frames: dict[Any, types.FrameType] = {}
     main = sys._current_frames().get(threading.main_thread().ident or 0)
     for start in (sys._getframe(1), main):
@@ -118,7 +118,7 @@ def running() -> dict[Any, types.FrameType]:
 
 
 def resolve(value: Any, names: list[str]) -> Any:
-    """What a chain of attributes leads to, found without running anything of the objects on the way."""
+    """The end of a chain of attributes, found without running code of the objects on the way."""
     for name in names:
         if value is MISSING:
             return MISSING
@@ -146,7 +146,7 @@ def _vars(value: Any) -> Any:
 
 
 def function_of(value: Any) -> types.FunctionType | None:
-    """The function of the project behind what is called: for a class, what makes its objects."""
+    """The project's function behind a callable: for a class, its ``__init__``."""
     if isinstance(value, functools.partial):
         return function_of(value.func)
     if isinstance(value, types.MethodType):
@@ -162,14 +162,14 @@ def function_of(value: Any) -> types.FunctionType | None:
 
 
 def is_own_file(filename: str) -> bool:
-    """Whether it is a file of the project, or a cell of a notebook."""
+    """True for a file of the project, or a cell of a notebook."""
     if is_first_party(filename):
         return Path(filename).is_file() or load_source(filename) is not None
     return _CELL.match(filename) is not None and load_source(filename) is not None
 
 
 def is_own(value: Any) -> bool:
-    """Whether a value is a module, function, class or object of the project."""
+    """True for a module, function, class or object of the project."""
     if isinstance(value, types.ModuleType):
         return is_first_party(file_of(value) or "")
     if isinstance(value, types.FunctionType):
@@ -193,7 +193,7 @@ def _installed(module: types.ModuleType) -> bool:
 
 @functools.lru_cache(maxsize=65536)
 def _imported(body: Body) -> dict[str, str]:
-    """Name -> top-level package that it was imported from, by a statement of this body; "" for relative imports."""
+    """Name -> top-level package that a statement of this body imports it from; "" for relative imports."""
     found: dict[str, str] = {}
     for piece in pieces(body):
         node = piece.node

@@ -1,4 +1,4 @@
-"""Judges the values that followed modules hold: settings and registries that the code reads count, state does not."""
+"""Judges values in followed modules: settings and registries that the code reads count, state does not."""
 
 import logging
 import types
@@ -20,7 +20,7 @@ _NEVER_PLAIN = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType,
 
 
 class HeldValues:
-    """The values that wait for a verdict: code that is found later may read them."""
+    """Values not yet judged: code that is found later may read them."""
 
     def __init__(self, root: Path, readers: Readers, refer: Callable[[Held], Any], seen: Callable[[Any], None]) -> None:
         self._root, self._readers, self._refer, self._seen = root, readers, refer, seen
@@ -28,12 +28,12 @@ class HeldValues:
         self._judged: set[str] = set()
         self._sources: dict[type, tuple[Source, ...]] = {}
         self._written: dict[tuple[type, str], bool] = {}
-        """Whether methods of a class write to an attribute."""
+        """(class, attribute) -> True if methods of the class write to it."""
         self._plain: dict[str, Any] = {}
         self._batches: dict[Batch, None] = {}
 
     def add(self, items: Iterable[Held | Batch]) -> None:
-        """Values to be judged, once each."""
+        """Queue values to be judged, once each."""
         for item in items:
             if isinstance(item, Batch):
                 self._batches[item] = None
@@ -41,7 +41,7 @@ class HeldValues:
                 self._waiting[item.label] = item
 
     def count(self, parts: dict[str, str]) -> bool:
-        """Add a part for each value that counts by what was reached so far; whether any was judged."""
+        """Add a part for each value that counts, given the code reached so far; returns whether any was judged."""
         found = False
         for held in list(self._waiting.values()):
             if self._is_settled(held) or self._counts(held):
@@ -55,14 +55,15 @@ class HeldValues:
         return found
 
     def _judged_batch(self, batch: Batch) -> dict[str, str]:
-        """The parts that a batch gives by what was reached so far."""
+        """The parts of a batch, given the code reached so far."""
         judged = ((held, self._digested(held)) for held in batch.held if self._is_settled(held) or self._counts(held))
         return {held.label: digest_plain(plain) for held, plain in judged if plain is not None}
 
     def split(self, kind: type, state: dict[str, Any], where: str) -> tuple[dict[str, Any], list[Held]]:
-        """An object's attributes, and apart from them those that are to be judged, since methods write to them.
+        """Split an object's attributes into those that count as they are, and those to judge because methods write to
+        them.
 
-        What cached properties keep is left out: it follows from the rest.
+        Leaves out results of cached properties, which follow from the rest.
         """
         if kind not in self._sources:
             self._sources[kind] = class_sources(kind)
@@ -81,7 +82,7 @@ class HeldValues:
         return whole, apart
 
     def _is_settled(self, held: Held) -> bool:
-        """Whether a value is just what the source says."""
+        """True if a value equals the literal in its source."""
         if held.label not in self._plain:
             never = isinstance(held.value, _NEVER_PLAIN) or type(held.value) is logging.Logger
             self._plain[held.label] = None if never else plain_or_none(held.value, self._root, held.where)
@@ -100,7 +101,7 @@ class HeldValues:
         return self._readers.reads(kind, held.name, own)
 
     def _digested(self, held: Held) -> Any:
-        """What stands for a value in the identity; None where there is nothing to say."""
+        """Plain form to hash for a value; None if it adds nothing."""
         plain = self._plain[held.label]
         if plain is not None:
             if self._is_settled(held):

@@ -1,8 +1,8 @@
-"""What stands for an object that has no plain form: an installed package's, or one of Python's own.
+"""Reads the state of objects without a plain form: installed packages' and Python's own.
 
-Nothing is restored from a state. An installed class is asked what it would give to `copy` and `pickle`, since that is
-what its author takes an object to be, without caches and locks; a class of the project is never asked, for it may
-leave out what a step reads (see `consist_es.identity.live.objects.state_of`).
+Nothing is restored from a state. An object of an installed class is read through `copy` and `pickle`, which its author
+wrote to give the object without caches and locks. Classes of the project are not read so: theirs may leave out what a
+step reads (see `consist_es.identity.live.objects.state_of`).
 """
 
 import decimal
@@ -27,7 +27,7 @@ _IGNORED = (
     logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, type(threading.Lock()),
     type(threading.RLock()), threading.Event, threading.Condition, threading.Semaphore, threading.local,
 )  # fmt: skip
-"""What no result depends on."""
+"""Types that no result depends on."""
 _STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 _CUSTOM = ("__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
 _JIT = ("fun", "static_argnums", "static_argnames")
@@ -37,7 +37,7 @@ _NUMBA = (
     "identity", "reorderable", "signature", "writable_args",
 )  # fmt: skip
 _KEPT = ("_cache", "_item_cache", "_cacher", "_hash")
-"""Attributes that installed classes keep results in."""
+"""Attributes in which installed classes cache results."""
 _ATTRIBUTES = {
     "_json.Scanner": ("strict", "object_hook", "object_pairs_hook", "parse_float", "parse_int", "parse_constant"),
     "msgspec.json.Encoder": ("enc_hook", "decimal_format", "uuid_format", "order"),
@@ -45,18 +45,18 @@ _ATTRIBUTES = {
     "msgspec.msgpack.Encoder": ("enc_hook", "decimal_format", "uuid_format", "order"),
     "msgspec.msgpack.Decoder": ("type", "strict", "dec_hook", "ext_hook"),
 }
-"""Types that compiled code keeps the state of -> what they show of it."""
+"""Types with state in compiled code -> the attributes that show it."""
 _FIXED = ("functools", "jax", "jaxlib", "numba", "operator", "_struct", "string", "types", "typing")
 _HASHES = ("_hashlib", "_blake2", "_md5", "_sha1", "_sha2", "_sha3", "_sha256", "_sha512")
 
 
 def is_ignored(value: Any) -> bool:
-    """True for loggers, locks and the like. A class of the project's own may do more, so that it counts."""
+    """True for loggers, locks and the like. A class of the project may do more, so it counts."""
     return isinstance(value, _IGNORED) and not is_first_party(file_of(sys.modules.get(module_name(type(value)))) or "")
 
 
 def known_name(value: Any) -> str | None:
-    """Name of an object that is known by identity: a standard stream, a ufunc of numpy or scipy."""
+    """Name of an object known by identity: a standard stream, a ufunc of numpy or scipy."""
     streams = {id(stream): name for name in _STREAMS if (stream := getattr(sys, name, None)) is not None}
     if id(value) in streams:
         return f"sys.{streams[id(value)]}"
@@ -67,7 +67,7 @@ def known_name(value: Any) -> str | None:
 
 
 def is_fixed(value: Any) -> bool:
-    """True for what nothing changes once it is made: functions compiled or wrapped by a package, text, types."""
+    """True for objects that never change: functions compiled or wrapped by a package, text, types."""
     return type_name(type(value)) in _BY_TYPE_NAME or module_name(type(value)).partition(".")[0] in _FIXED
 
 
@@ -101,7 +101,7 @@ def is_random(value: Any) -> bool:
 
 
 def why_never(value: Any) -> str | None:
-    """Why an object cannot be told by its state, None if that may be tried."""
+    """Why an object cannot be identified by its state, or None if it may be tried."""
     kind = type(value)
     if is_random(value):
         return "each draw changes what later ones give; make it inside the step, from a seed in the config"
@@ -117,7 +117,7 @@ def why_never(value: Any) -> str | None:
 
 
 def reduced_state(value: Any) -> list[Any] | None:
-    """What an object is made of, for `Visitor.reference`; None if that cannot be had."""
+    """The parts of an object, for `Visitor.reference`; None if they cannot be read."""
     special: list[Any] | None = _asked(lambda: _special(value))
     if special is not None:
         return special
@@ -133,14 +133,14 @@ def reduced_state(value: Any) -> list[Any] | None:
         state = {**(state[0] or {}), **(state[1] or {})}  # attributes and slots
     if type(state) is dict:
         state = {name: item for name, item in state.items() if not _follows_from_use(type(value), name)}
-        if module_name(type(value)).startswith("xarray."):  # what is None becomes {} once it was read
+        if module_name(type(value)).startswith("xarray."):  # None becomes {} once it was read
             state = {name: item for name, item in state.items() if item is not None}
             state = {name: item for name, item in state.items() if type(item) is not dict or item}
     return [make, list(arguments), state, list(items or ()), [list(pair) for pair in pairs or ()]]
 
 
 def _asked(question: Callable[[], Any]) -> Any:
-    """What an installed object answers, None if it raises anything."""
+    """Call into an installed package; None if it raises anything."""
     try:
         return question()
     except Exception:  # noqa: BLE001  the package's own code may raise anything
@@ -148,7 +148,7 @@ def _asked(question: Callable[[], Any]) -> Any:
 
 
 def _follows_from_use(cls: type, name: str) -> bool:
-    """True for an attribute that keeps what was found out from the others."""
+    """True for an attribute that caches results from the others."""
     kept = any(isinstance(vars(base).get(name), functools.cached_property) for base in cls.__mro__)
     return kept or name in _KEPT or (name.startswith("_has_") and module_name(cls).startswith("scipy.sparse"))
 
@@ -159,7 +159,7 @@ def _is_unasked(base: type) -> bool:
 
 
 def _special(value: Any) -> list[Any] | None:
-    """The state of types that do not tell it themselves, or that tell what only follows from use."""
+    """State of types that do not give it themselves, or that include what only follows from use."""
     name, root = type_name(type(value)), module_name(type(value)).partition(".")[0]
     for kinds, state in _STATES.items():
         if isinstance(value, kinds):
@@ -169,7 +169,7 @@ def _special(value: Any) -> list[Any] | None:
     if name in _ATTRIBUTES:
         return [name, {part: getattr(value, part, None) for part in _ATTRIBUTES[name]}]
     if root == "scipy" and hasattr(value, "_eval_args"):
-        return [name, list(value._eval_args), value.ext]  # the rest of a spline holds memory that nobody wrote to
+        return [name, list(value._eval_args), value.ext]  # the rest of a spline holds uninitialised memory
     if root == "numba":
         return _numba(name, value)
     if root in _HASHES and hasattr(value, "digest"):
@@ -178,13 +178,13 @@ def _special(value: Any) -> list[Any] | None:
 
 
 def _lru_cache(value: Any) -> list[Any]:
-    """Options and attributes; what it keeps follows from use."""
+    """Options and attributes, without the cached results."""
     own = {name: item for name, item in vars(value).items() if name not in ("__wrapped__", "cache_parameters")}
     return [value.__wrapped__, value.cache_parameters(), {name: own[name] for name in own if name[:2] != "__"}]
 
 
 def _jit(value: Any) -> list[Any]:
-    """A function compiled by jax: without its caches."""
+    """A function compiled by jax, without its caches."""
     state = value.__getstate__()
     key = state.get("global_cache_key")
     options = {name: getattr(key, name) for name in dir(key) if not name.startswith("_")}
@@ -193,13 +193,13 @@ def _jit(value: Any) -> list[Any]:
 
 
 def _ufunc(value: Any) -> list[Any]:
-    """`np.frompyfunc` keeps its function where only the garbage collector finds it."""
+    """The function inside `np.frompyfunc`, which only the garbage collector can reach."""
     inside = [item for item in gc.get_referents(value) if callable(item)]
     return [value.__name__, value.nin, value.nout, list(value.types), value.identity, inside]
 
 
 def _numba(name: str, value: Any) -> list[Any] | None:
-    """A function compiled by numba, by what it was declared with: compiled code and signatures follow from use."""
+    """A function compiled by numba, by its declaration: compiled code and signatures follow from use."""
     declared = {part: getattr(value, part) for part in _NUMBA if hasattr(value, part)}
     if _NUMBA_FUNCTIONS & declared.keys():
         fixed = getattr(value, "_frozen", False) or not getattr(value, "_can_compile", True)
@@ -219,7 +219,7 @@ _STATES: dict[Any, Callable[[Any], list[Any]]] = {
     weakref.ref: lambda value: [value()],
     weakref.WeakSet: lambda value: [set(value)],
     (weakref.WeakKeyDictionary, weakref.WeakValueDictionary): lambda value: [dict(value)],
-    decimal.Context: lambda value: [  # without flags, which say what happened
+    decimal.Context: lambda value: [  # without flags, which record past events
         value.prec,
         value.rounding,
         value.Emin,

@@ -1,7 +1,7 @@
-"""Attributes that a method only writes: what they held before is no input of it.
+"""Finds attributes that a method only writes: their earlier values are not inputs.
 
-An attribute of the object that the step is bound to counts, unless it is certain that the step's method, and every
-method of the object that it reaches, stores it before it loads it. Whatever cannot be followed makes all count.
+An attribute of the object that the step is bound to counts, unless the step's method, and every method of the object
+that it reaches, surely stores it before loading it. If anything cannot be followed, all attributes count.
 """
 
 import ast
@@ -18,41 +18,41 @@ from consist_es.identity.text.source import Function, load_source
 from consist_es.identity.text.usage import MAKERS
 
 _HIDING = {"super", "locals", "vars", "eval", "exec", "globals", "dir", "__class__"}
-"""Names by which a method gets at its object without saying so."""
+"""Names by which a method can reach its object indirectly."""
 _CUSTOM = ("__getattr__", "__getattribute__", "__setattr__", "__delattr__")
 _Stored = frozenset[str] | None
-"""Attributes that are certainly stored at a point; None behind a return, where all may be believed."""
+"""Attributes surely stored at a point; None after a return, where anything may be assumed."""
 
 
 class Written(NamedTuple):
     """The attributes that a step's method only writes."""
 
     owner: Any
-    """The object; None if there is none such attribute."""
+    """The object; None if there are no such attributes."""
     names: frozenset[str]
     always: frozenset[str]
-    """Those that it writes whichever way it goes."""
+    """Those written on every path."""
 
 
 NOTHING = Written(None, frozenset(), frozenset())
 
 
 class _Escaped(Exception):
-    """The object gets out of sight: all its attributes count."""
+    """The object escapes the analysis: all its attributes count."""
 
 
 class _Summary(NamedTuple):
-    """What a method does to the attributes of its object."""
+    """Effects of a method on the attributes of its object."""
 
     read: frozenset[str]
-    """Loaded where it is not certain that the method stored them before."""
+    """Loaded before the method surely stored them."""
     written: frozenset[str]
     always: frozenset[str]
     """Stored at every return."""
 
 
 def only_written(fn: Any, given: Mapping[str, Any]) -> Written:
-    """The attributes that the method of a step only writes. `given`: what else the step is handed."""
+    """The attributes that a step's method only writes. `given`: the step's other arguments."""
     while isinstance(fn, functools.partial):
         given = {**given, **{str(place): item for place, item in enumerate(fn.args)}, **fn.keywords}
         fn = fn.func
@@ -73,7 +73,7 @@ def only_written(fn: Any, given: Mapping[str, Any]) -> Written:
 
 
 def may_write(fn: Any) -> list[tuple[Any, str]]:
-    """What a step's function may bind: objects and modules, with the name of the attribute or variable."""
+    """Objects and modules that a step's function may bind names in, with the names."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     found = [(item.__globals__, name) for item in Reach(fn, {}).functions for name in mentions(item.__code__).stores]
@@ -108,7 +108,8 @@ def _is_custom(kind: type, name: str) -> bool:
 
 
 def _is_met(target: Any, names: frozenset[str], functions: Sequence[Any], given: Mapping[str, Any]) -> bool:
-    """Whether the methods can get at their object by another way: a variable, an argument, an object that knows it."""
+    """True if the methods can reach their object another way: by a variable, an argument, an object that refers to
+    it."""
     state = {name: value for name, value in state_of(target).items() if name not in names}
     reach = Reach(None, {"functions": list(functions), "state": state, **given}, wanted=target, thorough=True)
     return reach.found or reach.over or reach.computes
@@ -122,7 +123,7 @@ class _Methods:
         self.done: dict[types.FunctionType, _Summary | None] = {}
 
     def summary(self, fn: types.FunctionType) -> _Summary:
-        """What a method does. Raises `_Escaped` if that cannot be told, as for one that calls itself."""
+        """Summary of a method. Raises `_Escaped` if it cannot be analysed, or calls itself."""
         if fn not in self.done:
             self.done[fn] = None
             source = load_source(fn.__code__.co_filename)
@@ -147,7 +148,7 @@ class _Methods:
         raise _Escaped
 
     def stored(self, name: str) -> None:
-        """Refuse what is no plain attribute: a property, the name of a method."""
+        """Raise `_Escaped` unless it is a plain attribute (not a property or method)."""
         found = inspect.getattr_static(self._kind, name, None)
         if (hasattr(found, "__get__") or hasattr(found, "__set__")) and not isinstance(
             found, types.MemberDescriptorType
@@ -156,7 +157,7 @@ class _Methods:
 
 
 class _Method:
-    """The analysis of one method: a walk over its statements, with what is certainly stored at each point."""
+    """Analyses one method: walks its statements with the attributes surely stored at each point."""
 
     def __init__(self, node: Function, owner: str, methods: _Methods) -> None:
         arguments = [*node.args.posonlyargs, *node.args.args]
@@ -164,7 +165,7 @@ class _Method:
             raise _Escaped
         self._node, self._methods, self._self = node, methods, arguments[0].arg
         self._class = owner.lstrip("_")
-        """Name of the class that the method was defined in: part of names with two underscores."""
+        """Name of the defining class, for names with two underscores."""
         self._read: set[str] = set()
         self._written: set[str] = set()
         self._ends: list[_Stored] = []
@@ -203,7 +204,7 @@ class _Method:
         return None
 
     def _on_break(self, _node: ast.stmt, _stored: _Stored) -> _Stored:
-        return None  # behind a loop only what was stored before it counts
+        return None  # after a loop, only attributes stored before it count
 
     _on_continue = _on_break
 
@@ -268,7 +269,7 @@ class _Method:
     # ------------------------------------------------------------ expressions
 
     def _value(self, node: ast.expr | None, stored: _Stored) -> _Stored:
-        """Look at a value; if it is a call of a method, what that stores is stored from then on."""
+        """Look at a value; a call of a method adds the attributes that it always stores."""
         self._look(node, stored)
         call = node.value if isinstance(node, ast.Await) else node
         if stored is None or not (isinstance(call, ast.Call) and self._is_own(call.func)):
@@ -288,7 +289,7 @@ class _Method:
         return stored if stored is None or not self._is_own(target) else stored | {self._name(target)}  # type: ignore[arg-type]
 
     def _is_own(self, node: ast.AST) -> bool:
-        """Whether it is an attribute of the method's own object."""
+        """True for an attribute of the method's own object."""
         return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == self._self
 
     def _look(self, node: ast.AST | None, stored: _Stored) -> None:
@@ -315,7 +316,7 @@ class _Method:
             self._read.add(self._name(node))
 
     def _name(self, node: ast.Attribute) -> str:
-        """Name of an attribute as the object has it."""
+        """Name of an attribute in the object, mangled if private."""
         if not node.attr.startswith("__"):
             return node.attr
         if node.attr.endswith("__") or not self._class:
@@ -331,7 +332,7 @@ class _Method:
 
 
 def _both(one: _Stored, other: _Stored) -> _Stored:
-    """What is stored after two ways that meet."""
+    """Attributes stored on both of two paths that meet."""
     if one is None or other is None:
         return other if one is None else one
     return one & other
@@ -342,7 +343,7 @@ def _class_in(qualname: str) -> str:
 
 
 def _is_open(node: ast.expr) -> bool:
-    """Whether a ``with`` statement's object is an open file, which lets every error through."""
+    """True if a ``with`` statement's object is an open file, which lets every error through."""
     if not isinstance(node, ast.Call):
         return False
     return (isinstance(node.func, ast.Name) and node.func.id == "open") or (

@@ -1,1 +1,1 @@
-"""What the text of code says, without running it."""
+"""Analyses the text of code, without running it."""

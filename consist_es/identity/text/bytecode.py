@@ -1,4 +1,4 @@
-"""Code objects as identity sees them, for functions whose source is gone or no longer says what is loaded."""
+"""Reads code objects for identity, if a function's source is gone or differs from the loaded code."""
 
 import dis
 import functools
@@ -18,7 +18,7 @@ _OUTER = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "DELETE_GLOBA
 def essence(code: types.CodeType) -> list[Any]:
     """Plain form of what the code does, without names of files and positions.
 
-    It holds instructions of this Python version, and says so: another version gives another identity.
+    It holds the instructions and tag of this Python version: another version gives another identity.
     """
     constants = [essence(item) if isinstance(item, types.CodeType) else to_plain(item) for item in code.co_consts]
     names = [code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars]
@@ -29,7 +29,7 @@ def essence(code: types.CodeType) -> list[Any]:
 
 @functools.lru_cache(maxsize=4096)
 def global_names(code: types.CodeType) -> tuple[str, ...]:
-    """Names that the code, and what is nested in it, takes from its module or the builtins; sorted."""
+    """Names that the code and its nested code take from the module or builtins; sorted."""
     return tuple(sorted(_names(code)))
 
 
@@ -42,7 +42,7 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def nested_codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """A code object and all that lie in it."""
+    """A code object and all nested in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -52,7 +52,7 @@ def nested_codes(code: types.CodeType) -> Iterator[types.CodeType]:
 def code_digest(code: types.CodeType, all_digests: list[tuple[types.CodeType, bytes]] | None = None) -> bytes:
     """Digest that two code objects of one version of Python share exactly if they are equal, in any process.
 
-    Those of the code and of all that lie in it are added to `all_digests`.
+    Adds the digests of the code and all nested code to `all_digests`.
     """
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_firstlineno)
     names = (code.co_name, code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars)
@@ -72,31 +72,32 @@ _PLAIN = {int, float, bool, str, bytes, type(None), type(...)}
 
 
 def _constants(values: list[Any]) -> bytes:
-    """What constants are, their types included."""
+    """Bytes for constants, types included."""
     if all(type(item) in _PLAIN or (type(item) is tuple and _PLAIN.issuperset(map(type, item))) for item in values):
-        return repr(values).encode("utf-8", "surrogatepass")  # which tells all these apart
+        return repr(values).encode("utf-8", "surrogatepass")  # repr tells all these apart
     return _constant(tuple(values))
 
 
 def _constant(value: Any) -> bytes:
-    """What a constant is, its type included."""
+    """Bytes for a constant, type included."""
     kind = type(value)
     if kind is types.CodeType:
         return code_digest(value)
     if kind is tuple or kind is frozenset:
         parts = [_constant(item) for item in value]
         if kind is frozenset:
-            parts.sort()  # they come in another order in each process
+            parts.sort()  # their order differs between processes
         lengths = [str(len(part)) for part in parts]
         return b"%b%b;%b" % (kind.__name__.encode(), ",".join(lengths).encode(), b"".join(parts))
-    if kind is complex:  # of which the text does not always show the signs of zeros
+    if kind is complex:  # repr does not always show the signs of zeros
         return struct.pack(">dd", value.real, value.imag) + b"complex"
     return f"{kind.__name__} {value!r}".encode("utf-8", "surrogatepass")
 
 
 @functools.lru_cache(maxsize=4096)
 def imported_names(code: types.CodeType) -> tuple[str, ...]:
-    """Modules that the code, and what is nested in it, imports, as written, with leading dots; and what may be one."""
+    """Modules that the code and its nested code import, as written, with leading dots; and names that may be
+    modules."""
     found: list[str] = []
     steps = [item for item in dis.get_instructions(code) if item.opname != "EXTENDED_ARG"]
     for place, item in enumerate(steps):

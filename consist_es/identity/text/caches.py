@@ -1,6 +1,7 @@
-"""Which variables and attributes are caches: whoever reads one looks first whether it is filled, and fills it.
+"""Finds variables and attributes that are caches: all code that reads one checks first whether it is filled, and fills
+it.
 
-Judged by all code of the project that is loaded, by name: of two things of one name both must be caches.
+Judged by name, from all loaded code of the project: if two share a name, both must be caches.
 """
 
 import ast
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _ASKING = {"get", "setdefault", "__contains__"}
-"""Methods of a dict that need no key to be there."""
+"""Methods of a dict that accept a missing key."""
 
 
 class Thing(NamedTuple):
@@ -17,11 +18,11 @@ class Thing(NamedTuple):
 
     name: str
     items: bool
-    """Whether it is about what the container holds that is there: then storing a key fills it."""
+    """True if the items of the container are meant: then storing a key fills it."""
 
 
 def is_cache(thing: Thing, trees: Iterable[ast.Module]) -> bool:
-    """Whether some code reads it, and all that does fills it first if need be."""
+    """True if some code reads it, and all such code fills it first if need be."""
     readers = [part for tree in trees for part in _parts(tree) if _loads(thing, part)]
     return bool(readers) and all(
         isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) and _fills_first(thing, part.body) for part in readers
@@ -29,7 +30,7 @@ def is_cache(thing: Thing, trees: Iterable[ast.Module]) -> bool:
 
 
 def is_read_by_functions(thing: Thing, trees: Iterable[ast.Module]) -> bool:
-    """Whether any function takes something out of it, rather than only append to it or count in it."""
+    """True if any function takes something out of it, rather than only append to it or count in it."""
     return any(
         _loads(thing, part) and not _only_called(thing, part)
         for tree in trees
@@ -52,7 +53,7 @@ def _is_named(thing: Thing, node: ast.AST) -> bool:
 
 
 def _stored(thing: Thing, node: ast.AST) -> list[ast.AST]:
-    """The nodes by which something is stored in it."""
+    """The nodes that store into it."""
     targets = [target for item in ast.walk(node) if isinstance(item, ast.Assign) for target in item.targets]
     return [item for target in targets if _is_named(thing, item := _below(target) if thing.items else target)]
 
@@ -62,7 +63,7 @@ def _below(target: ast.expr) -> ast.expr:
 
 
 def _loads(thing: Thing, node: ast.AST) -> list[ast.AST]:
-    """The nodes by which it is read or counted in, or by which its name is looked up."""
+    """The nodes that read it, count in it, or mention its name as a string."""
     stored = set(map(id, _stored(thing, node)))
     found = []
     for item in ast.walk(node):
@@ -74,7 +75,7 @@ def _loads(thing: Thing, node: ast.AST) -> list[ast.AST]:
 
 
 def _only_called(thing: Thing, node: ast.AST) -> bool:
-    """Whether every mention is a call whose result nobody takes, or counts in it: ``calls.append(1)``."""
+    """True if every mention is a call without use of its result, or counts in it: ``calls.append(1)``."""
     calls = [item.value for item in ast.walk(node) if isinstance(item, ast.Expr) and isinstance(item.value, ast.Call)]
     quiet = {id(call.func.value) for call in calls if isinstance(call.func, ast.Attribute)}
     quiet |= {id(_below(item.target)) for item in ast.walk(node) if isinstance(item, ast.AugAssign)}
@@ -85,7 +86,7 @@ def _only_called(thing: Thing, node: ast.AST) -> bool:
 
 
 def _fills_first(thing: Thing, body: Iterable[ast.stmt]) -> bool:
-    """Whether statements fill it, or ask whether it is filled, before they read it."""
+    """True if the statements fill it, or check whether it is filled, before they read it."""
     asked = False
     for statement in body:
         if not _loads(thing, statement) and not _stored(thing, statement):
@@ -98,7 +99,7 @@ def _fills_first(thing: Thing, body: Iterable[ast.stmt]) -> bool:
 
 
 def _fills(thing: Thing, statement: ast.stmt, *, asked: bool) -> bool | None:
-    """Whether a statement fills it before reading it; None if it only asks whether it is filled."""
+    """True if a statement fills it before reading it; None if it only checks whether it is filled."""
     loads, stored = _loads(thing, statement), _stored(thing, statement)
     match statement:
         case ast.With() | ast.AsyncWith():
@@ -118,7 +119,7 @@ def _fills(thing: Thing, statement: ast.stmt, *, asked: bool) -> bool | None:
 
 
 def _questions(thing: Thing, node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-    """What is only asked whether it is there, and how: ``x is None``, ``not x``, ``key in x``, ``x.get(key)``."""
+    """Nodes that only check for presence, and how: ``x is None``, ``not x``, ``key in x``, ``x.get(key)``."""
     if _is_named(thing, node):
         yield node, "truth"
     for item in ast.walk(node):

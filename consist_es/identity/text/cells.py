@@ -1,4 +1,4 @@
-"""The cells of a notebook that were run, in the order they were."""
+"""Lists the cells of a notebook that were run, in order."""
 
 import functools
 import linecache
@@ -14,10 +14,10 @@ _NUMBER = re.compile(r"[0-9a-f]{6,}|\d+")
 
 
 def cells(own: str, namespace: Mapping[str, Any]) -> list[tuple[Source, bool]]:
-    """The cells of the notebook that the cell `own` is in, each with whether it is the one that runs now.
+    """The cells of the notebook of the cell `own`, each with True if it is running now.
 
-    IPython keeps what was run as ``In``. Elsewhere they are the sources that are named like `own` and bind what the
-    namespace holds; a cell that was edited and run again is then there twice.
+    IPython keeps them in ``In``. Elsewhere, takes the sources that are named like `own` and bind names in the
+    namespace; a cell that was edited and run again is then listed twice.
     """
     history = namespace.get("In")
     if isinstance(history, list) and history and all(isinstance(item, str) for item in history):

@@ -1,7 +1,7 @@
-"""Which names some statements may read before they bind them: only their earlier values count for the statements.
+"""Finds names that statements may read before they bind them: only those names' earlier values count.
 
-The usual analysis of upward-exposed uses, on the syntax tree. Where it cannot tell, a read counts as exposed: that
-costs a run at most, while a value that was left out would make a hit wrong.
+The usual analysis of upward-exposed uses, on the syntax tree. In doubt a read counts as exposed: that costs a run at
+most, while a value left out would make a hit wrong.
 """
 
 import ast
@@ -14,7 +14,7 @@ _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def surely_bound_first(statements: Sequence[ast.stmt], given: Iterable[str]) -> set[str]:
     """Names that the statements store to and never read before that. `given` are bound from the beginning.
 
-    What they import or define is none of them: it is code, and is followed as such.
+    Leaves out imported and defined names: they are code, and are followed as such.
     """
     walk = _Walk()
     walk.block(statements, set(given))
@@ -23,15 +23,15 @@ def surely_bound_first(statements: Sequence[ast.stmt], given: Iterable[str]) -> 
 
 
 class _Walk:
-    """Goes through statements in order, with the names that are surely bound at each point."""
+    """Goes through statements in order, with the names surely bound at each point."""
 
     def __init__(self) -> None:
         self.exposed: set[str] = set()
         self.defined: set[str] = set()
-        """Names bound by other means than a name that is stored to: imports, functions, classes."""
+        """Names bound by imports, functions and classes."""
 
     def block(self, statements: Sequence[ast.stmt], bound: set[str]) -> set[str]:
-        """What is surely bound after the statements."""
+        """Names surely bound after the statements."""
         for statement in statements:
             bound = self.statement(statement, bound)
         return bound
@@ -62,7 +62,7 @@ class _Walk:
                 return self.simple(node, bound)
 
     def simple(self, node: ast.stmt, bound: set[str]) -> set[str]:
-        """A statement that has no statements in it that run now."""
+        """A statement without inner statements that run now."""
         self.reads(node, bound)
         match node:
             case ast.Assign():
@@ -80,7 +80,7 @@ class _Walk:
         return bound
 
     def with_block(self, node: ast.With | ast.AsyncWith, bound: set[str]) -> set[str]:
-        """What its body binds may be unbound after it: a context manager can swallow an exception."""
+        """Names bound in its body may be unbound after it: a context manager can swallow an exception."""
         for item in node.items:
             self.reads(item.context_expr, bound)
             bound = bound | self.targets([item.optional_vars] if item.optional_vars else [], bound)
@@ -104,7 +104,7 @@ class _Walk:
         return first if _leaves(other) else first & second
 
     def targets(self, nodes: Sequence[ast.expr], bound: set[str]) -> set[str]:
-        """Names that are stored to; what the targets read is read."""
+        """Names stored to; notes the reads in the targets."""
         for node in nodes:
             self.reads(node, bound)
         return {name.id for node in nodes for name in _names(node, ast.Store)}
@@ -114,7 +114,7 @@ class _Walk:
         return names
 
     def reads(self, node: ast.AST, bound: set[str]) -> None:
-        """Every read in a node, also of the functions in it, that nothing before it surely bound."""
+        """Note every read in a node, functions in it included, of a name that is not surely bound."""
         self.exposed |= {name.id for name in _names(node, ast.Load)} - bound
 
 

@@ -1,4 +1,4 @@
-"""What the fields of a class are made of, if a framework took it out of the class: defaults, factories, converters."""
+"""Reads the fields of a class that a framework took out of it: defaults, factories, converters."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,8 @@ _NO_VALUES = ("_MISSING_TYPE", "PydanticUndefinedType", "_Nothing", "UnsetType",
 
 
 def field_values(cls: type) -> dict[str, dict[str, Any]]:
-    """Field -> what it is made of, for dataclasses, attrs, pydantic and msgspec; empty for other classes."""
+    """Field -> its defaults, factories and so on, for dataclasses, attrs, pydantic and msgspec; {} for other
+    classes."""
     found = {}
     for name, field in _fields(cls):
         parts = {part: value for part in _PARTS if (value := getattr(field, part, None)) is not None}
@@ -36,14 +37,14 @@ def _fields(cls: type) -> Iterator[tuple[str, Any]]:
 
 
 class _Default:
-    """A default that stands alone."""
+    """A field that has a default only."""
 
     def __init__(self, default: Any) -> None:
         self.default = default
 
 
 def _plainer(value: Any) -> Any:
-    """What is in a field's default or metadata; factories of attrs and msgspec are told by their function."""
+    """Content of a field's default or metadata; the function of an attrs or msgspec factory, in a list."""
     if isinstance(value, Mapping):
         return dict(value)
     inner = getattr(value, "factory", None) if type(value).__name__ == "Factory" else None
@@ -51,7 +52,7 @@ def _plainer(value: Any) -> Any:
 
 
 def with_computed_fields(source: Source) -> tuple[str, ...]:
-    """The classes of a file with fields whose value its source computes."""
+    """Names of a file's classes with fields that have computed values."""
     return _COMPUTED.of(source)
 
 
@@ -62,7 +63,7 @@ def _with_computed_fields(parsed: Parsed) -> tuple[str, ...]:
 
 
 def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
-    """All classes below a node with their qualified names; only statements define any."""
+    """All classes below a node with their qualified names; searches statements only."""
     for item in statements_in(node):
         inner = prefix
         if isinstance(item, ast.ClassDef):

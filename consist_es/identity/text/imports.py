@@ -1,4 +1,4 @@
-"""What code imports, and the statements of a module that set something up."""
+"""Finds the imports in code, and module-level statements that set something up."""
 
 import ast
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ class ImportRef(msgspec.Struct, frozen=True):
 
 
 def imports_of(node: ast.AST, *, eager: bool = True, calls: bool = True) -> Iterator[ImportRef]:
-    """Every module that the code below `node` imports, also through `import_module` with a written name.
+    """Every module that the code below `node` imports, also by `import_module` with a literal name.
 
-    ``eager`` are those that run when the file itself is run: not inside functions, not under a condition. Without
-    `calls`, expressions are not searched: none of them calls one of `IMPORTERS`.
+    ``eager`` imports run with the file itself: not inside functions, not under a condition. Without `calls`,
+    expressions are not searched: none of them calls one of `IMPORTERS`.
     """
     waiting: list[tuple[ast.AST, bool]] = [(node, eager)]
     while waiting:
@@ -45,7 +45,7 @@ _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 
 
 def statements_in(node: ast.AST) -> Iterator[ast.AST]:
-    """The statements right below a node, with those of its branches, in the order of the text."""
+    """The statements directly inside a node and its branches, in the order of the text."""
     for name in _BLOCKS:
         block = node.__dict__.get(name)
         if isinstance(block, list):
@@ -71,7 +71,7 @@ def _is_import_call(node: ast.Call) -> bool:
 
 
 def computed_imports(node: ast.AST) -> list[ast.Call]:
-    """Calls that import a module whose name is not written there."""
+    """Calls that import a module by a computed name."""
     return [call for call in _import_calls(node) if _constant_name(call) is None]
 
 
@@ -80,7 +80,7 @@ def _import_calls(node: ast.AST) -> list[ast.Call]:
 
 
 def _constant_name(call: ast.Call) -> str | None:
-    """The module name, where the call spells one."""
+    """The module name, if it is a literal in the call."""
     if _called(call) not in ("import_module", "__import__"):
         return None
     first = call.args[0] if call.args else None
@@ -88,7 +88,7 @@ def _constant_name(call: ast.Call) -> str | None:
 
 
 def effects_of(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
-    """Statements at module level that change a thing they name: the name, and the statement."""
+    """(name, statement) for each module-level statement that changes the object of a name."""
     for statement in body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue

@@ -1,4 +1,4 @@
-"""The names that some bytecode mentions, by what it does with them."""
+"""Collects the names in bytecode, by how they are used."""
 
 import dis
 import functools
@@ -7,27 +7,27 @@ from typing import NamedTuple
 
 
 class Mentions(NamedTuple):
-    """The names in a code object and what is nested in it."""
+    """The names in a code object and its nested code."""
 
     loads: frozenset[str]
-    """Taken from the module or the builtins."""
+    """Looked up in the module or the builtins."""
     stores: frozenset[str]
     """Bound in the module, by ``global``."""
     names: frozenset[str]
     """All of these, attributes and imported modules."""
     gets: frozenset[str]
-    """Attributes that are taken."""
+    """Attributes that are read."""
     sets: frozenset[str]
     """Attributes that are bound or deleted."""
     imports: frozenset[str]
-    """Modules, as the import statement says them."""
+    """Modules, as written in the import statement."""
     cells: frozenset[str]
-    """Variables of enclosing functions that are bound or deleted, by ``nonlocal``."""
+    """Variables of enclosing functions, bound or deleted by ``nonlocal``."""
 
 
 @functools.lru_cache(maxsize=4096)
 def mentions(code: types.CodeType) -> Mentions:
-    """The names that some code mentions."""
+    """The names in some code."""
     found: dict[str, set[str]] = {name: set() for name in Mentions._fields}
     for item in dis.get_instructions(code):
         if (field := _FIELDS.get(item.opname)) is not None:

@@ -1,4 +1,4 @@
-"""What the source of a module or class says of the names in it."""
+"""Reads the names in the source of a module or class."""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,15 @@ from consist_es.values.plain import to_plain
 
 
 class Body(msgspec.Struct, frozen=True):
-    """What the source of a module or class says of its namespace."""
+    """The namespace of a module or class, as its source defines it."""
 
     constants: dict[str, Any]
     """Variables -> type and plain form of the literal that is their one assignment, else None."""
     bound: frozenset[str]
-    """Every name that it binds in some way."""
+    """Every name bound in any way."""
     definitions: tuple["Definition", ...]
     imports: tuple[tuple[str, str, str], ...] = ()
-    """Of a module: from where, with leading dots, which name, and what it is called here."""
+    """For a module: (origin, with leading dots; name there; name here)."""
 
 
 class Definition(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Definition(msgspec.Struct, frozen=True):
     name: str
     decorated: bool
     inside: Body | None
-    """Of a class."""
+    """For a class."""
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -63,7 +63,7 @@ def literal_of(value: ast.expr) -> Any:
 
 
 def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
-    """Each time that a body binds a name to a value, however it does so, with the value where it is written there."""
+    """Each binding of a name to a value in a body, with the value if it is a plain assignment."""
     values: dict[int, ast.expr | None] = {}
     for item in outside_functions(body):
         if isinstance(item, ast.Assign):
@@ -79,7 +79,8 @@ def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
 
 
 def outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """All nodes of a body, each before those in it; functions, classes and comprehensions keep their names."""
+    """All nodes of a body, parents first, without the insides of functions and classes and the targets of
+    comprehensions."""
     waiting: list[ast.AST] = list(body)
     while waiting:
         item = waiting.pop()
@@ -91,7 +92,7 @@ def outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
 
 
 def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
-    """Every name that a module's or class's own statements bind in some way."""
+    """Every name that a module's or class's own statements bind in any way."""
     found: set[str] = set()
     waiting: list[ast.AST] = list(node.body)
     while waiting:

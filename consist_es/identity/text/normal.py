@@ -1,6 +1,6 @@
-"""The normal form of syntax, as the bytes that are hashed: positions, contexts, empty fields and docstrings left out.
+"""The normal form of syntax, as hashed bytes: without positions, contexts, empty fields and docstrings.
 
-It is our own walk over the tree, not `ast.dump`, whose text differs between Python versions. The bytes are those of
+Walks the tree itself, because the text of `ast.dump` differs between Python versions. The bytes are those of
 `consist_es.values.plain.frame` over a plain tree, in which a node is a list of its class name and its fields by name.
 The form is part of every fingerprint: changing it changes them all.
 """
@@ -20,7 +20,7 @@ _SHAPES: dict[type, tuple[bytes, tuple[tuple[str, bytes], ...]]] = {}
 
 
 def normal_form(nodes: Sequence[ast.AST], *, keep_docstrings: bool) -> bytes:
-    """Bytes that are equal exactly where the nodes' normal forms are.
+    """Bytes that are equal exactly if the nodes' normal forms are.
 
     Raises `RecursionError` for code that is nested as deep as Python's stack.
     """
@@ -28,25 +28,26 @@ def normal_form(nodes: Sequence[ast.AST], *, keep_docstrings: bool) -> bytes:
 
 
 class Scope:
-    """What lies in a function, in a class or outside of both, and not in a function or class further inside."""
+    """Nodes of one function or class, or outside of both, without those of functions and classes inside."""
 
     __slots__ = ("head", "inside", "names", "node", "nodes", "texts")
 
     def __init__(self, node: Any = None) -> None:
         self.node = node
-        """The function or class."""
+        """The function or class, None outside."""
         self.names: list[ast.Name] = []
         self.texts: list[str] = []
-        """Constants, docstrings included."""
+        """String constants, docstrings included."""
         self.nodes: dict[type, list[Any]] = collections.defaultdict(list)
-        """All others by class."""
+        """All other nodes by class."""
         self.inside: list[Scope] = []
         self.head: Scope | None = None
         """Decorators and default values of a function: they run outside of it."""
 
 
 class Survey:
-    """One walk through some code. In Python it takes as long as parsing; so it notes what many ask for on its way."""
+    """One walk through some code that makes the normal form and sorts all nodes by scope and class. The walk takes as
+    long as parsing, so later searches use its lists."""
 
     def __init__(self, nodes: Sequence[ast.AST], *, keep_docstrings: bool) -> None:
         self._keep_docstrings = keep_docstrings
@@ -57,14 +58,14 @@ class Survey:
         self._ignored = Scope()
         """Annotations of functions, and lists of public names: they use nothing."""
         self.scopes = [self._ignored]
-        """All there are."""
+        """All scopes."""
         self.outside = self._scope = self._new()
         self.functions: dict[ast.AST, Scope] = {}
         self._items(list(nodes))
         self.form = b"".join(self._out)
 
     def nodes(self, *kinds: type) -> Iterator[Any]:
-        """All nodes of some classes, but names and constants."""
+        """All nodes of some classes; not for names and constants."""
         return (node for scope in self.scopes for kind in kinds for node in scope.nodes.get(kind, ()))
 
     def _new(self, node: Any = None) -> Scope:
@@ -93,7 +94,7 @@ class Survey:
         head, fields = _SHAPES.get(kind) or _shape(kind)
         out, framed, named = self._out, self._framed, self._named
         place, count = len(out), 1
-        out.append(b"")  # for the head, which says how many fields follow
+        out.append(b"")  # placeholder for the head, which has the number of fields
         found = node.__dict__.get
         for name, title in fields:
             value = found(name)
@@ -128,7 +129,7 @@ class Survey:
         return body[1:]
 
     def _places(self, node: Any, kind: type) -> dict[str, Scope] | None:
-        """Field -> the scope that it belongs to, of nodes whose fields do not all belong to the one around them."""
+        """Field -> its scope, for nodes with fields in several scopes; None for others."""
         if kind is ast.Assign:
             is_list = self._scope is self.outside and is_list_of_names(node)
             return dict.fromkeys(node._fields, self._ignored) if is_list else None
@@ -146,12 +147,12 @@ class Survey:
 
 
 def is_list_of_names(node: ast.AST) -> bool:
-    """Whether it is ``__all__``, which uses nothing."""
+    """True for an assignment of ``__all__``, which uses nothing."""
     return isinstance(node, ast.Assign) and any(getattr(item, "id", "") == "__all__" for item in node.targets)
 
 
 class _Once(dict[str, bytes]):
-    """How texts are written: the same names come again and again."""
+    """Text -> its bytes, cached: the same names come again and again."""
 
     def __init__(self, write: Callable[[str], bytes]) -> None:
         self._write = write
@@ -168,7 +169,7 @@ def _shape(kind: type) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
 
 
 def _documents(statement: ast.AST) -> bool:
-    """Whether a statement, the first of its body, is a docstring."""
+    """True if a statement, the first of its body, is a docstring."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
@@ -194,4 +195,4 @@ _LEAVES: dict[type, Callable[[Any], bytes]] = {
     bool: frame,
     type(None): frame,
 }
-"""What is no node -> how it is written."""
+"""Leaf type -> function that writes it."""

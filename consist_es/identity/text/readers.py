@@ -1,7 +1,7 @@
-"""Which of the things that modules hold are state of their own functions, and which are read as settings.
+"""Decides which values in modules are state of their own functions, and which are read as settings.
 
-A cache that one function fills and reads is state: counting it would make a step miss for what ran before it. What
-functions are handed and keep for others to read is a setting, and counts.
+A cache that one function fills and reads is state: counting it would cause a miss because of what ran before. A value
+that functions are passed and keep for others to read is a setting, and counts.
 """
 
 import ast
@@ -31,42 +31,42 @@ T = TypeVar("T")
 
 
 class Readers:
-    """All code that was reached, asked for who reads a thing."""
+    """All code reached so far; tells whether it reads a variable or attribute."""
 
     def __init__(self) -> None:
         self.functions: set[str] = set()
-        """Names of functions that were reached as objects."""
+        """Names of functions reached as objects."""
         self.names: set[str] = set()
-        """Names that code without source mentions."""
+        """Names in code without source."""
         self._code: dict[Source | tuple[ast.AST, ...], None] = {}
         self._reached: tuple[tuple[int, int, int], Reached] | None = None
 
     def add(self, *nodes: ast.AST) -> None:
-        """Take in code that was reached."""
+        """Add reached code."""
         self._code[nodes] = None
 
     def add_file(self, source: Source) -> None:
-        """Take in a whole file."""
+        """Add a whole file."""
         self._code[source] = None
 
     def reads(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
-        """Whether any code reads a variable (or attribute) of the files that `own` is of."""
+        """True if any code reads a variable (or attribute) of the files in `own`."""
         return self._now().reads(kind, name, own)
 
     def is_state(self, kind: str, name: str, own: tuple[Usage, ...], *, instance: bool = False) -> bool:
-        """Whether functions of its own file write to it, and nothing but what fills it itself reads it.
+        """True if functions of its own file write to it, and only code that fills it itself reads it.
 
-        Of an `instance`, what its methods bind anew counts as written, too.
+        For an `instance`, attributes that its methods bind anew count as written, too.
         """
         return self._now().is_state(kind, name, own, instance)
 
     @property
     def computes(self) -> bool:
-        """Whether any code looks things up by computed names."""
+        """True if any code looks things up by computed names."""
         return self._now().computes
 
     def once(self, thing: T, find: Callable[[T], dict[str, str]]) -> dict[str, str]:
-        """What is found out of a thing by what was reached: once for the same code, in every step that reaches it."""
+        """Result of `find`, cached for all steps that reach the same code."""
         known = self._now().found
         if thing not in known:
             known[thing] = find(thing)
@@ -84,13 +84,13 @@ class Readers:
 def _reached(
     code: tuple[Source | tuple[ast.AST, ...], ...], functions: frozenset[str], names: frozenset[str]
 ) -> "Reached":
-    """Kept, since every run of a step asks about the same code again."""
+    """Cached, since every run of a step asks about the same code again."""
     found = [file_usage(item) if isinstance(item, Source) else usage(*item) for item in code]
     return Reached(found, functions, names)
 
 
 class Reached:
-    """What was reached at some point, with the answers that were given about it."""
+    """A fixed set of reached code, with cached answers about it."""
 
     def __init__(self, code: list[Usage], functions: frozenset[str], names: frozenset[str]) -> None:
         self._code, self._names = code, names
@@ -119,7 +119,7 @@ class Reached:
         if not writes:
             return False
         if any(how & CLOCK for how in writes) and not any(how & ~(CLOCK | CLEAR) for how in writes):
-            return True  # a time that was taken differs each time: nothing reproducible depends on it
+            return True  # a clock's time differs each time: nothing reproducible depends on it
         if self._reads_elsewhere(kind, name, own) or (self.computes and any(how & SET for how in writes)):
             return False
         reading = [item for item in units if self._reads_in(item)]
@@ -139,9 +139,9 @@ class Reached:
 
 
 def _named(names: set[str], units: list[Unit]) -> tuple[set[str], bool]:
-    """All names in code that may run: what only runs where something names it has to be named by such code.
+    """Names used by code that can run. A function counts only once code that can run names it.
 
-    Where such code looks things up by computed names, which the second value says, any may be meant.
+    The second value is True if that code looks names up by computed names; then any may be meant.
     """
     asleep: dict[str | None, list[Unit]] = {}
     awake = []
@@ -162,19 +162,19 @@ def _named(names: set[str], units: list[Unit]) -> tuple[set[str], bool]:
 
 
 def writes_to(kind: str, name: str, own: Iterable[Usage], *, instance: bool = False) -> bool:
-    """Whether any function of some files writes to a thing but to make it."""
+    """True if any function of some files writes to a variable or attribute, other than to make it."""
     return any(_writes(unit, uses) for unit, uses in _units(own, kind, name, instance=instance))
 
 
 def handed(name: str, own: Iterable[Usage]) -> bool:
-    """Whether any method of some files sets an attribute to something that it is given."""
+    """True if any method of some files sets an attribute to something that it is passed."""
     return any(_flags(uses) & SET for _, uses in _units(own, ATTRIBUTE, name, instance=True))
 
 
 def _units(
     code: Iterable[Usage], kind: str, name: str, *, instance: bool = False
 ) -> Iterator[tuple[Unit, dict[str, int]]]:
-    """The functions that use a thing, and how."""
+    """The functions that use a variable or attribute, and how."""
     keys = [(kind, name), *([(OWN, name)] if instance else [])]
     for item in code:
         found: dict[Unit, Uses] = {}
@@ -187,7 +187,7 @@ def _units(
 
 
 def _writes(unit: Unit, uses: dict[str, int]) -> bool:
-    """Whether a function writes something there, other than what an object is made with."""
+    """True if a function writes there, other than while making an object."""
     how = _flags(uses) & WRITES
     return bool(how & CLOCK or (how and not unit.makes))
 
@@ -200,7 +200,7 @@ def _flags(uses: dict[str, int]) -> int:
 
 
 def _fills_itself(item: tuple[Unit, dict[str, int]]) -> bool:
-    """Whether a function, if it writes anything there, looks there first: for others it would be a setting."""
+    """True if a function that writes there reads there first; otherwise the value is a setting for other functions."""
     unit, uses = item
     how = _flags(uses)
     if how & SET:
@@ -213,8 +213,8 @@ def _reads_what_it_fills(item: tuple[Unit, dict[str, int]]) -> bool:
 
 
 def keeps(function: ast.AST, name: str) -> bool:
-    """Whether what a function captured under a name is state of its own, such as the cache of a memoising wrapper, or
-    a counter that it only writes to."""
+    """True if the captured variable is the function's own state, such as the cache of a memoising wrapper, or a counter
+    that it only writes to."""
     units = list(_units([usage(function)], NAME, name))
     flags = [_flags(uses) for _, uses in units]
     if any(how & FILL for how in flags) and not any(how & (READ | SET) for how in flags):

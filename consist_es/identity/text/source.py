@@ -1,6 +1,6 @@
-"""Python source as identity sees it: what follows from the text of a file, and which node a code object came from.
+"""Loads Python source for identity: facts that follow from a file's text, and the node of a code object.
 
-Comments, formatting and docstrings do not count (docstrings do where the file mentions ``__doc__``), see
+Comments, formatting and docstrings do not count (docstrings do if the file mentions ``__doc__``), see
 `consist_es.identity.text.normal`.
 """
 
@@ -35,16 +35,17 @@ _MISSING: Any = object()
 _MOST_FILES = 4096
 _MOST_CODES = 10_000
 _MOST_TEXT = 2 << 20
-"""Characters of the files whose trees are kept; a tree takes some sixty times as much memory as its text."""
+"""Characters of the files with cached trees; a tree takes some sixty times as much memory as its text."""
 
 
 class Fact(Generic[T]):
-    """Something that follows from the text of a file alone. Found once for each version of it, and kept on disk.
+    """A finding that follows from the text of a file alone. Found once for each version of the file, and cached on
+    disk.
 
-    ``find`` must look at nothing else: neither at the file's name, nor at other files, nor at anything live. What it
-    gives must survive msgspec's way to msgpack and back as `kind`. The first fact that is asked of a source has all of
-    them found, from one tree that is not kept. An edit to any module of `consist_es.identity` makes what is kept on
-    disk void, so facts need no version of their own.
+    ``find`` must use nothing else: not the file's name, other files, or live objects. Its result must survive msgspec's
+    encoding to msgpack and back as `kind`. The first fact asked for finds all facts, from one tree that is then
+    dropped. An edit to any module of `consist_es.identity` invalidates the disk cache, so facts need no version of
+    their own.
     """
 
     def __init__(self, name: str, kind: Any, find: "Callable[[Parsed], T]") -> None:
@@ -59,13 +60,13 @@ class Fact(Generic[T]):
         return found  # type: ignore[no-any-return]
 
     def _decoded(self, source: "Source") -> T:
-        """By way of the encoded form even if it was just found, so that it is the same whoever found it."""
+        """Decoded even if just found, so that the value is the same from either source."""
         data = source.encoded.get(self.name)
         try:
             if data is not None:
                 return self._decoder.decode(data)  # type: ignore[no-any-return]
         except msgspec.MsgspecError:
-            pass  # of a row that we wrote ourselves in some other way
+            pass  # a row of ours in another form
         source.find_facts()
         if self.name in source.facts:
             return source.facts[self.name]  # type: ignore[no-any-return]
@@ -76,24 +77,24 @@ _FACTS: dict[str, Fact[Any]] = {}
 
 
 class Parsed:
-    """One parse of a file, which facts are found from."""
+    """One parse of a file, to find facts in."""
 
     def __init__(self, text: str, tree: ast.Module) -> None:
         self.text, self.tree = text, tree
         self.survey = Survey([tree], keep_docstrings="__doc__" in text)
-        """All nodes by scope and class: to look for a class of nodes takes no walk."""
+        """All nodes by scope and class, so that a search for a class of nodes needs no walk."""
 
         self._found: dict[tuple[Any, ast.AST], Any] = {}
 
     def once(self, find: "Callable[[Any], T]", node: ast.AST) -> T:
-        """What is found in a node, for several facts that ask for the same."""
+        """Result of `find` for a node, cached for facts that share it."""
         key = (find, node)
         if key not in self._found:
             self._found[key] = find(node)
         return self._found[key]  # type: ignore[no-any-return]
 
     def mentions(self, *words: str) -> bool:
-        """Whether the text has one of these words in it anywhere."""
+        """True if the text contains one of these words anywhere."""
         return any(word in self.text for word in words)
 
 
@@ -102,17 +103,18 @@ class Source:
 
     def __init__(self, filename: str, text: str, content: str = "", encoded: dict[str, bytes] | None = None) -> None:
         self.filename, self.text, self.content = filename, text, content
-        """The last one: digest of the file's bytes, "" for what is not kept on disk."""
+        """Digest of the file's bytes, "" if the facts are not cached on disk."""
         self.keep_docstrings = "__doc__" in text
         self.facts: dict[str, Any] = {}
-        """Those that were asked for, by name."""
+        """Decoded facts, by name."""
         self.encoded = encoded or {}
         self._tree: ast.Module | None = None
         self._codes: dict[tuple[int, str], list[types.CodeType]] | None = None
         self._known: dict[int, tuple[types.CodeType, bool]] = {}
-        """Code objects that were asked for, by id and kept alive, and whether the text compiles to them."""
+        """Id of a code object -> the object, which keeps the id from being reused, and True if the text compiles to
+        it."""
         self._digests: dict[tuple[ast.AST, ...], str] = {}
-        """Of nodes that were asked for: every run of a step asks for the same ones again."""
+        """Nodes -> digest: every run of a step asks for the same ones again."""
         self._effects: list[tuple[str, ast.stmt]] | None = None
         self._index: tuple[dict[tuple[int, str], list[Function]], dict[str, list[ast.ClassDef]]] | None = None
 
@@ -120,7 +122,7 @@ class Source:
 
     @property
     def tree(self) -> ast.Module:
-        """The parsed file. Kept for a while: the same nodes are asked for again. Raises what `ast.parse` raises."""
+        """The parsed file, cached for a while so that its nodes stay the same. Raises what `ast.parse` raises."""
         if (tree := self._tree) is None:
             tree = self._tree = self.parsed()
             _keep_tree(self)
@@ -131,7 +133,7 @@ class Source:
             return ast.parse(self.text)
 
     def drop_tree(self) -> None:
-        """Forget the nodes; the next who asks has the file parsed again."""
+        """Drop the nodes; the next use parses the file again."""
         self._tree = self._index = self._effects = self._codes = None
         self._digests = {}
 
@@ -153,12 +155,12 @@ class Source:
     # ------------------------------------------------------------ facts
 
     def find_facts(self) -> None:
-        """Find all facts there are."""
+        """Find all facts, and queue them for the disk cache."""
         with _uncollected():
             found = _with_room(self._find)
         try:
             self.encoded = {name: msgspec.msgpack.encode(item) for name, item in found.items()}
-        except UnicodeEncodeError:  # a text with half of a surrogate pair
+        except UnicodeEncodeError:  # text with half of a surrogate pair
             self.facts = found
             return
         if self.content and (cache := source_cache()) is not None:
@@ -170,7 +172,7 @@ class Source:
 
     @property
     def digest(self) -> str:
-        """Over the normal form of the whole file."""
+        """Digest over the normal form of the whole file."""
         return _DIGEST.of(self)
 
     @property
@@ -180,18 +182,18 @@ class Source:
 
     @property
     def dynamic(self) -> bool:
-        """Whether it imports modules by computed names."""
+        """True if it imports modules by computed names."""
         return _DYNAMIC.of(self)
 
     @property
     def effects(self) -> list[tuple[str, ast.stmt]]:
-        """Statements at module level that change a thing they name: the name, and the statement."""
+        """(name, statement) for each module-level statement that changes the object of a name."""
         if self._effects is None:
             self._effects = list(effects_of(self.tree.body))
         return self._effects
 
     def digest_of(self, *nodes: ast.AST) -> str:
-        """Over the normal form of some of the source's own nodes."""
+        """Digest over the normal form of some of the source's own nodes."""
         if nodes not in self._digests:
             self._digests[nodes] = _form_digest(normal_form(nodes, keep_docstrings=self.keep_docstrings))
         return self._digests[nodes]
@@ -199,7 +201,7 @@ class Source:
     # ------------------------------------------------------------ loaded code
 
     def find(self, code: types.CodeType) -> Function | None:
-        """The node that `code` was compiled from; None where the file no longer says what is loaded."""
+        """The node that `code` was compiled from; None if the file no longer matches the loaded code."""
         if not self.has(code):
             return None
         nodes = self.functions.get((code.co_firstlineno, code.co_name), [])
@@ -208,7 +210,7 @@ class Source:
         return nodes[0] if len(nodes) == 1 else None
 
     def has(self, code: types.CodeType) -> bool:
-        """Whether loaded code is what this text compiles to."""
+        """True if this text compiles to the loaded code."""
         known = self._known.get(id(code))
         if known is None:
             digests = _CODES.of(self).get(f"{code.co_firstlineno} {code.co_name}", ())
@@ -218,7 +220,7 @@ class Source:
         return known[1]
 
     def namesakes(self, code: types.CodeType) -> list[types.CodeType]:
-        """What this text compiles to at the place of loaded code, and under its name."""
+        """Code objects that this text compiles to with the first line and name of loaded code."""
         if self._codes is None:
             self._codes = {}
             for item in nested_codes(compile(self.text, self.filename, "exec", dont_inherit=True)):
@@ -227,12 +229,12 @@ class Source:
 
 
 def source_of(filename: str, text: str) -> Source | None:
-    """The source of a text that is in no file; None if it does not parse."""
+    """The source of a text without a file; None if it does not parse."""
     return _checked(Source(filename, text)) if text else None
 
 
 def read(path: Path) -> str:
-    """The text of a source file, in the encoding that it says."""
+    """The text of a source file, in its declared encoding."""
     return decode_source(path.read_bytes())
 
 
@@ -249,27 +251,26 @@ def _form_digest(form: bytes) -> str:
 
 
 class _Loaded(msgspec.Struct, frozen=True):
-    """What a file was when it was read."""
+    """State of a file when it was read."""
 
     stamp: Stamp | str
-    """Its text for a notebook cell."""
+    """For a notebook cell, its text."""
     sure: bool
-    """Whether the stamp would be another one if the file had been edited since, see `DigestCache`."""
+    """True if an edit since would have changed the stamp, see `DigestCache`."""
     source: Any
-    """None if it was no source."""
+    """None if it was not source."""
 
 
 _LOADED: dict[str, _Loaded] = {}
-"""File name -> what was read last. Bounded: a notebook has a new name for each cell."""
+"""File name -> its latest read. Bounded: a notebook has a new name for each cell."""
 _TREES: dict[Source, None] = {}
-"""Sources whose trees are kept, the last that was asked for at the end."""
+"""Sources with cached trees, the most recently used last."""
 
 
 def load_source(filename: str) -> Source | None:
-    """The source of a file or notebook cell; None where there is none or it does not parse.
+    """The source of a file or notebook cell; None if there is none or it does not parse.
 
-    Read once per version of the file (by size, times, inode and device), and parsed only if nothing is known yet of
-    its content.
+    Read once per version of the file (by size, times, inode and device), and parsed only if its content is not cached.
     """
     known = _LOADED.get(filename)
     try:
@@ -299,11 +300,11 @@ def _of_file(filename: str, known: _Loaded | None) -> Source | None:
         source = Source(filename, decode_source(data), content, encoded)
     except (OSError, SyntaxError, ValueError, LookupError):
         return None
-    return source if encoded else _checked(source)  # of what does not parse, nothing is known
+    return source if encoded else _checked(source)  # only sources that parse are in the cache
 
 
 def _checked(source: Source) -> Source | None:
-    """None for what does not parse."""
+    """Find facts of a new source; None if it does not parse."""
     try:
         if is_first_party(source.filename):
             source.find_facts()
@@ -320,9 +321,9 @@ def _keep_tree(source: Source) -> None:
 
 
 def flush_facts() -> None:
-    """At the end of one look at some code: write the facts that were found to the disk, and let go of trees.
+    """Write new facts to the disk cache and drop surplus trees, at the end of one look at some code.
 
-    Not before: what is found in a tree is compared with what was found in it earlier.
+    Not earlier: nodes found in a tree are compared with nodes found in it before.
     """
     if (cache := source_cache()) is not None:
         cache.flush()
@@ -336,7 +337,7 @@ def flush_facts() -> None:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without garbage collection, which a growing tree would set off again and again for nothing."""
+    """Disable garbage collection, which a growing tree would trigger again and again for nothing."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -347,7 +348,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _with_room(work: Callable[[], T]) -> T:
-    """What `work` gives; done in a thread of its own, with a whole stack, if what is left of ours is too short."""
+    """Result of `work`; if our stack is too short, runs it in a thread with a full one."""
     try:
         return work()
     except RecursionError:
@@ -364,7 +365,7 @@ def _body_range(node: ast.Lambda) -> tuple[int, int, int, int]:
 
 
 def _code_range(code: types.CodeType) -> tuple[int, int, int, int] | None:
-    """From the first to the last character that a lambda's instructions came from."""
+    """Range from the first to the last character that a lambda's instructions came from."""
     spots = [spot for spot in code.co_positions() if None not in spot and spot[2:] != (0, 0)]
     if not spots:
         return None
@@ -395,11 +396,11 @@ def _index_of(tree: ast.AST) -> tuple[dict[tuple[int, str], list[Function]], dic
 
 
 def _code_digests(parsed: Parsed) -> dict[str, list[bytes]]:
-    """First line and name -> digests of the codes that the text compiles to there."""
+    """First line and name -> digests of the code objects that the text compiles to there."""
     found: dict[str, list[bytes]] = {}
     try:
         whole = compile(parsed.tree, "", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):  # a `return` outside of functions, for instance: nothing was loaded from it
+    except (SyntaxError, ValueError):  # for instance a `return` outside of functions: nothing was loaded from it
         return {}
     digests: list[tuple[types.CodeType, bytes]] = []
     code_digest(whole, digests)

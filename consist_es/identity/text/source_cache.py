@@ -1,7 +1,7 @@
-"""What is known of sources by their content, kept for this user's other processes, so that they need not parse them.
+"""Caches facts about sources by content, for this user's other processes, so that they need not parse them.
 
-Rows are found by the digest of the file's bytes, the version of Python, and the digest of this package's own code:
-facts that another version of ours found are never believed.
+Rows are keyed by the digest of the file's bytes, the version of Python, and the digest of this package's own code:
+facts of another version of ours are never used.
 """
 
 import functools
@@ -19,19 +19,19 @@ from consist_es.system.keyfile import key_place
 
 _TABLE = "CREATE TABLE sources_1 (source TEXT PRIMARY KEY, day INTEGER, facts BLOB, mark BLOB) WITHOUT ROWID"
 _LARGEST = 128 << 20
-"""Bytes of the file from which on the rows that were not used for longest make room."""
+"""Size of the file, in bytes, above which the least recently used rows are dropped."""
 _DAY = 86400
 
 
 class SourceCache(KeyedFile):
-    """Encoded facts by digest of the source, see `consist_es.identity.text.source.Fact`."""
+    """Digest of the source -> encoded facts, see `consist_es.identity.text.source.Fact`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _TABLE)
         self._found: dict[str, bytes] = {}
-        """Rows that wait to be written."""
+        """Rows to be written."""
         self._used: set[str] = set()
-        """Rows that were read on a later day than before."""
+        """Rows read on a later day than before."""
 
     def lookup(self, content: str) -> dict[str, bytes]:
         """Fact -> its encoded form, for a file with this digest; empty if nothing is known."""
@@ -46,11 +46,11 @@ class SourceCache(KeyedFile):
         return {}
 
     def add(self, content: str, facts: Mapping[str, bytes]) -> None:
-        """Facts that `flush` writes."""
+        """Queue facts for `flush`."""
         self._found[_name(content)] = msgspec.msgpack.encode(facts)
 
     def flush(self) -> None:
-        """Write what was found since, in one transaction."""
+        """Write the queued rows, in one transaction."""
         if not self._found and not self._used:
             return
         found, self._found, used, self._used = self._found, {}, self._used, set()
@@ -90,7 +90,8 @@ def _at(path: Path) -> SourceCache:
 
 @functools.cache
 def _versions() -> str | None:
-    """What the meaning of a row depends on beside the source. The optimisation level changes what code compiles to."""
+    """Digest of everything a row depends on besides the source. The optimisation level changes what code compiles
+    to."""
     own = Path(__file__).parent.parent
     hasher, paths = blake3(), sorted([*own.rglob("*.py"), *own.parent.joinpath("values").glob("*.py")])
     if Path(__file__).parent.joinpath("source.py") not in paths:  # from a zip file, or without sources
@@ -118,7 +119,7 @@ def _today() -> int:
 
 
 def _make_room(connection: sqlite3.Connection) -> None:
-    """Drop a quarter of the rows, those that were not used for longest, if the file is too large."""
+    """Drop a quarter of the rows, the least recently used, if the file is too large."""
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()

@@ -1,7 +1,7 @@
-"""The simple statements of a module or function: what each binds, what it names, and what it may do to other things.
+"""Splits a module or function into simple statements: what each binds, what it names, and what it may change.
 
-Compound statements are taken apart, since what lies in one of them need not belong together: in a script, all of the
-workflow may lie in one ``with`` block.
+Compound statements are taken apart, since their parts need not belong together: a script's whole workflow may be in one
+``with`` block.
 """
 
 import ast
@@ -16,9 +16,9 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 CALL = "call"
-"""What an expression statement calls: it can only be meant to do something."""
+"""The call of an expression statement; without use for its value, it must be meant to do something."""
 INNER = "inner call"
-"""A call whose value is used: it need not be meant to do anything."""
+"""A call with a value that is used: it need not be meant to do anything."""
 TARGET = "target"
 """An attribute or item that is set or deleted."""
 DECORATOR = "decorator"
@@ -33,22 +33,22 @@ class Piece(NamedTuple):
     binds: frozenset[str]
     line: int
     loops: tuple[tuple[range, ast.expr | None], ...]
-    """Lines of the loops around it, with what they go through."""
+    """Lines of the loops around it, with what they iterate over."""
     guarded: bool
-    """Whether it only runs if the file is run as a script."""
+    """True if it only runs in a file run as a script."""
     span: range | None = None
-    """Of the head of a `with` block: the lines of the block, outside of which it has no effect."""
+    """For the head of a `with` block: the lines of the block; it has no effect outside."""
 
 
 class Access(NamedTuple):
-    """A thing that is read: the name it is looked up from, and the attributes and written keys on the way."""
+    """A value that is read: the name it is looked up from, and the attributes and literal keys on the way."""
 
     root: str
     path: tuple[tuple[str, Any], ...]
 
 
 class Act(NamedTuple):
-    """One thing that a statement does, if what stands in `node` does anything."""
+    """One possible effect of a statement: `node` may do something."""
 
     kind: str
     node: ast.expr
@@ -56,7 +56,7 @@ class Act(NamedTuple):
 
 @functools.lru_cache(maxsize=65536)
 def pieces(body: Body) -> tuple[Piece, ...]:
-    """The statements of a body in order, without what only type checkers see."""
+    """The statements of a body in order, without code for type checkers only."""
     if isinstance(body, ast.Lambda):
         statements: Sequence[ast.stmt] = [ast.copy_location(ast.Expr(body.body), body.body)]
     else:
@@ -117,7 +117,7 @@ def _lines(node: ast.stmt) -> range:
 def _headed(
     here: Piece, head: ast.expr | None, targets: Sequence[ast.AST], body: Sequence[ast.stmt], *, holds: bool = True
 ) -> Iterator[Piece]:
-    """The head of a compound statement, and its body, which the head is a condition of if it `holds`."""
+    """The head of a compound statement, and its body; if it `holds`, the head is a condition of the body."""
     if head is None:
         yield from _pieces(body, here)
         return
@@ -144,9 +144,9 @@ def _binds(node: ast.AST) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=65536)
 def mentioned(*nodes: ast.AST) -> frozenset[str]:
-    """Every name that statements or expressions take from their module when they run, or that functions in them take.
+    """Every name that statements or expressions, or functions inside them, look up in their module.
 
-    Names that are local to functions are none of them. Annotations count as if they ran.
+    Leaves out names local to functions. Annotations count as if they ran.
     """
     body = [ast.copy_location(ast.Expr(node), node) if isinstance(node, ast.expr) else node for node in nodes]
     try:
@@ -157,7 +157,7 @@ def mentioned(*nodes: ast.AST) -> frozenset[str]:
 
 
 def outer_names(function: ast.AST) -> frozenset[str]:
-    """What a function's definition names beside its body: decorators, and the annotations that they can see."""
+    """Names in a function's definition outside its body: decorators, and the annotations that they can see."""
     decorators: list[ast.expr] = getattr(function, "decorator_list", [])
     if not decorators:
         return frozenset()
@@ -171,7 +171,7 @@ def outer_names(function: ast.AST) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=65536)
 def acts(node: ast.AST) -> tuple[Act, ...]:
-    """What a statement or head may do to things that it names."""
+    """Effects that a statement or head may have on the objects it names."""
     if isinstance(node, _DEFINITIONS):
         inner = [item for item in node.body if isinstance(item, _DEFINITIONS)] if isinstance(node, ast.ClassDef) else []
         return tuple(Act(DECORATOR, item) for owner in (node, *inner) for item in owner.decorator_list)
@@ -186,7 +186,7 @@ def acts(node: ast.AST) -> tuple[Act, ...]:
 
 
 def _outermost(node: ast.AST) -> list[ast.expr]:
-    """The calls that a statement is made for; those in a comprehension or condition that stands alone are, too."""
+    """The calls that a statement is made for, including those in a bare comprehension or condition."""
     if not isinstance(node, (ast.Expr, ast.Return)) or node.value is None:
         return []
     waiting: list[ast.expr] = [node.value]
@@ -209,7 +209,7 @@ def _outermost(node: ast.AST) -> list[ast.expr]:
 
 
 def _run_now(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and all in it but what lies in functions."""
+    """A node and all nodes below, without the insides of lambdas."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, ast.Lambda):
@@ -217,9 +217,9 @@ def _run_now(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def chain(node: ast.AST) -> tuple[str, list[str], bool]:
-    """The name that a thing is looked up from, the attributes on the way, and whether calls or items lie between.
+    """The name that an expression is looked up from, the attributes on the way, and True if there are calls or items.
 
-    The name is empty if there is none. Attributes after a call are listed, too.
+    The name is "" if there is none. Attributes after a call are listed, too.
     """
     names: list[str] = []
     broken = False
@@ -235,7 +235,7 @@ def chain(node: ast.AST) -> tuple[str, list[str], bool]:
 
 @functools.lru_cache(maxsize=65536)
 def accesses(node: ast.AST) -> tuple[Access, ...]:
-    """What a statement reads, each thing as far down as its place is written."""
+    """Values that a statement reads, each with as much of its path as is literal."""
     free = mentioned(node) if isinstance(node, (*_DEFINITIONS, ast.expr)) else None
     found: dict[Access, None] = {}
     waiting: list[ast.AST] = [node]

@@ -1,4 +1,4 @@
-"""The top level of a file: its tree and imports, without what it takes to identify the functions in it."""
+"""Parses the top level of a file: tree and imports, without the work to identify its functions."""
 
 import ast
 import functools
@@ -15,7 +15,7 @@ _STAMPED: dict[str, tuple[Any, "TopLevel | None"]] = {}
 
 
 class TopLevel:
-    """What stands at the top level of one file."""
+    """The top level of one file."""
 
     def __init__(self, filename: str, tree: ast.Module) -> None:
         self.filename, self.tree = filename, tree
@@ -23,7 +23,7 @@ class TopLevel:
 
 
 def top_level(filename: str) -> TopLevel | None:
-    """Of a file, parsed once per version of it; None if it does not parse."""
+    """Top level of a file, parsed once per version of it; None if it does not parse."""
     try:
         found = os.stat(filename)  # noqa: PTH116
         stamp = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
@@ -37,13 +37,13 @@ def top_level(filename: str) -> TopLevel | None:
 
 @functools.lru_cache(maxsize=4096)
 def top_imports(tree: ast.Module) -> tuple[ImportRef, ...]:
-    """What is imported whenever a file runs: under no condition, and outside of functions."""
+    """Imports that run whenever the file does: under no condition, and outside of functions."""
     found = [piece.node for piece in pieces(tree) if not piece.heads and not piece.guarded]
     return tuple(ref for node in found if not isinstance(node, _DEFINITIONS) for ref in imports_of(node))
 
 
 @functools.lru_cache(maxsize=4096)
 def computes_imports(tree: ast.Module) -> bool:
-    """Whether a file imports modules by names that are not written there, such as the plugins of a package."""
+    """True if a file imports modules by computed names, such as the plugins of a package."""
     statements = [piece.node for piece in pieces(tree) if not isinstance(piece.node, _DEFINITIONS)]
     return any(computed_imports(node) for node in statements)

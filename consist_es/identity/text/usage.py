@@ -1,6 +1,6 @@
-"""Which functions of a file read a variable or attribute, and which write to it, as its source says.
+"""Finds the functions of a file that read or write a variable or attribute, from its source.
 
-The unit is a function of a module or class with all that is nested in it. Code outside of functions is one unit more.
+The unit is a function of a module or class with all functions inside. Code outside of functions is one more unit.
 """
 
 import ast
@@ -40,37 +40,37 @@ _CALLED_BY_OTHERS = {
     "read", "readline", "readlines", "write", "flush", "close", "seek", "keys", "values", "items", "get", "run", "emit",
     "fit", "predict", "transform", "score", "send",
 }  # fmt: skip
-"""Methods that installed packages call on whatever object they are given."""
+"""Methods that installed packages call on any object they are given."""
 
 
 class Unit(msgspec.Struct, array_like=True, eq=False):
-    """One function, or what is outside of functions."""
+    """One function, or the code outside of functions."""
 
     name: str | None
     plain: bool
-    """Whether it only ever runs where something names it: neither decorated nor called by other means."""
+    """True if it runs only when called by name (not decorated, not a hook or dunder)."""
     computes: bool
-    """Whether it looks things up by computed names."""
+    """True if it looks things up by computed names."""
     mentions: str
-    """Every name that it mentions, with spaces between."""
+    """Every name in it, separated by spaces."""
 
     @property
     def makes(self) -> bool:
-        """Whether it makes objects."""
+        """True if it makes objects."""
         return self.name in MAKERS
 
 
 class Usage(msgspec.Struct, eq=False):
-    """The units of some code, found by what they use."""
+    """The units of some code, indexed by what they use."""
 
     units: list[Unit]
     imported: frozenset[str]
-    """Names that it takes from other modules; ``*`` for all."""
+    """Names imported from other modules; ``*`` for all."""
     found: dict[str, msgspec.Raw]
-    """Kind and name of a thing -> encoded numbers of the units that use it, and how. Few of them are ever asked for."""
+    """"kind name" -> encoded (number of unit, use) pairs; few are ever needed."""
 
     def uses(self, kind: str, name: str) -> list[tuple[Unit, Uses]]:
-        """The units that use a thing, and how."""
+        """The units that use a variable or attribute, and how."""
         data = self.found.get(f"{kind} {name}")
         return [] if data is None else [(self.units[number], uses) for number, uses in _USES.decode(data)]
 
@@ -80,12 +80,12 @@ _USES = msgspec.msgpack.Decoder(list[tuple[int, Uses]])
 
 @functools.lru_cache(maxsize=4096)
 def usage(*nodes: ast.AST) -> Usage:
-    """Of the code below some nodes: functions and classes, or a whole module."""
+    """Usage of the code below some nodes: functions and classes, or a whole module."""
     return _usage(nodes, Survey(nodes, keep_docstrings=True))
 
 
 def file_usage(source: Source) -> Usage:
-    """Of a whole file."""
+    """Usage of a whole file."""
     return _USAGE.of(source)
 
 
@@ -112,7 +112,7 @@ def _usage(nodes: Iterable[ast.AST], survey: Survey) -> Usage:
 
 
 def _functions(node: ast.AST, owner: ast.AST | None = None) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """Functions with what they lie in, but those that lie in other functions or in expressions."""
+    """(function, enclosing node), without functions inside other functions or expressions."""
     if isinstance(node, FUNCTIONS):
         yield node, owner or node
     elif isinstance(node, (ast.Module, *_BLOCKS)):

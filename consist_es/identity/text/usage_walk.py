@@ -1,4 +1,4 @@
-"""The walk through one function that notes what it reads and writes, see `consist_es.identity.text.usage`."""
+"""Walks one function and notes its reads and writes, see `consist_es.identity.text.usage`."""
 
 import ast
 from collections.abc import Container, Iterator
@@ -8,17 +8,17 @@ from consist_es.identity.text.normal import Scope
 
 READ = 1
 FILL = 2
-"""Writes something that it finds out itself."""
+"""Writes a value that it computes itself."""
 SET = 4
-"""Writes what it was handed."""
+"""Writes a value that it was passed."""
 CLEAR = 8
 """Empties it."""
 CLOCK = 16
-"""Writes what a clock says."""
+"""Writes a clock's time."""
 WRITES = FILL | SET | CLEAR | CLOCK
 
 NAME, ATTRIBUTE, OWN = "name", "attribute", "own"
-"""Kinds of things: a variable of the module; an attribute; an attribute that ``self.x = ...`` binds anew."""
+"""Kinds: a variable of the module; an attribute; an attribute that ``self.x = ...`` binds anew."""
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _CLOCKS = {
     f"{word}{unit}" for word in ("time", "perf_counter", "monotonic", "process_time") for unit in ("", "_ns")
@@ -30,7 +30,7 @@ _CONVERSIONS = {"float", "int", "str", "bool", "dict", "list", "tuple", "set", "
 _EMPTY = {"dict", "list", "set", "tuple", "OrderedDict", "defaultdict", "deque", "Counter"}
 _CLEARING = {"clear", "pop", "popitem", "popleft", "remove", "discard", "__delitem__"}
 _GIVING = {"pop", "popitem", "popleft", "setdefault"}
-"""Methods that change a thing and give some of it back."""
+"""Methods that change an object and return part of it."""
 _CHANGING = _CLEARING | _GIVING | {
     "add", "append", "appendleft", "difference_update", "extend", "extendleft", "insert", "intersection_update",
     "reverse", "rotate", "sort", "symmetric_difference_update", "update", "__setitem__",
@@ -38,7 +38,7 @@ _CHANGING = _CLEARING | _GIVING | {
 
 
 Uses = dict[str, int]
-"""What a thing is looked up in, as text -> how it is used."""
+"""Text of the expression that holds it -> flags of the use."""
 
 
 class Walk:
@@ -47,26 +47,26 @@ class Walk:
     def __init__(self, name: str | None, *, plain: bool, clocks: bool) -> None:
         self.name, self.plain = name, plain
         self.uses: dict[tuple[str, str], Uses] = {}
-        """Kind and name of a thing -> how it is used."""
+        """Kind and name -> how it is used."""
         self.mentions: set[str] = set()
         self.computes = False
         self._clocks = clocks
-        """Whether anything in the file asks a clock."""
+        """True if anything in the file reads a clock."""
         self._outside = False
         self._given: frozenset[str] = frozenset()
         self._clocked: frozenset[str] = frozenset()
-        """Local names for what a clock said."""
+        """Local names with a clock's time."""
         self._silent: set[int] = set()
-        """Nodes that are only there to be written to."""
+        """Ids of nodes that are only written to."""
         self._nameless: dict[int, int] = {}
 
     def outside(self, scope: Scope, functions: Container[ast.AST]) -> None:
-        """What lies outside of functions, with those `functions` in it that are no units."""
+        """Walk the code outside of functions, including those `functions` in it that are not units."""
         self._outside = True
         self._scope(scope, frozenset(), functions)
 
     def function(self, scope: Scope, local: frozenset[str]) -> None:
-        """A function, in which the names `local` are those of others around it."""
+        """Walk a function; the names in `local` belong to functions around it."""
         head = scope.head or Scope()
         self._scope(head, local)
         around = self._given, self._clocked
@@ -78,7 +78,7 @@ class Walk:
         outer = shared | {name for item in scope.nodes.get(ast.Nonlocal, ()) for name in item.names}
         self._given = (self._given | parameters) - stored - _SELVES
         if self._clocks:
-            for _ in range(2):  # the end of a span is taken from its beginning
+            for _ in range(2):  # twice: the end of a span is taken from its beginning
                 self._clocked |= {
                     target.id
                     for item in scope.nodes.get(ast.Assign, ())
@@ -90,8 +90,7 @@ class Walk:
         self._given, self._clocked = around
 
     def _scope(self, scope: Scope, local: frozenset[str], functions: Container[ast.AST] | None = None) -> None:
-        """What lies in a scope: first what is written, since things that are only there to be written to are not
-        read."""
+        """Walk a scope: first the writes, since nodes that are only written to are not read."""
         nodes = scope.nodes
         self._silent |= {id(item.value) for item in nodes.get(ast.Expr, ()) if _changing(item.value)}
         for item in nodes.get(ast.Call, ()):
@@ -155,7 +154,7 @@ class Walk:
                 self._target(leaf, how, local)
 
     def _is_own(self, target: Any, local: frozenset[str]) -> bool:
-        """Whether storing there is nobody else's concern, which most of it is."""
+        """True if only local variables (or, outside of functions, names) are stored to; most stores are."""
         if target.__class__ is ast.Name:
             return self._outside or target.id in local
         while target.__class__ is ast.Subscript:
@@ -165,7 +164,7 @@ class Walk:
     # ------------------------------------------------------------ what is written
 
     def _change(self, call: Any, local: frozenset[str]) -> None:
-        """``thing.append(x)``, ``thing.clear()``."""
+        """Note ``thing.append(x)``, ``thing.clear()``."""
         function: ast.Attribute = call.func
         how = CLEAR if function.attr in _CLEARING else FILL
         values = [*call.args, *(item.value for item in call.keywords)]
@@ -188,7 +187,7 @@ class Walk:
             self._add(NAME, target.id, "", how)
 
     def _chain(self, thing: ast.AST, how: int, local: frozenset[str]) -> None:
-        """A thing that is written into, and everything that it is looked up in."""
+        """Note a write to an object, and to everything that it is looked up in."""
         while isinstance(thing, (ast.Attribute, ast.Subscript)):
             self._silent.add(id(thing))
             if isinstance(thing, ast.Attribute):
@@ -199,7 +198,7 @@ class Walk:
             self._add(NAME, thing.id, "", how)
 
     def _is_clocked(self, value: ast.expr) -> bool:
-        """Whether a value comes from a clock: it differs each time, so that nothing reproducible depends on it."""
+        """True if a value comes from a clock: it differs each time, so nothing reproducible depends on it."""
         if self._clocks:
             for item in ast.walk(value):
                 if isinstance(item, ast.Name) and item.id in self._clocked:
@@ -213,7 +212,7 @@ class Walk:
         return FILL if isinstance(node, ast.AugAssign) and how != CLOCK else how
 
     def _how(self, value: ast.expr | None) -> int:
-        """What storing this value is."""
+        """Flag for storing this value."""
         if value is None:
             return 0
         if self._is_clocked(value):
@@ -227,7 +226,7 @@ class Walk:
         return SET if converted and names & self._given else FILL
 
     def _text(self, node: Any) -> str:
-        """What a thing is looked up in: the same for two places only where it is a plain chain of names."""
+        """Text of the holding expression: equal for two places only if it is a plain chain of names."""
         if node.__class__ is ast.Name:
             return str(node.id)
         if node.__class__ is ast.Attribute:
@@ -239,7 +238,7 @@ _ASSIGNMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)
 
 
 def _parameters(arguments: ast.arguments, *, lambdas: bool) -> set[str]:
-    """Names of all parameters, and of those of functions in their default values."""
+    """Names of all parameters, and of the parameters of lambdas in their default values."""
     if lambdas:
         return {item.arg for item in ast.walk(arguments) if isinstance(item, ast.arg)}
     more = filter(None, (arguments.vararg, arguments.kwarg))

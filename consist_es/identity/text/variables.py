@@ -1,4 +1,4 @@
-"""Environment variables and the command line, where code names them: their present values are part of what it does."""
+"""Counts the environment variables and command line that code names: their present values are part of its identity."""
 
 import ast
 import functools
@@ -16,10 +16,10 @@ _READING = ("get", "pop", "setdefault", "__getitem__", "__contains__")
 
 
 def variable_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
-    """Part for each variable that a file names, or the code below some nodes of it -> digest of its value now.
+    """Part for each variable named in a file, or in the code below some nodes of it -> digest of its present value.
 
-    Seen are ``os.environ["A"]``, ``.get("A")``, ``"A" in os.environ`` and ``os.getenv("A")``, also through names
-    imported from `os` and names bound once to the text. A name that is computed otherwise is not seen.
+    Finds ``os.environ["A"]``, ``.get("A")``, ``"A" in os.environ`` and ``os.getenv("A")``, also through names imported
+    from `os` and names bound once to the text. Names computed otherwise are not found.
     """
     names = {name for node in nodes for name in _named(source, node)} if nodes else _NAMED.of(source)
     return {f"{VARIABLE}{name}": _digest(os.environ.get(name)) for name in sorted(names)}
@@ -31,8 +31,8 @@ def _digest(text: str | None) -> str:
 
 
 def named_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
-    """The same, with a part for ``sys.argv`` where the code reads it. Of a whole module that would be too much: its
-    `main` reads it, which no step calls."""
+    """The same, with a part for ``sys.argv`` if the code reads it. Not meant for a whole module: its `main` reads it,
+    which no step calls."""
     found = variable_parts(source, *nodes)
     if any(_reads_arguments(source, node) for node in nodes):
         found[COMMAND_LINE] = digest_plain(sys.argv[1:])
@@ -40,14 +40,14 @@ def named_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
 
 
 class _Names(msgspec.Struct, frozen=True):
-    """What the names in a file stand for."""
+    """Meaning of the names in a file."""
 
     aliases: dict[str, str]
-    """Names that stand for `os.environ` and `os.getenv`."""
+    """Names for `os.environ` and `os.getenv`."""
     texts: dict[str, str]
-    """Variables whose one assignment is a text."""
+    """Variables with one assignment, which is a text."""
     arguments: frozenset[str]
-    """Names that stand for `sys.argv`."""
+    """Names for `sys.argv`."""
 
 
 def _names(parsed: Parsed) -> _Names:
@@ -57,7 +57,7 @@ def _names(parsed: Parsed) -> _Names:
 
 
 def _imported(parsed: Parsed, module: str) -> dict[str, str]:
-    """Name -> what it is called in a module that it is imported from."""
+    """Name -> its name in the module that it is imported from."""
     imports = [node for node in parsed.survey.nodes(ast.ImportFrom) if node.module == module]
     return {alias.asname or alias.name: alias.name for node in imports for alias in node.names}
 
@@ -106,7 +106,7 @@ def _reads_arguments(source: Source, node: ast.AST) -> bool:
 
 
 def _arguments(node: ast.AST, aliases: dict[str, str]) -> Iterator[ast.expr]:
-    """What a node asks the environment for."""
+    """The expressions for variable names that a node looks up in the environment."""
     if isinstance(node, ast.Subscript) and _is(node.value, "environ", aliases):
         yield node.slice
     elif isinstance(node, ast.Compare) and any(_is(item, "environ", aliases) for item in node.comparators):

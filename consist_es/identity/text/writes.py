@@ -1,4 +1,4 @@
-"""Variables that a function only writes to, such as a list that it appends to: their value is no input."""
+"""Names a function only writes to, such as a list that it appends to; their values are not inputs."""
 
 import ast
 import collections
@@ -19,7 +19,7 @@ FILLING = frozenset().union(*_SILENT.values()) | {
     "remove", "pop", "popitem", "setdefault", "discard", "popleft", "extendleft", "rotate", "subtract",
     "difference_update", "intersection_update", "symmetric_difference_update",
 }  # fmt: skip
-"""Methods that change what a builtin container holds."""
+"""Methods that change the content of a builtin container."""
 _TAKING = frozenset({"get", "keys", "values", "items", "copy", "index", "count", "union", "issubset", "issuperset"})
 _READING = frozenset({
     "len", "sum", "min", "max", "any", "all", "sorted", "list", "tuple", "set", "frozenset", "dict", "enumerate", "zip",
@@ -29,10 +29,10 @@ _READING = frozenset({
 
 @functools.lru_cache(maxsize=4096)
 def only_written(name: str, kind: type, node: ast.AST) -> bool:
-    """Whether every mention of `name` below `node` writes to it and lets nothing of it out.
+    """True if every mention of `name` below `node` writes to it and lets nothing of it out.
 
-    Holds for calls such as ``calls.append(1)`` on containers of exactly the builtin types, for ``calls["n"] += 1``
-    and ``seen[key] = value``, and for a declared global or nonlocal number in ``n += 1``.
+    Holds for calls such as ``calls.append(1)`` on containers of exactly the builtin types, for ``calls["n"] += 1`` and
+    ``seen[key] = value``, and for a declared global or nonlocal number in ``n += 1``.
     """
     if kind not in _SILENT and kind not in _COUNTERS:
         return False
@@ -42,7 +42,7 @@ def only_written(name: str, kind: type, node: ast.AST) -> bool:
 
 
 def _written(node: ast.AST, kind: type) -> list[Any]:
-    """The names that this very node only writes to."""
+    """The nodes that this node itself only writes to."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         return [node.func.value] if node.func.attr in _SILENT.get(kind, set()) else []
     if isinstance(node, ast.AugAssign):
@@ -57,14 +57,14 @@ def _written(node: ast.AST, kind: type) -> list[Any]:
 
 @functools.lru_cache(maxsize=4096)
 def only_read(name: str, node: ast.AST) -> bool:
-    """Whether every mention of a container below `node` takes something out of it, and leaves it as it is."""
+    """True if every mention of a container below `node` only reads from it."""
     mentions = [item for item in ast.walk(node) if isinstance(item, ast.Name) and item.id == name]
     reading = {id(item) for each in ast.walk(node) for item in _looked_at(each)}
     return bool(mentions) and all(isinstance(item.ctx, ast.Load) and id(item) in reading for item in mentions)
 
 
 def _looked_at(node: ast.AST) -> list[ast.AST]:
-    """What this very node only reads."""
+    """The nodes that this node itself only reads."""
     match node:
         case ast.Call(func=ast.Attribute(value=value, attr=method)) if method in _TAKING:
             return [value]
