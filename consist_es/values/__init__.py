@@ -1,1 +1,1 @@
-"""A user's value as plain JSON, without secrets."""
+"""Turns a user's values into plain JSON, without secrets."""

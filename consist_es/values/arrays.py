@@ -1,4 +1,4 @@
-"""Plain forms of numpy's values, by their buffers. numpy is never imported: a value of its own implies that it is."""
+"""Plain forms of numpy's values, by their buffers. numpy is never imported: a value of its own proves it is loaded."""
 
 import itertools
 import sys
@@ -11,16 +11,16 @@ from consist_es.values.digests import written
 from consist_es.values.encoding import INT64, frame, type_name
 
 LISTED = 10_000
-"""Arrays in metadata of at most this many elements are kept as lists, so that they can be read back."""
+"""Elements up to which arrays in metadata are kept as lists, so that they can be read back."""
 INLINE = 64
-"""Arrays of at most this many elements are stored whole, larger ones as a digest."""
+"""Elements up to which arrays are stored whole; larger ones are stored as a digest."""
 
 Plain = Callable[[Any, str], Any]
 Parts = list[bytes | memoryview]
 
 
 def digest(kind: str, parts: Iterable[bytes | memoryview], shape: list[int]) -> dict[str, Any]:
-    """The form of what is too large to be stored: a digest over parts, each with its length."""
+    """Form of a value that is too large to be stored: a digest over parts, each with its length."""
     hasher = blake3(kind.encode())
     for part in parts:
         hasher.update(b"%d:" % (part.nbytes if isinstance(part, memoryview) else len(part)))
@@ -31,8 +31,8 @@ def digest(kind: str, parts: Iterable[bytes | memoryview], shape: list[int]) -> 
 def numpy_form(value: Any, where: str, plain: Plain) -> Any:
     """The tagged form of an array, scalar or dtype; None for anything else.
 
-    The order of the axes in memory counts, for sums are rounded in that order, and so does whether an array may be
-    written. Of an array in C order that may be written nothing more is said. Gaps in memory do not count.
+    The order of the axes in memory counts, because sums are rounded in that order, and so does the writeable flag. A
+    writeable array in C order needs neither noted. Gaps in memory do not count.
     """
     np = sys.modules["numpy"]
     if isinstance(value, np.generic):
@@ -60,7 +60,7 @@ def _array(array: Any, where: str, plain: Plain) -> Any:
 
 
 def _layout(array: Any) -> list[Any]:
-    """What is unusual in how an array lies in memory: the order of its axes, which of them run backwards, flags."""
+    """The unusual in an array's memory layout: order of its axes, axes that run backwards, flags; [] if nothing is."""
     flags = array.flags
     axes: list[int] = []
     if not flags.c_contiguous:
@@ -72,7 +72,7 @@ def _layout(array: Any) -> list[Any]:
 
 
 def _masked(array: Any, where: str, plain: Plain) -> Any:
-    """A masked array: its values, also below the mask, which a step can get at, and how it treats them."""
+    """A masked array: its values, also those below the mask, which a step can read, and its mask settings."""
     np = sys.modules["numpy"]
     if type(array) is not np.ma.MaskedArray or type(array.data) is not np.ndarray:
         return None
@@ -81,7 +81,7 @@ def _masked(array: Any, where: str, plain: Plain) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """Metadata with its arrays of numbers and texts as lists: what is read back is their values, and no digest."""
+    """Metadata with its arrays of numbers and texts as lists, so that their values can be read back."""
     np = sys.modules.get("numpy")
     if np is None:
         return value
@@ -93,7 +93,7 @@ def listed(value: Any) -> Any:
 
 
 def dtype_form(dtype: Any, where: str, plain: Plain) -> Any:
-    """numpy's short text if that says everything; else all that a step can ask of the type."""
+    """numpy's short text if it describes the type fully; else everything that a step can ask of the type."""
     if dtype.metadata is None and _is_told_by_text(dtype):
         return dtype.str
     form = {
@@ -125,7 +125,7 @@ def _is_told_by_text(dtype: Any) -> bool:
 
 
 def _metadata(metadata: Any, where: str, plain: Plain) -> Any:
-    """What a package noted on a dtype; h5py notes builtin types."""
+    """Metadata that a package put on a dtype; h5py puts builtin types there."""
     known = {
         key: {"$class": type_name(item)} if isinstance(item, type) and item.__module__ == "builtins" else item
         for key, item in metadata.items()
@@ -134,7 +134,7 @@ def _metadata(metadata: Any, where: str, plain: Plain) -> Any:
 
 
 def parts_of(array: Any, where: str, plain: Plain) -> Parts:
-    """The values of an array in C order, as buffers; of structures by field, for what lies between is not data."""
+    """The values of an array in C order, as buffers; structures by field, without the padding between."""
     dtype = array.dtype
     if dtype.names is not None:
         return [part for name in dtype.names for part in parts_of(array[name], where, plain)]
@@ -148,7 +148,7 @@ def parts_of(array: Any, where: str, plain: Plain) -> Parts:
 
 
 def raw(array: Any) -> bytes | memoryview:
-    """The bytes of an array in C order, not copied if they lie so."""
+    """The bytes of an array in C order, uncopied if it is contiguous."""
     np = sys.modules["numpy"]
     flat = np.ascontiguousarray(array).reshape(-1)
     return memoryview(flat.view(np.uint8)) if flat.nbytes else b""
@@ -186,7 +186,7 @@ def cells(items: list[Any], where: str, plain: Plain) -> Parts:
 
 
 def _texts(texts: list[str]) -> Parts:
-    """Texts with a NUL in between, which is quick; with their lengths if one of them has a NUL itself."""
+    """Texts joined by NUL, which is quick; with their lengths if one of them contains a NUL."""
     np = sys.modules["numpy"]
     joined = "\0".join(texts)
     alone = not texts or joined.count("\0") == len(texts) - 1
@@ -195,7 +195,7 @@ def _texts(texts: list[str]) -> Parts:
 
 
 def _elements(array: Any, where: str, plain: Plain) -> Any:
-    """Nested lists of the elements; moments as their integer count, structures by field, unknown types as bytes."""
+    """Nested lists of the elements; times as their integer count, structures by field, unknown types as bytes."""
     dtype, kind = array.dtype, array.dtype.kind
     if dtype.names is not None:
         return [_elements(array[name], where, plain) for name in dtype.names]

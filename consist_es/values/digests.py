@@ -1,17 +1,17 @@
-"""How digests are written: what they were taken of, then hexadecimal digits."""
+"""Writes digests: a prefix for the kind, then hexadecimal digits."""
 
 from blake3 import blake3
 
 CONTENT = "b3:"
-"""Of content: BLAKE3."""
+"""Prefix of digests of content (BLAKE3)."""
 TIMES = "fast:"
-"""Of sizes and modification times alone."""
+"""Prefix of digests of sizes and modification times alone."""
 METHODS = ("full", "fast")
-"""How files can be digested: the former gives the former kind, the latter the latter."""
+"""How files can be digested: "full" gives `CONTENT` digests, "fast" gives `TIMES` digests."""
 
 
 def written(hasher: blake3, length: int = 32, kind: str = CONTENT) -> str:
-    """The digest that a hasher has come to, of `length` bytes."""
+    """The hasher's digest as text, from `length` bytes."""
     return f"{kind}{hasher.hexdigest(length)}"
 
 
@@ -21,5 +21,5 @@ def digest_of(data: bytes, length: int = 32) -> str:
 
 
 def method_of(digest: str) -> str:
-    """The method by which a file has to be digested to be compared with this digest."""
+    """The method by which to digest a file for comparison with this digest."""
     return "fast" if digest.startswith(TIMES) else "full"

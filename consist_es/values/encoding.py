@@ -1,4 +1,4 @@
-"""Plain forms (see `consist_es.values.plain`) as bytes; long lists of numbers or texts are encoded at once."""
+"""Encodes plain forms (see `consist_es.values.plain`) as bytes; long lists of numbers or texts in one go."""
 
 import itertools
 import math
@@ -13,28 +13,28 @@ INT64 = range(-(2**63), 2**63)
 MAX_TEXT = 1_000_000
 """Characters in a string, bytes in a bytes value."""
 _ENCODED = (itertools.repeat("utf-8"), itertools.repeat("surrogatepass"))
-"""How texts become bytes: names of files need not be UTF-8. A plain form itself holds such a text as escapes."""
+"""Encoding of texts: file names need not be UTF-8. A plain form itself holds such a text as escapes."""
 _CONSTANTS = {None: b"n", True: b"t", False: b"f"}
 MANY = 16
-"""More items than these are taken together, if they are alike."""
+"""Lists longer than this are encoded in one go, if their items are alike."""
 _NESTED = 2
-"""How many tuples or lists within another are taken apart by position; few, for each level may double the work."""
+"""How deep nested tuples or lists are split by position; few levels, because each may double the work."""
 
 
 def type_name(cls: type | types.FunctionType | types.BuiltinFunctionType) -> str:
-    """Module-qualified name of a class or function, as keys have it."""
+    """Module-qualified name of a class or function, as cache keys have it."""
     module = module_name(cls)
     return f"{KEY_MODULES.get(module, module)}.{cls.__qualname__}"
 
 
 def module_name(cls: type | types.FunctionType | types.BuiltinFunctionType) -> str:
-    """Module that a class or function says it is from; "" for one that `exec` made without a module."""
+    """Module that a class or function names as its own; "" for one that `exec` made without a module."""
     found = getattr(cls, "__module__", "")
     return found if isinstance(found, str) else ""
 
 
 def frame(plain: Any) -> bytes:
-    """Bytes of a plain form, equal exactly where the forms are: every part carries its type and length.
+    """Bytes of a plain form, equal exactly if the forms are: every part carries its type and length.
 
     The order of dict keys does not count. The format is part of every fingerprint: changing it changes them all.
     """
@@ -75,7 +75,7 @@ def _number(plain: float | bool | None) -> bytes:
 
 
 def frames(forms: Sequence[Any]) -> list[bytes]:
-    """`frame` of each; those of one type together, and rows of one shape by their columns."""
+    """`frame` of each form; items of one type in one go, and rows of one shape by their columns."""
     kinds = set(map(type, forms)) if len(forms) > MANY else set()
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind is int:
@@ -104,15 +104,16 @@ def _rows(head: bytes, columns: list[list[bytes]], count: int) -> list[bytes]:
 
 
 def by_frame(forms: list[Any]) -> list[Any]:
-    """Forms in the order of their bytes."""
+    """Forms, sorted by their bytes."""
     framed = frames(forms)
     return [forms[place] for place in sorted(range(len(forms)), key=framed.__getitem__)]
 
 
 def alike(values: Sequence[Any], nested: int = _NESTED) -> list[Any] | None:
-    """Plain forms of numbers, texts, or tuples and lists of them that are all of one type; None for others.
+    """Plain forms of numbers, texts, or tuples and lists of them, if all are of one type; None for others.
 
-    Also None for a few, and if any needs a closer look: a huge number, an infinity, a long text, or one beyond ASCII.
+    Also None for `MANY` or fewer, and if any needs a closer look: a huge number, an infinity, a long text, or one
+    beyond ASCII.
     """
     kinds = set(map(type, values)) if len(values) > MANY else set()
     kind = kinds.pop() if len(kinds) == 1 else None

@@ -1,8 +1,8 @@
 """Plain forms of pandas, polars and pyarrow values, by the buffers of their columns. None of these is imported here.
 
-A value counts by all that a step can ask of it through the public interface: types of index and columns, dtypes, names,
-flags, attributes, frequencies, categories with their order, unused levels too. How a frame keeps its columns in memory,
-and how Arrow data is cut into chunks, does not count.
+A value counts by everything a step can read through the public interface: types of index and columns, dtypes, names,
+flags, attributes, frequencies, categories with their order, unused levels too. The layout of a frame's columns in
+memory, and the chunks of Arrow data, do not count.
 """
 
 import io
@@ -15,7 +15,8 @@ from consist_es.values.times import zone_form
 
 
 def tagged(value: Any, where: str, plain: Plain) -> Any:
-    """The tagged form of an array, frame, table or scalar of numpy and friends; None for anything else."""
+    """The tagged form of an array, frame, table or scalar of numpy, pandas, polars or pyarrow; None for anything
+    else."""
     package = type(value).__module__.partition(".")[0]
     forms = {"numpy": numpy_form, "pandas": _pandas, "polars": _polars, "pyarrow": _arrow}
     return forms[package](value, where, plain) if package in forms and package in sys.modules else None
@@ -51,7 +52,7 @@ def _pandas(value: Any, where: str, plain: Plain) -> Any:
 
 
 def _notes(value: Any, where: str, plain: Plain) -> bytes:
-    """What a frame or series holds beside its data."""
+    """Flags and attributes of a frame or series."""
     return frame([value.flags.allows_duplicate_labels, plain(dict(value.attrs), f"{where}.attrs")])
 
 
@@ -69,7 +70,7 @@ def _moment(value: Any, where: str, plain: Plain) -> list[Any]:
 
 
 def _offset(value: Any, where: str, plain: Plain) -> Any:
-    """A frequency; of a calendar its holidays and days of work."""
+    """Form of a frequency; for a calendar, includes its holidays and working days."""
     if value is None:
         return None
     said = {
@@ -95,7 +96,7 @@ def _axis(index: Any, where: str, plain: Plain) -> Parts:
 
 
 def _columns(table: Any, where: str, plain: Plain) -> Parts:
-    """Types and values of all columns; those of a frame with one simple type at once, for it may be wide."""
+    """Types and values of all columns; in one block if the frame has one simple type, because it may be wide."""
     np = sys.modules["numpy"]
     types = set(table.dtypes)
     if len(types) == 1 and isinstance(dtype := types.pop(), np.dtype) and dtype.kind in "biufcMm":
@@ -104,7 +105,7 @@ def _columns(table: Any, where: str, plain: Plain) -> Parts:
 
 
 def _column(array: Any, where: str, plain: Plain) -> Parts:
-    """Type and values of one column. Types that are not known here go value by value."""
+    """Type and values of one column. Values of unknown types are encoded one by one."""
     np, pd = sys.modules["numpy"], sys.modules["pandas"]
     dtype = array.dtype
     kind = type_name(type(array))
@@ -129,7 +130,7 @@ def _column(array: Any, where: str, plain: Plain) -> Parts:
         filled = frame([array.kind, plain(array.fill_value, where)])
         return [head, filled, places, *parts_of(np.asarray(array.sp_values), where, plain)]
     if isinstance(array, (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)):
-        known = array.to_numpy(dtype=dtype.numpy_dtype, na_value=0)  # what lies below a missing value is not data
+        known = array.to_numpy(dtype=dtype.numpy_dtype, na_value=0)  # values below missing ones are not data
         return [head, raw(known), raw(array.isna())]
     if isinstance(dtype, pd.ArrowDtype) or (isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow"):
         return [head, _stream(sys.modules["pyarrow"].table({"": array.__arrow_array__()}))]
@@ -152,7 +153,7 @@ def _polars(value: Any, where: str, plain: Plain) -> Any:
 
 
 def _arrow(value: Any, _where: str, _plain: Plain) -> Any:
-    """Arrow's own stream format: types, names, metadata and values; how the data is chunked does not count."""
+    """Arrow's own stream format: types, names, metadata and values; chunks do not count."""
     pa = sys.modules["pyarrow"]
     kind = type_name(type(value))
     if isinstance(value, pa.Scalar):

@@ -1,7 +1,7 @@
-"""The modules that cache keys name things of ours after: those that they lay in when keys were first made of them.
+"""Maps our modules to the names that they have in cache keys: those they had when keys were first made.
 
-A key holds the name of every function and class of this library that a step's code uses. When one of them moves to
-another module, it keeps its name here, so that no result has to be computed again.
+A key contains the name of every function and class of this library that a step's code uses. If one of them moves to
+another module, it keeps its old name here, so that no result has to be computed again.
 """
 
 KEY_MODULES = {
@@ -25,4 +25,4 @@ KEY_MODULES = {
     "consist_es.steps.output_sets": "consist_es.output_sets",
     "consist_es.values.secret": "consist_es.secret",
 }
-"""Module -> its name in keys; others have their own."""
+"""Module -> its name in keys; all others keep their own."""

@@ -1,8 +1,8 @@
 """Keeps secrets out of the log: values that look like credentials are replaced before anything is written or hashed.
 
-What takes a value's place is a keyed hash of it, ``{"$masked": "<32 hex digits>"}``. Equal values have equal hashes, so
-a changed secret is still a change, and counts for identity. The key lies beside the log, readable by its owner alone,
-and is no part of the log: who has the log cannot try out guesses. Digests are taken of what is left after masking.
+The replacement is a keyed hash, ``{"$masked": "<32 hex digits>"}``. Equal values have equal hashes, so a changed secret
+is still a change, and counts for identity. The key lies beside the log, readable by its owner alone: without it, a
+reader of the log cannot test guesses. Digests are taken after masking.
 """
 
 import os
@@ -25,17 +25,17 @@ from consist_es.values.secret import Masked, Secret
 MASKED, SECRET = "$masked", "$secret"
 
 VARIABLE = "environment variable "
-"""How the part of a code identity is called that is the value of such a variable, before its name."""
+"""Prefix of the label of a code part for an environment variable; the variable's name follows."""
 
 
 COMMAND_LINE = "command line"
-"""How the part of a code identity is called that is the arguments of the program."""
+"""Label of the code part for the program's arguments."""
 _WORDS = (
     "apikey", "apikeys", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "passcode",
     "creds", "jwt", "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "token",
 )  # fmt: skip
 _ENDS = ("credential", "credentials", "passphrase", "passwd", "password", "passwords", "secret", "secrets", "token")
-"""Words that also count where another one runs into them: PGPASSWORD, clientsecret."""
+"""Words that also count at the end of a longer word: PGPASSWORD, clientsecret."""
 _PAIRS = (
     "access key", "access keys", "access tokens", "account key", "admin pass", "api key", "api keys", "api tokens",
     "auth key", "auth pass", "auth tokens", "db pass", "ftp pass", "login pass", "mail pass", "mysql pass", "pg pass",
@@ -44,31 +44,31 @@ _PAIRS = (
     "shared key", "signing key", "ssh key", "subscription key",
 )  # fmt: skip
 _WHOLE = frozenset({"auth", "pass", "pw", "tokens"})
-"""Words that are credentials only where the key has no other."""
+"""Words that mean a credential only if they are the whole key."""
 
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
 _KEY_SIZE = 32
 _HASH_SIZE = 16
 _SHORTEST = 6
-"""Characters of a secret that is looked for in the text of an error; shorter ones are found everywhere."""
+"""Shortest secret, in characters, to look for in error texts; shorter ones match everywhere."""
 _MOST = 1000
-"""Secrets that are remembered for that."""
+"""How many secrets to remember for that."""
 _WORDS_FOR_NOTHING = frozenset({"", "none", "null", "true", "false", "masked", "..."})
 _TEXT_TAGS = frozenset({"$path", "$str"})
-"""Tags of `consist_es.values.plain` whose body is a text that a user wrote."""
+"""Tags of `consist_es.values.plain` with a user's text as body."""
 
-# Fields of events that hold what users said; everything else is made by the library.
+# Fields of events with content from users; everything else is made by the library.
 _TREES = frozenset({"config", "facet", "meta", "values", "options"})
 _TEXTS = frozenset({"description", "descriptions", "reason"})
 _PLACES = frozenset({"differs", "value"})
 
 
 class Masker:
-    """Masks by fixed rules and by more names of keys; see `docs/secrets-and-redaction.md` for the rules.
+    """Masks by fixed rules and further names of keys; see `docs/secrets-and-redaction.md` for the rules.
 
     Args:
-        key_file: Where the key of the hashes lies; made when it is first needed.
-        names: Names of further keys whose values are masked; they fit as whole words, like the built-in ones.
+        key_file: File of the key for the hashes; made when it is first needed.
+        names: Names of further keys with values to mask; they match whole words, like the built-in ones.
     """
 
     def __init__(self, key_file: Path, names: Iterable[str] = ()) -> None:
@@ -76,9 +76,9 @@ class Masker:
         self._more = tuple(words for name in names if (words := _words(name)))
         self._key: bytes | None = None
         self._known: dict[str, str] = {}
-        """Secrets that were masked, and what stands for them in texts."""
+        """Masked secrets -> their replacement in texts."""
         self.hides: Callable[[str], bool] = lru_cache(maxsize=10_000)(self._hides)
-        """Whether the value of a key of this name is masked."""
+        """Takes the name of a key; True if the key's value is masked."""
         stems = [r"[\W_]?".join(words) for words in (*_BUILT_IN, *((word,) for word in _WHOLE), *self._more)]
         found = "|".join(sorted(map(str, stems), key=len, reverse=True))
         name = rf"(?<![\w.\-])(?=[\w.\-]*?(?:{found}))(?P<name>[\w.\-]++)"
@@ -102,11 +102,11 @@ class Masker:
     # ------------------------------------------------------------ values
 
     def keyed(self, data: bytes) -> str:
-        """Keyed hash of bytes, 32 hex digits: tells nothing about them to who has not the key."""
+        """Keyed BLAKE3, 32 hex digits. Useless without the key."""
         return blake3(data, key=self._the_key()).hexdigest(_HASH_SIZE)
 
     def plain(self, plain: Any) -> Any:
-        """A plain form (see `consist_es.values.plain`) without its secrets. What is masked already stays as it is."""
+        """A plain form (see `consist_es.values.plain`) without its secrets. Already masked values stay unchanged."""
         if isinstance(plain, str):
             return self.text(plain)
         if isinstance(plain, list):
@@ -131,16 +131,16 @@ class Masker:
         if tag == "$tuple":
             return {tag: self._items(body)}
         if isinstance(body, list):
-            return {tag: [self.plain(item) for item in body]}  # the first item may be a type, and is no key
+            return {tag: [self.plain(item) for item in body]}  # the first item may be a type, and is not a key
         if isinstance(body, dict):
-            return {tag: self.plain(body)}  # a path that is no text to encode
+            return {tag: self.plain(body)}  # a path that is not encodable text
         return {tag: self.text(body) if tag in _TEXT_TAGS else body}
 
     def _entry(self, key: str, value: Any) -> Any:
         return self._hidden(value) if self.hides(key) else self.plain(value)
 
     def _items(self, items: list[Any]) -> list[Any]:
-        """A list; of a pair the first may be a key, and in a list of arguments each option is one."""
+        """A list. The first item of a pair may be a key, and in a list of arguments each option is one."""
         if len(items) == 2 and isinstance(items[0], str) and not items[0].startswith("-"):
             return [self.plain(items[0]), self._entry(items[0], items[1])]
         found, option = [], ""
@@ -151,7 +151,7 @@ class Masker:
         return found
 
     def _hidden(self, plain: Any) -> Any:
-        """What is recorded of a secret; nothing is hidden where there is nothing."""
+        """The replacement of a secret; empty values stay as they are."""
         plain = _open(plain)
         if plain is None or isinstance(plain, bool) or plain in ("", [], {}):
             return plain
@@ -161,7 +161,7 @@ class Masker:
         return {MASKED: self.keyed(frame(plain))}
 
     def data(self, value: Any) -> Any:
-        """The same for values that are in no plain form: mappings, lists and texts, as config adapters return them."""
+        """The same for values that are not in plain form: mappings, lists and texts, as config adapters return them."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -184,7 +184,8 @@ class Masker:
     # ------------------------------------------------------------ texts
 
     def text(self, text: str) -> str:
-        """A text without what looks like a credential in it: user and password of a URL, ``token=…`` and the like."""
+        """A text without anything that looks like a credential: user and password in a URL, ``token=…`` and the
+        like."""
         if not _SIGNS.search(text) or not self._hint.search(text):
             return text
         text = self.places(text)
@@ -208,18 +209,18 @@ class Masker:
         return text
 
     def error(self, text: str) -> str:
-        """The text of an error: also without the secrets that were masked anywhere so far."""
+        """An error's text, also without all secrets masked so far."""
         for secret in sorted(self._known, key=len, reverse=True):
             text = text.replace(secret, self._known[secret])
         return self.text(text)
 
     def _pairs(self, pattern: re.Pattern[str], text: str) -> str:
-        """A text without the values of names that are credentials."""
+        """A text without the values that follow names of credentials."""
         parts, done = [], 0
         while match := pattern.search(text, done):
             value = _IN_QUERY if text[max(match.start() - 1, 0)] in "?&" else _VALUE
             found = value.match(text, match.end()) if self.hides(match["name"].strip("-.")) else None
-            stop = match.end("name") if found is None else match.end()  # what follows may be the name that counts
+            stop = match.end("name") if found is None else match.end()  # the next name may be the one that counts
             parts.append(text[done:stop])
             done = stop
             if found is not None:
@@ -240,14 +241,14 @@ class Masker:
         return f"{MASKED}:{self.keyed(secret.encode('utf-8', 'backslashreplace'))}"
 
     def remember(self, plain: Any) -> None:
-        """Look for this secret in the texts of errors from now on; of a plain form for every text in it."""
+        """Look for this secret in error texts from now on; for a plain form, for every text in it."""
         if isinstance(plain, str) and len(plain) >= _SHORTEST and len(self._known) < _MOST:
             self._known[plain] = self._mark(plain)
         for item in plain.values() if isinstance(plain, dict) else plain if isinstance(plain, list) else ():
             self.remember(item)
 
     def variables(self, values: Mapping[str, str | None]) -> dict[str, str | None]:
-        """Texts by name, such as environment variables, without secrets."""
+        """Name -> text, such as environment variables, without secrets."""
         return {
             name: value and (self._mark(value) if self.hides(name) else self.text(value))
             for name, value in values.items()
@@ -256,17 +257,17 @@ class Masker:
     # ------------------------------------------------------------ events
 
     def drafts(self, drafts: Iterable[Draft]) -> list[Draft]:
-        """Events on their way into the log, without the secrets in what users said."""
+        """Events to be logged, without the secrets in users' content."""
         return [self.draft(draft) for draft in drafts]
 
     def draft(self, draft: Draft) -> Draft:
-        """An event on its way into the log, without the secrets in what users said."""
+        """An event to be logged, without the secrets in users' content."""
         event = draft.event
         changes = {name: new for name in event.__struct_fields__ if (new := self._field(event, name)) is not None}
         return msgspec.structs.replace(draft, event=msgspec.structs.replace(event, **changes)) if changes else draft
 
     def _field(self, event: Event, name: str) -> Any:
-        """The new value of a field; None where it stays what it is."""
+        """The new value of a field; None if it stays unchanged."""
         value = getattr(event, name)
         if not value:
             return None
@@ -284,15 +285,15 @@ class Masker:
         return None
 
     def fingerprint(self, info: FingerprintInfo) -> FingerprintInfo:
-        """An identity without the secrets in what explains it."""
+        """An identity without the secrets in the values that explain it."""
         adapter = info.adapter
         if not adapter or not isinstance(adapter.get("values"), dict):
             return info
         return msgspec.structs.replace(info, adapter={**adapter, "values": self.plain(adapter["values"])})
 
     def code_parts(self, parts: Mapping[str, str]) -> dict[str, str]:
-        """Of the parts of a code identity those that may hold a secret, by a keyed hash: environment variables that are
-        called so, and the command line."""
+        """The code parts that may hold a secret, as keyed hashes: environment variables named like credentials, and the
+        command line."""
         return {
             label: f"masked:{self.keyed(digest.encode())}"
             for label, digest in parts.items()
@@ -300,8 +301,8 @@ class Masker:
         }
 
     def revealed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values as a function gets them: those that the user marked as secret are taken out of their wrapper."""
-        for value in values.values():  # not always recorded, but an error may have it in its text
+        """Values as a function gets them, with `Secret` wrappers removed."""
+        for value in values.values():  # not always recorded, but error texts may contain them
             if isinstance(value, Secret):
                 self.remember(value.value)
         return {name: value.value if isinstance(value, Secret) else value for name, value in values.items()}
@@ -332,7 +333,7 @@ _SEPARATOR = (
     r"(?:(?:bearer|basic|token|digest|negotiate)\s+)?(?:[bBrRfFuU]{1,2}(?=[\"']))?"
 )
 _VALUE = re.compile(r"\"(?:[^\"\\]|\\.)++\"|'(?:[^'\\]|\\.)++'|\S*[^\s,;)\]}'\"]")
-"""A quoted text, or all up to the next blank but for closing brackets: rather too much than too little."""
+"""A quoted text, or everything up to the next blank except closing brackets: masks too much rather than too little."""
 _USER = re.compile(r"(?P<before>://)(?P<value>[^\s/?#'\"<>]{1,512})@")
 _USER_WITH_SLASH = re.compile(r"(?P<before>:/{1,3})(?P<value>[^\s/?#@:'\"<>]{0,128}:[^\s'\"<>@]{1,256})@")
 _IN_QUERY = re.compile(r"[^\s&#'\"]+")
@@ -341,10 +342,10 @@ _FURTHER = (
     re.compile(r"(?P<before>\bcurl\b[^\n|;]{0,2000}?\s(?:-u\s*|--user[ =]))(?P<value>[^\s'\"]+)"),
     re.compile(r"(?P<before>\bmysql\w{0,20}\b[^\n|;]{0,2000}?\s-p)(?P<value>[^\s'\"]+)"),
 )
-"""What is known by the place where it stands."""
+"""Secrets recognised by their position."""
 _ELEMENT = re.compile(r"<(?P<name>[\w.\-]{1,200})>(?P<value>[^<]{1,4000})</(?P=name)>")
 _SIGNS = re.compile(r"[=:,\-<]")
-"""One of these is in every text that has something to mask."""
+"""Every text with something to mask contains one of these."""
 _MARK = re.compile(r"\$masked:[0-9a-f]{32}")
 _PEM = re.compile(
     r"(?P<begin>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<value>[^-]+)(?P<end>-----END [A-Z ]*PRIVATE KEY-----)"
@@ -363,7 +364,7 @@ def _holds(words: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
 
 
 def _open(plain: Any) -> Any:
-    """A plain form with secrets that the user marked as if they were not marked."""
+    """The plain form with `Secret` markers removed (values left in)."""
     if isinstance(plain, list):
         return [_open(item) for item in plain]
     if isinstance(plain, dict):
@@ -377,7 +378,7 @@ def _open(plain: Any) -> Any:
 
 
 def key_file(log: Path) -> Path:
-    """Where the key of a log lies: beside its folder, so that a copy of the folder does not have it."""
+    """Path of a log's key: beside its folder, so that a copy of the folder is without it."""
     return log.with_suffix(".key")
 
 
@@ -402,7 +403,7 @@ def _make_key(path: Path) -> bytes:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(part, path)  # unlike a rename, it never takes the place of another's key
+            os.link(part, path)  # unlike a rename, a link never replaces another's key
         except FileExistsError:
             pass
         except OSError:  # no links on this file system

@@ -1,9 +1,9 @@
-"""Plain JSON forms of what users hand us: configs, facets, metadata.
+"""Plain JSON forms of users' values: configs, facets, metadata.
 
-`to_plain` gives a readable tree of JSON values that says everything the value says; `from_plain` gives Python
-values back; `frame` (in `consist_es.values.encoding`) turns such a tree into bytes, equal exactly where the trees are.
-What JSON cannot say is a dict with one key that begins with "$": ``{"$float": "nan"}``, ``{"$tuple": [1, 2]}``. A
-user's own key that begins with "$" gets a second one, so that data is never mistaken for a tag.
+`to_plain` gives a readable tree of JSON values that describes the value fully; `from_plain` gives Python values back;
+`frame` (in `consist_es.values.encoding`) turns such a tree into bytes, equal exactly if the trees are. Values that JSON
+lacks are dicts with one key that begins with "$": ``{"$float": "nan"}``, ``{"$tuple": [1, 2]}``. A user's own key that
+begins with "$" gets a second one, so that data is never mistaken for a tag.
 
 Nothing here evaluates or unpickles anything.
 """
@@ -46,9 +46,9 @@ MAX_KEYS = 100_000
 
 SLOW_SECONDS = 1.0
 _QUICK = frozenset({type(None), bool, int, float, str})
-"""Types whose values are not timed: asking for the thread's time is a system call, and takes longer than they do."""
+"""Types too quick to time: reading the thread's clock is a system call, and takes longer than they do."""
 _SLOW: set[str] = set()
-"""Of which values the user was told that they take long."""
+"""Names (`where`) of values already warned about as slow."""
 _ATTRS = "__attrs_attrs__"
 _NAN = struct.pack(">d", float("nan"))
 
@@ -56,10 +56,10 @@ _NAN = struct.pack(">d", float("nan"))
 def to_plain(value: Any, where: str = "value") -> Any:
     """The JSON form of `value`; `where` names it in messages.
 
-    Raises `ConfigTypeError` for a value without a canonical form (functions, open files, generators, objects of
-    unknown classes) and `ConfigValueError` for one that contains itself, is nested more than 100 deep, or has a
-    key over 256 or a string over 1,000,000 characters. Both name the path to the value. Warns, once in a process for
-    each `where`, of a value that takes longer than a second: that is a second for every step that it counts for.
+    Raises `ConfigTypeError` for a value without a canonical form (functions, open files, generators, objects of unknown
+    classes) and `ConfigValueError` for one that contains itself, is nested more than 100 deep, or has a key over 256 or
+    a string over 1,000,000 characters. Both name the path to the value. Warns, once per process and `where`, of a value
+    that takes longer than a second: that is a second for every step that it counts for.
     """
     if type(value) in _QUICK:
         return _Walk().plain(value, where)
@@ -80,7 +80,7 @@ def to_plain(value: Any, where: str = "value") -> Any:
 def object_fields(value: Any) -> dict[str, Any] | None:
     """Field values of a dataclass, msgspec struct, pydantic model, attrs or named tuple instance; else None.
 
-    Attributes that were set beside the fields count too, cached properties do not.
+    Attributes set besides the fields count too, cached properties do not.
     """
     cls = type(value)
     names: Iterable[str]
@@ -104,13 +104,14 @@ def object_fields(value: Any) -> dict[str, Any] | None:
 
 
 def is_pydantic(value: Any) -> bool:
-    """Whether this is a model of pydantic 2, without importing pydantic."""
+    """True for a model of pydantic 2; does not import pydantic."""
     pydantic = sys.modules.get("pydantic")
     return pydantic is not None and isinstance(value, pydantic.BaseModel)
 
 
 def _unset(value: Any, fields: Mapping[str, Any]) -> list[Any]:
-    """Which fields of a pydantic model have their default because nothing was given: `exclude_unset` tells."""
+    """The fields of a pydantic model that were not given and have their default; `exclude_unset` shows the
+    difference."""
     if not is_pydantic(value):
         return []
     unset = sorted(name for name in type(value).model_fields if name in fields and name not in value.model_fields_set)
@@ -118,7 +119,7 @@ def _unset(value: Any, fields: Mapping[str, Any]) -> list[Any]:
 
 
 class _Walk:
-    """One call of `to_plain`: the containers that we are inside of."""
+    """One call of `to_plain`, with the ids of the containers it is inside of."""
 
     def __init__(self) -> None:
         self.open: set[int] = set()
@@ -265,13 +266,14 @@ def _bytes(value: bytes | bytearray, where: str) -> str:
 
 
 def _path(value: pathlib.PurePath, where: str) -> Any:
-    """Posix text; a list with the class name where it is not the machine's own kind of path."""
+    """Posix text; in a list with the class name if it is not the machine's own kind of path."""
     text = _text(value.as_posix(), where)
     return text if type(value) in (pathlib.PosixPath, pathlib.WindowsPath) else [type_name(type(value)), text]
 
 
 def _not_finite(value: float) -> str:
-    """Text of an infinity or a NaN. A NaN with other bits than ``float("nan")`` shows them, for copysign sees them."""
+    """Text of an infinity or a NaN. A NaN with other bits than ``float("nan")`` shows them, because copysign reads
+    them."""
     bits = struct.pack(">d", value)
     return repr(value) if math.isinf(value) or bits == _NAN else f"nan:{bits.hex()}"
 
@@ -286,16 +288,16 @@ def _complex(value: complex, where: str) -> Any:
 
 
 class _Factory:
-    """What makes the missing values of a defaultdict."""
+    """The default_factory of a defaultdict."""
 
     def __init__(self, made_by: Any) -> None:
         self.made_by = made_by
 
 
 def _factory(value: _Factory, where: str) -> dict[str, Any]:
-    """A class or function by its name. Code of the project's own counts beside that, as the code of any value does."""
+    """A class or function by its name. The project's own code also counts, as the code of any value does."""
     made_by = value.made_by
-    alone = isinstance(getattr(made_by, "__self__", None), types.ModuleType)  # no method of some object
+    alone = isinstance(getattr(made_by, "__self__", None), types.ModuleType)  # not a method of some object
     if not isinstance(made_by, (type, types.FunctionType)) and not (callable(made_by) and alone):
         raise ConfigTypeError(
             f"{where}: {type_name(type(made_by))} is not supported as default_factory; use a class or a function."
@@ -347,7 +349,7 @@ _BASES: dict[type, Callable[[Any], Any]] = {
 
 
 def from_plain(value: Any) -> Any:
-    """Python values from a plain form. Objects come back as dicts, enums as names, digests as they are."""
+    """Python values from a plain form. Objects come back as dicts, enums as names, digests unchanged."""
     if isinstance(value, list):
         return [from_plain(item) for item in value]
     if not isinstance(value, dict):
@@ -359,7 +361,7 @@ def from_plain(value: Any) -> Any:
 
 
 def is_tagged(plain: Mapping[str, Any]) -> bool:
-    """Whether a dict of a plain form stands for a value that JSON cannot say."""
+    """True if a dict of a plain form is a tag: a value that JSON lacks."""
     if len(plain) != 1:
         return False
     (name,) = plain
@@ -372,7 +374,7 @@ def users_key(key: str) -> str:
 
 
 def _restored(tag: str, body: Any) -> Any:
-    """The value that a tag stands for; the tag itself where its content is none that `to_plain` writes."""
+    """The value of a tag; the tag itself if `to_plain` would not write its content."""
     try:
         return _RESTORE[tag](body) if tag in _RESTORE else {tag: body}
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
@@ -417,12 +419,12 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
 
 
 def is_masked(plain: Any) -> bool:
-    """Whether a plain form stands for a value that is not recorded, see `consist_es.values.masking`."""
+    """True if a plain form replaces a value that is not recorded, see `consist_es.values.masking`."""
     return isinstance(plain, dict) and plain.keys() == {"$masked"}
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """True if two plain forms have the same `frame`: 1, 1.0 and True have not, nor have 0.0 and -0.0."""
+    """True if two plain forms have the same `frame`: 1, 1.0 and True differ, as do 0.0 and -0.0."""
     kind = type(one)
     if kind is not type(other):
         return False

@@ -6,9 +6,9 @@ T = TypeVar("T")
 
 
 class Secret(Generic[T]):
-    """A value that is never recorded, printed or shown; what is recorded is only whether it changed.
+    """A value that is never recorded, printed or shown; only a keyed hash is recorded, to detect changes.
 
-    As an entry of a step's config, or as a runtime argument, the function receives the value itself. Where a function
+    As an entry of a step's config, or as a runtime argument, the function receives the value itself. If a function
     receives the whole config, it reads ``config["key"].value``.
     """
 
@@ -36,7 +36,7 @@ class Secret(Generic[T]):
 
 
 class Masked:
-    """What stands in the place of a value that is not recorded: a keyed hash of it."""
+    """Replacement of a value that is not recorded: a keyed hash of it."""
 
     __slots__ = ("hash",)
 

@@ -11,11 +11,11 @@ from consist_es.values.encoding import type_name
 
 Plain = Callable[[Any, str], Any]
 _BY_NAME = frozenset({"pytz", "dateutil"})
-"""Packages whose zones say by their text which they are."""
+"""Packages with zones that name themselves in their text."""
 
 
 def moment(value: dt.datetime | dt.time, where: str, plain: Plain) -> Any:
-    """ISO text; with it what that leaves out: which of two equal wall times is meant, and the zone's own name."""
+    """ISO text; with the fold and the zone's own name, if ISO text leaves them out."""
     more = zone_form(value.tzinfo, where, plain)
     if more or value.fold:
         return [value.isoformat(), value.fold, *more]
@@ -23,10 +23,10 @@ def moment(value: dt.datetime | dt.time, where: str, plain: Plain) -> Any:
 
 
 def zone_form(zone: dt.tzinfo | None, where: str, plain: Plain) -> list[Any]:
-    """What says more of a zone than an offset: its type, its name, and what else it holds.
+    """Details of a zone beyond its offset: its type, its name, and its other state.
 
     Raises:
-        ConfigTypeError: it was read from a file, or does not tell what it is.
+        ConfigTypeError: it was read from a file, or does not identify itself.
     """
     if zone is None:
         return []
@@ -44,7 +44,7 @@ def zone_form(zone: dt.tzinfo | None, where: str, plain: Plain) -> list[Any]:
 
 
 def bare_zone(zone: dt.tzinfo, where: str) -> dict[str, Any] | None:
-    """Form of a zone that stands by itself; None for other kinds than those of the standard library."""
+    """Form of a zone on its own; None for zones from outside the standard library."""
     if type(zone) is dt.timezone:
         return {"$zone": repr(zone)}
     if type(zone) is zoneinfo.ZoneInfo:
@@ -54,7 +54,7 @@ def bare_zone(zone: dt.tzinfo, where: str) -> dict[str, Any] | None:
 
 
 def _require_key(zone: Any, where: str) -> None:
-    """Refuse a zone that its key does not give: it was read from a file, and does not say what was in there."""
+    """Refuse a zone that its key does not lead to: it was read from a file, and does not show the file's content."""
     try:
         known = zone.key is not None and zoneinfo.ZoneInfo(zone.key) is zone
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
@@ -73,7 +73,7 @@ _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  numpy's times have no zone
 
 
 def moments_back(dtype: Any, value: Any) -> Any:
-    """Values of a numpy type as Python has them: its times and durations are kept as counts of a unit."""
+    """Values of a numpy type as Python's; numpy's times and durations are stored as counts of a unit."""
     found = _UNIT.fullmatch(dtype) if isinstance(dtype, str) else None
     if found is None:
         return value
@@ -92,7 +92,7 @@ def moments_back(dtype: Any, value: Any) -> Any:
 
 
 def _span(value: int, unit: str) -> dt.timedelta:
-    """A duration; what is shorter than a microsecond is rounded down."""
+    """A duration, rounded down to microseconds."""
     if unit in _SECONDS:
         return dt.timedelta(seconds=value * _SECONDS[unit])
     return dt.timedelta(microseconds=value * 10**6 // _PARTS[unit])

@@ -1,8 +1,8 @@
-"""Whole forms: JSON values from which a value comes back exactly, of the same type and in the same order.
+"""Whole forms: JSON values that restore a value exactly, with the same type and order.
 
-A plain form (`consist_es.values.plain`) says what a value is, of a large array as a digest; a whole form holds it all.
-Values without one give None: objects of classes, large values, and values in which one list lies twice.
-Nothing here evaluates or unpickles anything.
+A plain form (`consist_es.values.plain`) describes a value, a large array by its digest; a whole form holds all of it.
+Values without one give None: objects of classes, large values, and values that contain one list twice. Nothing here
+evaluates or unpickles anything.
 """
 
 import base64
@@ -30,11 +30,11 @@ _FACTORIES: dict[str, Any] = {kind.__name__: kind for kind in (list, dict, set, 
 _PATHS: dict[str, Any] = {type_name(kind): kind for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath)}
 _PATHS[type_name(type(pathlib.Path()))] = pathlib.Path
 _BUFFERS = "biufcmMSU"
-"""Kinds of numpy data that are nothing but their bytes."""
+"""Kinds of numpy data that are fully described by their bytes."""
 
 
 def is_immutable(value: Any) -> bool:
-    """Whether two places that share the value might as well have one each."""
+    """True if two places that share the value might as well have one each."""
     kind = type(value)
     return (
         kind in _ATOMS or isinstance(value, enum.Enum) or kind in SCALARS or type_name(kind) in _PATHS
@@ -53,16 +53,16 @@ def whole(value: Any) -> Any:
 
 
 def restored(form: Any) -> Any:
-    """The value that a whole form was made of, made anew.
+    """A new copy of the value that a whole form was made from.
 
     Raises:
-        ValueError, TypeError, LookupError: no whole form.
+        ValueError, TypeError, LookupError: not a whole form.
     """
     return _value(form[0])
 
 
 class _None(Exception):
-    """There is no whole form."""
+    """Raised for a value without a whole form."""
 
 
 class _Writer:
@@ -188,7 +188,7 @@ def _value(form: Any) -> Any:
 
 
 def _member(body: Any) -> Any:
-    """A member of an enum class that is loaded; nothing is imported for it."""
+    """A member of a loaded enum class; imports nothing."""
     path, name = body
     parts = path.split(".")
     for end in range(len(parts) - 1, 0, -1):
