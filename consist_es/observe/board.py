@@ -1,10 +1,10 @@
-"""Which runs a process has open, for the processes that it starts; and what they tell it of them.
+"""Shows child processes which runs this process has open, and receives their messages about them.
 
-Beside the file of `consist_es.observe.children` lies a page of shared memory: the runs that are open, as JSON. A child
-looks there which run its work belongs to, whenever that child was started. What it does for a run it tells before, in a
-second file; so the first process knows, without reading anything, whether children had a part in a run. A child holds
-a shared lock while it records, and the first process takes it alone for a moment when it closes a run: what is recorded
-later is refused, and nothing falls between the two.
+Beside the file of `consist_es.observe.children` lies a page of shared memory: the open runs, as JSON. A child looks up
+there which run its work belongs to, whenever the child was started. Before it works for a run it appends a message to a
+second file; so the first process knows, without reading anything, whether children had a part in a run. A child holds a
+shared lock while it records, and the first process takes it exclusively for a moment when it closes a run: later
+records are refused, and nothing falls between the two.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from consist_es.system.with_block import WithBlock
 
 SIZE = 1 << 20
 PATIENCE = 5.0
-"""Seconds that a run's end waits for a child that is recording: one that was stopped there holds nobody up for ever."""
+"""Seconds that a run's end waits for a child that is recording; a child stopped there must not block it for ever."""
 _HEAD = struct.Struct("<QI")
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _PAGE, _TOLD = "runs", "told"
 
 Posted = dict[str, dict[str, Any]]
-"""Key of a run -> what a child needs to know of it."""
+"""Key of a run -> facts for its children."""
 
 
 class _Open(NamedTuple):
-    """A run that is open: what a child needs to know, and how much had been told when it began."""
+    """An open run: facts for children, and the size of the message file when it began."""
 
     about: dict[str, Any]
     since: int
 
 
 class Board:
-    """The page of this process's runs."""
+    """The shared page of this process's runs."""
 
     def __init__(self) -> None:
         self.folder = Path(children.channel().folder)
@@ -57,13 +57,13 @@ class Board:
         self._mutex = threading.Lock()
 
     def post(self, run: str, about: dict[str, Any]) -> None:
-        """A run is open from now on."""
+        """Add an open run."""
         with self._mutex:
             self._runs[run] = _Open(about, os.fstat(self._told).st_size)
             self._write()
 
     def withdraw(self, run: str) -> list[dict[str, Any]]:
-        """A run is open no longer; what children told of it."""
+        """Remove a run; returns the messages of children about it."""
         with self._mutex:
             if (opened := self._runs.pop(run, None)) is None:
                 return []
@@ -83,25 +83,25 @@ class Board:
         while len(text := _encoded(posted)) > SIZE - _HEAD.size:  # they do not fit: the oldest cannot be joined
             posted.pop(next(iter(posted)))
         self._number += 2
-        _HEAD.pack_into(self._map, 0, self._number - 1, len(text))  # odd: it is being written
+        _HEAD.pack_into(self._map, 0, self._number - 1, len(text))  # an odd number marks a write in progress
         self._map[_HEAD.size : _HEAD.size + len(text)] = text
         _HEAD.pack_into(self._map, 0, self._number, len(text))
 
 
 def _encoded(plain: Any) -> bytes:
-    """With escapes for what is not UTF-8, as names of files may be; so msgspec cannot do it."""
+    """As ASCII JSON with escapes: file names need not be UTF-8, so msgspec cannot encode them."""
     return json.dumps(plain).encode("ascii")
 
 
 def _decoded(text: bytes) -> dict[str, Any]:
-    with suppress(ValueError):  # half written, or by somebody else
+    with suppress(ValueError):  # half written, or by another program
         if isinstance(found := json.loads(text), dict):
             return found
     return {}
 
 
 def _locked_within(fd: int, seconds: float) -> bool:
-    with suppress(OSError):  # no locks here: then nobody can wait
+    with suppress(OSError):  # no locks here: then waiting is impossible
         return LocalStorage().flock_within(fd, seconds)
     return False
 
@@ -114,7 +114,7 @@ def _share(fd: int) -> None:
 
 
 class _Process:
-    """This process's board, and that of the process which started it."""
+    """The board of this process."""
 
     def __init__(self) -> None:
         self.board: Board | None = None
@@ -137,7 +137,7 @@ def board() -> Board:
 
 
 def is_made() -> bool:
-    """Whether this process has runs, or had."""
+    """True if this process has runs, or had."""
     return _process.board is not None
 
 
@@ -145,7 +145,7 @@ def is_made() -> bool:
 
 
 def posted() -> Posted:
-    """The runs that are open in the process which started this one."""
+    """The open runs of the process that started this one."""
     folder = _folder()
     if folder is None:
         return {}
@@ -177,8 +177,8 @@ def _folder() -> Path | None:
 
 
 def _of_parent() -> Path | None:
-    """The folder of the process that asked a server of `multiprocessing` for this one: the server may be older than its
-    first run, and then the environment does not name it."""
+    """The folder of the process that asked a `multiprocessing` server for this one: the server may be older than its
+    first run, and then the environment does not name the folder."""
     parent = multiprocessing.process.parent_process()
     if parent is None or parent.pid is None:
         return None
@@ -193,11 +193,11 @@ def _of_parent() -> Path | None:
 
 
 def tell(run: str, **about: Any) -> None:
-    """Tell the process that has the run of something, before it is done."""
+    """Send a message about a run to its process, before the work is done."""
     folder = _folder()
     if folder is None:
         return
-    with suppress(OSError):  # the process that had it is gone
+    with suppress(OSError):  # that process is gone
         fd = os.open(folder / _TOLD, os.O_WRONLY | os.O_APPEND | _FLAGS)
         try:
             os.write(fd, _encoded({"run": run, **about}) + b"\n")
@@ -206,8 +206,8 @@ def tell(run: str, **about: Any) -> None:
 
 
 class Joined(WithBlock[bool]):
-    """Block in which a child records something of a run; True if that is open still, and stays so until the end of the
-    block."""
+    """Block in which a child records something of a run; True if the run is open, and then it stays open until the
+    block ends."""
 
     def __init__(self, run: str) -> None:
         self._run = run

@@ -1,8 +1,8 @@
-"""How processes that a step starts tell what they read.
+"""Reports the reads of child processes to the process with the runs.
 
 The first process makes a private folder with one file, and names it in an environment variable. Forked children write
 to it at once, others after they imported this library. The file begins with the number of the current watch, zero if no
-run is open, so that a worker that outlives a step tells each step anew; behind it come framed entries, each appended by
+run is open, so that a worker that outlives a step reports anew for each step; framed entries follow, each appended by
 one write.
 """
 
@@ -37,7 +37,7 @@ _LOOKED, _VARIABLE, _MODULE, _SET, _PROGRAM, _DOUBT = b"x", b"v", b"i", b"s", b"
 
 
 class Channel:
-    """The file that children write to, in the process that has the runs."""
+    """The file that children write to; belongs to the process with the runs."""
 
     def __init__(self) -> None:
         self.folder = tempfile.mkdtemp(prefix=PREFIX)
@@ -53,7 +53,7 @@ class Channel:
         atexit.register(self.close)
 
     def begin(self, watch: object) -> int:
-        """A run begins: the position from which on entries are its own."""
+        """Begin a run; returns the position where its entries begin."""
         with self._mutex:
             self._watches.add(id(watch))
             self._number += 1
@@ -61,14 +61,14 @@ class Channel:
             return os.fstat(self._fd).st_size
 
     def end(self, watch: object) -> None:
-        """A run is over; children tell nothing once that was the last."""
+        """End a run; after the last one, children report nothing."""
         with self._mutex:
             self._watches.discard(id(watch))
             if not self._watches:
                 _HEAD.pack_into(self._map, 0, 0)
 
     def entries(self, begin: int) -> Iterator[tuple[bytes, list[bytes]]]:
-        """Kind and fields of each whole entry since."""
+        """Kind and fields of each whole entry from position `begin`."""
         data = b""
         if os.fstat(self._fd).st_size > begin:
             with open(self.path, "rb") as file:
@@ -90,10 +90,10 @@ class Channel:
 
 
 class Reporter:
-    """What a child process sees, on the way to the process that has the runs."""
+    """Sends a child process's reads to the process with the runs."""
 
     def __init__(self, path: str, scope: Scope, is_first_party: Callable[[str], bool]) -> None:
-        """Raises OSError if there is no such file any more."""
+        """Raises OSError if the file is gone."""
         self.open = True
         self.group: tuple[Sink, ...] = (self,)
         self.scope, self.is_first_party = scope, is_first_party
@@ -182,7 +182,7 @@ class Reporter:
 
 
 def take_in(notes: Notes, entries: Iterator[tuple[bytes, list[bytes]]]) -> None:
-    """Add what children told to the notes of a run."""
+    """Add the entries of children to the notes of a run."""
     for kind, (first, at, *more) in entries:
         what, moment = os.fsdecode(first), int(at)
         if kind == _VARIABLE:
@@ -219,7 +219,7 @@ def _stamp(text: bytes) -> Stamp | None:
 
 
 class _Process:
-    """This process's channel to its children."""
+    """The channel of this process to its children."""
 
     def __init__(self) -> None:
         self.channel: Channel | None = None
@@ -227,7 +227,7 @@ class _Process:
         on_fork(self)
 
     def after_fork(self) -> None:
-        """Tell what this child reads to the parent's runs, which are nobody's here."""
+        """Report this child's reads to the parent's runs; here, no run is open."""
         channel, self.channel, self.mutex = self.channel, None, threading.Lock()
         hook.report_to(None if channel is None else _reporter(channel.path))
 
@@ -246,13 +246,13 @@ _process = _Process()
 def channel() -> Channel:
     """The channel of this process, made when it is first needed."""
     if (found := _process.channel) is None:
-        with _process.mutex:  # threads may open their first runs at once; a second channel would hear of nothing
+        with _process.mutex:  # threads may open their first runs at once; a second channel would get no entries
             found = _process.channel = _process.channel or Channel()
     return found
 
 
 def attach() -> None:
-    """Tell the process that started this one what is read here, if it asked for that by the environment variable."""
+    """Report reads here to the process that started this one, if it asked for that by the environment variable."""
     path = os.environ.get(VARIABLE)
     if path and _process.channel is None and not hook.is_open():
         hook.report_to(_reporter(path))

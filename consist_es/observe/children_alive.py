@@ -1,4 +1,4 @@
-"""Whether this process had children during a run: only then may what other processes opened be the run's."""
+"""Checks for children of this process during a run: only then can opens by other processes belong to the run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _TASKS = "/proc/self/task"
 
 
 class Children:
-    """What was known of children when a run began."""
+    """State of the children when a run began."""
 
     def __init__(self) -> None:
         self._dead = _work_of_the_dead()
 
     def had_any(self) -> bool:
-        """True if a child lives, or one did something and ended since."""
+        """True if a child is alive, or one has worked and ended since."""
         return _work_of_the_dead() != self._dead or bool(_living())
 
 
@@ -29,13 +29,13 @@ def _work_of_the_dead() -> tuple[float, ...]:
 
 
 def _living() -> set[int]:
-    """Children that are there now, but for the helper that multiprocessing never ends."""
+    """Ids of live children, except the helper that multiprocessing never ends."""
     found: set[int] = set()
     try:
         for task in os.listdir(_TASKS):
             with open(f"{_TASKS}/{task}/children", "rb", buffering=0) as file:
                 found.update(map(int, file.read().split()))
-    except OSError:  # not told on this system: those that Python itself knows of
+    except OSError:  # no such list on this system: use Python's own
         processes = sys.modules.get("multiprocessing.process")
         found.update(id(child) for child in getattr(processes, "_children", ()))
     tracker = getattr(sys.modules.get("multiprocessing.resource_tracker"), "_resource_tracker", None)

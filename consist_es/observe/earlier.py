@@ -1,4 +1,4 @@
-"""What files held before a program was started: whether the program wrote them anew, or added to them."""
+"""Remembers the content of files before a program starts, to tell rewritten files from appended ones."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import NamedTuple
 from blake3 import blake3
 
 ours: set[str] = set()
-"""Paths that are read here just now: the kernel's word on that is no read of a step."""
+"""Paths that we are reading: kernel events on them are not the step's reads."""
 drains: list[Callable[[], None]] = []
-"""Have the kernel's events up to now handed on."""
+"""Functions that process the kernel's events so far."""
 _COUNT = 500
 _ROOM = 32 << 20
 _END, _SHORTEST = 64, 8
@@ -22,20 +22,20 @@ class _State(NamedTuple):
     size: int
     digest: str
     end: bytes
-    """Its last bytes; none of a file that is too short to say anything by them."""
+    """Its last bytes; empty if the file is too short for them to prove anything."""
 
 
 class Earlier:
-    """Content of the files that programs of one run were given, as far as they are few and small."""
+    """Content of the files passed to programs of one run, if they are few and small."""
 
     def __init__(self) -> None:
         self._known: dict[str, _State] = {}
-        """What files were before the first program that was given them."""
+        """Path -> state before the first program that it was passed to."""
         self._room, self._seen = _ROOM, set[str]()
 
     def look(self, given: Iterable[str], counts: Callable[[str], bool], *, before: int) -> None:
-        """Keep what stands for these files, and those in these folders; of those that changed since `before` (ns)
-        nothing is known."""
+        """Keep the state of these files, and of those in these folders. Files changed since `before` (ns) are left
+        out."""
         places = [path for path in given if path not in self._seen]
         self._seen.update(places)
         if not places:
@@ -61,9 +61,9 @@ class Earlier:
         return _State(found.st_size, *_read(path, found.st_size))
 
     def verdict(self, path: str) -> str:
-        """``anew`` if what a file held is gone, ``same`` if it holds just that, ``unknown`` for anything else.
+        """``anew`` if the earlier content is gone, ``same`` if the file still holds exactly that, else ``unknown``.
 
-        So it is if it begins with what it held, or has still the end of that where it was.
+        Unknown if it begins with the earlier content, or still has the end of it in the same place.
         """
         known = self._known.get(path)
         if known is None:
@@ -79,7 +79,7 @@ class Earlier:
 
 
 def _below(place: str) -> Iterator[str]:
-    """A file; of a folder all files in it. Reading the names of a folder is nobody's read either."""
+    """A file itself; for a folder, all files in it. Our listing of the folder does not count as a read."""
     if not os.path.isdir(place):
         yield place
         return
@@ -109,7 +109,7 @@ def _drain() -> None:
 
 
 def _read(path: str, size: int) -> tuple[str, bytes]:
-    """Digest of the first bytes of a file, and the end of these."""
+    """Digest of a file's first `size` bytes, and the end of these."""
     with open(path, "rb") as file:
         content = file.read(size)
     count = min(_END, size // 2)

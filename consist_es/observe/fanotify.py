@@ -1,7 +1,7 @@
-"""Which files are opened in watched folders, as the Linux kernel tells: also by compiled code and other processes.
+"""Receives the Linux kernel's events for opened files in watched folders, also by compiled code and other processes.
 
-Unprivileged fanotify (Linux 5.13): a mark on each folder, events with the folder's handle and the name in it. It says
-whether this process did it; others come as process 0, or with their number if we are privileged.
+Unprivileged fanotify (Linux 5.13): a mark on each folder, events with the folder's handle and the name in it. An event
+shows whether this process caused it; others come as process 0, or with their number if we are privileged.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Fanotify:
-    """The marks of one process, kept from run to run: making them anew takes milliseconds."""
+    """The marks of one process, kept from run to run, because making them anew takes milliseconds."""
 
     name, most = "fanotify", 20_000
-    """And the number of folders that are watched below one root."""
+    """`most`: number of folders to watch below one root."""
 
     def __init__(self) -> None:
-        """Raises OSError where the system does not tell."""
+        """Raises OSError if the system has no fanotify, or refuses it."""
         if not sys.platform.startswith("linux"):
             raise OSError(errno.ENOSYS, "only Linux has fanotify")
         self._libc: Any = ctypes.CDLL(None, use_errno=True)
@@ -57,14 +57,14 @@ class Fanotify:
         self._flag = _HANDLE_FOR_EVENTS
 
     def mark(self, folder: str) -> None:
-        """Watch what happens in a folder, but not below. Raises OSError if that is refused."""
+        """Watch events in a folder, but not below. Raises OSError if that is refused."""
         raw = os.fsencode(folder)
         if self._libc.fanotify_mark(self._fd, _MARK_ADD, ctypes.c_uint64(_MASK), _HERE, raw):
             raise OSError(ctypes.get_errno(), "fanotify was refused", folder)
         self._folders[self._handle(raw)] = folder
 
     def _handle(self, raw: bytes) -> bytes:
-        """What stands for a folder in events: its file system, and its handle there."""
+        """Key of a folder in events: its file system, and its handle there."""
         buffer = ctypes.create_string_buffer(_HANDLE.pack(128, 0), _HANDLE.size + 128)
         mount = ctypes.c_int()
         refused = self._libc.name_to_handle_at(_HERE, raw, buffer, ctypes.byref(mount), self._flag | _FOLLOW)
@@ -78,7 +78,7 @@ class Fanotify:
         return _key(place, kind, buffer.raw[_HANDLE.size : _HANDLE.size + size])
 
     def events(self) -> list[Told | None]:
-        """What has happened since; None for each time that something is missing."""
+        """Events since the last call; None for each gap."""
         return list(self._read())
 
     def _read(self) -> Iterator[Told | None]:
@@ -88,12 +88,12 @@ class Fanotify:
                 data = os.read(self._fd, _BUFFER)
             except BlockingIOError:
                 return
-            more = len(data) > _BUFFER // 2  # else a busy stranger could keep us here
+            more = len(data) > _BUFFER // 2  # else a busy process could keep us here
             at = 0
             while at < len(data):
                 length, _, _, skip, mask, _, pid = _EVENT.unpack_from(data, at)
                 told = None if mask & OVERFLOW else self._told(data[at + skip : at + length], mask, pid)
-                if told is not None or not mask & FOLDER:  # a folder tells of itself, also one that is not watched
+                if told is not None or not mask & FOLDER:  # folders send events on themselves, also unwatched ones
                     yield told
                 at += length
 
@@ -108,7 +108,7 @@ class Fanotify:
         return Told(path, mask, pid == self._pid)
 
     def close(self) -> None:
-        """Give up the marks; a forked child gives up its parent's descriptor only."""
+        """Drop the marks; a forked child only closes its copy of the descriptor."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -119,9 +119,9 @@ def _key(place: int, kind: int, handle: bytes) -> bytes:
 
 
 def folders_below(root: str, wanted: Callable[[str], bool], aliases: dict[str, str]) -> Iterator[str]:
-    """The folder and those below it, the upper ones first.
+    """The folder and those below it, parents first.
 
-    Links are followed. If one leads to a file, that file's folder is given too, and its path noted in `aliases`.
+    Follows links. If one leads to a file, that file's folder is given too, and its path noted in `aliases`.
     """
     waiting, seen = [root], {os.path.realpath(root)}
     for folder in waiting:

@@ -1,7 +1,7 @@
-"""The global random generators: `random`, and numpy's legacy one if numpy is loaded.
+"""Observes the global random generators: `random`, and numpy's legacy one if numpy is loaded.
 
-A step that draws from a generator that somebody seeded gives another result if the seed is another. A generator that
-nobody seeded got its state from the system: it differs in each process and cannot be required.
+A step that draws from a seeded generator depends on the seed. An unseeded generator got its state from the system: it
+differs in each process and cannot be required.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _PYTHON_SEEDS = re.compile(
 )
 _NUMPY_SEEDS = re.compile(r"\bset_state\b")
 _seeded: set[str] = set()
-"""Generators that were seeded within some run, or put back by us."""
+"""Generators seeded within some run, or restored by us."""
 
 
 class State(msgspec.Struct, frozen=True):
-    """The state of one generator; all that is of the kind that both have by default."""
+    """The state of one generator, of the default kind of both (Mersenne Twister)."""
 
     words: tuple[int, ...] | bytes
     place: int
@@ -57,7 +57,7 @@ class State(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_text(cls, text: str) -> State:
-        """Raises UsageError if the text is no state."""
+        """Raises UsageError if the text is not a state."""
         try:
             words, place, gauss = text.split(" ")
             packed = base64.b85decode(words)
@@ -85,7 +85,7 @@ def state_of(name: str) -> State | None:
 
 
 def restore_random(states: dict[str, str]) -> None:
-    """Put generators into the states that a run left, name -> `RandomMove.after`; left out are those not loaded."""
+    """Restore generators to the states that a run left, name -> `RandomMove.after`; skips those not loaded."""
     for name, text in states.items():
         state = State.from_text(text)
         if name == PYTHON:
@@ -101,10 +101,10 @@ def restore_random(states: dict[str, str]) -> None:
 
 
 def is_seeded(name: str, sources: Callable[[], Sequence[str]]) -> bool:
-    """True if somebody may have seeded the generator in this process.
+    """True if the generator may have been seeded in this process.
 
-    Numpy itself tells. Of `random` it is known within runs; for what came before, the project's sources are asked
-    whether they seed anything.
+    Numpy itself shows it. For `random` it is known within runs; before, it depends on whether the project's sources
+    seed anything.
     """
     if name in _seeded:
         return True
@@ -118,28 +118,28 @@ def is_seeded(name: str, sources: Callable[[], Sequence[str]]) -> bool:
 
 
 class Began:
-    """The generators as they were when a run began."""
+    """The generators' states when a run began."""
 
     def __init__(self) -> None:
         self.states = {name: state_of(name) for name in NAMES}
         self.was_seeded = set(_seeded)
         self.pure: dict[str, bool] = {}
-        """Generator that was seeded within -> True if nothing had been drawn from it before."""
+        """Generator seeded within -> True if nothing was drawn from it before."""
 
     def about_to_seed(self, name: str) -> None:
-        """The generator is about to be seeded within the run."""
+        """Note that the generator is about to be seeded within the run."""
         if name not in self.pure:
             self.pure[name] = state_of(name) == self.states[name]
 
     def moved(self, sources: Callable[[], Sequence[str]]) -> dict[str, RandomMove]:
-        """What the run did to each generator that it moved."""
+        """Name -> change, for each generator that the run moved."""
         found = {}
         for name in NAMES:
             before, after = self.states[name], state_of(name)
             if after is None or before == after:
                 continue
             pure = self.pure.get(name, False)
-            if before is None:  # loaded within: the system gave it a state, unless the step seeded it
+            if before is None:  # loaded within the run: in a state from the system, unless the step seeded it
                 if is_seeded(name, tuple):
                     found[name] = RandomMove("", after.text(), seeded_within=True)
                 continue
@@ -169,12 +169,12 @@ _put: list[tuple[Any, str, Any, Any]] = []
 
 
 def listen(began: Began) -> None:
-    """Tell a run when a generator is seeded."""
+    """Notify a run when a generator is seeded."""
     _listening.append(began)
 
 
 def forget(began: Began) -> None:
-    """The run is over."""
+    """Stop notifying a run."""
     _listening[:] = [each for each in _listening if each is not began]
 
 
@@ -193,7 +193,7 @@ def put_in() -> None:
 
 
 def take_out() -> None:
-    """Put the originals back, unless somebody else has replaced them meanwhile."""
+    """Put the originals back, unless other code has replaced them meanwhile."""
     for module, attribute, plain, stand_in in _put:
         if getattr(module, attribute) is stand_in:
             setattr(module, attribute, plain)

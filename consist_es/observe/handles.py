@@ -1,4 +1,4 @@
-"""Files that were open before the step began: reading on fires no event."""
+"""Finds files that were open before the step began: reading on fires no event."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FOLDER = "/proc/self/fd"
 
 
 class Handle(msgspec.Struct, frozen=True):
-    """A descriptor of a regular file that can be read from."""
+    """A readable descriptor of a regular file."""
 
     fd: int
     path: str
@@ -24,14 +24,14 @@ class Handle(msgspec.Struct, frozen=True):
 
 
 def open_handles(scope: Scope) -> list[Handle]:
-    """Handles of files in the roots that are open for reading now; none where the system has no list of them."""
+    """Handles of files in the roots that are open for reading; [] if the system does not list them."""
     try:
         names = os.listdir(_FOLDER)
     except OSError:
         return []
     paths: dict[str, str] = {}
     for name in names:
-        with suppress(OSError):  # the descriptor that listed them, or one that another thread closed
+        with suppress(OSError):  # the descriptor of the listing, or one that another thread closed
             path = os.readlink(f"{_FOLDER}/{name}")
             if path.startswith("/") and not path.endswith(" (deleted)"):
                 paths[name] = path
@@ -55,7 +55,7 @@ def _handle(fd: int, path: str) -> Handle | None:
 
 
 def has_moved(handle: Handle) -> bool:
-    """True if something may have been read through the handle since: its place is another, or it was closed."""
+    """True if something may have been read through the handle since: its position changed, or it was closed."""
     try:
         now = _handle(handle.fd, handle.path)
     except OSError:

@@ -1,7 +1,7 @@
-"""The audit hook, and which runs an event belongs to.
+"""The audit hook, and the choice of the runs that an event belongs to.
 
-A hook cannot be taken back, so it is installed with the first watched run, and its first question is whether any run is
-open. It never raises: an exception here would be the user's `open` failing.
+A hook cannot be removed, so it is installed with the first watched run, and first checks whether any run is open. It
+never raises: an exception here would make the user's `open` fail.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from consist_es.system.with_block import WithBlock
 
 Sinks = tuple[Sink, ...]
 _open: Sinks = ()
-"""The runs that are open in this process, and the way to the parent process if that has one."""
+"""The open runs of this process, and the reporter to the parent process if that has runs."""
 _reporters: Sinks = ()
 _mine: ContextVar[Sink | None] = ContextVar("consist_es_observed", default=None)
 
 
 class _Busy(threading.local):
-    """Of one thread."""
+    """State of one thread."""
 
     on = False
-    """It notes something: what it opens for that is not noted."""
+    """True while it notes something: files opened for that are not noted."""
     quiet = False
-    """It reads on our account."""
+    """True while it reads for us."""
 
 
 busy = _Busy()
@@ -44,14 +44,14 @@ _first_party: Callable[[str], bool] = is_first_party
 _TICKS = 1000
 _ticks = _TICKS
 _drains = drains
-"""Called at every so many events, so that the kernel's queue does not overflow."""
+"""Called once in so many events, so that the kernel's queue does not overflow."""
 
 covered: list[Callable[[str], bool]] = []
-"""Whether the kernel tells what is opened in a folder."""
+"""Functions that take a folder; True if the kernel reports opens in it."""
 
 
 def current() -> Sinks:
-    """The runs that what happens now belongs to: this thread's or task's own; without one, all that are open."""
+    """The runs that a present event belongs to: this thread's or task's own; without one, all open ones."""
     if not _open or busy.on:
         return ()
     mine = _mine.get()
@@ -64,12 +64,12 @@ def is_open() -> bool:
 
 
 def first_party() -> Callable[[str], bool]:
-    """How the last run told the project's code."""
+    """The last run's test for code of the project."""
     return _first_party
 
 
 def add(sink: Sink) -> None:
-    """A run begins, in this thread or task."""
+    """Begin a run in this thread or task."""
     global _open, _first_party
     install()
     _first_party = sink.is_first_party
@@ -79,7 +79,7 @@ def add(sink: Sink) -> None:
 
 
 def take_away(sink: Sink) -> None:
-    """A run ends, in whatever thread or task."""
+    """End a run, in any thread or task."""
     global _open
     sink.open = False
     _open = tuple(each for each in _open if each is not sink)
@@ -88,7 +88,7 @@ def take_away(sink: Sink) -> None:
 
 
 def report_to(reporter: Sink | None) -> None:
-    """Only the parent process has runs from now on; what happens here is told to it by `reporter`, if there is one."""
+    """Leave the runs to the parent process from now on; `reporter`, if any, reports events here to it."""
     global _open, _reporters
     for sink in _open:
         sink.open = False
@@ -107,12 +107,12 @@ def install() -> None:
 
 
 def drain_with(drain: Callable[[], None]) -> None:
-    """Have `drain` called now and then while events come in."""
+    """Call `drain` now and then while events come in."""
     _drains[:] = [drain]
 
 
 def tell_opened(path: str, *, to_write: bool) -> None:
-    """A function that no audit event tells of is about to open a file or folder."""
+    """Note that a function without an audit event is about to open a file or folder."""
     if sinks := current():
         guarded(sinks, "open", _told, path, to_write, sys._getframe(2))
 
@@ -129,7 +129,7 @@ def _told(sinks: Sinks, path: str, to_write: bool, frame: FrameType) -> None:
 
 
 class quiet(WithBlock[None]):  # noqa: N801 - used like a function
-    """Block in which this thread reads on our account: nothing is noted.
+    """Block in which this thread reads for us: nothing is noted.
 
     `paths` are those that compiled code opens within: the kernel cannot tell its reads from the step's.
     """
@@ -149,7 +149,7 @@ class quiet(WithBlock[None]):  # noqa: N801 - used like a function
 
 
 def _leave_out(raw: RawPath) -> None:
-    """We open a path within a run. What others did with it before still counts, and so do reads of other runs."""
+    """Leave out a path that we open within a run. Earlier reads of it still count, and so do reads of other runs."""
     mine = _mine.get()
     if mine is not None and mine.open:
         for drain in _drains:
@@ -169,7 +169,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     sinks = mine.group if mine is not None and mine.open else _open
     again = handler is _opened and args[0] in sinks[0].settled and not (args[2] or 0) & WRITES and len(sinks) == 1
     if (again and _ticks > 0) or busy.on:
-        return  # what is read again tells nothing new
+        return  # a repeated read shows nothing new
     if _ticks <= 0:
         _ticks = _TICKS
         for drain in _drains:
@@ -179,7 +179,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 def guarded(sinks: Sinks, event: str, note: Callable[..., None], *args: Any) -> None:
-    """Have something noted: what that opens itself is not noted, and a fault of ours is not the user's error."""
+    """Call `note` safely: files that it opens are not noted, and an error in it does not reach the user."""
     busy.on = True
     try:
         note(sinks, *args)
@@ -196,7 +196,7 @@ def guarded(sinks: Sinks, event: str, note: Callable[..., None], *args: Any) -> 
 def _opened(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
     raw, _, flags = args
     kind = _kind(frame)
-    if isinstance(raw, int):  # a descriptor: its file was seen when that was opened
+    if isinstance(raw, int):  # a descriptor: its file was noted when it was opened
         return
     if kind != PLAIN:
         if _passes_by(sinks, kind, raw, frame):
@@ -235,12 +235,12 @@ def _is_no_read(sinks: Sinks, raw: Any, frame: FrameType) -> bool:
     """True if plain code opens a path for other reasons than to read data."""
     if raw.endswith(_SOURCE[type(raw)]) and _is_foreign_loader(sinks, raw, frame):
         return True
-    # names relative to a descriptor, which events do not tell
+    # names relative to a descriptor, which events do not show
     return frame.f_globals.get("__name__") == "shutil" and frame.f_code.co_name.startswith("_rmtree")
 
 
 def _is_foreign_loader(sinks: Sinks, raw: RawPath, frame: FrameType) -> bool:
-    """Note source that another package reads: its loader may be loading a module, or its compiler wants the text."""
+    """Note source that another package reads: its loader may load a module, or its compiler wants the text."""
     if asks_first_party(frame, _first_party):
         return False
     path = os.path.abspath(os.fsdecode(raw))
@@ -248,7 +248,7 @@ def _is_foreign_loader(sinks: Sinks, raw: RawPath, frame: FrameType) -> bool:
         return False
     known = any(getattr(module, "__file__", None) == path for module in list(sys.modules.values()))
     for sink in sinks:
-        if not known:  # else it is shown, or compiled anew: what is loaded counts by its own rules
+        if not known:  # else it is shown or recompiled: loaded modules count by their own rules
             sink.imported(path)
         sink.uncounted(path)
     return True
@@ -301,7 +301,7 @@ def _connected(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
 def _moved(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
     if _kind(frame) != OURS:
         for sink in sinks:
-            sink.opened(args[0], os.O_RDONLY, frame)  # its content goes on under the other name
+            sink.opened(args[0], os.O_RDONLY, frame)  # the content lives on under the other name
             sink.removed(args[0])
             sink.wrote(args[1])
 
@@ -359,7 +359,7 @@ def _forked(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
 
 
 def _changed_folder(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
-    for sink in _open:  # the folder is the whole process's
+    for sink in _open:  # the current folder belongs to the whole process
         sink.moved_on()
 
 

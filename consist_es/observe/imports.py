@@ -1,8 +1,8 @@
-"""Import statements that run while a run is open, also of modules that an earlier run had loaded already.
+"""Notes imports that run while a run is open, also of modules that an earlier run loaded.
 
-A step that imports a helper inside its body loads it in a fresh process, but only finds it if another step of the same
-process came first. So that both record the same, modules that were first loaded during some run are remembered, and an
-import of one of them counts like loading it, together with what it imports in turn.
+A step that imports a helper inside its body loads it in a fresh process, but only finds it loaded if another step of
+the same process came first. So that both record the same, modules first loaded during some run are remembered, and an
+import of one of them counts like loading it, together with its own imports.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from consist_es.observe import hook
 
 _late: set[str] = set()
-"""Files of the project's modules that were first loaded during some run of this process."""
+"""Files of the project's modules first loaded during some run of this process."""
 _needs: dict[str, set[str]] = {}
 """File -> files of the project's modules that its code imported during some run."""
 _settled: set[tuple[object, ...]] = set()
-"""Imports of modules that are nobody's of the project."""
+"""Imports of modules outside the project."""
 _plain_import: Callable[..., Any] = builtins.__import__
 _plain_import_module: Callable[..., Any] = importlib.import_module
 _after_import: list[Callable[[], None]] = []
@@ -43,7 +43,7 @@ def _import(
     return found
 
 
-# Warnings at import point past the import system, which is told by this file name, to the importing line; and
+# Warnings at import point past the import system, which is recognised by this file name, to the importing line; and
 # tracebacks leave its frames out.
 _import.__code__ = _import.__code__.replace(co_filename="<frozen importlib._bootstrap>")
 
@@ -67,7 +67,7 @@ def _absolute(name: str, globals: Mapping[str, object] | None, level: int) -> st
 
 
 def _noted(sinks: hook.Sinks, name: str, globals: Mapping[str, object] | None, fromlist: Any, level: int) -> None:
-    """Code whose globals these are imports a module, and names from it."""
+    """Note an import of a module and names from it; `globals` are those of the importing code."""
     importer = globals.get("__file__") if globals else None
     fromlist = tuple(fromlist or ())
     key = name, level, fromlist, importer
@@ -90,7 +90,7 @@ def _noted(sinks: hook.Sinks, name: str, globals: Mapping[str, object] | None, f
 
 
 def _with_needs(file: str) -> list[str]:
-    """The file and what it needs in turn, as far as that was loaded late."""
+    """The file and those it needs in turn, if they were loaded late."""
     if file not in _late:
         return []
     waiting, found = [file], {file: None}
@@ -114,7 +114,7 @@ def file_of(module: Any) -> str | None:
 
 
 def after_import(call: Callable[[], None]) -> None:
-    """Have `call` called after an import that loaded something."""
+    """Call `call` after each import that loaded something."""
     _after_import[:] = [call]
 
 
@@ -129,7 +129,7 @@ def put_in() -> None:
 
 
 def take_out() -> None:
-    """Put the originals back, unless somebody else has replaced them meanwhile."""
+    """Put the originals back, unless other code has replaced them meanwhile."""
     if builtins.__import__ is _import:
         builtins.__import__ = _plain_import
     if importlib.import_module is _import_module:

@@ -1,4 +1,4 @@
-"""Which files somebody opens in watched folders, where fanotify is refused. It does not tell who: this only warns."""
+"""Receives opens in watched folders if fanotify is refused. Events do not name the process, so this only warns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Inotify:
     name, most = "inotify", 8_000
 
     def __init__(self) -> None:
-        """Raises OSError where the system does not tell."""
+        """Raises OSError if the system has no inotify, or refuses it."""
         if not sys.platform.startswith("linux"):
             raise OSError(errno.ENOSYS, "only Linux has inotify")
         self._libc: Any = ctypes.CDLL(None, use_errno=True)
@@ -33,14 +33,14 @@ class Inotify:
         self._folders: dict[int, str] = {}
 
     def mark(self, folder: str) -> None:
-        """Watch what happens in a folder, but not below. Raises OSError if that is refused."""
+        """Watch events in a folder, but not below. Raises OSError if that is refused."""
         number: int = self._libc.inotify_add_watch(self._fd, os.fsencode(folder), OPEN | CREATE | MOVED_TO)
         if number < 0:
             raise OSError(ctypes.get_errno(), "inotify was refused", folder)
         self._folders[number] = folder
 
     def events(self) -> list[Told | None]:
-        """What has happened since; None for each time that something is missing."""
+        """Events since the last call; None for each gap."""
         return list(self._read())
 
     def _read(self) -> Iterator[Told | None]:
@@ -50,7 +50,7 @@ class Inotify:
                 data = os.read(self._fd, _BUFFER)
             except BlockingIOError:
                 return
-            more = len(data) > _BUFFER // 2  # else a busy stranger could keep us here
+            more = len(data) > _BUFFER // 2  # else a busy process could keep us here
             at = 0
             while at < len(data):
                 number, mask, _, length = _EVENT.unpack_from(data, at)
@@ -62,7 +62,7 @@ class Inotify:
                     yield Told(os.path.join(folder, name) if name else folder, mask, False)
 
     def close(self) -> None:
-        """Give up the watches."""
+        """Drop the watches."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

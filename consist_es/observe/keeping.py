@@ -1,8 +1,8 @@
-"""Reads that a later run of the same process inherits, because a function kept what it read.
+"""Finds reads that a later run of the same process inherits, because a function kept the content.
 
 A function with a cache, or one that fills a global, reads a file once; the next step that calls it gets the content
-without opening the file. So for each file that was read the project's functions on the stack are remembered, as far as
-they may keep something: they are decorated, or write to more than their own variables, or are a module's own code.
+without opening the file. So for each file read, the project's functions on the stack are remembered, if they may keep
+something: they are decorated, or write to more than their own variables, or are a module's own code.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _STORING = frozenset(
 )
 _PURE = frozenset({"staticmethod", "classmethod", "property", "contextmanager"})
 _kept: dict[tuple[str, str], dict[str, str | None]] = {}
-"""File and qualified name of a function -> path -> digest when it was read."""
+"""(file, qualified name of a function) -> path -> digest when it was read."""
 
 
 def keep(stacks: Iterable[tuple[tuple[CodeType, ...], list[str]]], files: dict[str, str | None]) -> None:
-    """Remember what functions read that may keep it."""
+    """Remember the reads of functions that may keep them."""
     for codes, paths in stacks:
         for code in codes:
             if may_keep(code):
@@ -43,9 +43,9 @@ def _holder(path: str, files: dict[str, str | None]) -> str | None:
 
 
 def inherited(reaches: Callable[[str, str], bool]) -> dict[str, str | None]:
-    """Path -> digest of what functions read earlier in this process that a run `reaches` (by file and qualified name).
+    """Path -> digest, for earlier reads in this process by functions that a run `reaches` (by file and qualified name).
 
-    The digest is that of the content which the function kept, also if the file has changed since.
+    The digest is that of the content which the function kept, even if the file has changed since.
     """
     found: dict[str, str | None] = {}
     for (file, name), paths in _kept.items():
@@ -56,13 +56,13 @@ def inherited(reaches: Callable[[str, str], bool]) -> dict[str, str | None]:
 
 @functools.lru_cache(maxsize=4096)
 def may_keep(code: CodeType) -> bool:
-    """True if a function may keep what it read, for a later call."""
+    """True if a function may keep its reads for a later call."""
     if code.co_name == "<module>":
         return True
     source = load_source(code.co_filename)
     node = source.find(code) if source is not None else None
     if node is None:
-        return True  # nothing is known of it
+        return True  # source unknown
     return _is_decorated(node) or _has_mutable_default(node) or _writes_outside(node)
 
 
@@ -83,7 +83,8 @@ def _has_mutable_default(node: Function) -> bool:
 
 
 def _writes_outside(node: Function) -> bool:
-    """True if it assigns to globals, attributes or items of what it did not make itself, or fills such a thing."""
+    """True if it assigns to globals, or to attributes or items of objects that it did not make, or fills such
+    objects."""
     body = node.body if isinstance(node.body, list) else [node.body]
     items = [item for statement in body for item in ast.walk(statement)]
     own = {item.id for item in items if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)}

@@ -32,17 +32,17 @@ _NOT_WALKED = frozenset({".git", ".hg", ".svn", ".venv", "node_modules", "site-p
 
 
 class Pending:
-    """What the kernel told of one run, as far as the run cannot be judged before its end."""
+    """Kernel events of one run that can only be judged at its end."""
 
     def __init__(self, notes: Notes) -> None:
         self.notes = notes
         self.children = Children()
         self.others: dict[tuple[str, bool], int] = {}
-        """Path, and whether it is a folder -> mask of what other processes did."""
+        """(path, True for a folder) -> mask of events by other processes."""
 
 
 class Kernel:
-    """One for each process."""
+    """The kernel's watch; one for each process."""
 
     def __init__(self) -> None:
         self._guard = threading.RLock()
@@ -53,12 +53,12 @@ class Kernel:
         self._roots: list[str] = []
         self._skipped: set[str] = set()
         self._aliases: dict[str, str] = {}
-        """Path of a file out of the roots -> link in a root that leads to it."""
+        """Path of a file outside the roots -> link in a root that leads to it."""
         self.runs: list[Pending] = []
         on_fork(self)
 
     def after_fork(self) -> None:
-        """The watch is the parent's; its events must not be taken away."""
+        """Close the child's copy: the watch is the parent's, and its events must not be consumed."""
         watch = self._watch
         self.__init__()  # type: ignore[misc]
         if watch is not None:
@@ -66,15 +66,15 @@ class Kernel:
 
     @property
     def name(self) -> str:
-        """What tells: ``fanotify``, ``inotify``, or else only the wrappers."""
+        """Source of the events: ``fanotify``, ``inotify``, or ``wrappers`` alone."""
         return self._watch.name if self._watch is not None else NONE
 
     def covers(self, path: str) -> bool:
-        """True if the kernel tells of what this process does in this folder."""
+        """True if the kernel reports this process's events in this folder."""
         return self.name == Fanotify.name and any(is_below(path, root) for root in self._roots)
 
     def begin(self, notes: Notes, skipped: tuple[str, ...]) -> Pending:
-        """A run begins: watch its roots; what happened before is not its own."""
+        """Begin a run: watch its roots; earlier events do not belong to it."""
         with self._guard:
             self._choose()
             self._skipped.update(skipped)
@@ -86,7 +86,7 @@ class Kernel:
             return pending
 
     def end(self, pending: Pending) -> None:
-        """A run is over."""
+        """End a run."""
         with self._guard:
             self.drain()
             self.runs = [each for each in self.runs if each is not pending]
@@ -112,7 +112,7 @@ class Kernel:
             self._roots.append(root)
 
     def _mark_below(self, root: str) -> None:
-        """Watch a folder and what lies below; what cannot be watched is noted."""
+        """Watch a folder and all below; notes those that cannot be watched."""
         watch = self._watch
         if watch is not None:
             self._drain(watch)
@@ -137,7 +137,7 @@ class Kernel:
         return os.path.basename(folder) not in _NOT_WALKED and folder not in self._skipped
 
     def drain(self) -> None:
-        """Hand on what happened up to now to every run that is open; the kernel does not know threads."""
+        """Pass the events so far to every open run; the kernel does not know threads."""
         if self._watch is None or not self._guard.acquire(blocking=False):
             return
         busy, hook.busy.on = hook.busy.on, True
@@ -148,7 +148,7 @@ class Kernel:
             self._guard.release()
 
     def _drain(self, watch: Fanotify | Inotify, *, walked: bool = False) -> None:
-        """With `walked`, it was us who listed folders."""
+        """`walked`: we listed folders ourselves, so those events are ignored."""
         lost, new = False, []
         for told in watch.events():
             if told is None:
@@ -160,7 +160,7 @@ class Kernel:
         if lost:
             for pending in self.runs:
                 pending.notes.doubt("so many files were opened that the system lost count")
-            new = [] if walked else list(self._roots)  # new folders may be among what was lost
+            new = [] if walked else list(self._roots)  # new folders may be among the lost events
         for folder in new:
             self._mark_below(folder)
 
@@ -176,7 +176,7 @@ class Kernel:
 
 
 def take_in(notes: Notes, path: str, mask: int, *, is_folder: bool, own: bool) -> None:
-    """Add what was done to one path to the notes of a run. Of several things the order cannot be told."""
+    """Add the events of one path to the notes of a run. The order of several events is unknown."""
     if (own and path in notes.skipped) or (path in notes.reads and not mask & ~(OPEN | ACCESS)):
         return
     if mask & (CREATE | MOVED_TO | DELETE | MOVED_FROM):

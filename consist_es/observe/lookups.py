@@ -1,6 +1,6 @@
-"""`os.stat`, `os.lstat` and `os.access` while a run is open: looking whether a file is there fires no audit event.
+"""Stand-ins for `os.stat`, `os.lstat` and `os.access` while a run is open: checks for existence fire no audit event.
 
-Only looks of the project's own code count. Who imported the functions by name before is not seen.
+Only looks by the project's own code count. Code that imported the functions by name before is not seen.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _EXISTENCE = frozenset(
     {"exists", "lexists", "isfile", "isdir", "islink", "ismount", "isjunction"}
     | {"is_file", "is_dir", "is_symlink", "is_mount", "is_junction"}
 )
-"""Functions of the standard library that ask no more than whether something is there, and of what kind."""
+"""Functions of the standard library that only check whether something exists, and of what kind."""
 _MEANS_NOTHING = frozenset(
     {"makedirs", "mkdir", "realpath", "_joinrealpath", "resolve", "samefile", "touch"}
     | {"walk", "_walk", "fwalk", "glob", "iglob", "rglob", "_select_from", "_iterate_directories"}
 )
-"""Functions that look on the way to something else, which is noted by itself if it is a read."""
+"""Functions that look for another purpose, which is noted itself if it is a read."""
 
 
 def _standing_in(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,17 +45,17 @@ def _standing_in(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         hook.guarded(sinks, name, _note, name, path, found, frame)
         return found
 
-    look.__module__ = "os"  # pickled by name, and `os.stat` is what it is reached by
+    look.__module__ = "os"  # pickled by name, and `os.stat` is its path
     return look
 
 
 _existence_lines: set[int] = set()
-"""Lines of `genericpath` that ask for existence alone."""
+"""Lines of `genericpath` that only check for existence."""
 _OF_GENERICPATH = vars(genericpath)
 
 
 def _is_existence(frame: FrameType) -> bool:
-    """True if `os.path.exists` or the like asks; known only after it asked once."""
+    """True for a call from `os.path.exists` or the like; known only after its first call."""
     return frame.f_globals is _OF_GENERICPATH and frame.f_lineno in _existence_lines
 
 
@@ -85,7 +85,7 @@ _STAND_INS = {name: _standing_in(name, plain) for name, plain in _PLAIN.items()}
 def put_in() -> None:
     """Put the stand-ins in place."""
     for known in (os.supports_fd, os.supports_dir_fd, os.supports_follow_symlinks, os.supports_effective_ids):
-        # they ask what is in `os` now; else a function of theirs would be thought to do less
+        # these sets hold functions of `os`; a stand-in outside them would seem to lack options
         known.update(stand_in for name, stand_in in _STAND_INS.items() if _PLAIN[name] in known)
     for name, stand_in in _STAND_INS.items():
         if getattr(os, name) is _PLAIN[name]:
@@ -93,7 +93,7 @@ def put_in() -> None:
 
 
 def take_out() -> None:
-    """Put the originals back, unless somebody else has replaced them meanwhile."""
+    """Put the originals back, unless other code has replaced them meanwhile."""
     for name, stand_in in _STAND_INS.items():
         if getattr(os, name) is stand_in:
             setattr(os, name, _PLAIN[name])

@@ -1,4 +1,4 @@
-"""What one run did so far with files, folders, variables and programs, in memory."""
+"""Keeps one run's accesses to files, folders, variables and programs so far, in memory."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class Sink(Protocol):
-    """Where the hooks put what they see: the notes of a run, or the way to the process that has the run."""
+    """Receiver of the hooks' findings: the notes of a run, or the reporter to the process with the run."""
 
     open: bool
     group: tuple[Sink, ...]
-    """What is told of this run's events: it, and the parent process if that has runs."""
+    """Receivers of this run's events: itself, and the parent process if that has runs."""
     is_first_party: Callable[[str], bool]
     settled: set[RawPath]
-    """Paths as they were asked for, of which another read tells nothing new."""
+    """Paths, as written, for which another read shows nothing new."""
     names_settled: set[object]
-    """Names of variables that were noted, in the system's form."""
+    """Names of noted variables, in the system's form."""
 
     def opened(self, raw: RawPath, flags: int, frame: FrameType | None) -> None: ...
     def read_now(self, path: str) -> None: ...
@@ -56,7 +56,7 @@ class Sink(Protocol):
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """The stamp of a regular file, or None. Raises IsADirectoryError for anything else that is there."""
+    """The stamp of a regular file, None if it is absent. Raises IsADirectoryError for anything else that exists."""
     try:
         found = _real_stat(path)
     except (OSError, ValueError):
@@ -67,7 +67,7 @@ def stamp_of(path: str) -> Stamp | None:
 
 
 def absolute(raw: RawPath) -> str:
-    """The path now: a later change of the current folder changes nothing."""
+    """The absolute path, fixed now: a later change of the current folder does not affect it."""
     if type(raw) is str and raw.startswith("/") and "/." not in raw and "//" not in raw:
         return raw
     return os.path.abspath(os.fsdecode(raw))
@@ -87,40 +87,41 @@ class Notes:
         self.made: dict[str, int] = {}
         """Path -> when the step first made it anew (monotonic, ns)."""
         self.grown: set[str] = set()
-        """Files that were there and were written to without being emptied."""
+        """Existing files that were written to without being emptied."""
         self.modified: set[str] = set()
-        """Files that only the kernel saw written to: emptied or not cannot be told."""
+        """Files that only the kernel saw written to; whether they were emptied is unknown."""
         self.modified_by_programs: set[str] = set()
-        """Those that another process wrote to."""
+        """The ones that another process wrote to."""
         self.earlier = Earlier()
         self.began = 0
         """When the run began, by the clock of file times."""
         self.replaced: set[str] = set()
-        """Files that only the kernel saw, read and written: in which order cannot be told."""
+        """Files that only the kernel saw read and written; the order is unknown."""
         self.gone: set[str] = set()
         self.names: dict[str, list[str]] = {}
         """Folder -> names at the first listing."""
         self.skipped: set[str] = set()
-        """Paths that were opened by imports, debuggers or us: the kernel's word on them does not count either."""
+        """Paths opened by imports, debuggers or us; kernel events on them do not count either."""
         self.variables: dict[str, str | None] = {}
         self.own_variables: set[str] = set()
         self.copies: dict[bool, dict[str, str]] = {}
         self.modules: dict[str, None] = {}
         self.programs: list[Program] = []
         self.arguments: dict[str, Stamp | None] = {}
-        """Files and folders (None) that programs were given."""
+        """Files and folders (None) passed to programs."""
         self.children = False
         self.relative = False
-        """Whether a path that counts was asked for relative to the current folder, or may have been."""
+        """True if a path that counts was relative to the current folder, or may have been."""
         self.stacks: dict[tuple[int, ...], tuple[tuple[CodeType, ...], list[str]]] = {}
-        """The project's code on the stack, and what was first read under it; by identity, for code hashes slowly."""
+        """Ids of codes -> the project's code on the stack, and the paths first read under it; by id, as code hashes
+        slowly."""
         self.unsure: dict[str, None] = {}
         self.unseen: dict[str, None] = {}
         self.settled: set[RawPath] = set()
         self.names_settled: set[object] = set()
 
     def opened(self, raw: RawPath, flags: int, frame: FrameType | None) -> None:
-        """A file is about to be opened; whether that works is not known yet."""
+        """Note a file that is about to be opened; the open may still fail."""
         path = absolute(raw)
         if path in self.reads and not flags & WRITES:
             self.settled.add(raw)
@@ -147,7 +148,7 @@ class Notes:
             self._read(path, None, None)
         elif flags & os.O_TRUNC or found is None or (found[0] == 0 and path not in self.reads):
             self._make(path, added=bool(flags & os.O_APPEND))
-        elif flags & os.O_RDWR:  # it may only be read; if it is not, the stamps will show it
+        elif flags & os.O_RDWR:  # it may only be read; if not, the stamps will show it
             self._read(path, found, None)
         elif path not in self.made:
             self.grown.add(path)
@@ -160,7 +161,7 @@ class Notes:
             self.read_under(path, frame)
 
     def read_under(self, path: str, frame: FrameType) -> None:
-        """Remember who read a path."""
+        """Remember the code that read a path."""
         codes = first_party_codes(frame, self.is_first_party)
         self.stacks.setdefault(tuple(map(id, codes)), (codes, []))[1].append(path)
 
@@ -171,17 +172,17 @@ class Notes:
                 self.grown.add(path)
 
     def read_now(self, path: str) -> None:
-        """A file was opened for reading, by somebody who is not in the stack."""
+        """Note a file opened for reading by code outside the stack."""
         if path not in self.reads and self.scope.counts(path):
             if path not in self.made and is_below(path, os.getcwd()):
-                self.relative = True  # how it was asked for is not known
+                self.relative = True  # its written form is unknown
             try:
                 self._read(path, stamp_of(path), None)
             except IsADirectoryError:
                 self.arguments.setdefault(path, None)
 
     def looked(self, raw: RawPath, found: os.stat_result | None, *, content: bool) -> None:
-        """It was asked whether a path is there; with `content` also how large or old it is."""
+        """Note a check whether a path exists; with `content` also for its size or age."""
         path = absolute(raw)
         if path in self.looks or path in self.reads or path in self.made or not self.scope.counts(path):
             return
@@ -194,11 +195,11 @@ class Notes:
             self.looks[path] = THERE + ("folder" if stat.S_ISDIR(found.st_mode) else "file")
 
     def knows_of(self, raw: RawPath) -> bool:
-        """True if another look whether a path is there tells nothing new."""
+        """True if another check whether a path exists shows nothing new."""
         return raw in self.looks or raw in self.reads or raw in self.made
 
     def look_now(self, path: str) -> None:
-        """Another process asked whether a path is there."""
+        """Note another process's check whether a path exists."""
         try:
             found = _real_stat(path)
         except (OSError, ValueError):
@@ -206,7 +207,7 @@ class Notes:
         self.looked(path, found, content=False)
 
     def listed(self, raw: RawPath) -> None:
-        """A folder is listed."""
+        """Note that a folder is being listed."""
         path = absolute(raw)
         if path in self.names or not self.scope.lists(path):
             return
@@ -219,42 +220,42 @@ class Notes:
             self.doubt(f"{path} could not be listed: {problem.strerror}")
 
     def wrote(self, raw: RawPath, *, added: bool = False) -> None:
-        """A path was made, or replaced."""
+        """Note a path that was made, or replaced."""
         path = absolute(raw)
         if self.scope.counts(path):
             self._make(path, added=added)
 
     def removed(self, raw: RawPath) -> None:
-        """A path was removed or moved away."""
+        """Note a path that was removed or moved away."""
         path = absolute(raw)
         if path not in self.made and self.scope.counts(path):
             self.gone.add(path)
 
     def uncounted(self, raw: RawPath) -> None:
-        """A path is opened or listed by somebody whose reads do not count."""
+        """Note a path opened or listed by code with reads that do not count."""
         self.skipped.add(absolute(raw))
 
     def imported(self, file: str) -> None:
-        """A module's file was loaded."""
+        """Note the file of a loaded module."""
         if file not in self.modules and self.is_first_party(file):
             self.modules[file] = None
 
     def variable(self, name: str, value: str | None) -> None:
-        """An environment variable was read."""
+        """Note an environment variable that was read."""
         if name not in self.variables and name not in self.own_variables:
             self.variables[name] = self._value_digest(name, value)
 
     def set_variable(self, name: str) -> None:
-        """The step sets a variable: what it reads of it later is its own."""
+        """Note a variable that the step sets: its later reads of it do not count."""
         self.own_variables.add(name)
 
     def copied_variables(self, values: Callable[[], dict[str, str]], *, for_fields: bool) -> None:
-        """All variables were copied or gone through; in `for_fields` by what fills a settings class."""
+        """Note that all variables were copied or iterated; `for_fields` if a settings class does it."""
         if for_fields not in self.copies:
             self.copies[for_fields] = values()
 
     def started(self, path: str, arguments: list[str], folder: str | None, origins: list[Origin]) -> None:
-        """A program is started; `origins` are those behind the command."""
+        """Note a program that is being started; `origins` are the programs behind the command."""
         self.children = True
         program = find_program(path, arguments, folder, origins, self.scope.counts)
         self.earlier.look(program.inputs, self.scope.counts, before=self.began)
@@ -267,11 +268,11 @@ class Notes:
             self.programs.append(program)
 
     def had_child(self) -> None:
-        """A process was forked."""
+        """Note a forked process."""
         self.children = True
 
     def moved_on(self) -> None:
-        """The current folder changed: relative paths mean something else now."""
+        """Note a change of the current folder: relative paths lead elsewhere now."""
         self.settled.clear()
 
     def doubt(self, why: str) -> None:

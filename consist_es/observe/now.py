@@ -1,4 +1,4 @@
-"""What a recorded read would give now: for the look-up before a later run. No run needs to be open."""
+"""Gives the present values of recorded reads, for a lookup before a later run. No run needs to be open."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from consist_es.observe.scope import Scope
 from consist_es.values.digests import digest_of, method_of
 
 UNREADABLE = "unreadable"
-"""Stands for a file that is there and cannot be hashed."""
+"""Value of a file that exists and cannot be hashed."""
 
 
 def file_now(path: str, recorded: str | None, hasher: Hasher = plain_hasher) -> str | None:
-    """What stands for a file or folder now, in the way of the `recorded` value; None if it is absent."""
+    """Present value of a file or folder, of the same kind as `recorded`; None if it is absent."""
     if not os.path.lexists(path):
         return None
     if recorded is None or recorded.startswith(THERE):
@@ -42,7 +42,7 @@ def made_now(path: str, recorded: str, hasher: Hasher = plain_hasher) -> bool:
 
 
 def listing_now(folder: str, recorded: Listing, scope: Scope) -> str | None:
-    """Digest of the folder's names now, less the step's own; None if it cannot be listed."""
+    """Digest of the folder's present names, less the step's own; None if it cannot be listed."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -58,7 +58,7 @@ def names_digest(names: Iterable[str]) -> str:
 
 
 def variable_now(name: str, digest: ValueDigest) -> str | None:
-    """Digest of a variable, or of all whose names begin so, now."""
+    """Present digest of a variable, or for ``NAME*`` of all variables with that prefix."""
     if name.endswith("*"):
         return digest(name, variables.beginning_with(name[:-1], variables.all_now()))
     return digest(name, os.environ.get(name))
@@ -67,7 +67,7 @@ def variable_now(name: str, digest: ValueDigest) -> str | None:
 def module_now(file: str) -> str | None:
     """Digest of a module's normalised source: neither comments nor formatting count. None if it is gone.
 
-    Of compiled modules the file counts, of those in an archive the archive.
+    For a compiled module, digest of the file; for one in an archive, of the archive.
     """
     if file.endswith(".py") and os.path.exists(file):
         source = load_source(file)
@@ -85,6 +85,6 @@ def module_now(file: str) -> str | None:
 
 
 def random_now(name: str) -> str | None:
-    """Digest of a generator's state now; None if it is not loaded."""
+    """Present digest of a generator's state; None if it is not loaded."""
     state = generators.state_of(name)
     return None if state is None else state.digest()

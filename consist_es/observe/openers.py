@@ -1,7 +1,7 @@
-"""Functions and classes of other packages that open files past Python, for where the kernel does not tell.
+"""Stand-ins for functions and classes of other packages that open files past Python, if kernel events are missing.
 
-Only packages that are loaded are touched, only while a run is open, and the classes stay what they are: their
-`__init__` alone is exchanged. Not seen: names of functions that were imported before the run, and files that SQL names.
+Only loaded packages are touched, only while a run is open, and classes stay the same objects: only their `__init__` is
+replaced. Not seen: functions imported by name before the run, and files named in SQL.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OPENERS: tuple[tuple[str, str, str, str], ...] = (
     *(("duckdb", "", f"read_{kind}", "path_or_buffer") for kind in ("csv", "json")),
     ("duckdb", "", "read_parquet", "file_glob"),
 )
-"""Module, class or nothing, function, and the name of its first argument."""
+"""Module, class or "", function, and the name of its first argument."""
 _WRITING = frozenset("wx")
 _put: list[tuple[Any, str, Any, Any]] = []
 """Owner, attribute, original and stand-in."""
@@ -70,7 +70,7 @@ def _note(source: Any, mode: str) -> None:
 
 
 def put_in() -> None:
-    """Put stand-ins in place, for packages that are loaded and have none yet."""
+    """Put stand-ins in place, for loaded packages without them."""
     for opener in _OPENERS:
         module = sys.modules.get(opener[0])
         if module is None or opener in _of:
@@ -89,7 +89,7 @@ def put_in() -> None:
 
 
 def take_out() -> None:
-    """Put the originals back, unless somebody else has replaced them meanwhile."""
+    """Put the originals back, unless other code has replaced them meanwhile."""
     for owner, attribute, plain, stand_in in _put:
         if getattr(owner, attribute) is stand_in:
             setattr(owner, attribute, plain)

@@ -1,4 +1,4 @@
-"""The programs that a step starts, and which of their arguments are files."""
+"""Describes the programs that a step starts, and finds arguments that are files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from consist_es.observe.reads import Program
 def find_program(
     path: str, arguments: list[str], folder: str | None, started: list[Origin], counts: Callable[[str], bool]
 ) -> Program:
-    """The program, and those of its arguments (also of a shell's command line) that are paths which count, or programs
-    at such a path."""
+    """The program, with its arguments (also in a shell's command line) that are paths which count, or programs at such
+    a path."""
     base = os.path.abspath(folder or os.curdir)
     words = [path, *arguments[1:], *(origin.path for origin in started if os.path.isabs(origin.path))]
     if os.path.basename(path) in SHELLS and len(arguments) > 2:
@@ -31,7 +31,7 @@ def find_program(
 
 
 def _paths(word: str) -> Iterator[str]:
-    """What of an argument may be a path: all of it, or what follows a sign."""
+    """Parts of an argument that may be a path: all of it, or the part after ``=``."""
     if word and "\0" not in word:
         yield word
         if "=" in word:

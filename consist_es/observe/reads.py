@@ -1,4 +1,4 @@
-"""What is to be watched, and what was read: plain values, in and out of `Watch`."""
+"""What to watch, and what was read: plain values, in and out of `Watch`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from consist_es.identity.installed.started import Origin
 Hasher = Callable[[str, str], str]
 """Digest of a file or folder by a method of `digest_path`; raises OSError or InputError."""
 THERE = "there:"
-"""Begins the recorded value of a path that was only looked for: ``there:file`` or ``there:folder``."""
+"""Prefix for paths that were only looked for: ``there:file`` or ``there:folder``."""
 
 
 def plain_hasher(path: str, method: str) -> str:
@@ -22,20 +22,20 @@ def plain_hasher(path: str, method: str) -> str:
 
 
 class Places(msgspec.Struct, frozen=True):
-    """Which paths count. The longest of these folders that a path lies in decides."""
+    """Which paths count. The longest of these folders around a path decides."""
 
     roots: tuple[str, ...] = ()
     """Absolute folders that count and are watched: the project, mounts, the current folder at the start."""
     skipped: tuple[str, ...] = ()
-    """Absolute files or folders that never count: log, views (with what SQLite keeps beside), lock, run folders."""
+    """Absolute files or folders that never count: log, views (with SQLite's files beside them), lock, run folders."""
     ignored: tuple[str, ...] = ()
-    """Globs of the user, for absolute paths, paths relative to a root, or names."""
+    """Globs from the user, for absolute paths, paths relative to a root, or names."""
     declared: tuple[str, ...] = ()
     """Declared inputs, files or folders: they count already."""
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Up to where content is hashed; above, sizes and times stand for it."""
+    """Limits up to which content is hashed; above, sizes and times are used."""
 
     files: int = 1000
     size: int = 1 << 30
@@ -43,18 +43,18 @@ class Limits(msgspec.Struct, frozen=True):
     share: float = 0.1
     """Part of the run's time that hashing may take."""
     speed: int = 1 << 30
-    """Bytes a second that hashing is taken to manage."""
+    """Assumed speed of hashing, in bytes per second."""
     free: int = 64 << 20
-    """Bytes that are hashed however short the run was."""
+    """Bytes that are hashed even after a very short run."""
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """The names in a folder that was listed."""
+    """The names in a listed folder."""
 
     names: str
     """Digest of the names, less `own`."""
     own: list[str] = []
-    """Names that the step itself made or removed; they are left out later as well."""
+    """Names that the step itself made or removed; a later check leaves them out as well."""
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -65,44 +65,44 @@ class Program(msgspec.Struct, frozen=True):
     inputs: list[str] = []
     """Arguments that are files or folders which count, as absolute paths."""
     origins: list[Origin] = []
-    """The programs behind the command, with the versions that they had when it was started."""
+    """The programs behind the command, with their versions when it was started."""
 
 
 class RandomMove(msgspec.Struct, frozen=True):
-    """A global random generator whose state the step changed."""
+    """A change of a global random generator's state by the step."""
 
     before: str
-    """Digest of the state that the step started from."""
+    """Digest of the state before the step."""
     after: str | None
-    """The state that it left, for `restore_random`; None if it cannot be put back."""
+    """The state after it, for `restore_random`; None if it cannot be restored."""
     seeded: bool = False
-    """True if somebody seeded the generator in this process before the step: then `before` counts."""
+    """True if the generator was seeded in this process before the step: then `before` counts."""
     seeded_within: bool = False
     """True if the step seeded it before it drew anything: then `before` does not count."""
 
 
 class Reads(msgspec.Struct, frozen=True):
-    """What a run read without being given it."""
+    """Everything a run read that was not passed to it."""
 
     files: dict[str, str | None] = {}
     """Path -> digest: ``b3:`` of the content (of a store: the folder's), ``fast:`` above the limits, ``there:file`` or
     ``there:folder`` if it was only looked for, None if it was absent."""
     made: dict[str, str] = {}
-    """Files that were looked for, were absent, and were then made by the step: what it left. A later run may find
-    them absent or like this; anything else is another input. Outputs of the run are not among them."""
+    """Files that the step looked for, found absent, and then made -> their digest afterwards. A later run may find them
+    absent or like this; anything else is another input. Leaves out outputs of the run."""
     folders: dict[str, Listing] = {}
     variables: dict[str, str | None] = {}
     """Environment variable -> digest of its value, None if unset. A name that ends in ``*`` stands for all variables
-    that begin so."""
+    with that prefix."""
     modules: dict[str, str] = {}
-    """File of a first-party module that was loaded within -> digest of its normalised source."""
+    """File of a first-party module loaded within -> digest of its normalised source."""
     programs: list[Program] = []
     random: dict[str, RandomMove] = {}
     relative: bool = False
-    """True if a path was asked for relative to the working directory."""
+    """True if a path was written relative to the working directory."""
     unsure: list[str] = []
-    """Why the run must never answer for another one."""
+    """Why the run must never be reused."""
     unseen: list[str] = []
-    """What could not be watched, and what to do about it."""
+    """Reads that could not be watched, and what to do about it."""
     watched_by: str = ""
-    """What saw the reads of compiled code: ``fanotify``, ``inotify`` or ``wrappers``."""
+    """Source of the reads of compiled code: ``fanotify``, ``inotify`` or ``wrappers``."""

@@ -1,5 +1,5 @@
-"""Which paths count as a step's reads."""
-# Paths are texts here, as the hooks get them by the thousand; pathlib takes ten times as long.
+"""Decides which paths count as a step's reads."""
+# Paths are strings here, because the hooks get them by the thousand; pathlib takes ten times as long.
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ _PARTS = frozenset(
 )
 _ENDINGS = (".dist-info", ".egg-info", ".pyc", ".pth")
 PREFIX = "consist-es-observe-"
-"""How the names of the folders begin in which processes tell each other what they read."""
+"""Prefix of the folders through which processes report their reads."""
 _BEGINNINGS = (".coverage", PREFIX)
 SIDE_FILES = ("-wal", "-shm", "-journal")
-"""Endings of the files that SQLite keeps beside a database."""
+"""Endings of SQLite's files beside a database."""
 
 _NEVER, _ROOT, _LEFT_OUT, _ELSEWHERE = range(4)
 
 
 class Scope:
-    """The rule of `Places`, asked for each path that is opened.
+    """The rule of `Places`, asked for each opened path.
 
-    The longest folder that a path lies in decides, and of equals the first: skipped or declared, root, folder of Python
-    or the system. What lies in none counts. Links are followed as far as the folder goes.
+    The longest folder around a path decides, and of equals the first: skipped or declared, root, folder of Python or
+    the system. A path in none of them counts. Links are followed up to the folder.
     """
 
     def __init__(
         self, places: Places, *, temporary: bool = False, is_own: Callable[[str], bool] = is_first_party
     ) -> None:
-        """With `temporary`, temporary files and caches count: somebody else decides about them. `is_own` says of what
-        lies in folders of packages if it belongs to a model of one's own: that counts as well."""
+        """With `temporary`, temporary files and caches count (another process decides about them). `is_own` takes a
+        path in a folder of packages; True for models of one's own, which count as well."""
         self._places, self._temporary, self._is_own = places, temporary, is_own
         self.roots = both_ways(places.roots)
         sides = [path + ending for path in places.skipped for ending in SIDE_FILES]
@@ -72,7 +72,7 @@ class Scope:
         )
         self._ignores = bool(places.ignored)
         self._folders: dict[str, bool | None] = {}
-        """Folder -> whether what lies in it counts; None: if it is one's own."""
+        """Folder -> True if paths in it count; None: if they are one's own."""
 
     def counts(self, path: str) -> bool:
         """True if reading this absolute path makes the run depend on it."""
@@ -88,8 +88,8 @@ class Scope:
 
     @functools.cached_property
     def of_names(self) -> Scope:
-        """The rule for names in a listed folder. Declared inputs are names like others there: a later check compares
-        the names before it knows where the inputs of the earlier run were."""
+        """The rule for names in a listed folder. Declared inputs count there: a later check compares the names before
+        it knows where the inputs of the earlier run were."""
         if not self._places.declared:
             return self
         places = msgspec.structs.replace(self._places, declared=())
@@ -119,7 +119,7 @@ class Scope:
         if f"{os.sep}{PREFIX}" in folder:
             return False
         rule, real = self._rule_of(folder), os.path.realpath(folder)
-        if rule == _ROOT:  # a link in a root may lead anywhere, but to what never counts
+        if rule == _ROOT:  # a link in a root may lead anywhere except to places that never count
             return real == folder or self._rule_of(real) != _NEVER
         return rule == _ELSEWHERE and (real == folder or self._rule_of(real) in (_ELSEWHERE, _ROOT))
 
@@ -141,7 +141,7 @@ class Scope:
 
 
 def _holds_packages(folder: str) -> bool:
-    """True if a folder is one of installed packages, or part of such a package."""
+    """True for a folder of installed packages, or part of such a package."""
     spot = spot_of(f"{folder}/")
     return spot is not None and not any(part in _PARTS or part.endswith(_ENDINGS) for part in spot[1].split("/"))
 
@@ -152,13 +152,13 @@ def is_below(path: str, folder: str) -> bool:
 
 
 def both_ways(paths: list[str] | tuple[str, ...]) -> list[str]:
-    """Absolute paths, as they are written and with links followed."""
+    """Absolute paths, as written and with links followed."""
     written = [os.path.abspath(path) for path in paths]
     return list(dict.fromkeys([*written, *map(os.path.realpath, written)]))
 
 
 def left_out(*, temporary: bool = False) -> tuple[str, ...]:
-    """Folders of Python and of the system, and unless they are `temporary`, of caches and temporary files."""
+    """Folders of Python and of the system; without `temporary`, also of caches and temporary files."""
     home = os.path.expanduser("~")
     caches = os.environ.get("XDG_CACHE_HOME", "")
     found = _of_python()
@@ -183,11 +183,11 @@ def _of_tools(home: str, caches: str, temporary: str) -> tuple[str, ...]:
 
 
 def _of_ours() -> list[str]:
-    """The folder of this user's caches of ours, which is no step's business even where caches count."""
+    """The folder of our caches for this user, which never counts, even if caches do."""
     place = key_place()
     return [] if place is None else [os.fspath(place.parent)]
 
 
 def _small(folders: list[str]) -> tuple[str, ...]:
-    """Both ways to write each, without a whole disk."""
+    """Both forms of each path, without the root of a disk."""
     return tuple(path for path in both_ways(folders) if path != os.path.dirname(path))

@@ -1,4 +1,4 @@
-"""What a run's notes come to at its end: digests, and the reasons for doubt."""
+"""Turns a run's notes into digests and reasons for doubt, at its end."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Settling:
         self.made: dict[str, str] = {}
 
     def read(self, declared: Iterable[str]) -> dict[str, Stamp | None]:
-        """Paths that were read as they are still, or were absent; everything else is in doubt or the step's own."""
+        """Paths that were read and have not changed, or were absent; all others are in doubt or the step's own."""
         notes = self._notes
         own = {(stamp[2], stamp[3]) for path in declared if (stamp := stamp_or_none(path))}
         found: dict[str, Stamp | None] = {}
         places: set[tuple[int, int]] = set(own)
         for path, first in notes.reads.items():
-            if first is not None and first[2:] in places:  # declared, or read by another name already
+            if first is not None and first[2:] in places:  # declared, or already read by another name
                 continue
             if self._is_side_file(path) or not self._is_whole(path, first):
                 continue
@@ -52,7 +52,7 @@ class Settling:
         return any(path.endswith(ending) and path[: -len(ending)] in self._notes.reads for ending in SIDE_FILES)
 
     def _is_whole(self, path: str, first: Stamp | None) -> bool:
-        """True if the path is what it was at its first read; otherwise says why not, unless the step made it."""
+        """True if the path is unchanged since its first read; otherwise notes a doubt, unless the step made it."""
         notes, now = self._notes, stamp_or_none(path)
         if path in notes.grown and first is not None:
             notes.doubt(f"{path} was read, and added to by the step")
@@ -79,7 +79,7 @@ class Settling:
         return False
 
     def _is_kept(self, path: str) -> bool:
-        """True if a file that was written to before it was read holds what it held; in doubt it is said."""
+        """True if a file written to before it was read kept its content; notes a doubt if that is unknown."""
         notes = self._notes
         verdict = notes.earlier.verdict(path)
         if path in notes.modified_by_programs and not self._is_output(path) and verdict == "unknown":
@@ -91,7 +91,8 @@ class Settling:
         return verdict == "same"
 
     def _look_at_made(self, path: str) -> None:
-        """Keep how the step left a file that it had looked for in vain: an edit of it would be read next time."""
+        """Keep the digest of a file that the step looked for in vain and then made: an edit of it would be read next
+        time."""
         if self._is_output(path) or path in self._notes.grown:
             return
         try:
@@ -115,7 +116,7 @@ class Settling:
         return found
 
     def listings(self) -> dict[str, Listing]:
-        """Listed folders, less what the step made or removed in them."""
+        """Listed folders, less the names that the step made or removed in them."""
         notes, found = self._notes, {}
         scope = notes.scope.of_names
         own: dict[str, set[str]] = {}
@@ -150,7 +151,7 @@ def digest_reads(
     seconds: float,
     hasher: Hasher,
 ) -> dict[str, str | None]:
-    """Digest of each file, and of each store as one; above the limits by size and time, the smallest first."""
+    """Digest of each file, and of each store as one; smallest first, and above the limits by size and time only."""
     sizes = {path: stamp[0] for path, stamp in read.items() if stamp is not None}
     folders, left = gather(set(sizes), set(listed), notes.scope.roots)
     given = {path for path, stamp in notes.arguments.items() if stamp is None and os.path.isdir(path)}
@@ -177,7 +178,7 @@ def digest_reads(
 
 
 def not_in_stores(listings: dict[str, Listing], files: dict[str, str | None]) -> dict[str, Listing]:
-    """Listings of folders whose content is not counted as a whole."""
+    """Listings of folders that are not hashed as a whole."""
     hashed = [path for path, value in files.items() if value and not value.startswith(THERE)] if listings else []
     whole = [path for path in hashed if os.path.isdir(path)]
     return {folder: one for folder, one in listings.items() if not any(is_below(folder, each) for each in whole)}
@@ -187,7 +188,7 @@ def not_in_stores(listings: dict[str, Listing], files: dict[str, str | None]) ->
 
 
 def look_at_programs(notes: Notes) -> None:
-    """Doubt a run during which a program became another one: parts of both may have run."""
+    """Doubt a run if a program was replaced during it: parts of both may have run."""
     origins = {repr(origin): origin for program in notes.programs for origin in program.origins}
     for origin in origins.values():
         if origin.package is not None and package_now(origin.path, origin.arguments) != origin.package:
@@ -195,7 +196,7 @@ def look_at_programs(notes: Notes) -> None:
 
 
 def module_digests(files: Iterable[str], notes: Notes) -> dict[str, str]:
-    """Digest of the normalised source of each file."""
+    """File -> digest of its normalised source."""
     found = {}
     for file in files:
         digest = module_now(file)
@@ -207,7 +208,7 @@ def module_digests(files: Iterable[str], notes: Notes) -> dict[str, str]:
 
 
 def settle_copies(notes: Notes, digest: ValueDigest) -> None:
-    """Variables of a copy: those that the project's sources name."""
+    """Note the variables of a copied environment that the project's sources name."""
     for for_fields, values in notes.copies.items():
         names, begins = variables.named_in(first_party_texts(notes), values, fields=for_fields)
         for name in names - notes.own_variables:
@@ -218,7 +219,7 @@ def settle_copies(notes: Notes, digest: ValueDigest) -> None:
 
 
 def first_party_texts(notes: Notes) -> Sequence[str]:
-    """Sources of the project's loaded modules; of a console or notebook, the constants of its functions."""
+    """Sources of the project's loaded modules; for a console or notebook, the constants of its functions."""
     texts = []
     for module in list(sys.modules.values()):
         file = file_of(module)
@@ -231,7 +232,7 @@ def first_party_texts(notes: Notes) -> Sequence[str]:
 
 
 def _constants(module: object) -> list[str]:
-    """Texts in the code of a module's own functions, as they would be written."""
+    """Texts in the code of a module's own functions, as source would write them."""
     waiting = [code for value in vars(module).values() if (code := getattr(value, "__code__", None))] if module else []
     for value in list(vars(module).values()) if module else []:
         if isinstance(value, type) and value.__module__ == "__main__":

@@ -1,7 +1,7 @@
-"""Who reads: what kind of module the code on the stack belongs to.
+"""Finds the code that reads: classifies the modules of frames on the stack.
 
-Modules are told by their globals. Asking a frame for its code is itself an audit event, and so is asking for the frame:
-both cost more than all the rest, so they are asked for only where nothing else will do.
+Modules are recognised by their globals. Reading a frame's code is itself an audit event, and so is getting the frame:
+both cost more than all the rest, so they are used only if nothing else works.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from types import CodeType, FrameType
 import msgspec
 
 PLAIN, OURS, IMPORT, SOURCES = range(4)
-"""Any code; this library's own; the import system's and its helpers'; what shows source text."""
+"""Any code; this library's own; the import system's and its helpers'; code that shows source text."""
 
 _STDLIB = sysconfig.get_paths()["stdlib"]
 _OURS = "consist_es"
 _STAND_INS = frozenset(f"{_OURS}.observe.{name}" for name in ("lookups", "imports", "openers", "variables"))
-"""Modules of functions that stand between the user's code and what it calls."""
+"""Modules of stand-ins, which lie between the user's code and the functions it calls."""
 _TRANSPARENT = frozenset(
     {
         "os",
@@ -34,11 +34,11 @@ _TRANSPARENT = frozenset(
     }
     | {"configparser", "functools", "contextlib"}
 )
-"""Modules of helpers that ask for whoever calls them."""
+"""Modules of helpers that read on behalf of their caller."""
 _SETTINGS = frozenset(
     {"pydantic_settings", "pydantic", "environs", "decouple", "dynaconf", "dotenv", "environ", "everett", "omegaconf"}
 )
-"""Packages that read variables for whoever calls them."""
+"""Packages that read variables on behalf of their caller."""
 _IMPORTING = frozenset(
     {"importlib", "importlib.util", "importlib._bootstrap", "importlib._bootstrap_external", "importlib.machinery"}
     | {"_frozen_importlib", "_frozen_importlib_external", "zipimport", "runpy", "pkgutil", "importlib.readers"}
@@ -47,13 +47,13 @@ _MOST = 30
 
 
 class _Module(msgspec.Struct, frozen=True):
-    """What is known of the module that code belongs to."""
+    """Facts about the module of some code."""
 
     kind: int
     passes: bool
-    """It asks for whoever calls it: it is a helper, or has no file."""
+    """True if it reads on behalf of its caller: it is a helper, or has no file."""
     settings: bool
-    """It reads variables for whoever calls it."""
+    """True if it reads variables on behalf of its caller."""
     file: str
 
 
@@ -95,14 +95,14 @@ def is_import(frame: FrameType) -> bool:
 
 
 def outside_helpers(frame: FrameType | None) -> FrameType | None:
-    """The innermost frame of code that is no helper; None if there is none: a console, or `python -c`."""
+    """The innermost frame of code that is not a helper; None if there is none: a console, or `python -c`."""
     while frame is not None and _module_of(frame).passes:
         frame = frame.f_back
     return frame
 
 
 def outside_settings(frame: FrameType | None) -> tuple[FrameType | None, bool]:
-    """The innermost frame of code that reads no variables for others, and whether such code lies within."""
+    """The innermost frame of code that does not read variables for its caller, and True if such code lies within."""
     within = False
     while frame is not None and ((module := _module_of(frame)).passes or module.settings):
         within = within or module.settings
@@ -117,7 +117,7 @@ def asks_first_party(frame: FrameType | None, is_first_party: Callable[[str], bo
 
 
 def helpers_of(frame: FrameType | None) -> set[str]:
-    """Names of the helpers on the stack that ask for whoever calls them."""
+    """Names of the innermost helpers on the stack."""
     names = set()
     while frame is not None and _module_of(frame).passes and _module_of(frame).file:
         names.add(frame.f_code.co_name)

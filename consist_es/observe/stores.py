@@ -1,4 +1,4 @@
-"""Files that belong together: a store of many files is one dependency."""
+"""Groups files that belong together: a store of many files is one dependency."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from consist_es.observe.scope import is_below
 
 _MARKS = (".zgroup", ".zarray", "zarr.json", ".zmetadata", "_delta_log", "__tiledb_group.tdb", "__array_schema.tdb")
-"""Names that a folder of a store holds."""
+"""Names of entries that mark a folder as a store."""
 _ENDINGS = (".zarr", ".gdb", ".n5", ".tiledb")
 _FEWEST = 2
 
@@ -16,7 +16,7 @@ _FEWEST = 2
 def gather(files: set[str], listed: set[str], roots: Iterable[str]) -> tuple[set[str], set[str]]:
     """Folders that stand for some of the files, and the files that are left.
 
-    A store stands for its files as soon as one was read. Any other folder does if it was listed and all that lies in it
+    A store stands for its files as soon as one was read. Any other folder does if it was listed and everything in it
     was read: a table in many parts.
     """
     folders: set[str] = set()
@@ -35,7 +35,7 @@ def gather(files: set[str], listed: set[str], roots: Iterable[str]) -> tuple[set
 
 
 def _store_of(folder: str, bases: set[str], known: dict[str, str | None]) -> str | None:
-    """The outermost folder of the store that a folder belongs to."""
+    """The outermost store around a folder, or None."""
     if folder in known:
         return known[folder]
     parent = os.path.dirname(folder)
@@ -47,7 +47,7 @@ def _store_of(folder: str, bases: set[str], known: dict[str, str | None]) -> str
 
 
 def _whole_folders(files: set[str], listed: set[str]) -> set[str]:
-    """The outermost of the listed folders of which every file was read and every folder is whole."""
+    """The outermost listed folders in which every file was read and every folder is whole."""
     whole: set[str] = set()
     for folder in sorted(listed, key=len, reverse=True):
         try:

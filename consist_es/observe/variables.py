@@ -1,9 +1,8 @@
-"""Environment variables that the project's code reads, however it came by `os.environ`.
+"""Notes environment variables that the project's code reads, by any access to `os.environ`.
 
-Every look-up of `os.environ` and `os.environb`, also of a key that is not there, passes through a function that the
-mapping holds; that one is replaced while a run is open. What is looked up in a copy (`dict(os.environ)`,
-`{**os.environ}`) cannot be followed, so a run that made one depends on those variables that the project's sources name:
-see `named_in`.
+Every lookup in `os.environ` and `os.environb`, also of a missing key, calls a function that the mapping holds; it is
+replaced while a run is open. Lookups in a copy (`dict(os.environ)`, `{**os.environ}`) cannot be followed, so a run that
+made one depends on those variables that the project's sources name: see `named_in`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _FIELD = re.compile(r"""^\s+([A-Za-z_][A-Za-z0-9_]*)\s*:""", re.MULTILINE)
 _UPPER = re.compile(r"[A-Z][A-Z0-9_]+")
 _LONGEST = 64
 _taking: dict[tuple[int, int], CodeType] = {}
-"""Instructions that went through all names, by identity of their code: what they look up is a copy, in one step."""
+"""Instructions that iterate over all names, by id of their code: their lookups are one copy."""
 
 
 def _mappings() -> list[Any]:
@@ -33,9 +32,9 @@ def _mappings() -> list[Any]:
 
 
 class _Noting:
-    """The two functions by which a mapping turns names from and to the system's form, and what stands for them.
+    """A mapping's functions that convert names to and from the system's form, and the stand-ins for them.
 
-    Functions, not methods: copying the mapping copies neither.
+    Functions, not methods, so that a copy of the mapping copies neither.
     """
 
     def __init__(self, mapping: Any) -> None:
@@ -59,7 +58,7 @@ class _Noting:
 
 
 def _asked(sinks: hook.Sinks, mapping: Any, raw: Any, frame: FrameType) -> None:
-    """A name is asked for, or set."""
+    """Note a name that is looked up, or set."""
     if frame.f_code.co_name in _SETTING:
         for sink in sinks:
             sink.set_variable(os.fsdecode(raw))
@@ -76,7 +75,7 @@ def _asked(sinks: hook.Sinks, mapping: Any, raw: Any, frame: FrameType) -> None:
 
 
 def _given(sinks: hook.Sinks, frame: FrameType) -> None:
-    """One name of all is given out."""
+    """Note that one name of an iteration is returned."""
     outer = _outside(frame)
     if outer is not None:
         _taking[_instruction(outer)] = outer.f_code
@@ -91,14 +90,14 @@ def _instruction(frame: FrameType) -> tuple[int, int]:
 
 
 def _outside(frame: FrameType | None) -> FrameType | None:
-    """The frame of whoever uses the mapping."""
+    """The frame of the code that uses the mapping."""
     while frame is not None and frame.f_globals.get("__name__") in ("os", "collections.abc"):
         frame = frame.f_back
     return frame
 
 
 def all_now() -> dict[str, str]:
-    """Every variable."""
+    """All variables."""
     data: Any = os.environ
     return {os.fsdecode(name): os.fsdecode(value) for name, value in dict(data._data).items()}
 
@@ -113,7 +112,7 @@ def put_in() -> None:
 
 
 def take_out() -> None:
-    """Put the originals back, unless somebody else has replaced them meanwhile."""
+    """Put the originals back, unless other code has replaced them meanwhile."""
     for noting in _NOTING:
         _exchange(noting.mapping, noting.stand_ins, noting.plain)
 
@@ -126,11 +125,11 @@ def _exchange(mapping: Any, old: tuple[Any, Any], new: tuple[Any, Any]) -> None:
 
 
 def named_in(texts: Sequence[str], values: dict[str, str], *, fields: bool) -> tuple[set[str], set[str]]:
-    """Variables, and beginnings of names of variables, that source texts write as constants.
+    """Variables, and prefixes of variables, that source texts write as constants.
 
-    A constant counts if a variable is called so now, or if it is written in capitals, as names of variables are; one
-    that ends in an underscore stands for all variables that begin so. With `fields`, a class takes its fields from
-    variables of that name, whatever the case.
+    A constant counts if a variable has that name now, or if it is in capitals, as names of variables are; one that ends
+    in an underscore stands for all variables with that prefix. With `fields`, a class takes its fields from variables
+    of the same name, whatever the case.
     """
     names = {name for text in texts for name in _NAME.findall(text)}
     if fields:
@@ -152,7 +151,7 @@ def _is_begin(name: str, values: dict[str, str]) -> bool:
 
 
 def beginning_with(text: str, values: dict[str, str]) -> str | None:
-    """All variables whose name begins so, as one text; None if there is none."""
+    """All variables with this prefix, as one text; None if there are none."""
     found = [
         f"{len(name)}:{name}{len(value)}:{value}" for name, value in sorted(values.items()) if name.startswith(text)
     ]

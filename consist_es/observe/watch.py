@@ -1,4 +1,4 @@
-"""One run under observation, from its begin to its end."""
+"""Watches one run, from its begin to its end."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from consist_es.system.storage import on_fork
 
 _STAND_INS = (lookups, variables, imports, generators, openers)
 _CLOCK_TICK = 20_000_000
-"""Nanoseconds by which the time of a file may lie behind the clock."""
+"""Nanoseconds by which a file's time may lag behind the clock."""
 
 _NAMED = 5
-"""Files that a warning names at most."""
+"""Most files that a warning names."""
 
 
 class _Replacing:
-    """Puts the stand-ins in place with the first run that opens, and takes them out with the last."""
+    """Puts the stand-ins in place when the first run opens, and takes them out after the last."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -45,7 +45,7 @@ class _Replacing:
         on_fork(self)
 
     def after_fork(self) -> None:
-        """The child tells its parent what it reads, so the stand-ins stay; its runs are the parent's."""
+        """Keep the stand-ins, since the child reports its reads to the parent, but not the parent's runs."""
         self._guard = threading.Lock()
         self._watches = set()
 
@@ -73,7 +73,8 @@ _replacing = _Replacing()
 
 
 class Watch:
-    """Notes what one run reads. `begin` and `end` may each come more than once, and `end` after half a `begin`."""
+    """Notes the reads of one run. `begin` and `end` may be called repeatedly, and `end` after an interrupted
+    `begin`."""
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class Watch:
         self._result: Reads | None = None
 
     def begin(self) -> None:
-        """Note from now on what this thread or task reads, and what threads read that have no run of their own."""
+        """Start to note the reads of this thread or task, and of threads without a run of their own."""
         notes = self._notes
         if notes.open or self._result is not None:
             return
@@ -112,11 +113,11 @@ class Watch:
         self._whole = True
 
     def stop(self) -> None:
-        """Note nothing any more; `end` says later what was read."""
+        """Stop noting; `end` gives the reads later."""
         self._stop()
 
     def end(self, outputs: Iterable[str] = ()) -> Reads:
-        """Note nothing any more, and give what was read; `outputs` are paths that the run has recorded as its own."""
+        """Stop noting, and return the reads; `outputs` are paths that the run has recorded as its own."""
         self._stop()
         if self._result is None:
             if self._whole:
@@ -175,14 +176,14 @@ class Watch:
         )
 
     def _take_in_others(self) -> None:
-        """What the kernel told of processes that may be children of this one."""
+        """Add kernel events of processes that may be children of this one."""
         notes, others = self._notes, self._pending.others
         is_exact = KERNEL.name == Fanotify.name
         children_ran = notes.children or ((others or not is_exact) and self._pending.children.had_any())
         if is_exact:
             imported_from = {os.path.abspath(folder) for folder in [os.curdir, *sys.path]} if others else set()
             for (path, is_folder), mask in others.items() if children_ran else ():
-                # what Python children do to find modules is no listing of the step's
+                # Python children list folders to find modules: not the step's listings
                 if not (is_folder and path in imported_from) and not self._is_module_of_child(path, mask):
                     take_in(notes, path, mask, is_folder=is_folder, own=False)
         elif KERNEL.name == Inotify.name:
@@ -204,7 +205,7 @@ class Watch:
                 )
 
     def _is_module_of_child(self, path: str, mask: int) -> bool:
-        """Note a module that a child imported: of that the source counts, less its comments."""
+        """True for a module that a child imported; notes it, since its source counts without comments."""
         file = hook.source_of(path)
         if not file.endswith(".py") or mask & (CREATE | MODIFY) or not mask & OPEN:
             return file != path
@@ -223,7 +224,7 @@ class Watch:
             ] = None
 
     def _take_in_arguments(self) -> None:
-        """Files that programs were given, as far as the kernel does not tell what became of them."""
+        """Settle files passed to programs, if the kernel does not report their use."""
         notes = self._notes
         for path, stamp in list(notes.arguments.items()):
             if KERNEL.covers(path) or any(is_below(made, path) for made in notes.made):
@@ -244,15 +245,15 @@ class Watch:
                 notes.reads.setdefault(handle.path, handle.stamp)
 
     def _loaded(self) -> dict[str, None]:
-        """Files of the project's modules that were loaded within, and are not the step's own work."""
+        """Files of the project's modules loaded within, except those that the step made."""
         notes = self._notes
         new = len(sys.modules) - self._modules
         modules = list(sys.modules.values()) if new > 0 else []
-        for module in modules[-new:]:  # the last that came
+        for module in modules[-new:]:  # the most recently added
             file = imports.file_of(module)
             if file is None or not notes.is_first_party(file):
                 continue
-            # one that was there gets another name at times, as the main module does in pools
+            # a loaded file may get another name, as the main module does in pools
             if all(imports.file_of(old) != file for old in modules[:-new]):
                 notes.imported(os.path.abspath(file))
         return {file: None for file in notes.modules if file not in notes.made}
