@@ -1,4 +1,4 @@
-"""The adapter that ships with the library: a folder, or a list, of configuration files."""
+"""The built-in adapter: a folder, or a list, of configuration files."""
 
 import os
 import stat
@@ -21,13 +21,13 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 class FolderAdapter:
-    """Configuration files of which only the data count, not comments, layout and the order of keys.
+    """Configuration files of which only the data count, not comments, layout or the order of keys.
 
-    `paths`: a folder, a file, or a list of these, relative to the working directory; the order of a list counts, for
-    later files often override earlier ones. `include`, `exclude`: patterns as for `fnmatch`, with upper and lower
-    case told apart; one fits a file by its name, its path below the folder, or the name of a folder on the way.
-    They apply to folders, not to files that are named one by one. `formats`: pattern -> ``yaml``, ``json``,
-    ``toml``, ``ini``, ``hocon`` or ``bytes``, for files whose suffix does not say it; the first that fits counts.
+    `paths`: a folder, a file, or a list of these, relative to the working directory; the order of a list counts,
+    because later files often override earlier ones. `include`, `exclude`: patterns as for `fnmatch`, case-sensitive;
+    one matches a file by its name, its path below the folder, or the name of a folder on the way. They apply to
+    folders, not to files listed one by one. `formats`: pattern -> ``yaml``, ``json``, ``toml``, ``ini``, ``hocon`` or
+    ``bytes``, for files with another suffix; the first match counts.
     """
 
     name = "folder"
@@ -57,8 +57,8 @@ class FolderAdapter:
         """Read every file; see `Adapter.canonicalize`.
 
         Raises:
-            InputError: a file or folder is missing or cannot be read. ConfigFileError: one cannot be understood.
-            UsageError: no file fits, or two have the same name. MissingExtraError: YAML without PyYAML.
+            InputError: a file or folder is missing or cannot be read. ConfigFileError: a file is not valid.
+            UsageError: no file matches, or two have the same name. MissingExtraError: YAML without PyYAML.
         """
         data: dict[str, Any] = {}
         references: list[Reference] = []
@@ -161,7 +161,7 @@ def _unreadable(path: Path, error: OSError) -> InputError:
 
 
 def _label(path: Path, root: Path) -> str:
-    """How a path is called in the data: below the project's root, or by its own name outside it."""
+    """Name of a path in the data: below the project's root, or its own name outside it."""
     absolute = Path(os.path.abspath(path))
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else absolute.name
 

@@ -1,7 +1,7 @@
-"""From the text of a configuration file to its data. What cannot be understood is refused, never guessed.
+"""Reads the data in a configuration file's text. Invalid or ambiguous text is refused, never guessed.
 
-Comments, whitespace and the order of keys do not show in the data. A key that is there twice is refused in every
-format but HOCON, whose rules say what it means: elsewhere programs differ in which one counts.
+Comments, whitespace and the order of keys do not show in the data. A duplicate key is refused in every format but
+HOCON, which has a rule for it: elsewhere programs differ in which one counts.
 """
 
 import json
@@ -28,10 +28,11 @@ ReadBytes = Callable[[Path], bytes]
 
 
 def read_data(path: Path, kind: str, read_bytes: ReadBytes) -> Any:
-    """Data of a file of one of the `FORMATS` but ``bytes``; `read_bytes` is called for it and for what it includes.
+    """Data of a file of one of the `FORMATS` but ``bytes``; `read_bytes` is called for it and for the files it
+    includes.
 
     Raises:
-        ConfigFileError: it cannot be understood. MissingExtraError: it needs a package that is not installed.
+        ConfigFileError: it is not valid. MissingExtraError: it needs a package that is not installed.
     """
     text = _text(path, read_bytes)
     if kind == "hocon":
@@ -68,7 +69,7 @@ def _source(path: Path, text: str, read_bytes: ReadBytes, open_files: tuple[Path
 
 
 class _Twice(ValueError):
-    """A key that is twice in one JSON object."""
+    """Raised for a duplicate key in a JSON object."""
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _toml(text: str, name: str) -> Any:
 
 
 def _ini(text: str, name: str) -> Any:
-    """As configparser reads it without interpolation, names as they are written: section -> option -> text."""
+    """As configparser reads it without interpolation, with names unchanged: section -> option -> text."""
     import configparser
 
     parser = configparser.RawConfigParser(default_section="\0", allow_no_value=True)

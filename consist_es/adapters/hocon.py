@@ -1,10 +1,10 @@
 """Reads a subset of HOCON, the configuration format of the Typesafe config library (.conf files of JVM models).
 
-Written after the format's specification, HOCON.md in github.com/lightbend/config. Read are objects with and without
-root braces, arrays, dotted and quoted keys, ``=``, ``:``, ``+=`` and ``key {``, quoted, unquoted and triple-quoted
-strings, concatenation, comments, ``include "file.conf"`` at the top level of a file, ``${path}`` and ``${?path}``.
-Refused, never guessed: other forms of include and includes inside objects, files to include that are not there,
-arrays at the root, substitutions that look back or go in circles, whitespace beside the dots of a key.
+Follows the format's specification, HOCON.md in github.com/lightbend/config. Reads objects with and without root braces,
+arrays, dotted and quoted keys, ``=``, ``:``, ``+=`` and ``key {``, quoted, unquoted and triple-quoted strings,
+concatenation, comments, ``include "file.conf"`` at the top level of a file, ``${path}`` and ``${?path}``. Refuses,
+never guesses: other forms of include and includes inside objects, missing include files, arrays at the root,
+substitutions that look back or go in circles, whitespace beside the dots of a key.
 """
 
 import json
@@ -22,10 +22,10 @@ class Source(msgspec.Struct, frozen=True):
     """A text to read."""
 
     name: str
-    """What messages call it."""
+    """Its name in messages."""
     text: str
     include: Callable[[str], "Source"]
-    """What the name in one of its include statements stands for."""
+    """Takes the name in an include statement; returns that source."""
 
     def line(self, at: int) -> int:
         """The line of a character, from 1."""
@@ -35,7 +35,7 @@ class Source(msgspec.Struct, frozen=True):
 MAX_DEPTH = 90
 MAX_SUBSTITUTIONS = 1000
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-_UNQUOTED = re.compile(r"(?:(?!//)(?:[^$\"{}\[\]:=,+#`^?!@*&\\\s]|\x85))+")  # \x85 is whitespace to Python alone
+_UNQUOTED = re.compile(r"(?:(?!//)(?:[^$\"{}\[\]:=,+#`^?!@*&\\\s]|\x85))+")  # \x85 is whitespace in Python only
 _BLANK = re.compile(r"[^\S\n\x85]+")
 _GAP = re.compile(r"(?:[^\S\x85]|\ufeff|#[^\n]*|//[^\n]*)*")
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
@@ -51,7 +51,7 @@ def read_hocon(source: Source) -> dict[str, Any]:
     """
     root = Object()
     _Parser(source, root).file()
-    if sum(1 for _ in substitutions(root)) > MAX_SUBSTITUTIONS:  # whether they go in circles takes their square
+    if sum(1 for _ in substitutions(root)) > MAX_SUBSTITUTIONS:  # the check for circles takes quadratic time
         raise ConfigFileError(source.name, None, f"more than {MAX_SUBSTITUTIONS:,} substitutions")
     if (circle := circular(root)) is not None:
         problem = f"${{{'.'.join(circle.path)}}} depends on itself, or on the object that it is part of"
@@ -66,10 +66,10 @@ class _Parser:
         self.root = root
         self.at = 0
         self.path: Path = ()
-        """Where the object that is being read will be put."""
+        """Path of the object being read."""
         self.depth = 0
         self.arrays = 0
-        """Of how many arrays we are inside."""
+        """Number of arrays around the current position."""
 
     # ------------------------------------------------------------ characters
 
@@ -91,11 +91,11 @@ class _Parser:
         return found
 
     def gap(self) -> None:
-        """Whitespace, newlines and comments."""
+        """Skip whitespace, newlines and comments."""
         self.match(_GAP)
 
     def separator(self, closing: str) -> bool:
-        """Step over what separates two fields or elements; False before the end of the object or array."""
+        """Skip the separator between two fields or elements; False before the end of the object or array."""
         start = self.at
         self.gap()
         comma = self.takes(",")
@@ -115,7 +115,7 @@ class _Parser:
     # ------------------------------------------------------------ objects
 
     def file(self) -> None:
-        """A whole file: its fields, with or without braces around them."""
+        """Read a whole file: its fields, with or without braces around them."""
         self.gap()
         if self.sees("["):
             self.fail("an array at the root; an object is expected")
@@ -128,7 +128,7 @@ class _Parser:
             self.fail(f"{self.shown()} after the end of the root object")
 
     def fields(self, place: Object, closing: str) -> None:
-        """Fields up to and including the closing brace, or to the end of the text."""
+        """Read fields up to and including the closing brace, or to the end of the text."""
         self.gap()
         while self.at < len(self.text) and not (closing and self.sees(closing)):
             if not self.statement():
@@ -139,7 +139,7 @@ class _Parser:
             self.fail("an object without its closing brace")
 
     def statement(self) -> bool:
-        """An include, if there is one here."""
+        """Read an include, if there is one here; returns whether there was."""
         found = _UNQUOTED.match(self.text, self.at)
         if found is None or found.group() != "include":
             return False
@@ -175,7 +175,7 @@ class _Parser:
         place.put(key, value)
 
     def key(self) -> Path:
-        """A path expression, up to the character that ends it."""
+        """Read a path expression, up to the character that ends it."""
         segments, fresh, start = [""], True, self.at
         while True:
             if self.sees('"'):
@@ -201,13 +201,13 @@ class _Parser:
         return tuple(segments)
 
     def continues(self) -> bool:
-        """Whether another piece of a key or text begins here."""
+        """True if another piece of a key or text begins here."""
         return self.sees('"') or _UNQUOTED.match(self.text, self.at) is not None
 
     # ------------------------------------------------------------ values
 
     def value(self) -> Any:
-        """Everything up to the end of the line, a comma or a closing bracket, as one value."""
+        """Read everything up to the end of the line, a comma or a closing bracket, as one value."""
         start = self.at
         parts: list[Any] = []
         while True:
@@ -228,11 +228,11 @@ class _Parser:
             return Joined(_with_texts_joined(parts))
         text = "".join(parts)
         if text[0] in "-0123456789" and not any(isinstance(part, _Quoted | _Blank) for part in parts):
-            return ("number", text)  # such as 1. or 007: some programs see a number in it
+            return ("number", text)  # such as 1. or 007: some programs read a number
         return text
 
     def part(self) -> Any:
-        """One piece of a value, or `_NOTHING`."""
+        """Read one piece of a value, or `_NOTHING`."""
         if self.sees('"'):
             return _Quoted(self.quoted())
         if self.takes("${"):
@@ -244,7 +244,7 @@ class _Parser:
         return _NOTHING
 
     def collections(self, parts: list[Any], start: int) -> Any:
-        """Arrays or objects in a row, perhaps with substitutions between them."""
+        """Combine arrays or objects in a row, perhaps with substitutions between them."""
         kinds = {type(part) for part in parts} - {Substitution}
         if len(kinds) > 1:
             self.fail("values of different kinds in a row: text, arrays and objects do not mix", start)
@@ -315,7 +315,7 @@ class _Blank(str):
 
 
 class _Quoted(str):
-    """Text that is text whatever it looks like."""
+    """Quoted text, never a number or word."""
 
     __slots__ = ()
 
@@ -334,7 +334,7 @@ def _with_texts_joined(parts: list[Any]) -> tuple[Any, ...]:
 
 
 def _plain(part: Any) -> Any:
-    """A single piece: text, or the number or word that unquoted text stands for."""
+    """A single piece: text, or the number or word that unquoted text means."""
     if isinstance(part, _Quoted):
         return str(part)
     if not isinstance(part, str):

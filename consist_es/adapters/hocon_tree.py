@@ -1,14 +1,14 @@
-"""The tree of a HOCON file: which values are set at which path, without working substitutions out.
+"""Keeps the tree of a HOCON file: the values set at each path, with substitutions unresolved.
 
-A substitution stays what is written, for the value that it stands for is set at another path and counts there; where
-no path of the file sets it, the environment variable of its name counts, as its digest. So two trees are equal only
-where every program reads the same from them. That needs a proof where one path is set several times:
+A substitution stays as written, because its value is set at another path and counts there; if no path of the file sets
+it, the digest of the environment variable with its name counts. So two trees are equal only if every program reads the
+same from them. That needs a proof if one path is set several times:
 
 - A substitution gives the *final* value of its path, unless it looks back at earlier values of a path that it is
-  part of itself. `circular` finds, and the parser refuses, what looks back; allowed is a path at itself alone
-  (``a = ${a} [1]``).
-- So at one path, what comes before a value without substitutions is seen by nobody, and objects that follow each
-  other directly are one object. `Object.put` merges those, `_settle` drops the former; the rest is kept in order.
+  part of itself. `circular` finds substitutions that look back, and the parser refuses them; allowed is only a path
+  that refers to itself (``a = ${a} [1]``).
+- So at one path, nothing can see the values before one without substitutions, and objects in direct succession are
+  one object. `Object.put` merges the objects, `_settle` drops the unseen values; the rest is kept in order.
 """
 
 import os
@@ -23,7 +23,7 @@ Path = tuple[str, ...]
 
 
 class Substitution(msgspec.Struct, frozen=True):
-    """``${path}`` or ``${?path}``, as written at a place of a file."""
+    """``${path}`` or ``${?path}``, as written at a position in a file."""
 
     path: Path
     optional: bool
@@ -32,13 +32,13 @@ class Substitution(msgspec.Struct, frozen=True):
 
 
 class Joined(msgspec.Struct, frozen=True):
-    """Values in a row of which at least one is a substitution."""
+    """Values in a row, at least one of them a substitution."""
 
     parts: tuple[Any, ...]
 
 
 class Object(msgspec.Struct):
-    """Key -> the values that were set there, in order."""
+    """Key -> the values set there, in order."""
 
     fields: dict[str, list[Any]] = msgspec.field(default_factory=dict)
 
@@ -104,7 +104,7 @@ class _Canonical:
 
 
 def _settle(values: list[Any]) -> list[Any]:
-    """The values of one path of which something may be seen; at least the last."""
+    """The values of one path that may still be visible; at least the last."""
     kept: list[Any] = []
     for value in values:
         if _is_literal(value) or (isinstance(value, Object) and kept and _is_literal(kept[-1])):
@@ -114,7 +114,7 @@ def _settle(values: list[Any]) -> list[Any]:
 
 
 def _is_literal(value: Any) -> bool:
-    """Whether a value is no object and has no substitution in it."""
+    """True if a value is not an object and contains no substitution."""
     return not isinstance(value, Object) and next(substitutions(value), None) is None
 
 
@@ -123,7 +123,7 @@ def _text(value: Any) -> str:
 
 
 def _is_set(place: Object, path: Path) -> bool:
-    """Whether a path has a value for certain."""
+    """True if a path surely has a value."""
     for key in path[:-1]:
         inner = [value for value in place.fields.get(key, []) if isinstance(value, Object)]
         if len(inner) != 1 or len(place.fields[key]) != 1:
@@ -151,14 +151,14 @@ def substitutions(value: Any, at: Path = ()) -> Iterator[tuple[Path, Substitutio
 
 
 def circular(root: Object) -> Substitution | None:
-    """A substitution that depends on itself in another way than by its own path, or None."""
+    """A substitution that depends on itself other than by its own path, or None."""
     found = list(substitutions(root))
     needs = {
         index: [other for other, (place, _) in enumerate(found) if _related(value.path, place)]
         for index, (at, value) in enumerate(found)
         if value.path != at
     }
-    while True:  # take away what needs nothing, until only circles are left
+    while True:  # drop those that need nothing, until only circles are left
         free = [index for index, others in needs.items() if not any(other in needs for other in others)]
         if not free:
             return found[min(needs)][1] if needs else None

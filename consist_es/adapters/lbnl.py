@@ -1,8 +1,8 @@
-"""Adapters written for the relative of this library: `discover` and `canonicalize` instead of paths and data.
+"""Runs adapters written for the relative of this library: `discover` and `canonicalize` instead of paths and data.
 
-They keep working where their result is an identity: its hash, name and version count here, what it lists of files
-and values is kept for people. What such an adapter would store besides (artifacts in the run, tables, bundles,
-facets) is not stored: log it in the step. `options`, `strict` and `tracker` are left at their defaults.
+They keep working if their result is an identity: its hash, name and version count here, its files and values are kept
+for people. Anything else that such an adapter would store (artifacts in the run, tables, bundles, facets) is not
+stored: log it in the step. `options`, `strict` and `tracker` keep their defaults.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from consist_es.values.plain import to_plain
 
 
 class RelativeResult(msgspec.Struct, frozen=True):
-    """What an adapter of that kind found."""
+    """Result of such an adapter."""
 
     version: str | None
     identity_hash: str
@@ -32,7 +32,7 @@ class RelativeResult(msgspec.Struct, frozen=True):
 
 
 class IdentityHelp:
-    """What such an adapter gets as `identity`: the digests that it builds its hash from."""
+    """Passed to such an adapter as `identity`: the digests that it builds its hash from."""
 
     def digest_path(self, path: str | os.PathLike[str], **_options: Any) -> str:
         """Digest of the content of a file or folder."""
@@ -49,7 +49,7 @@ class IdentityHelp:
 
 
 def is_relative(adapter: Any) -> bool:
-    """Whether an object is an adapter of that kind."""
+    """True for an adapter of that kind."""
     return callable(getattr(adapter, "discover", None)) and callable(getattr(adapter, "canonicalize", None))
 
 
@@ -57,7 +57,7 @@ def canonicalize_relative(adapter: Any, name: str) -> RelativeResult:
     """Let such an adapter find and canonicalise its files, as before a run.
 
     Raises:
-        AdapterError, AdapterTypeError: it says no folders, or its identity is none. Whatever it raises itself.
+        AdapterError, AdapterTypeError: it names no folders, or returns no identity. Whatever it raises itself.
     """
     roots = _roots(adapter, name)
     config = _call(adapter.discover, roots, identity=IdentityHelp(), strict=False)
@@ -90,7 +90,7 @@ def _roots(adapter: Any, name: str) -> list[Path]:
 
 
 def _call(method: Any, *args: Any, **keywords: Any) -> Any:
-    """Call with those keywords that the method takes."""
+    """Call with only those keywords that the method takes."""
     parameters = inspect.signature(method).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return method(*args, **keywords)
@@ -98,7 +98,7 @@ def _call(method: Any, *args: Any, **keywords: Any) -> Any:
 
 
 def _shown(identity: Any) -> dict[str, Any]:
-    """Values and references of an identity, as far as it lists them."""
+    """Values and references of an identity, if it lists them."""
     scalars = getattr(identity, "scalars", None)
     found = dict(scalars) if isinstance(scalars, Mapping) else {}
     for reference in getattr(identity, "references", None) or ():
@@ -109,6 +109,6 @@ def _shown(identity: Any) -> dict[str, Any]:
 
 
 def _references(result: Any) -> list[Reference]:
-    """The files of its artifacts."""
+    """The files of the result's artifacts."""
     specs = getattr(result, "artifacts", None) or ()
     return [Reference(os.fspath(spec.path), str(getattr(spec, "key", ""))) for spec in specs]

@@ -1,4 +1,4 @@
-"""From what was passed as `adapter=` to its part of a run's identity."""
+"""Turns the argument `adapter=` into its part of a run's identity."""
 
 import inspect
 import os
@@ -23,8 +23,8 @@ from consist_es.values.secret import Masked
 DigestFile = Callable[[Path], str]
 
 VALUES_LIMIT = 256 << 10
-"""Bytes of values that are kept with a run for its account of what changed; beyond it, digests of the longer values,
-and beyond that the digests of the files alone."""
+"""Bytes of values kept with a run to explain changes; above, longer values are kept as digests, and if that is still
+too much, only the digests of the files."""
 _LONG = 200
 _SHORT = 24
 _DOMAIN = "consist-es adapter 1"
@@ -39,18 +39,18 @@ class PreparedAdapter(msgspec.Struct, frozen=True):
     digest_file: DigestFile
     masker: Masker | None
     info: dict[str, Any]
-    """As recorded in the run's fingerprint: name, version, digest; for people files, values and references."""
+    """The record in the run's fingerprint: name, version, digest; for people files, values and references."""
     references: tuple[Reference, ...]
 
     @property
     def snapshot(self) -> CanonicalizationSnapshot:
-        """What the step's function gets to see."""
+        """The view of it for the step's function."""
         info = self.info
         return CanonicalizationSnapshot(info["name"], info["version"], info["digest"], self.references)
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What a run's metadata say of it."""
+        """Entries for the run's metadata."""
         info = self.info
         return {
             "config_adapter": info["name"],
@@ -59,11 +59,11 @@ class PreparedAdapter(msgspec.Struct, frozen=True):
         }
 
     def changes(self) -> list[str]:
-        """Files that are no longer what they were; none where only their layout is another."""
+        """Referenced files whose content changed; layout does not count."""
         before = {reference.path: reference.digest for reference in self.references}
         try:
             now = prepare_adapter(self.adapter, self.root, self.digest_file, self.masker)
-        except Exception as error:  # noqa: BLE001  an adapter is the user's code, and the step itself went well
+        except Exception as error:  # noqa: BLE001  an adapter is the user's code, and the step itself succeeded
             return [f"{type(error).__name__}: {error}"]
         if now.info["digest"] == self.info["digest"]:
             return []
@@ -73,7 +73,7 @@ class PreparedAdapter(msgspec.Struct, frozen=True):
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """What an adapter said, in one form for both kinds."""
+    """Result of an adapter, in one form for both kinds."""
 
     version: str | None
     digest: str
@@ -84,11 +84,11 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 def prepare_adapter(given: Any, root: Path, digest_file: DigestFile, masker: Masker | None = None) -> PreparedAdapter:
-    """Let an adapter, or the one of that name, read its files. With a `masker` nothing that is recorded, digests
-    included, tells anything of the secrets in them.
+    """Let an adapter, or the one of that name, read its files. With a `masker`, nothing recorded, digests included,
+    reveals their secrets.
 
     Raises:
-        AdapterError, AdapterTypeError: it does not keep its contract, or there is none of that name.
+        AdapterError, AdapterTypeError: it breaks the protocol, or there is no adapter of that name.
         ConfigTypeError, ConfigValueError: its data have no canonical form. InputError: a reference cannot be read.
         Whatever the adapter raises itself.
     """
@@ -158,7 +158,7 @@ def _without_secrets(data: Mapping[str, Any], masker: Masker | None) -> tuple[Ma
 
 
 def _hiding(reference: Reference, hidden: frozenset[str], masker: Masker | None) -> Reference:
-    """A reference whose digest does not help to guess a secret in the file."""
+    """The reference; its digest is keyed if it could help to guess a secret in the file."""
     if masker is None or reference.digest is None or not hidden or reference.key not in {*hidden, ""}:
         return reference
     return msgspec.structs.replace(reference, digest=f"masked:{masker.keyed(reference.digest.encode())}")
@@ -178,7 +178,7 @@ def _relative(adapter: Any, name: str, masker: Masker | None) -> _Found:
     shown, hidden = _without_secrets(result.shown, masker)
     told = result.identity_hash
     if masker is not None and hidden:
-        told = masker.keyed(told.encode())  # the adapter took it of the secrets too
+        told = masker.keyed(told.encode())  # the adapter's hash covers the secrets too
     digest = _digest([name, result.version, told])
     return _Found(result.version, digest, shown, result.references, hidden)
 
@@ -188,7 +188,7 @@ def _digest(plain: Any) -> str:
 
 
 def _complete(reference: Reference, root: Path, digest_file: DigestFile) -> Reference:
-    """With its digest, and its path relative to the project where it lies inside."""
+    """The reference with its digest, and its path relative to the project if it lies inside."""
     path = Path(os.path.abspath(reference.path))
     digest = reference.digest if reference.digest is not None else digest_file(path)
     shown = path.relative_to(root) if path.is_relative_to(root) else path
@@ -225,7 +225,7 @@ def _segment(key: Any) -> str:
 
 
 def _shown_value(value: Any) -> Any:
-    """A value as a record can hold it and people can read it; None for what is told by the file's digest alone."""
+    """A value in a form for records and people; None if only the file's digest describes it."""
     if isinstance(value, Masked):
         return value
     if isinstance(value, tuple) and len(value) > 1 and value[0] in LITERALS:

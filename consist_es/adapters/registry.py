@@ -1,7 +1,7 @@
-"""Adapters by name: ``"folder:configs"`` instead of an object.
+"""Finds adapters by name: ``"folder:configs"`` instead of an object.
 
-A package offers one with an entry point of the group ``consist_es.adapters``: a class or function that takes the
-text after the colon, or nothing where there is no colon.
+A package offers one with an entry point of the group ``consist_es.adapters``: a class or function that takes the text
+after the colon, or nothing if there is no colon.
 """
 
 from importlib.metadata import EntryPoint, entry_points
@@ -15,10 +15,10 @@ BUILTIN: dict[str, Any] = {"folder": FolderAdapter}
 
 
 def named_adapter(text: str) -> Any:
-    """The adapter that a text such as ``name:path`` stands for.
+    """The adapter for a text such as ``name:path``.
 
     Raises:
-        AdapterError: nothing is registered under that name, more than one thing is, or it cannot be imported.
+        AdapterError: no package registers that name, several do, or the entry point cannot be imported.
     """
     name, colon, path = text.partition(":")
     factory = BUILTIN[name] if name in BUILTIN else _load(name)

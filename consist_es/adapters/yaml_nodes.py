@@ -1,9 +1,9 @@
 """Reads YAML into data that two files share only if every YAML program reads the same from both.
 
-Programs differ: ``yes`` is true for one and text for another, ``010`` is 8 or 10. So only plain scalars on which
-YAML 1.1 and 1.2 agree become values; other plain scalars stay text that is marked as plain. Nothing is constructed
-from tags: they are part of the data. Anchors and aliases are written out; merge keys (``<<``) are kept as they are.
-Sources: yaml.org/spec/1.2.2, section 10.3 (core schema), and yaml.org/type for 1.1.
+Programs differ: ``yes`` is true for one and text for another, ``010`` is 8 or 10. So only plain scalars on which YAML
+1.1 and 1.2 agree become values; other plain scalars stay text that is marked as plain. Nothing is constructed from
+tags: they are part of the data. Anchors and aliases are expanded; merge keys (``<<``) are kept unchanged. Sources:
+yaml.org/spec/1.2.2, section 10.3 (core schema), and yaml.org/type for 1.1.
 """
 
 import importlib
@@ -20,14 +20,14 @@ _AGREED_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+([eE][-+][0-9]+)?)?",
 _AGREED_NULLS = frozenset({"~", "null", "Null", "NULL", ""})
 _AGREED_FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _DISPUTED = re.compile(r"[-+]?\.?[0-9][0-9a-fA-FxoXO_.:eE+-]*|[yYnN]|on|off", re.ASCII | re.IGNORECASE)
-"""Plain text that some YAML program takes for a number or flag, though the parser here says text."""
+"""Plain text that some YAML program reads as a number or flag, though this parser reads text."""
 
 
 def read_yaml(text: str, name: str) -> Any:
-    """The data of a YAML text; of several documents in one, all.
+    """The data of a YAML text; of all its documents, if there are several.
 
     Raises:
-        ConfigFileError: it is not YAML, a key is there twice or is no scalar, or it is too large when written out.
+        ConfigFileError: it is not YAML, a key is a duplicate or not a scalar, or it is too large when expanded.
         MissingExtraError: PyYAML is not installed.
     """
     try:
@@ -46,7 +46,7 @@ def read_yaml(text: str, name: str) -> Any:
         raise ConfigFileError(name, None, f"nested more than {MAX_DEPTH} deep") from error
     data = documents[0] if len(documents) == 1 else ("documents", f"{len(documents)} documents", documents)
     directives = [line.rstrip() for line in text.splitlines() if line.startswith("%")]
-    return {f"({' '.join(directives)})": data} if directives else data  # %YAML decides what disputed scalars are
+    return {f"({' '.join(directives)})": data} if directives else data  # %YAML decides the meaning of disputed scalars
 
 
 class _Reader:
@@ -86,7 +86,7 @@ class _Reader:
 
 
 def _tagged(node: Any, usual: str, value: Any) -> Any:
-    """The value, under its tag where that is another than the usual one."""
+    """The value, under its tag if that is not the usual one."""
     return value if node.tag == _CORE + usual else {f"(tag {node.tag.removeprefix(_CORE)})": value}
 
 
@@ -107,7 +107,7 @@ _PLAIN_TAGS = frozenset({"str", "null", "bool", "int", "float", "timestamp", "me
 
 
 def _key(value: Any) -> str:
-    """Keys as text: those that are no text in brackets, text that looks like that with one bracket more."""
+    """Keys as text: other keys than text in brackets, text that begins with a bracket with one more."""
     if isinstance(value, str):
         return f"({value}" if value.startswith("(") else value
     if isinstance(value, tuple):
