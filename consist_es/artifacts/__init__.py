@@ -1,1 +1,1 @@
-"""Files: where they lie, what they hold, what their bytes are."""
+"""Locates, digests, describes, copies and loads files."""

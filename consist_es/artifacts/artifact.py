@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @runtime_checkable
 class ArtifactLike(Protocol):
-    """Anything that can stand for a file where tracking may be off."""
+    """Anything that can stand for a file if tracking may be off."""
 
     @property
     def path(self) -> Path: ...
@@ -32,8 +32,8 @@ class ArtifactLike(Protocol):
 class Artifact(os.PathLike[str]):
     """One recorded file or folder.
 
-    Usable wherever a path is: ``open(artifact)``, ``pandas.read_parquet(artifact)``. Two artifacts are equal
-    when they are the same record (`id`); the same bytes logged twice are two records with one `hash`.
+    Usable wherever a path is: ``open(artifact)``, ``pandas.read_parquet(artifact)``. Two artifacts are equal if they
+    are the same record (`id`); the same bytes logged twice are two records with one `hash`.
     """
 
     id: UUID
@@ -44,7 +44,7 @@ class Artifact(os.PathLike[str]):
     driver: str
     """Name of the file format."""
     hash: str | None = None
-    """Digest of the content when it was recorded; None where there was nothing to digest."""
+    """Digest of the content when it was recorded; None if there was nothing to digest."""
     kind: str = "file"
     """``file``, ``folder`` or ``missing``."""
     size: int | None = None
@@ -58,13 +58,13 @@ class Artifact(os.PathLike[str]):
     array_path: str | None = None
     parent_artifact_id: UUID | None = None
     schema: Mapping[str, str] | None = None
-    """Column name -> type, for tabular files whose schema could be read."""
+    """Column name -> type, for tabular files with a readable schema."""
     rows: int | None = None
     facet: Any = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime | None = None
     uris: UriMap | None = field(default=None, repr=False)
-    """How URIs resolve on this machine."""
+    """Resolves URIs on this machine."""
     root: str | None = field(default=None, repr=False)
     """The run directory that `container_uri` was made for."""
 
@@ -79,7 +79,7 @@ class Artifact(os.PathLike[str]):
 
     @property
     def path(self) -> Path:
-        """Where the bytes are: the first of `locations` that exists, else the first one."""
+        """Path of the bytes: the first of `locations` that exists, else the first one."""
         places = self.locations
         return next((place for place in places if place.exists()), places[0])
 
@@ -90,7 +90,7 @@ class Artifact(os.PathLike[str]):
         here = uris.resolve(self.container_uri)
         try:
             there = uris.resolve(self.container_uri, run_dir=self.root) if self.root else here
-        except PathError:  # the root is what a log says, which may come from anybody
+        except PathError:  # the root is from a log, which anybody may have written
             there = here
         return tuple(dict.fromkeys((here, there)))
 
@@ -111,12 +111,12 @@ class Artifact(os.PathLike[str]):
 
     @property
     def is_tabular(self) -> bool:
-        """Whether its format holds a table."""
+        """True if its format holds a table."""
         return self.driver in TABULAR_DRIVERS
 
     @property
     def is_matrix(self) -> bool:
-        """Whether its format holds arrays."""
+        """True if its format holds arrays."""
         return self.driver in MATRIX_DRIVERS
 
     @property

@@ -1,4 +1,4 @@
-"""Digests of files that keep part of their data in others: shapefiles, and databases with a journal."""
+"""Digests files that keep part of their data in others: shapefiles, and databases with a journal."""
 
 import os
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from consist_es.errors import InputError
 
 
 def digest_whole(path: Path, *, method: str = "full", cache: DigestCache | None = None) -> Digest:
-    """Digest of a file or folder as `digest_path` gives it, of a bundle one over all of its files.
+    """Digest of a file or folder as by `digest_path`; for a bundle, one digest over all of its files.
 
     Raises:
         InputError: it cannot be read, or a shapefile lacks its .shx or .dbf file.

@@ -1,4 +1,4 @@
-"""What lies in files that hold several tables or arrays: names, types and shapes, without reading the data."""
+"""Describes files that hold several tables or arrays: names, types and shapes, without reading the data."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from consist_es.artifacts.formats import bundle_members
 from consist_es.artifacts.zarr_arrays import arrays_of
 
 _MAX_STEPS = 20_000_000
-"""Instructions of SQLite's machine after which a GeoPackage is not described; some seconds at most. Counting the rows
-of a table takes a few, whatever its size."""
+"""Instructions of SQLite's machine after which describing a GeoPackage is given up; some seconds at most. Counting the
+rows of a table takes a few, whatever its size."""
 _MAX_NODES = 10_000
-"""An HDF5 file with more groups and arrays than this is not described."""
+"""Groups and arrays above which an HDF5 file is not described."""
 
 
 def zarr_schema(path: Path) -> dict[str, str] | None:
-    """Array name -> ``float64[24, 24]``; types in the words of the store's own metadata."""
+    """Array name -> ``float64[24, 24]``; types as in the store's own metadata."""
     found = {}
     for folder, metadata in arrays_of(path):
         kind = metadata.get("data_type", metadata.get("dtype"))
@@ -29,9 +29,9 @@ def zarr_schema(path: Path) -> dict[str, str] | None:
 
 
 def hdf_schema(path: Path) -> dict[str, str] | None:
-    """Array or table name -> ``float64[24, 24]``; None where h5py is not installed or there is too much of it.
+    """Array or table name -> ``float64[24, 24]``; None if h5py is not installed or the file has too many nodes.
 
-    A table that pandas wrote is one entry, with the kind of table that pandas notes.
+    A table that pandas wrote is one entry, with pandas's own type name.
     """
     try:
         h5py = importlib.import_module("h5py")
@@ -51,7 +51,7 @@ def hdf_schema(path: Path) -> dict[str, str] | None:
 
 
 def _nodes(h5py: Any, top: Any) -> Iterator[tuple[str, Any]]:
-    """Everything below `top` that lies in this file; links and the insides of pandas tables are left out."""
+    """Everything below `top` in this file; leaves out links and the insides of pandas tables."""
     waiting, seen = [("", top)], {top}
     while waiting:
         prefix, group = waiting.pop()
@@ -72,8 +72,8 @@ def _is_pandas(node: Any) -> bool:
 def geopackage_schema(path: Path) -> tuple[dict[str, str] | None, int | None]:
     """Columns and rows of a GeoPackage's layer; with several layers ``layer.column`` and no row count.
 
-    Layers are what ``gpkg_contents`` lists as features or attributes (OGC 12-128r19, clause 1.1.3). The file is not
-    touched and no lock is taken; with changes waiting in a journal beside it nothing is said.
+    Layers are listed in ``gpkg_contents`` as features or attributes (OGC 12-128r19, clause 1.1.3). Takes no lock and
+    leaves the file unchanged; (None, None) if changes wait in a journal beside it.
     """
     if len(bundle_members(path)) > 1:
         return None, None
@@ -83,7 +83,7 @@ def geopackage_schema(path: Path) -> tuple[dict[str, str] | None, int | None]:
 
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         connection.execute("PRAGMA trusted_schema = OFF")
-        connection.set_progress_handler(lambda: 1, _MAX_STEPS)  # what looks like a table may be a query without an end
+        connection.set_progress_handler(lambda: 1, _MAX_STEPS)  # a seeming table may be an endless query
         rows = connection.execute(
             "SELECT table_name FROM gpkg_contents WHERE data_type IN ('features', 'attributes') ORDER BY table_name"
         )

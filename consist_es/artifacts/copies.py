@@ -1,7 +1,7 @@
-"""Copies that land where they were meant to, also in a folder that others may change meanwhile.
+"""Makes copies that land in the intended folder, even if others change the path meanwhile.
 
-A path that was checked can lead elsewhere by the time it is used: somebody swaps a folder for a link. So the folder is
-opened first, part by part from its root and through no link, and everything after that goes through the open folder.
+A checked path can lead elsewhere by the time it is used, if somebody swaps a folder for a link. So the folder is opened
+first, part by part from its root and through no link, and all further work goes through the open folder.
 """
 
 import errno
@@ -18,15 +18,15 @@ from consist_es.artifacts.uris import below, real_path
 from consist_es.errors import InputError, PathError
 
 _OPEN_FOLDERS = Path("/proc/self/fd")
-"""Where the system shows a process's open folders as paths; without it paths are used as they are."""
+"""Here the system shows a process's open folders as paths; without it, paths are used directly."""
 _STEP = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _CHUNK = 1 << 20
 _LINKED = frozenset({errno.ELOOP, errno.ENOTDIR})
-"""What the system says of a link, or of a file, where a folder is wanted."""
+"""Errors for a link, or a file, in place of a folder."""
 
 
 def root_of(path: Path, roots: Sequence[str]) -> tuple[str, str] | None:
-    """The first root that the path lies in once links are resolved, and its way from there; None outside all of them.
+    """(root, relative path) for the first root that the path lies in once links are resolved; None outside all of them.
 
     The root itself is resolved too.
     """
@@ -37,10 +37,10 @@ def root_of(path: Path, roots: Sequence[str]) -> tuple[str, str] | None:
 
 @contextmanager
 def held(folder: Path, roots: Sequence[str]) -> Iterator[Path]:
-    """The folder, made where it is missing, as a path that leads to it whatever happens to its own path meanwhile.
+    """The folder, made if missing, as a path that stays valid if its own path changes meanwhile.
 
     Raises:
-        PathError: it lies outside the roots, or is a link by now.
+        PathError: it lies outside the roots, or has become a link.
         OSError: it cannot be made or opened.
     """
     found = root_of(folder, roots)
@@ -62,7 +62,7 @@ def held(folder: Path, roots: Sequence[str]) -> Iterator[Path]:
 
 
 def _step(fd: int, part: str, folder: Path) -> int:
-    """One folder further down; the one above is closed."""
+    """Open one folder further down; closes the one above."""
     try:
         try:
             following = os.open(part, _STEP, dir_fd=fd)
@@ -88,10 +88,10 @@ def _make(name: str, fd: int) -> None:
 
 
 def copy_path(source: Path, target: Path) -> None:
-    """Copy a file or folder to where nothing is: bytes, modification times, and whether a file can be executed.
+    """Copy a file or folder to a free path: bytes, modification times, and whether a file is executable.
 
     Owner and other rights are those of a new file. The copy of a folder has its digest: links inside it are copied as
-    links, and those that lead out as what they lead to. May raise OSError.
+    links, links that lead out are replaced by their targets. May raise OSError.
     """
     if not source.is_dir():
         copy_file(source, target, sync=True)
@@ -111,13 +111,13 @@ def copy_path(source: Path, target: Path) -> None:
 
 
 def copy_file(source: Path, target: Path, *, sync: bool = False) -> None:
-    """Copy one regular file to where nothing is. May raise OSError."""
-    # Should the path have become a FIFO, opening it must not wait for a writer.
+    """Copy one regular file to a free path. May raise OSError."""
+    # if the path has become a FIFO, opening it must not wait for a writer
     with os.fdopen(os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as reader:
         found = os.fstat(reader.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "no regular file", os.fspath(source))
-        # Rights are not copied: a file of somebody else's that runs with its owner's rights would then be ours.
+        # rights are not copied: somebody else's setuid file would become ours
         mode = 0o777 if found.st_mode & stat.S_IXUSR else 0o666
         with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as writer:
             _copy_bytes(reader, writer, found)
@@ -128,7 +128,7 @@ def copy_file(source: Path, target: Path, *, sync: bool = False) -> None:
 
 
 def _copy_bytes(reader: BinaryIO, writer: BinaryIO, found: os.stat_result) -> None:
-    """Copy a file's content; parts that take no room on the disk are left out, and read as zeros again."""
+    """Copy a file's content; holes are skipped, and read as zeros again."""
     if found.st_blocks * 512 >= found.st_size:
         shutil.copyfileobj(reader, writer, _CHUNK)
         return
@@ -142,7 +142,7 @@ def _copy_bytes(reader: BinaryIO, writer: BinaryIO, found: os.stat_result) -> No
 
 
 def _filled(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
-    """The parts of a file that are no holes; all of it if the system does not tell."""
+    """The parts of a file outside holes; all of it if the system cannot tell."""
     if not hasattr(os, "SEEK_DATA"):
         yield 0, size
         return
@@ -152,7 +152,7 @@ def _filled(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
             start = os.lseek(descriptor, stop, os.SEEK_DATA)
             stop = os.lseek(descriptor, start, os.SEEK_HOLE)
         except OSError as error:
-            if error.errno != errno.ENXIO:  # which says that nothing but a hole follows
+            if error.errno != errno.ENXIO:  # ENXIO: only a hole follows
                 yield stop, size
             return
         yield start, min(stop, size)

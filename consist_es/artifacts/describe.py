@@ -1,4 +1,4 @@
-"""Files become artifacts: digested, described and turned into an event, and back from a row."""
+"""Turns files into artifacts: digests, describes and records them, and restores them from a row."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from consist_es.values.digests import method_of
 from consist_es.values.plain import from_plain, to_plain
 
 SET_DRIVER = "artifact_set"
-"""Driver of a folder of which some files are recorded: its metadata names them."""
+"""Driver of a folder of which only some files are recorded; its metadata names them."""
 _SHOWN = 10
-"""Links that are named."""
+"""Most links to name."""
 _TOLD: set[str] = set()
-"""Notes on links that the user was told of."""
+"""Notes on links that the user was already warned of."""
 
 
 class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller says about an artifact, beyond its path and key."""
+    """The caller's facts about an artifact, besides path and key."""
 
     driver: str | None = None
     table_path: str | None = None
@@ -47,13 +47,13 @@ class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Digester(msgspec.Struct, frozen=True):
-    """Digests by one method, remembered in one cache."""
+    """Digests by one method, with one cache."""
 
     method: str
     cache: DigestCache | None
 
     def digest(self, path: Path, *, method: str | None = None, fresh: bool = False) -> Digest:
-        """The digest of a file or folder now; `fresh` reads the bytes even if nothing seems to have changed.
+        """The present digest of a file or folder; `fresh` reads the bytes even if nothing seems to have changed.
 
         A file that keeps part of its data in others, see `bundle_members`, has one digest over all of them.
 
@@ -63,7 +63,7 @@ class Digester(msgspec.Struct, frozen=True):
         return digest_whole(path, method=method or self.method, cache=None if fresh else self.cache)
 
     def digest_as(self, artifact: Artifact, path: Path, *, fresh: bool = False) -> Digest:
-        """The digest of what is at `path` now, taken as that of the artifact was: of a set, of its members alone.
+        """The present digest at `path`, by the artifact's method; for a set, of its members alone.
 
         Raises:
             InputError, PathError: it cannot be read.
@@ -74,7 +74,7 @@ class Digester(msgspec.Struct, frozen=True):
             with suppress(InputError, PathError):
                 found = digest_members(path, members, method, None if fresh else self.cache)
                 if found.value == artifact.hash:
-                    return found  # else the set may have been recorded when all of its folder counted
+                    return found  # else the set may have been recorded when its whole folder counted
         return self.digest(path, method=method, fresh=fresh)
 
 
@@ -89,10 +89,10 @@ def describe(
     role: str | None = None,
     notes: ArtifactNotes | None = None,
 ) -> ArtifactLogged:
-    """The event that records the file or folder at `path`; ``missing`` where there is nothing.
+    """The event that records the file or folder at `path`; ``missing`` if there is nothing.
 
     Raises:
-        InputError: it is there and cannot be read.
+        InputError: it exists and cannot be read.
     """
     notes = notes or ArtifactNotes()
     there = os.path.lexists(path)
@@ -136,7 +136,7 @@ def _digest(path: Path, driver: str, notes: ArtifactNotes, digester: Digester) -
 
 
 def warn_of_links(what: str, digest: Digest) -> None:
-    """Say once in this process of each link that leads nowhere that a folder holds it."""
+    """Warn of dangling links in a folder, once per link in this process."""
     new = [note for note in digest.notes if note not in _TOLD]
     _TOLD.update(new)
     if new:
@@ -156,7 +156,7 @@ def _first(notes: Sequence[str]) -> list[str]:
 def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None) -> Artifact:
     """The artifact that a fresh event records; `run_id` is the readable id of its producer.
 
-    It is created now; the log takes the time itself, a moment later.
+    Its creation time is now; the log adds its own time a moment later.
     """
     return artifact_of(event, uris, event.artifact, event.parent, event.producer, run_id, datetime.now(UTC))
 
@@ -195,7 +195,7 @@ def artifact_of(
 
 
 def _uuid(text: str) -> uuid.UUID:
-    """A recorded id; one made from the text where the log says what is no UUID, and so was not written by us."""
+    """A recorded id; if it is not a UUID (not written by us), one made from the text."""
     try:
         return uuid.UUID(text)
     except ValueError:

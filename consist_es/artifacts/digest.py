@@ -1,11 +1,11 @@
-"""Digests of files and folders.
+"""Digests files and folders.
 
-A file's digest is BLAKE3 over its bytes, so `b3sum` shows the same. A folder's is BLAKE3 in key derivation mode
-over its sorted entries: relative path, type, and size and digest of files or the target of links. Dotfiles and
-empty folders count, and a link that leads out of the folder by what it leads to, see `consist_es.artifacts.tree`.
+A file's digest is BLAKE3 over its bytes, so `b3sum` shows the same. A folder's is BLAKE3 in key derivation mode over
+its sorted entries: relative path, type, and size and digest of files or the target of links. Dotfiles and empty folders
+count; a link that leads out of the folder counts by its target, see `consist_es.artifacts.tree`.
 
-Files are read, not mapped: a mapped file that another process truncates kills the reader with SIGBUS, and that
-is a case that must be an error with a name.
+Files are read, not mapped: if another process truncates a mapped file, SIGBUS kills the reader, and that case must be a
+named error.
 """
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
 # ruff: noqa: PTH116
@@ -27,14 +27,14 @@ from consist_es.values.digests import CONTENT, METHODS, TIMES, written
 _FOLDER_DOMAIN = "consist-es folder digest 1"
 _CHUNK = 1 << 20
 _LARGE = 16 << 20
-"""From this size on, several threads hash chunks of this size."""
+"""Size from which on several threads hash chunks of this size."""
 _MANY = 16 << 20
-"""Bytes in several files from which on they are hashed side by side."""
+"""Bytes in several files from which on they are hashed in parallel."""
 _THREADS = 8
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """What a file or folder was when it was digested."""
+    """State of a file or folder when it was digested."""
 
     value: str
     """``b3:…`` over content, or ``fast:…`` over sizes and modification times."""
@@ -49,15 +49,15 @@ class Digest(msgspec.Struct, frozen=True):
     files: int
     """1, or the number of files in the folder."""
     notes: tuple[str, ...] = ()
-    """What a user should know: links that lead nowhere."""
+    """Warnings for the user: links that lead nowhere."""
 
 
 def digest_path(path: str | Path, *, method: str = "full", cache: DigestCache | None = None) -> Digest:
-    """Digest of a file or folder; a path that is itself a link stands for its target.
+    """Digest of a file or folder; a path that is itself a link counts as its target.
 
-    ``full`` counts content, ``fast`` only sizes and modification times (a changed file that keeps both is not
-    noticed). Unchanged files are taken from `cache`. Raises `InputError` naming the path and the cause where
-    something is missing, unreadable, no regular file or folder, or changes meanwhile; no digest is made then.
+    ``full`` covers content, ``fast`` only sizes and modification times (a changed file that keeps both is not noticed).
+    Unchanged files are taken from `cache`. Raises `InputError` with path and cause if something is missing, unreadable,
+    not a regular file or folder, or changes meanwhile; then no digest is made.
     """
     if method not in METHODS:
         raise OptionError("method", method, METHODS)
@@ -74,10 +74,10 @@ def digest_path(path: str | Path, *, method: str = "full", cache: DigestCache | 
 
 
 def stat_matches(path: str | Path, size: int, mtime_ns: int) -> bool:
-    """Whether the file is there with this size and modification time: a quick check, not a proof.
+    """True if the file exists with this size and modification time: a quick check, not a proof.
 
-    An edit that keeps the size and sets the old time passes, and so does one within a clock tick (some 10 ms) of
-    the digest. `digest_path` with a cache is as quick and notices both. Always False for folders.
+    An edit that keeps the size and sets the old time passes, and so does one within a clock tick (some 10 ms) of the
+    digest. `digest_path` with a cache is as quick and notices both. Always False for folders.
     """
     try:
         found = os.stat(path)
@@ -90,7 +90,7 @@ def stat_matches(path: str | Path, size: int, mtime_ns: int) -> bool:
 
 
 def _file_digests(files: list[tuple[bytes, os.stat_result]], cache: DigestCache | None) -> list[str]:
-    """Content digest of every file, in order; one look-up and one write to the cache for all."""
+    """Content digest of every file, in order; one lookup and one write to the cache for all."""
     stamps = {path: stamp_of(found) for path, found in files}
     known = cache.lookup(stamps) if cache else {}
     unknown = list({path: (path, found) for path, found in files if path not in known}.values())
@@ -103,7 +103,7 @@ def _file_digests(files: list[tuple[bytes, os.stat_result]], cache: DigestCache 
 
 
 def _hash_files(files: list[tuple[bytes, os.stat_result]]) -> list[str]:
-    """Digests in order; several files at once where there is enough to read for threads to pay."""
+    """Digests in order; in parallel if there is enough to read for threads to pay."""
     if len(files) < 2 or sum(found.st_size for _, found in files) < _MANY:
         return [_hash_file(path, found) for path, found in files]
     with ThreadPoolExecutor(max_workers=min(_THREADS, os.cpu_count() or 1)) as pool:
@@ -111,9 +111,9 @@ def _hash_files(files: list[tuple[bytes, os.stat_result]]) -> list[str]:
 
 
 def _hash_file(path: bytes, expected: os.stat_result) -> str:
-    """Read the whole file and make sure that it was the same one, unchanged, from `expected` to the end."""
+    """Read the whole file and check that it was the same one, unchanged, from `expected` to the end."""
     try:
-        # O_NONBLOCK: should the path have become a FIFO since, opening it must not wait for a writer
+        # O_NONBLOCK: if the path has become a FIFO since, opening it must not wait for a writer
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as problem:
         refuse(path, problem)
@@ -176,7 +176,8 @@ def _line(entry: Entry, content: str) -> bytes:
 
 
 def _require_still(root: bytes, top: os.stat_result, entries: list[Entry]) -> None:
-    """Nothing came, went or changed since the walk: entries change their folder's time, edits their file's."""
+    """Check that nothing came, went or changed since the walk: entries change their folder's time, edits their
+    file's."""
     _require_same(root, top, stat_of(root, follow=True))
     for entry in entries:
         _require_same(entry.path, entry.stat, stat_of(entry.path, follow=False))

@@ -1,4 +1,4 @@
-"""A cache of file digests, shared by a user's processes: a convenience that may vanish or break at any time."""
+"""A cache of file digests, shared by a user's processes; it may vanish or break at any time."""
 
 import os
 import sqlite3
@@ -17,7 +17,8 @@ _TABLE = "CREATE TABLE digests_1 (path BLOB PRIMARY KEY, stamp TEXT, digest TEXT
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """Size, times, inode and device of a file. The change time, unlike the other, cannot be set back by hand."""
+    """Size, times, inode and device of a file. The change time, unlike the modification time, cannot be set back by
+    hand."""
 
     size: int
     mtime_ns: int
@@ -34,17 +35,17 @@ def stamp_of(found: os.stat_result) -> Stamp:
 class DigestCache(KeyedFile):
     """Digests by absolute path and stamp, in one SQLite file that is made when first needed.
 
-    The racy-timestamp rule, after git: file times come in ticks (2 s on FAT, some 10 ms elsewhere), so a file
-    that is edited twice within one may carry the same stamp for two contents. An entry is therefore kept only if
-    the file's times were at least 3 s older than the moment the hashing began; a younger file is hashed again
-    each time until it has come of age. Clocks of network file systems must agree with ours to within a second.
+    The racy-timestamp rule, after git: file times come in ticks (2 s on FAT, some 10 ms elsewhere), so a file edited
+    twice within one may carry the same stamp for two contents. An entry is therefore kept only if the file's times were
+    at least 3 s older than the moment the hashing began; a younger file is hashed again each time until it has come of
+    age. Clocks of network file systems must agree with ours to within a second.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _TABLE)
 
     def lookup(self, stamps: Mapping[bytes, Stamp]) -> dict[bytes, str]:
-        """Digests of those files whose stamp is the recorded one."""
+        """Digests of the files that still have the recorded stamp."""
         try:
             with self._guard:
                 return self._lookup(stamps)
@@ -87,7 +88,7 @@ class DigestCache(KeyedFile):
 
 
 def is_of_age(stamp: Stamp, began: int) -> bool:
-    """Whether an edit made since `began`, when reading began (wall clock, ns), would give the file another stamp."""
+    """True if an edit since `began`, when reading began (wall clock, ns), would give the file another stamp."""
     return began - max(stamp.mtime_ns, stamp.ctime_ns) >= _RACY_NS
 
 

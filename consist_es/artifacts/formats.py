@@ -1,4 +1,4 @@
-"""Which format a file has, by its name, and which files belong to it. No package is imported for it."""
+"""Tells a file's format by its name, and finds the files that belong to it. Imports no package."""
 
 import os
 from enum import StrEnum
@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 
 class DriverType(StrEnum):
-    """The formats with a name of their own; anything else goes by its last suffix."""
+    """The named formats; any other goes by its last suffix."""
 
     PARQUET = "parquet"
     CSV = "csv"
@@ -72,22 +72,22 @@ _SHAPEFILE_REQUIRED = (".shx", ".dbf")
 _SHAPEFILE_SIDECARS = frozenset(
     {*_SHAPEFILE_REQUIRED, ".prj", ".qpj", ".cpg", ".cst", ".dbt", ".qix", ".sbn", ".sbx", ".idm", ".ind", ".atx"}
 )
-"""What readers look at beside the ``.shp``, indexes included. ``.shp.xml`` is a note to people."""
+"""Files that readers use beside the ``.shp``, indexes included. ``.shp.xml`` is a note to people."""
 _SQLITE_HEADER = b"SQLite format 3\0"
 _SQLITE_SUFFIXES = frozenset({".gpkg", ".sqlite", ".sqlite3", ".db"})
-"""Names that are believed whatever the file begins with, for it may be encrypted."""
+"""Suffixes that count as SQLite whatever the first bytes are, because the file may be encrypted."""
 _SQLITE_SIDECARS = ("-wal", "-journal")
-"""Committed pages that are not in the file yet, and pages to be rolled back (sqlite.org/tempfiles.html). The
-``-shm`` file is an index of the first, made anew when needed."""
+"""Committed pages that are not in the file yet, and pages to be rolled back (sqlite.org/tempfiles.html). The ``-shm``
+file is an index of the first, rebuilt when needed."""
 _BLANK = b"\0"
-"""How a rollback journal begins that is kept, but not to be rolled back (PRAGMA journal_mode=PERSIST)."""
+"""First byte of a rollback journal that is kept, but not to be rolled back (PRAGMA journal_mode=PERSIST)."""
 
 
 def bundle_members(path: Path) -> list[Path]:
-    """The files that hold the data known by `path`: itself first, then what lies beside it, sorted by name.
+    """The files that hold the data known by `path`: itself first, then those beside it, sorted by name.
 
-    A ``.shp`` has its sidecars, found in either case of letters. An SQLite database, such as a GeoPackage, has its
-    write-ahead log and rollback journal while these hold anything. Every other file or folder stands for itself.
+    A ``.shp`` has its sidecars, in either letter case. An SQLite database, such as a GeoPackage, has its write-ahead
+    log and rollback journal while these hold anything. Every other file or folder is on its own.
     """
     if is_shapefile(path):
         return [path, *sorted(_shapefile_sidecars(path))]
@@ -103,13 +103,13 @@ def missing_sidecars(path: Path) -> list[str]:
 
 
 def member_suffix(path: Path, member: Path) -> str:
-    """What a member's name has that does not depend on the name of the bundle: ``.dbf``, ``.gpkg-wal``."""
+    """The part of a member's name that does not depend on the name of the bundle: ``.dbf``, ``.gpkg-wal``."""
     end = next((end for end in _SQLITE_SIDECARS if member != path and member.name.endswith(end)), None)
     return (member.name[len(path.stem) :] if end is None else path.suffix + end).lower()
 
 
 def is_shapefile(path: Path) -> bool:
-    """Whether `path` is the main file of a shapefile that is there."""
+    """True if `path` is the main file of an existing shapefile."""
     return path.suffix.lower() == ".shp" and path.is_file()
 
 
@@ -122,10 +122,10 @@ def _shapefile_sidecars(path: Path) -> list[Path]:
 
 
 def _journals(path: Path) -> list[Path]:
-    """The journals of an SQLite database, whatever it is called: beside the file itself, also if `path` is a link.
+    """The journals of an SQLite database of any name: beside the file itself, also if `path` is a link.
 
-    A write-ahead log counts as long as it is there, even if all of it is in the database already: which of its pages
-    are, only SQLite can tell.
+    A write-ahead log counts as long as it exists, even if all of it is in the database already: only SQLite can tell
+    which of its pages are.
     """
     name = os.path.realpath(path)
     beside = [Path(name + end) for end in _SQLITE_SIDECARS]
@@ -134,7 +134,7 @@ def _journals(path: Path) -> list[Path]:
 
 
 def _is_sqlite(path: Path) -> bool:
-    """Whether a file is a database by its first bytes or by its name; an empty one has no use for its journals."""
+    """True if a file is a database by its first bytes or by its name; an empty one does not use its journals."""
     if not path.is_file():
         return False
     start = _start(path, len(_SQLITE_HEADER))

@@ -1,4 +1,4 @@
-"""DataFrames as files, in the format that a suffix names or the caller does."""
+"""Writes DataFrames to files, in the format of the suffix or of the caller."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SUFFIXES = (".parquet", ".csv", ".csv.gz", ".json", ".json.gz", ".arrow", ".feat
 
 
 def frame_driver(path: Path | None, driver: str | None) -> str:
-    """The format to write: the one that is named, else that of the path's suffix, else Parquet.
+    """The format to write: the given one, else that of the path's suffix, else Parquet.
 
     Raises:
-        OptionError: no such format. UsageError: the suffix says nothing that can be written.
+        OptionError: no such format. UsageError: the suffix is not of a format that can be written.
     """
     if driver is not None:
         if driver not in FORMATS:
@@ -42,10 +42,10 @@ def frame_driver(path: Path | None, driver: str | None) -> str:
 
 
 def write_frame(frame: Any, path: Path, driver: str, options: Mapping[str, Any]) -> None:
-    """Write a DataFrame by its own method for the format, which gets the options.
+    """Write a DataFrame by its own method for the format; the method gets the options.
 
     Raises:
-        UsageTypeError: it has none. UsageError: it holds what the format cannot, or an option is none.
+        UsageTypeError: it has no such method. UsageError: the format cannot hold its content, or an option is unknown.
     """
     method = getattr(frame, _METHODS[driver], None)
     if method is None:

@@ -1,4 +1,4 @@
-"""Which kind of data an artifact holds, by its driver; narrows the type for type checkers."""
+"""Tells the kind of data in an artifact by its driver; narrows the type for type checkers."""
 
 from typing import TypeGuard
 
@@ -7,42 +7,42 @@ from consist_es.artifacts.formats import DATAFRAME_DRIVERS, HDF_DRIVERS, SPATIAL
 
 
 def is_dataframe_artifact(artifact: object) -> TypeGuard[Artifact]:
-    """Whether it always loads as a DataFrame: Parquet, CSV, Arrow, Feather, a table in HDF5."""
+    """True if it always loads as a DataFrame: Parquet, CSV, Arrow, Feather, a table in HDF5."""
     return _is(artifact, DATAFRAME_DRIVERS)
 
 
 def is_tabular_artifact(artifact: object) -> TypeGuard[Artifact]:
-    """Whether `load_df` takes it: the same and JSON, which may be a table."""
+    """True if `load_df` takes it: the same and JSON, which may be a table."""
     return _is(artifact, TABULAR_DRIVERS)
 
 
 def is_json_artifact(artifact: object) -> TypeGuard[Artifact]:
-    """Whether it is JSON."""
+    """True for JSON."""
     return _is(artifact, frozenset({"json"}))
 
 
 def is_zarr_artifact(artifact: object) -> TypeGuard[Artifact]:
-    """Whether it is a Zarr store."""
+    """True for a Zarr store."""
     return _is(artifact, frozenset({"zarr"}))
 
 
 def is_hdf_artifact(artifact: object) -> TypeGuard[Artifact]:
-    """Whether it is an HDF5 file or a table in one."""
+    """True for an HDF5 file or a table in one."""
     return _is(artifact, HDF_DRIVERS)
 
 
 def is_spatial_artifact(artifact: object) -> TypeGuard[Artifact]:
-    """Whether it loads as a GeoDataFrame: GeoJSON, GeoPackage, GeoParquet, shapefile."""
+    """True if it loads as a GeoDataFrame: GeoJSON, GeoPackage, GeoParquet, shapefile."""
     return _is(artifact, SPATIAL_DRIVERS)
 
 
 def is_netcdf_artifact(artifact: object) -> TypeGuard[Artifact]:
-    """Whether it is NetCDF."""
+    """True for NetCDF."""
     return _is(artifact, frozenset({"netcdf"}))
 
 
 def is_openmatrix_artifact(artifact: object) -> TypeGuard[Artifact]:
-    """Whether it is an OMX file."""
+    """True for an OMX file."""
     return _is(artifact, frozenset({"openmatrix"}))
 
 

@@ -1,4 +1,4 @@
-"""Bytes where they are wanted: verified copies of artifacts, never outside the places that may be written."""
+"""Makes verified copies of artifacts, never outside the places that may be written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from consist_es.system.with_block import WithBlock
 
 
 class Copier(msgspec.Struct, frozen=True):
-    """Makes verified copies; knows where it may write."""
+    """Makes verified copies, within the places it may write to."""
 
     uris: UriMap
     digester: Digester
@@ -41,18 +41,18 @@ class Copier(msgspec.Struct, frozen=True):
 
     @property
     def _roots(self) -> tuple[str, ...]:
-        """Where it may write."""
+        """Folders that it may write to."""
         return (os.sep,) if self.allow_external else (self.uris.run_dir, *self.uris.mounts.values())
 
     def copy(self, artifact: Artifact, target: Path, *, reason: str, replace: bool = False) -> ArtifactMaterialized:
-        """Put the artifact's bytes at `target`, checked against its digest, and say so in an event.
+        """Copy the artifact's bytes to `target`, checked against its digest; returns the event to record.
 
-        The same bytes already there are left alone. Other bytes are refused, or with `replace` set aside under
-        another name first. The copy is made in a folder beside the target and renamed: no half of it is ever seen. All
-        of it happens in the folder that was checked, also where somebody swaps it for a link meanwhile.
+        The same bytes at the target are left alone. Other bytes are refused, or with `replace` renamed first. The copy
+        is made in a folder beside the target and renamed: it never shows half-written. All of it happens in the checked
+        folder, even if somebody swaps it for a link meanwhile.
 
         Raises:
-            MaterializeError: other bytes at the target, or the source is not as it was recorded.
+            MaterializeError: other bytes at the target, or the source differs from its record.
             ArtifactMissingError: the source is gone. PathError: the target lies outside.
         """
         self.check_place(target)
@@ -65,7 +65,7 @@ class Copier(msgspec.Struct, frozen=True):
         return self._event(artifact, source, target, reason)
 
     def _place(self, artifact: Artifact, source: Path, target: Path, place: Path, replace: bool) -> None:
-        """Put the bytes at `place`: the target, reached through its open folder."""
+        """Copy the bytes to `place`: the target, reached through its open folder."""
         if os.path.lexists(place):
             if self._digest(target, artifact) == artifact.hash:
                 return
@@ -82,7 +82,7 @@ class Copier(msgspec.Struct, frozen=True):
                 member.replace(place.with_name(member.name))
 
     def obstacle(self, artifact: Artifact, target: Path, placed: str | None = None) -> str | None:
-        """Why `copy` would refuse to copy now, or None. `placed`: digest of what will lie at the target by then."""
+        """Why `copy` would refuse now, or None. `placed`: digest of the content that the target will have by then."""
         try:
             self.source_of(artifact)
         except ArtifactMissingError as error:
@@ -98,7 +98,7 @@ class Copier(msgspec.Struct, frozen=True):
         """The first place that holds the artifact's recorded bytes.
 
         Raises:
-            ArtifactMissingError: none does.
+            ArtifactMissingError: there is none.
         """
         for place in artifact.locations:
             if os.path.lexists(place) and self._digest(place, artifact) == artifact.hash:
@@ -128,7 +128,7 @@ class Copier(msgspec.Struct, frozen=True):
 
 
 class _Room(WithBlock[Path]):
-    """A folder for a copy that is not checked yet: nobody else gets at it."""
+    """A private folder for a copy that is not checked yet."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -145,7 +145,7 @@ def layout(artifacts: Iterable[tuple[str, Artifact]], old_folder: Path, new_fold
     """Key -> place below `new_folder`, keeping each artifact's place below `old_folder`; others by file name.
 
     Raises:
-        PathError: a key that leads out of the folder; none that was recorded here does.
+        PathError: a key leads out of the folder; no key recorded here does.
     """
     places: dict[str, Path] = {}
     for key, artifact in artifacts:
@@ -156,7 +156,7 @@ def layout(artifacts: Iterable[tuple[str, Artifact]], old_folder: Path, new_fold
 
 
 def _renamed(member: Path, source: Path, target: Path) -> str:
-    """The name of one file of a bundle when the bundle is called like `target`."""
+    """The name of one file of a bundle if the bundle is renamed to `target`."""
     return target.name if member == source else target.stem + member_suffix(source, member)
 
 

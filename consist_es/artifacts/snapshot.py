@@ -1,4 +1,4 @@
-"""Files that appear in a folder while a block runs."""
+"""Finds files that appear in a folder while a block runs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from consist_es.checks import MAX_NAME
 from consist_es.errors import PathError
 
 State = tuple[int, ...]
-"""Inode, size, modification time and change time of a file; a tool that keeps the others changes the last one."""
+"""Inode, size, modification time and change time of a file; a tool that keeps the others still changes the last one."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The files of a folder that match a pattern, with what changes when they are rewritten."""
+    """The files of a folder that match a pattern, with state that changes when they are rewritten."""
 
     folder: Path
     pattern: str
@@ -31,7 +31,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     @classmethod
     def take(cls, folder: Path, pattern: str, *, recursive: bool = False) -> Snapshot:
-        """Look now; the folder is made where it is missing."""
+        """Take it now; makes the folder if it is missing."""
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
             raise PathError(f"capture pattern {pattern!a} leaves the folder: use a pattern like '*.csv' or '**/*.csv'.")
         if not Path(require_path(pattern, "capture pattern")).parts:
@@ -40,7 +40,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         return cls(folder, pattern, recursive, _files(folder, pattern, recursive))
 
     def has_files_below(self) -> bool:
-        """Whether files lie in folders below this one, where the pattern does not look."""
+        """True if there are files in folders below this one, outside the pattern's reach."""
         if self.recursive or "**" in Path(self.pattern).parts:
             return False
         return any(path.parent != self.folder and path.is_file() for path in _matching(self.folder, ("**", "*")))
@@ -52,7 +52,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def state_of(path: Path) -> State | None:
-    """Inode, size and times of the file at `path`; None for a folder, and where there is no file."""
+    """Inode, size and times of the file at `path`; None for a folder, and if there is no file."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -71,7 +71,7 @@ def _files(folder: Path, pattern: str, recursive: bool) -> dict[Path, State]:
 def _matching(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
     """Paths below a folder that a glob pattern matches, some of them twice.
 
-    Unlike `Path.glob`, nothing is raised where somebody removes a file or folder meanwhile.
+    Unlike `Path.glob`, raises nothing if somebody removes a file or folder meanwhile.
     """
     if not parts:
         yield folder
@@ -101,8 +101,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def capture_keys(folder: Path, paths: list[Path]) -> dict[str, Path]:
     """A key for every captured file: its relative path without suffix, made valid.
 
-    Files that would share a key keep their suffix in it (``a.csv`` and ``a.txt`` give ``a.csv``, ``a.txt``);
-    what still collides is numbered. No file is dropped.
+    Files that would share a key keep their suffix in it (``a.csv`` and ``a.txt`` give ``a.csv``, ``a.txt``); remaining
+    collisions are numbered. No file is dropped.
     """
     short = {path: _clean(path.relative_to(folder).with_suffix("").as_posix()) for path in paths}
     counts = Counter(short.values())
@@ -118,7 +118,7 @@ def capture_keys(folder: Path, paths: list[Path]) -> dict[str, Path]:
 
 
 def _clean(text: str) -> str:
-    """A valid key. One that would be too long is cut, and told apart by a digest of all of it."""
+    """A valid key. One that would be too long is cut, and made unique by a digest of all of it."""
     cleaned = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9_./\-]", "_", text))
     key = re.sub(r"^[^A-Za-z0-9_]", "_", cleaned)
     longest = MAX_NAME - 16  # a number may follow

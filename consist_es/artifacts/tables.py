@@ -1,4 +1,4 @@
-"""Tables as files: what a step returns is written, what it logged is described, without loading the data."""
+"""Writes tables that a step returns to files, and describes logged ones, without loading the data."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from consist_es.artifacts.zarr_arrays import too_old
 from consist_es.errors import ReturnTypeError
 
 MAX_CSV_SCAN = 256 * 1024 * 1024
-"""Bytes of a CSV file, unpacked, up to which its rows are counted; the count of a larger one is left open."""
+"""Bytes of a CSV file, unpacked, up to which its rows are counted; a larger one has no row count."""
 MAX_COLUMNS = 10_000
 MAX_NAMES = 1_000_000
 """Characters of all column names. A table with more columns or longer names is recorded without its schema."""
 
 
 class TableInfo(msgspec.Struct, frozen=True):
-    """Schema (column -> Arrow type name) and row count; None where the file does not say."""
+    """Schema (column -> Arrow type name) and row count; None if the file does not show it."""
 
     schema: dict[str, str] | None = None
     rows: int | None = None
 
 
 def describe_table(path: Path, driver: str) -> TableInfo:
-    """Schema and rows of a table file, names and shapes of what a container holds; see `containers` for the latter.
+    """Schema and rows of a table file; for a container, names and shapes of its content, see `containers`.
 
-    Empty where the file cannot be read as its name says: its name may be wrong, its bytes are recorded all the same.
+    Empty if the file cannot be read as its name says: the name may be wrong, and its bytes are recorded all the same.
     """
     reader = _READERS.get(driver)
     if reader is None:
@@ -48,7 +48,7 @@ def describe_table(path: Path, driver: str) -> TableInfo:
 
 
 def _kept(found: TableInfo) -> TableInfo:
-    """What was found, without a schema that is too large for an event."""
+    """The description, without a schema that is too large for an event."""
     schema = found.schema or {}
     if len(schema) > MAX_COLUMNS or sum(len(name) + len(kind) for name, kind in schema.items()) > MAX_NAMES:
         return TableInfo(None, found.rows)
@@ -60,7 +60,7 @@ def _schema(schema: Any) -> dict[str, str]:
 
 
 def by_name(columns: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Column -> type, in order; a name that is there already gets a number, ``trips.1``, that no column has."""
+    """Column -> type, in order; a duplicate name gets a number, ``trips.1``, that no column has."""
     pairs = list(columns)
     names, found = {name for name, _ in pairs}, dict[str, str]()
     numbers: dict[str, int] = {}
@@ -93,7 +93,7 @@ def _arrow(path: Path) -> TableInfo:
 
 
 def _csv(path: Path) -> TableInfo:
-    """Types are those of the first block. A column with later values of another type holds text, as all of them are."""
+    """Types are those of the first block. A column with later values of another type counts as text."""
     import pyarrow as pa
     import pyarrow.csv
 
@@ -108,7 +108,7 @@ def _csv(path: Path) -> TableInfo:
         except pa.ArrowInvalid as error:
             found = _OTHER_TYPE.search(str(error))
             if found is None or int(found[1]) >= len(names) or names[int(found[1])] in texts:
-                return TableInfo(schema)  # rows of other lengths, or bytes that are no text
+                return TableInfo(schema)  # rows of other lengths, or bytes that are not text
             texts.add(names[int(found[1])])
     try:
         return TableInfo(*_read_as(path, set(names)))
@@ -118,11 +118,11 @@ def _csv(path: Path) -> TableInfo:
 
 _OTHER_TYPE = re.compile(r"CSV column #(\d+)")
 _RETRIES = 4
-"""So often a CSV file is read to its end to find the columns of mixed types; then all of them count as text."""
+"""How often a CSV file is read to its end to find columns of mixed types; then all columns count as text."""
 
 
 def _read_as(path: Path, texts: Iterable[str]) -> tuple[dict[str, str], int | None]:
-    """Schema and rows, where the columns of these names hold text."""
+    """Schema and rows, with the named columns read as text."""
     import pyarrow as pa
     import pyarrow.csv
 
@@ -132,7 +132,7 @@ def _read_as(path: Path, texts: Iterable[str]) -> tuple[dict[str, str], int | No
 
 
 def _rows(batches: Any) -> int | None:
-    """Rows in all; None where there is more than can be counted in passing: a small file may unpack to a huge one."""
+    """All rows; None if there are too many to count in passing: a small file may unpack to a huge one."""
     rows = size = 0
     for batch in batches:
         rows, size = rows + batch.num_rows, size + batch.nbytes
@@ -171,12 +171,12 @@ _READERS: dict[str, Callable[[Path], TableInfo]] = {
 
 
 def is_table(value: object) -> bool:
-    """Whether `write_table` writes it: (Geo)DataFrame, (Geo)Series, Arrow table or xarray.Dataset."""
+    """True if `write_table` writes it: (Geo)DataFrame, (Geo)Series, Arrow table or xarray.Dataset."""
     return _kind(value) is not None
 
 
 def table_suffix(value: object) -> str:
-    """The suffix, without dot, that tells the format in which `write_table` writes a value."""
+    """The suffix, without dot, of the format in which `write_table` writes a value."""
     return {"geo": "geoparquet", "geoseries": "geoparquet", "dataset": "zarr"}.get(str(_kind(value)), "parquet")
 
 
@@ -191,7 +191,7 @@ _KINDS = (
 
 
 def _kind(value: object) -> str | None:
-    """What sort of table a value is; its package has been imported then, and none is for asking."""
+    """Kind of table, or None. Imports nothing: for a value of its own, the package is loaded."""
     for module, name, kind in _KINDS:
         expected = getattr(sys.modules.get(module), name, None)
         if expected is not None and isinstance(value, expected):
@@ -203,7 +203,7 @@ def write_table(value: Any, path: Path, key: str) -> None:
     """Write a table as Parquet, GeoParquet or, for an xarray.Dataset, a Zarr folder; a Series as one column `key`.
 
     Raises:
-        ReturnTypeError: it holds what the format cannot.
+        ReturnTypeError: the format cannot hold its content.
         MissingExtraError: Zarr is not installed.
     """
     kind = _kind(value)
@@ -222,8 +222,8 @@ def write_table(value: Any, path: Path, key: str) -> None:
 
 
 def _for_zarr_2(dataset: Any) -> Any:
-    """The dataset without what it remembers of the file it was read from and version 2 of Zarr cannot keep: compression
-    of version 3 or of NetCDF, and chunks that are not those in which it is computed now. Values stay what they are."""
+    """The dataset without settings of its source file that version 2 of Zarr cannot keep: compression of version 3 or
+    of NetCDF, and chunks other than those it is computed in now. Values are unchanged."""
     found = dataset.copy(deep=False)
     for variable in found.variables.values():
         own = variable.encoding
@@ -241,8 +241,8 @@ _OF_OBJECTS = frozenset({"vlen-utf8", "vlen-bytes", "vlen-array", "json2", "msgp
 
 
 def _may_stay(codecs: Any) -> bool:
-    """Whether these codecs, or this one, are of numcodecs, as version 2 of Zarr has them, and not of Python objects:
-    xarray finds the one that fits texts by itself."""
+    """True if these codecs, or this one, are numcodecs (as in version 2 of Zarr) and not for Python objects: xarray
+    picks the right one for texts by itself."""
     several = codecs if isinstance(codecs, list | tuple) else [codecs]
     return all(codec is None or getattr(codec, "codec_id", "pickle") not in _OF_OBJECTS for codec in several)
 

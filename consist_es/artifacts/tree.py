@@ -1,8 +1,8 @@
-"""Lists what a folder holds, links resolved: one walk for digests and for copies, so that a copy has the same digest.
+"""Lists a folder's entries, links resolved: one walk for digests and for copies, so that a copy has the same digest.
 
-A link counts by what it leads to. Inside its folder that is another entry, so the link stays a link, by its text. What
-lies outside takes the link's place, as if it had been copied there: a file, or a folder with everything in it, by the
-same rules. A link to nowhere has its text alone.
+A link counts by its target. If that is inside the folder, it is another entry, so the link stays a link, by its text. A
+target outside takes the link's place, as if it had been copied there: a file, or a folder with everything in it, by the
+same rules. A dangling link counts by its text alone.
 """
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
 # ruff: noqa: PTH115, PTH116, PTH117, PTH118, PTH120, PTH208
@@ -23,12 +23,12 @@ _NULL = os.fsencode(os.devnull)
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One thing below a folder."""
+    """One file, folder or link below a folder."""
 
     name: bytes
     """Path relative to the folder."""
     path: bytes
-    """Where its content lies: beyond the link, if there is one that leads out."""
+    """Path of its content: beyond the link, if there is one that leads out."""
     stat: os.stat_result
     """Of the content; of the link itself if that counts by its text."""
     target: bytes = b""
@@ -38,7 +38,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def walk(root: bytes, notes: list[str]) -> Iterator[Entry]:
-    """Everything below `root`, each folder before what it holds. Adds a note for each link that leads nowhere.
+    """Everything below `root`, each folder before its entries. Adds a note for each link that leads nowhere.
 
     Raises:
         InputError: something cannot be read, is neither file nor folder, or is a link that leads in a circle.
@@ -60,12 +60,12 @@ def walk(root: bytes, notes: list[str]) -> Iterator[Entry]:
 
 
 def is_still(entry: Entry) -> bool:
-    """Whether a link that led out to this entry still does."""
+    """True if a link that led out to this entry still does."""
     return not entry.via or os.path.realpath(entry.via) == entry.path
 
 
 def _resolved(link: Entry, trail: tuple[bytes, ...], notes: list[str]) -> Entry:
-    """The entry that a link stands for. `trail`: the folders that led here, from the outermost to the one around it."""
+    """The entry that a link counts as. `trail`: the folders that led here, from the outermost to the one around it."""
     text = _target(link.path)
     try:
         found = os.stat(link.path)
@@ -87,7 +87,8 @@ def _resolved(link: Entry, trail: tuple[bytes, ...], notes: list[str]) -> Entry:
 
 
 def _text_inside(link: bytes, text: bytes, real: bytes, root: bytes) -> bytes:
-    """Text of a link within its folder; the way inside if its own leads there from outside, which no copy can keep."""
+    """Text of a link within its folder. If the text leads through the outside, which no copy can keep, the way
+    inside."""
     parts = text.split(b"/")
     ways = [os.path.join(os.path.dirname(link), *parts[:end]) for end in range(1, len(parts))]
     if os.path.isabs(text) or not all(_is_inside(os.path.realpath(way), root) for way in ways):
@@ -117,7 +118,7 @@ def _target(link: bytes) -> bytes:
 
 
 def stat_of(path: bytes, *, follow: bool) -> os.stat_result:
-    """What the system says of a path.
+    """The system's stat result for a path.
 
     Raises:
         InputError: it cannot be reached.
@@ -137,7 +138,7 @@ def require_regular(path: bytes, found: os.stat_result) -> None:
 
 
 def refuse(path: bytes, problem: OSError | ValueError) -> NoReturn:
-    """Raise the error for a path that the system does not give."""
+    """Raise the error for a path that the system cannot read."""
     cause = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
     raise InputError(f"Cannot hash {shown(path)}: {cause}. Check the path and its permissions.") from problem
 

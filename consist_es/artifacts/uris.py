@@ -1,8 +1,8 @@
-"""Portable URIs of files, and back.
+"""Converts paths to portable URIs, and back.
 
-Three forms, first match wins: ``scheme://rel`` below a mount (the longest root that contains the path),
-``./rel`` below the run directory, and an absolute path. Bytes of a file name that are not UTF-8 are
-percent-encoded (RFC 3986), and so is the percent sign; everything else stays readable.
+Three forms, first match wins: ``scheme://rel`` below a mount (the longest root that contains the path), ``./rel`` below
+the run directory, and an absolute path. Bytes of a file name that are not UTF-8 are percent-encoded (RFC 3986), and so
+is the percent sign; everything else stays readable.
 """
 
 import os
@@ -16,12 +16,12 @@ from consist_es.errors import PathError, UsageTypeError
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(.*)$", re.DOTALL)
 _NAME_MAX, _PATH_MAX = 255, 4096
-"""Bytes of a name and of a path that Linux takes (NAME_MAX and PATH_MAX of limits.h, the latter with its NUL)."""
+"""Longest name and path in bytes on Linux (NAME_MAX and PATH_MAX of limits.h, the latter with its NUL)."""
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
 class UriMap(msgspec.Struct, frozen=True):
-    """Where URIs point on this machine: the run directory and the mounts (scheme -> root), all absolute."""
+    """The roots of URIs on this machine: the run directory and the mounts (scheme -> root), all absolute."""
 
     run_dir: str
     mounts: dict[str, str] = {}
@@ -43,7 +43,7 @@ class UriMap(msgspec.Struct, frozen=True):
 
     @property
     def root(self) -> str:
-        """The run directory as it is recorded: quoted like a URI, for its name need not be UTF-8 either."""
+        """The run directory as recorded: quoted like a URI, because its name need not be UTF-8 either."""
         return quote(self.run_dir)
 
     def uri(self, path: str | os.PathLike[str]) -> str:
@@ -58,10 +58,10 @@ class UriMap(msgspec.Struct, frozen=True):
         return quote(absolute)
 
     def resolve_given(self, value: object) -> Path:
-        """The absolute path of what a user passed: a path, relative to the working directory, or a mounted URI.
+        """The absolute path of a user's argument: a path, relative to the working directory, or a mounted URI.
 
         Raises:
-            UsageTypeError: neither str nor path. PathError: it leaves a mount, or no system takes it for a path.
+            UsageTypeError: neither str nor path. PathError: it leaves a mount, or is not a valid path.
         """
         if not isinstance(value, str | os.PathLike):
             raise UsageTypeError(f"A path or URI is expected, not {type(value).__name__}: {value!r}.")
@@ -71,7 +71,7 @@ class UriMap(msgspec.Struct, frozen=True):
         return self.resolve(text) if "://" in text else Path(os.path.abspath(require_path(text, "a path")))
 
     def resolve(self, uri: str, *, run_dir: str | None = None) -> Path:
-        """The path a URI stands for here.
+        """The path of a URI on this machine.
 
         `run_dir`: the recorded `root` that ``./`` pointed to when the URI was made, if not this map's own.
 
@@ -93,7 +93,7 @@ class UriMap(msgspec.Struct, frozen=True):
 
 
 def real_path(path: str | os.PathLike[str]) -> str:
-    """The absolute path without links; with them where one comes or goes this very moment."""
+    """The absolute path without links; links stay if one appears or vanishes at this very moment."""
     try:
         return os.path.realpath(path)
     except OSError:
@@ -101,7 +101,7 @@ def real_path(path: str | os.PathLike[str]) -> str:
 
 
 def below(path: str, root: str) -> str | None:
-    """`path` relative to `root` with forward slashes, or None where it does not lie below it."""
+    """`path` relative to `root` with forward slashes, or None if it does not lie below it."""
     if path == root:
         return "."
     prefix = root.rstrip(os.sep) + os.sep
@@ -116,7 +116,7 @@ def _absolute(path: str, shown: object) -> Path:
 
 
 def inside(root: str | os.PathLike[str], rel: str, shown: object) -> Path:
-    """`root / rel`, refused where it would leave the root by ``..``, an absolute path or a NUL."""
+    """`root / rel`, refused if it would leave the root by ``..``, an absolute path or a NUL."""
     parts = PurePosixPath(rel.replace(os.sep, "/"))
     if parts.is_absolute() or ".." in parts.parts:
         raise PathError(f"{_cut(shown)} leaves {os.fspath(root)}: use a relative path without '..'.")
@@ -124,7 +124,7 @@ def inside(root: str | os.PathLike[str], rel: str, shown: object) -> Path:
 
 
 def require_path(text: str, what: str) -> str:
-    """Return `text` if the system could take it for a path, whatever is there.
+    """Return `text` if it is a valid path, existing or not.
 
     Raises:
         PathError: it holds a NUL or a lone surrogate, or it or a name in it is too long.
@@ -146,10 +146,10 @@ def require_path(text: str, what: str) -> str:
 
 
 def given_path(value: object, what: str) -> Path:
-    """The absolute path of what a user names by the argument `what`.
+    """The absolute path that a user passed as the argument `what`.
 
     Raises:
-        UsageTypeError: neither str nor path. PathError: no system takes it for a path.
+        UsageTypeError: neither str nor path. PathError: not a valid path.
     """
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
@@ -158,7 +158,7 @@ def given_path(value: object, what: str) -> Path:
 
 
 def given_folder(value: object, what: str) -> Path:
-    """As `given_path`, of a folder; it need not be there.
+    """As `given_path`, for a folder, existing or not.
 
     Raises:
         PathError: it is a file, or lies below one.
@@ -174,12 +174,12 @@ def given_folder(value: object, what: str) -> Path:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # out of reach: whoever uses it says so
+    except OSError:  # out of reach: the code that uses it raises the error
         return False
 
 
 def _cut(value: object) -> str:
-    # dots, not …: what no system takes for a path is told in ASCII, which every console shows
+    # dots, not …: invalid paths are shown in ASCII, which every console can print
     text = ascii(value)
     return text if len(text) <= 200 else f"{text[:197]}..."
 

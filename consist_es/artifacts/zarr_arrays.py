@@ -1,4 +1,4 @@
-"""The arrays of a Zarr store, by its metadata files alone (Zarr storage specifications, versions 2 and 3)."""
+"""Lists the arrays of a Zarr store, by its metadata files alone (Zarr storage specifications, versions 2 and 3)."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def arrays_of(store: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Folder and metadata of every array; the folders of chunks below an array are not entered."""
+    """Folder and metadata of every array; does not enter the folders of chunks below an array."""
     for name, folders, files in os.walk(store):
         folder = Path(name)
         found = [_metadata(folder / file) for file in (".zarray", "zarr.json") if file in files]
@@ -21,7 +21,7 @@ def arrays_of(store: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def too_old(error: BaseException) -> str:
-    """What to do, where an error is of an xarray that takes the package zarr to be of version 3; "" otherwise."""
+    """Advice, if an error is of an xarray that expects version 3 of the package zarr; "" otherwise."""
     zarr = sys.modules.get("zarr")
     installed = str(getattr(zarr, "__version__", ""))
     if not installed.startswith("2.") or "zarr_format" not in str(error):
@@ -31,7 +31,7 @@ def too_old(error: BaseException) -> str:
 
 
 _MAX_BYTES = 16 << 20
-"""A metadata file larger than this is none."""
+"""Largest metadata file, in bytes."""
 
 
 def _metadata(file: Path) -> dict[str, Any]:

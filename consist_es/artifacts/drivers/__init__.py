@@ -1,4 +1,4 @@
-"""From files to data in memory: the documented import path of drivers."""
+"""Loads files into memory: the documented import path of drivers."""
 
 from consist_es.artifacts.drivers.driver import Driver as Driver
 from consist_es.artifacts.drivers.loading import load as load

@@ -1,4 +1,4 @@
-"""Drivers for arrays: NetCDF, Zarr and OMX. They become xarray Datasets whose values are read when used."""
+"""Drivers for arrays: NetCDF, Zarr and OMX. They become xarray Datasets with values that are read when used."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _netcdf(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
 def _installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ValueError:  # an entry of sys.modules that is no module
+    except ValueError:  # an entry of sys.modules that is not a module
         return False
 
 
@@ -56,7 +56,7 @@ def _zarr(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
             f"Cannot load {artifact.key!r}: array {array.relative_to(path)} of {path} holds pickled Python objects, "
             "and reading those can run any code. Write it with a string or number type."
         )
-    # every array's own metadata, not the summary: it is what was looked through here
+    # every array's own metadata, not the summary, since only that was checked here
     try:
         return xarray.open_dataset(path, engine="zarr", consolidated=False, **options)
     except TypeError as error:
@@ -82,8 +82,8 @@ _ROWS, _COLUMNS = "origin", "destination"
 def _omx(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
     """Matrices as variables over origin and destination, lookups as coordinates along either.
 
-    Layout after the specification of OMX 0.2: matrices below ``/data``, lookups below ``/lookup``, whose attribute
-    ``dim``, where present, ties one to the rows (0) or columns (1).
+    Layout after the specification of OMX 0.2: matrices below ``/data``, lookups below ``/lookup``; the attribute
+    ``dim``, if present, ties a lookup to the rows (0) or columns (1).
     """
     xarray, h5py = need("xarray", "omx", artifact), need("h5py", "omx", artifact)
     with h5py.File(path, "r") as file:
@@ -99,7 +99,7 @@ def _omx(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
 
 
 def _lazy(xarray: Any, h5py: Any, path: Path, node: Any) -> Any:
-    """An array that opens the file, reads what is asked for and closes it again."""
+    """An array that opens the file for each access, reads the selection and closes it again."""
     indexing = importlib.import_module("xarray.core.indexing")
 
     class Matrix(xarray.backends.BackendArray):  # type: ignore[misc]
@@ -118,7 +118,7 @@ def _lazy(xarray: Any, h5py: Any, path: Path, node: Any) -> Any:
 
 
 def _lookups(h5py: Any, file: Any, shape: tuple[int, int] | None) -> dict[str, Any]:
-    """``zone`` becomes zone_origin and zone_destination, where its length and ``dim`` allow."""
+    """``zone`` becomes zone_origin and zone_destination, if its length and ``dim`` allow."""
     coordinates: dict[str, Any] = {}
     for name, node in file.get("lookup", {}).items():
         if shape is None or not isinstance(node, h5py.Dataset) or node.ndim != 1:

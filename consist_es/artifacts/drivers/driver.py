@@ -1,4 +1,4 @@
-"""What a driver is: how files of one format become data in memory."""
+"""The `Driver`: how files of one format become data in memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Loader = Callable[[Path, Artifact, dict[str, Any]], Any]
 
 
 class Driver(msgspec.Struct, frozen=True):
-    """How one format is loaded. `load(path, artifact, options)` gives the data."""
+    """Loader of one format. `load(path, artifact, options)` gives the data."""
 
     name: str
     load: Loader
     options: frozenset[str] | None = None
-    """Keywords that `load` takes; None where it checks them itself."""
+    """Keywords that `load` takes; None if it checks them itself."""
 
 
 def need(package: str, extra: str, artifact: Artifact) -> Any:
@@ -54,7 +54,7 @@ def check_options(driver: str, given: Iterable[str], allowed: frozenset[str] | N
 
 
 def keywords_of(function: Callable[..., Any]) -> frozenset[str] | None:
-    """The keywords that a reader takes beside the path, its first parameter; None where it takes any."""
+    """The keywords that a reader takes besides the path, its first parameter; None if it takes any."""
     try:
         parameters = list(inspect.signature(function).parameters.values())[1:]
     except (TypeError, ValueError):

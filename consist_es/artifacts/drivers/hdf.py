@@ -14,7 +14,7 @@ _TABLE_OPTIONS = frozenset({"columns", "start", "stop", "table_path", "where"})
 
 
 def _container(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
-    """The file, open for reading; with `table_path` that table."""
+    """The file, open for reading; with `table_path`, that table."""
     if "table_path" in options or artifact.table_path:
         return _table(path, artifact, options)
     check_options(artifact.driver, options, frozenset({"table_path"}))

@@ -1,10 +1,10 @@
-"""Pickles in HDF5 files are found and refused before anything could load them.
+"""Finds and refuses pickles in HDF5 files before anything can load them.
 
-PyTables, which pandas reads HDF5 tables with, unpickles in two places: columns of Python objects (a VLArray of
-pseudo-atom ``object``; pandas makes them from text columns in its default, "fixed" format), and every text
-attribute that ends with a full stop, which is how pandas keeps lists and dicts of column names. Unpickling can run
-any code. The first is refused. The second is let through where the pickle is plain data, found by reading its
-opcodes without executing them.
+PyTables, with which pandas reads HDF5 tables, unpickles in two places: columns of Python objects (a VLArray of
+pseudo-atom ``object``; pandas makes them from text columns in its default, "fixed" format), and every text attribute
+that ends with a full stop, which is how pandas keeps lists and dicts of column names. Unpickling can run any code. The
+first is refused. The second is allowed if the pickle is plain data, checked by reading its opcodes without executing
+them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DATA_OPCODES = frozenset(
 _OFFSETS = frozenset(
     f"pandas._libs.tslibs.offsets {name}" for name in ("Day", "Hour", "Minute", "Second", "Milli", "Micro", "Nano")
 )
-"""The frequency of a time index. Making one of these from numbers does nothing else."""
+"""Frequencies of a time index; making one of these from numbers does nothing else."""
 _NAMING = frozenset(b"\x82\x83\x84\x93")
 """Opcodes that name something to call and are not text: EXT1, EXT2, EXT4, STACK_GLOBAL."""
 _ATOMS = ("vlstring", "vlunicode")
@@ -32,7 +32,7 @@ _FLAVORS = ("numpy", "python", "numarray", "numeric", "VLString")
 
 
 def pickle_in(h5py: Any, file: Any, table_path: str) -> str | None:
-    """What of a table, of the groups above it or of anything inside it could run code when read, or None."""
+    """The part of a table, of the groups above it or of anything inside it that could run code when read, or None."""
     node, name = file, ""
     found = _in_node(h5py, file, "/")
     for part in filter(None, table_path.split("/")):
@@ -91,11 +91,11 @@ def _texts(h5py: Any, value: Any) -> Iterator[bytes]:
 
 
 def is_plain(text: bytes) -> bool:
-    """Whether unpickling `text` could at most build lists, dicts, numbers and text; also True for what is no pickle.
+    """True if unpickling `text` could at most build lists, dicts, numbers and text; also True if it is not a pickle.
 
-    To do more a pickle must name what it calls: with one of four bytes that occur in no text, or with GLOBAL or INST,
-    which take two lines. Text without these is harmless whatever it says. All other text must be a whole pickle
-    of data opcodes. Padding at the end does not count, for readers differ in what they strip.
+    To do more, a pickle must name a callable: with one of four bytes that occur in no text, or with GLOBAL or INST,
+    which take two lines. Text without these is harmless, whatever it contains. All other text must be a whole pickle of
+    data opcodes. Padding at the end does not count, because readers differ in what they strip.
     """
     text = text.rstrip(b"\0 ")
     if not text.endswith(b".") or (b"\n" not in text and not _NAMING.intersection(text)):
@@ -110,4 +110,4 @@ def is_plain(text: bytes) -> bool:
 def _harmless(opcode: str, argument: Any) -> bool:
     if opcode == "GLOBAL":
         return argument in _OFFSETS
-    return opcode in _DATA_OPCODES or opcode == "REDUCE"  # which calls a GLOBAL
+    return opcode in _DATA_OPCODES or opcode == "REDUCE"  # REDUCE calls a GLOBAL

@@ -1,4 +1,4 @@
-"""From an artifact to data in memory. Packages are imported when a file is loaded, never before."""
+"""Loads artifacts into memory. Packages are imported when a file is loaded, never before."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ _READ_ERRORS = (
     ImportError,
     zlib.error,
 )
-"""What the packages raise about files they cannot read."""
+"""Errors of the packages for files they cannot read."""
 
 
 def find_driver(name: str) -> Driver | None:
-    """The driver of that name, or None where nothing can load it. Those of this library come first."""
+    """The driver of that name, or None if nothing can load it. The built-in ones come first."""
     return BUILTIN.get(name) or plugins.third_party(name)
 
 
 def can_load(name: str) -> bool:
-    """Whether some driver loads this format. Its package may still be missing."""
+    """True if some driver loads this format. Its package may still be missing."""
     return find_driver(name) is not None
 
 
 class _Places(Protocol):
-    """The roots by which a tracker resolves the URIs of artifacts."""
+    """The roots with which a tracker resolves the URIs of artifacts."""
 
     run_dir: Path
 
@@ -64,14 +64,14 @@ class _Places(Protocol):
 
 
 def load(artifact: Artifact, *, tracker: _Places | None = None, **options: Any) -> Any:
-    """Load an artifact's data; with `tracker` from where its run_dir and mounts have it.
+    """Load an artifact's data; with `tracker`, from the place by its run_dir and mounts.
 
-    A pandas DataFrame for tables, a GeoDataFrame for spatial files, an xarray.Dataset for arrays, an open h5py.File
-    for HDF5, and for JSON what it says, or a DataFrame where it is a list of flat objects. Nothing is unpickled.
+    A pandas DataFrame for tables, a GeoDataFrame for spatial files, an xarray.Dataset for arrays, an open h5py.File for
+    HDF5, and for JSON its content, or a DataFrame if it is a list of flat objects. Nothing is unpickled.
 
     Raises:
         LoadError: no driver for its format, an option the driver does not take, or unreadable content.
-        ArtifactMissingError: the file is not there.
+        ArtifactMissingError: the file does not exist.
         MissingExtraError: a package is missing; names the extra that installs it.
     """
     if not isinstance(artifact, Artifact):
@@ -98,7 +98,7 @@ def load(artifact: Artifact, *, tracker: _Places | None = None, **options: Any) 
 
 
 def _placed(artifact: Artifact, tracker: Any, call: str) -> Artifact:
-    """The artifact as a tracker finds it: another one, or none, may have made it."""
+    """The artifact as `tracker` resolves it; another tracker, or none, may have made it."""
     if tracker is None:
         return artifact
     run_dir, mounts = getattr(tracker, "run_dir", None), getattr(tracker, "mounts", {})
@@ -111,7 +111,7 @@ def load_df(artifact: Artifact, *, tracker: _Places | None = None, **options: An
     """Load a tabular artifact as a pandas DataFrame; `tracker` as for `load`.
 
     Raises:
-        UsageTypeError: its format holds no table, or its content is none.
+        UsageTypeError: its format or content is not a table.
     """
     if not isinstance(artifact, Artifact):
         raise UsageTypeError(f"load_df() takes an Artifact, not {type(artifact).__name__}.")

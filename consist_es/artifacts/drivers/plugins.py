@@ -1,8 +1,8 @@
-"""Drivers of other packages, found through the entry point group ``consist_es.drivers``.
+"""Loads drivers of other packages, found through the entry point group ``consist_es.drivers``.
 
 The entry point's name is the driver's name, so ``xlsx`` serves files ``*.xlsx``. It names a `Driver`, or a function
-that takes the path first and options as keywords. Drivers of this library cannot be replaced: installing a package
-must not change what a step receives.
+that takes the path first and options as keywords. Built-in drivers cannot be replaced: installing a package must not
+change what a step receives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GROUP = "consist_es.drivers"
 
 @cache
 def third_party(name: str) -> Driver | None:
-    """The driver of that name from an installed package; loaded once. One that fails to load is a warning."""
+    """The driver of that name from an installed package; loaded once. If loading fails, a warning, and None."""
     found = sorted(entry_points(group=GROUP, name=name), key=lambda entry: (_owner(entry), entry.value))
     if not found:
         return None

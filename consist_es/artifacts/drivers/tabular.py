@@ -38,7 +38,7 @@ def _csv(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
 
 
 def _json(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
-    """Parsed JSON; a DataFrame where the content is a list of flat objects, which is a table."""
+    """Parsed JSON; a DataFrame if the content is a list of flat objects."""
     text = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
     try:
         value = json.loads(text)
@@ -50,7 +50,7 @@ def _json(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
 
 
 def is_records(value: object) -> bool:
-    """Whether parsed JSON is a table: a list of objects whose values are all scalars, with a column at least."""
+    """True if parsed JSON is a table: a list of objects with scalar values only, and at least one column."""
     scalars = (str, int, float, bool, type(None))
     return (
         isinstance(value, list)
