@@ -24,8 +24,7 @@ def short_digest(value: Any) -> str:
 
 
 def explain_adapters(new: Mapping[str, Any] | None, old: Mapping[str, Any] | None) -> list[str]:
-    """The differences of two records, as ``settings.yaml: demand.growth: 1.0 -> 1.1``; [] if the hashed parts are
-    equal."""
+    """Differences of two records, as ``settings.yaml: demand.growth: 1.0 -> 1.1``; [] if hashed parts agree."""
     if counted(new) == counted(old):
         return []
     if new is None or old is None or _title(new) != _title(old):

@@ -12,6 +12,5 @@ _LEFT_OUT = {
 
 
 def left_out(mode: str) -> str:
-    """What a mode of `code_identity` does not count; "" for the default. Packages of ``model_packages`` always
-    count."""
+    """What a `code_identity` mode does not count; "" for the default. Packages of ``model_packages`` always count."""
     return f"code_identity={mode!r}: {_LEFT_OUT[mode]}" if mode in _LEFT_OUT else ""

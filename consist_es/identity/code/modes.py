@@ -74,9 +74,9 @@ def _digest(mode: str, parts: Mapping[str, str]) -> str:
     return _digest_of(mode, tuple(parts.items()))
 
 
+# cached: a step is asked about again and again, and may have a part for each of a thousand files
 @functools.lru_cache(maxsize=64)
 def _digest_of(mode: str, parts: tuple[tuple[str, str], ...]) -> str:
-    """Cached: a step is asked about again and again, and may have a part for each of a thousand files."""
     return digest_plain([_DOMAIN, mode, dict(parts)])
 
 

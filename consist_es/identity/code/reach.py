@@ -162,8 +162,7 @@ class Reach:
         self._parts |= named_parts(source, *nodes)
 
     def _given(self, access: Access, scope: Scope, values: dict[str, Any]) -> list[ast.AST]:
-        """Note the value that a statement reads; returns the statements that made it if the value does not say
-        enough."""
+        """Note the value that a statement reads; returns the statements that made it if it does not say enough."""
         made = [piece.node for piece in scope.bound(access.root) if not isinstance(piece.node, _IMPORTS)]
         value = _value_at(access, scope)
         if value is MISSING or access.root.startswith("__"):

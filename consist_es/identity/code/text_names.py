@@ -158,7 +158,7 @@ def _loose(text: str, code: Names) -> Names:
 
 
 class _Walk:
-    """Walks some code and collects the names in its texts. Calls no function for nodes without any: most are."""
+    """Collects the names in the texts of some code, without a function call for the many nodes that have none."""
 
     def __init__(self, node: ast.AST, silent: Collection[ast.AST] = ()) -> None:
         """Skips the bodies of `silent` functions, which name nothing."""

@@ -64,8 +64,7 @@ class Values(ABC):
         self.modules = Modules(root, self._readers)
         self._held = HeldValues(root, self._readers, self._held_value, self.classes_in)
         self._lenient = False
-        """True if values without a canonical form are left out: code that uses a module need not use all that it
-        holds."""
+        """True if values without a canonical form are left out: a used module may hold unused ones."""
         self._since: collections.deque[tuple[Callable[[], object], bool, int]] | None = collections.deque()
         """Visits of version 2, delayed until all that version 1 knew was visited; None from then on."""
         self._filled = False

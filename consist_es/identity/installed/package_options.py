@@ -15,8 +15,7 @@ class PackageOptions:
     """Which installed distributions count by version, besides one's own models, which count by content."""
 
     identity: str = "own"
-    """``own``: none, differences are only reported; ``imported``: all that the code imports, and Python's minor
-    version."""
+    """``own``: none, only reports changes; ``imported``: all that the code imports, and Python's minor version."""
     model: tuple[str, ...] = ()
     """Distributions that count for every step."""
     ignore: tuple[str, ...] = ()

@@ -49,7 +49,7 @@ def counting(filename: str = "", ignored: Iterable[str] = ()) -> Iterator[None]:
 
 
 def is_first_party(filename: str) -> bool:
-    """True if a file, of code or of a package's data, is the project's (see above). This library is not."""
+    """True if a file, of code or of a package's data, belongs to the project, see above; false for this library."""
     return _judged(filename, _SCOPE.get(), packages.generation())
 
 

@@ -185,8 +185,7 @@ class Modules:
         return digest_plain(None if content is None else content.hex())
 
     def take_present(self) -> bool:
-        """Compare loaded modules with their source, for those followed since the last call; False if there were
-        none."""
+        """Compare modules followed since the last call with their source; False if none of them is loaded."""
         taken, self._taken = self._taken, {}
         if not taken:
             return False

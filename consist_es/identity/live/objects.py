@@ -202,8 +202,7 @@ def state_of(value: Any) -> dict[str, Any]:
 
 
 def objects_in(value: Any) -> Iterator[tuple[Any, bool]]:
-    """Objects in a config or captured value with a class that counts, each with True if version 1 of the fingerprint
-    counted it."""
+    """(object with a class that counts, True if version 1 of the fingerprint knew it) in a config or captured value."""
     waiting, since = [value], list[Any]()
     seen: dict[int, Any] = {}
     while waiting or since:

@@ -60,8 +60,7 @@ class HeldValues:
         return {held.label: digest_plain(plain) for held, plain in judged if plain is not None}
 
     def split(self, kind: type, state: dict[str, Any], where: str) -> tuple[dict[str, Any], list[Held]]:
-        """Split an object's attributes into those that count as they are, and those to judge because methods write to
-        them.
+        """Split an object's attributes: some count as they are, others are judged, because methods write to them.
 
         Leaves out results of cached properties, which follow from the rest.
         """

@@ -1,8 +1,8 @@
 """Reads the state of objects without a plain form: installed packages' and Python's own.
 
-Nothing is restored from a state. An object of an installed class is read through `copy` and `pickle`, which its author
-wrote to give the object without caches and locks. Classes of the project are not read so: theirs may leave out what a
-step reads (see `consist_es.identity.live.objects.state_of`).
+Nothing is restored from a state. An object of an installed class gives what `copy` and `pickle` would get, because its
+author leaves out caches and locks there. A class of the project is not asked: it may leave out something that a step
+reads (see `consist_es.identity.live.objects.state_of`).
 """
 
 import decimal

@@ -108,8 +108,7 @@ def _is_custom(kind: type, name: str) -> bool:
 
 
 def _is_met(target: Any, names: frozenset[str], functions: Sequence[Any], given: Mapping[str, Any]) -> bool:
-    """True if the methods can reach their object another way: by a variable, an argument, an object that refers to
-    it."""
+    """True if the methods can reach their object by a variable, an argument or an object that refers to it."""
     state = {name: value for name, value in state_of(target).items() if name not in names}
     reach = Reach(None, {"functions": list(functions), "state": state, **given}, wanted=target, thorough=True)
     return reach.found or reach.over or reach.computes

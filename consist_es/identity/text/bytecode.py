@@ -96,8 +96,7 @@ def _constant(value: Any) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def imported_names(code: types.CodeType) -> tuple[str, ...]:
-    """Modules that the code and its nested code import, as written, with leading dots; and names that may be
-    modules."""
+    """Modules that the code and its nested code import, as written, with leading dots; also possible ones."""
     found: list[str] = []
     steps = [item for item in dis.get_instructions(code) if item.opname != "EXTENDED_ARG"]
     for place, item in enumerate(steps):

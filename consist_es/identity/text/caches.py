@@ -1,5 +1,4 @@
-"""Finds variables and attributes that are caches: all code that reads one checks first whether it is filled, and fills
-it.
+"""Finds variables and attributes that are caches: each reader first checks whether it is filled, and fills it.
 
 Judged by name, from all loaded code of the project: if two share a name, both must be caches.
 """

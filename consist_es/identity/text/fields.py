@@ -12,8 +12,7 @@ _NO_VALUES = ("_MISSING_TYPE", "PydanticUndefinedType", "_Nothing", "UnsetType",
 
 
 def field_values(cls: type) -> dict[str, dict[str, Any]]:
-    """Field -> its defaults, factories and so on, for dataclasses, attrs, pydantic and msgspec; {} for other
-    classes."""
+    """Field -> defaults, factories and so on, for dataclasses, attrs, pydantic and msgspec; else {}."""
     found = {}
     for name, field in _fields(cls):
         parts = {part: value for part in _PARTS if (value := getattr(field, part, None)) is not None}

@@ -79,8 +79,7 @@ def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
 
 
 def outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """All nodes of a body, parents first, without the insides of functions and classes and the targets of
-    comprehensions."""
+    """All nodes of a body, parents first; skips insides of functions and classes, targets of comprehensions."""
     waiting: list[ast.AST] = list(body)
     while waiting:
         item = waiting.pop()

@@ -46,8 +46,7 @@ class Scope:
 
 
 class Survey:
-    """One walk through some code that makes the normal form and sorts all nodes by scope and class. The walk takes as
-    long as parsing, so later searches use its lists."""
+    """Makes the normal form and lists all nodes by scope and class, in one walk, as slow as parsing."""
 
     def __init__(self, nodes: Sequence[ast.AST], *, keep_docstrings: bool) -> None:
         self._keep_docstrings = keep_docstrings

@@ -80,11 +80,11 @@ class Readers:
         return self._reached[1]
 
 
+# cached: every run of a step asks about the same code again
 @functools.lru_cache(maxsize=128)
 def _reached(
     code: tuple[Source | tuple[ast.AST, ...], ...], functions: frozenset[str], names: frozenset[str]
 ) -> "Reached":
-    """Cached, since every run of a step asks about the same code again."""
     found = [file_usage(item) if isinstance(item, Source) else usage(*item) for item in code]
     return Reached(found, functions, names)
 

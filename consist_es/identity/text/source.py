@@ -39,13 +39,11 @@ _MOST_TEXT = 2 << 20
 
 
 class Fact(Generic[T]):
-    """A finding that follows from the text of a file alone. Found once for each version of the file, and cached on
-    disk.
+    """A fact that follows from the text of a file alone. Found once for each version of it, and cached on disk.
 
-    ``find`` must use nothing else: not the file's name, other files, or live objects. Its result must survive msgspec's
-    encoding to msgpack and back as `kind`. The first fact asked for finds all facts, from one tree that is then
-    dropped. An edit to any module of `consist_es.identity` invalidates the disk cache, so facts need no version of
-    their own.
+    ``find`` must use nothing else: not the file's name, other files, or live objects. Its result must survive msgpack
+    and back as `kind`. The first fact asked for finds all facts, from one tree that is then dropped. An edit to any
+    module of `consist_es.identity` invalidates the disk cache, so facts need no version of their own.
     """
 
     def __init__(self, name: str, kind: Any, find: "Callable[[Parsed], T]") -> None:
@@ -60,7 +58,6 @@ class Fact(Generic[T]):
         return found  # type: ignore[no-any-return]
 
     def _decoded(self, source: "Source") -> T:
-        """Decoded even if just found, so that the value is the same from either source."""
         data = source.encoded.get(self.name)
         try:
             if data is not None:
@@ -70,6 +67,7 @@ class Fact(Generic[T]):
         source.find_facts()
         if self.name in source.facts:
             return source.facts[self.name]  # type: ignore[no-any-return]
+        # decoded even if just found, so that the value is the same from either source
         return self._decoder.decode(source.encoded[self.name])  # type: ignore[no-any-return]
 
 
@@ -111,8 +109,7 @@ class Source:
         self._tree: ast.Module | None = None
         self._codes: dict[tuple[int, str], list[types.CodeType]] | None = None
         self._known: dict[int, tuple[types.CodeType, bool]] = {}
-        """Id of a code object -> the object, which keeps the id from being reused, and True if the text compiles to
-        it."""
+        """Id -> code object (kept alive, so that no id is reused), True if the text compiles to it."""
         self._digests: dict[tuple[ast.AST, ...], str] = {}
         """Nodes -> digest: every run of a step asks for the same ones again."""
         self._effects: list[tuple[str, ast.stmt]] | None = None

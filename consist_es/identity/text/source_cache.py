@@ -90,8 +90,7 @@ def _at(path: Path) -> SourceCache:
 
 @functools.cache
 def _versions() -> str | None:
-    """Digest of everything a row depends on besides the source. The optimisation level changes what code compiles
-    to."""
+    """Digest of all that a row depends on besides the source, such as the optimisation level of compiled code."""
     own = Path(__file__).parent.parent
     hasher, paths = blake3(), sorted([*own.rglob("*.py"), *own.parent.joinpath("values").glob("*.py")])
     if Path(__file__).parent.joinpath("source.py") not in paths:  # from a zip file, or without sources

@@ -16,7 +16,7 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 CALL = "call"
-"""The call of an expression statement; without use for its value, it must be meant to do something."""
+"""The call in an expression statement: its value is unused, so it must do something."""
 INNER = "inner call"
 """A call with a value that is used: it need not be meant to do anything."""
 TARGET = "target"
