@@ -112,8 +112,7 @@ def by_frame(forms: list[Any]) -> list[Any]:
 def alike(values: Sequence[Any], nested: int = _NESTED) -> list[Any] | None:
     """Plain forms of numbers, texts, or tuples and lists of them, if all are of one type; None for others.
 
-    Also None for `MANY` or fewer, and if any needs a closer look: a huge number, an infinity, a long text, or one
-    beyond ASCII.
+    Also None for a few, and if any needs a closer look: a huge number, an infinity, a long text, or one beyond ASCII.
     """
     kinds = set(map(type, values)) if len(values) > MANY else set()
     kind = kinds.pop() if len(kinds) == 1 else None

@@ -15,8 +15,7 @@ from consist_es.values.times import zone_form
 
 
 def tagged(value: Any, where: str, plain: Plain) -> Any:
-    """The tagged form of an array, frame, table or scalar of numpy, pandas, polars or pyarrow; None for anything
-    else."""
+    """The tagged form of a value of numpy, pandas, polars or pyarrow; None for anything else."""
     package = type(value).__module__.partition(".")[0]
     forms = {"numpy": numpy_form, "pandas": _pandas, "polars": _polars, "pyarrow": _arrow}
     return forms[package](value, where, plain) if package in forms and package in sys.modules else None

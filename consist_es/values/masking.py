@@ -184,8 +184,7 @@ class Masker:
     # ------------------------------------------------------------ texts
 
     def text(self, text: str) -> str:
-        """A text without anything that looks like a credential: user and password in a URL, ``token=…`` and the
-        like."""
+        """The text without anything like a credential: user and password in a URL, ``token=…`` and so on."""
         if not _SIGNS.search(text) or not self._hint.search(text):
             return text
         text = self.places(text)

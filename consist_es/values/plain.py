@@ -110,8 +110,7 @@ def is_pydantic(value: Any) -> bool:
 
 
 def _unset(value: Any, fields: Mapping[str, Any]) -> list[Any]:
-    """The fields of a pydantic model that were not given and have their default; `exclude_unset` shows the
-    difference."""
+    """Fields of a pydantic model that were not given and have their default; `exclude_unset` omits them."""
     if not is_pydantic(value):
         return []
     unset = sorted(name for name in type(value).model_fields if name in fields and name not in value.model_fields_set)
@@ -272,8 +271,7 @@ def _path(value: pathlib.PurePath, where: str) -> Any:
 
 
 def _not_finite(value: float) -> str:
-    """Text of an infinity or a NaN. A NaN with other bits than ``float("nan")`` shows them, because copysign reads
-    them."""
+    """Text of an infinity or a NaN. One with other bits than ``float("nan")`` shows them: copysign reads them."""
     bits = struct.pack(">d", value)
     return repr(value) if math.isinf(value) or bits == _NAN else f"nan:{bits.hex()}"
 
