@@ -114,8 +114,6 @@ def _share(fd: int) -> None:
 
 
 class _Process:
-    """The board of this process."""
-
     def __init__(self) -> None:
         self.board: Board | None = None
         self.mutex = threading.Lock()

@@ -219,8 +219,6 @@ def _stamp(text: bytes) -> Stamp | None:
 
 
 class _Process:
-    """The channel of this process to its children."""
-
     def __init__(self) -> None:
         self.channel: Channel | None = None
         self.mutex = threading.Lock()

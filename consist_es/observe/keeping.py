@@ -83,8 +83,7 @@ def _has_mutable_default(node: Function) -> bool:
 
 
 def _writes_outside(node: Function) -> bool:
-    """True if it assigns to globals, or to attributes or items of objects that it did not make, or fills such
-    objects."""
+    """True if it assigns to globals, or fills or assigns to parts of objects that it did not make."""
     body = node.body if isinstance(node.body, list) else [node.body]
     items = [item for statement in body for item in ast.walk(statement)]
     own = {item.id for item in items if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)}

@@ -113,8 +113,7 @@ class Notes:
         self.relative = False
         """True if a path that counts was relative to the current folder, or may have been."""
         self.stacks: dict[tuple[int, ...], tuple[tuple[CodeType, ...], list[str]]] = {}
-        """Ids of codes -> the project's code on the stack, and the paths first read under it; by id, as code hashes
-        slowly."""
+        """Ids of codes (code hashes slowly) -> the project's code on the stack, paths first read under it."""
         self.unsure: dict[str, None] = {}
         self.unseen: dict[str, None] = {}
         self.settled: set[RawPath] = set()

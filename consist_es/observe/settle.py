@@ -91,8 +91,7 @@ class Settling:
         return verdict == "same"
 
     def _look_at_made(self, path: str) -> None:
-        """Keep the digest of a file that the step looked for in vain and then made: an edit of it would be read next
-        time."""
+        """Keep the digest of a file that the step missed and then made: an edit would be read next time."""
         if self._is_output(path) or path in self._notes.grown:
             return
         try:

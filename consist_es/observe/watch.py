@@ -73,8 +73,7 @@ _replacing = _Replacing()
 
 
 class Watch:
-    """Notes the reads of one run. `begin` and `end` may be called repeatedly, and `end` after an interrupted
-    `begin`."""
+    """Notes the reads of one run. `begin` and `end` may be repeated, and `end` may follow half a `begin`."""
 
     def __init__(
         self,
