@@ -28,8 +28,7 @@ ReadBytes = Callable[[Path], bytes]
 
 
 def read_data(path: Path, kind: str, read_bytes: ReadBytes) -> Any:
-    """Data of a file of one of the `FORMATS` but ``bytes``; `read_bytes` is called for it and for the files it
-    includes.
+    """Data of a file of one of the `FORMATS` but ``bytes``; `read_bytes` is called for it and for its includes.
 
     Raises:
         ConfigFileError: it is not valid. MissingExtraError: it needs a package that is not installed.
