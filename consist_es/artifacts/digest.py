@@ -176,8 +176,7 @@ def _line(entry: Entry, content: str) -> bytes:
 
 
 def _require_still(root: bytes, top: os.stat_result, entries: list[Entry]) -> None:
-    """Check that nothing came, went or changed since the walk: entries change their folder's time, edits their
-    file's."""
+    """Check that nothing changed since the walk: entries change their folder's time, edits their file's."""
     _require_same(root, top, stat_of(root, follow=True))
     for entry in entries:
         _require_same(entry.path, entry.stat, stat_of(entry.path, follow=False))

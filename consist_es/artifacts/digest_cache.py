@@ -17,8 +17,7 @@ _TABLE = "CREATE TABLE digests_1 (path BLOB PRIMARY KEY, stamp TEXT, digest TEXT
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """Size, times, inode and device of a file. The change time, unlike the modification time, cannot be set back by
-    hand."""
+    """Size, times, inode and device of a file. Unlike the others, the change time cannot be set by hand."""
 
     size: int
     mtime_ns: int

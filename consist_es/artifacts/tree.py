@@ -87,8 +87,7 @@ def _resolved(link: Entry, trail: tuple[bytes, ...], notes: list[str]) -> Entry:
 
 
 def _text_inside(link: bytes, text: bytes, real: bytes, root: bytes) -> bytes:
-    """Text of a link within its folder. If the text leads through the outside, which no copy can keep, the way
-    inside."""
+    """Text of a link within its folder; if it leads through the outside, which no copy can keep, the way inside."""
     parts = text.split(b"/")
     ways = [os.path.join(os.path.dirname(link), *parts[:end]) for end in range(1, len(parts))]
     if os.path.isabs(text) or not all(_is_inside(os.path.realpath(way), root) for way in ways):
