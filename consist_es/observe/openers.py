@@ -1,4 +1,4 @@
-"""Stand-ins for functions and classes of other packages that open files past Python, if kernel events are missing.
+"""Stand-ins for functions and classes of other packages that open files past Python, for systems without kernel events.
 
 Only loaded packages are touched, only while a run is open, and classes stay the same objects: only their `__init__` is
 replaced. Not seen: functions imported by name before the run, and files named in SQL.

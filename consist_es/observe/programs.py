@@ -13,8 +13,8 @@ from consist_es.observe.reads import Program
 def find_program(
     path: str, arguments: list[str], folder: str | None, started: list[Origin], counts: Callable[[str], bool]
 ) -> Program:
-    """The program, with its arguments (also in a shell's command line) that are paths which count, or programs at such
-    a path."""
+    """The program, and those of its arguments (also in a shell's command line) that are paths which count, or programs
+    at such a path."""
     base = os.path.abspath(folder or os.curdir)
     words = [path, *arguments[1:], *(origin.path for origin in started if os.path.isabs(origin.path))]
     if os.path.basename(path) in SHELLS and len(arguments) > 2:

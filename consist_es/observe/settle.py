@@ -91,7 +91,7 @@ class Settling:
         return verdict == "same"
 
     def _look_at_made(self, path: str) -> None:
-        """Keep the digest of a file that the step missed and then made: an edit would be read next time."""
+        """Keep the digest of a file that was absent and that the step then made: an edit would be read next time."""
         if self._is_output(path) or path in self._notes.grown:
             return
         try:

@@ -1,4 +1,4 @@
-"""Finds what a block names, and what its own text visibly changes; the functions that it calls are for others."""
+"""Finds what a block names, and what its own text visibly changes; not what the functions that it calls do."""
 
 import ast
 import dis

@@ -101,7 +101,7 @@ class Visitor(Values):
             self._visit_all()
 
     def _visit_patched(self) -> None:
-        """Count attributes that the project replaced in installed modules."""
+        """Count what the project set in modules of installed packages."""
         if self.follow and (patched := patched_in(self.modules.foreign)):
             self._lenient = True
             self._note("replaced in installed modules", self.reference(patched, "installed modules"))

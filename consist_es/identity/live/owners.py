@@ -367,7 +367,7 @@ def elements(value: Any) -> list[Any]:
 
 
 def _named(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Items of a container with their paths; for a set, the paths change from time to time."""
+    """Items of a container with their paths; those of a set are not stable."""
     if isinstance(value, dict):
         for place, (key, item) in enumerate(dict.items(value)):
             yield f"{path}[{key!r}]" if type(key) in _ATOMS else f"{path}[#{place}]", item

@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"[0-9a-f]{6,}|\d+")
 def cells(own: str, namespace: Mapping[str, Any]) -> list[tuple[Source, bool]]:
     """The cells of the notebook of the cell `own`, each with True if it is running now.
 
-    IPython keeps them in ``In``. Elsewhere, takes the sources that are named like `own` and bind names in the
+    IPython keeps them in ``In``. Elsewhere, takes the sources that are named like `own` and bind only names in the
     namespace; a cell that was edited and run again is then listed twice.
     """
     history = namespace.get("In")
