@@ -87,7 +87,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     differs: list[str]
     at: str
     writer: str
-    """Who recorded it; `user` is what the record says."""
+    """Writer of the record; `user` is its own claim."""
 
 
 class PackageAcceptance(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +101,7 @@ class PackageAcceptance(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     at: str
     writer: str
-    """Who recorded it; `user` is what the record says."""
+    """Writer of the record; `user` is its own claim."""
 
 
 def create(db: "sqlite_utils.Database") -> None:

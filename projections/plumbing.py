@@ -38,7 +38,7 @@ def decoded(decoder: msgspec.json.Decoder[_T], text: Any) -> _T:
     """The value of a JSON column, decoded to its folded form.
 
     Raises:
-        ViewContentError: somebody put something else there.
+        ViewContentError: it has foreign content.
     """
     try:
         return decoder.decode(text)
@@ -59,7 +59,7 @@ def decode_columns(row: dict[str, Any], columns: Columns) -> None:
     """Replace the JSON texts of a row by their values.
 
     Raises:
-        ViewContentError: somebody put something else there.
+        ViewContentError: it has foreign content.
     """
     for name, (decoder, default) in columns.items():
         text = row[name]

@@ -37,7 +37,7 @@ NOT_VOUCHED = "not_vouched"
 
 
 REMEMBERED = 200
-"""Number of confirmed candidates that a process remembers while the views are unchanged."""
+"""Number of confirmed candidates that a process remembers while the views' facts about them stay the same."""
 
 
 class Disagreement(Exception):

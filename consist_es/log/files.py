@@ -24,7 +24,7 @@ def temporary_of(path: Path, token: str) -> Path:
 
 
 def copy_of(path: Path) -> Path:
-    """Temporary path of a segment's replacement, told apart from a new segment's."""
+    """Temporary path of a segment's replacement, with a suffix of its own."""
     return path.with_suffix(_COPY)
 
 

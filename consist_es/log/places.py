@@ -18,8 +18,7 @@ LINE = 4 << 10
 
 
 def read_places(storage: Storage, folder: Path, places: Iterable[tuple[int, int]]) -> list[Recorded]:
-    """The events whose lines begin at these places, (segment, offset), in the order of the log. Each is checked against
-    the line before it.
+    """The events at these places, (segment, offset), in log order. Each is checked against the line before it.
 
     Raises:
         LogCorruptError: no whole, unchanged line begins there. LogReadError: the operating system refused.

@@ -259,7 +259,7 @@ def _chain_before(storage: Storage, fd: int, offset: int) -> bytes:
 
 
 def read_at(storage: Storage, folder: Path, segment: int, offset: int) -> Recorded:
-    """The event whose line begins there, checked against the one before it."""
+    """The event at this place, checked against the line before it."""
     try:
         try:
             return _read_at(storage, folder, segment, offset)

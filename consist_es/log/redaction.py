@@ -68,7 +68,7 @@ class Intent(msgspec.Struct, frozen=True):
     targets: list[Target]
 
 
-# ---------------------------------------------------------------- what is to go
+# ---------------------------------------------------------------- planning
 
 
 def find_lines(storage: Storage, folder: Path, positions: Collection[int]) -> dict[int, Line]:
@@ -236,7 +236,7 @@ def forget_intent(storage: Storage, folder: Path) -> None:
     storage.sync_folder(folder)
 
 
-# ---------------------------------------------------------------- doing it
+# ---------------------------------------------------------------- carrying out
 
 
 def carry_out(storage: Storage, folder: Path, intent: Intent) -> None:

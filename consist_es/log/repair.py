@@ -63,7 +63,7 @@ Piece = tuple[int, Lost]
 
 
 class Gap(NamedTuple):
-    """A position whose record is lost."""
+    """A position with a lost record."""
 
     position: int
     segment: int
@@ -71,7 +71,7 @@ class Gap(NamedTuple):
     lost: Lost | None
 
 
-# ---------------------------------------------------------------- where
+# ---------------------------------------------------------------- finding
 
 
 def find_damage(storage: Storage, folder: Path) -> Damage | None:
@@ -162,7 +162,7 @@ class _Search:
         return Damage(self._project, place, segment, offset, problem, self._synced)
 
 
-# ---------------------------------------------------------------- what is left
+# ---------------------------------------------------------------- recovering
 
 
 def behind(storage: Storage, folder: Path, damage: Damage) -> Iterator[Survivor | Gap]:
@@ -229,7 +229,7 @@ def _beginning(storage: Storage, fd: int, number: int, before: Place) -> tuple[i
     return len(header), stated_chain(header)
 
 
-# ---------------------------------------------------------------- going on
+# ---------------------------------------------------------------- taking over
 
 
 def take_over(

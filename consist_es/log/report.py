@@ -48,6 +48,6 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     unended: list[Unended] = []
     """Runs and scenarios without an end, as seen on this walk."""
     before: int | None = None
-    """Number of `events` before the first break of the chain within a segment, or None if there is no break."""
+    """Number of `events` before the first break of the chain within a segment; None without a break."""
     since: int = 0
     """Position up to which an earlier walk found everything whole; not checked again."""

@@ -46,7 +46,7 @@ class _LockLost(Exception):
     def __init__(self, after: int | None) -> None:
         super().__init__("the lock file was deleted again and again")
         self.after = after
-        """Position of the last event before what was written; None if nothing was."""
+        """Position of the last event before the write; None if there was none."""
 
 
 class _Hold(WithBlock[None]):

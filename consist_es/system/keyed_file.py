@@ -22,8 +22,8 @@ class KeyedFile:
     The file may be writable by others. Each row carries a mark over all its values that only this user can make, see
     `consist_es.system.keyfile`; other rows are ignored. Without a key, nothing is stored.
 
-    Never raises: a locked file is not used, a damaged one is made anew, and a row half written before a power cut has
-    no valid mark. Safe to delete at any time, and to use from threads and after a fork.
+    Callers get no errors: a locked file is not used, a damaged one is made anew, and a row half written before a power
+    cut has no valid mark. Safe to delete at any time, and to use from threads and after a fork.
     """
 
     def __init__(self, path: Path, table: str) -> None:

@@ -263,7 +263,7 @@ class Projector:
             return None  # the full check finds the fault
         return same_place(at, self._log.head())
 
-    # ------------------------------------------------------------ where the file is
+    # ------------------------------------------------------------ place of the file
 
     def _move(self, path: Path) -> None:
         self.path = path

@@ -85,7 +85,7 @@ def peak_count(size: int) -> int:
     return size.bit_count()
 
 
-# ---------------------------------------------------------------- what a proof is made of
+# ---------------------------------------------------------------- proofs
 
 
 def inclusion_path(index: int, size: int) -> list[Span]:

@@ -85,7 +85,7 @@ def origin_of_log(storage: Storage, folder: Path) -> str:
     return origin_of(opened.header.project)
 
 
-# ---------------------------------------------------------------- what is kept
+# ---------------------------------------------------------------- stored heads
 
 
 def kept_heads(storage: Storage, folder: Path) -> list[Kept]:
