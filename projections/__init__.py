@@ -1,6 +1,6 @@
-"""The views: each file here is one, with its tables, its fold and its queries.
+"""The views: one per file, with its tables, its fold and its queries.
 
-The folder lies on top of the repository, and is imported as `consist_es.projections`
+The folder is at the top of the repository, and is imported as `consist_es.projections`
 (docs/decisions/0003-projections-folder.md).
 """
 

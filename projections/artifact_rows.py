@@ -1,4 +1,4 @@
-"""The columns of table ``artifacts`` and the struct that queries give."""
+"""The columns and the row struct of table ``artifacts``."""
 
 from collections.abc import Iterable
 from typing import Any

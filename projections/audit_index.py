@@ -1,4 +1,4 @@
-"""The audit index: where every event lies, of known and unknown types alike."""
+"""The audit index: the place of every event, of known and unknown types."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -47,24 +47,24 @@ def positions(conn: sqlite3.Connection, scenario_key: str) -> list[tuple[int, in
 
 
 def places(conn: sqlite3.Connection, positions: Iterable[int]) -> dict[int, list[int]]:
-    """Position -> segment and offset of the event, for those that there are."""
+    """Position -> segment and offset of the event, for existing ones."""
     sql = "SELECT seq, segment, offset FROM audit_index WHERE seq IN (SELECT value FROM json_each(?))"
     found = query(conn, sql, (to_text(sorted(positions)),))
     return {seq: place for seq, *place in found if [type(number) for number in place] == [int, int] and min(place) >= 0}
 
 
 def begins(conn: sqlite3.Connection, run_key: str) -> bool:
-    """Whether the start of this run is in the log."""
+    """True if this run's start is in the log."""
     sql = "SELECT 1 FROM audit_index WHERE run_key = ? AND type = 'step_started' LIMIT 1"
     return bool(query(conn, sql, (run_key,)))
 
 
 def of_type(conn: sqlite3.Connection, name: str, after: int) -> list[int]:
-    """Positions of the events of a type after a position; looks at all of those."""
+    """Positions of the events of a type after a position; scans all of those."""
     return [seq for (seq,) in query(conn, "SELECT seq FROM audit_index WHERE seq > ? AND type = ?", (after, name))]
 
 
 def count(conn: sqlite3.Connection) -> int:
-    """How many events there are."""
+    """The number of events."""
     ((number,),) = query(conn, "SELECT count(*) FROM audit_index")
     return int(number)

@@ -1,4 +1,4 @@
-"""The cache index: which runs may answer for a later one, by fingerprint, and which changes are accepted."""
+"""The cache index: runs for later ones to hit, by fingerprint, and accepted changes."""
 
 import sqlite3
 from collections import deque
@@ -47,35 +47,35 @@ tables: tuple[str, ...] = (
 )
 
 RECENT = 500
-"""Among how many runs of a model, and of a name, `nearest` looks."""
+"""Number of runs of a model, and of a name, that `nearest` considers."""
 NEAR = 20
-"""How many of these it compares key by key."""
+"""Number of these that it compares key by key."""
 
 
 class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier run that may answer, with what it gave its caller and all that it logged, by key and in order."""
+    """An earlier run for a hit, with its results and all its outputs, by key and in order."""
 
     run_key: str
     seq: int
     """Position of its `StepCompleted`."""
     writer: str
-    """Who recorded that."""
+    """Writer of that event."""
     outputs: dict[str, ArtifactRow]
     all_outputs: dict[str, ArtifactRow]
     effects: list[Effect] = []
-    """What it changed on objects that outlive it."""
+    """Its changes to objects that outlive it."""
     observed: dict[str, str] = {}
-    """What it read of its scenario by itself -> digest of what that was."""
+    """Items of its scenario that it read by itself -> their digests."""
     reads: list[ObservedRead] = []
-    """What else it read by itself."""
+    """Its other reads."""
     listed: str | None = None
-    """Digest of that list; None if it read nothing else."""
+    """Digest of `reads`; None if empty."""
     listed_seq: int = 0
-    """Position of the event that has the list."""
+    """Position of the event with the list."""
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
-    """A change that somebody vouched for, and that nobody revoked."""
+    """An accepted change that was not revoked."""
 
     seq: int
     fingerprint: str
@@ -87,11 +87,11 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     differs: list[str]
     at: str
     writer: str
-    """Who recorded it; `user` is what the record says."""
+    """Writer of the record; `user` is its own claim."""
 
 
 class PackageAcceptance(msgspec.Struct, frozen=True, kw_only=True):
-    """Another version of a package that somebody vouched for, and that nobody revoked."""
+    """An accepted package version that was not revoked."""
 
     seq: int
     name: str
@@ -101,7 +101,7 @@ class PackageAcceptance(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     at: str
     writer: str
-    """Who recorded it; `user` is what the record says."""
+    """Writer of the record; `user` is its own claim."""
 
 
 def create(db: "sqlite_utils.Database") -> None:
@@ -115,7 +115,7 @@ def create(db: "sqlite_utils.Database") -> None:
     change: dict[str, type] = {"seq": int, "fingerprint": str, "as_fingerprint": str, "run_key": str, "as_run_key": str}
     said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "writer": str, "revoked_seq": int}
     accepted = db.create_table("acceptances", {**change, **said}, pk="seq")
-    accepted.create_index(["fingerprint", "seq"], "acceptances_by_fingerprint")  # a revocation finds its rows by it
+    accepted.create_index(["fingerprint", "seq"], "acceptances_by_fingerprint")  # used by revocations
     other: dict[str, type] = {"seq": int, "name": str, "before": str, "after": str, "reason": str, "user": str}
     db.create_table("package_acceptances", {**other, "at": str, "writer": str, "revoked_seq": int}, pk=("seq", "name"))
 
@@ -153,7 +153,7 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
         return ((_INSERT, (key, event.fingerprint, recorded.seq, *said, event.reads, recorded.by, key)),)
     if isinstance(event, OutputsDoubted):
         return _doubted(recorded, event.by)
-    if isinstance(event, RedactedEvent):  # what it is about says enough
+    if isinstance(event, RedactedEvent):  # its run is known, and that is enough
         return _doubted(recorded, None) if event.type == OutputsDoubted.TYPE else ()
     if isinstance(event, ReadsObserved):
         return ((_READS, (event.digest, to_text(event.reads), recorded.seq)),)
@@ -175,7 +175,7 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
 
 
 def _doubted(recorded: Recorded, by: str | None) -> Iterable[Statement]:
-    """The run never answers, also if it ends only later."""
+    """The run is never a hit, even if it ends later."""
     return (_DROP, (recorded.run,)), (_DOUBT, (recorded.run, by, recorded.seq))
 
 
@@ -194,9 +194,9 @@ _CHANGED = "SELECT effects FROM cache_index WHERE run_key = ?"
 
 
 def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidate]:
-    """Runs with this fingerprint that may answer, newest first.
+    """Runs with this fingerprint for a hit, newest first.
 
-    A run is left out if the views lack one of its outputs, or the list of what it read: it could not be checked.
+    A run is left out if the views lack one of its outputs, or its list of reads: it could not be checked.
     """
     found = []
     for run_key, seq, given, logged, observed, effects, listed, reads, listed_seq, writer in query(
@@ -226,23 +226,23 @@ def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidat
 
 
 def reads_of(conn: sqlite3.Connection, run_key: str) -> list[ObservedRead]:
-    """What a run that may answer read by itself."""
+    """The observed reads of a run in the index."""
     return [read for (reads,) in query(conn, _READS_OF, (run_key,)) for read in _READ.decode(reads)]
 
 
 def reads_known(conn: sqlite3.Connection, digest: str) -> bool:
-    """Whether the list of reads with this digest is recorded."""
+    """True if the list of reads with this digest is recorded."""
     return bool(query(conn, _KNOWN, (digest,)))
 
 
 def carried_to(conn: sqlite3.Connection, before: str) -> str | None:
-    """The fingerprint that runs with an earlier version's fingerprint answer for, None if none was chosen yet."""
+    """The fingerprint that replaces one of an earlier version, or None if none was chosen yet."""
     found = query(conn, _CARRIED, (before,))
     return found[0][0] if found else None
 
 
 def changed_by(conn: sqlite3.Connection, run_key: str) -> list[str]:
-    """Paths of what a run changed on objects that outlive it."""
+    """Paths of a run's changes to objects that outlive it."""
     return [effect.path for (text,) in query(conn, _CHANGED, (run_key,)) for effect in decoded(_EFFECTS, text)]
 
 
@@ -255,7 +255,7 @@ WHERE fingerprint = ? AND revoked_seq IS NULL ORDER BY seq DESC
 
 
 def acceptances(conn: sqlite3.Connection, fingerprint: str) -> list[Acceptance]:
-    """What this fingerprint is accepted as, the newest first; revoked ones are left out."""
+    """Acceptances of this fingerprint, newest first, without revoked ones."""
     names = Acceptance.__struct_fields__
     rows = (dict(zip(names, row, strict=True)) for row in query(conn, _ACCEPTED, (fingerprint,)))
     return [Acceptance(**{**row, "differs": from_text(row["differs"], [])}) for row in rows]
@@ -264,7 +264,7 @@ def acceptances(conn: sqlite3.Connection, fingerprint: str) -> list[Acceptance]:
 def reached(
     conn: sqlite3.Connection, fingerprint: str, counts: Callable[[Acceptance], bool] = lambda _item: True
 ) -> Iterator[tuple[str, tuple[Acceptance, ...]]]:
-    """This fingerprint, and every one that it is accepted as, directly or over others: nearest first, each once."""
+    """This fingerprint, and every one that it is accepted as, directly or through others: nearest first, each once."""
     seen = {fingerprint}
     waiting: deque[tuple[str, tuple[Acceptance, ...]]] = deque([(fingerprint, ())])
     while waiting:
@@ -283,7 +283,7 @@ WHERE revoked_seq IS NULL ORDER BY seq DESC
 
 
 def package_acceptances(conn: sqlite3.Connection) -> list[PackageAcceptance]:
-    """The accepted changes of packages, the newest first; revoked ones are left out."""
+    """The accepted package changes, newest first, without revoked ones."""
     fields = PackageAcceptance.__struct_fields__
     return [PackageAcceptance(**dict(zip(fields, row, strict=True))) for row in query(conn, _ACCEPTED_PACKAGES)]
 
@@ -311,7 +311,7 @@ _SCENARIO = "SELECT name FROM runs WHERE key = ?"
 
 
 def same_work(conn: sqlite3.Connection, fingerprint: str) -> RunRow | None:
-    """The newest run with this fingerprint that was no hit, however it ended."""
+    """The newest run with this fingerprint that was not a hit, with any status."""
     return first([run_row(row) for row in query(conn, _SAME_WORK, (fingerprint,))])
 
 
@@ -324,11 +324,11 @@ def nearest(
     scenario: str | None = None,
     differing: Callable[[RunRow], int] = lambda _run: 0,
 ) -> RunRow | None:
-    """The earlier run that a miss is explained by, or None.
+    """The earlier run to explain a miss by, or None.
 
-    Of the runs of the same model or name that completed and were no hits: the same model and name first, then
-    those that differ in the fewest parts (another year, iteration, phase or stage counts twice: it is other work),
-    then those of a scenario of the same name as `scenario` (a key), then the fewest `differing` keys, then the newest.
+    Considers completed runs of the same model or name that were not hits. Prefers the same model and name, then the
+    fewest differing parts (another year, iteration, phase or stage counts twice: it is other work), then a scenario of
+    the same name as `scenario` (a key), then the fewest `differing` keys, then the newest.
     """
     digests = (info.code, info.config, info.inputs, info.labels)
     own = _scenario_name(conn, scenario)
@@ -349,7 +349,7 @@ def _scenario_name(conn: sqlite3.Connection, key: str | None) -> str | None:
 
 
 def _distance(run: RunRow, info: FingerprintInfo) -> int:
-    """How many parts of two identities differ."""
+    """The number of differing parts of two identities."""
     old = run.fingerprint_info
     if old is None:
         return len(LABELS) + len(FingerprintInfo.__struct_fields__)

@@ -1,4 +1,4 @@
-"""The coupler of every scenario: which artifact each name stands for, and which names were declared."""
+"""The coupler of every scenario: the artifact of each name, and the declared names."""
 
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -20,13 +20,13 @@ tables: tuple[str, ...] = ("coupler", "declared_outputs")
 
 
 class CouplerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a name in a scenario's coupler stands for: an artifact, or the URI of something unrecorded."""
+    """The value of a name in a scenario's coupler: an artifact, or the URI of something unrecorded."""
 
     key: str
     artifact_id: str | None
     value: str | None
     set_by: str | None
-    """Key of the run that set it last."""
+    """Key of the last run that set it."""
     seq: int
     """Position of the last set."""
 
@@ -38,7 +38,7 @@ class DeclaredRow(msgspec.Struct, frozen=True, kw_only=True):
     required: bool
     description: str | None
     warn_undefined: bool
-    """True on all rows of a scenario that asked to be warned of names it did not declare."""
+    """True on all rows of a scenario that wants warnings for undeclared names."""
 
 
 def create(db: "sqlite_utils.Database") -> None:
@@ -92,7 +92,7 @@ TAKES = frozenset(_FOLDS)
 
 
 def state(conn: sqlite3.Connection, scenario_key: str) -> dict[str, CouplerRow]:
-    """The coupler of a scenario, in the order in which its names were first set."""
+    """The coupler of a scenario, in the order of each name's first set."""
     sql = """
         SELECT key, artifact_id, value, set_by, seq FROM coupler WHERE scenario_key = ? ORDER BY first_seq
     """

@@ -7,7 +7,7 @@ from consist_es.projections.plumbing import to_text
 from consist_es.values.plain import is_tagged, to_plain, users_key
 
 MAX_LEAVES = 500
-"""A facet with more leaves is kept whole in its run's row but not indexed."""
+"""Largest number of indexed leaves; a larger facet is only in its run's row."""
 
 COLUMNS = {
     "run_key": str,
@@ -29,7 +29,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class Cell(NamedTuple):
-    """A value and the column for its type."""
+    """A value in the column for its type."""
 
     kind: str
     text: str | None = None
@@ -40,7 +40,7 @@ class Cell(NamedTuple):
 
 
 def rows(run_key: str, facet: Any) -> list[tuple[Any, ...]]:
-    """The rows of one facet; none where it is no dict, or too large."""
+    """The rows of one facet; empty if it is not a dict, or too large."""
     if not isinstance(facet, dict):
         return []
     found = [(run_key, key, *_cell(value)) for key, value in _leaves(facet, "")]
@@ -75,7 +75,7 @@ _SAME = {
     "null": "f.value_type = 'null'",
     "bool": "f.value_type = 'bool' AND f.value_bool = ?",
     "str": "f.value_type = 'str' AND f.value_str = ?",
-    # 1 and 1.0 find each other: which of them a facet holds is an accident.
+    # 1 and 1.0 find each other: the difference is an accident.
     "int": "f.value_type IN ('int', 'float') AND coalesce(f.value_int, f.value_float) = ?",
     "float": "f.value_type IN ('int', 'float') AND coalesce(f.value_int, f.value_float) = ?",
     "json": "f.value_type = 'json' AND f.value_json = ?",
@@ -83,7 +83,7 @@ _SAME = {
 
 
 def condition(facet: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
-    """SQL conditions on `runs`, and their values, for dotted keys with these values."""
+    """SQL conditions on `runs` with their values, for dotted keys with these values."""
     clauses, values = [], []
     for key, value in facet.items():
         cell = _cell(to_plain(value, f"facet[{key!r}]"))

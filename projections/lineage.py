@@ -1,4 +1,4 @@
-"""Lineage: every artifact, which run made it, and which runs used it in which role."""
+"""Lineage: every artifact, the run that made it, and the runs that used it, with roles."""
 
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -115,7 +115,7 @@ _LINK = """
 INSERT INTO links (run_key, direction, name, artifact_id, position, via, seq) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 """
-# An input that was logged without a role is a link of its own only until, and unless, the run says its role.
+# An input logged without a role has a link of its own until the run gives it a role.
 _UNNAMED_INPUT = """
 INSERT INTO links (run_key, direction, name, artifact_id, position, via, seq)
 SELECT ?, 'input', ?, ?, 0, 'logged', ?
@@ -151,7 +151,7 @@ def _step_started(recorded: Recorded, event: StepStarted) -> list[Statement]:
 
 
 def _values(recorded: Recorded, event: ArtifactLogged) -> tuple[Any, ...]:
-    """Of all columns of `artifacts`, in their order."""
+    """Values of all columns of `artifacts`, in order."""
     place = (event.artifact, event.key, event.uri, event.root, event.kind, event.driver)
     content = (event.digest, event.digest_method, event.size, event.mtime_ns, event.producer)
     inside = (event.table_path, event.array_path, event.parent, to_text(event.schema), event.rows)
@@ -160,7 +160,7 @@ def _values(recorded: Recorded, event: ArtifactLogged) -> tuple[Any, ...]:
 
 
 def row_of(recorded: Recorded, event: ArtifactLogged) -> ArtifactRow:
-    """The row that an event makes, if it is the first one of its artifact."""
+    """The row made by an event, if it is the first one of its artifact."""
     return artifact_row(_values(recorded, event))
 
 
@@ -228,7 +228,7 @@ def artifact(conn: sqlite3.Connection, artifact_id: str) -> ArtifactRow | None:
 
 
 def by_ids(conn: sqlite3.Connection, artifact_ids: Iterable[str]) -> dict[str, ArtifactRow]:
-    """Id -> artifact, in the order given; ids that are not there are left out."""
+    """Id -> artifact, in the order given, without unknown ids."""
     wanted = list(dict.fromkeys(artifact_ids))
     sql = "SELECT * FROM artifacts WHERE artifact_id IN (SELECT value FROM json_each(?))"
     found = {row.artifact_id: row for row in _artifacts(conn, sql, (to_text(wanted),))}
@@ -236,7 +236,7 @@ def by_ids(conn: sqlite3.Connection, artifact_ids: Iterable[str]) -> dict[str, A
 
 
 def latest_by_key(conn: sqlite3.Connection, key: str, run_key: str | None = None) -> ArtifactRow | None:
-    """The newest artifact of that key; with `run_key`, the one that the run linked last under that name."""
+    """The newest artifact of that key; with `run_key`, the last one that the run linked under that name."""
     if run_key is None:
         sql = "SELECT * FROM artifacts WHERE key = ? ORDER BY created_seq DESC LIMIT 1"
         return first(_artifacts(conn, sql, (key,)))
@@ -264,10 +264,10 @@ SELECT m.run_key, m.uri, r.run_dir, '' FROM materializations m JOIN runs r ON r.
 
 
 def places_since(conn: sqlite3.Connection, seq: int) -> list[tuple[str, str, str, str]]:
-    """Run, URI, run directory and driver of every output that was recorded, or copied to a place, after a position."""
+    """Run, URI, run directory and driver of every output recorded, or copied to a place, after a position."""
     found = query(conn, _COPIED_SINCE, (seq,))
     last = 1 << 62
-    while rows := query(conn, _LOGGED_SINCE, (last,)):  # rows come in the order of the log
+    while rows := query(conn, _LOGGED_SINCE, (last,)):  # rows are in log order
         found += [(run, *rest) for _, at, run, *rest in rows if run is not None and at > seq]
         last = rows[-1][0]
         if rows[-1][1] <= seq:
@@ -281,7 +281,7 @@ def same_content(conn: sqlite3.Connection, digest: str) -> list[ArtifactRow]:
 
 
 def _named(conn: sqlite3.Connection, sql: str, values: Iterable[Any]) -> dict[str, ArtifactRow]:
-    """Name -> artifact in the order of the rows; the last of a name is the one that counts."""
+    """Name -> artifact in row order; of several with one name, the last."""
     return {name: artifact_row(row) for name, *row in query(conn, sql, tuple(values))}
 
 
@@ -312,20 +312,20 @@ ORDER BY l.seq, l.position
 
 
 def outputs(conn: sqlite3.Connection, run_key: str) -> dict[str, ArtifactRow]:
-    """Everything that was logged as an output of a run, by key, in order; the last of a key."""
+    """All logged outputs of a run, by key, in order; of several with one key, the last."""
     return _named(conn, _LINKED, (run_key, "output"))
 
 
 def results(conn: sqlite3.Connection, run_key: str) -> dict[str, ArtifactRow]:
-    """What the caller of a run received, by key, in that order."""
+    """The results of a run for its caller, by key, in order."""
     return _named(conn, _RESULTS, (run_key,))
 
 
 def inputs(conn: sqlite3.Connection, run_key: str, via: str | None = None) -> dict[str, ArtifactRow]:
-    """The inputs of a run by role, in order; with `via`, only those that came in that way.
+    """The inputs of a run by role, in order; with `via`, only those bound that way.
 
-    `via` is that of the binding (``inputs``, ``input_keys``, ``depends_on`` …) or ``logged`` for what the run logged
-    itself while it ran.
+    `via` is the binding (``inputs``, ``input_keys``, ``depends_on`` …), or ``logged`` for inputs that the run itself
+    logged.
     """
     if via is None:
         return _named(conn, _LINKED, (run_key, "input"))
@@ -333,18 +333,18 @@ def inputs(conn: sqlite3.Connection, run_key: str, via: str | None = None) -> di
 
 
 def logged_inputs(conn: sqlite3.Connection, run_key: str) -> list[tuple[str, ArtifactRow]]:
-    """Role and artifact of what a run logged as inputs itself; two workers may have given two files one role."""
+    """Role and artifact of the inputs that a run itself logged; two workers may have given two files one role."""
     found = query(conn, _LINKED_VIA, (run_key, "input", "logged"))
     return [(role, artifact_row(row)) for role, *row in found]
 
 
 def scenario_outputs(conn: sqlite3.Connection, scenario_key: str) -> dict[str, ArtifactRow]:
-    """The outputs of all runs of a scenario by key; the last of a key."""
+    """The outputs of all runs of a scenario by key; of several with one key, the last."""
     return _named(conn, _SCENARIO_OUTPUTS, (scenario_key,))
 
 
 def scenario_inputs(conn: sqlite3.Connection, scenario_key: str) -> dict[str, ArtifactRow]:
-    """What came into a scenario from outside, by key: inputs that none of its runs made."""
+    """The external inputs of a scenario by key: inputs that none of its runs made."""
     return _named(conn, _SCENARIO_INPUTS, (scenario_key,))
 
 
@@ -369,7 +369,7 @@ def find_artifacts(conn: sqlite3.Connection, *, limit: int | None = 100, **equal
     `run` (either of the two, or a hit's outputs) are keys of runs. None does not filter; `limit` None gives all.
 
     Raises:
-        OptionError: a filter that does not exist.
+        OptionError: an unknown filter.
     """
     if unknown := equal.keys() - _EQUAL.keys():
         raise OptionError("filter", min(unknown), (*_EQUAL, "limit"))

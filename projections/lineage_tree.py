@@ -1,4 +1,4 @@
-"""Lineage as trees: where an artifact comes from, and what was made of it."""
+"""Lineage as trees: an artifact's origins, and its uses."""
 
 import sqlite3
 from collections import deque
@@ -13,15 +13,15 @@ from consist_es.views.file import query
 
 
 class ArtifactNode(msgspec.Struct, kw_only=True):
-    """An artifact in a tree: `runs` are the run that made it (upstream) or those that used it (downstream)."""
+    """An artifact in a tree: `runs` holds the run that made it (upstream) or those that used it (downstream)."""
 
     artifact: ArtifactRow
     name: str
-    """The role (upstream) or output key (downstream) under which the run above it holds it; its own key at the root."""
+    """Its role (upstream) or output key (downstream) in the run above it; its own key at the root."""
     depth: int
-    """Runs between it and the root."""
+    """Number of runs between it and the root."""
     repeated: bool = False
-    """True where the same artifact stands elsewhere in the tree, at least as near to the root, with its `runs`."""
+    """True if the same artifact is elsewhere in the tree, at least as near to the root, with its `runs`."""
     runs: "list[RunNode]" = []
 
 
@@ -61,7 +61,8 @@ def downstream(conn: sqlite3.Connection, artifact_id: str, max_depth: int | None
 def _tree(
     conn: sqlite3.Connection, artifact_id: str, max_depth: int | None, runs_of: str, artifacts_of: str
 ) -> ArtifactNode | None:
-    """Breadth first, and every artifact and run is opened once: a tree as large as the graph, not as its paths."""
+    """Build the tree breadth first, opening every artifact and run once: its size is that of the graph, not of its
+    paths."""
     found = query(conn, "SELECT * FROM artifacts WHERE artifact_id = ?", (artifact_id,))
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""What the views share: JSON in text columns, and the keys that an event must have."""
+"""Shared by the views: JSON in text columns, and required event keys."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
@@ -16,7 +16,7 @@ _NUMBERS: dict[Any, type] = {int: int, int | None: int, bool: int, float: float,
 
 
 def columns_of(row: type[msgspec.Struct]) -> dict[str, type]:
-    """The columns of the table whose rows a struct holds; what is neither number nor text is kept as JSON text."""
+    """The table columns for a row struct; types other than numbers and text become JSON text."""
     return {name: _NUMBERS.get(kind, str) for name, kind in get_type_hints(row).items()}
 
 
@@ -29,16 +29,16 @@ def from_text(text: str | None, default: Any = None) -> Any:
     """The value of a JSON column.
 
     Raises:
-        ViewContentError: it is none.
+        ViewContentError: it is not JSON.
     """
     return default if text is None else decoded(ANYTHING, text)
 
 
 def decoded(decoder: msgspec.json.Decoder[_T], text: Any) -> _T:
-    """What a JSON column holds, in the form that folding gave it.
+    """The value of a JSON column, decoded to its folded form.
 
     Raises:
-        ViewContentError: somebody put something else there.
+        ViewContentError: it has foreign content.
     """
     try:
         return decoder.decode(text)
@@ -52,14 +52,14 @@ def texts(*values: Any) -> tuple[str | None, ...]:
 
 
 Columns = Mapping[str, tuple[msgspec.json.Decoder[Any], Callable[[], Any] | None]]
-"""JSON column -> how it is decoded, and what NULL in it stands for; None where it never is NULL."""
+"""JSON column -> decoder, and a factory for NULL's value; None if it is never NULL."""
 
 
 def decode_columns(row: dict[str, Any], columns: Columns) -> None:
-    """Put values in the place of the JSON texts of a row.
+    """Replace the JSON texts of a row by their values.
 
     Raises:
-        ViewContentError: somebody put something else there.
+        ViewContentError: it has foreign content.
     """
     for name, (decoder, default) in columns.items():
         text = row[name]
@@ -67,14 +67,14 @@ def decode_columns(row: dict[str, Any], columns: Columns) -> None:
 
 
 def run_of(recorded: Recorded) -> str:
-    """Key of the run that an event is about."""
+    """Key of an event's run."""
     if recorded.run is None:
         raise ValueError("the event names no run")
     return recorded.run
 
 
 def scenario_of(recorded: Recorded) -> str:
-    """Key of the scenario that an event is about."""
+    """Key of an event's scenario."""
     if recorded.scenario is None:
         raise ValueError("the event names no scenario")
     return recorded.scenario

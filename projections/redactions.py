@@ -1,6 +1,6 @@
-"""Redactions: which payloads were taken out of the log, by whom and why, and what is still known of their runs.
+"""Redactions: the payloads removed from the log, by whom and why, and the remaining facts of their runs.
 
-A run does not vanish with the payload that began it, nor does it seem to go on where the one that ended it is gone.
+A run stays visible if its start was redacted, and stays ended if its end was.
 """
 
 import re
@@ -31,14 +31,14 @@ tables: tuple[str, ...] = ("redactions",)
 TAKES = frozenset({PayloadRedacted})
 
 REDACTED = "(redacted)"
-"""What stands where something is no longer known."""
+"""Placeholder for redacted values."""
 
 
 class Redaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A payload that is gone."""
+    """A redacted payload."""
 
     position: int
-    """Of the event that had it."""
+    """Position of its event."""
     type: str
     digest: str
     size: int
@@ -46,7 +46,7 @@ class Redaction(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     at: str
     seq: int
-    """Position of the event that says so."""
+    """Position of the `payload_redacted` event."""
 
 
 def create(db: "sqlite_utils.Database") -> None:
@@ -56,7 +56,7 @@ def create(db: "sqlite_utils.Database") -> None:
 
 
 def index(db: "sqlite_utils.Database") -> None:
-    """The primary key is all that queries need."""
+    """No index: the primary key is enough."""
 
 
 _INSERT = """
@@ -75,7 +75,7 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
 
 
 def redaction(conn: sqlite3.Connection, position: int) -> Redaction | None:
-    """Why the payload of this event is gone; None where nobody said so."""
+    """The redaction of this event's payload, or None."""
     sql = "SELECT position, type, digest, size, reason, user, at, seq FROM redactions WHERE position = ?"
     rows = query(conn, sql, (position,))
     return first([Redaction(**dict(zip(Redaction.__struct_fields__, row, strict=True))) for row in rows])
@@ -101,9 +101,9 @@ _OUTCOMES = {"cache_hit": "hit", "cache_missed": "missed", "hit_demoted": "demot
 
 
 def start(recorded: Recorded) -> ScenarioStarted | StepStarted | None:
-    """What is known of a run whose beginning was redacted: its run id, by its key. None for other events.
+    """The start of a run with a redacted start, with its run id from its key. None for other events.
 
-    Keys are made of the run id (`consist_es.execution.engine`); one that is not made so stands for the run id itself.
+    Keys contain the run id (`consist_es.execution.engine`); any other key is used as the run id.
     """
     key = recorded.run or ""
     match = _RUN_KEY.fullmatch(key)
@@ -119,7 +119,7 @@ def start(recorded: Recorded) -> ScenarioStarted | StepStarted | None:
 
 
 def outcome(recorded: Recorded, event: RedactedEvent) -> list[Statement]:
-    """What a redacted event still says of its run: that it ended, or what the cache said in one word."""
+    """The remaining facts of a redacted event: that its run ended, or the cache's result in one word."""
     where = (recorded.seq, recorded.run)
     match event.type:
         case "step_completed":
@@ -136,7 +136,7 @@ def outcome(recorded: Recorded, event: RedactedEvent) -> list[Statement]:
 
 
 def status(recorded: Recorded, event: PayloadRedacted) -> list[Statement]:
-    """How a run ended whose end was redacted."""
+    """Set the status of a run with a redacted end."""
     if event.status is None:
         return []
     return [(_STATUS, (event.status, event.status, run_of(recorded), event.position))]

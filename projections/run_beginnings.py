@@ -1,4 +1,4 @@
-"""Queries of the run table that a run asks when it begins: what it will be called, and what else is going on."""
+"""Queries of the run table at the start of a run: its readable id, and the other running steps."""
 
 import sqlite3
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from consist_es.views.file import query
 
 
 class Beginning(NamedTuple):
-    """What the views say of a run that is about to be recorded."""
+    """The views' facts for a run about to be recorded."""
 
     seq: int
-    """How far they go."""
+    """Checkpoint of the views."""
     id: str
-    """The readable id that it gets, if nothing else is recorded before it."""
+    """Its readable id, if nothing else is recorded before it."""
     going_on: list[str]
-    """Keys of the steps and traces without an end."""
+    """Keys of the running steps and traces."""
 
 
 _BEGINNING = """
@@ -26,13 +26,13 @@ SELECT (SELECT seq FROM checkpoint), (SELECT max(attempt) FROM runs WHERE run_id
 
 
 def beginning(conn: sqlite3.Connection, run_id: str) -> Beginning:
-    """What the views say of the next run of this run id."""
+    """The views' facts for the next run of this run id."""
     ((seq, last, keys),) = query(conn, _BEGINNING, (run_id,))
     is_first = last is None and not NUMBERED.search(run_id)
     return Beginning(seq, run_id if is_first else f"{run_id}#{(last or 0) + 1}", from_text(keys, []))
 
 
 def going_on(conn: sqlite3.Connection) -> list[str]:
-    """Keys of the steps and traces without an end so far."""
+    """Keys of the running steps and traces."""
     found = query(conn, "SELECT key FROM runs WHERE status = 'running' AND kind <> 'scenario'")
     return [key for (key,) in found]

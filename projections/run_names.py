@@ -1,4 +1,4 @@
-"""Runs by the names that people type, and what they may have meant where there is no such run."""
+"""Finds runs by typed names, and suggests similar ones."""
 
 import difflib
 import sqlite3
@@ -18,7 +18,7 @@ def run_named(conn: sqlite3.Connection, ref: str) -> RunRow:
     """The run that `ref` names, see `run_table.get`.
 
     Raises:
-        MissingKeyError: there is none; lists those with the nearest names, else the newest ones.
+        MissingKeyError: there is none; lists the runs with the nearest names, else the newest ones.
     """
     row = run_table.get(conn, ref)
     if row is None:
@@ -27,7 +27,7 @@ def run_named(conn: sqlite3.Connection, ref: str) -> RunRow:
 
 
 def no_run(conn: sqlite3.Connection, what: str, ref: str, kind: str | None = None) -> MissingKeyError:
-    """The error that says that no run, or none of that kind, has this name."""
+    """The error for a name that no run, or none of that kind, has."""
     ids = [run_id for (run_id,) in query(conn, _IDS, (kind or "",))]
     if near := difflib.get_close_matches(ref, ids, n=_LISTED):
         return MissingKeyError(what, ref, near, "These are the nearest names.")

@@ -1,4 +1,4 @@
-"""The structs that queries of the run table give; that of a run has its columns."""
+"""Row structs of the run table's queries; `RunRow` has all its columns."""
 
 from typing import Any
 
@@ -122,5 +122,5 @@ def run_row(values: tuple[Any, ...]) -> RunRow:
 
 
 def in_words(writer: WriterRow) -> str:
-    """Who wrote: user, host and process."""
+    """The writer's user, host and process, as text."""
     return f"{writer.user or 'somebody'} on {writer.host}, process {writer.pid}"

@@ -1,8 +1,8 @@
-"""The run table: every scenario, step and trace with what it was given and how it ended.
+"""The run table: every scenario, step and trace with its inputs and its outcome.
 
 A readable run id may be used again; each use is an attempt, numbered by the order in the log. `runs.id` is the run id
 for the first attempt and ``run_id#n`` for later ones. A run id that itself ends with ``#`` and a number always gets its
-own number behind it, so that no two runs can have the same id.
+own number appended, so that ids stay unique.
 """
 
 import re
@@ -89,9 +89,9 @@ _COUNTED = {
 }
 _START = " ".join(("INSERT INTO runs VALUES (", ", ".join(_COUNTED.get(column, "?") for column in COLUMNS), ")"))
 _COPIED = tuple(COLUMNS)[tuple(COLUMNS).index("id") + 1 :]
-"""Columns of which the event alone gives the value."""
+"""Columns with values from the event alone."""
 NUMBERED = re.compile(r"#\d+$")
-"""How the readable ids of further attempts end; see above."""
+"""End of the readable ids of later attempts; see above."""
 _TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
 _COMPLETED = """
 UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?,
@@ -104,7 +104,7 @@ UPDATE runs SET status = ?, ended_at = ?, seconds = ?, error_type = ?, error_mes
     failed_step = ?, missing_outputs = ?, ended_seq = ?
 WHERE key = ?
 """
-# A run that ended after all, while somebody thought it dead, keeps its end.
+# A run that ended although it was taken for dead keeps its end.
 _ABANDONED = """
 UPDATE runs SET status = 'abandoned', error_message = ?, ended_seq = ? WHERE key = ? AND status = 'running'
 """
@@ -169,7 +169,7 @@ def _step_started(recorded: Recorded, event: StepStarted) -> list[Statement]:
 
 
 def _started(recorded: Recorded, event: ScenarioStarted | StepStarted, own: dict[str, Any]) -> list[Statement]:
-    """The row of a run that began, with the columns that only its kind has in `own`."""
+    """The row of a started run; `own` has the columns of its kind."""
     key, run_id = run_of(recorded), event.run_id
     row = own | {
         "name": event.name,
@@ -313,13 +313,13 @@ def by_key(conn: sqlite3.Connection, key: str) -> RunRow | None:
 
 
 def id_of(conn: sqlite3.Connection, key: str) -> str:
-    """The readable id of the run with this key; the key itself where there is none."""
+    """The readable id of the run with this key, or the key itself if unknown."""
     found = query(conn, "SELECT id FROM runs WHERE key = ?", (key,))
     return str(found[0][0]) if found else key
 
 
 def attempts(conn: sqlite3.Connection, run_id: str) -> list[RunRow]:
-    """Every run of this run id, the first attempt first."""
+    """Every attempt of this run id, in order."""
     return _runs(conn, "SELECT * FROM runs WHERE run_id = ? ORDER BY attempt", (run_id,))
 
 
@@ -352,7 +352,7 @@ def find(
     column: `year`, `iteration`, `stage`, `phase`, `model`, `status`, `name`, `kind`; None does not filter.
 
     Raises:
-        OptionError: a filter that does not exist.
+        OptionError: an unknown filter.
         ConfigTypeError: a facet or metadata value that cannot have been recorded.
     """
     clauses, values = ["1"], []
@@ -380,18 +380,18 @@ def find(
 
 
 def steps(conn: sqlite3.Connection, scenario_key: str) -> list[RunRow]:
-    """The runs of a scenario in the order in which they began, without its header."""
+    """The runs of a scenario in the order of their starts, without its header."""
     sql = "SELECT * FROM runs WHERE scenario_key = ? AND kind <> 'scenario' ORDER BY started_seq"
     return _runs(conn, sql, (scenario_key,))
 
 
 def started_since(conn: sqlite3.Connection, seq: int) -> list[RunRow]:
-    """Steps and traces that began after this position."""
+    """Steps and traces started after this position."""
     return _runs(conn, "SELECT * FROM runs WHERE started_seq > ? AND kind <> 'scenario' ORDER BY started_seq", (seq,))
 
 
 def running(conn: sqlite3.Connection) -> list[RunRow]:
-    """Runs without an end so far, oldest first."""
+    """Running runs, oldest first."""
     return _runs(conn, "SELECT * FROM runs WHERE status = 'running' ORDER BY started_seq", ())
 
 

@@ -1,7 +1,7 @@
-"""Large values that runs began with, each once, and which runs refer to them: the run table's part of that.
+"""Large start values of runs, each stored once, and the runs that refer to them: part of the run table.
 
-They are filled in as a start is folded, so that `runs` has them as if they had stood in the start. What is not there by
-then, for it was redacted or lost, stays unknown to that run.
+They are filled in when a start is folded, so `runs` shows them as part of the start. Values that are redacted or lost
+by then stay unknown to that run.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ TABLES = ("shared_values", "shared_parts")
 
 
 def create(db: "sqlite_utils.Database") -> None:
-    """Make the tables, with the index that the fold looks values up by."""
+    """Make the tables, with the index that the fold needs."""
     values = db.create_table("shared_values", {"seq": int, "digest": str, "value": str}, pk="seq")
     values.create_index(["digest", "seq"], "shared_values_by_digest")
     db.create_table("shared_parts", {"run_key": str, "part": str, "digest": str, "seq": int}, pk=("run_key", "part"))
@@ -45,12 +45,12 @@ WHERE key = ?
 
 
 def recorded_apart(recorded: Recorded, event: ValuesRecorded) -> list[Statement]:
-    """Keep the values for the runs that refer to them."""
+    """Store the values for the runs that refer to them."""
     return [(_INSERT, (recorded.seq, event.digest, to_text(event.values)))]
 
 
 def filled_in(recorded: Recorded, event: ScenarioStarted | StepStarted) -> list[Statement]:
-    """What a start refers to, in the row of its run."""
+    """Fill the values that a start refers to into its run's row."""
     key, statements = run_of(recorded), list[Statement]()
     for part, digest in event.shared.items():
         statements.append((_REFER, (key, part, digest, recorded.seq)))
@@ -70,22 +70,22 @@ ORDER BY v.seq
 
 
 def known(conn: sqlite3.Connection, digest: str) -> bool:
-    """Whether values with this digest are recorded."""
+    """True if values with this digest are recorded."""
     return bool(query(conn, "SELECT 1 FROM shared_values WHERE digest = ? LIMIT 1", (digest,)))
 
 
 def values_of(conn: sqlite3.Connection, digest: str) -> Any:
-    """The values with this digest; None where they are not recorded any more."""
+    """The values with this digest, or None if they are no longer recorded."""
     found = query(conn, "SELECT value FROM shared_values WHERE digest = ? ORDER BY seq LIMIT 1", (digest,))
     return from_text(found[0][0]) if found else None
 
 
 def positions(conn: sqlite3.Connection, digest: str) -> list[int]:
-    """Where the values with this digest are recorded."""
+    """Positions of the values with this digest."""
     return [seq for (seq,) in query(conn, "SELECT seq FROM shared_values WHERE digest = ? ORDER BY seq", (digest,))]
 
 
 def referred_to(conn: sqlite3.Connection, starts: Collection[int], *, by_others: bool) -> list[int]:
-    """Positions of the values that these starts refer to: those that other runs refer to as well, or the others."""
+    """Positions of the values that these starts refer to: those that other runs also refer to, or the others."""
     wanted = to_text(sorted(starts))
     return [seq for (seq,) in query(conn, _ALONE, (wanted, wanted, by_others))]

@@ -1,1 +1,1 @@
-"""Whether an earlier run answers, and why not."""
+"""Cache lookups: whether an earlier run is a hit, and why not."""

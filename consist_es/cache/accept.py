@@ -1,7 +1,7 @@
-"""Accepted changes: somebody vouches that a change leaves results equal, and look-ups follow it.
+"""Accepted changes: a user declares that a change leaves results equal, and lookups follow it.
 
-An acceptance holds for one fingerprint, the changed run's, and leads to one other, the earlier run's. Nothing wider
-follows from it: another config or input has another fingerprint and runs. Outputs are checked as for any hit.
+An acceptance leads from one fingerprint, the changed run's, to one other, the earlier run's, and no further: another
+config or input has another fingerprint and runs. Outputs are checked as for any hit.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from consist_es.values.masking import Masker
 
 
 def accept(project: Project, run: str, as_run: str, reason: str, *, uris: UriMap | None = None) -> ChangeAccepted:
-    """Record that `run`, of whatever status, would give what `as_run` gave; look-ups follow it from now on.
+    """Record that `run`, of any status, would return the results of `as_run`; lookups follow it from now on.
 
-    A hit stands for the run that it came from. `uris` says where files are here; without it the places count that
-    were recorded.
+    A hit stands for its source run. `uris` locates files here; by default the recorded places count.
 
     Raises:
-        MissingKeyError: no such run. AcceptanceError: a scenario, a run without identity, the same work, an earlier
-        run that did not complete or whose outputs do not hold, or no reason; nothing is recorded.
+        MissingKeyError: no such run. AcceptanceError: a scenario, a run without fingerprint, the same work, an earlier
+        run that did not complete or has missing or changed outputs, or no reason; nothing is recorded.
     """
     text = (checked_text("reason", reason) or "").strip()
     if not text:
@@ -59,7 +58,7 @@ def accept(project: Project, run: str, as_run: str, reason: str, *, uris: UriMap
 
 
 def revoke(project: Project, run: str, reason: str | None = None) -> AcceptanceRevoked:
-    """Take back every acceptance of what `run` is; later look-ups no longer follow it.
+    """Revoke every acceptance of `run`'s fingerprint; later lookups no longer follow it.
 
     Raises:
         MissingKeyError: no such run. AcceptanceError: a scenario, or nothing is accepted.
@@ -88,7 +87,7 @@ def _step(conn: sqlite3.Connection, ref: str, run: str) -> RunRow:
 
 
 def _source(conn: sqlite3.Connection, row: RunRow) -> RunRow:
-    """The run that computed what a run gave."""
+    """The run that computed a run's results."""
     source = run_table.by_key(conn, row.cache_source_key) if row.cache == "hit" and row.cache_source_key else None
     return source or row
 
@@ -103,7 +102,7 @@ def _check_reusable(run: str, old: RunRow) -> None:
 def _check_outputs(
     project: Project, conn: sqlite3.Connection, run: str, new: RunRow, old: RunRow, uris: UriMap | None
 ) -> None:
-    """Refuse an earlier run that could not answer now."""
+    """Refuse an earlier run that could not be a hit now."""
     found = [item for item in cache_index.candidates(conn, old.fingerprint or "") if item.run_key == old.key]
     if not found:
         raise AcceptanceError(run, f"outputs of run {old.id!r} are not recorded", "Name another earlier run.")

@@ -1,4 +1,4 @@
-"""Asking the cache, with views that may have been changed by others: then they are rebuilt, and asked again."""
+"""Looks up a step in the cache. If the views contradict their log, rebuilds them and looks up again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from consist_es.project.project import Project
 
 
 def ask(project: Project, conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
-    """The verdict of the views at `conn`; from views that were rebuilt, where they did not say what the log says."""
+    """The verdict of the views at `conn`, or of rebuilt views if those contradict the log."""
     try:
         return look_up(conn, question, uris, digester)
     except (Disagreement, ViewContentError) as found:

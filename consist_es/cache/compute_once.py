@@ -1,8 +1,8 @@
-"""One computation, not two: processes that reach the same step at once take turns.
+"""Computes once: processes that reach the same step at the same time take turns.
 
-The first computes; the others wait and then find its result. A waiting one takes over when the first dies, for the
-kernel drops a dead process's lock. The lock is a file per fingerprint in the log's folder, removed after use; whoever
-gets a lock on a removed file sees it by the inode and asks again.
+The first computes; the others wait, then hit its result. If the first dies, a waiting one takes over, because the
+kernel drops a dead process's lock. There is one lock file per fingerprint in the log's folder, removed after use; a
+process that locks a removed file notices by the inode and tries again.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from consist_es.system.storage import Storage, is_at, on_fork
 log = logging.getLogger("consist_es")
 
 PAUSE = 0.05
-"""Seconds between two looks of a waiting task."""
+"""Seconds between two attempts of a waiting task."""
 LOOK = 1.0
-"""Seconds between two looks at whether the process that is waited for still lives."""
+"""Seconds between two checks that the computing process still lives."""
 
 
 def holder(folder: Path, fingerprint: str, storage: Storage) -> str | None:
-    """Who computes what has this fingerprint just now, or None. Changes nothing, and holds up nobody."""
+    """The process computing this fingerprint now, or None. Changes nothing, blocks nobody."""
     try:
         fd = storage.open(_place(folder, fingerprint), os.O_RDWR)
     except OSError:
@@ -45,7 +45,7 @@ def _place(folder: Path, fingerprint: str) -> Path:
 
 
 class Turn:
-    """The right to compute what has one fingerprint; held until `end`."""
+    """The right to compute one fingerprint; held until `end`."""
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class Turn:
         step: str,
         is_dead: Callable[[str], bool] = lambda _who: False,
     ) -> None:
-        """`is_dead`: whether the process that wrote this `who` is certainly gone. A daemon that it left behind without
-        Python's knowledge may still hold its lock, and must hold up nobody."""
+        """`is_dead`: True if the process that wrote this `who` is certainly gone. A daemon it left behind may still
+        hold its lock, and must block nobody."""
         self._path = _place(folder, fingerprint)
         self._storage = storage
         self._who = who
@@ -70,21 +70,21 @@ class Turn:
         on_fork(self)
 
     def take(self) -> None:
-        """Wait for the turn, saying once for whom. Returns without it where the place has no locks."""
+        """Wait for the turn; log its holder once. Returns without it if the place has no locks."""
         while not self._tried(blocking=True):
             pass
 
     async def atake(self) -> None:
-        """As `take`, without holding up other tasks."""
+        """As `take`, without blocking other tasks."""
         while not self._tried(blocking=False):
             await asyncio.sleep(PAUSE)
 
     def end(self) -> None:
-        """Let the next one have its turn."""
+        """End the turn."""
         fd = self._fd
         if fd is None:
             return
-        with suppress(OSError):  # up to here it can be done again, where an interrupt strikes
+        with suppress(OSError):  # can be repeated after an interrupt
             if is_at(self._storage, fd, self._path):
                 self._storage.unlink(self._path)
         with suppress(OSError):
@@ -93,17 +93,17 @@ class Turn:
         self._storage.close(fd)
 
     def after_fork(self) -> None:
-        """In a child the turn is the parent's: a child that outlives it must not keep it."""
+        """Drop the parent's turn: a child that outlives it must not hold it."""
         fd, self._fd = self._fd, None
         if fd is not None:
             self._storage.close(fd)
 
     def _tried(self, *, blocking: bool) -> bool:
-        """Whether there is nothing left to wait for."""
+        """Try to take the lock. True if taken, or if locking is impossible here."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             fd = self._storage.open(self._path, os.O_RDWR | os.O_CREAT)
-        except OSError as error:  # a place that cannot be written: two may compute, and neither is wrong
+        except OSError as error:  # a place that cannot be written: two may compute, neither is wrong
             log.debug("no turns at %s: %s", self._path, error)
             return True
         try:
@@ -132,7 +132,7 @@ class Turn:
             return False
 
     def _given_up(self, fd: int) -> bool:
-        """Whether the turn was that of a dead process; then its file is removed, and the next one makes another."""
+        """True if the turn's process is dead; its lock file is removed, and the next attempt makes another."""
         now = self._storage.monotonic()
         if now - self._looked < LOOK:
             return False

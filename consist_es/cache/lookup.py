@@ -1,4 +1,4 @@
-"""Does an earlier run answer for this one? A candidate counts only if every output is there, byte for byte."""
+"""Looks up an earlier run. A candidate is a hit only if every output is there, byte for byte."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ from consist_es.text import readable
 from consist_es.values.masking import Masker
 
 NOT_TRUSTED = "writer_not_trusted"
-"""Reason of a miss: what would have answered was recorded by somebody who is no trusted writer."""
+"""Reason of a miss: the matching run was recorded by an untrusted writer."""
 
 NOT_PUT_BACK = "effects_not_put_back"
-"""Reason of a miss: what the earlier run changed on objects cannot be changed so now."""
+"""Reason of a miss: the earlier run's changes to objects cannot be made now."""
 
 
 class Hit(msgspec.Struct, frozen=True):
-    """An earlier run whose outputs all hold."""
+    """An earlier run with all outputs intact."""
 
     source: str
     """Key of the run that computed them."""
     source_id: str
     outputs: dict[str, Artifact]
-    """What its caller received, in order."""
+    """Results for its caller, in order."""
     all_outputs: dict[str, Artifact]
     validation: str
     effects: list[Effect] = []
-    """What it changed on objects that outlive it."""
+    """Its changes to objects that outlive it."""
     accepted: list[str] = []
-    """Where its fingerprint is another one: the accepted changes that lead to it, in words."""
+    """If its fingerprint differs: descriptions of the accepted changes that lead to it."""
     reads: list[ObservedRead] = []
-    """What the source read by itself."""
+    """Observed reads of the source."""
     carried_over: bool = False
     """The source was recorded under version 1 of the fingerprint."""
     claims: bool = False
-    """It is carried over for the first time: from now on it answers for this fingerprint alone."""
+    """First carry-over: from now on its old fingerprint maps to this one alone."""
     packages: list[str] = []
-    """Packages that it saw in other versions, which do not count: ``pandas 2.2.1 -> 2.2.2``."""
+    """Packages with other versions then, which do not count: ``pandas 2.2.1 -> 2.2.2``."""
 
 
 class Miss(msgspec.Struct, frozen=True):
-    """Why no earlier run answers."""
+    """Reason for no hit."""
 
     reason: str
     nearest: str | None = None
@@ -69,7 +69,7 @@ class Miss(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What is asked of the cache."""
+    """A lookup in the cache."""
 
     fingerprint: FingerprintInfo
     model: str
@@ -81,30 +81,30 @@ class Question(msgspec.Struct, frozen=True):
     files: Mapping[str, Artifact] = {}
     """Artifact id -> the input."""
     scenario: str | None = None
-    """Key of the scenario that the step belongs to."""
+    """Key of the step's scenario."""
     around: Callable[[str], str] | None = None
-    """What the step could read of its scenario by itself -> digest of what that is now."""
+    """Name of a scenario item that the step can read by itself -> its digest now."""
     obstacles: Callable[[list[Effect]], list[str]] | None = None
-    """What keeps the changes of an earlier run from being made again, in words; None: they need not be."""
+    """Descriptions of the obstacles to making an earlier run's changes again; None: they need not be made."""
     masker: Masker | None = None
-    """Hides what an earlier run recorded when it was not yet a secret."""
+    """Masks values that an earlier run recorded before they were secret."""
     trust: Trust | None = None
-    """Whose runs may answer; None: everybody's."""
+    """Trusted writers; None: all are."""
     reads: ReadsNow | None = None
-    """Says what is wrong now with something that an earlier run read by itself; None: reads are not compared."""
+    """Compares observed reads with the present; None: reads are not compared."""
     carry_over: bool = True
-    """Whether a run recorded under version 1 of the fingerprint may answer."""
+    """True if a run recorded under version 1 of the fingerprint can be a hit."""
     packages: PackageOptions = PackageOptions()
-    """Which packages count by version."""
+    """Selects the packages that count by version."""
     voucher: Voucher | None = None
-    """Reads back from the log what the views say of an earlier run; None: they are believed."""
+    """Checks the views' facts against the log; None: they are trusted."""
 
 
 def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss:
-    """The newest earlier run with this fingerprint whose outputs hold, or the reason why there is none.
+    """The newest earlier run with this fingerprint and intact outputs, or the reason for a miss.
 
     Raises:
-        Disagreement: the views say of such a run what the log does not say.
+        Disagreement: the views contradict the log about such a run.
     """
     if question.fingerprint.digest is None:
         return Miss("not_identifiable", differs=list(question.fingerprint.unstable))
@@ -118,7 +118,7 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
             verdict = _tried(conn, candidate, fingerprint, question, uris, digester, exact=found is not None)
             if isinstance(verdict, Hit):
                 found = verdict
-                if not found.packages:  # else an older run may have seen the packages as they are now
+                if not found.packages:  # else an older run may have seen today's packages
                     break
             else:
                 refused = refused or verdict
@@ -135,7 +135,7 @@ def look_up(conn: sqlite3.Connection, question: Question, uris: UriMap, digester
 
 
 def _carried_over(conn: sqlite3.Connection, question: Question, uris: UriMap, digester: Digester) -> Hit | Miss | None:
-    """Let a run of version 1 of the fingerprint answer, unless such runs answer for another fingerprint already:
+    """Let a run of version 1 of the fingerprint be a hit, unless such runs are carried over to another fingerprint:
     then version 1 could not tell the two apart, and this one is new work."""
     info = question.fingerprint
     chosen = None if info.before is None else cache_index.carried_to(conn, info.before)
@@ -152,7 +152,7 @@ def _carried_over(conn: sqlite3.Connection, question: Question, uris: UriMap, di
 def _counting(
     conn: sqlite3.Connection, question: Question, strangers: list[Acceptance]
 ) -> Callable[[Acceptance], bool]:
-    """Whether an accepted change is followed; those that are not are added to `strangers`."""
+    """Predicate for the accepted changes to follow; adds the others to `strangers`."""
 
     def counts(item: Acceptance) -> bool:
         if question.trust is None or question.trust.admits(conn, item.writer):
@@ -179,9 +179,9 @@ def _tried(
     *,
     exact: bool,
 ) -> Hit | Miss:
-    """The verdict on one candidate. `exact` refuses one that saw any package in another version."""
+    """The verdict on one candidate. `exact` refuses one with any package in another version."""
     source = run_table.by_key(conn, candidate.run_key)
-    # Whether the log says so comes first: nothing is done with what nobody said.
+    # The log's confirmation comes first: unconfirmed facts are not used.
     if problem := (
         _unsaid(conn, candidate, fingerprint, source, question) or _of_a_stranger(conn, candidate, source, question)
     ):
@@ -228,7 +228,7 @@ def _tried(
 def _unsaid(
     conn: sqlite3.Connection, candidate: CacheCandidate, fingerprint: str, source: RunRow | None, question: Question
 ) -> Miss | None:
-    """Whether the log cannot be read where it says what the run was."""
+    """Miss if the log cannot be read where it describes the run."""
     try:
         if question.voucher is not None:
             question.voucher.candidate(conn, candidate, source, fingerprint)
@@ -238,7 +238,7 @@ def _unsaid(
 
 
 def _unvouched(conn: sqlite3.Connection, question: Question, found: Hit, path: Sequence[Acceptance]) -> Miss | None:
-    """Whether the log cannot be read where it says what was accepted."""
+    """Miss if the log cannot be read where it records the acceptances."""
     if question.voucher is None:
         return None
     try:
@@ -259,7 +259,7 @@ def _silent(run_key: str, silence: Silence) -> Miss:
 def _of_a_stranger(
     conn: sqlite3.Connection, candidate: CacheCandidate, source: RunRow | None, question: Question
 ) -> Miss | None:
-    """Whether somebody recorded the run, its start or its end, who is no trusted writer."""
+    """Miss if an untrusted writer recorded the run's start or end."""
     if question.trust is None:
         return None
     writers = (candidate.writer, "" if source is None else source.writer)
@@ -271,7 +271,7 @@ def _of_a_stranger(
 
 
 def accepted_as(conn: sqlite3.Connection, item: Acceptance) -> str:
-    """An accepted change in words: ``accepted as baseline_assign: only renamed a variable``."""
+    """Description of an accepted change: ``accepted as baseline_assign: only renamed a variable``."""
     run = run_table.by_key(conn, item.as_run_key)
     return f"accepted as {item.as_run_key if run is None else run.id}: {item.reason}"
 
@@ -286,8 +286,8 @@ def artifacts_of(conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow], uris
 
 
 def _renamed(source: RunRow | None, question: Question) -> Miss | None:
-    """Whether what the step returns would have other names now: a returned list is named by the order of the declared
-    keys, a single undeclared value after the function."""
+    """Miss if the outputs would be named differently now (order of declared keys, or the function's name for a single
+    value)."""
     then, now = [] if source is None else source.declared, list(question.declared)
     if source is None or then == now or (now and sorted(then) != sorted(now)):
         return None
@@ -296,7 +296,7 @@ def _renamed(source: RunRow | None, question: Question) -> Miss | None:
 
 
 def _surroundings_changed(candidate: CacheCandidate, question: Question) -> Miss | None:
-    """Whether what the step read of its scenario by itself is another now."""
+    """Miss if an observed item of the scenario has changed."""
     now = question.around or (lambda _name: "")
     changed = [name for name, then in candidate.observed.items() if now(name) != then]
     said = [f"{name}, which the step read itself, is not what it was" for name in changed]
@@ -304,7 +304,7 @@ def _surroundings_changed(candidate: CacheCandidate, question: Question) -> Miss
 
 
 def _reads_changed(candidate: CacheCandidate, question: Question) -> Miss | None:
-    """Whether a file, variable or the like that the step read by itself is another now."""
+    """Miss if an observed read (file, variable, ...) has changed."""
     if question.reads is None:
         return None
     for read in candidate.reads:
@@ -315,7 +315,7 @@ def _reads_changed(candidate: CacheCandidate, question: Question) -> Miss | None
 
 
 def _not_put_back(candidate: CacheCandidate, question: Question) -> Miss | None:
-    """Whether what the earlier run changed on objects cannot be changed so now."""
+    """Miss if the earlier run's changes to objects cannot be made now."""
     if not candidate.effects or question.obstacles is None:
         return None
     problems = question.obstacles(candidate.effects)
@@ -332,7 +332,7 @@ def refusal(
     *,
     strict: bool,
 ) -> Miss | None:
-    """What keeps a candidate from answering, or None."""
+    """Reason to refuse a candidate, or None."""
     missing = [key for key in declared if key not in outputs]
     if missing:
         said = [f"output {key!r} is declared now and was not produced then" for key in missing]
@@ -349,7 +349,7 @@ def refusal(
 
 
 def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, strict: bool) -> dict[str, str]:
-    """Key -> what is wrong with the bytes on disk, for those that are not as recorded."""
+    """Key -> fault, for artifacts with changed or unreadable bytes."""
     bad = {}
     for key, artifact in artifacts:
         try:
@@ -365,7 +365,7 @@ def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, stri
 
 
 def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
-    """Why there is no candidate: the same work that cannot be used, else what differs from the nearest run."""
+    """The miss without a candidate: the same work that cannot be used, else the differences from the nearest run."""
     info = question.fingerprint
     same = cache_index.same_work(conn, info.digest or "")
     if same is not None:
@@ -386,7 +386,7 @@ def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
 
 
 def _unusable(run: RunRow) -> str:
-    """Why a run must not answer, in words."""
+    """Description of why a run cannot be a hit."""
     match run.status:
         case "completed":
             return run.not_reusable_reason or "one of its outputs is not recorded"
@@ -401,13 +401,13 @@ def _unusable(run: RunRow) -> str:
 
 
 def described(conn: sqlite3.Connection, links: Iterable[InputLink]) -> dict[str, InputFile]:
-    """Artifact id of an input -> what is recorded of it."""
+    """Artifact id of an input -> its record."""
     rows = lineage.by_ids(conn, sorted({link.artifact for link in links}))
     return {artifact_id: artifact_of_row(row, None, run_id=None) for artifact_id, row in rows.items()}
 
 
 def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> tuple[str, list[str]]:
-    """A reason in one word, and how the step that is asked for differs from an earlier run."""
+    """A reason in one word, and the differences from an earlier run."""
     if run.fingerprint_info is None:
         return "no_similar_prior_run", []
     info, known = question.fingerprint, {**described(conn, run.inputs), **question.files}
@@ -415,6 +415,6 @@ def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> t
     if (masker := question.masker) is None:
         return explain(info, run.fingerprint_info, question.config, run.config, *links, files=known)
     then, config = run.fingerprint_info, masker.plain(run.config)
-    if counted(info.adapter) != counted(then.adapter):  # else nothing of it is shown, and masking all of it takes long
+    if counted(info.adapter) != counted(then.adapter):  # else nothing of it is shown, and masking is slow
         then = masker.fingerprint(then)
     return explain(info, then, question.config, config, *links, files=known, mask=masker.plain)

@@ -1,4 +1,4 @@
-"""Packages that an earlier run saw in another version: which of them count, and which somebody vouched for."""
+"""Packages with other versions in an earlier run: which of them count, and which are accepted."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from consist_es.projections.run_rows import RunRow
 
 _UNKNOWN = "a version that is not recorded"
 _RECENT = 1000
-"""Among how many runs the last one over other packages is looked for."""
+"""Number of runs to search for the last one with other packages."""
 
 
 class Changes(NamedTuple):
-    """The packages that an earlier run saw in another version, in words: ``pandas 2.2.1 -> 2.2.2``."""
+    """Packages with other versions in an earlier run, as text: ``pandas 2.2.1 -> 2.2.2``."""
 
     counted: list[str]
-    """They keep the run from answering."""
+    """These prevent a hit."""
     noted: list[str]
-    """They are only told."""
+    """These are only reported."""
     accepted: list[str]
-    """Somebody vouched for them; with the reason."""
+    """These are accepted; with the reason."""
 
 
 def changes_since(
     conn: sqlite3.Connection, info: FingerprintInfo, source: RunRow | None, options: PackageOptions, trust: Trust | None
 ) -> Changes:
-    """Compare the packages that a step sees now with those that an earlier run of the same work saw."""
+    """Compare a step's packages with those of an earlier run of the same work."""
     found = Changes([], [], [])
     recorded = {} if source is None or source.fingerprint_info is None else source.fingerprint_info.packages
     before = _recorded_versions(conn, source)
@@ -66,8 +66,8 @@ def add_started(
     options: PackageOptions,
     trust: Trust | None,
 ) -> None:
-    """Add the packages that an earlier run started programs of: these count always. `now` says what a program is from
-    at present."""
+    """Add the packages of programs that an earlier run started: these always count. `now` gives a program's present
+    package."""
     for read in (read for read in reads if read.kind == "program" and read.digest is not None):
         name, then = _split(read.digest)
         present = now(read)
@@ -91,9 +91,9 @@ def _split(package: str | None) -> tuple[str, str]:
 def accepted_path(
     conn: sqlite3.Connection, name: str, before: str, after: str, trust: Trust | None = None
 ) -> list[PackageAcceptance] | None:
-    """The accepted changes that lead from one version of a package to another; None if they do not.
+    """The accepted changes that lead from one version of a package to another, or None.
 
-    With `trust`, only what trusted writers accepted counts.
+    With `trust`, only changes accepted by trusted writers count.
     """
     steps = [item for item in cache_index.package_acceptances(conn) if item.name == name]
     steps = [item for item in steps if trust is None or trust.admits(conn, item.writer)]
@@ -110,9 +110,9 @@ def accepted_path(
 
 
 def _recorded_versions(conn: sqlite3.Connection, run: RunRow | None) -> Callable[[str], str | None]:
-    """Name of a package -> the version that a run saw, None if that is not recorded.
+    """Name of a package -> its version in a run, None if not recorded.
 
-    What the run did not import is looked up among all that was installed then.
+    A package that the run did not import is looked up in its recorded environment.
     """
     info = None if run is None else run.fingerprint_info
     seen: Mapping[str, str] = {} if info is None else info.packages
@@ -141,10 +141,10 @@ def in_words(event: PackagesAccepted) -> list[str]:
 
 
 def accept_packages(project: Project, reason: str, *, ignored: Iterable[str] = ()) -> PackagesAccepted:
-    """Record that the packages that are installed here may be reused over.
+    """Record that results may be reused with the packages installed here.
 
-    What changed is found by the last completed run that saw other versions of what runs import: from what it saw to
-    what is installed here.
+    The changes are those from the last completed run with other versions of packages that runs import, to the ones
+    installed here.
 
     Raises:
         AcceptanceError: there is no such run, or no reason is given; nothing is recorded.
@@ -180,9 +180,8 @@ def accept_packages(project: Project, reason: str, *, ignored: Iterable[str] = (
 def _started_versions(
     reads: Iterable[ObservedRead], places: Iterable[Path], ignored: Iterable[str]
 ) -> dict[str, tuple[str, str]]:
-    """Packages of programs that were started -> version then and now, where these differ. A program in the project's
-    folder is looked for below each of `places`; one that is not found is taken for the package that is installed here.
-    """
+    """Packages of started programs -> version then and now, if these differ. A program in the project's folder is
+    looked for below each of `places`; if not found, the package installed here counts."""
     found = {}
     for read in (read for read in reads if read.kind == "program" and read.digest is not None):
         name, then = _split(read.digest)
@@ -202,10 +201,10 @@ def _somewhere(name: str, places: Iterable[Path]) -> str:
 
 
 def revoke_packages(project: Project, reason: str | None = None) -> PackagesRevoked:
-    """Take back every change of packages that was accepted.
+    """Revoke every accepted package change.
 
     Raises:
-        AcceptanceError: none was.
+        AcceptanceError: none is accepted.
     """
     if not cache_index.package_acceptances(project.connection()):
         raise AcceptanceError("packages", "nothing is accepted for them", "There is nothing to take back.")
@@ -215,7 +214,7 @@ def revoke_packages(project: Project, reason: str | None = None) -> PackagesRevo
 
 
 def warn_missing(options: PackageOptions) -> None:
-    """Warn of packages that are named as models and are not installed: they count as such."""
+    """Warn of model packages that are not installed: they count as such."""
     refresh()
     if missing := [name for name in options.model if version_of(name) == NOT_INSTALLED]:
         warnings.warn(

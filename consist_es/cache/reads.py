@@ -1,4 +1,4 @@
-"""What a step read by itself: put into words for the log, and compared before a later hit."""
+"""Observed reads of a step: their form in the log, and their comparison before a later hit."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from consist_es.values.digests import digest_of
 
 WORKING_DIRECTORY = "working directory"
 PLACES = ("file", "made", "folder", "module")
-"""Kinds of reads that are named by a path."""
+"""Kinds of reads named by a path."""
 
 
 class ReadPlaces(msgspec.Struct, frozen=True):
-    """Names of places that stay the same when a project is moved."""
+    """Portable names of paths, which stay the same when a project is moved."""
 
     root: str
     """The project's folder, absolute."""
@@ -36,7 +36,7 @@ class ReadPlaces(msgspec.Struct, frozen=True):
         return uri if relative is None or not uri.startswith("/") else quote(relative)
 
     def path(self, name: str) -> Path:
-        """The place that a name stands for here.
+        """The path of a name here.
 
         Raises:
             PathError: its mount is missing, or it leaves the project's folder.
@@ -60,7 +60,7 @@ def listing(reads: Iterable[ObservedRead]) -> ReadsObserved | None:
 
 
 def as_read(found: Reads, places: ReadPlaces) -> list[ObservedRead]:
-    """What a watch found, with portable names."""
+    """The reads that were observed, with portable names."""
     name = places.name
     reads = [ObservedRead(kind="file", name=name(path), digest=digest) for path, digest in found.files.items()]
     reads += [ObservedRead(kind="made", name=name(path), digest=digest) for path, digest in found.made.items()]
@@ -91,19 +91,19 @@ def as_read(found: Reads, places: ReadPlaces) -> list[ObservedRead]:
 
 
 def random_states(reads: Iterable[ObservedRead]) -> dict[str, str]:
-    """The states that a step left the global random generators in."""
+    """The states of the global random generators after a step."""
     return {read.name: read.after for read in reads if read.kind == "random" and read.after is not None}
 
 
 class ReadsNow:
-    """Compares recorded reads with the present; each thing is looked at once."""
+    """Compares recorded reads with the present; looks at each thing once."""
 
     def __init__(self, places: ReadPlaces, scope: Scope, hasher: Hasher, value_digest: ValueDigest) -> None:
         self._places, self._scope, self._hasher, self._value_digest = places, scope, hasher, value_digest
         self._known: dict[tuple[str | None, ...], str | None] = {}
 
     def problem(self, read: ObservedRead) -> str | None:
-        """What is another now, in words; None if it is what it was."""
+        """Description of the change, or None."""
         try:
             found = self._now(read)
         except (InputError, PathError, OSError) as error:
@@ -115,7 +115,7 @@ class ReadsNow:
         return f"{_named(read)}: {'it was not there then' if read.digest is None else _differs(read)}"
 
     def package(self, read: ObservedRead) -> str | None:
-        """What a program that was started is from now; None if it is not installed, or counted by its path alone.
+        """Package of a started program now; None if it is not installed, or identified by its path alone.
 
         Raises:
             PathError: its place is not mounted here.
@@ -184,7 +184,7 @@ def _differs(read: ObservedRead) -> str:
 
 
 def warning(step: str, reads: Iterable[ObservedRead]) -> str | None:
-    """What the user is told of files that a step read without declaring them; None if there are none."""
+    """The warning about undeclared files of a step, or None."""
     names = [read.name for read in reads if read.kind in ("file", "folder") and not _is_look(read)]
     if not names:
         return None
@@ -197,7 +197,7 @@ def warning(step: str, reads: Iterable[ObservedRead]) -> str | None:
 
 
 def _is_look(read: ObservedRead) -> bool:
-    """Whether it was only looked for."""
+    """True if it was only checked for existence."""
     return read.digest is None or read.digest.startswith(THERE)
 
 

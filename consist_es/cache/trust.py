@@ -1,4 +1,4 @@
-"""Trusted writers: whose runs may answer for a step, where a project is shared with others."""
+"""Trusted writers: users with runs that can be hits, if a project is shared with others."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from consist_es.projections import origins
 from consist_es.projections.run_rows import WriterRow
 
 SUPERUSER = 0
-"""Nobody is defended against the superuser, whose files are common where steps run in containers."""
+"""The superuser is always accepted: its files are common if steps run in containers."""
 
 
 class Trust(msgspec.Struct, frozen=True):
-    """Users, as ``name`` or ``name@host``, whose records count."""
+    """Trusted users, as ``name`` or ``name@host``."""
 
     trusted: tuple[str, ...]
 
     @classmethod
     def of(cls, given: Iterable[str] | None) -> Trust | None:
-        """None where nothing was given: then everybody is trusted.
+        """None if nothing was given: then everybody is trusted.
 
         Raises:
-            UsageTypeError: no list of names. UsageError: a name that no writer can have.
+            UsageTypeError: not a list of names. UsageError: a name that no writer can have.
         """
         if given is None:
             return None
@@ -44,7 +44,7 @@ class Trust(msgspec.Struct, frozen=True):
         return cls(trusted)
 
     def admits(self, conn: sqlite3.Connection, writer: str) -> bool:
-        """Whether what this writer recorded counts. A writer that the log says nothing of is nobody's."""
+        """True if this writer is trusted. A writer unknown to the log is not."""
         return self._knows(origins.writer_details(conn, writer))
 
     def _knows(self, writer: WriterRow | None) -> bool:
@@ -53,7 +53,7 @@ class Trust(msgspec.Struct, frozen=True):
         return writer.user in self.trusted or f"{writer.user}@{writer.host}" in self.trusted
 
     def stranger(self, conn: sqlite3.Connection, writers: Iterable[str]) -> str | None:
-        """The first of these writers, in words, whose record does not count."""
+        """Description of the first untrusted writer, or None."""
         for writer in dict.fromkeys(writers):
             row = origins.writer_details(conn, writer)
             if not self._knows(row):
@@ -70,9 +70,9 @@ def _in_words(row: WriterRow | None, writer: str) -> str:
 def foreign_files(
     conn: sqlite3.Connection, writer: str, outputs: Mapping[str, Artifact]
 ) -> tuple[dict[str, str], bool]:
-    """Output -> whose it is, for those that belong neither to whom the log says recorded them, nor to oneself.
+    """Output -> owner, for outputs that belong neither to the recording user nor to you.
 
-    And whether that could be asked: only POSIX systems keep it, and only of users that this machine knows.
+    The second value is False if owners cannot be determined (non-POSIX system, unknown user).
     """
     row = origins.writer_details(conn, writer)
     uid = None if row is None else _uid(row.user)
@@ -92,7 +92,7 @@ def foreign_files(
 
 
 def _owners(path: Path) -> set[int]:
-    """Users that own a file and those that belong to it, or a folder and anything in it."""
+    """Owners of a file and its companions, or of a folder and everything in it."""
     owners = {member.stat().st_uid for member in (path, *bundle_members(path))}
     if path.is_dir():
         for folder, folders, files in os.walk(path):
@@ -105,7 +105,7 @@ def _uid(user: str) -> int | None:
         import pwd
 
         return pwd.getpwnam(user).pw_uid
-    except (ImportError, KeyError, ValueError):  # no POSIX system, or nobody of that name here
+    except (ImportError, KeyError, ValueError):  # not POSIX, or no such user here
         return None
 
 

@@ -1,8 +1,8 @@
-"""A hit rests on the log: what the views say of an earlier run is read back from the log before anything is served.
+"""Checks hits against the log: the views' facts about an earlier run are read back before anything is served.
 
-The views are a file that anybody's SQL can change, and nothing in it says so. The log says so: every line is tied to
-those before it. So a candidate is built a second time, from its events, and must be the one that the views gave. The
-events lie close together as a rule, so that takes one or two reads.
+Anybody's SQL can change the view file without a trace. In the log, every line is chained to those before it. So a
+candidate is built a second time, from its events, and must equal the views' one. The events are mostly close together:
+one or two reads.
 """
 
 from __future__ import annotations
@@ -33,45 +33,45 @@ from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_rows import RunRow
 
 NOT_VOUCHED = "not_vouched"
-"""Reason of a miss: the log cannot be read where it would say what the views say."""
+"""Reason of a miss: the log cannot be read where it would confirm the views."""
 
 
 REMEMBERED = 200
-"""Candidates that are not read back a second time in one process, as long as the views say the same of them."""
+"""Number of confirmed candidates that a process remembers while the views' facts about them stay the same."""
 
 
 class Disagreement(Exception):
-    """The views say something of an earlier run that their log does not say."""
+    """The views contradict the log about an earlier run."""
 
 
 class Silence(Exception):
-    """The log cannot be read at the place that would tell."""
+    """The log cannot be read at the place to check."""
 
 
 class Log(Protocol):
-    """What is needed of a log."""
+    """The log as a voucher needs it."""
 
     def read_places(self, places: Iterable[tuple[int, int]], /) -> list[Recorded]: ...
 
 
 class Voucher:
-    """Compares what the views say with the events that it came from. `writers`: also who recorded them, where it is
-    asked whose work counts."""
+    """Compares the views' facts with their events. `writers`: also with the recording writers, if only trusted ones
+    count."""
 
     def __init__(self, log: Log, *, writers: bool = False) -> None:
         self._log = log
         self._writers = writers
         self._said: dict[int, tuple[Any, ...]] = {}
-        """What was read back before, by the position of the end: the log's past does not change, and where a payload
-        is redacted the views are made again without it."""
+        """Confirmed questions by position of the run's end: the log's past does not change, and redacting rebuilds the
+        views."""
 
     def candidate(
         self, conn: sqlite3.Connection, candidate: CacheCandidate, source: RunRow | None, fingerprint: str
     ) -> None:
-        """Return where the log says of the run what the views say.
+        """Return if the log confirms the views' facts about the run.
 
         Raises:
-            Disagreement: it says something else. Silence: it cannot be read there.
+            Disagreement: it contradicts them. Silence: it cannot be read there.
         """
         late = lineage.logged_inputs(conn, candidate.run_key)
         asked = (candidate, source, fingerprint, late)
@@ -119,9 +119,9 @@ class Voucher:
         end: StepCompleted,
         late: set[tuple[str, str]],
     ) -> None:
-        """What the run was given, and what it logged as inputs itself."""
+        """Check the run's inputs, bound and logged."""
         if source is None:
-            if audit_index.begins(conn, run):  # else the record of its start was damaged, and given up
+            if audit_index.begins(conn, run):  # else its start was damaged and lost in a repair
                 raise Disagreement(f"of run {run!r}, whose start they lack")
             return
         found = events[source.started_seq]
@@ -136,7 +136,7 @@ class Voucher:
                 raise Disagreement(f"of input {item.role!r}, which run {run!r} logged")
 
     def accepted(self, conn: sqlite3.Connection, path: Sequence[Acceptance]) -> None:
-        """As `candidate`, of accepted changes: that they were, and that nobody revoked them."""
+        """As `candidate`, for accepted changes: that they are recorded and not revoked."""
         events = self._events(conn, "", [item.seq for item in path])
         revoked = self._revocations(conn, AcceptanceRevoked, path)
         for item in path:
@@ -154,7 +154,7 @@ class Voucher:
                 raise Disagreement(f"of an accepted change, position {item.seq}, that was revoked")
 
     def packages(self, conn: sqlite3.Connection, items: Sequence[PackageAcceptance]) -> None:
-        """As `accepted`, of changes of packages."""
+        """As `accepted`, for package changes."""
         events = self._events(conn, "", [item.seq for item in items])
         revoked = self._revocations(conn, PackagesRevoked, items)
         for item in items:
@@ -187,9 +187,9 @@ class Voucher:
                 raise Disagreement(f"of who {row.writer!r} is")
 
     def _events(self, conn: sqlite3.Connection, run: str, positions: Iterable[int]) -> dict[int, Recorded]:
-        """The events with these positions, all of them."""
+        """The events at these positions, all of them."""
         wanted = {*positions}
-        if not all(type(position) is int for position in wanted):  # a column holds what somebody put there
+        if not all(type(position) is int for position in wanted):  # a column may hold anything
             raise Disagreement("of where events are")
         places = audit_index.places(conn, wanted).values()
         try:
@@ -208,7 +208,7 @@ def _candidate(
     events: Mapping[int, Recorded],
     given: CacheCandidate,
 ) -> CacheCandidate | None:
-    """The candidate that the log makes; None where the run may not answer at all."""
+    """The candidate built from the log; None if the run cannot be a hit."""
     listed = events[given.listed_seq].event if given.listed is not None else None
     reads = listed if isinstance(listed, ReadsObserved) and listed.digest == event.reads else None
     if not event.reusable or (reads is None) != (event.reads is None):
@@ -232,7 +232,7 @@ def _named(links: Iterable[OutputLink], said: Mapping[str, ArtifactRow]) -> dict
 
 
 def _artifact(found: Recorded, artifact_id: str) -> ArtifactRow:
-    """The row that an artifact's first event makes."""
+    """The row made by an artifact's first event."""
     if not isinstance(found.event, ArtifactLogged) or found.event.artifact != artifact_id:
         raise Disagreement(f"of artifact {artifact_id}")
     return lineage.row_of(found, found.event)

@@ -1,4 +1,4 @@
-"""Static user equilibrium: every traveller on a route than which none is quicker (Wardrop, 1952).
+"""Static user equilibrium: no traveller has a quicker route (Wardrop, 1952).
 
 Travel times follow the volume-delay function of the Bureau of Public Roads (Traffic Assignment Manual, 1964).
 The equilibrium minimises the sum of the integrals of all link travel times (Beckmann, McGuire and Winsten, Studies
@@ -47,9 +47,9 @@ class AssignmentResult:
 def assign(network: Network, trips: Trips, *, max_gap: float = 1e-4, max_iterations: int = 500) -> AssignmentResult:
     """Assign the trips to the network, until the relative gap is `max_gap` or less.
 
-    Ends after `max_iterations` at the latest: then `relative_gap` says how far it came. Trips within a zone use no
-    link. A link of capacity 0 whose time depends on flow is closed. Raises `AssignmentError` for trips between
-    zones that no path joins, zones outside the network and limits that make no sense.
+    Ends after `max_iterations` at the latest: see `relative_gap`. Trips within a zone use no link. A link of capacity 0
+    with a time that depends on flow is closed. Raises `AssignmentError` for trips between zones that no path joins,
+    zones outside the network and limits that make no sense.
     """
     _check(network, trips, max_gap, max_iterations)
     links = network.links
@@ -71,7 +71,7 @@ def assign(network: Network, trips: Trips, *, max_gap: float = 1e-4, max_iterati
 
 
 def is_closed(link: Link) -> bool:
-    """Whether the link takes no traffic: it has no capacity, and its time depends on the share that is used."""
+    """True if the link takes no traffic: it has no capacity, and its time depends on the share used."""
     return link.capacity == 0 and link.b > 0 and link.power > 0
 
 
@@ -86,7 +86,7 @@ def travel_time_integral(link: Link, flow: float) -> float:
 
 
 def travel_time_slope(link: Link, flow: float) -> float:
-    """Derivative of `travel_time`; 0 where it is infinite (power below 1, no flow).
+    """Derivative of `travel_time`; 0 if that is infinite (power below 1, no flow).
 
     It only steers the search: a wrong slope costs iterations, never the result.
     """
@@ -110,8 +110,8 @@ def relative_gap(times: Sequence[float], flows: Sequence[float], quickest: Seque
 def line_search(links: Sequence[Link], flows: Sequence[float], target: Sequence[float]) -> float:
     """The step from `flows` (0) towards `target` (1) with the lowest objective.
 
-    The objective is convex on the way, so its slope is brought to zero: Newton's method, with bisection
-    whenever that would leave the interval that still holds the solution.
+    The objective is convex on the way, so its slope is brought to zero: Newton's method, with bisection if that would
+    leave the interval that still holds the solution.
     """
     change = [end - start for start, end in zip(flows, target, strict=True)]
 
@@ -134,21 +134,21 @@ def line_search(links: Sequence[Link], flows: Sequence[float], target: Sequence[
 
 
 class _Memory:
-    """The last two targets, from which the next direction is made conjugate to the last two directions."""
+    """The last two targets, which make the next direction conjugate to the last two directions."""
 
     def __init__(self) -> None:
         self._targets: list[list[float]] = []
         self._step = 0.0
 
     def remember(self, target: list[float], step: float) -> None:
-        """Keep a target and the step that was made towards it."""
+        """Store a target and the step made towards it."""
         self._targets = [target, *self._targets[:1]]
         self._step = step
 
     def target(
         self, links: Sequence[Link], times: list[float], flows: list[float], quickest: list[float]
     ) -> list[float]:
-        """Where to go next: a mean of the quickest paths and remembered targets, or the quickest paths alone.
+        """The next target: a mean of the quickest paths and remembered targets, or the quickest paths alone.
 
         Any mean of targets carries the same trips, so only descent has to be checked.
         """
@@ -165,7 +165,7 @@ class _Memory:
         return quickest
 
     def _weights(self, slopes: list[float], flows: list[float], quickest: list[float]) -> list[float] | None:
-        """Weights of quickest paths, last and last but one target; None where there is no conjugate direction.
+        """Weights of quickest paths, last and last but one target; None if there is no conjugate direction.
 
         With x the flows, y the quickest paths, s1 and s2 the targets, H the slopes and t the last step, the last
         two directions are d1 = s1 - x and d2 = t s1 + (1 - t) s2 - x, up to a factor. The weights, in the ratio
@@ -224,7 +224,7 @@ class _Paths:
         return flows
 
     def _tree(self, origin: int, times: list[float]) -> tuple[list[int], list[int]]:
-        """Dijkstra's tree: the nodes that can be reached, nearest first, and by node the link that leads there.
+        """Dijkstra's tree: the reachable nodes, nearest first, and by node the link that leads there.
 
         A node below the first through node is an end: paths leave it only at their origin.
         """

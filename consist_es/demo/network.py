@@ -1,4 +1,4 @@
-"""A small town on a grid, for those who have no network at hand."""
+"""A small generated town on a grid, for users without a network."""
 
 import math
 
@@ -17,8 +17,7 @@ def generate_network(rows: int = 4, columns: int = 4, *, trips: float = 15000.0)
 
     The rim nodes are the zones and have the lowest numbers. Every street may be used by everyone, times are minutes.
     Avenues run along the middle row and the middle column. Demand between two zones falls with their distance. The
-    defaults give 16 nodes, 12 zones and 48 links, of which some carry more than their capacity. Equal arguments give
-    equal networks.
+    defaults give 16 nodes, 12 zones and 48 links, some over capacity. Equal arguments give equal networks.
     """
     if rows < 2 or columns < 2:
         raise AssignmentError(f"A grid of {rows} x {columns} nodes is too small: give at least 2 rows and 2 columns.")

@@ -1,8 +1,8 @@
-"""The demo's four steps: read a network, grow its demand, assign the traffic, sum the result up.
+"""The demo's four steps: read a network, grow its demand, assign the traffic, summarise the result.
 
-They are plain functions of files and numbers, written as a user of the library would write them. A scenario that
-widens a road says so in the configuration of `assign_traffic` alone, so that it shares the first two steps with every
-other scenario. Tables are Parquet and hold nothing but the result: equal inputs give equal bytes.
+They are plain functions of files and numbers, as a user of the library would write them. A scenario that widens a road
+changes only the configuration of `assign_traffic`, so it shares the first two steps with every other scenario. Tables
+are Parquet and hold only the result: equal inputs give equal bytes.
 """
 
 import json
@@ -49,8 +49,8 @@ def grow_demand(demand: Path, growth: float) -> Path:
 def assign_traffic(links: Path, demand: Path, max_gap: float, widen: dict[str, float] | None = None) -> dict[str, Path]:
     """Find the user equilibrium. Writes the table `flows` and the JSON file `convergence`.
 
-    `widen={"from": 6, "to": 8, "factor": 2.0}` multiplies the capacity of that link first. An equilibrium
-    that did not get down to `max_gap` is written too: `converged` in `convergence` says so.
+    `widen={"from": 6, "to": 8, "factor": 2.0}` multiplies the capacity of that link first. An equilibrium that did not
+    reach `max_gap` is written too, with `converged` false in `convergence`.
     """
     network = _widened(_read_links(links), widen)
     result = assign(network, _read_demand(demand), max_gap=max_gap, max_iterations=_MAX_ITERATIONS)
@@ -69,10 +69,10 @@ def assign_traffic(links: Path, demand: Path, max_gap: float, widen: dict[str, f
 
 
 def summarise(flows: Path, convergence: Path) -> Path:
-    """Sum an assignment up in the JSON file `summary`.
+    """Summarise an assignment in the JSON file `summary`.
 
-    `total_travel_time` is the time that all travellers spend on the road, in the network's unit of time (vehicle
-    minutes, where free flow times are minutes). The most loaded links are those with the highest flow per capacity.
+    `total_travel_time` is the time of all travellers on the road, in the network's unit of time (vehicle minutes, if
+    free flow times are minutes). The most loaded links are those with the highest flow per capacity.
     """
     rows, _ = _read_table(flows)
     loaded = sorted((row for row in rows if row["capacity"] > 0), key=_load_then_number)[:_MOST_LOADED]
@@ -132,7 +132,7 @@ def _read_demand(path: Path) -> Trips:
 
 
 def _write_table(rows: list[tuple[Any, ...]], schema: pa.Schema, key: str, numbers: dict[str, int]) -> Path:
-    """Write rows as Parquet; `numbers` go beside the columns, into the metadata of the schema."""
+    """Write rows as Parquet, with `numbers` in the metadata of the schema."""
     columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     noted = schema.with_metadata({name: str(number) for name, number in numbers.items()})

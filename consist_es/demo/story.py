@@ -1,7 +1,7 @@
-"""The demo's story: the traffic of one town in two scenarios, written as a user of the library would write it.
+"""The demo's story: the traffic of one town in two scenarios, as a user of the library would write it.
 
 Both scenarios call the same four steps. `widened` differs from `base` in the configuration of one step, so it reuses
-what comes before that step, and computes the rest anew.
+the steps before it, and computes the rest anew.
 """
 
 import json
@@ -15,14 +15,14 @@ from consist_es.demo.steps import assign_traffic, grow_demand, read_inputs, summ
 from consist_es.demo.tntp import write_network, write_trips
 
 MAX_GAP = 1e-4
-"""Relative gap at which an assignment is good enough."""
+"""Relative gap at which an assignment has converged."""
 WIDER = 2.0
-"""Factor on the capacity of the link that `widened` widens."""
+"""Capacity factor of the widened link."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What both scenarios are about: a network, its trips (TNTP files), and the growth of the trips."""
+    """Input of both scenarios: a network, its trips (TNTP files), and the growth of the trips."""
 
     network: Path
     trips: Path
@@ -31,14 +31,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A scenario that has been run."""
+    """Result of a scenario."""
 
     run_id: str
     """``base``, or ``base#2`` the second time."""
     steps: dict[str, consist.RunResult]
-    """Step name -> its result, in the order in which they were called."""
+    """Step name -> its result, in call order."""
     summary: dict[str, Any]
-    """What the step `summarise` wrote."""
+    """Content of the file `summary`."""
 
 
 def run_both(tracker: consist.Tracker, question: Question) -> list[Outcome]:
@@ -50,7 +50,7 @@ def run_both(tracker: consist.Tracker, question: Question) -> list[Outcome]:
 def run_scenario(
     tracker: consist.Tracker, name: str, question: Question, widen: dict[str, float] | None = None
 ) -> Outcome:
-    """Run the four steps as one scenario. Steps whose work was done before are reused."""
+    """Run the four steps as one scenario. Steps that were computed before are reused."""
     with tracker.scenario(name, config={"growth": question.growth, "widen": widen}) as scenario:
         tables = scenario.run(
             fn=read_inputs,
@@ -76,13 +76,13 @@ def run_scenario(
 
 
 def widening(base: Outcome) -> dict[str, float]:
-    """The widening to ask about: of the link with the highest flow per capacity."""
+    """The widening of the link with the highest flow per capacity."""
     start, end = base.summary["most_loaded_links"][0]["link"].split("-")
     return {"from": int(start), "to": int(end), "factor": WIDER}
 
 
 def write_town(folder: Path) -> tuple[Path, Path]:
-    """Network and trips of a small generated town; files that are there already are left as they are."""
+    """Write network and trips of a small generated town; existing files are kept."""
     network, trips = generate_network()
     network_file, trips_file = folder / "network.tntp", folder / "trips.tntp"
     folder.mkdir(parents=True, exist_ok=True)

@@ -87,7 +87,7 @@ def read_network(path: Path) -> Network:
 def read_trips(path: Path) -> Trips:
     """Read a TNTP trip table. Pairs come out sorted, and those without trips are left out.
 
-    ``<TOTAL OD FLOW>``, where it is given, must agree with the sum of all trips.
+    ``<TOTAL OD FLOW>``, if given, must agree with the sum of all trips.
     """
     source = _Source(path)
     tags = source.metadata()
@@ -161,7 +161,7 @@ def write_trips(trips: Trips, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One line with something on it, and where it stands."""
+    """One non-empty line, and its place."""
 
     path: Path
     line: int
@@ -203,7 +203,7 @@ class _Row:
 
 
 class _Tags:
-    """The metadata of one file: tag -> row whose text is the tag's value."""
+    """The metadata of one file: tag -> row with the tag's value as text."""
 
     def __init__(self, path: Path, rows: dict[str, _Row]) -> None:
         self._path, self._rows = path, rows
@@ -231,7 +231,7 @@ class _Source:
         self._lines = _lines(path)
 
     def metadata(self) -> _Tags:
-        """Read up to the end of the metadata. Unknown tags are passed over: the collection has many."""
+        """Read up to the end of the metadata. Unknown tags are skipped: the collection has many."""
         rows: dict[str, _Row] = {}
         for row in self._lines:
             found = _TAG.match(row.text)
@@ -262,7 +262,7 @@ def _lines(path: Path) -> Iterator[_Row]:
 
 
 def _table(path: Path, heading: str) -> Iterator[_Row]:
-    """Rows of a node or flow file, without the line of column names and without metadata, where it has any."""
+    """Rows of a node or flow file, without the line of column names and any metadata."""
     for row in _lines(path):
         if not row.text.startswith("<") and not row.text.lower().startswith(heading):
             yield row

@@ -1,4 +1,4 @@
-"""One look at a whole project: what is well, what is not, and what to do. `mend` does what cannot lose anything."""
+"""Examines a whole project: what is well, what is wrong, and what to do. `mend` repairs what cannot lose anything."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ _NOT_SEEN = "so runs, outputs and dead letters were not looked at"
 
 
 def examine(project: Project, *, deep: bool = False, progress: Progress | None = None) -> Iterator[Finding]:
-    """Everything that is worth saying about a project. Changes neither log nor outputs; views without a fault catch up.
+    """All findings about a project. Changes neither log nor outputs; views without a fault catch up.
 
     `deep`: check the chain from the first event, read every output, and compare the views row for row.
     """
@@ -64,7 +64,7 @@ def examine(project: Project, *, deep: bool = False, progress: Progress | None =
 
 
 def _look_inside(project: Project, kind: str, *, deep: bool, progress: Progress | None) -> Iterator[Finding]:
-    """What the views, once they have caught up, say about the project."""
+    """Findings from the views, after they caught up."""
     conn = project.connection()
     yield from check_dead_letters(conn)
     if deep:
@@ -78,14 +78,14 @@ def _look_inside(project: Project, kind: str, *, deep: bool, progress: Progress 
 
 
 def derive_again(project: Project, progress: Progress | None = None) -> Iterator[Finding]:
-    """Whether the views are what the log says, row for row, and every output has the bytes that were recorded."""
+    """Check that the views match the log, row for row, and that every output has its recorded bytes."""
     yield from check_rows(project, progress)
     conn = project.connection()
     yield from check_outputs(conn, project.digests, Roots(conn, project.folder.parent), deep=True)
 
 
 def mend(project: Project, findings: list[Finding]) -> list[str]:
-    """Do what these findings ask for where nothing can be lost by it; say what was done.
+    """Do the repairs in these findings that cannot lose anything; return descriptions of them.
 
     Nothing is done to a damaged log.
 
@@ -107,12 +107,12 @@ def mend(project: Project, findings: list[Finding]) -> list[str]:
 
 
 def abandon(project: Project, refs: Sequence[str]) -> list[str]:
-    """Record as abandoned what these names stand for, with the running steps of a scenario; the ids of what was.
+    """Record the named runs as abandoned, with the running steps of a scenario; return the ids of the runs recorded.
 
     Raises:
-        MissingKeyError: there is no such run. UsageError: it has its end. LogError: as for `Project.record`.
+        MissingKeyError: there is no such run. UsageError: it has ended. LogError: as for `Project.record`.
     """
-    project.attach()  # what is certainly gone needs nobody to say so
+    project.attach()  # certainly dead runs are recorded first
     conn = project.connection()
     rows: dict[str, RunRow] = {}
     for ref in refs:
@@ -127,7 +127,7 @@ def abandon(project: Project, refs: Sequence[str]) -> list[str]:
 
 
 def _tidy(project: Project) -> list[str]:
-    """Let the log do what its next writer would do first, and remove what nobody will finish."""
+    """Let the log do its next writer's first steps, and remove abandoned temporary files."""
     begun: list[Path] = leftovers(project.folder, project.storage)
     project.log.tidy()
     for path in begun:

@@ -1,37 +1,37 @@
-"""What `consist-es doctor` says: one finding per thing that it looked at."""
+"""Findings of `consist-es doctor`: one per thing examined."""
 
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
-"""All is well; good to know, nothing is wrong; something is wrong or at risk; history or a result was damaged."""
+"""All is well; good to know; wrong or at risk; history or a result is damaged."""
 MOST = 50
-"""Findings of one kind that are listed; one more says how many others there are."""
+"""Most listed findings of one kind; one more gives the number of others."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at."""
+    """Result for one thing examined."""
 
     level: str
     check: str
-    """Which check found it."""
+    """Name of the check."""
     what: str
     where: str = ""
     """File, run or artifact."""
     todo: str = ""
-    """What a person should do; "" where nothing is to be done."""
+    """What the user should do; "" for nothing."""
     mends: bool = False
-    """Whether `consist_es.doctor.examine.mend` puts it right."""
+    """True if `consist_es.doctor.examine.mend` repairs it."""
 
     @property
     def is_wrong(self) -> bool:
-        """Whether something should be done."""
+        """True if something should be done."""
         return self.level in (WARNING, ERROR)
 
 
 def listed(findings: Iterable[Finding], otherwise: Finding) -> Iterator[Finding]:
-    """The worst level of these in full up to `MOST`, then a count of the rest; `otherwise` where there are none."""
+    """Up to `MOST` findings in full, then a count of the rest at their worst level; `otherwise` if there are none."""
     count = 0
     levels: set[str] = set()
     for finding in findings:

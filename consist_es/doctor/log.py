@@ -1,4 +1,4 @@
-"""Checks of a project's log folder, and of the machine under it. None of them changes anything.
+"""Checks of a project's log folder, and of its machine. None of them changes anything.
 
 The SQLite bug: sqlite.org/wal.html, section "The WAL-Reset Bug". The types of file systems: proc_pid_mountinfo(5).
 """
@@ -20,17 +20,17 @@ NETWORK = re.compile(
     r"nfs4?|cifs|smb3|smbfs|lustre|gpfs|beegfs|fhgfs|ceph|glusterfs|afs|coda|9p|panfs|pvfs2|orangefs|wekafs|virtiofs"
     r"|fuse\.(?:sshfs|ceph|glusterfs|s3fs|rclone|davfs2?|gcsfuse|mountpoint-s3|goofys|lustre|juicefs|cephfs)|davfs"
 )
-"""Types of file systems whose locks and caches are those of several machines."""
+"""Types of file systems shared by several machines, with their own locks and caches."""
 AHEAD = timedelta(hours=1)
-"""How far before our clock the last event may lie: clocks differ, but not by this."""
+"""Tolerated lead of the last event over our clock: clocks differ, but not by this."""
 STALE = timedelta(days=1)
-"""Age from which an unfinished blob is nobody's any more."""
+"""Age from which an unfinished blob is abandoned."""
 
 # ---------------------------------------------------------------- the log
 
 
 def check_chain(report: VerifyReport) -> Iterator[Finding]:
-    """Every problem that `verify` found, or how much it found whole."""
+    """Every problem found by `verify`, or the size of the whole log."""
     synced = "nothing is known to be synced" if report.watermark is None else f"synced up to {report.watermark}"
     again = f" (up to {report.since} as an earlier check found it)" if report.since else ""
     whole = f"{counted(report.events, 'event')} in {counted(report.segments, 'segment')}, chain whole{again}, {synced}"
@@ -63,7 +63,7 @@ def check_tail(report: VerifyReport) -> Iterator[Finding]:
 
 
 def check_redaction(report: VerifyReport) -> Iterator[Finding]:
-    """A redaction that was decided, and perhaps not carried out."""
+    """An unfinished redaction."""
     if report.redacting:
         what = "a redaction was begun and not finished: what was to go may still be there"
         todo = "The next writer, or doctor --fix, finishes it."
@@ -71,7 +71,7 @@ def check_redaction(report: VerifyReport) -> Iterator[Finding]:
 
 
 def check_quarantine(folder: Path, report: VerifyReport) -> Iterator[Finding]:
-    """What earlier repairs cut off."""
+    """Bytes cut off by earlier repairs."""
     for name in report.quarantined:
         try:
             size = (folder / QUARANTINE / name).stat().st_size
@@ -82,7 +82,7 @@ def check_quarantine(folder: Path, report: VerifyReport) -> Iterator[Finding]:
 
 
 def leftovers(folder: Path, storage: Storage) -> list[Path]:
-    """Files that a killed process began and nobody will finish."""
+    """Unfinished files of killed processes."""
     oldest = storage.now().timestamp() - STALE.total_seconds()
     begun = sorted(folder.glob("*.jsonl.tmp"))  # made under the lock, so a later writer may remove them at once
     for path in sorted(folder.glob(f"{BLOB_FOLDER}/*.tmp")):
@@ -95,7 +95,7 @@ def leftovers(folder: Path, storage: Storage) -> list[Path]:
 
 
 def check_leftovers(folder: Path, storage: Storage) -> Iterator[Finding]:
-    """Unfinished files, and a sealed segment whose successor was never made."""
+    """Unfinished files, and a sealed last segment without a successor."""
     for path in leftovers(folder, storage):
         what = "an unfinished file of a process that was killed, of no meaning"
         yield Finding(WARNING, "leftovers", what, str(path.relative_to(folder)), "doctor --fix removes it.", mends=True)
@@ -118,7 +118,7 @@ def _ends(folder: Path, number: int, storage: Storage) -> bool:
 
 
 def check_permissions(paths: Sequence[Path], storage: Storage) -> Iterator[Finding]:
-    """Files and folders that every user of the machine may change."""
+    """Files and folders that every user of the machine can change."""
     for path in paths:
         try:
             mode = storage.mode(path)
@@ -138,7 +138,7 @@ def check_clock(last: str | None, now: datetime) -> Iterator[Finding]:
 
 
 def check_hosts(hosts: Sequence[str], kind: str) -> Iterator[Finding]:
-    """More than one machine wrote; `kind`: type of the file system that the log lies on."""
+    """More than one machine wrote; `kind`: type of the log's file system."""
     if len(hosts) < 2:
         return
     names = ", ".join(sorted(hosts)[:10])
@@ -155,7 +155,7 @@ def check_hosts(hosts: Sequence[str], kind: str) -> Iterator[Finding]:
 
 
 def check_filesystem(path: Path, what: str, kind: str) -> Iterator[Finding]:
-    """`what`: what lies there; `kind`: type of its file system."""
+    """`what`: description of the place; `kind`: type of its file system."""
     if NETWORK.fullmatch(kind):
         said = f"{what} on {kind}, a network file system: locks and syncs are as good as its server and mount options"
         todo = "Keep it on a local disk, or let one machine write at a time and give the views a local db_path."
@@ -165,14 +165,14 @@ def check_filesystem(path: Path, what: str, kind: str) -> Iterator[Finding]:
 
 
 def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
-    """Versions 3.7.0 to 3.51.2, but for the backports 3.44.6 and 3.50.7."""
+    """True for versions 3.7.0 to 3.51.2, except the backports 3.44.6 and 3.50.7."""
     if (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51):
         return False
     return (3, 7) <= version < (3, 51, 3)
 
 
 def check_sqlite(version: tuple[int, ...]) -> Iterator[Finding]:
-    """Whether this SQLite is known to damage databases."""
+    """Check for an SQLite that can damage databases."""
     name = ".".join(map(str, version))
     if not has_wal_reset_bug(version):
         yield Finding(OK, "sqlite", f"SQLite {name}")

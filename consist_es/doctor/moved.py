@@ -1,4 +1,4 @@
-"""Where the roots of a log lie now: a project may have been moved or copied since it was recorded."""
+"""Finds a log's roots after the project was moved or copied."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ from consist_es.errors import PathError
 
 
 def root_now(root: str, project: Path, uris: Sequence[str], scheme: str = "") -> str:
-    """Where a recorded run directory, or the root of the mount `scheme`, lies now.
+    """The present place of a recorded run directory, or of the root of the mount `scheme`.
 
-    It was moved along with the `project`, the folder of its log, where something of `uris` lies at the same place as
-    seen from there or from a folder above it; otherwise it is where it was. A copy comes before what it was copied
-    from, as for a tracker that is opened beside the copy.
+    Tries the same relative place beside the `project` (the folder of its log) and its parents; takes the first that
+    holds one of `uris`, else the recorded path. A copy comes before its original, as for a tracker opened beside the
+    copy.
     """
     others = _other_places(Path(root), project)
     stays = below(root, str(project)) is not None
@@ -22,9 +22,9 @@ def root_now(root: str, project: Path, uris: Sequence[str], scheme: str = "") ->
 
 
 def _other_places(root: Path, project: Path) -> list[str]:
-    """Folders that are to the project, or to one above it, what `root` may have been. The nearest come first."""
+    """Candidate folders: every tail of `root` below the project and its parents, nearest first."""
     parts = root.parts[1:]
-    if not root.is_absolute() or ".." in parts:  # a root is what a log says, which may come from anybody
+    if not root.is_absolute() or ".." in parts:  # the log may hold any path
         return []
     tails = [Path(*parts[start:]) for start in range(len(parts) + 1)]
     found = dict.fromkeys(base / tail for base in (project, *project.parents) for tail in tails)
@@ -34,7 +34,7 @@ def _other_places(root: Path, project: Path) -> list[str]:
 def _is_folder(place: Path) -> bool:
     try:
         return place.is_dir()
-    except (OSError, ValueError):  # too long for a name, or out of reach
+    except (OSError, ValueError):  # name too long, or out of reach
         return False
 
 

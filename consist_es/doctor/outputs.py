@@ -1,4 +1,4 @@
-"""Checks of what runs left on disk: outputs that are gone or changed, and folders that no run knows."""
+"""Checks of runs' files on disk: missing or changed outputs, and folders that no run knows."""
 
 import os
 import sqlite3
@@ -44,7 +44,7 @@ _REMAKE = "Put it back, or run the step again: a step that asks for it will comp
 
 
 class Made(msgspec.Struct, frozen=True):
-    """An output, the readable id of the run that made it, and whether that run answers for the next one like it."""
+    """An output, the readable id of its run, and whether that run is the next hit."""
 
     artifact: ArtifactRow
     run: str
@@ -52,7 +52,7 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class Roots:
-    """Where what was recorded below a run directory or a mount is looked for: as a tracker beside the log would."""
+    """Present folders of recorded run directories and mounts, as a tracker beside the log would resolve them."""
 
     def __init__(self, conn: sqlite3.Connection, project: Path) -> None:
         self._conn, self._project = conn, project
@@ -65,7 +65,7 @@ class Roots:
         }
 
     def of(self, root: str) -> UriMap:
-        """The map of what was recorded with this run directory."""
+        """The URI map for this recorded run directory."""
         if root not in self._maps:
             place = root_now(unquote(root), self._project, self._made("./*", root)) if root else os.curdir
             self._maps[root] = UriMap(run_dir=place, mounts=self._mounts)
@@ -76,15 +76,15 @@ class Roots:
 
 
 def check_outputs(conn: sqlite3.Connection, cache: DigestCache, roots: Roots, *, deep: bool) -> Iterator[Finding]:
-    """Outputs of completed runs that are gone or changed. Only what has another size or time than recorded is read;
-    with `deep` everything is."""
+    """Missing or changed outputs of completed runs. Reads only files with another size or time than recorded; with
+    `deep`, all."""
     digester = Digester("full", None if deep else cache)
     found = (finding for made in _outputs(conn) if (finding := _of_output(conn, made, roots, digester, deep=deep)))
     yield from listed(found, Finding(OK, "outputs", "every output is where and what it was"))
 
 
 def _outputs(conn: sqlite3.Connection) -> Iterator[Made]:
-    """All of them in the order of the log, some at a time."""
+    """All outputs in log order, in batches."""
     last = 0
     while rows := query(conn, _MADE, (last,)):
         for _, *values, run, answers in rows:
@@ -115,7 +115,7 @@ def _of_output(conn: sqlite3.Connection, made: Made, roots: Roots, digester: Dig
 
 
 def _digest(path: Path, row: ArtifactRow, artifact: Artifact, digester: Digester, *, deep: bool) -> str | None:
-    """What it is now; None where it is gone or cannot be read."""
+    """The present digest; None if it is gone or cannot be read."""
     if not path.exists():
         return None
     plain = row.kind == "file" and row.size is not None and row.mtime_ns is not None
@@ -147,7 +147,7 @@ def check_orphans(conn: sqlite3.Connection, roots: Roots) -> Iterator[Finding]:
 
 
 def _strangers(conn: sqlite3.Connection, outputs: Path) -> Iterator[Path]:
-    """Folders of runs lie at ``outputs/<model>/<key>``, or where the user's own function says."""
+    """Folders without a run. Run folders are ``outputs/<model>/<key>``, or given by the user's own function."""
     named = {tuple(Path(unquote(uri)).parts) for (uri,) in query(conn, _OTHER_NAMES)}
     above = {parts[:size] for parts in named for size in range(1, len(parts))}
     for model in _folders(outputs):
@@ -171,7 +171,7 @@ def _is_known(
 
 
 def _folders(place: Path) -> list[Path]:
-    """Folders directly in it, without links; none where it cannot be read."""
+    """Folders directly in it, without links; empty if it cannot be read."""
     try:
         with os.scandir(place) as entries:
             return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))

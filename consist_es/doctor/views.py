@@ -23,7 +23,7 @@ _REBUILD = "`consist-es replay`, or doctor --fix, makes them from the log."
 
 
 def check_views(project: Project) -> Iterator[Finding]:
-    """How the database stands to the log, before anything catches up. Call it first."""
+    """State of the database against the log, before anything catches up. Call it first."""
     path = project.db_path
     try:
         standing = project.views.standing()
@@ -45,7 +45,7 @@ def check_views(project: Project) -> Iterator[Finding]:
 
 
 def _not_read(path: Path, error: sqlite3.Error) -> Finding:
-    """Why SQLite did not answer. That is damage only where nothing else explains it."""
+    """Finding for an SQLite error: damage only if nothing else explains it."""
     if view_file.lacks_sharing(error):
         kept = f"{view_file.NOT_SHARED}, so every process keeps views elsewhere"
         return Finding(NOTE, "views", kept, str(path), f"Best {view_file.LOCAL_DISK}.")
@@ -58,7 +58,7 @@ def _not_read(path: Path, error: sqlite3.Error) -> Finding:
 
 
 def _stranger(path: Path, what: str) -> Finding:
-    """Something that is not our database has its name. A folder is the only thing that is not set aside."""
+    """Finding for another file in the database's place. Only a folder is not set aside."""
     said = f"in place of the database there is {what}"
     if what == view_file.FOLDER:
         return Finding(ERROR, "views", said, str(path), "Move it away: the next use then makes the views from the log.")
@@ -96,13 +96,13 @@ def check_rows(project: Project, progress: Progress | None = None) -> Iterator[F
 
 
 def _least(found: list[Difference]) -> int:
-    """Rows that differ at the least: a row that was changed is found on both sides, as it is and as it should be."""
+    """Least number of differing rows: a changed row appears on both sides."""
     live = sum(side == "live" for side, _ in found)
     return max(live, len(found) - live)
 
 
 def _differences(project: Project, rebuilt: Path, progress: Progress | None) -> dict[str, list[Difference]]:
-    """Again where somebody recorded events in between."""
+    """Compare; repeat if events were recorded meanwhile."""
     for _ in range(_TRIES):
         events = project.views.rebuild(target=rebuilt, progress=progress)
         found = project.views.compare(rebuilt)
@@ -115,7 +115,7 @@ def _differences(project: Project, rebuilt: Path, progress: Progress | None) -> 
 
 
 def check_runs(project: Project) -> Iterator[Finding]:
-    """Runs and scenarios without an end."""
+    """Running runs and scenarios."""
     found = (_of_run(project, row) for row in run_table.running(project.connection()))
     yield from listed(found, Finding(OK, "runs", "every run has its end"))
 
@@ -140,7 +140,7 @@ def _of_run(project: Project, row: RunRow) -> Finding:
 
 
 def hosts(conn: sqlite3.Connection) -> list[str]:
-    """Machines that wrote."""
+    """Hosts of all writers."""
     return [str(host) for (host,) in view_file.query(conn, "SELECT DISTINCT host FROM writers")]
 
 

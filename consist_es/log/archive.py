@@ -1,7 +1,7 @@
-"""Segments that nothing is appended to any more: made read-only, and moved to where they are kept for good.
+"""Archives finished segments: makes them read-only and moves them to another folder.
 
-A segment is copied, the copy read back and compared, and only then a link takes the segment's place. A process that is
-killed on the way leaves the segment where it was, or the link in its place; doing it again goes on from there.
+A segment is copied, the copy read back and compared, and only then a link replaces the segment. If the process is
+killed, either the segment or the link is in place; running it again continues from there.
 """
 
 import os
@@ -22,13 +22,13 @@ _WRITABLE = 0o222
 
 
 def archive(storage: Storage, folder: Path, target: Path | None = None) -> Iterator[Path]:
-    """Make every segment but the newest read-only, in `target` where it is given; yield where each lies then.
+    """Make every segment but the newest read-only, and move it to `target` if given; yield each one's path.
 
-    The caller has verified the log: what is damaged should not be put away as if it were good. Writers wait while one
-    segment is worked on, not for all of them.
+    The caller must have verified the log, so that no damage is archived as good. Writers wait for one segment at a
+    time.
 
     Raises:
-        ArchiveError: a segment cannot be put there; it stays where it was, and so do those after it.
+        ArchiveError: a segment cannot be moved; it stays where it was, and so do those after it.
         LogReadError: the log's folder cannot be listed.
         LogLockError: there is no flock on this file system.
     """
@@ -98,15 +98,13 @@ def _move(storage: Storage, path: Path, target: Path) -> None:
 
 
 def _copy(storage: Storage, path: Path, target: Path) -> None:
-    """Under another name first, so that half a copy never looks like a whole one."""
+    """Copy under another name first, so that half a copy never looks whole."""
     part = copy_of(target)
     with suppress(FileNotFoundError):
-        storage.unlink(part)  # of an attempt that was killed
+        storage.unlink(part)  # left by a killed attempt
     fd = storage.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
-        storage.set_mode(
-            fd, storage.mode(path)
-        )  # before a byte of it is there: who may not read it may not read it here
+        storage.set_mode(fd, storage.mode(path))  # before the first byte: no wider access than to the original
         offset = 0
         for data in _chunks(storage, path):
             write_all(storage, fd, data, offset)

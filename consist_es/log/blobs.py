@@ -1,7 +1,7 @@
 """Payloads too large for a line: files named by their blake3, beside the segments.
 
-The line then holds ``{"$blob":"<64 hex digits>","size":<bytes>}`` in place of the payload. No field of an event can
-be called ``$blob``, so this is never mistaken for one.
+The line holds ``{"$blob":"<64 hex digits>","size":<bytes>}`` in place of the payload. No field of an event can be
+called ``$blob``, so this is unambiguous.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ class _Reference(msgspec.Struct, frozen=True):
 
 
 def write_blob(storage: Storage, folder: Path, data: bytes) -> bytes:
-    """Keep `data` so that it survives a power cut, and return what stands for it on the line. May raise OSError."""
+    """Store `data` so that it survives a power cut, and return its reference for the line. May raise OSError."""
     digest = blake3(data).hexdigest()
     place = folder / BLOB_FOLDER
     make_folder(storage, place)
@@ -36,7 +36,7 @@ def write_blob(storage: Storage, folder: Path, data: bytes) -> bytes:
             with contextlib.suppress(OSError):
                 storage.unlink(temporary)
             raise
-    for holder in (place, folder):  # also where it was there: its writer may have died before this
+    for holder in (place, folder):  # also if it existed: its writer may have died before this
         storage.sync_folder(holder)
     return msgspec.json.encode(_Reference(blob=digest, size=len(data)))
 
@@ -51,7 +51,7 @@ def _write(storage: Storage, path: Path, data: bytes) -> None:
 
 
 def _read(storage: Storage, path: Path, size: int) -> bytes | None:
-    """The bytes of a file, None where it is missing; of one that has another size than this, nothing is read."""
+    """The bytes of a file; None if it is missing, empty (unread) if its size differs."""
     try:
         fd = storage.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -63,10 +63,10 @@ def _read(storage: Storage, path: Path, size: int) -> bytes | None:
 
 
 def resolve(storage: Storage, folder: Path, data: bytes) -> bytes:
-    """The payload that the data of a line stand for: mostly themselves. May raise OSError.
+    """The payload of a line: its data, or the blob they refer to. May raise OSError.
 
     Raises:
-        BadRecord: the blob is missing or is not what the line says.
+        BadRecord: the blob is missing or does not match the line.
     """
     if not data.startswith(BLOB_START):
         return data
@@ -93,7 +93,7 @@ def _reference(data: bytes) -> _Reference:
 
 
 def blob_name(data: bytes) -> str:
-    """Name of the blob that a line's data refer to.
+    """The name of the blob that a line's data refer to.
 
     Raises:
         BadRecord: they refer to none.

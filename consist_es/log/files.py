@@ -1,4 +1,4 @@
-"""The files that a log makes beside its lines, and the names it gives."""
+"""Files of a log besides its lines, and the ids it makes."""
 
 import contextlib
 import itertools
@@ -11,27 +11,28 @@ from consist_es.system.storage import Storage, make_folder, write_all
 
 QUARANTINE = "quarantine"
 REDACTION = "redaction"
-"""What is being redacted just now, see `consist_es.log.redaction`."""
+"""The planned redaction, see `consist_es.log.redaction`."""
 REDACTION_PART = f"{REDACTION}.tmp"
 _TEMPORARY = ".jsonl.tmp"
 _COPY = ".copy.jsonl.tmp"
 
 
 def temporary_of(path: Path, token: str) -> Path:
-    """Where a segment is made before it gets its name. The token keeps two writers apart that both believe that they
-    hold the lock, because somebody deleted its file."""
+    """Temporary path of a new segment. The token keeps two writers apart that both believe they hold the lock, after
+    somebody deleted its file."""
     return path.with_suffix(f".{token}{_TEMPORARY}")
 
 
 def copy_of(path: Path) -> Path:
-    """Where what is to replace a segment is made, so that it can be told from a segment that is only begun."""
+    """Temporary path of a segment's replacement, with a suffix of its own."""
     return path.with_suffix(_COPY)
 
 
 def create_segment(
     storage: Storage, folder: Path, header: Header, previous: bytes, lines: Iterable[bytes] = ()
 ) -> tuple[int, Opened]:
-    """A new segment, whole and safe on disk before it has its name; open for reading and writing, and locked.
+    """Create a segment, whole and safe on disk before it gets its name; returned open for reading and writing, and
+    locked.
 
     Raises:
         FileExistsError: another writer has made this segment meanwhile.
@@ -40,7 +41,7 @@ def create_segment(
     temporary = temporary_of(path, storage.token(4).hex())
     fd = storage.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
-        storage.flock(fd, blocking=False)  # before it has a name: so nobody else can be first
+        storage.flock(fd, blocking=False)  # before it has a name: nobody else can be first
         _write(storage, fd, itertools.chain([encode_header(header, previous)], lines))
         storage.datasync(fd)
         storage.rename_new(temporary, path)
@@ -65,12 +66,12 @@ def _write(storage: Storage, fd: int, lines: Iterable[bytes]) -> None:
 
 
 def remove_leftovers(storage: Storage, folder: Path) -> bool:
-    """Files that a killed writer began and never named. Under the lock: nobody else is making one.
+    """Remove the files that a killed writer left unfinished. Under the lock: nobody else is making one.
 
-    What was on its way into the place of a segment that is gone is put there: some file systems lose the old file
-    where a rename fails, and such a copy was whole before it was renamed.
+    A replacement is renamed into place if its segment is gone: some file systems lose the old file if a rename fails,
+    and the replacement was whole before.
 
-    Tells whether a killed writer left a redaction to be finished.
+    Return True if a killed writer left a redaction to be finished.
     """
     try:
         listed = storage.listdir(folder)
@@ -91,7 +92,7 @@ def remove_leftovers(storage: Storage, folder: Path) -> bool:
 
 
 def quarantine(storage: Storage, folder: Path, fd: int, segment: int, offset: int) -> tuple[str, int]:
-    """Copy what lies in the segment from `offset` on, safe on disk; return the copy's name and size."""
+    """Copy the segment's bytes from `offset` on, safe on disk; return the copy's name and size."""
     data = storage.read_at(fd, storage.size(fd) - offset, offset)
     name = f"{segment:08d}-{offset}-{storage.token(4).hex()}"
     make_folder(storage, folder / QUARANTINE)

@@ -20,14 +20,14 @@ SYNC_POLICIES = ("commit", "always", "os")
 class LocalLog:
     """Append events and read them back.
 
-    An acknowledged event (`append` has returned) survives the death of the process; whether it survives a power cut
-    is what the sync policy says. An unacknowledged batch is visible whole or not at all.
+    An acknowledged event (`append` has returned) survives the death of the process; the sync policy decides whether it
+    survives a power cut. An unacknowledged batch is visible whole or not at all.
 
     Args:
         folder: Made with the first append. A missing folder reads as an empty log.
         sync: ``commit``: appends with ``commit=True`` are safe on disk when they return, and with them everything
-            before. ``always``: every append. ``os``: none; the system writes when it likes.
-        storage: The operating system, or a double of it.
+            before. ``always``: every append. ``os``: none; the system decides when.
+        storage: The operating system, or a test double.
         read_only: Refuse `append`.
         segment_size: Bytes after which a new segment file is begun.
 
@@ -55,7 +55,7 @@ class LocalLog:
 
     @property
     def writer(self) -> str:
-        """This process's writer id: what `Recorded.by` says of its events."""
+        """This process's writer id, the `Recorded.by` of its events."""
         return self._writer.name
 
     @property
@@ -76,7 +76,7 @@ class LocalLog:
         except OSError as error:
             raise LogReadError(self.folder, error) from error
         fault: LogError | None = None
-        for found in headers:  # one that cannot be read may have been replaced by a later one
+        for found in headers:  # an unreadable one may be superseded
             if isinstance(found, Opened):
                 return found.header.project
             fault = fault or found
@@ -89,17 +89,17 @@ class LocalLog:
 
         Args:
             drafts: Become visible together.
-            commit: This is a moment to keep: a run's end, a cache publication, a scenario's exit.
-            since: For a retry after a failed or interrupted append. An event whose id was already appended after this
-                position is not appended again; its position is returned.
+            commit: Sync now under the policy ``commit``: a run's end, a cache publication, a scenario's exit.
+            since: For a retry after a failed or interrupted append. An event with an id that was already appended after
+                this position is not appended again; its position is returned.
 
         Raises:
             UsageTypeError, LimitError: an event cannot be encoded; nothing was written.
             LogFullError: no room; nothing of the batch is visible.
-            LogWriteError: any other failure. Where only the sync failed, the batch may be visible all the same; a
+            LogWriteError: any other failure. If only the sync failed, the batch may be visible all the same; a
                 retry with the same ids and `since` is safe.
-            LogReadOnlyError: the log was opened for reading, or the file system is.
-            LogCorruptError, LogFormatError: the log is not in a state to be written to; nothing was.
+            LogReadOnlyError: the log was opened for reading, or the file system is read-only.
+            LogCorruptError, LogFormatError: the log cannot be written to; nothing was written.
             LogMismatchError: the folder was removed or swapped while the log was open.
             LogLockError: there is no flock on this file system.
         """
@@ -112,10 +112,10 @@ class LocalLog:
         return self._writer.append(items, sync=must_sync, since=since)
 
     def redact(self, positions: Sequence[int], reason: str, user: str = "") -> None:
-        """Take the payloads of these events out of the log for good, and record who did, why, and what was there.
+        """Remove the payloads of these events from the log for good; record who did it, why, and the digests.
 
-        The payload's digest is left in its place, so the chain, the Merkle tree and the places of all events stay what
-        they are. If the process dies on the way, the next writer finishes it. Safe on disk when it returns.
+        The payload's digest stays in its place, so the chain, the Merkle tree and all offsets stay valid. If the
+        process dies on the way, the next writer finishes it. Safe on disk when it returns.
 
         Raises:
             RedactionError: no such event, one of the log's own, or one that shares its blob with another.
@@ -131,12 +131,12 @@ class LocalLog:
             self._writer.redact(wanted, reason, user)
 
     def damage(self) -> Damage | None:
-        """Where the log stops being whole, if it does. Takes no lock, writes nothing.
+        """The first damaged place, or None. Takes no lock, writes nothing.
 
         Raises:
-            LogFormatError: written by a newer library, or no log of ours.
-            LogCorruptError: no segment of it has a header that can be read.
-            LogReadError: the operating system refused, or the disk of an archived segment is not there.
+            LogFormatError: written by a newer library, or not a log of ours.
+            LogCorruptError: no segment has a readable header.
+            LogReadError: the operating system refused, or the disk of an archived segment is absent.
         """
         try:
             return find_damage(self._storage, self.folder)
@@ -144,8 +144,8 @@ class LocalLog:
             raise LogReadError(self.folder, error) from error
 
     def repair(self) -> list[Gap]:
-        """Go on without the records that are damaged, where no copy of them is left. Nothing is cut: see
-        `consist_es.log.repair`. Does nothing where the log is whole. Safe on disk when it returns.
+        """Go on without the damaged records if no copy of them is left. Nothing is cut: see `consist_es.log.repair`.
+        Does nothing if the log is whole. Safe on disk when it returns.
 
         Raises:
             LogReadOnlyError, LogFullError, LogWriteError, LogLockError: as for `append`; nothing was changed.
@@ -156,7 +156,7 @@ class LocalLog:
         return self._writer.repair()
 
     def tidy(self) -> None:
-        """Finish what a killed writer left at the end of the log, as the next append would. Needs a log that is there.
+        """Finish the work of a killed writer at the end of the log, as the next append would. The log must exist.
 
         Raises:
             LogCorruptError, LogFormatError, LogMismatchError, LogWriteError, LogLockError: see `append`.
@@ -169,8 +169,8 @@ class LocalLog:
     def read(self, after: Cursor | None = None) -> Iterator[Recorded]:
         """Every event after `after` in order, up to the last whole batch there is. Takes no lock, writes nothing.
 
-        The chain is checked on the way. An unfinished batch at the end is passed over in silence unless it lies below
-        the watermark, for then something was lost that had been safe.
+        The chain is checked on the way. An unfinished batch at the end is skipped silently, unless it lies below the
+        watermark: then something was lost that had been safe.
 
         Raises:
             LogCorruptError: damage; all events before it were yielded.
@@ -182,11 +182,11 @@ class LocalLog:
 
     @staticmethod
     def cursor_after(event: Recorded) -> Cursor:
-        """Where to go on reading after this event."""
+        """Cursor to go on reading after this event."""
         return Cursor(seq=event.seq, segment=event.segment, offset=event.offset + event.size, chain=event.chain)
 
     def moved(self, cursor: Cursor) -> bool:
-        """Whether the event of `cursor` lies elsewhere now: a sync failed, and a new segment holds a copy of it.
+        """True if the event of `cursor` moved: a sync failed, and a new segment holds a copy of it.
 
         Raises:
             LogFormatError: a later segment is of a newer version. LogReadError: the operating system refused.
@@ -199,7 +199,7 @@ class LocalLog:
             raise LogReadError(self.folder, error) from error
 
     def head(self) -> Cursor:
-        """The end of the log: after the last whole batch. Reads the end of the last segment only.
+        """The end of the log, after the last whole batch. Reads only the end of the last segment.
 
         Raises:
             LogFormatError, LogCorruptError, LogReadError: the last segment cannot be read.
@@ -207,7 +207,7 @@ class LocalLog:
         return read_head(self._storage, self.folder)
 
     def read_at(self, segment: int, offset: int) -> Recorded:
-        """The event whose line begins there, checked against the line before it.
+        """The event at this place, checked against the line before it.
 
         Raises:
             LogCorruptError: no whole, unchanged line begins there.
@@ -216,8 +216,7 @@ class LocalLog:
         return read_at(self._storage, self.folder, segment, offset)
 
     def read_places(self, places: Iterable[tuple[int, int]]) -> list[Recorded]:
-        """The events whose lines begin at these places, (segment, offset), in the order of the log: as `read_at`, with
-        one read for those that lie close together.
+        """The events at these places, (segment, offset), in log order: as `read_at`, with one read for neighbours.
 
         Raises:
             LogCorruptError, LogReadError: as `read_at`.
@@ -225,5 +224,5 @@ class LocalLog:
         return read_places(self._storage, self.folder, places)
 
     def close(self) -> None:
-        """Give up the open files. They are opened again where the log is used again."""
+        """Close the files. They are opened again on the next use."""
         self._writer.close()

@@ -10,7 +10,7 @@ from consist_es.system.storage import Storage
 
 
 def heads_back(storage: Storage, folder: Path, segment: int) -> Iterator[Head]:
-    """The events that count, latest first. What was given up does not, and may be damaged or missing."""
+    """The events that count, latest first. Superseded lines are skipped, and may be damaged or missing."""
     before: bytes | None = None
     fault: LogError | None = None
     while segment >= 1:
@@ -28,10 +28,10 @@ def heads_back(storage: Storage, folder: Path, segment: int) -> Iterator[Head]:
                     yield _head_of(line, segment, start)
         finally:
             storage.close(fd)
-        # if it was not found, all of that segment was given up
+        # if it was not found, the whole segment is superseded
         segment, before = segment - 1, opened.start.chain if before is None else before
         if opened.start.seq == 0 and before == opened.start.chain:
-            return  # all from the first event on was seen
+            return  # everything was seen
     raise fault or LogCorruptError(segment_name(1), 0, "the record that a later segment goes on from is missing")
 
 

@@ -1,4 +1,4 @@
-"""Reading single events back from where they lie, several of them with one read where they lie close together."""
+"""Reads single events by place; events close together with one read."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,14 +12,13 @@ from consist_es.log.segment import line_at, segment_name
 from consist_es.system.storage import Storage
 
 NEAR = 64 << 10
-"""Bytes between two events that are still read together: what lies between them costs less than another call."""
+"""Largest distance in bytes between two events read together: reading the gap is cheaper than another call."""
 LINE = 4 << 10
-"""Bytes that are read for the last event of a group at first."""
+"""Bytes read at first for the last event of a group."""
 
 
 def read_places(storage: Storage, folder: Path, places: Iterable[tuple[int, int]]) -> list[Recorded]:
-    """The events whose lines begin at these places, (segment, offset), in the order of the log. Each is checked against
-    the line before it.
+    """The events at these places, (segment, offset), in log order. Each is checked against the line before it.
 
     Raises:
         LogCorruptError: no whole, unchanged line begins there. LogReadError: the operating system refused.
@@ -31,7 +30,7 @@ def read_places(storage: Storage, folder: Path, places: Iterable[tuple[int, int]
     for segment in sorted(wanted):
         try:
             found += _of_segment(storage, folder, segment, sorted(wanted[segment]))
-        except (OSError, ValueError, OverflowError) as error:  # a place may be any number that somebody wrote down
+        except (OSError, ValueError, OverflowError) as error:  # a place may be any number
             raise LogReadError(folder / segment_name(segment), error) from error
     return found
 
@@ -62,7 +61,7 @@ def _groups(offsets: list[int]) -> Iterator[list[int]]:
 
 
 def _line(storage: Storage, fd: int, offset: int, data: bytes, start: int) -> tuple[bytes, bytes]:
-    """The end of what is before a line, and the line."""
+    """The end of the bytes before a line, and the line."""
     at = offset - start
     end = data.find(b"\n", at)
     line = data[at : end + 1] if end >= 0 else line_at(storage, fd, offset)

@@ -1,11 +1,11 @@
-"""Whether the process that wrote to a log still lives. It is called dead only where that is certain.
+"""Tells whether the process that wrote to a log still lives. It counts as dead only if that is certain.
 
 Every writer holds a lock of its own, on a file in ``writers/`` below the log's folder, from before its first event
-until it ends. The kernel drops it with the process, also by a kill, and a reboot drops all of them. Where such a lock
-can be taken, on a file system that only this machine has open, its writer is gone. Within one PID namespace of one boot
-the table of processes is asked instead: it knows better, for a child of a killed writer may have the lock's file open.
+until it ends. The kernel drops the lock when the process ends or is killed, a reboot drops all. If such a lock can be
+taken, on a file system that only this machine has open, its writer is gone. Within one PID namespace of one boot the
+process table is asked instead: a child of a killed writer may still have the lock's file open.
 
-A file that is missing, or another one than was locked, says nothing: people delete such files, and copy whole projects.
+A missing or replaced lock file proves nothing: people delete such files, and copy whole projects.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from consist_es.system.storage import Storage, make_folder, on_fork
 from consist_es.version import __version__
 
 FOLDER = "writers"
-"""Where the locks of writers lie, below the log's folder."""
+"""Folder of the writers' lock files, below the log's folder."""
 _NAME = re.compile(r"[0-9]+\.[0-9a-f]+")
 _WAIT = 0.5
-"""Seconds to wait for somebody who tidies up at the moment when a writer makes its file."""
+"""Seconds to wait for another process that sweeps while a writer makes its file."""
 
 
 class Marks(Protocol):
-    """What tells a process from all others, as `writer_attached` has it."""
+    """Identity of a process, as in `writer_attached`."""
 
     @property
     def host(self) -> str: ...
@@ -51,7 +51,7 @@ class Marks(Protocol):
 
 
 def is_gone(storage: Storage, folder: Path, writer: Marks) -> bool:
-    """Whether a process that wrote to the log in this folder is certainly no longer there."""
+    """True if this writer of the log in this folder is certainly gone."""
     if _shares_numbers(storage, writer):
         started = storage.pid_started(writer.pid)
         told = started != "" and writer.pid_started != ""
@@ -60,27 +60,27 @@ def is_gone(storage: Storage, folder: Path, writer: Marks) -> bool:
 
 
 def is_seen(storage: Storage, folder: Path, writer: Marks) -> bool:
-    """Whether it certainly lives: its number is that of the same process, or its lock is held."""
+    """True if it certainly lives: its pid is the same process, or its lock is held."""
     if _shares_numbers(storage, writer):
         return not is_gone(storage, folder, writer)
     return _lock_is(True, storage, folder, writer)
 
 
 def _shares_numbers(storage: Storage, writer: Marks) -> bool:
-    """Whether its pid means the same process here as where it ran."""
+    """True if its pid means the same process here as in its own namespace."""
     if not writer.boot or writer.boot != storage.boot():
         return False
     ours = storage.pid_namespace()
     if writer.pid_namespace:
         return writer.pid_namespace == ours != machine.UNKNOWN
-    # Recorded before namespaces were: by its host's name it is one of ours, unless we are in a container ourselves.
+    # Recorded by a version without namespaces: the same host name means ours, unless we are in a container.
     return writer.host == storage.host() and ours in (machine.INITIAL_NAMESPACE, machine.NO_NAMESPACES)
 
 
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):  # the number is what a log says, which may come from anybody
+    except (ProcessLookupError, OverflowError):  # the log may hold any number
         return False
     except OSError:
         pass
@@ -88,13 +88,13 @@ def _exists(pid: int) -> bool:
 
 
 def _is_same_machine(storage: Storage, writer: Marks) -> bool:
-    """In a container there is often no id of the machine, but one boot is that of one kernel."""
+    """True if boot or machine id match. Containers often have no machine id, but one boot is one kernel."""
     same_boot = writer.boot != "" and writer.boot == storage.boot()
     return same_boot or (writer.machine != "" and writer.machine == storage.machine())
 
 
 def _lock_is(held: bool, storage: Storage, folder: Path, writer: Marks) -> bool:
-    """Whether the writer's lock is held, or is not; False where it cannot be told."""
+    """True if the writer's lock is in the state `held`; False also if that cannot be told."""
     name, _, inode = writer.lock.partition(":")
     if not _NAME.fullmatch(name) or not inode.isdecimal():
         return False
@@ -116,7 +116,7 @@ def _lock_is(held: bool, storage: Storage, folder: Path, writer: Marks) -> bool:
 
 
 class _Held:
-    """The open file: apart from `Presence`, so that it can be given up when that is gone already."""
+    """The open file, kept apart from `Presence` so that a finalizer can close it."""
 
     def __init__(self) -> None:
         self.fd: int | None = None
@@ -125,7 +125,7 @@ class _Held:
 
 
 class Presence:
-    """The lock that says that this writer lives. Where there can be none, work goes on without."""
+    """The lock that shows that this writer lives. Without locks, work goes on."""
 
     def __init__(self, folder: Path, storage: Storage) -> None:
         self._folder = folder / FOLDER
@@ -133,14 +133,14 @@ class Presence:
         self._held = _Held()
         self._lock = ""
         self.left = False
-        """Whether a lock that the log names was given up: then there must be another one before anything is written."""
+        """True if a lock that the log names was released: take another one before writing."""
         on_fork(self)
         weakref.finalize(self, _leave, storage, self._held)
 
     def hold(self, name: str) -> str:
-        """Take the lock, and give what others find it by: the file's name and inode, or "" where there is none.
+        """Take the lock; return the lock file's name and inode for others to find it by, or "" if there is none.
 
-        `name`: the writer's, of which the last two parts, its pid and its random part, become the file's.
+        `name`: the writer's; its last two parts, pid and random part, become the file name.
         """
         self.left = False
         if self._held.fd is None:
@@ -156,7 +156,7 @@ class Presence:
 
     def _taken(self, path: Path) -> str:
         held, storage = self._held, self._storage
-        for _ in range(3):  # one that tidies up may take a new file for that of a dead writer
+        for _ in range(3):  # a sweep may take a new file for a dead writer's
             _close(storage, held)
             held.pid, held.path = storage.pid(), path
             held.fd = storage.open(path, os.O_RDWR | os.O_CREAT)
@@ -168,27 +168,25 @@ class Presence:
         return ""
 
     def sync(self) -> None:
-        """Have the file survive a power cut, as the event that names it does."""
+        """Make the file survive a power cut, like the event that names it."""
         if self._held.fd is not None:
             with contextlib.suppress(OSError):
                 self._storage.sync_folder(self._folder)
 
     def release(self) -> None:
-        """The writer ends well, or pauses: its file is removed."""
+        """Remove the file: the writer ends or pauses."""
         self.left |= self._held.fd is not None
         _leave(self._storage, self._held)
 
     def after_fork(self) -> None:
-        """The lock is the parent's: a child that outlives it must not keep it. It is a writer of its own."""
+        """Drop the parent's lock: a child that outlives it must not hold it. The child is a writer of its own."""
         _close(self._storage, self._held)
         self.left = False
 
 
 def _leave(storage: Storage, held: _Held) -> None:
-    """Remove the file, unless it is that of the process that this one was forked from, and close it.
-
-    In this order: nobody ever finds the file of a living writer without its lock.
-    """
+    """Close the file, and remove it first unless it belongs to the process that this one was forked from."""
+    # Removed before it is closed: nobody ever finds the file of a living writer without its lock.
     if held.fd is not None and held.path is not None and held.pid == storage.pid():
         with contextlib.suppress(OSError):
             if storage.inode(held.path) == storage.inode(held.fd):
@@ -204,7 +202,7 @@ def _close(storage: Storage, held: _Held) -> None:
 
 
 def introduction(storage: Storage, name: str, lock: str) -> WriterAttached:
-    """What the log says of this process; `lock`: what `Presence.hold` gave."""
+    """The `writer_attached` event of this process; `lock`: the result of `Presence.hold`."""
     import platform
 
     return WriterAttached(
@@ -227,9 +225,9 @@ def introduction(storage: Storage, name: str, lock: str) -> WriterAttached:
 
 
 def sweep(storage: Storage, folder: Path, needed: Collection[str]) -> None:
-    """Remove the files of writers that are gone, but for those by which somebody may still ask.
+    """Remove the lock files of gone writers, except those in `needed`.
 
-    `needed`: what `Presence.hold` gave the writers of runs without an end.
+    `needed`: the results of `Presence.hold` for runs without an end, which may still be looked up.
     """
     kept = {lock.partition(":")[0] for lock in needed}
     try:

@@ -1,4 +1,4 @@
-"""Reading the log: no lock, never a write, whole batches only."""
+"""Reads the log: without a lock, without writing, whole batches only."""
 
 import os
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ from consist_es.log.watermark import read_watermark
 from consist_es.system.storage import Storage, read_end, read_part
 
 _END = 16 << 10
-"""Bytes in which the last batch of a segment mostly lies."""
+"""Bytes that mostly contain a segment's last batch."""
 
 
 def read(storage: Storage, folder: Path, after: Cursor) -> Iterator[Recorded]:
@@ -47,9 +47,9 @@ def read(storage: Storage, folder: Path, after: Cursor) -> Iterator[Recorded]:
 
 
 def read_lines(storage: Storage, folder: Path, after: Cursor) -> Iterator[tuple[int, Line]]:
-    """The same as checked lines, each with its segment, their payloads not decoded; raises what `read` raises."""
+    """The same as checked lines with their segments, payloads not decoded; raises as `read`."""
     try:
-        watermark = read_watermark(storage, folder)  # before anything else: the log holds at least this much
+        watermark = read_watermark(storage, folder)  # read first: the log holds at least this much
         yield from _Tour(storage, folder, after, watermark.seq if watermark else 0).lines()
     except OSError as error:
         raise LogReadError(folder, error) from error
@@ -76,18 +76,18 @@ class _Tour:
     def __init__(self, storage: Storage, folder: Path, seen: Cursor, floor: int) -> None:
         self._storage, self._folder = storage, folder
         self._seen = seen
-        """What the caller already has."""
+        """Cursor up to which the caller has the events."""
         self._floor = floor
-        """Position that the log must reach."""
+        """Position the log must reach."""
         self._place: Place | None = None
         self._headers: dict[int, Opened] = {}
         self._fault: LogError | None = None
-        """Why one of the segments that follow cannot be read. It is no matter where a later one replaces it."""
+        """Why a later segment cannot be read. Ignored if a still later one supersedes it."""
 
     def lines(self) -> Iterator[tuple[int, Line]]:
         place = self._start()
         while place is not None:
-            following = self._following(place.segment)  # before the lines: once it is there, they are complete
+            following = self._following(place.segment)  # before the lines: once it exists, they are complete
             if following is None or following.start.seq > place.seq:
                 self._place = place
                 for line in self._segment(place, following):
@@ -104,7 +104,7 @@ class _Tour:
             return self._first()
         if self._chain_at(seen) != seen.chain.encode():
             following = self._following(seen.segment)
-            if following is None or following.start.seq >= seen.seq:  # else no matter what its header is like
+            if following is None or following.start.seq >= seen.seq:  # else its header does not matter
                 _require_header(self._storage, self._folder, seen.segment)
             raise LogMismatchError(self._folder, f"position {seen.seq} is not the event that it was")
         return Place(seen.segment, seen.offset, seen.seq, seen.chain.encode(), "")
@@ -127,7 +127,7 @@ class _Tour:
             return None
 
     def _following(self, number: int) -> Opened | None:
-        """The segment that goes on after this one; None after the last, and where what follows cannot be read."""
+        """The segment that goes on after this one; None after the last, or if it cannot be read."""
         later: dict[int, Opened] = {}
         self._fault = None
         before = number
@@ -153,10 +153,8 @@ class _Tour:
             self._storage.close(fd)
 
     def _lines(self, fd: int, place: Place, limit: int | None) -> Iterator[Line]:
-        """New lines before position `limit`.
-
-        What looks damaged is looked at twice: a writer may just have cut an unfinished batch and written over it.
-        """
+        """Yield new lines before position `limit`."""
+        # Damage is read twice: a writer may just have cut an unfinished batch and written over it.
         before: Rest | None = None
         while True:
             walk = Walk(self._storage, fd, place)
@@ -166,7 +164,7 @@ class _Tour:
                 self._place = place = walk.place
                 yield from (line for line in batch if self._is_new(line))
             if limit is not None and place.seq == limit - 1:
-                return  # whatever follows was written again in the next segment
+                return  # the next segment has copies of the rest
             damage = self._damage(place, walk.rest, limit)
             if damage is None:
                 return
@@ -202,7 +200,7 @@ class _Tour:
         if start.seq > place.seq or (start.seq == place.seq and start.chain != place.chain):
             problem = "the segment does not go on where the last one ended"
             raise self._fault or LogCorruptError(segment_name(start.segment), 0, problem)
-        if self._seen.seq < place.seq and start.seq < place.seq:  # a repair began before what was yielded by now
+        if self._seen.seq < place.seq and start.seq < place.seq:  # a repair restarted before the last yielded event
             self._seen = Cursor(place.seq, place.segment, place.offset, place.chain.decode())
         return start
 
@@ -261,7 +259,7 @@ def _chain_before(storage: Storage, fd: int, offset: int) -> bytes:
 
 
 def read_at(storage: Storage, folder: Path, segment: int, offset: int) -> Recorded:
-    """The event whose line begins there, checked against the one before it."""
+    """The event at this place, checked against the line before it."""
     try:
         try:
             return _read_at(storage, folder, segment, offset)

@@ -5,8 +5,8 @@ A line is a JSON object with a fixed order of keys (docs/log-format.md)::
     {"seq":…,"end":…,"id":…,"at":…,"by":…,"type":…,"v":…,"scenario":…,"run":…,"data":{…},"chain":"…"}\\n
     |<------------------------------- head ---------------------------->|       |<----- tail ----->|
 
-The first ``,"data":`` of a line ends the head, for a quote inside a JSON string is escaped; the tail has a fixed
-width. So a line is taken apart without parsing it.
+The first ``,"data":`` ends the head, because quotes inside JSON strings are escaped; the tail has a fixed width. So a
+line is split without parsing it.
 """
 
 import binascii
@@ -24,9 +24,9 @@ from consist_es.events import REGISTRY, Draft, Event, Recorded, RedactedEvent, U
 from consist_es.text import shortened
 
 DATA_CAP = 1 << 20
-"""Bytes of payload that a line holds at most; a larger one lies in a blob."""
+"""Largest payload in bytes on a line; a larger one goes to a blob."""
 EVENT_CAP = 1 << 24
-"""Bytes of payload that an event may have at most."""
+"""Largest payload in bytes of an event."""
 
 SEPARATOR = b',"data":'
 TAIL_START = b',"chain":"'
@@ -36,9 +36,9 @@ TAIL_LENGTH = len(TAIL_START) + CHAIN_LENGTH + len(TAIL_END)
 BLOB_START = b'{"$blob":"'
 REDACTED_START = b'{"$redacted":"'
 ROOM = len(REDACTED_START) + 64 + len(b'"}')
-"""Bytes of payload that a line holds at least, so that every payload can be redacted in its place."""
+"""Smallest payload in bytes on a line, so that every payload can be redacted in place."""
 FILLER = b"\t"
-"""Fills up what is shorter. Not blanks: one flipped bit makes a blank a zero, which is what a power cut leaves."""
+"""Pads shorter payloads. Not blanks: one flipped bit turns a blank into the zero byte that a power cut leaves."""
 
 _LINE_TAG = b"consist-es log 1 line\n"
 _GENESIS_TAG = b"consist-es log 1 genesis\n"
@@ -47,7 +47,7 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: dict[tuple[str, int], Upcaster] = {}
-"""(type, v) -> pure function that turns a payload of version v into one of version v + 1."""
+"""(type, v) -> pure function from a payload of version v to one of version v + 1."""
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -65,7 +65,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """An event encoded as far as possible before its position is known: the work done outside the lock."""
+    """An event encoded outside the lock, before its position is known."""
 
     id: str
     type: str
@@ -75,7 +75,7 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 
 
 class BadRecord(Exception):
-    """Why bytes are no line of a log. Never leaves `consist_es.log`."""
+    """Raised for bytes that are not a line of a log. Never leaves `consist_es.log`."""
 
 
 # ---------------------------------------------------------------- chain
@@ -90,20 +90,19 @@ def chain_of(previous: bytes, head: bytes, data: bytes) -> bytes:
     """Chain value of a line, as on the line.
 
     blake3 over: domain tag, the previous chain value (43 characters), the length of the head (8 bytes, little endian),
-    the head, and the blake3 digest of the data. The data enter through their own digest so that they can be redacted
-    later with the chain intact.
+    the head, and the blake3 digest of the data, so that the data can be redacted with the chain intact.
     """
     return text_of(blake3(covered(previous, head, data)).digest())
 
 
 def covered(previous: bytes, head: bytes, data: bytes) -> bytes:
-    """What the chain value of a line is the blake3 of. It is also the line's leaf in the log's Merkle tree, so that
-    what leaves the chain whole leaves the tree whole too."""
+    """Input of a line's chain value. Also the line's leaf in the log's Merkle tree: a redaction that keeps the chain
+    intact keeps the tree intact."""
     return _LINE_TAG + previous + len(head).to_bytes(8, "little") + head + payload_digest(data)
 
 
 def genesis(project: str) -> bytes:
-    """The value before the first line of a project's log; no line of another project's log can follow it."""
+    """The chain value before the first line of a project's log; no line of another project's log can follow it."""
     return text_of(blake3(_GENESIS_TAG + project.encode()).digest())
 
 
@@ -118,9 +117,9 @@ _REDACTED = re.compile(rb'\{"\$redacted":"([0-9a-f]{64})"\t*\}')
 
 
 def payload_digest(data: bytes) -> bytes:
-    """The blake3 of a payload: of the data of a line, or as these say where the payload was redacted.
+    """The blake3 of the original payload: computed from the data, or read from them if the payload was redacted.
 
-    So the digest that enters the chain is always the original payload's: a redaction that says another one breaks it.
+    So the chain always covers the original payload: a redaction with another digest breaks it.
     """
     if data.startswith(REDACTED_START) and (match := _REDACTED.fullmatch(data)):
         return bytes.fromhex(match[1].decode())
@@ -128,13 +127,13 @@ def payload_digest(data: bytes) -> bytes:
 
 
 def redacted_digest(data: bytes) -> str | None:
-    """The digest of the payload that was here, in hex; None where the data are a payload."""
+    """The digest of the redacted payload, in hex; None if the data are a payload."""
     match = _REDACTED.fullmatch(data) if data.startswith(REDACTED_START) else None
     return None if match is None else match[1].decode()
 
 
 def redacted_form(data: bytes) -> bytes:
-    """What takes the place of a payload: its digest, in as many bytes."""
+    """The replacement for a redacted payload: its digest, padded to the same size."""
     return REDACTED_START + blake3(data).hexdigest().encode() + b'"' + FILLER * (len(data) - ROOM) + b"}"
 
 
@@ -145,8 +144,8 @@ def encode_data(event: Event) -> bytes:
     """The payload as JSON, exactly as it will be stored.
 
     Raises:
-        UsageTypeError: a value in it has no exact JSON form, or is not of its field's type (the message names the
-            path to it).
+        UsageTypeError: a value in it has no exact JSON form, or does not fit its field's type (the message names its
+            path).
         LimitError: it is larger than 16 MiB.
     """
     if fault := _fault(event, 0):
@@ -163,7 +162,7 @@ def encode_data(event: Event) -> bytes:
 
 
 def _require_readable(event: Event, data: bytes) -> None:
-    """A struct takes values of any type without a word; one that cannot be read back would end the log there."""
+    """Refuse values that cannot be read back: a struct takes any type silently, and the log would end there."""
     try:
         decode_event(event.TYPE, event.V, data)
     except BadRecord as error:
@@ -174,12 +173,12 @@ _MAX_DEPTH = 200
 _MIN_INT, _MAX_INT = -(1 << 63), (1 << 64) - 1
 
 Fault = tuple[str, str] | None
-"""Path below the value and what is wrong there; None where all is well. The path is put together only on the way out
-of a fault: this runs for every value of every event."""
+"""(path below the value, fault), or None. The path is built only on the way out of a fault, because this runs for every
+value of every event."""
 
 
 def _fault(value: Any, depth: int) -> Fault:
-    """Find what JSON would change without a word (NaN becomes null, a key 1 becomes "1") or cannot hold."""
+    """Find values that JSON would change silently (NaN becomes null, a key 1 becomes "1") or cannot hold."""
     kind = type(value)
     if value is None or kind is bool or (kind is str and value.isascii()):
         return None
@@ -247,17 +246,17 @@ _PLAIN = msgspec.json.Decoder(dict[str, Any])
 
 
 def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent | RedactedEvent:
-    """The payload as its struct; an `UnknownEvent` where this library does not know (type, v), a `RedactedEvent` where
-    the payload was redacted.
+    """The payload as its struct; an `UnknownEvent` if this library does not know (type, v), a `RedactedEvent` if the
+    payload was redacted.
 
     Raises:
-        BadRecord: the bytes are no JSON, or do not fit the type.
+        BadRecord: the bytes are not JSON, or do not fit the type.
     """
     if (digest := redacted_digest(data)) is not None:
         return RedactedEvent(type=type, v=v, digest=digest)
     key = (type, v)
     try:
-        if data.count(b"[") + data.count(b"{") > _MAX_DEPTH:  # few have so many, and most of these are not deep
+        if data.count(b"[") + data.count(b"{") > _MAX_DEPTH:  # few have so many, and most of those are not deep
             _require_flat(data)
         if key in UPCASTERS:
             return _upcast(type, v, _PLAIN.decode(data))
@@ -275,7 +274,7 @@ _STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
 
 
 def _require_flat(data: bytes) -> None:
-    """What is read back is walked by recursion: nothing deeper than what is written may come that far."""
+    """Refuse payloads nested deeper than any that is written: reading walks them by recursion."""
     bare = _STRINGS.sub(b"", data)
     if max(itertools.accumulate(_STEPS.get(byte, 0) for byte in bare)) > _MAX_DEPTH + 1:
         raise ValueError(f"values nested more than {_MAX_DEPTH} deep")
@@ -318,7 +317,7 @@ def prepare(draft: Draft, id: str) -> Prepared:
 
 
 def prepare_all(drafts: Iterable[Draft], new_ids: Iterable[str]) -> list[Prepared]:
-    """As `prepare`, with an id for each; a draft that has one keeps it."""
+    """As `prepare`, for many drafts; a draft with an id keeps it."""
     return [prepare(draft, draft.id or new_id) for draft, new_id in zip(drafts, new_ids, strict=True)]
 
 
@@ -344,12 +343,12 @@ def encode_lines(items: Sequence[Prepared], seq: int, at: str, by: str, previous
 
 
 def join_line(head: bytes, data: bytes, chain: bytes) -> bytes:
-    """A line from its parts; `split_line` takes it apart."""
+    """Join a line from its parts; the inverse of `split_line`."""
     return b"".join((head, SEPARATOR, data, TAIL_START, chain, TAIL_END))
 
 
 def split_line(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """Head, data and chain of a line with its newline, by their places alone.
+    """Head, data and chain of a line with its newline, found by position alone.
 
     Raises:
         BadRecord: it is not laid out like a line.
@@ -377,7 +376,7 @@ def decode_head(head: bytes) -> Head:
 
 
 def chain_before(tail: bytes) -> bytes:
-    """Chain value that the bytes before a line end with: its predecessor's, be that a line or a segment's header.
+    """The chain value at the end of the bytes before a line: that of the line or segment header before it.
 
     Raises:
         BadRecord: no line ends there.
@@ -390,10 +389,10 @@ def chain_before(tail: bytes) -> bytes:
 
 
 def follows(line: bytes, previous: bytes) -> tuple[Head, bytes, bytes, bytes]:
-    """Envelope, data and chain of a line that comes after the chain value `previous`, and what its own was made from.
+    """Envelope, data, chain value and its input of a line that follows the chain value `previous`.
 
     Raises:
-        BadRecord: it is no line, or comes after something else.
+        BadRecord: it is not a line, or follows another one.
     """
     head_bytes, data, chain = split_line(line)
     what = covered(previous, head_bytes, data)
@@ -403,8 +402,8 @@ def follows(line: bytes, previous: bytes) -> tuple[Head, bytes, bytes, bytes]:
 
 
 def last_end(data: bytes) -> tuple[int, bytes, int] | None:
-    """Position and chain value of the last whole batch in bytes from the end of a segment, and where it ends in them;
-    None where that cannot be told from these."""
+    """Position, chain value and end offset of the last whole batch in `data`, the end of a segment; None if `data` does
+    not show it."""
     stop = data.rfind(b"\n") + 1
     while (start := data.rfind(b"\n", 0, max(stop - 1, 0)) + 1) >= TAIL_LENGTH:
         try:
@@ -418,7 +417,7 @@ def last_end(data: bytes) -> tuple[int, bytes, int] | None:
 
 
 def recorded(head: Head, data: bytes, chain: bytes, segment: int, offset: int, size: int) -> Recorded:
-    """Put an event together from the parts of its line; `data` with any blob already in its place.
+    """Build an event from the parts of its line; `data` with any blob already resolved.
 
     Raises:
         BadRecord: the payload does not decode.
@@ -442,10 +441,10 @@ def recorded(head: Head, data: bytes, chain: bytes, segment: int, offset: int, s
 
 
 def decode_line(line: bytes, segment: int, offset: int) -> Recorded:
-    """One line, with its newline, that holds its payload itself. The chain value is taken as it stands.
+    """Decode one line, with its newline, that holds its payload itself. The chain value is not checked.
 
     Raises:
-        LogCorruptError: the bytes are no such line.
+        LogCorruptError: the bytes are not such a line.
     """
     try:
         head, data, chain = split_line(line)

@@ -1,8 +1,8 @@
-"""Taking a payload out of the log: what is to go is written down first, then done, and begun again by whoever finds it.
+"""Removes payloads from the log: the plan is written down first, then carried out; any later writer can finish it.
 
-The segment is copied with the payload's digest in the payload's place, and the copy renamed over the segment. So a
-reader sees the one or the other, never a part; and of a writer that died at any moment the next one finishes the work
-from the file ``redaction``, which holds nothing of the payload.
+A copy of the segment, with the payload's digest in its place, is renamed over the segment. So a reader sees the one or
+the other, never a part. If the writer dies at any moment, the next one finishes the work from the file ``redaction``,
+which holds nothing of the payload.
 """
 
 import contextlib
@@ -43,39 +43,39 @@ from consist_es.log.segment import (
 from consist_es.system.storage import Storage, write_all
 
 OWN_TYPES = ("writer_attached", "log_repaired", "segment_sealed", PayloadRedacted.TYPE)
-"""Events of the log itself. They hold nothing that a user gave, and the log cannot do without them."""
+"""Events of the log itself. They hold no user data, and the log needs them."""
 _CHUNK = 1 << 20
 
 
 class Target(msgspec.Struct, frozen=True):
-    """One payload that goes."""
+    """One payload to remove."""
 
     event: PayloadRedacted
-    """What will be recorded of it."""
+    """The event that records it."""
     id: str
-    """Identity of that event."""
+    """Id of that event."""
     scenario: str | None
     run: str | None
     blob: str | None
-    """Name of the blob that holds the payload, where it lies in one."""
+    """Name of the blob with the payload, if it is in one."""
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """What the file ``redaction`` holds."""
+    """Content of the file ``redaction``."""
 
     since: int
-    """Position after which the events of this redaction will be."""
+    """Position after which this redaction's events come."""
     targets: list[Target]
 
 
-# ---------------------------------------------------------------- what is to go
+# ---------------------------------------------------------------- planning
 
 
 def find_lines(storage: Storage, folder: Path, positions: Collection[int]) -> dict[int, Line]:
-    """The lines of these positions, checked against the chain.
+    """The lines at these positions, checked against the chain.
 
     Raises:
-        LogCorruptError: a line that is wanted, or one before it in its segment, is not whole.
+        LogCorruptError: one of them, or a line before it in its segment, is not whole.
     """
     found: dict[int, Line] = {}
     for number, wanted in _segments_of(storage, folder, positions).items():
@@ -84,10 +84,10 @@ def find_lines(storage: Storage, folder: Path, positions: Collection[int]) -> di
 
 
 def _segments_of(storage: Storage, folder: Path, positions: Collection[int]) -> dict[int, set[int]]:
-    """Segment -> those positions whose line counts there.
+    """Segment -> the positions to read from it.
 
     Raises:
-        LogCorruptError: no segment says that it holds one of them.
+        LogCorruptError: no segment has one of them.
     """
     firsts, found = _firsts(storage, folder), dict[int, set[int]]()
     for position in positions:
@@ -99,8 +99,8 @@ def _segments_of(storage: Storage, folder: Path, positions: Collection[int]) -> 
 
 
 def _firsts(storage: Storage, folder: Path) -> dict[int, int]:
-    """Where each segment begins whose header can be read. The others were given up, or hold positions that are then
-    missed in the one before them."""
+    """Segment -> its first position, if its header can be read. Others are superseded, or their positions turn out to
+    be missing in the segment before."""
     headers = {number: header_of(storage, folder, number) for number in segment_numbers(storage, folder)}
     return {number: found.header.first for number, found in headers.items() if isinstance(found, Opened)}
 
@@ -131,11 +131,11 @@ def _up_to(lines: Iterator[Line], position: int) -> Iterator[Line]:
 def plan(
     storage: Storage, folder: Path, positions: Sequence[int], head: int, reason: str, user: str, ids: Iterable[str]
 ) -> Intent:
-    """Check that these payloads can go.
+    """Check that these payloads can be removed.
 
     Raises:
         RedactionError: one cannot.
-        LogCorruptError: the log is not whole where they are.
+        LogCorruptError: the log is damaged there.
     """
     for position in positions:
         if not 1 <= position <= head:
@@ -176,7 +176,7 @@ def _target(line: Line, reason: str, user: str, own_id: str) -> Target:
 
 
 def _status(line: Line) -> str | None:
-    """How a run ended, so that it does not look as if it were running; one of a few words, and no secret."""
+    """The run's status, so that it does not look like running. One of a few words, never a secret."""
     if line.head.type not in ("scenario_exited", "step_failed") or line.data.startswith(BLOB_START):
         return None
     status = getattr(decode_event(line.head.type, line.head.v, line.data), "status", None)
@@ -184,7 +184,7 @@ def _status(line: Line) -> str | None:
 
 
 def _check_blobs(storage: Storage, folder: Path, targets: list[Target]) -> None:
-    """A blob can be shared: taking it from one event must not take it from another."""
+    """Refuse to remove a blob that another event still uses."""
     going = {target.blob: target.event.position for target in targets if target.blob is not None}
     if not going:
         return
@@ -200,7 +200,7 @@ def _check_blobs(storage: Storage, folder: Path, targets: list[Target]) -> None:
 
 
 def write_intent(storage: Storage, folder: Path, intent: Intent) -> None:
-    """From here on the redaction is certain. May raise OSError, and then it is not."""
+    """Write the plan; from then on the redaction is certain. It is not if this raises OSError."""
     part = folder / REDACTION_PART
     fd = storage.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
@@ -213,7 +213,7 @@ def write_intent(storage: Storage, folder: Path, intent: Intent) -> None:
 
 
 def read_intent(storage: Storage, folder: Path) -> Intent | None:
-    """The redaction that is under way, or that a dead writer left; None where there is none. May raise OSError.
+    """The redaction that is under way, or that a killed writer left, or None. May raise OSError.
 
     Raises:
         LogCorruptError: the file is damaged.
@@ -231,21 +231,21 @@ def read_intent(storage: Storage, folder: Path) -> Intent | None:
 
 
 def forget_intent(storage: Storage, folder: Path) -> None:
-    """All is done, and safe on disk. May raise OSError."""
+    """Remove the finished plan. May raise OSError."""
     storage.unlink(folder / REDACTION)
     storage.sync_folder(folder)
 
 
-# ---------------------------------------------------------------- doing it
+# ---------------------------------------------------------------- carrying out
 
 
 def carry_out(storage: Storage, folder: Path, intent: Intent) -> None:
-    """Take out what is not out yet: of segments, with the parts that were given up, and blobs. Under the lock.
+    """Remove the remaining payloads: from segments with their superseded parts, and blobs. Under the lock.
 
-    May raise OSError; it can be done again.
+    May raise OSError; can be repeated.
 
     Raises:
-        LogCorruptError: a line is not what it was when the redaction was decided.
+        LogCorruptError: a line changed since the redaction was planned.
     """
     digests = {target.event.position: target.event.digest for target in intent.targets}
     for number, positions in _segments_of(storage, folder, digests).items():
@@ -260,12 +260,11 @@ def carry_out(storage: Storage, folder: Path, intent: Intent) -> None:
 
 
 def _given_up_before(storage: Storage, folder: Path, number: int) -> Iterator[tuple[int, int]]:
-    """Segments that were given up, wholly or at their end, with the offset from which on they do not count: after a
-    failed sync or a repair.
+    """Superseded segments before `number`, each with the offset from which it is dead (after a failed sync or a
+    repair).
 
-    What counts of such an end was copied to a later segment, and from there on to `number`. What is in it may be
-    damaged, so that nothing of it can be redacted: all of it goes. A segment that was sealed, and that the next one
-    goes on from, ends the search.
+    The live part of such an end was copied to a later segment. The end may be damaged and so cannot be redacted line by
+    line: all of it is cut. The search stops at a sealed segment that the next one continues.
     """
     firsts, unreadable = _firsts(storage, folder), list[int]()
     for segment in reversed([there for there in segment_numbers(storage, folder) if there < number]):
@@ -285,7 +284,7 @@ def _given_up_before(storage: Storage, folder: Path, number: int) -> Iterator[tu
             end = _end_before(storage, fd, opened, limit)
         finally:
             storage.close(fd)
-        yield from ((other, 0) for other in unreadable)  # for what is there now goes on behind them
+        yield from ((other, 0) for other in unreadable)  # a later segment goes on behind them
         unreadable = []
         if end < size:
             yield segment, end
@@ -295,13 +294,13 @@ def _given_up_before(storage: Storage, folder: Path, number: int) -> Iterator[tu
 
 
 def _end_before(storage: Storage, fd: int, opened: Opened, position: int) -> int:
-    """Where `position` would begin.
+    """Offset at which `position` would begin.
 
     Raises:
-        LogCorruptError: what comes before it is not whole.
+        LogCorruptError: a line before it is not whole.
     """
     walk = Walk(storage, fd, opened.start)
-    if walk.place.seq >= position - 1:  # all of it was given up
+    if walk.place.seq >= position - 1:  # the whole segment is superseded
         return walk.place.offset
     for _ in walk.batches():
         if walk.place.seq >= position - 1:
@@ -317,7 +316,7 @@ def _redact_in(
 ) -> None:
     lines = _lines_in(storage, folder, number, positions)
     lines = {position: line for position, line in lines.items() if line.head.type != RecordLost.TYPE}
-    for position, line in lines.items():  # but for those that a repair meanwhile found to be lost
+    for position, line in lines.items():  # without those a repair found to be lost meanwhile
         if payload_digest(line.data).hex() != digests[position]:
             problem = f"position {position} is not the event whose redaction was decided"
             raise LogCorruptError(segment_name(number), line.offset, problem)
@@ -326,8 +325,8 @@ def _redact_in(
 
 
 def _replace(storage: Storage, path: Path, lines: list[Line], end: int | None = None) -> None:
-    """Put a copy without these payloads in the segment's place: of the same size, or up to `end`, and of the same mode,
-    and safe on disk before."""
+    """Replace the segment by a copy without these payloads, safe on disk before: of the same size, or up to `end`, and
+    of the same mode."""
     part = copy_of(path)
     source = storage.open(path, os.O_RDONLY)
     try:
@@ -360,14 +359,14 @@ def _copy(storage: Storage, source: int, target: int) -> None:
 
 
 class Account:
-    """Compares, on a walk through the log, the payloads that are gone with the events that say why."""
+    """Compares, on a walk through the log, missing payloads with the events that explain them."""
 
     def __init__(self) -> None:
         self.gone: dict[int, tuple[str, int]] = {}
-        """Position -> digest and size of what was there."""
+        """Position -> digest and size of the missing payload."""
         self._said: dict[int, tuple[str, int]] = {}
         self._lost: dict[int, str | None] = {}
-        """Position of a record that a repair found to be lost -> what it said that it was."""
+        """Position of a lost record -> its event type, if known."""
 
     def see(self, line: Line) -> None:
         """Take in one line.
@@ -386,7 +385,7 @@ class Account:
                 self._said[event.position] = (event.digest, event.size)
 
     def problems(self, pending: Intent | None, since: int) -> Iterator[tuple[int, str]]:
-        """(position, what is wrong) where the two do not agree. Lines up to `since` were not seen."""
+        """(position, problem) for each disagreement. Lines up to `since` were not seen."""
         expected = {t.event.position: (t.event.digest, t.event.size) for t in pending.targets} if pending else {}
         for position, what in self.gone.items():
             said = self._said.get(position) or expected.get(position)
@@ -401,18 +400,18 @@ class Account:
                 yield position, "its payload was redacted, and is there again"
 
     def _may_have_said(self, position: int) -> bool:
-        """Whether the event that said that this payload was redacted may be one that is lost."""
+        """True if the `payload_redacted` event for this position may itself be lost."""
         kinds = (None, PayloadRedacted.TYPE)
         return any(other > position and said in kinds for other, said in self._lost.items())
 
     @property
     def positions(self) -> list[int]:
-        """Everything that was redacted."""
+        """All redacted positions."""
         return sorted({*self.gone, *self._said})
 
 
 def unaccounted(storage: Storage, folder: Path, account: Account, since: int) -> list[tuple[int, str]]:
-    """What a walk found wrong, unless a second one finds it right: payloads may be redacted during the first.
+    """Problems that a second walk confirms: payloads may be redacted during the first.
 
     May raise OSError and LogError.
     """

@@ -1,10 +1,10 @@
-"""Going on after damage that no copy can mend: a new segment takes over, and what is damaged stays where it is.
+"""Goes on after damage that no copy can mend: a new segment takes over, and the damaged lines stay in place.
 
-The new segment begins behind the last whole batch before the damage. It has every later record that the chain vouches
-for, and a `record_lost` for each of the others, so that all positions stay what they were. It gets its name when it is
-whole and safe on disk; from then on the lines of earlier segments from its first position on do not count, as where a
-sync failed. Nothing is cut or changed. The chain values from the first lost record on are new: tree heads of the log as
-it was before do not fit it any more, and should not.
+The new segment begins behind the last whole batch before the damage. It has every later record that the chain proves,
+and a `record_lost` for each of the others, so that all positions stay. It gets its name when it is whole and safe on
+disk; from then on it supersedes the lines of earlier segments from its first position on, as after a failed sync.
+Nothing is cut or changed. The chain values from the first lost record on are new: older tree heads no longer fit the
+log, and should not.
 """
 
 import contextlib
@@ -39,14 +39,14 @@ from consist_es.system.storage import Storage
 from consist_es.version import __version__
 
 MOST_LOST = 1_000_000
-"""Positions that one gap may leap: a line that claims more is taken for damaged itself."""
+"""Largest gap in positions: a line that claims more counts as damaged itself."""
 
 MOST_MISSING = 1000
-"""Segments that may be missing: where it seems to be more, a file is there by mistake."""
+"""Most segments that may be missing: if more seem to be, a stray file is there."""
 
 
 class Damage(NamedTuple):
-    """Where a log stops being whole."""
+    """The first damaged place in a log."""
 
     project: str
     before: Place
@@ -59,27 +59,27 @@ class Damage(NamedTuple):
 
 
 Piece = tuple[int, Lost]
-"""Bytes that are no record, with their segment."""
+"""(segment, bytes that are not a record)."""
 
 
 class Gap(NamedTuple):
-    """A position whose record is lost."""
+    """A position with a lost record."""
 
     position: int
     segment: int
-    """Where its bytes were, as far as that can be told."""
+    """Where its bytes were, if known."""
     lost: Lost | None
 
 
-# ---------------------------------------------------------------- where
+# ---------------------------------------------------------------- finding
 
 
 def find_damage(storage: Storage, folder: Path) -> Damage | None:
-    """The first place where the log is not whole; None where it is. An unfinished batch at its end is no damage.
+    """The first damaged place, or None. An unfinished batch at the end is no damage.
 
     Raises:
-        LogFormatError: a segment is of a newer version, or the first one is none of ours.
-        LogCorruptError: no segment says which project it is of.
+        LogFormatError: a segment is of a newer version, or the first one is not ours.
+        LogCorruptError: no segment shows the project.
     """
     numbers = segment_numbers(storage, folder)
     opened = {number: header_of(storage, folder, number) for number in _due(numbers)}
@@ -98,13 +98,13 @@ def find_damage(storage: Storage, folder: Path) -> Damage | None:
 
 
 def _due(numbers: list[int]) -> list[int]:
-    """The segments that there are, and the first that is missing of each row: a stray file may have any number."""
+    """The existing segments, and the first missing one of each gap: a stray file may have any number."""
     expected = {1, *(number + 1 for number in numbers[:-1])} if numbers else set[int]()
     return sorted({*numbers, *expected})
 
 
 def _require_reachable(storage: Storage, folder: Path, numbers: list[int]) -> None:
-    """Nothing is lost because the disk that an archived segment lies on is not there just now."""
+    """Fail if a segment cannot be opened: an archived one's disk may be absent, which does not mean it is lost."""
     for number in numbers:
         try:
             storage.close(storage.open(folder / segment_name(number), os.O_RDONLY))
@@ -147,7 +147,7 @@ class _Search:
         return None
 
     def _walked(self, opened: Opened, limit: int) -> tuple[Place, Rest | None]:
-        """How far the segment is whole, up to the position from which on it does not count."""
+        """The place up to which the segment is whole and counts, and the rest behind it."""
         fd = self._storage.open(self._folder / segment_name(opened.header.segment), os.O_RDONLY)
         try:
             walk = Walk(self._storage, fd, opened.start)
@@ -162,13 +162,13 @@ class _Search:
         return Damage(self._project, place, segment, offset, problem, self._synced)
 
 
-# ---------------------------------------------------------------- what is left
+# ---------------------------------------------------------------- recovering
 
 
 def behind(storage: Storage, folder: Path, damage: Damage) -> Iterator[Survivor | Gap]:
-    """Every position behind the last whole batch, in order: its record, or that it is lost.
+    """Every position behind the last whole batch, in order: its record, or its gap.
 
-    Records at the end whose batch is not whole were never acknowledged, and are left out, unless they were synced; or a
+    Records of an unfinished batch at the end were never acknowledged. They are left out unless they were synced, or a
     whole line behind them is damaged, which no killed writer leaves.
     """
     safe, held, lost = damage.before.seq, list[Survivor | Gap](), list[Piece]()
@@ -176,7 +176,7 @@ def behind(storage: Storage, folder: Path, damage: Damage) -> Iterator[Survivor 
     for segment, found in _readable(storage, folder, damage):
         if isinstance(found, Lost):
             lost.append((segment, found))
-        elif done < found.head.seq <= done + MOST_LOST:  # else a copy of what was there before, or nonsense
+        elif done < found.head.seq <= done + MOST_LOST:  # else a copy of an earlier line, or nonsense
             held += [*_gaps(range(done + 1, found.head.seq), lost, segment), found]
             done, lost = found.head.seq, []
             if found.head.end:
@@ -198,7 +198,7 @@ def _position(item: Survivor | Gap) -> int:
 
 
 def _gaps(positions: range, lost: list[Piece], segment: int) -> Iterator[Gap]:
-    """Each position with the bytes that say they are its record; where none do, with the first that say nothing."""
+    """Each position with the bytes that claim it, else with the first bytes that claim none."""
     said = {found.head.seq: (number, found) for number, found in lost if found.head is not None}
     silent = [piece for piece in lost if piece[1].head is None or piece[1].head.seq not in positions]
     for position in positions:
@@ -207,7 +207,7 @@ def _gaps(positions: range, lost: list[Piece], segment: int) -> Iterator[Gap]:
 
 
 def _readable(storage: Storage, folder: Path, damage: Damage) -> Iterator[tuple[int, Survivor | Lost]]:
-    """Everything behind the damage, with its segment: what the chain vouches for, and what it does not."""
+    """Everything behind the damage, with its segment: lines that the chain proves, and the others."""
     numbers = [number for number in segment_numbers(storage, folder) if number >= max(damage.before.segment, 1)]
     headers = {number: header_of(storage, folder, number) for number in numbers}
     firsts = {number: found.header.first for number, found in headers.items() if isinstance(found, Opened)}
@@ -229,7 +229,7 @@ def _beginning(storage: Storage, fd: int, number: int, before: Place) -> tuple[i
     return len(header), stated_chain(header)
 
 
-# ---------------------------------------------------------------- going on
+# ---------------------------------------------------------------- taking over
 
 
 def take_over(
@@ -240,12 +240,12 @@ def take_over(
     own: Callable[[list[Gap]], list[Prepared]],
     new_id: Callable[[], str],
 ) -> tuple[Watermark, list[Gap]]:
-    """Make the segment that goes on, with the events `own` as its last batch, and say how far it reaches and what is
-    lost. Under the lock. May raise OSError, and then nothing has changed."""
+    """Make the segment that goes on, with the events `own` as its last batch; return the new watermark and the lost
+    positions. Under the lock. May raise OSError; then nothing has changed."""
     with contextlib.suppress(FileNotFoundError):
-        storage.unlink(folder / VERIFIED_FILE)  # what it says was found whole is not
+        storage.unlink(folder / VERIFIED_FILE)  # the earlier result no longer holds
     number, before = _next_number(storage, folder), damage.before
-    if before.segment == 0:  # nothing says when the log was begun
+    if before.segment == 0:  # the log's creation time is lost
         kept = (item.head.at for item in behind(storage, folder, damage) if isinstance(item, Survivor))
         before = msgspec.structs.replace(before, at=next(kept, before.at))
     header = Header(FORMAT, VERSION, damage.project, number, before.seq + 1, before.at, "blake3", __version__)
@@ -257,10 +257,10 @@ def take_over(
 
 
 def _next_number(storage: Storage, folder: Path) -> int:
-    """The number of the new segment. An empty file takes the place of each that is missing: a process that has an
-    older segment open asks for the one after it, and must learn that the log has gone on."""
+    """The number of the new segment. Each missing one is replaced by an empty file: a process with an older segment
+    open looks for the next number to learn that the log has gone on."""
     numbers, mark = segment_numbers(storage, folder), read_watermark(storage, folder)
-    newest = max(numbers[-1], mark.segment if mark else 0)  # the watermark may be of one that is missing
+    newest = max(numbers[-1], mark.segment if mark else 0)  # the watermark may be in a missing one
     if newest - len(numbers) > MOST_MISSING:
         raise LogCorruptError(segment_name(newest), 0, f"{newest - len(numbers)} of the segments before it are missing")
     for missing in sorted({*range(1, newest + 1)} - {*numbers}):
@@ -269,7 +269,7 @@ def _next_number(storage: Storage, folder: Path) -> int:
 
 
 class _Lines:
-    """The lines of the new segment, each with the chain value that it has there."""
+    """The lines of the new segment, with their new chain values."""
 
     def __init__(self, before: Place, by: str, new_id: Callable[[], str]) -> None:
         self._by, self._new_id = by, new_id
@@ -278,7 +278,7 @@ class _Lines:
         self.gaps: list[Gap] = []
 
     def all(self, items: Iterator[Survivor | Gap], own: Callable[[list[Gap]], list[Prepared]]) -> Iterator[bytes]:
-        """What survived and what is lost, then the events that say so."""
+        """Yield the survivors and gaps, then the events `own`."""
         for item in items:
             yield self._lost(item) if isinstance(item, Gap) else self._kept(item)
         last = own(self.gaps)

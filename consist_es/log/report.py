@@ -1,4 +1,4 @@
-"""What a walk through a whole log found."""
+"""Result of a walk through a whole log."""
 
 import msgspec
 
@@ -6,21 +6,21 @@ from consist_es.log.unended import Unended
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is not as it should be."""
+    """One fault in a log."""
 
     file: str
     """Path below the log's folder."""
     offset: int
     position: int | None
-    """Position of the event that is concerned, as far as it can be told."""
+    """Position of the affected event, if known."""
     what: str
 
 
 class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What `verify` found."""
+    """Result of `verify`."""
 
     events: int
-    """Whole events that are in their place, those up to `since` included."""
+    """Whole events in their place, including those up to `since`."""
     segments: int
     bytes: int
     """Bytes of all segments."""
@@ -30,25 +30,24 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """No problem, no incomplete batch at the end, and no unfinished redaction."""
     problems: list[Problem]
     torn_bytes: int
-    """Bytes after the last whole batch: of a writer that was killed, or that is writing. The next append cuts them."""
+    """Bytes after the last whole batch, of a killed or a running writer. The next append cuts them."""
     torn_offset: int
-    """Where they begin in the last segment."""
+    """Their offset in the last segment."""
     quarantined: list[str]
-    """Files in the quarantine folder: what earlier repairs cut off."""
+    """Files in the quarantine folder: bytes cut off by earlier repairs."""
     watermark: int | None
-    """Position up to which the log was synced; None where that is not known."""
+    """Position up to which the log was synced, or None if unknown."""
     redacted: list[int] = []
-    """Positions whose payload was taken out, as far as this walk saw them or the events that say so."""
+    """Positions of redacted payloads, as seen on this walk or named by its events."""
     redacting: bool = False
-    """A redaction was begun and not finished: it is under way, or the next writer finishes it."""
+    """A redaction is unfinished: it is under way, or the next writer finishes it."""
     lost: list[int] = []
-    """Positions whose record was damaged, and that a repair went on without, as far as this walk saw them."""
+    """Positions of damaged records that a repair left out, as seen on this walk."""
     unread: bool = False
-    """Something could not be read at all, so that nothing can be said of it: permissions, or the disk."""
+    """True if something could not be read at all: permissions, or the disk."""
     unended: list[Unended] = []
-    """Runs and scenarios that began and have no end, as far as this walk saw them."""
+    """Runs and scenarios without an end, as seen on this walk."""
     before: int | None = None
-    """Of `events`, how many lie before the first place where the chain breaks within a segment; None where it does not.
-    The others lie behind it."""
+    """Number of `events` before the first break of the chain within a segment; None without a break."""
     since: int = 0
-    """Position up to which an earlier walk found everything whole, and this one did not look again."""
+    """Position up to which an earlier walk found everything whole; not checked again."""

@@ -1,7 +1,7 @@
-"""What can still be read behind a damaged place.
+"""Recovers lines after damage.
 
-A line says its own chain value, and the next line's was made from it. So a line behind the damage can be vouched for by
-the one before it, though nothing vouches for that one: what its writer wrote is what is there.
+Each line stores its chain value, so a line is trusted if it matches the value stored by its predecessor, even if the
+chain up to there is broken.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from consist_es.system.storage import Storage
 
 
 class Survivor(NamedTuple):
-    """A line that the chain vouches for."""
+    """A line that the chain proves."""
 
     head: Head
     head_bytes: bytes
@@ -30,18 +30,18 @@ class Survivor(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Bytes up to a newline that are no such line."""
+    """Bytes up to a newline that are not such a line."""
 
     offset: int
     size: int
     head: Head | None
-    """What its envelope says, where it can be read. Nothing vouches for it."""
+    """Its envelope, if readable; unproven."""
     whole: bool
-    """Whether it ends as a line and holds no zeros: neither a killed writer leaves that, nor a power cut."""
+    """True if it ends like a line and holds no zeros: neither a killed writer nor a power cut leaves that."""
 
 
 class _Read(NamedTuple):
-    """A line as it is laid out, with the chain value that it should have after the one before it."""
+    """A parsed line, with the chain value it should have after the line before it."""
 
     offset: int
     survivor: Survivor
@@ -50,9 +50,9 @@ class _Read(NamedTuple):
 
 
 def survivors(storage: Storage, fd: int, offset: int, chain: bytes) -> Iterator[Survivor | Lost]:
-    """Every line from `offset` on, where the line before it says `chain`.
+    """Every line from `offset` on; `chain` is the value stored on the line before it.
 
-    A line whose chain value alone is damaged is vouched for by the next one, whose value was made from the right one.
+    If only a line's chain value is damaged, the next line proves it: its value was made from the right one.
     """
     doubtful: _Read | None = None
     for raw in raw_lines(storage, fd, offset):
@@ -75,12 +75,12 @@ def survivors(storage: Storage, fd: int, offset: int, chain: bytes) -> Iterator[
 
 
 def stated_chain(line: bytes) -> bytes:
-    """The chain value that a line says, be it true or not."""
+    """The chain value stored on a line, unchecked."""
     return line[-TAIL_LENGTH:][len(TAIL_START) : len(TAIL_START) + CHAIN_LENGTH]
 
 
 def survivors_after(storage: Storage, fd: int, offset: int) -> int:
-    """How many lines behind the one at `offset`, which is damaged, can still be read in the same file."""
+    """Number of readable lines in the same file behind the damaged one at `offset`."""
     before = storage.read_at(fd, TAIL_LENGTH, max(offset - TAIL_LENGTH, 0))
     return sum(isinstance(found, Survivor) for found in survivors(storage, fd, offset, stated_chain(before)))
 
@@ -106,7 +106,7 @@ def _envelope(raw: bytes) -> Head | None:
 
 
 def position_of(line: bytes) -> int | None:
-    """Which position a line says it has; None where it cannot be read."""
+    """The position stored on a line, or None if it cannot be read."""
     try:
         return decode_head(split_line(line)[0]).seq
     except BadRecord:
@@ -114,7 +114,7 @@ def position_of(line: bytes) -> int | None:
 
 
 def chain_between(before: bytes, line: bytes, following: bytes) -> bytes:
-    """Chain value after a wrong line: what it says or what it should say, whichever the next line was made from."""
+    """Chain value after a wrong line: the stored or the computed one, whichever the next line was made from."""
     try:
         head, data, stated = split_line(line)
         next_head, next_data, next_chain = split_line(following)

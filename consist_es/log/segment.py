@@ -1,4 +1,4 @@
-"""A segment file: its header line, and the walk that checks its lines one after the other."""
+"""A segment file: its header line, and the walk that checks its lines in order."""
 
 import functools
 import os
@@ -32,7 +32,7 @@ SEGMENT_SIZE = 64 << 20
 """Bytes after which a new segment is begun."""
 CHUNK = 256 << 10
 LINE_CAP = 16 << 20
-"""Bytes after which a line that has not ended is none of ours: a file from somebody else must not fill the memory."""
+"""Longest line in bytes. A longer one is not ours: a foreign file must not fill the memory."""
 SEALED = "segment_sealed"
 
 _CHECK = b',"check":"'
@@ -49,7 +49,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     chain: bytes
     at: str
     sealed: bool = False
-    """Whether that event was a `segment_sealed`."""
+    """True if that event was a `segment_sealed`."""
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -83,21 +83,21 @@ class Line(NamedTuple):
     offset: int
     size: int
     covered: bytes
-    """What the chain value was made from, see `consist_es.log.record.covered`."""
+    """Input of the chain value, see `consist_es.log.record.covered`."""
 
 
 class Rest(NamedTuple):
-    """What follows the last whole batch of a segment."""
+    """The bytes after the last whole batch of a segment."""
 
     offset: int
-    """Where the first line begins that is not as it should be."""
+    """Start of the first wrong line."""
     problem: str
     torn: bool
-    """True for what a killed writer or a power cut leaves behind, False for damage."""
+    """True for the remains of a killed writer or a power cut, False for damage."""
     line: bytes
-    """The line itself, to see whether a second look finds the same."""
+    """The line itself, to compare with a second read."""
     position: int = 0
-    """Which event should be there."""
+    """Position of the event that should be there."""
 
 
 def segment_name(number: int) -> str:
@@ -106,7 +106,7 @@ def segment_name(number: int) -> str:
 
 
 def segment_numbers(storage: Storage, folder: Path) -> list[int]:
-    """The segments there are, in order; none where the folder is missing."""
+    """The existing segments, in order; empty if the folder is missing."""
     try:
         names = storage.listdir(folder)
     except FileNotFoundError:
@@ -115,11 +115,10 @@ def segment_numbers(storage: Storage, folder: Path) -> list[int]:
 
 
 def replacement(number: int, firsts: Mapping[int, int]) -> tuple[int, int] | None:
-    """From which position on the lines of a segment do not count, and the segment that has them instead: of those
-    after it the one that begins first, and of several such the last. None where there is none after it.
+    """Where a later segment supersedes this one: (first superseded position, that segment's number), or None.
 
-    In most logs that is simply where the next segment begins. It is earlier where a segment was given up, because it
-    could not be synced or was damaged.
+    Mostly the start of the next segment; earlier if this one could not be synced or was damaged. Of the later segments
+    the one with the lowest first position counts, of several such the last.
 
     Args:
         firsts: Number of each segment -> position of its first event.
@@ -135,7 +134,7 @@ def replacement(number: int, firsts: Mapping[int, int]) -> tuple[int, int] | Non
 
 
 def encode_header(header: Header, previous: bytes) -> bytes:
-    """The header line. It ends like every other line: with the chain value that the next one starts from."""
+    """The header line. It ends like every other line, with the chain value that the next one builds on."""
     front = msgspec.json.encode(header)[:-1]
     check = header_check(front, previous)
     return front + _CHECK + check + b'"' + TAIL_START + previous + TAIL_END
@@ -145,21 +144,21 @@ def read_header(storage: Storage, fd: int, path: Path) -> Opened:
     """Read and check the header.
 
     Raises:
-        LogFormatError: no segment of ours, or of a newer version.
-        LogCorruptError: a damaged header.
+        LogFormatError: not a segment of ours, or of a newer version.
+        LogCorruptError: the header is damaged.
     """
     return _parse_header(line_at(storage, fd, 0), path)
 
 
 @functools.lru_cache(maxsize=64)
 def _parse_header(line: bytes, path: Path) -> Opened:
-    # The same few lines are read again and again: a process looks at the end of the log before every query.
+    # Cached: a process reads the same few headers before every query.
     try:
         plain: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.DecodeError, ValueError, RecursionError):
         plain = {}
     if plain.get("format") != FORMAT:
-        if path.name != segment_name(1):  # that it is a log of ours, its first segment says
+        if path.name != segment_name(1):  # the first segment shows that the log is ours
             raise LogCorruptError(path.name, 0, "the segment's header is none")
         raise LogFormatError(
             f"{path} does not begin like a segment of a {FORMAT}. Nothing was changed. If it was one, restore it from "
@@ -208,7 +207,7 @@ def open_segment(storage: Storage, folder: Path, number: int, flags: int = os.O_
 
 
 def header_of(storage: Storage, folder: Path, number: int) -> Opened | LogError:
-    """The header of a segment, or why there is none that can be read: a later segment may replace this one.
+    """The header of a segment, or why it cannot be read: a later segment may supersede this one.
 
     Raises:
         LogFormatError: it is of a newer version.
@@ -231,7 +230,7 @@ def header_of(storage: Storage, folder: Path, number: int) -> Opened | LogError:
 
 
 def line_at(storage: Storage, fd: int, offset: int, size: int = 4096) -> bytes:
-    """The bytes from `offset` up to and with the next newline, or to the end of the file, or to `LINE_CAP`."""
+    """The bytes from `offset` through the next newline, or to the end of the file, or to `LINE_CAP`."""
     data = b""
     while b"\n" not in data:
         more = storage.read_at(fd, size, offset + len(data)) if len(data) < LINE_CAP else b""
@@ -243,10 +242,10 @@ def line_at(storage: Storage, fd: int, offset: int, size: int = 4096) -> bytes:
 
 
 def check_line(line: bytes, place: Place) -> Line:
-    """The parts of the line at `place`, which must follow what came before it.
+    """The parts of the line at `place`.
 
     Raises:
-        BadRecord: it does not.
+        BadRecord: it does not follow the line before it.
     """
     head, data, chain, what = follows(line, place.chain)
     if head.seq != place.seq + 1:
@@ -255,7 +254,7 @@ def check_line(line: bytes, place: Place) -> Line:
 
 
 def raw_lines(storage: Storage, fd: int, offset: int) -> Iterator[bytes]:
-    """The lines from `offset` on, each with its newline; the last one without, where it has none."""
+    """The lines from `offset` on, each with its newline if it has one."""
     kept = b""
     while chunk := storage.read_at(fd, CHUNK, offset):
         offset += len(chunk)
@@ -271,7 +270,7 @@ def raw_lines(storage: Storage, fd: int, offset: int) -> Iterator[bytes]:
 
 
 def _goes_on(storage: Storage, fd: int, offset: int) -> bool:
-    """Whether there is a newline at or after `offset`: then what lies before it was not left by a killed writer."""
+    """True if there is a newline at or after `offset`: then no killed writer left the bytes before it."""
     while chunk := storage.read_at(fd, CHUNK, offset):
         if b"\n" in chunk:
             return True
@@ -280,10 +279,10 @@ def _goes_on(storage: Storage, fd: int, offset: int) -> bool:
 
 
 class Walk:
-    """The whole batches of one segment from a known place on, every line checked against its predecessor.
+    """Walks the whole batches of one segment from a known place on, and checks every line against its predecessor.
 
-    After `batches` is exhausted, `place` is behind the last whole batch, and `rest` says what follows it, None where
-    the file ends there.
+    After `batches` is exhausted, `place` is behind the last whole batch; `rest` is what follows it, or None at the end
+    of the file.
     """
 
     def __init__(self, storage: Storage, fd: int, place: Place) -> None:
@@ -318,10 +317,9 @@ class Walk:
         return self
 
     def _judge(self, raw: bytes, here: Place, problem: str) -> Rest:
-        """A killed writer leaves a line without its newline; a power cut may leave zeros where a page was not written.
-
-        JSON text holds no zero byte, and a whole line that does not fit cannot come from either.
-        """
+        """Tell unfinished writes from damage."""
+        # A killed writer leaves a line without its newline, a power cut zeros in a page that was not written.
+        # JSON text holds no zero byte, and neither leaves a whole line that does not fit.
         if not raw.endswith(b"\n"):
             return Rest(here.offset, f"an incomplete last record, {len(raw)} bytes", True, raw, here.seq + 1)
         if b"\0" in raw:
@@ -331,7 +329,7 @@ class Walk:
 
 
 def lines_back(storage: Storage, fd: int, stop: int) -> Iterator[tuple[int, bytes]]:
-    """(offset, line) from the last line that ends at or before `stop`, backwards; the header comes last."""
+    """Yield (offset, line) backwards from the last line that ends at or before `stop`; the header comes last."""
     data = b""
     begin, size, started = stop, 16 << 10, False
     while begin > 0:
@@ -343,7 +341,7 @@ def lines_back(storage: Storage, fd: int, stop: int) -> Iterator[tuple[int, byte
             started = bool(data)
         position = begin + len(data)
         lines = data.split(b"\n")[:-1]
-        if begin > 0:  # where the first one begins is not known yet
+        if begin > 0:  # the start of the first one is not known yet
             lines = lines[1:]
         for line in reversed(lines):
             position -= len(line) + 1
@@ -354,7 +352,7 @@ def lines_back(storage: Storage, fd: int, stop: int) -> Iterator[tuple[int, byte
 
 
 def is_sealed(storage: Storage, fd: int) -> bool:
-    """Whether the segment ends with the event that says it is complete."""
+    """True if the segment ends with `segment_sealed`."""
     size = storage.size(fd)
     start, line = next(lines_back(storage, fd, size), (0, b""))
     try:

@@ -1,4 +1,4 @@
-"""Where the next line goes: the active segment, followed, checked, repaired and replaced under the lock."""
+"""The end of the log: the active segment, followed, checked, repaired and replaced under the lock."""
 
 import contextlib
 import os
@@ -34,42 +34,42 @@ STALE = 1.0
 
 
 class Active:
-    """The segment that is being written: its open file and the place where the next line goes."""
+    """The segment being written: its open file and the place of the next line."""
 
     def __init__(self, fd: int, folder: Path, opened: Opened, place: Place, *, name_safe: bool = False) -> None:
         number = opened.header.segment
         self.path, self.following = (folder / segment_name(each) for each in (number, number + 1))
-        """The file, and that of the segment which comes after it."""
+        """Paths of this segment and the next."""
         self.fd, self.header, self.start, self.place = fd, opened.header, opened.start, place
         self.name_safe = name_safe
-        """Whether this process has made sure that the file's name survives a power cut."""
+        """True once this process made the file's name survive a power cut."""
         self.adopted = name_safe
-        """Whether this process's syncs cover everything in the file, see `Tail.adopt`."""
+        """True if this process's syncs cover the whole file, see `Tail.adopt`."""
 
 
 class Tail:
-    """The end of the log. All that it remembers is a copy of what is on disk, but for `failed` and `repairs`."""
+    """The end of the log. Except for `failed` and `repairs`, its state is a copy of what is on disk."""
 
     def __init__(self, folder: Path, storage: Storage, writer: str = "") -> None:
         self.folder, self._storage = folder, storage
         self.writer = writer
-        """Whose lines are this writer's own."""
+        """Id of this process's writer."""
         self.introduced = False
-        """Whether the log knows the writer."""
+        """True if the log has this writer's `writer_attached`."""
         self.repairs: list[LogRepaired] = []
-        """What was repaired and is not in the log yet."""
+        """Repairs not in the log yet."""
         self.project: str | None = None
         self.redacting = False
-        """Whether a redaction was begun and not finished, as far as this process has seen."""
+        """True if this process saw an unfinished redaction."""
         self._active: Active | None = None
         self._failed: tuple[int, Watermark | None] | None = None
-        """Segment whose sync failed, and what was safe on disk before."""
+        """Segment with a failed sync, and the watermark before it."""
 
     def current(self, now: str) -> Active:
-        """The active segment, with everything that others wrote to it checked and taken in.
+        """The active segment, after checking and following the lines of other writers.
 
         Raises:
-            LogCorruptError, LogFormatError: it is in no state to be written to.
+            LogCorruptError, LogFormatError: it cannot be written to.
             LogMismatchError: it is not the log that was opened.
         """
         active = self._held(now)
@@ -90,11 +90,10 @@ class Tail:
             self._take_in(active, mine=mine)
 
     def _held(self, now: str) -> Active:
-        """The newest segment, followed, and locked as well: the lock file may have been deleted while a writer held it.
+        """The newest segment, followed and locked: the lock file may have been deleted while a writer held it.
 
-        That writer may be about to write to the segment and cannot be stopped. After `STALE` seconds the log goes on
-        in a new segment, from which on readers ignore what is still written to the old one; and the writer sees after
-        its write that its lock file is gone, and appends once more.
+        That writer cannot be stopped. After `STALE` seconds the log goes on in a new segment, and readers ignore later
+        writes to the old one. The writer sees after its write that its lock file is gone, and appends again.
         """
         while True:
             active = self._active = self._follow(self._active) if self._active else self._open_last(now)
@@ -103,7 +102,7 @@ class Tail:
             if not self._storage.flock_within(active.fd, STALE):
                 self._catch_up(active, mine=False)
                 return self.begin_next(active)
-            self._storage.unlock(active.fd)  # whoever had it may have begun another segment: look again
+            self._storage.unlock(active.fd)  # its holder may have begun another segment: look again
 
     def release(self) -> None:
         """Unlock the segment."""
@@ -111,23 +110,23 @@ class Tail:
             self._storage.unlock(self._active.fd)
 
     def forget(self) -> None:
-        """Give up the open file; `current` starts afresh."""
+        """Close the file; `current` starts afresh."""
         active, self._active = self._active, None
         if active is not None:
             with contextlib.suppress(OSError):
                 self._storage.close(active.fd)
 
     def mark(self, place: Place) -> None:
-        """Everything up to here is safe on disk."""
+        """Move the watermark to `place`: everything up to there is safe on disk."""
         mark = Watermark(place.seq, place.segment, place.offset, place.chain.decode())
         write_watermark(self._storage, self.folder, mark)
 
     def adopt(self, active: Active) -> None:
-        """Have this process's next sync cover what others wrote: under the lock, once per segment.
+        """Make this process's next sync cover the lines of other writers: under the lock, once per segment.
 
-        A sync that fails marks the bytes as clean, and only those who have the file open are told. Where the process
-        that was told died before it could copy them, a later one would sync the file with success and without them.
-        So it writes everything above the watermark again, the same bytes at the same place.
+        A failed sync marks the bytes as clean, and only processes that have the file open learn of it. If they die
+        before copying them, a later sync by another process succeeds without these bytes. So everything above the
+        watermark is written again: the same bytes at the same place.
         """
         if active.adopted:
             return
@@ -140,9 +139,9 @@ class Tail:
         active.adopted = True
 
     def settle(self, place: Place) -> None:
-        """Have everything up to `place` safe on disk, for a repair that goes on from there. Under the lock.
+        """Make everything up to `place` safe on disk, for a repair that goes on from there. Under the lock.
 
-        A segment that has a successor was synced before that was made.
+        A segment with a successor was synced before that was made.
         """
         mark = read_watermark(self._storage, self.folder)
         newest = segment_numbers(self._storage, self.folder)[-1]
@@ -156,7 +155,7 @@ class Tail:
             self._storage.close(fd)
 
     def sync_failed(self, segment: int, safe: Watermark | None) -> None:
-        """Never write to this segment again; `current` puts what was not safe into a new one."""
+        """Never write to this segment again; `current` copies the unsynced lines to a new one."""
         self._failed = (segment, safe)
 
     # ------------------------------------------------------------ opening
@@ -184,7 +183,7 @@ class Tail:
         self.project = project
 
     def _safe_place(self, fd: int, opened: Opened, mark: Watermark | None) -> Place:
-        """The watermark's place; the segment's start where the watermark lies before it."""
+        """The watermark's place, or the segment's start if the watermark is in an earlier segment."""
         if mark is None or mark.segment != opened.header.segment:
             return opened.start
         name = segment_name(mark.segment)
@@ -205,7 +204,7 @@ class Tail:
         return active
 
     def _begin(self, project: str, before: Place, lines: Iterable[bytes] = ()) -> Active:
-        """A new segment that goes on after `before`, with lines that belong there."""
+        """Create the segment that goes on after `before`, and begins with `lines`."""
         number = before.segment + 1
         header = Header(FORMAT, VERSION, project, number, before.seq + 1, before.at, "blake3", __version__)
         fd, opened = create_segment(self._storage, self.folder, header, before.chain, lines)
@@ -214,8 +213,8 @@ class Tail:
     # ------------------------------------------------------------ following
 
     def _follow(self, active: Active) -> Active:
-        """Other processes may have begun further segments. Only the newest is opened for writing: those before it may
-        be read-only by now, or lie elsewhere."""
+        """Follow to the newest segment. Only that one is opened for writing: earlier ones may be read-only or
+        archived."""
         newest = self._newest(active)
         if newest == active.place.segment:
             same = is_at(self._storage, active.fd, active.path)
@@ -227,7 +226,7 @@ class Tail:
         return active
 
     def _newest(self, active: Active) -> int:
-        """The newest segment, where this one was it before."""
+        """The newest segment, if this one was it before."""
         try:
             self._storage.inode(active.following)
         except FileNotFoundError:
@@ -235,7 +234,7 @@ class Tail:
         return segment_numbers(self._storage, self.folder)[-1]
 
     def _opened_again(self, active: Active, path: Path) -> Active:
-        """Another file has the segment's name: fine where it is the same log up to here, as after a redaction."""
+        """Open the segment's new file: valid if it is the same log up to here, as after a redaction."""
         place = active.place
         fd, opened = open_segment(self._storage, self.folder, place.segment, os.O_RDWR)
         try:
@@ -251,7 +250,8 @@ class Tail:
         return self._active
 
     def _take_in(self, active: Active, *, mine: bool) -> None:
-        """Check and follow what others wrote. Repair an unfinished batch if the segment is `mine`: nobody writes it."""
+        """Check and follow the lines of other writers. Repair an unfinished batch if the segment is `mine`: nobody
+        writes it."""
         walk = Walk(self._storage, active.fd, active.place)
         for batch in walk.batches():
             for line in batch:
@@ -262,19 +262,19 @@ class Tail:
             self._repair(active, walk.rest)
 
     def _recall(self, line: Line) -> None:
-        """A line of this very writer, of an append that was interrupted after its write."""
+        """Take in a line of this writer, from an append interrupted after its write."""
         self.introduced = True
         event = decode_event(line.head.type, line.head.v, line.data) if self.repairs else None
         if isinstance(event, LogRepaired):
             self.repairs = [repair for repair in self.repairs if repair != event]
 
     def _repair(self, active: Active, rest: Rest) -> None:
-        """Cut off what is no whole batch: the lock is held, so nobody alive can be writing it."""
+        """Cut off an unfinished batch. The lock is held, so no living process is writing it."""
         place, name = active.place, segment_name(active.place.segment)
         if not rest.torn:
             beyond = survivors_after(self._storage, active.fd, rest.offset)
             raise LogCorruptError(name, rest.offset, rest.problem, after=place.seq, beyond=beyond)
-        mark = read_watermark(self._storage, self.folder)  # another writer may have got further, and synced that
+        mark = read_watermark(self._storage, self.folder)  # another writer may have synced more
         if mark is not None and mark.seq > place.seq:
             problem = f"the log ends here, but position {mark.seq} was synced"
             raise LogCorruptError(name, place.offset, problem, after=place.seq)
@@ -286,8 +286,8 @@ class Tail:
         self.repairs.append(repair)
 
     def cut(self, active: Active) -> None:
-        """Cut off what follows the last whole batch, safe on disk before anything is written there: a power cut must
-        not leave a mixture of the old bytes and the new, for that would look like damage."""
+        """Cut off the bytes after the last whole batch, synced before anything is written there: a power cut must not
+        mix old and new bytes, which would look like damage."""
         self._storage.truncate(active.fd, active.place.offset)
         safe = read_watermark(self._storage, self.folder)
         try:
@@ -298,7 +298,7 @@ class Tail:
     # ------------------------------------------------------------ leaving a segment
 
     def begin_next(self, active: Active) -> Active:
-        """The segment after a sealed one."""
+        """Create the segment after a sealed one."""
         self._keep_name(active)
         self.adopt(active)
         safe = read_watermark(self._storage, self.folder)
@@ -312,7 +312,7 @@ class Tail:
         return following
 
     def _keep_name(self, active: Active) -> None:
-        """A segment gets a successor only where its own name survives a power cut: else there could be a gap."""
+        """Make the segment's name survive a power cut before it gets a successor: else there could be a gap."""
         if not active.name_safe:
             self._storage.sync_folder(self.folder)
             active.name_safe = True
@@ -323,10 +323,10 @@ class Tail:
         self.mark(active.place)
 
     def _without_failed(self, active: Active) -> Active:
-        """Where the active segment's last sync failed: the next one, with everything since the watermark.
+        """The active segment, or, if its last sync failed, a new one with everything since the watermark.
 
-        The system may have dropped the bytes and would call the next sync of the same file a success, so it is never
-        tried again. The lines are copied as they are; readers ignore the old ones from the new segment's first on.
+        The system may have dropped the bytes and would report the next sync of that file as a success, so it is never
+        retried. The lines are copied unchanged; readers ignore the old ones from the new segment's first position on.
         """
         if self._failed is None or self._failed[0] != active.place.segment:
             self._failed = None

@@ -1,4 +1,4 @@
-"""Runs and scenarios that began and have no end, seen on a walk through the log."""
+"""Runs and scenarios without an end, seen on a walk through the log."""
 
 import contextlib
 
@@ -24,14 +24,14 @@ class Unended(msgspec.Struct, frozen=True):
     """A run without an end."""
 
     position: int
-    """Of the event that it began with."""
+    """Position of its first event."""
     run: str
     writer: WriterAttached | None
-    """The process that runs it, or ran it; None where this walk did not see what the log says of it."""
+    """The process that runs or ran it, or None if this walk did not see its `writer_attached`."""
 
 
 class OpenRuns:
-    """Which runs are open at the place that a walk has reached."""
+    """The runs that are open at the current place of a walk."""
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[int, str]] = {}
@@ -52,5 +52,5 @@ class OpenRuns:
                     self._writers[event.writer] = event
 
     def found(self) -> list[Unended]:
-        """Those that are open, in the order in which they began."""
+        """The open ones, in the order of their beginnings."""
         return [Unended(seq, run, self._writers.get(by)) for run, (seq, by) in self._open.items()]

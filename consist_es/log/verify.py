@@ -1,4 +1,4 @@
-"""Walk a whole log and say what is wrong with it. Reads only, and never stops at the first fault."""
+"""Walks a whole log and reports its faults. Reads only, and never stops at the first fault."""
 
 import contextlib
 import os
@@ -37,17 +37,17 @@ from consist_es.log.watermark import HEAD_FILE, SLOT, VERIFIED_FILE, Watermark, 
 from consist_es.system.storage import LocalStorage, Storage
 
 MOST_PROBLEMS = 1000
-"""Problems that a report lists at most; one more line says that there are others."""
+"""Most problems in a report; one more line says that there are others."""
 
 Progress = Callable[[int, int], None]
 """Called with (bytes checked, bytes in all)."""
 
 
 def verify(folder: Path, storage: Storage | None = None, progress: Progress | None = None) -> VerifyReport:
-    """Check every line of a log against its chain, and the files beside it. Never raises on damage.
+    """Check every line of a log against its chain, and the files beside it. Damage is reported, never raised.
 
-    The chain finds bit rot, reordering, and edits and deletions in the middle. It cannot find a rewrite of the whole
-    log, nor a tail that was cut off above the watermark.
+    The chain detects bit rot, reordering, and edits and deletions in the middle, but not a rewrite of the whole log,
+    nor the loss of a tail above the watermark.
     """
     return _Check(Path(folder), storage or LocalStorage(), progress).report()
 
@@ -55,11 +55,10 @@ def verify(folder: Path, storage: Storage | None = None, progress: Progress | No
 def verify_again(
     folder: Path, storage: Storage | None = None, progress: Progress | None = None, *, full: bool = False
 ) -> VerifyReport:
-    """The same, but only from where the last such walk that found no fault noted that everything is whole and synced.
+    """The same, but only from the place up to which the last clean walk noted everything as whole and synced.
 
-    The note is the file ``verified``; it is used only where the chain at its place is still the same, and it is a
-    problem where it is not: what was synced and found whole is gone. `full` walks everything all the same. What lies
-    before the note is taken on trust: damage that came later is found by a full walk alone.
+    The note is the file ``verified``. If the chain differs at its place, that is a problem: something synced and
+    verified is gone. What lies before the note is trusted; only a walk with `full` finds later damage there.
     """
     folder, storage = Path(folder), storage or LocalStorage()
     try:
@@ -70,7 +69,7 @@ def verify_again(
     report = check.report()
     if report.ok and check.mark is not None:
         write_watermark(storage, folder, check.mark, VERIFIED_FILE)
-    elif report.problems and check.note_holds:  # else it is evidence; but what lies before it is not whole any more
+    elif report.problems and check.note_holds:  # the note claims too much now; one that does not hold is evidence
         with contextlib.suppress(OSError):
             storage.unlink(folder / VERIFIED_FILE)
     return report
@@ -98,16 +97,16 @@ class _Check:
         self._floor = 0
         self._project: str | None = None
         self._firsts: dict[int, int] = {}
-        """Segments whose header can be read -> position of their first event."""
+        """Segment -> position of its first event, if its header can be read."""
         self._lost: list[int] = []
         self._open_runs = OpenRuns()
         self._unread = False
         self._before: int | None = None
         self.note_holds = False
-        """Whether the record is there that an earlier walk ended with."""
+        """True if the record that an earlier walk ended with is there."""
         self._account = Account()
         self._place: Place | None = None
-        """Where the last segment that was checked ended."""
+        """End of the last checked segment."""
 
     def report(self) -> VerifyReport:
         mark = self.mark = self._watermark()
@@ -119,7 +118,7 @@ class _Check:
         start = self._start(opened)
         due = start.segment if start else self._earliest()
         for number in numbers:
-            if number >= due:  # what lies between was replaced by a later segment
+            if number >= due:  # superseded ones are skipped
                 due = self._segment(number, opened, start)
             elif number + 1 not in opened and not self._is_replaced(number):
                 self._next(number, opened)
@@ -148,18 +147,18 @@ class _Check:
         )
 
     def _is_replaced(self, number: int) -> bool:
-        """Whether what goes on after this segment begins where it ends, or before."""
+        """True if the segment that supersedes this one begins at its end or before."""
         limit, _ = replacement(number, self._firsts) or (0, 0)
         data = self._read(self._folder / segment_name(number), self._size(number))
         return limit <= (position_of(data[data.rfind(b"\n", 0, -1) + 1 :]) or limit) + 1
 
     def _earliest(self) -> int:
-        """The segment that has position 1."""
+        """The segment with position 1."""
         first, number = replacement(0, self._firsts) or (0, 1)
         return number if first == 1 else 1
 
     def _start(self, opened: dict[int, Opened | str]) -> Place | None:
-        """The place that an earlier walk noted; None to begin at the beginning."""
+        """The place that an earlier walk noted, or None to begin at the start."""
         noted = self._noted
         if noted is None or (place := self._noted_place(noted, opened)) is None or self._full:
             return None
@@ -203,9 +202,9 @@ class _Check:
 
     def _watermark(self) -> Watermark | None:
         try:
-            found = self._read(self._folder / HEAD_FILE, 2 * SLOT)  # first: a writer may be making the file just now
+            found = self._read(self._folder / HEAD_FILE, 2 * SLOT)  # first: a writer may be making the file now
             mark = read_watermark(self._storage, self._folder)
-            if mark is None and len(found) >= SLOT:  # less is of a writer that was killed when it made the file
+            if mark is None and len(found) >= SLOT:  # less was left by a writer killed while making the file
                 self._problem(HEAD_FILE, 0, None, "no slot of the watermark matches its checksum")
         except OSError as error:
             self._unreadable(HEAD_FILE, error)
@@ -213,14 +212,14 @@ class _Check:
         return mark
 
     def _check_watermark(self, mark: Watermark, head: int) -> None:
-        """What was synced is still there, and is what it was."""
+        """Check that the last synced event is still there, unchanged."""
         name = segment_name(mark.segment)
         if head < mark.seq:
             self._problem(name, mark.offset, mark.seq, f"it was synced, but the log ends at position {head}")
             return
         limit, _ = replacement(mark.segment, self._firsts) or (0, 0)
         if 0 < limit <= mark.seq:
-            return  # a repair that was killed before it moved the mark on
+            return  # a repair was killed before it moved the mark
         try:
             tail = self._read(self._folder / name, TAIL_LENGTH, max(mark.offset - TAIL_LENGTH, 0))
             if chain_before(tail) != mark.chain.encode():
@@ -276,7 +275,7 @@ class _Check:
     # ------------------------------------------------------------ segments
 
     def _segment(self, number: int, all_opened: dict[int, Opened | str], start: Place | None) -> int:
-        """Check one segment, and say which is the next that counts."""
+        """Check one segment; return the next one that counts."""
         opened, last = all_opened[number], number == max(all_opened)
         limit, following = replacement(number, self._firsts) or (None, number + 1)
         if isinstance(opened, str):
@@ -320,7 +319,7 @@ class _Check:
             rest = self._walk(fd, place, limit)
             reached = self._place
             if rest is None or reached is None or (limit is not None and reached.seq >= limit - 1):
-                return  # what follows in a segment that was given up is in the next one
+                return  # the rest is superseded by the next segment
             if rest.torn and last and reached.seq >= self._floor:
                 place = self._look_again(fd, reached)
             elif rest != before:
@@ -331,7 +330,7 @@ class _Check:
                 place = self._skip(fd, reached, rest)
 
     def _given_up_since(self, reached: Place) -> bool:
-        """Whether a segment that was not there when this check began has what comes next."""
+        """True if a segment made since this check began has the next position."""
         found = header_of(self._storage, self._folder, reached.segment + 1)
         return isinstance(found, Opened) and found.header.first <= reached.seq + 1
 
@@ -370,7 +369,7 @@ class _Check:
             self._problem(BLOB_FOLDER, 0, line.head.seq, str(error))
 
     def _check_redactions(self, since: int) -> bool:
-        """Every payload that is gone is accounted for; whether there is a redaction to be finished."""
+        """Check that every missing payload is accounted for; return True if a redaction is unfinished."""
         try:
             for position, what in unaccounted(self._storage, self._folder, self._account, since):
                 self._problem("", 0, position, what)
@@ -380,7 +379,7 @@ class _Check:
             return True
 
     def _look_again(self, fd: int, reached: Place) -> Place | None:
-        """An unfinished batch at the very end is no damage, and somebody may be writing it just now."""
+        """Read the unfinished batch at the end again: it is no damage, and a writer may be at work."""
         size = self._storage.size(fd)
         walk = Walk(self._storage, fd, reached).run()
         if walk.place != reached:
@@ -389,7 +388,7 @@ class _Check:
         return None
 
     def _skip(self, fd: int, reached: Place, rest: Rest) -> Place | None:
-        """Report the first line that is wrong, and find the place behind it."""
+        """Report the first wrong line, and return the place behind it."""
         name = segment_name(reached.segment)
         self._before = self._events if self._before is None else self._before
         self._problem(name, rest.offset, rest.position, rest.problem)

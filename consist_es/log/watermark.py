@@ -1,9 +1,8 @@
-"""The file `head`: how far the log is known to be safe on disk (the watermark).
+"""The file `head`, the watermark: the position up to which the log is known to be safe on disk.
 
-Two slots of 256 bytes, each a line of JSON with its own checksum, padded with blanks. The older one is rewritten in
-place after each sync, so a torn write leaves the other. The file itself is neither synced nor locked: of two writers
-at once one mark may be lost. So it may lag, never lead, and all that a lag costs is that a cut tail there looks like
-an unfinished write.
+Two slots of 256 bytes, each a line of JSON with its own checksum, padded with blanks. Each sync rewrites the older one
+in place, so a torn write leaves the other. The file is neither synced nor locked: of two concurrent writers' marks one
+may be lost. So the watermark may lag, never lead; after a lag, a cut tail looks like an unfinished write.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ from consist_es.system.storage import Storage, read_part
 
 HEAD_FILE = "head"
 VERIFIED_FILE = "verified"
-"""A file of the same form: the watermark as it was when `consist_es.log.verify` last found everything whole."""
+"""A file of the same form: the watermark when `consist_es.log.verify` last found the log whole."""
 SLOT = 256
 _TAG = b"consist-es log 1 watermark\n"
 
@@ -45,7 +44,7 @@ def _check(mark: Watermark) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _parse(slot: bytes) -> Watermark | None:
-    # The same slots are read again and again: with every fold, and before and after every sync.
+    # Cached: every fold and every sync reads the same slots.
     try:
         found = msgspec.json.decode(slot, type=_Slot)
         return found.mark if found.check == _check(found.mark) and _is_sound(found.mark) else None
@@ -54,12 +53,12 @@ def _parse(slot: bytes) -> Watermark | None:
 
 
 def _is_sound(mark: Watermark) -> bool:
-    """Whether the numbers can be what they say; the checksum holds for whatever somebody writes with one."""
+    """True if the numbers are in range: the checksum alone proves nothing, anybody can compute one."""
     return mark.seq >= 0 and 0 < mark.segment < 10**8 and 0 <= mark.offset < 1 << 62
 
 
 def parse_slots(data: bytes) -> list[Watermark | None]:
-    """The watermark in each slot, None where a slot is blank or does not match its checksum."""
+    """The watermark in each slot, None if it is blank or fails its checksum."""
     return [_parse(data[:SLOT]), _parse(data[SLOT : 2 * SLOT])]
 
 
@@ -68,7 +67,7 @@ def _newest(slots: list[Watermark | None]) -> Watermark | None:
 
 
 def read_watermark(storage: Storage, folder: Path, name: str = HEAD_FILE) -> Watermark | None:
-    """The newest valid slot; None where there is none."""
+    """The newest valid slot, or None."""
     try:
         return _newest(parse_slots(read_part(storage, folder / name, 2 * SLOT, 0)))
     except FileNotFoundError:
@@ -76,7 +75,7 @@ def read_watermark(storage: Storage, folder: Path, name: str = HEAD_FILE) -> Wat
 
 
 def write_watermark(storage: Storage, folder: Path, mark: Watermark, name: str = HEAD_FILE) -> None:
-    """Move the watermark forward. An error is of no consequence: the old mark stays true."""
+    """Move the watermark forward. Errors are ignored: the old mark stays true."""
     with contextlib.suppress(OSError):
         fd = storage.open(folder / name, os.O_RDWR | os.O_CREAT)
         try:

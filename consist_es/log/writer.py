@@ -37,7 +37,7 @@ from consist_es.system.with_block import WithBlock
 LOCK_FILE = "lock"
 _T = TypeVar("_T")
 _TRIES = 20
-"""How often an append begins anew while somebody deletes the lock file again and again."""
+"""Attempts per append while the lock file keeps being deleted."""
 
 
 class _LockLost(Exception):
@@ -46,11 +46,11 @@ class _LockLost(Exception):
     def __init__(self, after: int | None) -> None:
         super().__init__("the lock file was deleted again and again")
         self.after = after
-        """Position of the last event before what was written; None if nothing was."""
+        """Position of the last event before the write; None if there was none."""
 
 
 class _Hold(WithBlock[None]):
-    """The lock file and, once `Tail.current` was asked for it, the newest segment."""
+    """Holds the lock file and, after `Tail.current`, the newest segment."""
 
     def __init__(self, lock: Lock, tail: Tail) -> None:
         self._lock, self._tail = lock, tail
@@ -66,7 +66,7 @@ class _Hold(WithBlock[None]):
 
 
 class Writer:
-    """This process's hand on the log."""
+    """Appends to the log for this process."""
 
     def __init__(self, folder: Path, storage: Storage, segment_size: int) -> None:
         self.folder = folder
@@ -78,19 +78,19 @@ class Writer:
         self._hold = _Hold(self._lock, self._tail)
         self._presence = Presence(folder, storage)
         self._folders_safe = False
-        """Whether this process has made sure that the folder and those above it survive a power cut."""
+        """True once the folder and those above it are synced."""
         on_fork(self)
 
     @property
     def name(self) -> str:
-        """Who writes: host, pid and a random part."""
+        """The writer id: host, pid and a random part."""
         if not self._tail.writer:
             storage = self._storage
             self._tail.writer = f"{storage.host()[:64]}.{storage.pid()}.{storage.token(4).hex()}"
         return self._tail.writer
 
     def append(self, items: list[Prepared], *, sync: bool, since: int | None) -> list[int]:
-        """Append what is not there yet and return the position of every item."""
+        """Append the items the log does not have yet; return the position of every item."""
         size = sum(len(item.data) for item in items)
         start = since
 
@@ -99,14 +99,14 @@ class Writer:
 
         def lost(after: int | None) -> None:
             nonlocal start
-            start = after if start is None else start  # what was written may count: it is not appended twice
+            start = after if start is None else start  # may count: do not append it twice
 
         return self._retried(act, size, lost)
 
     def redact(self, positions: Sequence[int], reason: str, user: str) -> None:
-        """Take the payloads of these events out of the log, and record that, safe on disk."""
+        """Remove the payloads of these events from the log and record it, safe on disk."""
         acts = [lambda: self._redact(positions, reason, user)]
-        self._retried(lambda: acts[0](), lost=lambda _after: acts.insert(0, self._tidy))  # finishes what was decided
+        self._retried(lambda: acts[0](), lost=lambda _after: acts.insert(0, self._tidy))  # finishes that redaction
 
     def _redact(self, positions: Sequence[int], reason: str, user: str) -> None:
         with self._hold:
@@ -117,7 +117,7 @@ class Writer:
             self._finish_redaction(intent)
 
     def repair(self) -> list[Gap]:
-        """Go on without what is damaged, safe on disk; the positions that are lost."""
+        """Go on without the damaged records, safe on disk. Return the lost positions."""
         return self._retried(self._repair)
 
     def _repair(self) -> list[Gap]:
@@ -142,7 +142,7 @@ class Writer:
     def _retried(
         self, act: Callable[[], _T], needed: int = 0, lost: Callable[[int | None], object] = lambda _after: None
     ) -> _T:
-        """Begin anew if the lock file was deleted meanwhile; `lost` gets the last position before what was written."""
+        """Run `act` again if the lock file was deleted meanwhile; `lost` gets the last position before the write."""
         for _ in range(_TRIES):
             try:
                 return self._alone(act, needed)
@@ -151,50 +151,48 @@ class Writer:
         raise LogLockError(self._lock.path, "the file is deleted again and again", "Leave the lock file alone.")
 
     def _alone(self, act: Callable[[], _T], needed: int = 0) -> _T:
-        """One thread at a time; what goes wrong is translated, and nothing is remembered of it.
-
-        No generator with a `yield` in the lock: an interrupt that strikes between it and its `with` would leave it
-        locked, and whoever records the interrupt would wait for ever.
-        """
+        """Run `act` under the mutex. On an error, forget the log's end and translate the error."""
+        # No contextmanager around the mutex: an interrupt between its `yield` and the `with` would leave it locked,
+        # and recording that interrupt would wait forever.
         with self._mutex:
             try:
                 return act()
             except (OSError, LogError) as error:
                 place, lost = self._tail.place, self._has_lost_lock()
                 self._let_go()
-                if lost:  # what looks wrong may be what another writer does meanwhile
+                if lost:  # the error may come from another writer's work
                     raise _LockLost(None if place is None else place.seq) from error
                 if isinstance(error, OSError):
                     raise self._translated(error, needed) from error
                 raise
             except _LockLost:
                 self._let_go()
-                self._tail.introduced = False  # its introduction may be among what does not count
+                self._tail.introduced = False  # its `writer_attached` may be in lines that do not count
                 raise
             except BaseException:
                 self._let_go()
                 raise
 
     def _has_lost_lock(self) -> bool:
-        """Whether the lock file was deleted, as far as the system answers."""
+        """True if the lock file was deleted; False also if the system does not answer."""
         with contextlib.suppress(OSError):
             return self._lock.is_lost()
         return False
 
     def _let_go(self) -> None:
-        """Whatever was half done in memory is dropped: the next append looks at the disk."""
+        """Drop the state in memory: the next append reads it from disk."""
         self._lock.release()  # an interrupt between the lock and its `with` would leave it behind
         self._tail.forget()
 
     def close(self) -> None:
-        """Give up the open files; the next append opens them again."""
+        """Close the files; the next append opens them again."""
         with self._mutex:
             self._tail.forget()
             self._lock.close()
             self._presence.release()
 
     def tidy(self) -> None:
-        """Do what the next append would do first: cut off an unfinished batch, go on after a sealed segment, finish a
+        """Do the next append's first steps: cut off an unfinished batch, begin a segment after a sealed one, finish a
         redaction, remove unfinished files."""
         self._retried(self._tidy)
 
@@ -207,7 +205,7 @@ class Writer:
         self._sync(active, place)
 
     def after_fork(self) -> None:
-        """The child is a writer of its own, and shares no open file with its parent."""
+        """Make the child a writer of its own that shares no open file with its parent."""
         self._mutex = threading.Lock()
         self._tail.forget()
         self._tail.writer, self._tail.introduced, self._tail.repairs = "", False, []
@@ -262,7 +260,7 @@ class Writer:
     # ------------------------------------------------------------ under the lock
 
     def _current(self) -> Active:
-        """The active segment; a redaction that a dead writer left is finished first."""
+        """The active segment. Finishes first a redaction that a killed writer left."""
         active = self._tail.current(self._time(""))
         if self._tail.redacting:
             if (intent := read_intent(self._storage, self.folder)) is not None:
@@ -271,9 +269,9 @@ class Writer:
         return active
 
     def _finish_redaction(self, intent: Intent) -> Active:
-        """Carry out what was decided, as far as it is not, and record it."""
+        """Do the rest of a planned redaction and record it."""
         carry_out(self._storage, self.folder, intent)
-        self._tail.forget()  # its file may be another one now
+        self._tail.forget()  # the segment's file may have been replaced
         active = self._tail.current(self._time(""))
         known = self._known(active, {target.id for target in intent.targets}, intent.since)
         items = [
@@ -308,7 +306,7 @@ class Writer:
         return found
 
     def _own(self) -> list[Prepared]:
-        """The log's own events that are due with the next batch."""
+        """The log's own events to write with the next batch."""
         events: list[Event] = [*self._tail.repairs]
         if not self._tail.introduced or self._presence.left:
             events.append(introduction(self._storage, self.name, self._presence.hold(self.name)))
@@ -321,7 +319,7 @@ class Writer:
         if not active.place.sealed and active.place.offset >= self._segment_size:
             sealed = SegmentSealed(segment=active.place.segment, size=active.place.offset)
             self._write(active, [*self._own(), self._prepared(sealed)])
-        while active.place.sealed:  # also where the writer that sealed it died before the next step
+        while active.place.sealed:  # also if the writer that sealed it died before this
             active = self._tail.begin_next(active)
         return active
 
@@ -332,7 +330,7 @@ class Writer:
         try:
             write_all(self._storage, active.fd, batch, place.offset)
         except BaseException as error:
-            if not self._has_lost_lock():  # else another writer may have taken it for whole
+            if not self._has_lost_lock():  # else another writer may have read it as whole
                 self._take_back(active, len(batch), isinstance(error, OSError))
             raise
         if self._lock.is_lost():
@@ -342,14 +340,14 @@ class Writer:
         self._tail.introduced, self._tail.repairs = True, []
 
     def _take_back(self, active: Active, length: int, failed: bool) -> None:
-        """Cut off what was written of a batch, unless it was interrupted when it was already whole."""
+        """Cut off a partly written batch. An interrupted batch that is already whole stays."""
         offset = active.place.offset
         with contextlib.suppress(OSError):  # then the next writer finds an unfinished batch and cuts it off
             if failed or self._storage.size(active.fd) != offset + length:
                 self._tail.cut(active)
 
     def _time(self, last: str) -> str:
-        """The wall clock, but never before the last event."""
+        """The wall clock's time, never earlier than the last event's."""
         now = self._storage.now().isoformat(timespec="microseconds")
         return max(now[:26] + "Z", last)
 
@@ -367,7 +365,7 @@ class Writer:
             self._tail.mark(place)
 
     def _make_names_safe(self, active: Active) -> None:
-        """Whoever made the segment or a folder above it may have died, or failed, before the name was safe."""
+        """Sync the folders: the maker of the segment or of a folder may have died before its name was safe."""
         if not self._folders_safe:
             for folder in self.folder.parents:
                 self._make_entries_safe(folder)
@@ -378,7 +376,7 @@ class Writer:
             active.name_safe = True
 
     def _make_entries_safe(self, folder: Path) -> None:
-        """Sync a folder; one that may not be read holds nothing that we could have made and told to be safe."""
+        """Sync a folder. One that we may not read is skipped: we cannot have made an entry in it."""
         try:
             self._storage.sync_folder(folder)
         except PermissionError as error:
@@ -386,7 +384,7 @@ class Writer:
                 self._storage.listdir(folder)
             except PermissionError:
                 return
-            raise error from None  # it may be read: a fault of another kind
+            raise error from None  # the folder is readable: another fault
 
     def _recover(self, place: Place, safe: Watermark | None, error: OSError) -> None:
         self._tail.sync_failed(place.segment, safe)

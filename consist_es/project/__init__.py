@@ -1,3 +1,3 @@
-"""One log and its views; the only write."""
+"""One log and its views; the only way to write."""
 
 from consist_es.project.project import Project as Project

@@ -1,4 +1,4 @@
-"""The software a run sees. Recorded for the reader, not part of the fingerprint."""
+"""The software environment of a run. Recorded for the reader, not part of the fingerprint."""
 
 import functools
 import importlib.metadata
@@ -17,13 +17,13 @@ from consist_es.values.plain import frame
 def environment(project_root: Path | None = None) -> EnvironmentRecorded:
     """Python, platform, installed packages, and the commit of the project's repository, if it has one.
 
-    Read once per process and project: packages installed and commits made later in its life are not seen.
+    Read once per process and project: later installations and commits are not seen.
     """
     return _environment(None if project_root is None else project_root.absolute())
 
 
 def with_variables(event: EnvironmentRecorded, variables: dict[str, str | None]) -> EnvironmentRecorded:
-    """The environment together with variables, which are given as they will be recorded."""
+    """Add variables to the environment, in the form to be recorded."""
     content = ["consist-es environment 1 with variables", event.digest, variables]
     digest = digest_of(frame(content))
     return msgspec.structs.replace(event, digest=digest, variables=variables)

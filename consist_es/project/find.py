@@ -1,4 +1,4 @@
-"""Where a project's log lies, and which database shows it."""
+"""Finds a project's log folder and its database."""
 
 import json
 import os
@@ -9,16 +9,16 @@ from consist_es.views.file import NOTHING, OURS, identify
 
 _HINT_CAP = 8192
 HINT = "database"
-"""File in the log folder: the name of the database that was last used with it. A hint, never the truth."""
+"""File in the log folder: name of the last used database. Only a hint."""
 
 
 def log_folder(db_path: Path) -> Path:
-    """The log of the views at `db_path`: beside them, same stem, ``.events``."""
+    """The log folder of the views at `db_path`: beside them, same stem, ``.events``."""
     return db_path.with_name(f"{db_path.stem}.events")
 
 
 def remember_database(folder: Path, db_path: Path) -> None:
-    """Note the database's name in the log folder, so that the command line rebuilds it under the same name."""
+    """Store the database's name in the log folder, so that the command line rebuilds it under the same name."""
     hint = folder / HINT
     text = json.dumps(os.path.relpath(db_path, folder)) + "\n"
     if _read(hint) == text.encode():
@@ -29,7 +29,7 @@ def remember_database(folder: Path, db_path: Path) -> None:
 
 
 def database_of(folder: Path) -> Path:
-    """The database that shows the log in `folder`: the one last used, else ``<stem>.db`` beside it."""
+    """The database of the log in `folder`: the one last used, else ``<stem>.db`` beside it."""
     default = folder.with_suffix(".db")
     try:
         name = json.loads(_read(folder / HINT))
@@ -43,7 +43,7 @@ def database_of(folder: Path) -> Path:
 
 
 def _read(hint: Path) -> bytes:
-    """The first bytes of the file, nothing where there is none; a FIFO in its place is not waited for."""
+    """The first bytes of the file, empty if there is none; does not wait for a FIFO."""
     try:
         fd = os.open(hint, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError:
@@ -57,12 +57,12 @@ def _read(hint: Path) -> bytes:
 
 
 def find_project(given: str | os.PathLike[str] | None, working: Path) -> Path:
-    """The database path of the project that a command is about.
+    """The database path of a command's project.
 
     `given` names the log folder or the database; without it, the only ``*.events`` folder in `working`.
 
     Raises:
-        ProjectNotFoundError: nothing there, or more than one.
+        ProjectNotFoundError: no project there, or more than one.
     """
     if given is not None:
         path = Path(os.path.abspath(given))

@@ -1,4 +1,4 @@
-"""A project: one log and its views. `record` is the one write, `connection` the one read."""
+"""A project: one log and its views. `record` is the only write, `connection` the only read."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from consist_es.values.masking import Masker, key_file
 from consist_es.views.projector import Projector
 
 _RUN_KEY = re.compile(r"-[0-9a-f]{12}$")
-"""How the keys of runs end, and so the names of their folders."""
+"""End of every run key, and so of its folder's name."""
 
 
 class Project:
-    """One log, its views at `db_path`, and the digests of files that it knows.
+    """One log, its views at `db_path`, and its cache of file digests.
 
-    Nothing is written before the first event. Threads may share a project; a forked child may go on with it. `roots`:
-    folders of ours, below which the partial outputs of dead runs are set aside; the folder of the log is always one.
-    `mask_keys`: names of further keys whose values are secrets. `record_env`: environment variables to record.
+    Nothing is written before the first event. Threads may share a project; a forked child may keep using it. `roots`:
+    folders of ours, below which partial outputs of dead runs are set aside; the log's parent is always one.
+    `mask_keys`: names of further keys with secret values. `record_env`: environment variables to record.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Project:
         self._attaching = threading.Lock()
 
     def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> int:
-        """Append events as one batch, and return the position of the first once they cannot be lost any more: to a
-        killed process always, to a power cut as the sync policy says (`commit` marks ends of runs).
+        """Append events as one batch, and return the position of the first once they are safe: from a killed process
+        always, from a power cut as the sync policy says (`commit` marks ends of runs).
 
-        Whatever looks like a secret in what users said is masked here, on the one way into the log. `tidy`: look for
+        Anything that looks like a secret in user data is masked here, on the only way into the log. `tidy`: look for
         runs of dead processes first, once per process; a worker of a step leaves that to others.
 
         Raises:
@@ -78,17 +78,17 @@ class Project:
         """
         if tidy:
             self.attach()
-        # As far as the views are known to go: where values were recorded meanwhile, once more does no harm.
+        # The views may lag: recording a known value once more is harmless.
         drafts = apart(self.masker.drafts(drafts), lambda digest: shared_values.known(self.views_as_seen(), digest))
         first = next(iter(self.log.append(drafts, commit=commit)), 0)
         self.views.expect_more()
         return first
 
     def redact(self, positions: Sequence[int], reason: str) -> bool:
-        """Take the payloads of these events out of the log, and out of the views; with starts of runs also the large
-        values that no other run refers to, see `with_values`.
+        """Remove the payloads of these events from the log and the views; for starts of runs also the large values that
+        no other run refers to, see `with_values`.
 
-        False where another program is reading the views: what is gone from them may still be in their file.
+        Returns False if another program is reading the views: the removed data may still be in their file.
 
         Raises:
             RedactionError: a payload that cannot be redacted. LogError: as for `LocalLog.redact`.
@@ -99,7 +99,7 @@ class Project:
         return self.views.settle()
 
     def with_values(self, positions: Sequence[int]) -> list[int]:
-        """The positions, with those of the values that are recorded for these events alone."""
+        """The positions, with those of the large values recorded for these events alone."""
         alone = shared_values.referred_to(self.connection(), positions, by_others=False)
         return sorted({*positions, *alone})
 
@@ -108,12 +108,12 @@ class Project:
         return self.views.catch_up()
 
     def views_as_seen(self) -> sqlite3.Connection:
-        """The views as this thread last caught up with the log; caught up if it never did."""
+        """The views as this thread last saw them; caught up if it never did."""
         return self.views.as_seen()
 
     def environment(self, project_root: Path, conn: sqlite3.Connection | None = None) -> tuple[str, list[Draft]]:
-        """Digest of the software environment, and the event to record it where the project has not seen it yet, as far
-        as the views are known to go: where it was recorded meanwhile, once more does no harm."""
+        """Digest of the software environment, and the event to record it if the views do not have it yet. They may lag:
+        recording it once more is harmless."""
         event: EnvironmentRecorded = environment(project_root)
         if self._record_env:
             variables = self.masker.variables({name: _variable(name) for name in self._record_env})
@@ -122,14 +122,13 @@ class Project:
         return event.digest, [] if known else [Draft(event)]
 
     def close(self) -> None:
-        """Release files and locks. The project can be used again and reopens them."""
+        """Release files and locks. The next use reopens them."""
         self.views.close()
         self.digests.close()
         self.log.close()
 
     def attach(self) -> None:
-        """Once per process, before its first event: note the database's name, record the end of runs whose process is
-        gone."""
+        """Once per process, before its first event: store the database's name, and record the end of abandoned runs."""
         if self._attached == self.storage.pid():
             return
         with self._attaching:
@@ -137,30 +136,30 @@ class Project:
                 return
             self._end_of_the_dead()
             self._attached = self.storage.pid()
-            with suppress(OSError):  # the name is a hint; where nothing can be written, the append says so
+            with suppress(OSError):  # only a hint; the append reports a read-only place
                 self.folder.mkdir(parents=True, exist_ok=True)
                 remember_database(self.folder, self.db_path)
 
     def _end_of_the_dead(self) -> None:
-        """Record the end of runs whose process is gone, and remove what dead processes left of theirs."""
+        """Record the end of runs of dead processes, and remove their leftovers."""
         running = run_table.running(self.connection())
         dead = [row for row in running if self.is_gone(row)]
         if dead:
-            # several processes may notice the same runs: `since` and the events' ids make it once for all
+            # several processes may find the same runs: `since` and the events' ids record each once
             self.log.append([self._abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
         left = {row.writer for row in running} - {row.writer for row in dead}
         writers = [origins.writer_details(self.connection(), name) for name in left]
         sweep(self.storage, self.folder, {writer.lock for writer in writers if writer is not None})
 
     def is_gone(self, row: RunRow) -> bool:
-        """Whether the process that wrote a run's start is certainly no longer there."""
+        """True if the process that started the run is certainly gone."""
         writer = origins.writer_details(self.connection(), row.writer)
         return writer is not None and is_gone(self.storage, self.folder, writer)
 
     def abandon(self, rows: Sequence[RunRow]) -> None:
-        """Record these runs as abandoned because somebody knows that they are over; their folders stay where they are.
+        """Record these runs as abandoned because a user says so; their folders stay.
 
-        A run whose end comes after all gets its end.
+        A run that ends after all gets its end.
 
         Raises:
             LogError: as for `record`.
@@ -183,17 +182,17 @@ def _abandonment(row: RunRow, event: StepAbandoned) -> Draft:
 
 
 def _digests() -> str:
-    """Name of this user's cache of digests: nobody believes another's lines, so each has a file of their own."""
+    """File name of this user's digest cache. One per user, because entries are only trusted by their writer."""
     return f"digests-{os.geteuid()}.sqlite" if hasattr(os, "geteuid") else "digests.sqlite"
 
 
 def _refuse_links(folder: Path) -> None:
-    """In a log's folder, what may be written to is no link; in one from somebody else it would lead us elsewhere.
+    """Refuse links among the writable files of a log folder: in a stranger's folder they could lead anywhere.
 
-    Segments before the newest may lie in an archive: they are only read.
+    Segments before the newest may be links to an archive: they are only read.
 
     Raises:
-        LogFormatError: names it.
+        LogFormatError: names the link.
     """
     try:
         archived = set(map(segment_name, segment_numbers(LocalStorage(), folder)[:-1]))
@@ -208,11 +207,8 @@ def _refuse_links(folder: Path) -> None:
 
 
 def _set_aside(row: RunRow, roots: Sequence[str]) -> str | None:
-    """Rename the folder of a dead run's partial outputs, where it was the run's own; None where there is none.
-
-    The row is what a log says, which may come from anybody: nothing outside the roots is touched, and no folder that is
-    not named like a run's.
-    """
+    """Rename the folder of a dead run's partial outputs, if it is the run's own; return its new URI, or None."""
+    # The log may be anybody's: touch nothing outside the roots, and no folder that is not named like a run's.
     if not row.artifact_dir or not row.run_dir or not _RUN_KEY.search(row.key):
         return None
     mounts = {scheme: unquote(root) for scheme, root in row.mounts.items()}
@@ -224,12 +220,12 @@ def _set_aside(row: RunRow, roots: Sequence[str]) -> str | None:
         aside = folder.with_name(f"{folder.name}.abandoned")
         with held(folder.parent, roots) as place:
             (place / folder.name).rename(place / aside.name)
-    except (PathError, OSError):  # on another machine, or not ours to rename: it stays, and nothing refers to it
+    except (PathError, OSError):  # on another machine, or not ours: it stays, unreferenced
         return None
     return uris.uri(aside)
 
 
 def _variable(name: str) -> str | None:
-    """The value of an environment variable, as a text that can be recorded."""
+    """The value of an environment variable, as recordable text."""
     value = os.environ.get(name)
     return None if value is None else readable(value)

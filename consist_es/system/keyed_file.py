@@ -1,4 +1,4 @@
-"""An SQLite file of a user's own that may vanish or break at any time, with rows that only this user can make."""
+"""A user's own SQLite file, which may vanish or break at any time, with rows that only this user can make."""
 
 import errno
 import os
@@ -13,18 +13,17 @@ from consist_es.system.storage import on_fork
 _WAIT_SECONDS = 0.5
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PARENTS: list[sqlite3.Connection | None] = []
-"""Connections that a child inherited, kept from being closed."""
+"""Connections that a child inherited: never closed."""
 
 
 class KeyedFile:
-    """One table in one file that is made when first needed; base of the caches.
+    """One table in one file, made on first use; base of the caches.
 
-    The file may lie where others can write. Each row carries a mark that only this user can make, see
-    `consist_es.system.keyfile`, over all that it says; other rows are not believed. Where there can be no key,
-    nothing is kept.
+    The file may be writable by others. Each row carries a mark over all its values that only this user can make, see
+    `consist_es.system.keyfile`; other rows are ignored. Without a key, nothing is stored.
 
-    Never an error for the caller: a locked file is not used, a damaged one is made anew, and a row that a power cut
-    left half written has no valid mark. Safe to delete at any time, and to use from threads and after a fork.
+    Callers get no errors: a locked file is not used, a damaged one is made anew, and a row half written before a power
+    cut has no valid mark. Safe to delete at any time, and to use from threads and after a fork.
     """
 
     def __init__(self, path: Path, table: str) -> None:
@@ -37,7 +36,8 @@ class KeyedFile:
         on_fork(self)
 
     def after_fork(self) -> None:
-        """Another thread of the parent may have been inside; the child must not even close its connection."""
+        """Start afresh: another thread of the parent may hold the guard. The child must not even close its
+        connection."""
         self._guard = threading.Lock()
         _PARENTS.append(self._connection)
         self._connection, self._owner = None, None
@@ -53,13 +53,13 @@ class KeyedFile:
         return self._key
 
     def _open(self) -> sqlite3.Connection:
-        """The connection, made anew after a fork or when the file at the path is another one."""
+        """The connection, reopened after a fork or if the file at the path was replaced."""
         if self._connection is not None and self._owner == self._place():
             return self._connection
         self._drop()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         connection = self._connected()
-        # The file may come from anybody: a trigger or a view in it would be run by a query.
+        # The file may be anybody's: a query would run its triggers and views.
         if connection.execute("SELECT sql FROM sqlite_master LIMIT 2").fetchall() != [(self._table,)]:
             connection.close()
             self.path.unlink(missing_ok=True)
@@ -68,10 +68,10 @@ class KeyedFile:
         return connection
 
     def _connected(self) -> sqlite3.Connection:
-        if self.path.is_symlink():  # SQLite would write into whatever it leads to
+        if self.path.is_symlink():  # SQLite would write through the link
             raise OSError(errno.ELOOP, "a link, not a cache", os.fspath(self.path))
         with suppress(FileExistsError):
-            # SQLite itself would create it as 0644 and so take the group's right to write that an umask of 002 gives.
+            # SQLite itself would create it as 0644, without the group's write permission under an umask of 002.
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         connection = sqlite3.connect(self.path, timeout=_WAIT_SECONDS, check_same_thread=False)
         try:
@@ -100,7 +100,7 @@ class KeyedFile:
                 pass
 
     def _give_up(self, problem: sqlite3.Error | OSError) -> None:
-        """Close, and remove the file if it is damaged, so that the next use makes a new one."""
+        """Close, and remove a damaged file, so that the next use makes a new one."""
         with self._guard:
             self._drop()
             if isinstance(problem, sqlite3.DatabaseError) and _code(problem) in _BROKEN:

@@ -1,8 +1,8 @@
-"""The key by which a user's own lines in a cache of digests are told from what anybody else put there.
+"""The key that marks a user's own rows in a digest cache, apart from everybody else's.
 
-It is one small file per user, below `XDG_CACHE_HOME` or ``~/.cache`` (basedir-spec of freedesktop.org), and not
-in any project: a project's folder is shared, copied and packed. That the file is the user's own is asked of the open
-file, so it does not matter who may write to the folders above it: nobody can make a file that belongs to somebody else.
+One small file per user, below `XDG_CACHE_HOME` or ``~/.cache`` (basedir-spec of freedesktop.org), and not in a project,
+which is shared, copied and packed. The owner is checked on the open file, so the folders above may be writable by
+others: nobody can make a file that belongs to somebody else.
 """
 
 import os
@@ -16,7 +16,7 @@ _SIZE = 32
 
 
 def key_place() -> Path | None:
-    """Where the key of this user lies; None where the environment names no place."""
+    """Path of this user's key; None if the environment names no place."""
     places = [Path(os.environ.get(name, "")) for name in ("XDG_CACHE_HOME", "LOCALAPPDATA")]
     with suppress(RuntimeError):  # no home
         places.append(Path.home() / ".cache")
@@ -24,10 +24,10 @@ def key_place() -> Path | None:
 
 
 def own_key(*, make: bool) -> bytes | None:
-    """The user's key; None where there is none, and where none can be kept (no home, or one that is read-only).
+    """The user's key; None if there is none, or none can be stored (no home, or a read-only one).
 
-    `make`: make one where there is none yet. Two processes that do so at once may end up with two keys, of which one
-    is forgotten with its process: a cache loses some lines then, and believes no wrong one.
+    `make`: make one if it is missing. Two processes doing so at once may get two keys, and one is lost with its
+    process: the cache then loses some rows, and accepts no wrong one.
     """
     place = key_place()
     if place is None:
@@ -37,13 +37,13 @@ def own_key(*, make: bool) -> bytes | None:
         if key is None and make:
             _make(place)
             key = _read(place)
-    except OSError:  # somebody else's, a link, no folder, no room: the cache is a convenience
+    except OSError:  # another owner, a link, no folder, no room: the cache is optional
         return None
     return key
 
 
 def _read(place: Path) -> bytes | None:
-    """The key, or None where there is none or not a whole one; `PermissionError` where the file is not ours alone."""
+    """The key, or None if missing or incomplete; `PermissionError` if the file is not ours alone."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         fd = os.open(place, flags)
@@ -61,7 +61,7 @@ def _read(place: Path) -> bytes | None:
 
 
 def _make(place: Path) -> None:
-    """Put a new key in its place, whole; not in the home of another user whose environment this process inherited."""
+    """Write a new key, whole; not into the home of another user whose environment was inherited."""
     folder = place.parent
     above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if _keeps_owners() and not _is_ours(above.stat()):

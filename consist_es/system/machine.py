@@ -1,7 +1,7 @@
-"""What the operating system says of this machine, of its processes, and of the disks that it sees.
+"""Facts about this machine, its processes and its file systems.
 
-Whether a process is gone can be asked of the machine that it runs on alone, and there of its own PID namespace: see
-`consist_es.log.presence`. Read here: proc_pid_stat(5), proc_pid_mountinfo(5), pid_namespaces(7), machine-id(5).
+Only the machine and PID namespace of a process can tell that it is gone: see `consist_es.log.presence`. Read here:
+proc_pid_stat(5), proc_pid_mountinfo(5), pid_namespaces(7), machine-id(5).
 """
 
 import contextlib
@@ -14,24 +14,24 @@ from pathlib import Path
 from blake3 import blake3
 
 UNKNOWN = "unknown"
-"""A PID namespace that cannot be told."""
+"""An unknown PID namespace."""
 NO_NAMESPACES = "none"
-"""The PID namespace on a system that has none."""
+"""The PID namespace on a system without namespaces."""
 INITIAL_NAMESPACE = "pid:[4026531836]"
-"""The one that the kernel starts with, from which all processes are seen."""
+"""The kernel's first one, which sees all processes."""
 
 _LOCAL = frozenset(
     {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "f2fs", "jfs", "bcachefs", "ramfs"}
     | {"vfat", "exfat", "ntfs3", "fuseblk"}
 )
-"""Types of file systems that one kernel alone has open, so that its locks are those of everybody. A type that is not
-among them may be shared with another machine."""
+"""File systems that only one kernel has open, so its locks are complete. Other types may be shared with another
+machine."""
 _IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 _PURPOSE = "consist-es 2026-11-30: which machine wrote to a log"
 
 
 def boot() -> str:
-    """Identity of this boot of the machine; "" where it cannot be told."""
+    """Identity of this boot of the machine; "" if unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
@@ -39,7 +39,7 @@ def boot() -> str:
 
 
 def _boot_session() -> str:
-    """What macOS calls its boot session (sysctlbyname(3))."""
+    """macOS's boot session id (sysctlbyname(3))."""
     import ctypes
 
     call = getattr(ctypes.CDLL(None), "sysctlbyname", None)
@@ -51,9 +51,9 @@ def _boot_session() -> str:
 
 
 def machine() -> str:
-    """Identity of the installed system, the same after a reboot; "" where it has none, as in most containers.
+    """Identity of the installed system, the same after a reboot; "" if it has none, as in most containers.
 
-    Not the id itself, which is not to be shown to others (machine-id(5)), but one made from it for this purpose.
+    Derived for this purpose: the id itself is confidential (machine-id(5)).
     """
     for path in _IDS:
         try:
@@ -66,11 +66,11 @@ def machine() -> str:
 
 
 def pid_namespace() -> str:
-    """Which numbers of processes mean the same process as for us; `UNKNOWN` where that cannot be told."""
+    """The PID namespace of this process; `UNKNOWN` if it cannot be told."""
     if sys.platform != "linux":
         return NO_NAMESPACES
     try:
-        # In a namespace without a /proc of its own, the one that is seen speaks of another namespace's numbers.
+        # Without a /proc of its own, a namespace sees another one's numbers there.
         if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115
             return UNKNOWN
         return os.readlink("/proc/self/ns/pid")  # noqa: PTH115
@@ -79,9 +79,9 @@ def pid_namespace() -> str:
 
 
 def pid_started(pid: int) -> str:
-    """Field 22 of /proc/<pid>/stat: clock ticks after boot. ``ended`` for one that is dead.
+    """Field 22 of /proc/<pid>/stat: clock ticks after boot. ``ended`` for a dead process.
 
-    A dead process keeps its number until its parent asks how it ended, which one without a proper init never does.
+    A dead process keeps its number until its parent waits for it, which one without a proper init never does.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
@@ -91,22 +91,22 @@ def pid_started(pid: int) -> str:
     if len(fields) <= 19:
         return ""
     state, threads = fields[0], int(fields[17])
-    # Where only the first thread has ended, the others still run: the state is that of the first one alone.
+    # The state is the first thread's alone: if only that one ended, others still run.
     return "ended" if state in (b"Z", b"X") and threads <= 1 else fields[19].decode("ascii")
 
 
 def user() -> str:
-    """Whose process this is, by name."""
+    """Name of this process's user."""
     import getpass
 
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user without an entry anywhere
+    except (OSError, KeyError):  # a container's user without an entry
         return ""
 
 
 def lock_holder(fd: int) -> str:
-    """Who holds the exclusive lock of an open file, in words; from proc_locks(5), where there is such a file."""
+    """Description of the holder of an open file's exclusive lock, from proc_locks(5) if available."""
     info = os.fstat(fd)
     place = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
     with contextlib.suppress(OSError, ValueError, IndexError):
@@ -119,7 +119,7 @@ def lock_holder(fd: int) -> str:
 
 
 def filesystem_of(path: Path, mounts: str | None = None) -> str:
-    """Type of the file system that `path` lies on, "" where it cannot be told. `mounts`: text of mountinfo."""
+    """Type of the file system of `path`, "" if unknown. `mounts`: text of mountinfo."""
     if mounts is None:
         try:
             mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
@@ -133,13 +133,13 @@ def filesystem_of(path: Path, mounts: str | None = None) -> str:
             continue
         point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
         below = real == point or real.startswith(point.rstrip("/") + "/")
-        if below and len(point) >= len(best):  # of two mounts at one point the later one is seen
+        if below and len(point) >= len(best):  # of two mounts at one point, the later one is visible
             best, kind = point, back.split(" ")[0]
     return kind
 
 
 def is_local(path: Path) -> bool:
-    """Whether this machine alone has the file system open that `path` lies on, as far as that is certain."""
+    """True if certainly only this machine has the file system of `path` open."""
     try:
         return _kind(path, path.stat().st_dev) in _LOCAL
     except OSError:

@@ -1,4 +1,4 @@
-"""The interface between this library and the operating system: what a test double stands in for."""
+"""The interface between this library and the operating system; tests replace it."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ class Storage(Protocol):
     """The operating system as the log and the views see it. Every method may raise OSError."""
 
     def open(self, path: Path, flags: int) -> int:
-        """Open a file; one that is created gets the mode that the umask allows."""
+        """Open a file; a new one gets the umask's mode."""
 
     def close(self, fd: int) -> None: ...
 
@@ -24,10 +24,10 @@ class Storage(Protocol):
     def size(self, fd: int) -> int: ...
 
     def datasync(self, fd: int) -> None:
-        """Return once the file's bytes and size would survive a power cut."""
+        """Return once the file's bytes and size survive a power cut."""
 
     def sync_folder(self, folder: Path) -> None:
-        """Return once the folder's entries would survive a power cut."""
+        """Return once the folder's entries survive a power cut."""
 
     def rename(self, source: Path, target: Path) -> None:
         """Replace `target` atomically."""
@@ -54,16 +54,16 @@ class Storage(Protocol):
         """Give an open file these permission bits."""
 
     def flock(self, fd: int, *, blocking: bool) -> bool:
-        """Take the exclusive lock of an open file; False where another holds it and `blocking` is False."""
+        """Take the exclusive lock of an open file; False if another process holds it and `blocking` is False."""
 
     def flock_within(self, fd: int, seconds: float) -> bool:
-        """Take the exclusive lock of an open file; False where another has held it all the time."""
+        """Take the exclusive lock of an open file; False if it was not free within `seconds`."""
 
     def is_locked(self, fd: int) -> bool:
-        """Whether the exclusive lock of this file is held through another opening of it. Holds nobody up."""
+        """True if the exclusive lock of this file is held through another open file. Blocks nobody."""
 
     def lock_holder(self, fd: int) -> str:
-        """Who holds the exclusive lock of an open file, in words."""
+        """Description of the holder of an open file's exclusive lock."""
 
     def unlock(self, fd: int) -> None: ...
 
@@ -79,19 +79,20 @@ class Storage(Protocol):
     def pid(self) -> int: ...
 
     def pid_started(self, pid: int) -> str:
-        """When that process started, in the system's own terms; "" where there is none or it cannot be told."""
+        """Start time of a process in the system's own terms; "" if there is none or it is unknown."""
 
     def boot(self) -> str:
-        """Identity of this boot of the machine; "" where it cannot be told."""
+        """Identity of this boot of the machine; "" if unknown."""
 
     def machine(self) -> str:
-        """Identity of the installed system, the same after a reboot; "" where it cannot be told."""
+        """Identity of the installed system, the same after a reboot; "" if unknown."""
 
     def pid_namespace(self) -> str:
-        """Which numbers of processes mean the same as here, see `consist_es.system.machine`."""
+        """The PID namespace of this process, see `consist_es.system.machine`."""
 
     def is_local(self, path: Path) -> bool:
-        """Whether a lock on a file there is seen by everybody who can have the file open: one machine alone can."""
+        """True if a lock on a file there is seen by every process with the file open: only one machine has the file
+        system."""
 
     def host(self) -> str: ...
 

@@ -1,8 +1,8 @@
 """All file I/O, time and randomness of the log and the views, behind one small interface.
 
 Nothing else in `consist_es.log` touches the disk or a clock, so a test double of `Storage` can fail a call, lose power
-or move the clock. What differs between systems (flock, fdatasync, folder sync) is settled here; modules that exist on
-POSIX only are imported inside functions.
+or move the clock. Differences between systems (flock, fdatasync, folder sync) are handled here; modules that exist only
+on POSIX are imported inside functions.
 """
 
 import contextlib
@@ -23,21 +23,20 @@ from consist_es.system.seam import Storage as Storage
 from consist_es.system.with_block import WithBlock
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""Error numbers that say: no room (disk, quota, file size limit)."""
+"""Error numbers for no room (disk, quota, file size limit)."""
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-"""Error numbers that say: nothing can be written here."""
+"""Error numbers for a place that cannot be written."""
 
 
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""Error numbers that say: this file system gives a file no second name (FAT, some network file systems)."""
+"""Error numbers of file systems without hard links (FAT, some network file systems)."""
 
 
 class LocalStorage:
-    """The real thing."""
+    """The real operating system."""
 
     def open(self, path: Path, flags: int) -> int:
-        """A file that may be written is never reached through a link at the end of its path, and a FIFO in the place of
-        one is never waited for."""
+        """Open without following a link to a writable file, and without waiting for a FIFO."""
         flags |= getattr(os, "O_NONBLOCK", 0)
         if flags & (os.O_WRONLY | os.O_RDWR):
             flags |= getattr(os, "O_NOFOLLOW", 0)
@@ -125,7 +124,7 @@ class LocalStorage:
         return True
 
     def flock_within(self, fd: int, seconds: float) -> bool:
-        """By asking again and again: flock(2) knows no time limit."""
+        """Polls, because flock(2) has no timeout."""
         deadline, pause = self.monotonic() + seconds, 0.0002
         while not self.flock(fd, blocking=False):
             if self.monotonic() > deadline:
@@ -135,7 +134,7 @@ class LocalStorage:
         return True
 
     def is_locked(self, fd: int) -> bool:
-        """By a shared lock, which several who ask at once can have."""
+        """Uses a shared lock, so that several processes can ask at once."""
         import fcntl
 
         try:
@@ -210,7 +209,7 @@ def _rename_noreplace(source: Path, target: Path) -> bool:
 
 
 def make_folder(storage: Storage, folder: Path) -> bool:
-    """Create a folder and its missing parents so that they survive a power cut; False where it was there."""
+    """Create a folder and its missing parents, surviving a power cut; False if it existed."""
     try:
         storage.inode(folder)
     except FileNotFoundError:
@@ -224,19 +223,19 @@ def make_folder(storage: Storage, folder: Path) -> bool:
 
 
 def is_at(storage: Storage, fd: int, path: Path) -> bool:
-    """Whether an open file is the one that has this name. May raise FileNotFoundError."""
+    """True if the open file is the one at this path. May raise FileNotFoundError."""
     return storage.inode(path) == storage.inode(fd)
 
 
 def read_end(storage: Storage, fd: int, most: int) -> tuple[int, bytes]:
-    """Where the last `most` bytes of a file begin, and the bytes."""
+    """Offset of the last `most` bytes of a file, and the bytes."""
     size = storage.size(fd)
     begin = max(size - most, 0)
     return begin, storage.read_at(fd, size - begin, begin)
 
 
 def read_part(storage: Storage, path: Path, size: int, offset: int) -> bytes:
-    """Some bytes of a file that is opened for them."""
+    """Read some bytes of a file by path."""
     fd = storage.open(path, os.O_RDONLY)
     try:
         return storage.read_at(fd, size, offset)
@@ -245,7 +244,7 @@ def read_part(storage: Storage, path: Path, size: int, offset: int) -> bytes:
 
 
 def write_all(storage: Storage, fd: int, data: bytes, offset: int) -> None:
-    """Write everything; after a short write the next one either goes on or says what is wrong."""
+    """Write everything; after a short write the next one continues or raises."""
     done = storage.write_at(fd, data, offset)
     while done < len(data):
         more = storage.write_at(fd, data[done:], offset + done)
@@ -263,7 +262,7 @@ _FORKED: "weakref.WeakSet[_Forked]" = weakref.WeakSet()
 
 
 def on_fork(this: _Forked) -> None:
-    """Have `this.after_fork()` called in every child that a fork makes from now on."""
+    """Call `this.after_fork()` in every later fork's child."""
     _FORKED.add(this)
 
 
@@ -277,19 +276,19 @@ if hasattr(os, "register_at_fork"):
 
 
 SLOW, PATIENCE = 10.0, 600.0
-"""Seconds after which a wait for a lock is told, and those after which it is an error."""
+"""Seconds until a wait for a lock is reported, and until it is an error."""
 
 
 class Lock(WithBlock["Lock"]):
     """A lock between processes and threads: flock on a file that is created once and never deleted.
 
-    The kernel drops it when its holder dies, so a killed process never stalls the others. Not reentrant.
-    Where somebody deleted or replaced the file, the lock on the old inode is worthless; so after taking it the inode
-    is compared with the path's, and the file opened anew until they are the same.
+    The kernel drops it when its holder dies, so a killed process never stalls the others. Not reentrant. If the file
+    was deleted or replaced, the lock on the old inode is worthless; so after locking, the inode is compared with the
+    path's, and the file reopened until they match.
 
-    Where an interrupt (Ctrl-C) strikes between `acquire` and its user, the lock may stay behind; a `with` block gives
-    it back. The mutex is one that its own thread can take again: what stays behind never blocks that thread, and its
-    next `release` clears it.
+    If an interrupt (Ctrl-C) strikes between `acquire` and its caller, the lock may stay held; a `with` block releases
+    it. The mutex is reentrant, so a lock left held never blocks its own thread, and that thread's next `release` clears
+    it.
     """
 
     _FLAGS = os.O_RDWR | os.O_CREAT
@@ -302,7 +301,7 @@ class Lock(WithBlock["Lock"]):
         on_fork(self)
 
     def acquire(self, *, blocking: bool = True) -> bool:
-        """Take the lock; False where another holds it and `blocking` is False.
+        """Take the lock; False if another process or thread holds it and `blocking` is False.
 
         Raises:
             LogLockError: the file system has no flock, or another process has held the lock for `PATIENCE` seconds.
@@ -342,26 +341,26 @@ class Lock(WithBlock["Lock"]):
         raise LogLockError(self.path, problem, "Let that process go on or end it, and try again.")
 
     def is_lost(self) -> bool:
-        """Whether somebody deleted or replaced the open file: then another process may take a lock on the new one."""
+        """True if the open file was deleted or replaced: another process may lock the new one."""
         try:
             return self._fd is not None and not is_at(self._storage, self._fd, self.path)
         except FileNotFoundError:
             return True
 
     def release(self) -> None:
-        """Give the lock back. Harmless where this thread does not hold it."""
+        """Release the lock. Does nothing if this thread does not hold it."""
         if not self._mutex.acquire(blocking=False):
             return  # another thread does
         try:
             if self._fd is not None:
                 self._storage.unlock(self._fd)
         finally:
-            with contextlib.suppress(RuntimeError):  # until it is not held any more
+            with contextlib.suppress(RuntimeError):  # until it is no longer held
                 while True:
                     self._mutex.release()
 
     def close(self) -> None:
-        """Give up the file; the next `acquire` opens it again."""
+        """Close the file; the next `acquire` opens it again."""
         self._drop()
 
     def _drop(self) -> None:
@@ -370,7 +369,7 @@ class Lock(WithBlock["Lock"]):
             self._storage.close(fd)
 
     def after_fork(self) -> None:
-        """The open file is shared with the parent, and so is its lock: the child needs its own."""
+        """Reset: the open file and its lock are shared with the parent, and the child needs its own."""
         self._mutex = threading.RLock()
         self._drop()
 

@@ -1,10 +1,9 @@
-"""`with` blocks that are left properly wherever an interrupt (Ctrl-C) strikes.
+"""`with` blocks that are left properly, wherever an interrupt (Ctrl-C) strikes.
 
-Python looks for signals whenever a function written in Python begins, and after every call of one written in C. So
-there are places where `__enter__` has done its work and `__exit__` will not be called, or has been called and has done
-nothing yet; the same holds of the generators of `contextlib`. What the `with` statement itself holds is another matter:
-however it is left, it gives up the `__exit__` that it looked up at its beginning. So each statement gets one of its
-own, and where that goes away and the block is still open, the block is left then.
+Python handles signals at the start of every Python function and after every call of a C function. So an interrupt can
+strike after `__enter__` has done its work and before `__exit__` does any; the same holds for the generators of
+`contextlib`. But the `with` statement always drops the `__exit__` that it looked up at its beginning. So each statement
+gets an `__exit__` object of its own, and if that is dropped while the block is open, the block is left then.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Leave(Protocol):
-    """What a `with` statement calls at its end."""
+    """The `__exit__` of one `with` statement."""
 
     def __call__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
@@ -30,7 +29,7 @@ class Leave(Protocol):
 
 
 class _Exit:
-    """`__exit__` of a `WithBlock`: one object for every `with` statement, so that its going away can be seen."""
+    """Descriptor of `WithBlock.__exit__`: a new object for every `with` statement, so that its end can be observed."""
 
     @overload
     def __get__(self, block: None, kind: type) -> Any: ...
@@ -52,16 +51,15 @@ class _Exit:
 
 
 class WithBlock(ABC, Generic[T_co]):
-    """Base of context managers. A subclass says what is done at the beginning and at the end.
+    """Base of context managers. A subclass defines `_begin` and `_end`.
 
-    The end may come more than once, after an interrupt in the middle of it, and also where the beginning was not
-    whole: what is done already is not done again.
+    `_end` may run twice, and after a `_begin` that was interrupted: make both idempotent.
     """
 
     _looked_up: weakref.ref[Any] | None = None
     _entered_by: weakref.ref[Any] | None = None
-    """The `__exit__` of the statement that has the block open; None where there is no such statement, but contextlib's
-    ExitStack, or where the block was left: then nothing is to be heard of it any more."""
+    """Weak reference to the `__exit__` of the statement with the open block; None inside an ExitStack and after the
+    block was left."""
     __exit__ = _Exit()
 
     def __enter__(self) -> T_co:
@@ -74,15 +72,15 @@ class WithBlock(ABC, Generic[T_co]):
             raise
 
     def _check_entry(self) -> None:
-        """Raise where it cannot be entered now; nothing is left then."""
+        """Raise if the block cannot be entered now; it is not left then."""
 
     @abstractmethod
     def _begin(self) -> T_co:
-        """What the block needs."""
+        """Acquire what the block needs."""
 
     @abstractmethod
     def _end(self, error: BaseException | None) -> None:
-        """Undo that; `error` left the block, or None."""
+        """Undo `_begin`; `error` left the block, or None."""
 
 
 def _leave(
@@ -91,7 +89,7 @@ def _leave(
     error: BaseException | None,
     _trace: TracebackType | None,
 ) -> None:
-    """Leave the block; once more where something struck in the middle that has nothing to do with it."""
+    """Leave the block; run `_end` once more if anything but a `ConsistError` interrupted it."""
     try:
         block._end(error)
     except ConsistError:

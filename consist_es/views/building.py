@@ -1,4 +1,4 @@
-"""Events into rows: the one way in which views grow, live or built anew."""
+"""Turns events into rows: the only way views grow, live or rebuilt."""
 
 import itertools
 import sqlite3
@@ -17,11 +17,11 @@ from consist_es.views.tables import SET_CHECKPOINT, create_own
 Progress = Callable[[int, int], None]
 
 FORMAT = 2
-"""Version of the tables that the projector itself keeps."""
+"""Version of the projector's own tables."""
 
 
 class Log(Protocol):
-    """What the projector needs of a log."""
+    """The log as the projector needs it."""
 
     @property
     def project_id(self) -> str | None:
@@ -31,29 +31,29 @@ class Log(Protocol):
     def folder(self) -> Path: ...
 
     def read(self, after: Cursor | None) -> Iterator[Recorded]:
-        """Whole batches after the cursor; `LogMismatchError` where the cursor belongs to another past."""
+        """Whole batches after the cursor; raises `LogMismatchError` if the cursor is not in this log."""
 
     def head(self) -> Cursor: ...
 
     def moved(self, cursor: Cursor, /) -> bool:
-        """Whether the event of the cursor lies elsewhere now."""
+        """True if the cursor's event has moved."""
 
     def cursor_after(self, recorded: Recorded, /) -> Cursor: ...
 
 
 class Builder:
-    """Makes view files of a log, and adds events to those that there are."""
+    """Builds view files from a log, and adds events to existing ones."""
 
     def __init__(self, log: Log, projections: Sequence[Projection], storage: Storage) -> None:
         self._log, self._projections, self._storage = log, projections, storage
 
     def meta(self) -> dict[str, str]:
-        """What a file says of itself, beside its schema."""
+        """The content of a file's table ``meta``, without the schema."""
         versions = {f"view {projection.name}": str(projection.version) for projection in self._projections}
         return {"project": self._log.project_id or "", "format": str(FORMAT), **versions}
 
     def apply(self, conn: sqlite3.Connection, events: list[Recorded]) -> None:
-        """Fold events, and say how far that got; within a transaction of the caller's."""
+        """Fold events and move the checkpoint, within the caller's transaction."""
         grown = fold_all(conn, self._projections, events)
         if events:
             at = self._log.cursor_after(events[-1])
@@ -61,7 +61,7 @@ class Builder:
             count_on(conn, grown)
 
     def build(self, path: Path, until: int | str | None, progress: Progress | None) -> int:
-        """Fold the whole log, or its beginning, into a new file; return the last position that is in it."""
+        """Fold the whole log, or its beginning, into a new file; return the last folded position."""
         import sqlite_utils
 
         head = self._log.head().seq

@@ -1,9 +1,9 @@
-"""Whether a view file is still as it was left: what other people's SQL did to it shows here.
+"""Detects changes that other programs' SQL made to a view file.
 
-A view is believed by queries, so a table without half of its rows would be history that is gone. The number of rows of
-the tables that hold history is kept in the transaction that changes it, and the text of the schema when the file is
-made. Both are compared when a process opens the file, and when somebody wrote to it without moving the checkpoint, as
-no process of ours does. Values that were changed show where they matter: a hit is compared with the log.
+Queries trust the views, so a table without half of its rows would be lost history. The row counts of the tables with
+history are written in the transaction that changes them, and a digest of the schema when the file is made. Both are
+compared when a process opens the file, and if the file was written without moving the checkpoint, which no process of
+ours does. Changed values show where they matter: a hit is compared with the log.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ import msgspec
 from blake3 import blake3
 
 COUNTED = ("runs", "artifacts", "links", "cache_index")
-"""Tables whose rows are counted: what was run, what was made, and what can answer for it."""
+"""Tables with counted rows: runs, artifacts, and cache entries."""
 
 CHANGED = "had another schema than consist-es made"
 LOST = "did not have the rows that they should have"
@@ -33,7 +33,7 @@ _SQL = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NUL
 
 
 def count_on(conn: sqlite3.Connection, grown: Mapping[str, int]) -> None:
-    """Add to the numbers of rows that the file keeps, within the transaction that changed them."""
+    """Add to the stored row counts, within the transaction that changed the rows."""
     more = {table: rows for table in COUNTED if (rows := grown.get(table, 0))}
     if more:
         kept = _kept(conn)
@@ -45,12 +45,12 @@ def _kept(conn: sqlite3.Connection) -> dict[str, int]:
     row = conn.execute(_ROWS).fetchone()
     try:
         return msgspec.json.decode(row[0], type=dict[str, int])
-    except (TypeError, msgspec.MsgspecError):  # no row, or what somebody else wrote there
+    except (TypeError, msgspec.MsgspecError):  # no row, or foreign content
         return {}
 
 
 def lost_rows(conn: sqlite3.Connection) -> str | None:
-    """What is wrong with the number of rows, in words; takes time with their number, see docs/performance.md."""
+    """Description of a wrong row count, or None. Takes time with the number of rows, see docs/performance.md."""
     kept = _kept(conn)
     for table in COUNTED:
         if table in kept and (found := conn.execute(_COUNTS[table]).fetchone()[0]) != kept[table]:
@@ -59,7 +59,7 @@ def lost_rows(conn: sqlite3.Connection) -> str | None:
 
 
 def describe_schema(conn: sqlite3.Connection) -> dict[str, str]:
-    """For table ``meta``: which tables, indexes and views were made, and a digest of how."""
+    """For table ``meta``: names of the tables, indexes and views, and a digest of their SQL."""
     made = conn.execute(_SQL).fetchall()
     names = sorted(name for _, name, *_ in made)
     return {OBJECTS: msgspec.json.encode(names).decode(), SCHEMA: _digest(made)}
@@ -70,7 +70,7 @@ def _digest(made: list[tuple[str, ...]]) -> str:
 
 
 def other_schema(conn: sqlite3.Connection, about: Mapping[str, str]) -> bool:
-    """Whether one of the tables, indexes and views that were made is gone or another now. More of them do no harm."""
+    """True if one of our tables, indexes and views is missing or changed. Additional ones are harmless."""
     try:
         ours = set(msgspec.json.decode(about[OBJECTS], type=list[str]))
         return _digest([row for row in conn.execute(_SQL) if row[1] in ours]) != about[SCHEMA]
@@ -79,25 +79,25 @@ def other_schema(conn: sqlite3.Connection, about: Mapping[str, str]) -> bool:
 
 
 class Seen:
-    """What a connection has seen of its file, to notice what others write to it."""
+    """A connection's last look at its file, to notice changes by others."""
 
     def __init__(self) -> None:
         self._data = self._schema = self._seq = -1
         self.is_behind = False
-        """The log has events that its thread recorded and that were not folded yet."""
+        """True if its thread recorded events that are not folded yet."""
 
     def note(self, conn: sqlite3.Connection, seq: int) -> None:
-        """Everything is in order, with the checkpoint at this position."""
+        """Note that all is in order, with the checkpoint at this position."""
         self._data, self._schema, self._seq = _data(conn), _schema(conn), seq
         self.is_behind = False
 
     def is_untouched(self, conn: sqlite3.Connection) -> bool:
-        """Whether nobody else has written to the file since everything was in order, and its schema is the same. One of
-        an empty log does not know yet whose it is, so that it is looked at again."""
+        """True if nobody else wrote to the file since `note`, and its schema is unchanged. False for an empty log's
+        file: it has no project yet, so it is checked again."""
         return self._seq > 0 and _data(conn) == self._data and _schema(conn) == self._schema
 
     def suspicious(self, conn: sqlite3.Connection, seq: int) -> bool:
-        """Whether somebody changed the schema, or wrote and did not move the checkpoint."""
+        """True if the schema was changed, or the file written without moving the checkpoint."""
         data = _data(conn)
         if data == self._data:
             self._seq = seq
@@ -110,7 +110,7 @@ class Seen:
 
 
 def _data(conn: sqlite3.Connection) -> int:
-    """Another number once another connection has changed the file (sqlite.org/pragma.html#pragma_data_version)."""
+    """A number that changes if another connection changes the file (sqlite.org/pragma.html#pragma_data_version)."""
     return int(conn.execute("PRAGMA data_version").fetchone()[0])
 
 

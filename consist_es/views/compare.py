@@ -1,4 +1,4 @@
-"""Comparing two view files row for row."""
+"""Compares two view files row for row."""
 
 import itertools
 import sqlite3
@@ -7,15 +7,15 @@ from typing import Any
 
 Row = tuple[Any, ...]
 Difference = tuple[str, Row]
-"""``("live", row)`` or ``("other", row)``: a row that only this one has."""
+"""``("live", row)`` or ``("other", row)``: a row in only this file."""
 
 
 DIFFERENCES = 100
-"""How many differing rows `compared` lists per table."""
+"""Most differing rows per table in `compared`."""
 
 
 def compared(live: sqlite3.Connection, other: sqlite3.Connection, names: Iterable[str]) -> dict[str, list[Difference]]:
-    """The tables of these names that differ, with the rows that only one file has, at most `DIFFERENCES` of each."""
+    """The differing tables of these names, with the rows in only one file, at most `DIFFERENCES` of each."""
     found = {}
     for table in names:
         if different := list(itertools.islice(differences(dump(live, table), dump(other, table)), DIFFERENCES)):
@@ -24,7 +24,7 @@ def compared(live: sqlite3.Connection, other: sqlite3.Connection, names: Iterabl
 
 
 def dump(conn: sqlite3.Connection, table: str) -> Iterator[Row]:
-    """All rows of a table in the one order that depends on nothing but their values."""
+    """All rows of a table, ordered by their values alone."""
     import sqlite_utils
 
     columns = sqlite_utils.Database(conn)[table].columns if table in tables(conn) else []
@@ -38,9 +38,9 @@ def tables(conn: sqlite3.Connection) -> set[str]:
 
 
 def acts_by_itself(conn: sqlite3.Connection) -> bool:
-    """Whether the file holds what does something when a table is read or written: triggers, virtual tables.
+    """True if the file has triggers or virtual tables, which act when a table is read or written.
 
-    We make none, and somebody else's would be run by our own queries. Views of the user's own do no harm.
+    We make none, and our own queries would run a stranger's. Users' own views are harmless.
     """
     made = "SELECT 1 FROM sqlite_master WHERE type = 'trigger' OR sql LIKE 'create virtual%' LIMIT 1"
     return conn.execute(made).fetchone() is not None
@@ -54,7 +54,7 @@ def counts(conn: sqlite3.Connection) -> dict[str, int]:
 
 
 def keys(conn: sqlite3.Connection, table: str) -> tuple[list[str], list[str]]:
-    """Columns of a table, and those of its primary key."""
+    """The columns of a table, and its primary key."""
     import sqlite_utils
 
     found = sqlite_utils.Database(conn).table(table)
@@ -62,7 +62,7 @@ def keys(conn: sqlite3.Connection, table: str) -> tuple[list[str], list[str]]:
 
 
 def differences(live: Iterator[Row], other: Iterator[Row]) -> Iterator[Difference]:
-    """Walk two sorted dumps side by side and yield what only one of them has."""
+    """Walk two sorted dumps side by side and yield the rows in only one of them."""
     mine, theirs = next(live, None), next(other, None)
     while mine is not None or theirs is not None:
         if mine is not None and (theirs is None or _rank(mine) < _rank(theirs)):

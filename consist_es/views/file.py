@@ -1,11 +1,11 @@
-"""The SQLite file that holds the views: whose it is, opening it, and putting a new one in its place.
+"""The SQLite view file: identifying it, opening it, and replacing it.
 
-A view file can always be rebuilt from the log, so nothing here tries to repair one. What somebody else may
-have written is never deleted and never overwritten: it is set aside under another name.
+A view file can always be rebuilt from the log, so it is never repaired. A file that another program may have written is
+never deleted or overwritten, but set aside under another name.
 
-The file is in WAL mode. Renaming a new file over it would leave the old ``-wal`` beside the new file, and SQLite
-would play the one into the other. So a rebuilt file replaces a live one page by page in one transaction (SQLite's
-backup), and is renamed only to where nothing lies.
+The file is in WAL mode. If a new file were renamed over it, the old ``-wal`` would stay and SQLite would apply it to
+the new file. So a rebuilt file replaces a live one page by page in one transaction (SQLite's backup); it is renamed
+only to a free path.
 """
 
 import codecs
@@ -33,10 +33,10 @@ OURS = "a consist-es database"
 FOLDER = "a folder"
 
 BUSY_SECONDS = 5.0
-"""How long to wait for another program's write transaction."""
+"""Seconds to wait for another program's write transaction."""
 
 STALE = 5.0
-"""Seconds to wait for a process that works on the views under a lock file that was deleted."""
+"""Seconds to wait for a process that uses the views under a deleted lock file."""
 
 _ANOTHERS = "a SQLite database of another program"
 _SIGNATURES = (
@@ -51,7 +51,7 @@ _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 def identify(path: Path) -> str:
-    """What lies at `path`: `NOTHING` (also for an empty file), `OURS`, or in words what else it is."""
+    """The kind of file at `path`: `NOTHING` (also for an empty file), `OURS`, or a description."""
     if path.is_dir():
         return FOLDER
     try:
@@ -75,12 +75,10 @@ def identify(path: Path) -> str:
 
 
 def _application_id(path: Path) -> int | None:
-    """What an SQLite database says that it is; None where SQLite cannot read it.
-
-    SQLite is asked, though the number lies at a known place: where a process closes a file that it opened past SQLite,
-    the system drops the locks of all connections that the process has to it, and another process may then remove the
-    log of changes under them (section 2.2 of sqlite.org/howtocorrupt.html).
-    """
+    """The application id of an SQLite database; None if SQLite cannot read it."""
+    # Asked through SQLite, though the number is at a known offset: if a process closes a file that it opened without
+    # SQLite, the system drops the locks of all its connections to that file, and another process may remove their
+    # ``-wal`` (section 2.2 of sqlite.org/howtocorrupt.html).
     try:
         with closing(sqlite3.connect(f"{_uri(path)}?mode=ro&immutable=1", uri=True)) as conn:
             return int(conn.execute("PRAGMA application_id").fetchone()[0])
@@ -101,7 +99,7 @@ def _is_text(start: bytes) -> bool:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open an existing view file for queries; it can be changed inside a guarded `Transaction` alone."""
+    """Open an existing view file for queries. Only a guarded `Transaction` can change it."""
     conn = sqlite3.connect(
         f"{_uri(path)}?mode=rw",
         uri=True,
@@ -120,14 +118,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def create(path: Path) -> sqlite3.Connection:
-    """Open a new file for building; one that a killed build left behind is thrown away first."""
+    """Open a new file for building, after removing one that a killed build left."""
     discard(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # SQLite itself would create it as 0644 and so take the group's right to write that an umask of 002 gives.
+    # SQLite itself would create it as 0644, without the group's write permission under an umask of 002.
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     _prepare(conn)
-    # The file is worth nothing until it is whole; a journal in memory is still needed for savepoints.
+    # An unfinished file is worthless; savepoints still need a journal, in memory.
     conn.execute("PRAGMA journal_mode = MEMORY")
     conn.execute("PRAGMA synchronous = OFF")
     conn.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -142,17 +140,17 @@ _SET_APPLICATION_ID = "PRAGMA application_id = 0x636F6E73"  # a PRAGMA takes no 
 def _prepare(conn: sqlite3.Connection) -> None:
     conn.create_function("json_merge", 2, _json_merge, deterministic=True)
     conn.create_function("json_fill", 3, _json_fill, deterministic=True)
-    conn.execute("PRAGMA trusted_schema = OFF")  # the file may come from anybody: see sqlite.org/security.html
-    conn.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file: damage shows here
+    conn.execute("PRAGMA trusted_schema = OFF")  # the file may be anybody's: see sqlite.org/security.html
+    conn.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file, so that damage shows here
 
 
 def _json_merge(old: str | None, new: str) -> str:
-    """Two JSON objects as one, the new values winning key by key. SQLite's json_patch would drop nulls."""
+    """Merge two JSON objects, the new values winning key by key. SQLite's json_patch would drop nulls."""
     return msgspec.json.encode(msgspec.json.decode(old or "{}") | msgspec.json.decode(new)).decode()
 
 
 def _json_fill(text: str | None, name: str, value: str | None) -> str | None:
-    """A JSON object with more entries in the object that it has under a name; as it is where there are none."""
+    """Add entries to the object under `name` in a JSON object; unchanged if there are none."""
     if text is None or value is None:
         return text
     whole = msgspec.json.decode(text)
@@ -161,13 +159,13 @@ def _json_fill(text: str | None, name: str, value: str | None) -> str | None:
 
 
 class Transaction(WithBlock[None]):
-    """Whole or not at all, and one writer at a time; `guarded` on a connection that is otherwise for queries only."""
+    """An all-or-nothing transaction of the only writer; `guarded` on a connection that is otherwise read-only."""
 
     def __init__(self, conn: sqlite3.Connection, *, guarded: bool = False) -> None:
         self._conn, self._guarded = conn, guarded
 
     def _begin(self) -> None:
-        if self._conn.in_transaction:  # an interrupt can strike between any two instructions, also those that undo
+        if self._conn.in_transaction:  # an interrupt can strike anywhere, also in the rollback
             self._conn.execute("ROLLBACK")
         if self._guarded:
             self._conn.execute("PRAGMA query_only = OFF")
@@ -185,10 +183,10 @@ class Transaction(WithBlock[None]):
 
 
 class ViewLock(Lock):
-    """The right to write a view file: a lock on a file beside it, and on the folder of its log.
+    """Write lock of a view file: on a file beside it, and on the folder of its log.
 
-    People delete the file, and then another process could take a lock on a new one while the first still works. The
-    folder cannot be deleted alone. `log`: that folder; None for views that nobody else knows of.
+    If people delete the file, another process could lock a new one while the first still works; the folder cannot be
+    deleted alone. `log`: that folder; None for views that no other process uses.
     """
 
     def __init__(self, view: Path, storage: Storage, log: Path | None) -> None:
@@ -215,20 +213,20 @@ class ViewLock(Lock):
             super()._end(error)
 
     def close(self) -> None:
-        """Give up both files."""
+        """Close both files."""
         if self._log is not None:
             self._log.close()
         super().close()
 
 
 class _FolderLock(Lock):
-    """The lock of a folder: one that is held for `STALE` seconds is not waited for any longer."""
+    """The lock of a folder. Waits `STALE` seconds at most."""
 
     _FLAGS = os.O_RDONLY
 
     def refused(self) -> str:
-        """Take the lock; who holds it, in words, where it cannot be had. A folder that is not there yet, or whose file
-        system has no such locks, is nobody's."""
+        """Take the lock; return a description of its holder if it cannot be taken. Returns "" if the folder is missing
+        or its file system has no such locks."""
         try:
             return "" if self.acquire() else self._storage.lock_holder(self._fd or 0)
         except (OSError, LogLockError):
@@ -251,7 +249,7 @@ def finish(conn: sqlite3.Connection, path: Path, storage: Storage) -> None:
 
 
 def install(built: Path, place: Path, storage: Storage) -> None:
-    """Put a finished file in its place; readers see the old one or the new one, never a part."""
+    """Put a finished file in its place. Readers see the old one or the new one, never a part."""
     if identify(place) == OURS:
         with closing(connect(built)) as source, closing(connect(place)) as target:
             target.execute("PRAGMA query_only = OFF")
@@ -267,27 +265,27 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, place: Path) -
     deadline = time.monotonic() + BUSY_SECONDS
 
     def give_up(status: int, _remaining: int, _total: int) -> None:
-        # Called after each try; Python itself would try for ever.
+        # Called after each try; Python itself would retry forever.
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
             raise ViewAccessError(place, "another program is writing to it")
 
     source.backup(target, progress=give_up)
-    target.execute("PRAGMA busy_timeout = 0")  # a reader in the middle keeps the log of changes; that is no error
+    target.execute("PRAGMA busy_timeout = 0")  # a reader may keep the WAL; that is no error
     target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def checkpointed(conn: sqlite3.Connection) -> bool:
-    """Move what is beside the file into it and cut that to nothing; False where a reader stays in the way."""
+    """Checkpoint the WAL into the file and truncate it; False if a reader prevents that."""
     return not conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
 
 def built_for(place: Path) -> Path:
-    """Where a file is made that is to be put at `place`."""
+    """Path to build the new file for `place` at."""
     return place.with_name(place.name + ".rebuild")
 
 
 def file_at(path: Path) -> tuple[int, int] | None:
-    """Device and inode of the file at a path; None where there is none."""
+    """Device and inode of the file at a path, or None."""
     try:
         found = path.stat()
     except OSError:
@@ -296,18 +294,18 @@ def file_at(path: Path) -> tuple[int, int] | None:
 
 
 def discard(path: Path) -> None:
-    """Remove a file that holds nothing, or that was never whole, and whatever SQLite left beside it."""
+    """Remove an empty or unfinished file, with SQLite's side files."""
     for name in (path, *side_files(path)):
         name.unlink(missing_ok=True)
 
 
 def side_files(path: Path) -> list[Path]:
-    """Where SQLite keeps what belongs to a file but is not in it yet."""
+    """Paths of SQLite's side files (WAL, shared memory, journal)."""
     return [path.with_name(path.name + suffix) for suffix in _SIDE_FILES]
 
 
 def set_aside(path: Path, why: str) -> Path:
-    """Rename a file, with what SQLite keeps beside it, to ``<name>.<why>-<n>``, the first that is free."""
+    """Rename a file, with SQLite's side files, to ``<name>.<why>-<n>``, the first free one."""
     number = 1
     while os.path.lexists(kept := path.with_name(f"{path.name}.{why}-{number}")):
         number += 1
@@ -322,13 +320,13 @@ def set_aside(path: Path, why: str) -> Path:
 
 
 def code_of(error: sqlite3.Error) -> int | None:
-    """The primary result code (sqlite.org/rescode.html), None where Python raised it."""
+    """The primary result code (sqlite.org/rescode.html); None if Python raised the error."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is broken."""
+    """True if the file itself is broken."""
     return code_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -338,14 +336,14 @@ _NOT_SHARED = (
     sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK,
     sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS,
 )  # fmt: skip
-"""Answers of file systems that lack the locks, or the memory mapped from a file (WAL's ``-shm``), that SQLite's users
-share. Network file systems are such. The views then go where they have both: to this machine's temporary files."""
+"""Errors of file systems without shared locks or mapped memory (WAL's ``-shm``), such as network file systems. The
+views then go to this machine's temporary files."""
 
 _FAILED = (
     sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE,
     sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
 )  # fmt: skip
-"""A quota that is used up, a limit on the size of files, and a disk that fails look like these."""
+"""Errors of a used-up quota, a file size limit, or a failing disk."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 NOT_SHARED = "the file system lacks the locks or the shared memory that SQLite needs"
@@ -353,17 +351,17 @@ LOCAL_DISK = "give db_path a folder on a disk of this machine"
 
 
 def lacks_sharing(error: sqlite3.Error) -> bool:
-    """Whether nothing is wrong with the file itself, but it lies on a file system where SQLite cannot use it."""
+    """True if the file is fine, but SQLite cannot use it on its file system."""
     return getattr(error, "sqlite_errorcode", None) in _NOT_SHARED
 
 
 def is_refused(error: sqlite3.Error) -> bool:
-    """Whether nothing is wrong with the file itself, but this process may not use it, or not just now."""
+    """True if the file is fine, but this process may not use it, or not now."""
     return code_of(error) in _REFUSALS
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Whether there was no room, which SQLite needs beside the file even to read it, or the disk failed."""
+    """True if there was no room (SQLite needs some beside the file even to read it), or the disk failed."""
     return getattr(error, "sqlite_errorcode", None) in _FAILED or code_of(error) == sqlite3.SQLITE_FULL
 
 
@@ -373,7 +371,7 @@ def _name_of(error: sqlite3.Error) -> str:
 
 @contextmanager
 def translated(where: object) -> Iterator[None]:
-    """Errors of SQLite and the system as `ViewError`; those about access as `ViewAccessError`."""
+    """Raise errors of SQLite and the system as `ViewError`, those about access as `ViewAccessError`."""
     try:
         yield
     except sqlite3.Error as error:
@@ -397,7 +395,7 @@ def query(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> lis
     """All rows of a query, as plain tuples.
 
     Raises:
-        ViewError: SQLite could not answer. UsageError: a value that no recorded one can be.
+        ViewError: SQLite could not answer. UsageError: a value that cannot have been recorded.
     """
     with translated("this project"):
         cursor = conn.cursor()

@@ -1,4 +1,4 @@
-"""From events to rows: what a projection is, and how its statements reach a database."""
+"""From events to rows: the `Projection` protocol, and the execution of its statements."""
 
 import functools
 import gc
@@ -27,7 +27,7 @@ Statement = tuple[str, Sequence[Any]]
 BATCH = 5000
 """Events per transaction, and per `executemany`."""
 
-# What a fold that does not fit its event may raise. Not in the list: errors that say nothing about the event.
+# Errors of a fold that does not fit its event. Others say nothing about the event.
 _FOLD_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -38,7 +38,7 @@ _FOLD_ERRORS = (
     msgspec.MsgspecError,
     sqlite3.Error,
 )
-# Of SQLite's errors, those that are about the statement (sqlite.org/rescode.html); Python's own have no code.
+# SQLite's errors about the statement (sqlite.org/rescode.html); Python's own have no code.
 _STATEMENT_CODES = (
     None,
     sqlite3.SQLITE_ERROR,
@@ -54,11 +54,11 @@ class Projection(Protocol):
 
     name: str
     version: int
-    """A changed version rebuilds the views."""
+    """Changing it rebuilds the views."""
     tables: tuple[str, ...]
     """All tables it makes; no other projection's statements may touch them."""
 
-    # One that only some classes of events change may name them in a set `TAKES`: the others are not handed to it.
+    # Optional set `TAKES`: classes of the events that change the view; others are not handed to it.
 
     def create(self, db: "sqlite_utils.Database") -> None:
         """Make the tables, with the indexes that folding itself needs."""
@@ -74,10 +74,9 @@ _DEAD_LETTER = "INSERT INTO dead_letter (seq, projection, type, error) VALUES (?
 
 
 def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded]) -> Counter[str]:
-    """Fold events into one view; those that it cannot take become dead letters. Gives table -> rows that came, fewer
-    those that went.
+    """Fold events into one view; events it cannot take become dead letters. Returns table -> net number of added rows.
 
-    First all at once; if one of them fails, one by one, so that nothing but the failing event's part is lost.
+    First all at once; if one fails, one by one, so that only the failing event's rows are missing.
     """
     grown: Counter[str] = Counter()
     conn.execute("SAVEPOINT fold")
@@ -100,7 +99,7 @@ def fold(conn: sqlite3.Connection, projection: Projection, events: list[Recorded
 
 
 def fold_all(conn: sqlite3.Connection, projections: Iterable[Projection], events: list[Recorded]) -> Counter[str]:
-    """Fold events into each view; gives what `fold` gives, of all tables."""
+    """Fold events into each view; returns the numbers of `fold` for all tables."""
     grown: Counter[str] = Counter()
     for projection in projections:
         grown.update(fold(conn, projection, events))
@@ -108,11 +107,8 @@ def fold_all(conn: sqlite3.Connection, projections: Iterable[Projection], events
 
 
 def _was_struck(conn: sqlite3.Connection, projection: Projection, events: list[Recorded], error: Exception) -> bool:
-    """Whether it was an interrupt (Ctrl-C) in a function of ours that SQLite called.
-
-    Python tells of it as of any failure of such a function, without what it was; but then the events can be folded the
-    next time. Taken for a fault of its event, it would leave that out of the view for good.
-    """
+    """True if Ctrl-C hit inside one of our SQL functions."""
+    # sqlite3 reports that as a plain OperationalError. Retrying is right: skipping the event would lose it for good.
     if not (isinstance(error, sqlite3.OperationalError) and "user-defined function" in str(error)):
         return False
     try:
@@ -144,8 +140,8 @@ _CHANGES = re.compile(r"\s*(INSERT|DELETE)\s+(?:INTO|FROM)\s+(\w+)")
 
 @functools.lru_cache(maxsize=256)
 def _changes(sql: str) -> tuple[str, int]:
-    """The table that a statement adds rows to (1) or takes rows from (-1); 0 where the number of rows stays, or where
-    nobody can tell which rows are new."""
+    """The table that a statement adds rows to (1) or removes rows from (-1); 0 if their number stays or cannot be
+    told."""
     match = _CHANGES.match(sql)
     if match is None or "DO UPDATE" in sql:
         return "", 0
@@ -156,7 +152,7 @@ _TEXT, _VALUES = operator.itemgetter(0), operator.itemgetter(1)
 
 
 def whole(events: Iterator[Recorded]) -> list[Recorded]:
-    """The next `BATCH` events or a few more: what was recorded together becomes visible together."""
+    """The next `BATCH` events or a few more, up to a batch's end: events recorded together become visible together."""
     taken: list[Recorded] = []
     for recorded in events:
         taken.append(recorded)
@@ -182,7 +178,7 @@ def cut(events: Iterator[Recorded], until: int | str | None) -> Iterator[Recorde
 
 
 class NoCollector(WithBlock[None]):
-    """Spares a rebuild the garbage collector's walks over a million events: there are no cycles in them."""
+    """Turns the garbage collector off for a rebuild: a million events, and no cycles in them."""
 
     def __init__(self) -> None:
         self._was_on = gc.isenabled()
@@ -205,6 +201,6 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 def dead_letters(conn: sqlite3.Connection) -> list[DeadLetter]:
-    """All of them, in the order of the log."""
+    """All dead letters, in log order."""
     sql = "SELECT seq, projection, type, error FROM dead_letter ORDER BY seq, projection"
     return [DeadLetter(*row) for row in view_file.query(conn, sql)]

@@ -1,4 +1,4 @@
-"""Where the views of a project lie, if they cannot lie where they should: nothing can be written there, or no room."""
+"""Other places for a project's views, if their own cannot be written or has no room."""
 
 import atexit
 import os
@@ -10,7 +10,7 @@ from consist_es.views.file import discard
 
 
 def writable(path: Path) -> bool:
-    """Whether the file and its folder can be written; SQLite needs both."""
+    """True if the file and its folder can be written; SQLite needs both."""
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -18,20 +18,20 @@ def writable(path: Path) -> bool:
 
 
 def node_local(project_id: str, log_folder: Path, base: Path | None = None) -> Path:
-    """Where the views of a project live on this machine if they cannot live where they should."""
+    """Path of a project's views in this machine's temporary files."""
     folder = (base or Path(tempfile.gettempdir())) / f"consist-es-{_user()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
-        # The name can be guessed, so somebody else may have put a folder of theirs there.
+        # The name can be guessed: the folder may be somebody else's.
         folder = Path(tempfile.mkdtemp(prefix="consist-es-", dir=base))
-    # Two copies of a log share the project's id, but not their future.
+    # Copies of a log share the project id, but need separate views.
     copy = zlib.crc32(os.fsencode(os.path.realpath(log_folder)))
     return folder / f"{project_id}-{copy:08x}.db"
 
 
 def own_to_process(project_id: str, log_folder: Path, base: Path | None = None) -> Path:
-    """Where this process has the views of a project to itself. What dead processes left there is removed."""
+    """Path of views for this process alone. Removes those of dead processes."""
     place = node_local(project_id, log_folder, base)
     for left in place.parent.glob(f"{place.stem}-*.db*"):
         pid = left.name[len(place.stem) + 1 :].partition(".")[0]
@@ -44,7 +44,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108  what Linux has of disks in memory
 
 
 def in_memory(project_id: str, log_folder: Path) -> Path:
-    """Where this process has the views of a project to itself while no disk has room; removed when it ends.
+    """Path of views for this process alone in memory, for when no disk has room; removed when it ends.
 
     Raises:
         OSError: there is no such place.
@@ -55,7 +55,7 @@ def in_memory(project_id: str, log_folder: Path) -> Path:
 
 
 ELSEWHERE = (node_local, in_memory)
-"""Where the views of a project may go, if they cannot be where they should: one after the other."""
+"""Other places for the views, tried in order."""
 
 
 def _user() -> str:

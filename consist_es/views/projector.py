@@ -1,8 +1,7 @@
-"""Folds the log into the views, exactly once, and rebuilds them whenever they cannot be trusted.
+"""Folds the log into the views, exactly once, and rebuilds them if they cannot be trusted.
 
-The log is the truth and the views are only its shape for queries. So the checkpoint (how far the views got) is
-written in the transaction of what was folded, and a view file that does not fit its log is not argued with: it is
-rebuilt from the first event.
+The log is the truth, the views only serve queries. So the checkpoint is written in the transaction that folds the
+events, and a view file that does not fit its log is rebuilt from the first event.
 """
 
 import os
@@ -48,7 +47,7 @@ __all__ = ["Log", "Projection", "Projector", "Statement"]
 
 DISAGREE = "did not say what the log says"
 BY_OTHERS = (CHANGED, LOST, DISAGREE)
-"""Reasons that somebody may want to act upon: other programs wrote to the views."""
+"""Reasons that may need action: another program wrote to the views."""
 
 ANOTHER_VERSION = "were made by another version of consist-es, or changed"
 
@@ -65,8 +64,8 @@ class Projector:
     """Keeps the views of one log in one SQLite file.
 
     May be used by several threads and by forked children: every thread has a connection of its own, and a fork closes
-    that of the forking thread. Where the file cannot be written, the views live in a node-local file instead; `path`
-    says where.
+    that of the forking thread. If the file cannot be written, the views move to a node-local file; `path` is the
+    current one.
     """
 
     def __init__(
@@ -81,12 +80,12 @@ class Projector:
         self._connections: dict[int, _Open] = {}
         self._is_local = False
         self._moves = iter(view_places.ELSEWHERE)
-        """Where else the views may go, of what was not tried yet."""
+        """Places for the views that were not tried yet."""
         self._counted: tuple[int, int] | None = None
-        """The file whose rows this process has counted."""
+        """The file with rows counted by this process."""
         self._shares_locks = False
-        """Whether this is a child that was forked while other threads had the file open. What SQLite knows of its locks
-        it knows per process and file, so it would take its parent's for its own: such a child makes another file."""
+        """True in a child forked while other threads had the file open. POSIX locks are per process, SQLite's record of
+        them is not: the child would assume locks it does not hold, so it opens a file of its own."""
         self._move(Path(db_path))
         on_fork(self)
         _PROJECTORS.add(self)
@@ -94,10 +93,10 @@ class Projector:
     # ------------------------------------------------------------ public
 
     def catch_up(self) -> sqlite3.Connection:
-        """Fold what the log has gained since, and return this thread's connection, for queries only.
+        """Fold the log's new events, and return this thread's connection, for queries only.
 
         Raises:
-            NotOurDatabaseError: the file is somebody else's and there is no log; it is left untouched.
+            NotOurDatabaseError: the file is another program's and the log is empty; it is left untouched.
             ViewError: SQLite cannot use the file.
         """
         held, is_level = self._own(), None
@@ -110,22 +109,21 @@ class Projector:
         return conn
 
     def expect_more(self) -> None:
-        """This thread has recorded something: its next `catch_up` need not look whether there is anything to fold."""
+        """Note that this thread recorded events: its next `catch_up` folds without looking for new ones first."""
         held = self._connections.get(threading.get_ident())
         if held is not None:
             held.seen.is_behind = True
 
     def as_seen(self) -> sqlite3.Connection:
-        """This thread's connection as `catch_up` last left it, without a look at the log."""
+        """This thread's connection as of the last `catch_up`, without a look at the log."""
         held = self._own()
-        with suppress(sqlite3.Error):  # the slow way finds out what is wrong
+        with suppress(sqlite3.Error):  # the full check finds the fault
             if held is not None and not held.seen.suspicious(held.conn, reached(held.conn).seq):
                 return held.conn
         return self.catch_up()
 
     def distrust(self, problem: str) -> sqlite3.Connection:
-        """Rebuild views that do not say what their log says, tell it in a warning, and return this thread's
-        connection.
+        """Rebuild views that contradict their log, with a warning, and return this thread's connection.
 
         Raises:
             LogError, ViewError: they cannot be rebuilt; they stay as they are.
@@ -136,15 +134,15 @@ class Projector:
     def rebuild(
         self, *, target: Path | None = None, until: int | str | None = None, progress: Progress | None = None
     ) -> int:
-        """Build the views from the first event; return the last position that is in them.
+        """Build the views from the first event; return the last folded position.
 
-        `target`: write a file of its own there and leave the live views alone. `until`: stop after this position
-        or this RFC 3339 time (only with `target`: live views always follow the log). `progress` is called with the
-        positions done and in all.
+        `target`: write a separate file there and leave the live views alone. `until`: stop after this position or this
+        RFC 3339 time (only with `target`: live views always follow the log). `progress` is called with the positions
+        done and in all.
 
         Raises:
-            UsageError: `until` without `target` or no such thing, or `target` is the live file.
-            NotOurDatabaseError: `target` is somebody else's file.
+            UsageError: `until` without `target` or invalid, or `target` is the live file.
+            NotOurDatabaseError: `target` is another program's file.
         """
         if target is None:
             if until is not None:
@@ -162,7 +160,7 @@ class Projector:
     def compare(self, other: Path) -> dict[str, list[Difference]]:
         """Tables that differ between the live views and another file, row for row.
 
-        See `consist_es.views.compare.compared`. Equal files give an empty dict.
+        See `consist_es.views.compare.compared`. Empty for equal files.
         """
         conn = self.catch_up()
         names = sorted({name for projection in self._projections for name in projection.tables})
@@ -170,15 +168,15 @@ class Projector:
             return compared(conn, theirs, ("checkpoint", "dead_letter", *names))
 
     def checkpoint(self) -> Cursor:
-        """How far the views are, after catching up."""
+        """The views' checkpoint, after catching up."""
         return reached(self.catch_up())
 
     def standing(self) -> str:
-        """How the file stands to the log, without changing it: `LEVEL`, `BEHIND`, `OUTDATED`, or what else lies there
-        (`consist_es.views.file.identify`).
+        """State of the file against the log, without changing it: `LEVEL`, `BEHIND`, `OUTDATED`, or the kind of file
+        found instead (`consist_es.views.file.identify`).
 
         Raises:
-            LogMismatchError: the file knows events that the log does not have.
+            LogMismatchError: the file has events that the log does not have.
             sqlite3.Error: the file is damaged.
         """
         if (what := view_file.identify(self.path)) != view_file.OURS:
@@ -189,11 +187,11 @@ class Projector:
             at = reached(conn)
             if same_place(at, self._log.head()):
                 return LEVEL
-            next(self._log.read(at if at.seq else None), None)  # raises where that event is not in the log
+            next(self._log.read(at if at.seq else None), None)  # raises if that event is not in the log
             return BEHIND
 
     def settle(self) -> bool:
-        """Leave nothing of former rows in the file or beside it; False where another program is reading meanwhile."""
+        """Leave nothing of deleted rows in the file or beside it; False if another program is reading meanwhile."""
         conn = self.catch_up()
         with view_file.translated(self.path):
             return view_file.checkpointed(conn)
@@ -215,11 +213,11 @@ class Projector:
     # ------------------------------------------------------------ fork
 
     def before_fork(self) -> None:
-        """Close the forking thread's connection: SQLite's locks do not survive in a child, its beliefs do."""
+        """Close the forking thread's connection: SQLite's locks do not survive in a child, its record of them does."""
         self._forget()
 
     def after_fork(self) -> None:
-        """Start afresh in a child; connections of the parent's other threads must not even be closed here."""
+        """Start afresh in a child. Connections of the parent's other threads must not even be closed here."""
         _PARENTS.extend(held.conn for held in self._connections.values())
         self._shares_locks = bool(self._connections)
         self._connections = {}
@@ -233,7 +231,7 @@ class Projector:
         if held is None:
             return None
         if held.file == view_file.file_at(self.path):
-            if held.conn.in_transaction:  # an interrupt left it open: what is in it was never there
+            if held.conn.in_transaction:  # an interrupt left it open: undo it
                 held.conn.rollback()
             return held
         self._forget()
@@ -255,25 +253,25 @@ class Projector:
         return held
 
     def _is_level(self, held: _Open) -> bool | None:
-        """Whether the file has every event; None where something is wrong with it."""
-        # The checkpoint first: the log may grow between the two, but never shrinks.
+        """True if the file has every event; None if something is wrong with it."""
+        # The checkpoint first: between the two, the log may grow but not shrink.
         try:
             at = reached(held.conn)
             if held.seen.suspicious(held.conn, at.seq):
                 return None
         except sqlite3.Error:
-            return None  # the slow way finds out what is wrong
+            return None  # the full check finds the fault
         return same_place(at, self._log.head())
 
-    # ------------------------------------------------------------ where the file is
+    # ------------------------------------------------------------ place of the file
 
     def _move(self, path: Path) -> None:
         self.path = path
         self._lock = view_file.ViewLock(path, self._storage, None if self._is_local else self._log.folder)
 
     def _somewhere(self, work: Callable[[], _T], *, moves: bool = True) -> _T:
-        """Do the work alone, where the file should be; if that cannot be written, at a node-local file from then on,
-        and unless it `moves`, also where there is no room."""
+        """Do the work alone, in the configured place. If that cannot be written, move to a node-local file for good; if
+        it has no room, only if `moves`."""
         if self._shares_locks:
             self._shares_locks = False
             self._go_local(view_places.own_to_process)
@@ -290,11 +288,11 @@ class Projector:
                 self._notices.warn(f"{error} Until this process ends, its views are kept elsewhere: {self.path}.")
 
     def _moved(self) -> bool:
-        """Whether there was another place for the views to go."""
+        """Move the views to the next other place; False if there is none."""
         for place in self._moves:
             try:
                 self._go_local(place)
-            except OSError:  # not even a folder can be made there
+            except OSError:  # no folder can be made there
                 continue
             return True
         return False
@@ -316,7 +314,7 @@ class Projector:
             held = self._own() or self._opened()
             conn = held.conn
             if not held.seen.is_untouched(conn):
-                with suppress(sqlite3.OperationalError):  # without its checkpoint it is of another version
+                with suppress(sqlite3.OperationalError):  # no checkpoint: another version's file
                     if held.seen.suspicious(conn, reached(conn).seq):
                         self._counted = None
                 reason = self._outdated(conn)
@@ -328,11 +326,11 @@ class Projector:
                 is_behind = False
             held.seen.note(conn, reached(conn).seq)
         except LogCorruptError:
-            # It may be the place that the file says it got to, which is not in the log: a rebuild tells.
+            # The checkpoint may be a place that is not in the log: rebuild.
             self._made_again(CHANGED)
             conn = (self._own() or self._hold()).conn
         except LogMismatchError as error:
-            # The view may know events that the log has lost: it is no longer a view, but it may be evidence.
+            # The view may have events that the log lost: no longer a view, but perhaps evidence.
             return self._start_over("orphaned", f"does not fit its log ({error.problem})")
         except sqlite3.DatabaseError as error:
             if not view_file.is_damage(error):
@@ -343,7 +341,7 @@ class Projector:
     def _opened(self) -> _Open:
         view_file.discard(
             view_file.built_for(self.path)
-        )  # of a rebuild that was killed: the lock is held, so none is going on
+        )  # left by a killed rebuild: the lock is held, so none is going on
         what = view_file.identify(self.path)
         if what == view_file.NOTHING:
             self._made_again("were not there")
@@ -353,13 +351,13 @@ class Projector:
         return self._hold()
 
     def _refuse_without_log(self, what: str) -> None:
-        if what == view_file.FOLDER or self._log.head().seq == 0:  # a folder is never set aside: it may hold anything
+        if what == view_file.FOLDER or self._log.head().seq == 0:  # never set a folder aside: it may hold anything
             raise NotOurDatabaseError(self.path, self._log.folder, what)
 
     def _made_again(self, reason: str) -> None:
-        """Build the file from the log and, if there is a reason that somebody may wonder about, say so in one line.
+        """Build the file from the log and, if the reason may surprise somebody, add one message.
 
-        Not of the first views of a new log, nor of those that a process has to itself or that stand in for others.
+        No message for the first views of a new log, nor for views of this process alone or stand-ins.
         """
         done = self._replace(self.path)
         if not reason or not done:
@@ -370,12 +368,13 @@ class Projector:
             self._notices.made_again(self.path, reason, done)
 
     def _start_over(self, why: str, problem: str) -> sqlite3.Connection:
-        """Rebuild into a new file and keep the old one under another name."""
+        """Rebuild into a new file and set the old one aside."""
         self._replace(self.path, why=why, problem=problem)
         return self._hold().conn
 
     def _outdated(self, conn: sqlite3.Connection) -> str | None:
-        """Why the file must be made again, "" where it held no event; `LogMismatchError` where another log made it."""
+        """Why the file must be rebuilt, or None; "" if it held no event. Raises `LogMismatchError` if it is another
+        log's."""
         wanted = OWN.union(*(view.tables for view in self._projections))
         if acts_by_itself(conn):
             return "held statements that act by themselves"
@@ -390,16 +389,16 @@ class Projector:
         return CHANGED if other_schema(conn, schema) else None
 
     def _lost(self, held: _Open) -> str | None:
-        """What is missing from the file, in words; counted once per process, and again on suspicion."""
+        """Description of missing rows, or None. Counted once per process, and again on suspicion."""
         if held.file is not None and self._counted == held.file:
             return None
         self._counted = held.file
         return lost_rows(held.conn)
 
     def _fold_some(self, conn: sqlite3.Connection, is_behind: bool) -> bool:
-        """Fold one batch after the checkpoint, in one transaction with it; False where it reached the head.
+        """Fold one batch after the checkpoint, in one transaction with it; False if it reached the head.
 
-        What was redacted, or copied to another segment, was folded before, so then everything is folded anew.
+        Redacted or moved events were folded before, so then everything is rebuilt.
         """
         with view_file.Transaction(conn, guarded=True):
             at = reached(conn)
@@ -433,7 +432,7 @@ class Projector:
         why: str = "",
         problem: str = "",
     ) -> int:
-        """Build a new file and put it at `place`; with `why`, what lies there is set aside."""
+        """Build a new file and put it at `place`; with `why`, the file there is set aside."""
         built = view_file.built_for(place)
         try:
             done = self._builder.build(built, until, progress)
@@ -459,7 +458,7 @@ class Projector:
 
 _PROJECTORS: "weakref.WeakSet[Projector]" = weakref.WeakSet()
 _PARENTS: list[sqlite3.Connection] = []
-"""Connections that a child inherited: kept, for closing one would act on the parent's files."""
+"""Connections that a child inherited: never closed, which would act on the parent's files."""
 
 
 def _before_fork() -> None:

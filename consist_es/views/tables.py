@@ -1,4 +1,4 @@
-"""The tables that the projector itself keeps: who made the file, how far it got, and what a view could not take."""
+"""The projector's own tables: the file's maker, its checkpoint, and the events that a view could not take."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from consist_es.events import Cursor
 if TYPE_CHECKING:
     import sqlite_utils
 
-# How a file stands to its log.
+# State of a file against its log.
 LEVEL = "the views are level with the log"
 BEHIND = "the views are a part of the log"
 OUTDATED = "the views were made by another version"
@@ -21,7 +21,7 @@ OWN = frozenset({"meta", "checkpoint", "dead_letter"})
 
 
 def create_own(db: "sqlite_utils.Database", about: Mapping[str, str]) -> None:
-    """Make them; `about` is what the file says of itself."""
+    """Make the tables; `about` is the content of ``meta``."""
     meta = db.create_table("meta", {"key": str, "value": str}, pk="key")
     meta.insert_all({"key": key, "value": value} for key, value in about.items())
     place = {"id": int, "seq": int, "segment": int, "offset": int, "chain": str, "rows": str}
@@ -32,12 +32,12 @@ def create_own(db: "sqlite_utils.Database", about: Mapping[str, str]) -> None:
 
 
 def reached(conn: sqlite3.Connection) -> Cursor:
-    """How far a file got; position -1 if it does not say."""
+    """The checkpoint of a file; position -1 if it has none."""
     row = conn.execute("SELECT seq, segment, offset, chain FROM checkpoint").fetchone()
     is_ours = row is not None and [type(value) for value in row] == [int, int, int, str]
     return Cursor(*row) if is_ours else Cursor(seq=-1)
 
 
 def same_place(one: Cursor, other: Cursor) -> bool:
-    """Whether two cursors mean the same event. Where a segment ends, the same place can be written in two ways."""
+    """True if two cursors mean the same event. At a segment's end, the same place has two forms."""
     return one.seq == other.seq and (one.chain == other.chain or one.seq == 0)

@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 6962, section 2.1: SHA-256, leaves prefixed with 0x00 and inner nodes with 0x01.
 
-A tree of n leaves is split after the largest power of two below n, so it is made of perfect subtrees that never change
-again once they are full. The roots of the perfect subtrees of a tree, its peaks, are all that is needed to grow it.
+A tree of n leaves is split after the largest power of two below n, so it consists of perfect subtrees that never change
+once they are full. To grow it, only their roots, the peaks, are needed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,21 +17,19 @@ Span = tuple[int, int]
 
 
 def leaf_hash(leaf: bytes) -> bytes:
-    """Hash of a leaf."""
     return sha256(b"\x00" + leaf).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Hash of an inner node."""
     return sha256(b"\x01" + left + right).digest()
 
 
 class Tree:
-    """A growing tree, of which only the peaks are kept, and those inner nodes that somebody wants.
+    """A growing tree that keeps only its peaks and the inner nodes in `wanted`.
 
     Args:
-        size, peaks: Where to go on from: the number of leaves, and the peaks, the largest one first.
-        wanted: Nodes to keep in `found` as they come by; those that are already full never do.
+        size, peaks: State to go on from: the number of leaves, and the peaks, the largest one first.
+        wanted: Nodes to keep in `found` as they are made; nodes that are already full are not.
     """
 
     def __init__(self, size: int = 0, peaks: Iterable[bytes] = (), wanted: frozenset[Node] = frozenset()) -> None:
@@ -56,16 +54,15 @@ class Tree:
             self.found[level, index] = node
 
     def root(self) -> bytes:
-        """The tree's root."""
         return fold(self.peaks)
 
     def hash_of(self, span: Span) -> bytes:
-        """Root of a subtree, all of whose `pieces` were wanted."""
+        """Root of a subtree; all its `pieces` must have been wanted."""
         return fold([self.found[node] for node in pieces(span)])
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
-    """The root over perfect subtrees of falling size, from left to right."""
+    """The root over perfect subtrees of falling size, left to right."""
     if not hashes:
         return EMPTY_ROOT
     *rest, right = hashes
@@ -75,7 +72,7 @@ def fold(hashes: Sequence[bytes]) -> bytes:
 
 
 def pieces(span: Span) -> Iterator[Node]:
-    """The perfect subtrees that a subtree is made of, from left to right."""
+    """The perfect subtrees of a span, left to right."""
     start, stop = span
     while start < stop:
         level = (stop - start).bit_length() - 1
@@ -84,15 +81,15 @@ def pieces(span: Span) -> Iterator[Node]:
 
 
 def peak_count(size: int) -> int:
-    """How many peaks a tree of that size has."""
+    """The number of peaks of a tree of that size."""
     return size.bit_count()
 
 
-# ---------------------------------------------------------------- what a proof is made of
+# ---------------------------------------------------------------- proofs
 
 
 def inclusion_path(index: int, size: int) -> list[Span]:
-    """The subtrees whose roots prove leaf `index` of a tree, the smallest one first (RFC 6962, section 2.1.1)."""
+    """The subtrees of a proof of leaf `index`, the smallest one first (RFC 6962, section 2.1.1)."""
     start, stop = 0, size
     spans = []
     while stop - start > 1:
@@ -107,7 +104,7 @@ def inclusion_path(index: int, size: int) -> list[Span]:
 
 
 def consistency_path(old: int, size: int) -> list[Span]:
-    """The subtrees whose roots prove that a tree begins with all of an older one (RFC 6962, section 2.1.2)."""
+    """The subtrees of a proof that a tree extends an older one (RFC 6962, section 2.1.2)."""
     start, stop = 0, size
     spans = []
     while old < stop:
@@ -118,13 +115,13 @@ def consistency_path(old: int, size: int) -> list[Span]:
         else:
             spans.append((start, middle))
             start = middle
-    if start > 0:  # else it is the old tree itself, whose root is known
+    if start > 0:  # else it is the old tree itself, and its root is known
         spans.append((start, stop))
     return spans[::-1]
 
 
 def _middle(start: int, stop: int) -> int:
-    """Where a subtree is split: after the largest power of two below its size."""
+    """Split point of a subtree: after the largest power of two below its size."""
     return start + (1 << (stop - start - 1).bit_length() - 1)
 
 
@@ -132,7 +129,7 @@ def _middle(start: int, stop: int) -> int:
 
 
 def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Whether the path proves that a leaf, given by its hash, is in the tree (RFC 9162, section 2.1.3.2)."""
+    """True if the path proves that a leaf hash is in the tree (RFC 9162, section 2.1.3.2)."""
     if not 0 <= index < size:
         return False
     climbed = _climb(index, size - 1, leaf, path)
@@ -140,8 +137,7 @@ def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root:
 
 
 def extends(old: int, old_root: bytes, size: int, root: bytes, path: Sequence[bytes]) -> bool:
-    """Whether the path proves that a tree begins with all of an older one, of at least one leaf (RFC 9162, section
-    2.1.4.2)."""
+    """True if the path proves that a tree extends an older one of at least one leaf (RFC 9162, section 2.1.4.2)."""
     if not 0 < old <= size:
         return False
     if old == size:
@@ -159,8 +155,8 @@ def extends(old: int, old_root: bytes, size: int, root: bytes, path: Sequence[by
 
 
 def _climb(index: int, last: int, begin: bytes, path: Sequence[bytes]) -> tuple[bytes, bytes] | None:
-    """Follow a path upwards from a node. Gives the root of all that lies at the node and to its left, and the root of
-    everything; None where the path has not the length that it must have."""
+    """Follow a path upwards from a node. Returns the root of the node with everything to its left, and the root of
+    everything; None if the path has the wrong length."""
     old = new = begin
     for sibling in path:
         if last == 0:

@@ -1,4 +1,4 @@
-"""Proofs that events are in a log, and that a log extends an older one, for people who have only a tree head.
+"""Proofs for holders of a tree head alone: that events are in a log, and that a log extends an older one.
 
 A proof is one JSON value on one line, described in docs/tamper-evidence.md; `tools/check_proof.py` checks it without
 this library.
@@ -38,23 +38,23 @@ _LENGTH = 8
 
 
 class ProvenEvent(msgspec.Struct, frozen=True):
-    """An event, and the path from its leaf to the root."""
+    """An event, with the path from its leaf to the root."""
 
     position: int
     previous: str
-    """Chain value of the event before it, as on that event's line."""
+    """Chain value on the line of the event before it."""
     head: str
     """The event's line up to its payload."""
     digest: str
-    """blake3 of the payload, in hex: what the leaf holds of it."""
+    """blake3 of the payload, in hex, as in the leaf."""
     data: str | None
-    """The payload as on the line; None where it is not there any more."""
+    """The payload as on the line, or None if it was removed."""
     path: list[str]
     """Hashes from the leaf's neighbour upwards, in hex (RFC 6962, section 2.1.1)."""
 
 
 class Extension(msgspec.Struct, frozen=True):
-    """An older tree head, and the path that shows it to be the beginning of the newer one."""
+    """An older tree head, with the path that proves the newer one extends it."""
 
     checkpoint: str
     path: list[str]
@@ -62,20 +62,20 @@ class Extension(msgspec.Struct, frozen=True):
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """Everything that is needed to check what it says, but for the tree head that the reader got another way."""
+    """A self-contained proof; only the tree head to compare with must come from elsewhere."""
 
     format: str
     checkpoint: str
     """The text of the tree head."""
     signature: str | None
-    """The armored SSH signature over it, where there is one."""
+    """The armored SSH signature over it, or None."""
     events: list[ProvenEvent]
     blobs: dict[str, str]
-    """Payloads that lie in files of their own, by the name that `data` gives for them: their blake3 in hex."""
+    """Payloads from blobs, by their blake3 in hex, the name that `data` gives."""
     extends: Extension | None
 
     def text(self) -> str:
-        """The proof as it is written: one line, of printable ASCII, for it holds what anybody put into a log."""
+        """The proof as one line of printable ASCII, because a log may hold any characters."""
         return json.dumps(msgspec.to_builtins(self), separators=(",", ":")) + "\n"
 
 
@@ -92,13 +92,13 @@ def prove(
     """Prove that the events at these positions are in the tree of a head. Reads the log up to the head's last event.
 
     Args:
-        older: An earlier head, to prove as well that the tree begins with all of that one's.
-        signature: Goes with the proof; it is not looked at.
+        older: An earlier head; the proof then also shows that the tree extends it.
+        signature: Included in the proof, unchecked.
 
     Raises:
-        ProofError: the head does not cover what is wanted.
+        ProofError: the head does not cover one of the positions, or is smaller than the older one.
         LogTamperedError: the log does not extend the head, or the older one.
-        LogCorruptError, LogReadError, LogFormatError: the log cannot be read so far.
+        LogCorruptError, LogReadError, LogFormatError: the log cannot be read up to the head.
     """
     paths = _paths(head, positions)
     if older is not None and older.size > head.size:
@@ -127,7 +127,7 @@ def prove(
 
 
 def _paths(head: TreeHead, positions: Iterable[int]) -> dict[int, list[Span]]:
-    """Position -> what its proof is made of."""
+    """Position -> the subtrees of its proof."""
     paths = {}
     for position in sorted(set(positions)):
         if not 1 <= position <= head.size:
@@ -147,7 +147,7 @@ def _extension(older: TreeHead, head: TreeHead, tree: Tree, spans: list[Span]) -
 
 
 class _Maker:
-    """Puts the proofs of single events together."""
+    """Builds the proofs of single events."""
 
     def __init__(self, storage: Storage, folder: Path, survey: Survey) -> None:
         self._storage, self._folder, self._survey = storage, folder, survey
@@ -170,7 +170,7 @@ class _Maker:
         )
 
     def _payload(self, segment: int, line: Line, digest: bytes) -> str | None:
-        """The payload as on the line, unless something else stands there now. A blob is put among the blobs."""
+        """The payload as on the line, or None if it was redacted. A blob is added to `blobs`."""
         if blake3(line.data).digest() != digest:
             return None
         try:
@@ -183,7 +183,7 @@ class _Maker:
 
 
 def _parts(covered: bytes) -> tuple[bytes, bytes, bytes]:
-    """Previous chain value, head and digest of the data of what the chain covers."""
+    """Split the chain's input into previous chain value, head and digest of the data."""
     start = covered.index(b"\n") + 1
     front = start + CHAIN_LENGTH + _LENGTH
     return covered[start : start + CHAIN_LENGTH], covered[front:-_DIGEST], covered[-_DIGEST:]

@@ -1,7 +1,7 @@
 """Signatures of tree heads: SSH signatures (OpenSSH's PROTOCOL.sshsig), made and checked by ``ssh-keygen -Y``.
 
-A signature is over the three lines of the head, in the namespace `consist-es`, so that a signature that was made for
-something else never passes for one of a head.
+A signature covers the three lines of the head, in the namespace `consist-es`, so that a signature made for something
+else never passes for a head's.
 """
 
 import subprocess
@@ -13,14 +13,14 @@ NAMESPACE = "consist-es"
 
 _PROGRAM = "ssh-keygen"
 _SECONDS = 300
-"""Time that somebody has for a passphrase, or to touch a hardware key."""
+"""Seconds to enter a passphrase, or to touch a hardware key."""
 
 
 def sign(text: str, key: Path) -> str:
-    """Sign with an SSH key: a private one, or a public one whose private half the SSH agent has.
+    """Sign with an SSH key: a private one, or a public one if the SSH agent has its private half.
 
     Raises:
-        SignatureError: there is no ssh-keygen, or it cannot sign with that key.
+        SignatureError: ssh-keygen is missing, or cannot sign with that key.
     """
     done = _run("sign", "-f", str(key), "-n", NAMESPACE, text=text)
     if done.returncode != 0 or not done.stdout:
@@ -32,10 +32,10 @@ def sign(text: str, key: Path) -> str:
 
 
 def check_signature(text: str, signature: Path, signers: Path) -> str:
-    """Who signed: the name that `signers`, a file in the form of ALLOWED SIGNERS in ssh-keygen(1), gives the key.
+    """The signer: the key's name in `signers`, a file in the form of ALLOWED SIGNERS in ssh-keygen(1).
 
     Raises:
-        SignatureError: there is no ssh-keygen, or no signature of one of the signers.
+        SignatureError: ssh-keygen is missing, or none of the signers made the signature.
     """
     if not signature.is_file():
         raise SignatureError(f"There is no signature {signature}.")
@@ -72,6 +72,6 @@ def _run(action: str, *arguments: str, text: str) -> "subprocess.CompletedProces
 
 
 def _said(done: "subprocess.CompletedProcess[str]") -> str:
-    """The last thing that the program said."""
+    """The program's last line of output."""
     lines = (done.stderr or done.stdout).strip().splitlines()
     return lines[-1].rstrip(".") if lines else f"exit code {done.returncode}"

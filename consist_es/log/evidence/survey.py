@@ -1,4 +1,4 @@
-"""One walk over a log that grows its Merkle tree. Memory does not grow with the log."""
+"""Builds a log's Merkle tree in one walk. Memory does not grow with the log."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,14 +17,14 @@ _STRIDE = 4096
 
 
 class Survey:
-    """The tree of a log as far as it was read, and what was wanted on the way.
+    """The tree of a log up to the place read, and the items asked for.
 
-    The leaf of an event is what its chain value was made from: `consist_es.log.record.covered`.
+    The leaf of an event is the input of its chain value: `consist_es.log.record.covered`.
 
     Args:
-        sizes: Sizes at which to note the root.
+        sizes: Tree sizes to note the root at.
         nodes: Inner nodes of the tree to keep.
-        positions: Events whose lines to keep.
+        positions: Events to keep the lines of.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Survey:
         """Position -> segment and line."""
         self._storage, self._folder = storage, folder
         self.start = Cursor()
-        """Where the walk began."""
+        """Start of the walk."""
         self._last: tuple[int, Line] | None = None
         self._sizes, self._positions = frozenset(sizes), frozenset(positions)
 
@@ -52,14 +52,15 @@ class Survey:
 
     @property
     def place(self) -> Cursor:
-        """Behind the last event of the tree."""
+        """Cursor behind the last event of the tree."""
         if self._last is None:
             return self.start
         segment, line = self._last
         return Cursor(self.tree.size, segment, line.offset + line.size, line.chain.decode())
 
     def run(self, *, stop: int | None = None, progress: Progress | None = None) -> None:
-        """Walk to the event at position `stop`, which lies ahead, or to the end. What was seen before an error stays.
+        """Walk to the event at position `stop`, which lies ahead, or to the end. After an error, the tree holds the
+        events before it.
 
         Raises:
             LogCorruptError, LogFormatError, LogReadError: see `LocalLog.read`.
@@ -76,6 +77,6 @@ class Survey:
             if size in self._positions:
                 self.lines[size] = found
             if size == stop:
-                return  # what follows need not be whole
+                return  # the rest need not be whole
             if progress is not None and size % _STRIDE == 0:
                 progress(size, total)

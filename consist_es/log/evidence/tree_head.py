@@ -1,8 +1,8 @@
 """A tree head: how many events a log had, and the root of their Merkle tree, as a text of three lines.
 
-The text is that of a C2SP tlog-checkpoint (c2sp.org/tlog-checkpoint): origin, size in decimal, root in base64 (RFC
-4648, section 4). In the signed form a blank line and signature lines follow (c2sp.org/signed-note); those that others
-added, such as witnesses, are allowed here and passed over.
+The text is a C2SP tlog-checkpoint (c2sp.org/tlog-checkpoint): origin, size in decimal, root in base64 (RFC 4648,
+section 4). In the signed form a blank line and signature lines follow (c2sp.org/signed-note); signature lines of
+others, such as witnesses, are ignored.
 """
 
 import base64
@@ -16,7 +16,7 @@ from consist_es.errors import TreeHeadError
 from consist_es.log.evidence.merkle import HASH_SIZE
 
 LONGEST = 1 << 16
-"""Bytes of a tree head with its signature lines at most."""
+"""Largest size in bytes of a tree head with its signature lines."""
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -24,12 +24,12 @@ _SIGNATURE_START = "\u2014 "
 
 
 class TreeHead(msgspec.Struct, frozen=True):
-    """What a log was at some moment."""
+    """State of a log at one moment."""
 
     origin: str
-    """Which log."""
+    """Id of the log."""
     size: int
-    """Events that it had."""
+    """Number of events."""
     root: bytes
 
     @property
@@ -47,7 +47,7 @@ def parse_head(text: str, where: object) -> TreeHead:
     """Read a tree head; `where` names it in the error.
 
     Raises:
-        TreeHeadError: it is none, is of an empty tree, or has extension lines, which nobody could check.
+        TreeHeadError: not a tree head, of an empty tree, or with extension lines, which nobody could check.
     """
     note, _, signatures = text.partition("\n\n")
     lines = note.removesuffix("\n").split("\n")

@@ -1,8 +1,8 @@
-"""Tree heads of a log: made, kept below ``<log>/checkpoints``, and compared with what the log is now.
+"""Tree heads of a log: made, stored below ``<log>/checkpoints``, and compared with the log.
 
-Of a head with n events, ``<n>.checkpoint`` is its text, ``<n>.checkpoint.sig`` its signature where it has one, and
-``<n>.frontier`` what is needed to go on from there without reading the first n events again. The frontier is an aid,
-not a proof: a head that does not match its frontier, or whose place is not in the log, is never built upon.
+For a head with n events, ``<n>.checkpoint`` is its text, ``<n>.checkpoint.sig`` its signature if it has one, and
+``<n>.frontier`` the state to go on from without reading the first n events again. The frontier is no proof: one that
+does not match its head, or has a place that is not in the log, is not used.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from consist_es.text import counted
 
 FOLDER = "checkpoints"
 SIGNATURE = ".sig"
-"""What the name of a signature has after that of its head."""
+"""Suffix of a signature's file name after that of its head."""
 
 _HEAD, _FRONTIER = ".checkpoint", ".frontier"
 _NAME = re.compile(r"[0-9]{12,}\.checkpoint")
@@ -34,7 +34,7 @@ _VERSION = 1
 
 
 class Frontier(msgspec.Struct, frozen=True):
-    """Where to go on from: the place behind a head's last event, and the peaks of its tree in hex."""
+    """State to go on from: the place behind a head's last event, and the tree's peaks in hex."""
 
     version: int
     place: Cursor
@@ -47,22 +47,22 @@ class Kept(NamedTuple):
     path: Path
     head: TreeHead
     frontier: Frontier | None
-    """None where it is missing, or is not the head's."""
+    """None if it is missing or does not match the head."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What the log of today says of a tree head."""
+    """Result of comparing a tree head with the log."""
 
     name: str
     size: int
     result: str
     """``extended``, ``rewritten``, ``cut``, ``unknown`` (the log is damaged before it) or ``other log``."""
     what: str
-    """In words."""
+    """The result in words."""
 
     @property
     def ok(self) -> bool:
-        """Whether the log still begins with all of the head's events."""
+        """True if the log still begins with all of the head's events."""
         return self.result == "extended"
 
 
@@ -70,7 +70,7 @@ def origin_of_log(storage: Storage, folder: Path) -> str:
     """The origin of a log's tree heads.
 
     Raises:
-        LogFormatError: there are no events yet, or the log's identity is none of ours. LogError: the first segment
+        LogFormatError: there are no events yet, or the project id is not ours. LogError: the first segment
             cannot be read.
     """
     try:
@@ -85,11 +85,11 @@ def origin_of_log(storage: Storage, folder: Path) -> str:
     return origin_of(opened.header.project)
 
 
-# ---------------------------------------------------------------- what is kept
+# ---------------------------------------------------------------- stored heads
 
 
 def kept_heads(storage: Storage, folder: Path) -> list[Kept]:
-    """The heads below the log's folder, the smallest one first.
+    """The stored heads, smallest first.
 
     Raises:
         TreeHeadError: one of them is damaged. LogReadError: it cannot be read.
@@ -131,7 +131,7 @@ def _peaks(frontier: Frontier) -> list[bytes]:
 
 
 def keep(storage: Storage, folder: Path, survey: Survey, head: TreeHead, signature: str | None) -> Path:
-    """Write a head below the log's folder, the head itself last. Give its path. May raise OSError."""
+    """Store a head, its own file last, and return its path. May raise OSError."""
     path = folder / FOLDER / f"{head.size:012d}{_HEAD}"
     frontier = Frontier(_VERSION, survey.place, [peak.hex() for peak in survey.tree.peaks])
     make_folder(storage, path.parent)
@@ -163,12 +163,12 @@ def _replace(storage: Storage, path: Path, data: bytes) -> None:
 
 
 def make_head(storage: Storage, folder: Path, progress: Progress | None = None) -> tuple[TreeHead, Survey]:
-    """The head of the log as it is now, all of whose events are safe on disk.
+    """Make the head of the current log, with all its events safe on disk.
 
-    Only what came after the newest head below the log's folder is read.
+    Only events after the newest stored head are read.
 
     Raises:
-        LogTamperedError: a head below the log's folder says something else of the log.
+        LogTamperedError: a stored head contradicts the log.
         LogFormatError: the log is empty. LogError, TreeHeadError: see `kept_heads` and `LocalLog.read`.
     """
     origin = origin_of_log(storage, folder)
@@ -189,7 +189,7 @@ def make_head(storage: Storage, folder: Path, progress: Progress | None = None) 
 
 
 def _check_kept(folder: Path, survey: Survey, origin: str | None, kept: list[Kept]) -> None:
-    """No head is made that contradicts an earlier one; those below the starting point are part of its chain."""
+    """Fail if a stored head contradicts the log. Those below the starting point are part of its chain."""
     later = [item for item in kept if item.head.size > survey.start.seq]
     for verdict in judge(survey, origin, [(item.path.name, item.head) for item in later], None):
         if not verdict.ok:
@@ -197,7 +197,7 @@ def _check_kept(folder: Path, survey: Survey, origin: str | None, kept: list[Kep
 
 
 def _make_safe(storage: Storage, folder: Path, segment: int) -> None:
-    """A head must not speak of events that a power cut can still take. Earlier segments were synced when they ended."""
+    """Sync the segment: a head must not cover events that a power cut can take. Earlier segments are synced."""
     try:
         fd, _ = open_segment(storage, folder, segment)
         try:
@@ -214,8 +214,8 @@ def _make_safe(storage: Storage, folder: Path, segment: int) -> None:
 def compare(
     storage: Storage, folder: Path, heads: Sequence[tuple[str, TreeHead]], progress: Progress | None = None
 ) -> list[Verdict]:
-    """Read the whole log, and say of every head, given with a name, whether the log extends it. Damage in the log is
-    no error here: heads of what lies before it are compared all the same.
+    """Read the whole log and judge every (name, head). Damage in the log is no error here: heads of events before it
+    are still compared.
 
     Raises:
         LogReadError: the log cannot be read.
@@ -235,7 +235,7 @@ def compare(
 def judge(
     survey: Survey, origin: str | None, heads: Iterable[tuple[str, TreeHead]], damage: str | None
 ) -> list[Verdict]:
-    """What a survey says of heads, all of whose sizes it looked out for; `damage` is why it ended early."""
+    """Judge heads by a survey that noted the roots at their sizes; `damage` is why it ended early."""
     return [Verdict(name, head.size, *_judged(survey, origin, head, damage)) for name, head in heads]
 
 
@@ -254,8 +254,8 @@ def _judged(survey: Survey, origin: str | None, head: TreeHead, damage: str | No
 
 
 def changed_between(verdicts: Sequence[Verdict]) -> tuple[int, int] | None:
-    """The last position that a head shows to be as it was, 0 where there is none, and the smallest one by which a head
-    shows something to be rewritten; None where no head does."""
+    """The last position proven unchanged by a head (0 if none), and the smallest size of a contradicting head; None if
+    no head contradicts."""
     by_result = {result: [v.size for v in verdicts if v.result == result] for result in ("extended", "rewritten")}
     if not by_result["rewritten"]:
         return None
