@@ -146,7 +146,7 @@ class TrackerQueries(SaysInstead):
         return runs[0]
 
     def find_latest_run(self, **filters: Unpack[RunFilters]) -> Run:
-        """Of the runs that match, the one of the highest iteration, and of these the newest.
+        """The matching run with the highest iteration, and of several such the newest.
 
         Raises:
             UsageError (ValueError): none matches.
