@@ -1,4 +1,4 @@
-"""The command line: commands that print what the library knows."""
+"""The command line: commands to inspect and maintain a project."""
 
 import io
 import signal

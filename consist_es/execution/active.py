@@ -59,7 +59,7 @@ class OutputCapture:
 
 
 class ActiveRun:
-    """A run whose function, or trace block, is executing. Closed when it ends; then every use is refused."""
+    """A run with its function or trace block executing. Closed when it ends; then every use is refused."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class ActiveRun:
         return self._pid == os.getpid()
 
     def join(self) -> None:
-        """Make the run usable in a forked child, whose records go to the parent's run."""
+        """Make the run usable in a forked child; its records go to the parent's run."""
         if not self.is_own:
             journal = self.journal
             self.journal = WorkersJournal(journal.project, journal.uris, journal.scenario, journal.run)
@@ -336,7 +336,7 @@ class ActiveRun:
         return _Capturing(self, directory, pattern, recursive)
 
     def log_captured(self, snapshot: Snapshot) -> dict[str, Artifact]:
-        """Record what appeared since a snapshot, by key."""
+        """Record the files that appeared since a snapshot, by key."""
         notes = ArtifactNotes(meta={CAPTURED: True})
         keys = capture_keys(snapshot.folder, snapshot.appeared())
         found = {key: self._log_if_there(path, key, notes) for key, path in keys.items()}

@@ -215,7 +215,7 @@ class Attempt(WithBlock["Attempt"]):
                 self._verdict = Miss(NOT_PUT_BACK, hit.source, [str(problem)])
 
     def _options(self) -> dict[str, Any]:
-        """The options beyond the step's own: how it is watched, and where it will write."""
+        """Options added to the step's own: observation of reads, and declared writes."""
         step, settings, scope = self.step, self._settings, self.scope
         watched = {} if settings.observer is None else settings.observer.options(step)
         return {**watched, **declared_writes(step, self._key, self._directory, settings.uris, scope.coupler)}

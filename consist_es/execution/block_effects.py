@@ -20,8 +20,8 @@ from consist_es.identity.live.written import NOTHING
 class BlockComparison(Comparison):
     """Snapshot of what a block can reach, taken on entry.
 
-    Leaves out what the block's own text changes (variables, and containers it names): its reader sees what a hit does
-    to them. What remains was changed by functions and methods that the block calls.
+    Leaves out changes by the block's own text (variables, and containers it names): there the effect of a hit is
+    visible. The remaining changes are made by functions and methods that the block calls.
     """
 
     def __init__(self, frame: types.FrameType, root: Path, mask: Mask) -> None:

@@ -26,7 +26,7 @@ from consist_es.steps.step import Step
 def collect(
     step: Step, active: ActiveRun, snapshot: Snapshot | None, value: Any, coupler: Mapping[str, Any] | None
 ) -> dict[str, Artifact]:
-    """Record everything, apply the output policies, and give back what the caller receives.
+    """Record all outputs, apply the output policies, and return the outputs for the caller.
 
     Order: declared keys as declared, then returned, captured and, if nothing is declared, all logged ones.
 

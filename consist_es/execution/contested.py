@@ -136,7 +136,7 @@ def _recorded(conn: sqlite3.Connection, own: RunRow, uris: UriMap) -> Iterator[t
 
 
 def _beside(conn: sqlite3.Connection, own: RunRow, keys: Iterable[str]) -> Iterator[RunRow]:
-    """Runs that executed at the same time as this one, without hits."""
+    """Runs that executed at the same time as this one and computed something."""
     rows = (run_table.by_key(conn, key) for key in keys)
     for run in (*(row for row in rows if row is not None), *run_table.started_since(conn, own.started_seq)):
         if run.key != own.key and WRITES in run.options and not (run.kind == "run" and run.cache == "hit"):

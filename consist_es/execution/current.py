@@ -102,7 +102,7 @@ def top() -> Frame | None:
 
 
 def active_run_or_none() -> ActiveRun | None:
-    """The run whose function (or trace block) is executing, or None."""
+    """The executing run of this thread or task, or None."""
     frame = top()
     return frame.run if frame else None
 
@@ -146,7 +146,7 @@ def current_tracker() -> Any:
     """The tracker of the innermost run or scenario, else the default one.
 
     Raises:
-        NoTrackerError: neither; says how to set one.
+        NoTrackerError: there is neither; says how to set one.
     """
     frame = top()
     found = frame.tracker if frame else _default.get()
@@ -161,7 +161,7 @@ def default_tracker() -> Any:
 
 
 def set_current_tracker(tracker: Any) -> Any:
-    """Make `tracker` the default one (None: no default); gives back the previous one."""
+    """Make `tracker` the default one (None: no default); returns the previous one."""
     previous = _default.get()
     _default.set(tracker)
     return previous

@@ -30,7 +30,7 @@ class PutBack:
         self.paths: list[str] = []
         """Paths that `apply` changes, without those that are as they should be."""
         self.changed: list[tuple[Any, str]] = []
-        """(object, name of the attribute or variable) for each of them that is reachable."""
+        """(object, name of the attribute or variable) of these changes."""
         self._actions: list[Action] = []
         reach = Reach(fn, given) if any(effect.kind in _KINDS for effect in effects) else None
         for effect in effects:

@@ -92,7 +92,7 @@ class Run:
     _account: Account | None = field(default=None, repr=False, compare=False)
 
     def why(self) -> Why:
-        """Why it was a hit or a miss: the nearest earlier run, what differs from it, and what it cost; printable.
+        """Why it was a hit or a miss: the nearest earlier run, the differences, and the time taken or saved; printable.
 
         Raises:
             UsageError: a scenario. StateError: a run that is not recorded yet, or was unpickled.

@@ -94,7 +94,7 @@ class RunSet(Sequence[Run]):
         return self.runs[index]
 
     def filter(self, **fields: Any) -> RunSet:
-        """The runs whose fields (or facet keys) have these values."""
+        """The runs with these values in their fields (or facet keys)."""
         kept = (run for run in self.runs if all(field_of(run, name) == value for name, value in fields.items()))
         return RunSet(tuple(kept), self.label)
 

@@ -53,7 +53,7 @@ def in_words(reason: str) -> str:
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run was a hit or a miss, and what that cost; `str()` gives readable text."""
+    """Why a run was a hit or a miss, and the time taken or saved; `str()` gives readable text."""
 
     run: str
     """Id of the run."""

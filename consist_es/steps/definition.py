@@ -95,7 +95,7 @@ def define_step(**defaults: Any) -> Callable[[F], F]:
     not wrapped.
 
     Raises:
-        UsageTypeError: a keyword that is none of these.
+        UsageTypeError: any other keyword.
     """
     allowed = (*_PLAIN, *_CACHE, *_EXECUTION, *_OTHER)
     for name in defaults:
