@@ -1,6 +1,6 @@
 """Event-sourced provenance and caching for scientific simulation.
 
-``import consist_es as consist``; begin with `Tracker`. Names are loaded when they are first used.
+``import consist_es as consist``; begin with `Tracker`. Names are loaded on first use.
 """
 
 import os
@@ -45,7 +45,7 @@ _NAMES = {
 }
 _MODULE_OF = {name: f"consist_es.{module}" for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = sorted(_MODULE_OF)  # for type checkers and editors the same names stand in __init__.pyi
+__all__ = sorted(_MODULE_OF)  # __init__.pyi has the same names for type checkers and editors
 
 
 def __getattr__(name: str) -> Any:
@@ -62,5 +62,5 @@ def __dir__() -> list[str]:
     return sorted((*__all__, "__version__"))
 
 
-if "CONSIST_ES_OBSERVE" in os.environ:  # a step in another process started this one: tell it what is read here
+if "CONSIST_ES_OBSERVE" in os.environ:  # a step in another process started this one: report reads to it
     import_module("consist_es.observe.children").attach()

@@ -1,4 +1,4 @@
-"""The public names for type checkers and editors; `consist_es/__init__.py` loads them when they are first used."""
+"""The public names for type checkers and editors; `consist_es/__init__.py` loads them on first use."""
 
 from consist_es.api.coupler import Coupler as Coupler, CouplerView as CouplerView, DeclaredOutput as DeclaredOutput
 from consist_es.api.functions import (

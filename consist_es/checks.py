@@ -1,4 +1,4 @@
-"""Checks of what users pass: keys, run ids, names, options, years. Each error says what to do."""
+"""Checks of arguments: keys, run ids, names, options, years. Each error says what to do."""
 
 import operator
 import re
@@ -48,9 +48,9 @@ def check_name(name: object, what: str) -> str:
 
 
 def check_run_id(run_id: object, scenario: str | None = None) -> str:
-    """Like `check_name`; ``#`` and a number at the end are kept for attempts (``baseline#2``).
+    """Like `check_name`; ``#`` and a number at the end are reserved for attempts (``baseline#2``).
 
-    An id that ends with that of its `scenario`, ``costs_baseline#2``, is ``costs_baseline``: the log counts attempts.
+    An id that ends with its `scenario`'s id, ``costs_baseline#2``, becomes ``costs_baseline``: the log counts attempts.
     """
     name = check_name(run_id, "run_id")
     if (attempt := _ATTEMPT.search(name)) is None:
@@ -68,14 +68,14 @@ def safe_name(text: str, limit: int = 60) -> str:
 
 
 def key_from_path(path: PurePath, taken: Iterable[str] = ()) -> str:
-    """A valid key made from a file's stem, unlike those already taken."""
+    """A valid key made from a file's stem, different from those taken."""
     stem = re.sub(r"[^A-Za-z0-9_.\-]", "_", path.name.split(".")[0] or path.name)
     stem = re.sub(r"\.{2,}", ".", stem).lstrip(".-") or "file"
     return free_name(stem, taken)
 
 
 def free_name(name: str, taken: Iterable[str]) -> str:
-    """`name`, or with the first number from 2 on that makes it unlike those taken."""
+    """`name`, with the first number from 2 on that makes it unique if it is taken."""
     used, free, count = set(taken), name, 1
     while free in used:
         count += 1
@@ -84,7 +84,7 @@ def free_name(name: str, taken: Iterable[str]) -> str:
 
 
 def check_option(name: str, value: Any, allowed: Sequence[str], *, optional: bool = True) -> None:
-    """Refuse a value that is not on the list.
+    """Refuse a value that is not in `allowed`.
 
     Raises:
         OptionError: lists the allowed values.
@@ -107,7 +107,7 @@ def names(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:
     """A list of names; a single str is one name, never a list of characters.
 
     Raises:
-        UsageTypeError: something in it is not a str.
+        UsageTypeError: an item is not a str.
     """
     if value is None:
         return ()
@@ -142,8 +142,7 @@ def checked_year(name: str, value: Any) -> int | None:
 
 
 def check_labels(labelled: Any, years: Sequence[str], texts: Sequence[str]) -> None:
-    """Put the checked form of years and texts in the place of these attributes. Raises as `checked_year` and
-    `checked_text`."""
+    """Check these attributes and replace them by the checked form. Raises as `checked_year` and `checked_text`."""
     for name in years:
         setattr(labelled, name, checked_year(name, getattr(labelled, name)))
     for name in texts:
@@ -151,7 +150,7 @@ def check_labels(labelled: Any, years: Sequence[str], texts: Sequence[str]) -> N
 
 
 def checked_limit(value: Any) -> int | None:
-    """How many at most; None is all.
+    """A checked limit; None for no limit.
 
     Raises:
         UsageTypeError: no integer. UsageError: below 0, or beyond 64 bits.
@@ -166,7 +165,7 @@ def checked_text(name: str, value: Any) -> str | None:
     """A description or label.
 
     Raises:
-        UsageTypeError: no str. UsageError: with characters that no file can hold.
+        UsageTypeError: not a str. UsageError: characters that cannot be encoded as UTF-8.
     """
     if value is None:
         return None

@@ -7,47 +7,47 @@
     │   ├── LogCorruptError           damage before good records; nothing is written until it is repaired
     │   ├── LogWriteError             an append failed; nothing of it is visible
     │   │   └── LogFullError          … because the disk or quota is full
-    │   ├── LogLockError              the lock could not be had
+    │   ├── LogLockError              the lock file could not be locked
     │   ├── LogFormatError            written by a newer library, or not a log at all
     │   ├── LogMismatchError          a cursor that does not belong to this log, or a log that was swapped
     │   ├── LogReadError              the operating system could not read it
-    │   ├── LogTamperedError          not the log that an earlier tree head speaks of
-    │   └── LogReadOnlyError          a write was asked of a log opened for reading
+    │   ├── LogTamperedError          does not match an earlier tree head
+    │   └── LogReadOnlyError          a write to a log opened for reading
     ├── ViewError                     the SQLite views
-    │   ├── NotOurDatabaseError       the file at db_path is somebody else's
-    │   ├── ViewAccessError           it cannot be written: permissions, or another program's lock
-    │   ├── ViewRoomError             no room for it, or its disk fails
-    │   └── ViewContentError          a row holds what no event put there
-    ├── ProjectNotFoundError          no project where the command line looked
-    ├── SignatureError                a tree head that cannot be signed, or whose signature does not hold
+    │   ├── NotOurDatabaseError       the file at db_path belongs to another program
+    │   ├── ViewAccessError           they cannot be written: permissions, or another program's lock
+    │   ├── ViewRoomError             no room for them, or their disk fails
+    │   └── ViewContentError          a row that does not come from an event
+    ├── ProjectNotFoundError          the command line found no project
+    ├── SignatureError                a tree head that cannot be signed, or an invalid signature
     ├── UsageError (ValueError)       an argument's value
     │   ├── OptionError               not one of the allowed values
-    │   ├── KeyNameError              no valid artifact key
-    │   ├── InvalidNameError          no usable run id, step, model or tag name
+    │   ├── KeyNameError              an invalid artifact key
+    │   ├── InvalidNameError          an invalid run id, step, model or tag name
     │   ├── InputError                an input that cannot be found, read or hashed
     │   ├── ConfigValueError          a config value out of bounds
     │   ├── ConfigFileError           a configuration file that an adapter cannot read
-    │   ├── AdapterError              a config adapter that does not keep its contract, or is not there
-    │   ├── LimitError                something larger than the log takes
+    │   ├── AdapterError              a config adapter that breaks its contract, or does not exist
+    │   ├── LimitError                something larger than the log's limits
     │   ├── PathError                 a path that leaves the place it must stay in
     │   ├── OutputSetError            an output set that is not as it was declared
-    │   ├── ArchiveError              a segment of the log that cannot be put away
-    │   ├── TreeHeadError             a file that is no tree head, or not of this log
-    │   ├── ProofError                something that the tree head does not prove
+    │   ├── ArchiveError              a segment of the log that cannot be archived
+    │   ├── TreeHeadError             a file that is not a tree head, or not of this log
+    │   ├── ProofError                something that cannot be proved with the tree head
     │   ├── RedactionError            a payload that cannot be redacted
     │   ├── BindingError              inputs that cannot be given to the function
-    │   ├── AcceptanceError           a change that cannot be accepted, or an acceptance that is not there
+    │   ├── AcceptanceError           a change that cannot be accepted, or a missing acceptance
     │   ├── RuntimeArgumentError      required runtime kwargs that are missing
     │   ├── TntpError                 a traffic network file (of the demo) that cannot be read
     │   └── AssignmentError           traffic (of the demo) that cannot be assigned to its network
     ├── UsageTypeError (TypeError)    an argument's type
     │   ├── CallError                 arguments that do not fit the step's function
-    │   ├── AdapterTypeError          no config adapter, or one that returns another type than it must
+    │   ├── AdapterTypeError          not a config adapter, or one that returns a wrong type
     │   └── ConfigTypeError           a config value without a canonical form
-    ├── MissingKeyError (KeyError)    a name that is not there; lists those that are
+    ├── MissingKeyError (KeyError)    a name that does not exist; lists those that do
     ├── StateError (RuntimeError)     the right call at the wrong time
     │   ├── NoActiveRunError          a helper that needs a run, called outside one
-    │   ├── NoTrackerError            no tracker given and no default one
+    │   ├── NoTrackerError            neither a tracker nor a default one
     │   ├── RunActiveError            a step started inside another one
     │   ├── ClosedError               a context used after it ended
     │   ├── AccessModeError           writing with access_mode other than "standard"
@@ -55,11 +55,11 @@
     ├── OutputError (RuntimeError)    outputs missing or mismatched under policy "error"
     │   └── RequiredOutputsError      a scenario ended without its required outputs
     ├── MaterializeError (RuntimeError)   a verified copy that could not be made
-    ├── ReturnTypeError (TypeError)   a step returned what cannot be recorded
+    ├── ReturnTypeError (TypeError)   a step returned a value that cannot be recorded
     ├── LoadError (ValueError)        an artifact that no driver can load
     │   ├── ArtifactMissingError (FileNotFoundError)
     │   └── MissingExtraError (ImportError)
-    └── ConsistWarning (UserWarning)  not an error: everything this library warns about
+    └── ConsistWarning (UserWarning)  not an error: base of all warnings of this library
 """
 
 import sys
@@ -94,7 +94,7 @@ class LogError(ConsistError):
 
 
 class LogCorruptError(LogError):
-    """The log is damaged where it must be whole."""
+    """The log is damaged, and not only by an unfinished last record."""
 
     def __init__(
         self,
@@ -121,14 +121,14 @@ class LogWriteError(LogError):
     def __init__(self, path: object, problem: object, *, hint: str = "Try again once the cause is gone.") -> None:
         self.path, self.problem, self.hint = path, problem, hint
         self.kept: tuple[str, ...] = ()
-        """Where the outputs of the run are that could not be recorded, as far as it had any."""
+        """Paths of the outputs of the run that could not be recorded, if any."""
         super().__init__(self._text("Outputs already on disk are kept."))
 
     def _text(self, outputs: str) -> str:
         return f"Not recorded: writing {self.path} failed: {self.problem}. {outputs} {self.hint}"
 
     def keep(self, run: str, places: Sequence[str]) -> None:
-        """Say where the outputs of the run are during which this happened, and what becomes of them."""
+        """Add to the message where the outputs of the affected run are, and that they are kept."""
         if not places:
             return
         self.kept = tuple(places)
@@ -147,7 +147,7 @@ class LogFullError(LogWriteError):
 
 
 class LogLockError(LogError):
-    """The log's lock could not be had."""
+    """The log's lock could not be acquired."""
 
     def __init__(self, path: object, problem: object, remedy: str = "") -> None:
         self.path, self.problem = path, problem
@@ -156,7 +156,7 @@ class LogLockError(LogError):
 
 
 class LogFormatError(LogError):
-    """The file is no log of ours, or of a version this library cannot read."""
+    """The file is not a log of this library, or of a version that it cannot read."""
 
     def __init__(self, message: str, *, newer: bool = False) -> None:
         self.newer = newer
@@ -174,7 +174,7 @@ class LogReadError(LogError):
 
 
 class LogMismatchError(LogError):
-    """A place that was remembered is not in the log: events after it were lost, or it is another log."""
+    """A remembered position is not in the log: events after it were lost, or it is another log."""
 
     def __init__(self, where: object, problem: str) -> None:
         self.where, self.problem = where, problem
@@ -185,7 +185,7 @@ class LogMismatchError(LogError):
 
 
 class LogTamperedError(LogError):
-    """The log is not what an earlier tree head says that it was."""
+    """The log does not match an earlier tree head."""
 
     def __init__(self, folder: object, problem: str) -> None:
         self.folder, self.problem = folder, problem
@@ -197,7 +197,7 @@ class LogTamperedError(LogError):
 
 
 class LogReadOnlyError(LogError):
-    """The log was opened for reading, or lies where nothing can be written."""
+    """The log was opened for reading, or is in a folder that cannot be written to."""
 
     def __init__(self, path: object) -> None:
         self.path = path
@@ -215,7 +215,7 @@ class ViewError(ConsistError):
 
 
 class NotOurDatabaseError(ViewError):
-    """The file at `db_path` is not a database of this library, and no log lies beside it; or it is a folder."""
+    """The file at `db_path` is not a database of this library, and has no log beside it; or it is a folder."""
 
     def __init__(self, path: object, log: object, what: str) -> None:
         self.path, self.log, self.what = path, log, what
@@ -227,7 +227,7 @@ class NotOurDatabaseError(ViewError):
 
 
 class ViewAccessError(ViewError):
-    """The view file cannot be written just now: permissions, a lock that another program holds, or no locks at all."""
+    """The view file cannot be written now: permissions, a lock held by another program, or no locks at all."""
 
     ACTION = "close programs that have the file open for editing, or give db_path a folder that can be written"
 
@@ -237,11 +237,11 @@ class ViewAccessError(ViewError):
 
 
 class ViewRoomError(ViewError):
-    """There is no room for the views where they lie, or their disk fails. The log may have room."""
+    """There is no room for the views, or their disk fails. The log may have room."""
 
 
 class ViewContentError(ViewError):
-    """A row of the views holds what no event put there: somebody changed it by SQL."""
+    """A row of the views does not come from an event: it was changed by SQL."""
 
     def __init__(self, found: object, problem: object) -> None:
         self.found, self.problem = found, problem
@@ -256,7 +256,7 @@ class ProjectNotFoundError(ConsistError):
 
 
 class SignatureError(ConsistError):
-    """A tree head cannot be signed, or its signature does not hold."""
+    """A tree head cannot be signed, or its signature is invalid."""
 
 
 # ---------------------------------------------------------------- arguments
@@ -305,7 +305,7 @@ class ConfigValueError(UsageError):
 
 
 class ConfigFileError(UsageError):
-    """A configuration file cannot be read as what it should be; `line` is None where no single line is to blame."""
+    """A configuration file is not in its format; `line` is None if no single line is at fault."""
 
     def __init__(self, path: object, line: int | None, problem: str, remedy: str = "") -> None:
         self.path, self.line, self.problem = path, line, problem
@@ -316,7 +316,7 @@ class ConfigFileError(UsageError):
 
 
 class AdapterError(UsageError):
-    """A config adapter does not keep its contract, or there is none of that name."""
+    """A config adapter breaks its contract, or there is none of that name."""
 
     def __init__(self, adapter: str, problem: str, remedy: str) -> None:
         self.adapter, self.problem = adapter, problem
@@ -324,7 +324,7 @@ class AdapterError(UsageError):
 
 
 class LimitError(UsageError):
-    """Something is larger than the log takes; nothing of it was recorded."""
+    """Something exceeds the log's limits; nothing of it was recorded."""
 
     def __init__(self, what: str, size: int, limit: int) -> None:
         self.what, self.size, self.limit = what, size, limit
@@ -339,7 +339,7 @@ class PathError(UsageError):
 
 
 class TreeHeadError(UsageError):
-    """A file is no tree head, or not one of this log."""
+    """A file is not a tree head, or not one of this log."""
 
     def __init__(self, where: object, problem: str, remedy: str = "") -> None:
         self.where, self.problem = where, problem
@@ -348,11 +348,11 @@ class TreeHeadError(UsageError):
 
 
 class ProofError(UsageError):
-    """Something that the tree head does not prove."""
+    """Something cannot be proved with the tree head."""
 
 
 class ArchiveError(UsageError):
-    """A segment of the log cannot be put away; it stays where it was."""
+    """A segment of the log cannot be archived; it stays where it was."""
 
     def __init__(self, segment: str, place: object, problem: str) -> None:
         self.segment, self.place, self.problem = segment, place, problem
@@ -391,7 +391,7 @@ class RuntimeArgumentError(UsageError):
 
 
 class TntpError(UsageError):
-    """A file in TNTP format breaks the format; `line` is None where no single line is to blame."""
+    """A file breaks the TNTP format; `line` is None if no single line is at fault."""
 
     def __init__(self, path: object, line: int | None, problem: str, expected: str) -> None:
         self.path, self.line, self.problem, self.expected = path, line, problem, expected
@@ -408,7 +408,7 @@ class UsageTypeError(ConsistError, TypeError):
 
 
 class CallError(UsageTypeError):
-    """The step's function cannot be called with what there is; found before anything is recorded."""
+    """The step's function cannot be called with the available arguments; found before anything is recorded."""
 
     def __init__(self, step: str, problem: str) -> None:
         self.step, self.problem = step, problem
@@ -419,7 +419,7 @@ class CallError(UsageTypeError):
 
 
 class AdapterTypeError(UsageTypeError):
-    """What was passed as adapter= is none, or what it returned is of another type than it must be."""
+    """The value of adapter= is not an adapter, or it returned a wrong type."""
 
 
 class ConfigTypeError(UsageTypeError):
@@ -427,7 +427,7 @@ class ConfigTypeError(UsageTypeError):
 
 
 class MissingKeyError(ConsistError, KeyError):
-    """A name is not there; the message lists those that are."""
+    """A name does not exist; the message lists those that do."""
 
     def __init__(self, what: str, key: object, available: Iterable[Any], hint: str = "") -> None:
         self.what, self.key, self.available = what, key, sorted(map(str, available))
@@ -442,11 +442,11 @@ class MissingKeyError(ConsistError, KeyError):
 
 
 class StateError(ConsistError, RuntimeError):
-    """The call is right, the moment is wrong."""
+    """The right call at the wrong time."""
 
 
 class NoActiveRunError(StateError):
-    """A helper that needs an active run was called outside one, or where several may be meant."""
+    """A helper that needs an active run was called outside one, or several runs may be meant."""
 
     def __init__(self, call: str, several: Iterable[str] = ()) -> None:
         self.call, self.several = call, tuple(several)
@@ -458,7 +458,7 @@ class NoActiveRunError(StateError):
 
 
 class NoTrackerError(StateError):
-    """No tracker was given, and there is no default one."""
+    """No tracker was given, and there is no default tracker."""
 
     def __init__(self, call: str) -> None:
         self.call = call
@@ -469,7 +469,7 @@ class NoTrackerError(StateError):
 
 
 def _of_thread(what: str, otherwise: str = "") -> str:
-    """What to do where this is a thread that somebody started: it begins with an empty context (PEP 567)."""
+    """The remedy in a thread that the user started, as it begins with an empty context (PEP 567); otherwise ""."""
     thread = threading.current_thread()
     if thread is threading.main_thread():
         return ""
@@ -495,7 +495,7 @@ class ClosedError(StateError):
 
 
 class AccessModeError(StateError):
-    """A tracker that may only read was asked to record."""
+    """A read-only tracker was asked to record."""
 
     def __init__(self, mode: str, call: str) -> None:
         self.mode, self.call = mode, call
@@ -503,7 +503,7 @@ class AccessModeError(StateError):
 
 
 class CodeIdentityUnavailableError(StateError):
-    """The step's code cannot be identified in the mode that was asked for."""
+    """The step's code cannot be identified in the requested mode."""
 
     def __init__(self, mode: str, reason: str, guidance: str) -> None:
         self.mode, self.reason, self.guidance = mode, reason, guidance
@@ -518,7 +518,7 @@ class OutputError(ConsistError, RuntimeError):
 
 
 class RequiredOutputsError(OutputError):
-    """A scenario ended without outputs that it requires."""
+    """A scenario ended without its required outputs."""
 
     def __init__(self, scenario: str, missing: Iterable[str]) -> None:
         self.scenario, self.missing = scenario, sorted(missing)
@@ -529,7 +529,7 @@ class RequiredOutputsError(OutputError):
 
 
 class MaterializeError(ConsistError, RuntimeError):
-    """A verified copy of an artifact could not be made; nothing half-made is left at the target."""
+    """A verified copy of an artifact could not be made; no partial copy is left at the target."""
 
     def __init__(self, key: str, target: object, problem: str) -> None:
         self.key, self.target, self.problem = key, target, problem
@@ -537,7 +537,7 @@ class MaterializeError(ConsistError, RuntimeError):
 
 
 class ReturnTypeError(ConsistError, TypeError):
-    """A step returned something that cannot be recorded as an output."""
+    """A step returned a value that cannot be recorded as an output."""
 
 
 class LoadError(ConsistError, ValueError):
@@ -557,7 +557,7 @@ class MissingExtraError(LoadError, ImportError):
 
 
 def warn(text: str) -> None:
-    """Give a `ConsistWarning` that names the line of the user's code, however deep inside this library it is given."""
+    """Issue a `ConsistWarning` attributed to the line of the user's code that called this library."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "consist_es":
         frame, level = frame.f_back, level + 1

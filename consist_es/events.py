@@ -1,7 +1,7 @@
-"""Every event there is, grouped by what it is about.
+"""All events, grouped by subject.
 
-An event is an immutable fact in the past tense. Its payload is one of the structs below; `Recorded` is the
-payload together with its place in the log (the envelope). The log gives the bytes, see `log/record.py`.
+An event is an immutable fact in the past tense. Its payload is one of the structs below; `Recorded` is the payload
+with its position and other facts from the log (the envelope). For the bytes see `log/record.py`.
 
 Rules of evolution: a new field has a default; a changed meaning is a new ``v`` with an upcaster in
 `log/record.py`; an event type is never removed. Fields typed ``Any`` or ``dict[str, Any]`` hold plain JSON
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import msgspec
 
 REGISTRY: dict[tuple[str, int], type["Event"]] = {}
-"""(type name, version) -> struct: how a stored payload finds its class again."""
+"""(type name, version) -> struct, to decode a stored payload."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnknownEvent(msgspec.Struct, frozen=True):
-    """An event of a type (or version) that this library does not know: carried along, never dropped."""
+    """An event of a type (or version) that this library does not know: kept, never dropped."""
 
     type: str
     v: int
@@ -39,7 +39,7 @@ class UnknownEvent(msgspec.Struct, frozen=True):
 
 
 class RedactedEvent(msgspec.Struct, frozen=True):
-    """An event whose payload was redacted. Its envelope stands; a `PayloadRedacted` says who took it out, and why."""
+    """An event with a redacted payload. Its envelope remains; a `PayloadRedacted` has the user and the reason."""
 
     type: str
     v: int
@@ -48,7 +48,7 @@ class RedactedEvent(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """An event on its way into the log: what is known before it has a position."""
+    """An event to be recorded, which has no position yet."""
 
     event: Event
     scenario: str | None = None
@@ -56,11 +56,11 @@ class Draft(msgspec.Struct, frozen=True):
     run: str | None = None
     """Key of the run that the event is about."""
     id: str | None = None
-    """The event's own identity; the log gives a time-ordered one where it is None."""
+    """The event's own id; if None, the log gives a time-ordered one."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """An event in the log: the envelope, its payload, and where its line lies."""
+    """An event in the log: the envelope, its payload, and the position of its line."""
 
     seq: int
     """Position in the project, gapless, from 1."""
@@ -85,7 +85,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """A place in the log: everything up to `seq` has been read. Opaque to callers of the log."""
+    """A position in the log: everything up to `seq` has been read. Opaque to callers of the log."""
 
     seq: int = 0
     segment: int = 1
@@ -107,7 +107,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputLink(msgspec.Struct, frozen=True, kw_only=True):
-    """One input of a run: the role it plays there and the artifact that plays it."""
+    """One input of a run: its role there and the artifact."""
 
     role: str
     """The binding name, or ``#0``, ``#1`` … for unnamed inputs."""
@@ -128,7 +128,7 @@ class OutputLink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """A change that a run made on an object that outlives it, and that a hit makes again."""
+    """A change that a run made to an object that outlives it, and that a hit replays."""
 
     kind: str
     """``attribute`` of an object or class, ``variable`` of a module or closure, ``content`` of a list, dict, set or
@@ -136,19 +136,18 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     """Path to the object, as the step's function reaches it: ``self``, ``self.zones[0]``, ``model``."""
     name: str = ""
-    """Of an attribute or variable; of an item its key in words."""
+    """Name of the attribute or variable; for an item the repr of its key."""
     value: Any = None
-    """Whole form (`consist_es.values.whole`) of what it was afterwards, of an item with its key; None if the name was
-    unbound."""
+    """Whole form (`consist_es.values.whole`) of the new value, with its key for an item; None if it was unbound."""
     before: str | None = None
-    """Digest of what it was before, if the change was made from that. What is neither that nor `value` now is no part
-    of the step's identity, such as a log, and is left alone."""
+    """Digest of the old value, if the change depends on it. A present value that is neither that nor `value` is no part
+    of the step's identity (such as a log), and a hit leaves it as it is."""
     required: bool = False
-    """Whether nobody can tell if it was changed: then it must be as it was before, or the run does not answer."""
+    """True if it is unknown whether it was changed: a hit then requires the value as it was before."""
 
     @property
     def path(self) -> str:
-        """Where the change is, for people."""
+        """Readable path of the change."""
         return f"{self.owner}[{self.name}]" if self.kind == "item" else ".".join(filter(None, (self.owner, self.name)))
 
 
@@ -157,14 +156,14 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int
     digest: str | None
-    """None where the run has no identity that may be reused; `unstable` says why."""
+    """None if the run has no identity that may be reused; `unstable` has the reasons."""
     code: str
     config: str
     inputs: str
     labels: str
     """Digest over model, name, year, iteration, phase, stage, cache epoch and version."""
     label_values: dict[str, Any] = {}
-    """The labels in plain form, those that are None left out."""
+    """The labels in plain form, without those that are None."""
     code_mode: str
     code_parts: dict[str, str] = {}
     """File or function -> digest."""
@@ -176,32 +175,32 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     before: str | None = None
     """The digest by version 1 of the fingerprint: it finds runs that were recorded under that version."""
     packages: dict[str, str] = {}
-    """Name -> version of other people's distributions that the code imports, of those the tracker names as models, and
-    of Python (its minor version). Not in the digests: a look-up compares them, see
+    """Name -> version of installed distributions that the code imports, of those the tracker names as models, and of
+    Python (its minor version). Not in the digests: a lookup compares them, see
     docs/decisions/0011-installed-code.md."""
 
 
 class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that a step read by itself, and the digest of what it was then."""
+    """One undeclared read of a step, with the digest of its content then."""
 
     kind: str
-    """``file``, ``made`` (a file that the step looked for in vain and made), ``folder`` (its names), ``variable``,
+    """``file``, ``made`` (a file that the step did not find and then made), ``folder`` (its names), ``variable``,
     ``module``, ``program``, ``random`` or ``working directory``."""
     name: str
     """A path relative to the project's folder, a portable URI, a variable, a program, or a generator."""
     digest: str | None = None
-    """None: it was looked for and not there."""
+    """None: it was looked for and did not exist."""
     without: list[str] = []
-    """Names in a folder that the step made itself, and which do not count."""
+    """Names in a folder that do not count, as the step made them itself."""
     after: str | None = None
     """The state that a random generator was left in."""
     arguments: list[str] = []
-    """Of a program from a distribution: those that say which program it is, ``-m rates_model``. Its digest is the
-    distribution's name and what stands for it: ``rates_model 1.2``."""
+    """For a program from a distribution: the arguments that select it, ``-m rates_model``. Its digest is the
+    distribution's name with its version or digest: ``rates_model 1.2``."""
 
     @property
     def text(self) -> str:
-        """What it is, for people."""
+        """Readable description."""
         said = self.name if self.kind in ("file", "folder") else " ".join((self.kind, self.name, *self.arguments))
         return f"{said} ({self.digest})" if self.kind == "program" and self.digest else said
 
@@ -224,15 +223,15 @@ class WriterAttached(Event, frozen=True, kw_only=True):
     python: str
     platform: str
     machine: str = ""
-    """Identity of the installed system, made from its id; "" where it has none or an earlier version wrote."""
+    """Identity of the installed system, made from its machine id; "" if it has none, or in older events."""
     pid_namespace: str = ""
-    """Where its pid means this process; "" where an earlier version wrote."""
+    """Namespace in which its pid is this process; "" in older events."""
     lock: str = ""
-    """The file that it holds locked while it lives, as ``name:inode``; "" where the place has no trusted locks."""
+    """The file that it holds locked while it lives, as ``name:inode``; "" on a file system without reliable locks."""
 
 
 class LogRepaired(Event, frozen=True, kw_only=True):
-    """Bytes that were no whole batch were cut off the end of a segment and kept as evidence."""
+    """An incomplete batch was cut off the end of a segment and kept as evidence."""
 
     segment: int
     offset: int
@@ -243,22 +242,22 @@ class LogRepaired(Event, frozen=True, kw_only=True):
 
 
 class RecordLost(Event, frozen=True, kw_only=True):
-    """The record that had this position was damaged beyond reading, and somebody chose to go on without it.
+    """The record at this position was damaged beyond reading, and a user chose to go on without it.
 
-    Its scenario and run are what the damaged record said, where that could be read; nothing vouches for it.
+    Its scenario and run are those of the damaged record, if readable; they are not verified.
     """
 
     segment: int
-    """Where the damaged bytes lie, or lay: that segment is kept as it is."""
+    """Segment of the damaged bytes, which is kept as it is."""
     offset: int | None = None
-    """Of the damaged bytes; None where nothing is left of them."""
+    """Offset of the damaged bytes; None if nothing is left of them."""
     size: int = 0
     said: str | None = None
-    """Which type of event the damaged record said it was."""
+    """Event type in the damaged record, not verified."""
 
 
 class SegmentSealed(Event, frozen=True, kw_only=True):
-    """The last event of a segment; the log goes on in the next one."""
+    """The last event of a segment; the log continues in the next one."""
 
     segment: int
     size: int
@@ -266,22 +265,22 @@ class SegmentSealed(Event, frozen=True, kw_only=True):
 
 
 class PayloadRedacted(Event, frozen=True, kw_only=True):
-    """The payload of an earlier event was taken out of the log; its digest is left in its place.
+    """The payload of an earlier event was removed from the log and replaced by its digest.
 
-    It names the scenario and run that the earlier event was about.
+    Its scenario and run are those of the earlier event.
     """
 
     position: int
     event: str
     """Type of the earlier event."""
     digest: str
-    """blake3 of what was taken out, 64 hex digits: of the payload, or of the reference to its blob."""
+    """blake3 of the removed bytes, 64 hex digits: the payload, or the reference to its blob."""
     size: int
-    """Bytes of that, which its line keeps."""
+    """Number of these bytes; the line keeps its length."""
     reason: str
     user: str = ""
     status: str | None = None
-    """Where the earlier event was the end of a run: how that ended."""
+    """Status of the run, if the earlier event was its end."""
 
 
 class EnvironmentRecorded(Event, frozen=True, kw_only=True):
@@ -293,15 +292,15 @@ class EnvironmentRecorded(Event, frozen=True, kw_only=True):
     packages: dict[str, str] = {}
     git_commit: str | None = None
     git_dirty: str | None = None
-    """Digest of the uncommitted change, None where the tree is clean or there is no repository."""
+    """Digest of the uncommitted change, None if the tree is clean or there is no repository."""
     variables: dict[str, str | None] = {}
-    """Environment variables that the tracker was told to record, None for those that were not set."""
+    """Environment variables that the tracker is to record, None for those that were not set."""
 
 
 class ValuesRecorded(Event, frozen=True, kw_only=True):
-    """Large values that a run began with, once for all that have the same (`consist_es.identity.shared_values`).
+    """Large values of a run's start, recorded once for all runs that share them (`consist_es.identity.shared_values`).
 
-    The run that it is recorded with is the first one; all of them refer to it in ``shared`` of their start.
+    It is recorded with the first of these runs; all refer to it in ``shared`` of their start.
     """
 
     digest: str
@@ -313,7 +312,7 @@ class ValuesRecorded(Event, frozen=True, kw_only=True):
 
 
 LABELS = ("year", "iteration", "phase", "stage")
-"""Fields of `ScenarioStarted` and `StepStarted` that say where in a simulation a run belongs."""
+"""Fields of `ScenarioStarted` and `StepStarted` that place a run within a simulation."""
 
 
 class ScenarioStarted(Event, frozen=True, kw_only=True):
@@ -339,7 +338,7 @@ class ScenarioStarted(Event, frozen=True, kw_only=True):
     environment: str | None = None
     """Digest of an `EnvironmentRecorded`."""
     shared: dict[str, str] = {}
-    """``config`` -> digest of the earlier `ValuesRecorded` that it stands in, where it is large."""
+    """``config`` -> digest of the earlier `ValuesRecorded` that has it, if it is large."""
 
 
 class ScenarioExited(Event, frozen=True, kw_only=True):
@@ -358,7 +357,7 @@ class ScenarioExited(Event, frozen=True, kw_only=True):
 
 
 class StepStarted(Event, frozen=True, kw_only=True):
-    """A run of a step began: everything that was known before its function was called."""
+    """A run of a step began: all facts known before its function was called."""
 
     run_id: str
     """Readable id; which attempt it is follows from the order in the log."""
@@ -392,40 +391,40 @@ class StepStarted(Event, frozen=True, kw_only=True):
     """Portable URI of the run's managed folder."""
     environment: str | None = None
     shared: dict[str, str] = {}
-    """Part -> digest of the earlier `ValuesRecorded` that it stands in, where it is large: ``config``, ``adapter`` (of
-    the fingerprint's adapter what is for people) and ``code_parts`` (of the fingerprint)."""
+    """Part -> digest of the earlier `ValuesRecorded` that has it, if it is large: ``config``, ``adapter`` (the readable
+    part of the fingerprint's adapter) and ``code_parts`` (of the fingerprint)."""
 
 
 class StepCompleted(Event, frozen=True, kw_only=True):
-    """A run ended well; for a cache hit it follows `CacheHit` at once."""
+    """A run completed; for a cache hit it follows `CacheHit` at once."""
 
     seconds: float
     """Monotonic duration."""
     outputs: list[OutputLink] = []
-    """What the caller received, in order."""
+    """Outputs that the caller received, in order."""
     all_outputs: list[OutputLink] = []
     """Everything that was logged as an output of the run, in order."""
     missing: list[str] = []
     """Declared outputs that did not appear."""
     fingerprint: str | None = None
     reusable: bool = False
-    """Whether a later look-up may answer with this run. Never true for a hit."""
+    """True if later lookups may hit this run. Never true for a hit."""
     reason: str | None = None
     """Why it is not reusable."""
     observed: dict[str, str] = {}
-    """What the step read of its scenario by itself, beside its inputs -> digest of what that was."""
+    """Part of its scenario that the step read besides its inputs -> digest of its value."""
     reads: str | None = None
-    """Digest of the `ReadsObserved` that lists what else it read by itself; None if it read nothing."""
+    """Digest of the `ReadsObserved` that lists its other undeclared reads; None if there are none."""
     effects: list[Effect] = []
-    """What the step changed on objects that outlive it. Of a hit the places only: what was put back."""
+    """The step's changes to objects that outlive it. For a hit the changes that it replayed, without values."""
     logged_inputs: list[InputLink] | None = None
-    """What the step logged as inputs itself; None where that was not noted here: by a hit, and by earlier versions."""
+    """Inputs that the step logged itself; None for a hit, and in older events."""
 
 
 class ReadsObserved(Event, frozen=True, kw_only=True):
-    """Steps read these files, folders, variables and so on by themselves; recorded once per distinct list.
+    """Undeclared reads of steps: files, folders, variables and so on; recorded once per distinct list.
 
-    The run that it is recorded with is the first one that did; later ones refer to it by `StepCompleted.reads`.
+    It is recorded with the first run that made them; all refer to it by `StepCompleted.reads`.
     """
 
     digest: str
@@ -446,7 +445,7 @@ class StepAbandoned(Event, frozen=True, kw_only=True):
 
     reason: str
     set_aside: str | None = None
-    """Portable URI of the folder into which its partial outputs were renamed."""
+    """Portable URI of the folder that its partial outputs were moved to."""
 
 
 # ---------------------------------------------------------------- cache
@@ -456,18 +455,18 @@ class CacheHit(Event, frozen=True, kw_only=True):
     """An earlier run answers for this one; the function is not called (in `run`)."""
 
     source: str
-    """Key of the run that really computed the outputs."""
+    """Key of the run that computed the outputs."""
     validation: str
-    """How the outputs were checked: ``stat+digest`` or ``digest``, with ``+owner`` where their owner was asked too."""
+    """How the outputs were checked: ``stat+digest`` or ``digest``, with ``+owner`` if their owner was checked too."""
     outputs: list[OutputLink] = []
     accepted: list[str] = []
-    """Where the source has another fingerprint: the accepted changes that lead to it, in words, nearest first."""
+    """If the source has another fingerprint: the accepted changes that lead to it, in words, nearest first."""
     carried_over: bool = False
     """The source was recorded under an earlier version of the fingerprint, and is the same work by that version."""
     packages: list[str] = []
-    """Packages of which the source saw another version that does not count: ``pandas 2.2.1 -> 2.2.2``."""
+    """Packages that had another version in the source, which does not count: ``pandas 2.2.1 -> 2.2.2``."""
     left_out: str = ""
-    """What did not count, where `CacheOptions.code_identity` was not the default, in words."""
+    """What did not count, in words, if `CacheOptions.code_identity` was not the default."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):
@@ -477,27 +476,26 @@ class CacheMissed(Event, frozen=True, kw_only=True):
     nearest: str | None = None
     """Key of the earlier run of this step that differs least."""
     differs: list[str] = []
-    """What differs from it, in words: ``config.growth: 1.0 -> 1.1``."""
+    """The differences from it, in words: ``config.growth: 1.0 -> 1.1``."""
     details: dict[str, Any] = {}
 
 
 class HitDemoted(Event, frozen=True, kw_only=True):
-    """Inside a trace that had hit, the body made an output of its own: the hit no longer counts."""
+    """The body of a trace that was a hit made an output of its own: the hit no longer counts."""
 
     key: str
     reason: str
 
 
 class OutputsDoubted(Event, frozen=True, kw_only=True):
-    """Another run wrote a place where the run that this is about wrote an output, and at the same time: it must not
-    answer for a later one."""
+    """Another run wrote to an output path of this event's run at the same time: the run must not be reused."""
 
     by: str
     """Key of the other run."""
 
 
 class KeyCarriedOver(Event, frozen=True, kw_only=True):
-    """Runs with a fingerprint of an earlier version answer for this fingerprint from now on, and for no other one."""
+    """Runs with a fingerprint of an earlier version answer for this fingerprint from now on, and for no other."""
 
     fingerprint: str
     before: str
@@ -505,21 +503,21 @@ class KeyCarriedOver(Event, frozen=True, kw_only=True):
 
 
 class ChangeAccepted(Event, frozen=True, kw_only=True):
-    """Somebody vouches that a change leaves results equal: who looks for one fingerprint may be given the other's."""
+    """A user accepted that a change leaves results equal: a lookup of one fingerprint may hit a run with the other."""
 
     fingerprint: str
-    """Of the run that the event is about."""
+    """Fingerprint of this event's run."""
     as_fingerprint: str
     as_run: str
     """Key of the earlier run with that fingerprint."""
     reason: str
     user: str = ""
     differs: list[str] = []
-    """What the change was, in words."""
+    """The change, in words."""
 
 
 class AcceptanceRevoked(Event, frozen=True, kw_only=True):
-    """Every acceptance for this fingerprint so far is taken back: later look-ups no longer follow it."""
+    """All acceptances for this fingerprint so far are revoked: later lookups no longer follow them."""
 
     fingerprint: str
     reason: str | None = None
@@ -527,18 +525,18 @@ class AcceptanceRevoked(Event, frozen=True, kw_only=True):
 
 
 class PackagesAccepted(Event, frozen=True, kw_only=True):
-    """Somebody vouches that other versions of packages leave results equal: each change, alone or with others."""
+    """A user accepted that other versions of packages leave results equal: each change, alone or with others."""
 
     before: dict[str, str]
-    """Name of a distribution, or ``python`` -> version that earlier runs saw."""
+    """Name of a distribution, or ``python`` -> version in earlier runs."""
     after: dict[str, str]
-    """The same names -> version that may be reused over."""
+    """The same names -> version over which their results may be reused."""
     reason: str
     user: str = ""
 
 
 class PackagesRevoked(Event, frozen=True, kw_only=True):
-    """Every change of packages that was accepted so far is taken back."""
+    """All accepted changes of packages so far are revoked."""
 
     reason: str | None = None
     user: str = ""
@@ -569,7 +567,7 @@ class ArtifactLogged(Event, frozen=True, kw_only=True):
     producer: str | None = None
     """Key of the run that made it, None for external files."""
     role: str | None = None
-    """Role among the run's inputs, where it has one."""
+    """Role among the run's inputs, if it has one."""
     table_path: str | None = None
     array_path: str | None = None
     parent: str | None = None
@@ -581,7 +579,7 @@ class ArtifactLogged(Event, frozen=True, kw_only=True):
     facet_schema_version: str | None = None
     meta: dict[str, Any] = {}
     notes: list[str] = []
-    """What a user should know of its content: links in a folder that lead nowhere."""
+    """Notes on its content for the user, such as broken links in a folder."""
 
 
 class ArtifactMaterialized(Event, frozen=True, kw_only=True):
@@ -601,19 +599,19 @@ class ArtifactMaterialized(Event, frozen=True, kw_only=True):
 
 
 class CouplerSet(Event, frozen=True, kw_only=True):
-    """A name in the scenario's coupler now stands for this artifact (or plain path)."""
+    """A name in the scenario's coupler was set to this artifact (or plain path)."""
 
     key: str
     artifact: str | None = None
     value: str | None = None
-    """URI of a value that is no recorded artifact."""
+    """URI of a value that is not a recorded artifact."""
 
 
 class OutputsDeclared(Event, frozen=True, kw_only=True):
-    """Coupler keys that a scenario is expected, or required, to set."""
+    """A scenario declared coupler keys that it is expected, or required, to set."""
 
     required: dict[str, bool]
-    """Declared key -> whether it is required at exit."""
+    """Declared key -> True if it is required at exit."""
     warn_undefined: bool = False
     descriptions: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Text that is safe and pleasant to print: what stands in a log, or in the name of a file, may come from anybody."""
+"""Text that is safe to print: the content of logs and the names of files are untrusted."""
 
 import re
 import unicodedata
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
-"""Format characters that some scripts, and emoji, cannot be written without; harmless."""
+"""Format characters that some scripts and emoji require; harmless."""
 
 
 def shown(value: object) -> str:
-    """Text that a terminal shows and does not obey.
+    """Text that is safe on a terminal.
 
     Control characters (C0, C1), bidirectional and other format characters, line separators and lone surrogates become
-    ``\\x1b``, ``\\u202e`` and so on. A byte of a file name that is not UTF-8 is shown as that byte.
+    ``\\x1b``, ``\\u202e`` and so on. A byte in a file name that is not UTF-8 is shown as that byte.
     """
     text = str(value)
     if text.isascii() and text.isprintable():
@@ -33,12 +33,12 @@ def _escaped(char: str) -> str:
 
 
 def readable(text: str) -> str:
-    """Text that can be written as UTF-8: a byte of a file name that is none, or half of a character, as an escape."""
+    """Text that can be written as UTF-8: other bytes of file names, and lone surrogates, become escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def shortened(text: str, longest: int) -> str:
-    """A text, or its beginning and ``…`` where it has more characters than that."""
+    """A text, or its beginning and ``…`` if it is longer than `longest` characters."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
@@ -48,11 +48,11 @@ def counted(number: int, noun: str) -> str:
 
 
 NEAR = 0.8
-"""Ratio of `difflib` from which one name may be meant for another: ``grwoth`` and ``growth`` have 0.83."""
+"""Ratio of `difflib` from which a name may be a misspelling of another: ``grwoth`` and ``growth`` have 0.83."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that this one may be meant for; one with another number is another name."""
+    """The name that this one may be a misspelling of; names with different numbers never are."""
     import difflib
 
     found = difflib.get_close_matches(name, [other for other in names if _numbers(other) == _numbers(name)], 1, NEAR)

@@ -1,3 +1,3 @@
-"""The version of the library; a file of its own so that nobody imports the whole package for it."""
+"""The version of the library, importable without the package's other modules."""
 
 __version__ = "0.1.0"

@@ -1,1 +1,1 @@
-"""Tracker, scenario, coupler and the module-level functions: what model code calls."""
+"""Tracker, scenario, coupler and the module-level functions: the API for model code."""

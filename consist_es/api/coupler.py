@@ -1,4 +1,4 @@
-"""The coupler: a scenario's names, each standing for the latest artifact set under it."""
+"""The coupler: a scenario's mapping from names to the latest artifacts set under them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from consist_es.execution.journal import Journal
 from consist_es.execution.observed import observations, own_observations
 
 Stored = str | os.PathLike[str] | ArtifactLike
-"""What a name can stand for."""
+"""Values that a name can have."""
 V = TypeVar("V", bound=Stored)
 
 
@@ -31,11 +31,11 @@ class DeclaredOutput(msgspec.Struct, frozen=True):
 
 
 Required = bool | Mapping[str, bool]
-"""Of all outputs, or output by output."""
+"""For all outputs, or per output."""
 
 
 class Declares(ABC):
-    """What outputs are declared to: a coupler, a view of it, and a scenario, which has one."""
+    """Base of everything that outputs can be declared on: a coupler, a view of it, a scenario."""
 
     @abstractmethod
     def _declare(
@@ -49,11 +49,11 @@ class Declares(ABC):
         warn_undefined: bool = False,
         description: Mapping[str, str] | None = None,
     ) -> None:
-        """Declare names that should be in the coupler at the end, required or not, with descriptions.
+        """Declare names that should be in the coupler when the scenario ends, with descriptions.
 
-        `required` holds for all names, or per name by a mapping; once required, a name stays so. In a scenario that
-        ends without a required one `RequiredOutputsError` is raised. `warn_undefined`: warn once for each name that is
-        set and was never declared. The names of a view are those below its namespace.
+        `required` holds for all names, or per name by a mapping; once required, a name stays required. A scenario that
+        ends without a required one raises `RequiredOutputsError`. `warn_undefined`: warn once for each name that is set
+        but was never declared. The names of a view are those below its namespace.
         """
         self._declare(names, required, warn_undefined, description)
 
@@ -69,10 +69,10 @@ class Declares(ABC):
 
 
 class Coupler(Declares, Mapping[str, Any]):
-    """Names of a scenario -> latest artifact (or path, where code runs without tracking).
+    """Names of a scenario -> latest artifact (or path, if tracking is off).
 
     A mapping in the order in which the keys were first set. Setting is recorded while the scenario is open; reading is
-    recorded with a run that reads while it executes (`consist_es.execution.observed`). Values are artifacts,
+    recorded with the run that reads while it executes (`consist_es.execution.observed`). Values are artifacts,
     artifact-likes (`path`, `container_uri`), paths or path strings.
     """
 
@@ -117,7 +117,7 @@ class Coupler(Declares, Mapping[str, Any]):
         return self._values[key]
 
     def path(self, key: str, *, required: bool = True) -> Path | None:
-        """Where the value of `key` lies; None where it is not set and not required."""
+        """Path of the value of `key`; None if it is not set and not required."""
         if not required and key not in self:
             return None
         value = self.require(key)
@@ -130,17 +130,17 @@ class Coupler(Declares, Mapping[str, Any]):
     # ------------------------------------------------------------ setting
 
     def set(self, key: str, artifact: V) -> V:
-        """Let `key` stand for `artifact` from now on; gives it back.
+        """Set `key` to `artifact`, and return it.
 
         Raises:
             KeyNameError: `key` breaks the key rules.
-            UsageTypeError: the value is no artifact, artifact-like, path or path string.
+            UsageTypeError: the value is not an artifact, artifact-like, path or path string.
         """
         self._store({key: artifact})
         return artifact
 
     def set_from_artifact(self, key: str, value: V) -> V:
-        """The same as `set`: it takes artifacts, artifact-likes, paths and strings."""
+        """Same as `set`, which takes artifacts, artifact-likes, paths and strings."""
         return self.set(key, value)
 
     def __setitem__(self, key: str, value: Stored) -> None:
@@ -151,7 +151,7 @@ class Coupler(Declares, Mapping[str, Any]):
         self._store({**(artifacts or {}), **kwargs})
 
     def collect_by_keys(self, artifacts: Mapping[str, V], *keys: str, prefix: str = "") -> dict[str, V]:
-        """Set ``prefix + key`` to ``artifacts[key]`` for each of `keys`; gives back what was set.
+        """Set ``prefix + key`` to ``artifacts[key]`` for each of `keys`; returns the keys and values set.
 
         Raises:
             MissingKeyError: a key is not in `artifacts`.
@@ -169,7 +169,7 @@ class Coupler(Declares, Mapping[str, Any]):
         return collected
 
     def _read(self, key: Any) -> None:
-        """A step that reads a key while it runs depends on what it finds."""
+        """Note the read: a step that reads a key while it runs depends on its value."""
         for run in observations():
             run.coupler(self, key)
 
@@ -185,7 +185,7 @@ class Coupler(Declares, Mapping[str, Any]):
         self.absorb(values)
 
     def absorb(self, values: Mapping[str, Any]) -> None:
-        """Take over values whose events are in the log already."""
+        """Set values that are recorded in the log already."""
         for key, value in values.items():
             self._values[key] = value
             if self._warn_undefined and key not in self._declared and key not in self._warned:
@@ -193,7 +193,7 @@ class Coupler(Declares, Mapping[str, Any]):
                 warn(f"Coupler key {key!r} was set but never declared.")
 
     def attach(self, journal: Journal | None) -> None:
-        """Record from now on into `journal` (None: no longer), beginning with what is there already."""
+        """Record into `journal` from now on, beginning with the present content; None stops recording."""
         self._journal = journal
         if journal is not None:
             journal.record(*self._state_events())
@@ -238,7 +238,7 @@ class Coupler(Declares, Mapping[str, Any]):
 
 
 def values_of(coupler: Coupler) -> Mapping[str, Any]:
-    """Keys and values as they are now, looked at on no step's behalf."""
+    """Current items, without noting the read."""
     return MappingProxyType(coupler._values)
 
 
@@ -274,7 +274,7 @@ class CouplerView(Declares, Mapping[str, Any]):
         self.namespace = check_key(namespace.strip().strip("/"), "namespace")
 
     def qualify(self, key: str) -> str:
-        """The coupler's own name for `key`."""
+        """The full name of `key` in the coupler."""
         return f"{self.namespace}/{check_key(key, 'coupler key')}"
 
     def view(self, namespace: str) -> CouplerView:
@@ -303,15 +303,15 @@ class CouplerView(Declares, Mapping[str, Any]):
         return self._coupler.require(self.qualify(key))
 
     def path(self, key: str, *, required: bool = True) -> Path | None:
-        """Where the value of `key` lies."""
+        """Path of the value of `key`; None if it is not set and not required."""
         return self._coupler.path(self.qualify(key), required=required)
 
     def set(self, key: str, artifact: V) -> V:
-        """Let `key` stand for `artifact`."""
+        """Set `key` to `artifact`, and return it."""
         return self._coupler.set(self.qualify(key), artifact)
 
     def set_from_artifact(self, key: str, value: V) -> V:
-        """The same as `set`."""
+        """Same as `set`."""
         return self.set(key, value)
 
     def __setitem__(self, key: str, value: Stored) -> None:
@@ -322,7 +322,7 @@ class CouplerView(Declares, Mapping[str, Any]):
         self._coupler.update({self.qualify(key): value for key, value in {**(artifacts or {}), **kwargs}.items()})
 
     def collect_by_keys(self, artifacts: Mapping[str, V], *keys: str, prefix: str = "") -> dict[str, V]:
-        """As the coupler's, below this namespace."""
+        """As `Coupler.collect_by_keys`, below this namespace."""
         found = self._coupler.collect_by_keys(artifacts, *keys, prefix=f"{self.namespace}/{prefix}")
         return {key[len(self.namespace) + 1 :]: value for key, value in found.items()}
 

@@ -1,4 +1,4 @@
-"""Module-level calls: they act on the run that is executing, or on the default tracker."""
+"""Module-level functions that act on the executing run, or on the default tracker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _context(call: str) -> RunContext:
 
 
 def output_path(key: str, ext: str = "parquet") -> Path:
-    """Where the step that is executing should write an output: ``<its folder>/<key>.<ext>``.
+    """Path for an output of the executing step: ``<its folder>/<key>.<ext>``.
 
     Raises:
         NoActiveRunError: outside a step. PathError: `key` leaves the run's folder.
@@ -41,13 +41,13 @@ def output_path(key: str, ext: str = "parquet") -> Path:
 
 
 def output_dir(namespace: str | None = None) -> Path:
-    """The folder of the step that is executing, or one below it; made where it is missing."""
+    """The folder of the executing step, or one below it; created if missing."""
     return active_run("output_dir()").output_dir(namespace)
 
 
 @as_function(RunContext.log_artifact)
 def log_artifact(*args: Any, **kwargs: Any) -> Artifact:
-    """Record a file as input or output of the step that is executing: path, key, direction, driver, facet, …
+    """Record a file as input or output of the executing step: path, key, direction, driver, facet, …
 
     Raises:
         NoActiveRunError: outside a step; and as `RunContext.log_artifact`.
@@ -57,19 +57,19 @@ def log_artifact(*args: Any, **kwargs: Any) -> Artifact:
 
 @as_function(RunContext.log_artifacts)
 def log_artifacts(*args: Any, **kwargs: Any) -> dict[str, Artifact]:
-    """Record several files (key -> path) of the step that is executing."""
+    """Record several files (key -> path) of the executing step."""
     return _context("log_artifacts()").log_artifacts(*args, **kwargs)
 
 
 @as_function(RunContext.log_input)
 def log_input(*args: Any, **kwargs: Any) -> Artifact:
-    """Record a file as an input of the step that is executing."""
+    """Record a file as an input of the executing step."""
     return _context("log_input()").log_input(*args, **kwargs)
 
 
 @as_function(RunContext.log_output)
 def log_output(*args: Any, **kwargs: Any) -> Artifact:
-    """Record a file as an output of the step that is executing."""
+    """Record a file as an output of the executing step."""
     return _context("log_output()").log_output(*args, **kwargs)
 
 
@@ -81,7 +81,7 @@ def log_dataframe(*args: Any, **kwargs: Any) -> Artifact:
 
 @as_function(RunContext.log_meta)
 def log_meta(*args: Any, **kwargs: Any) -> None:
-    """Merge metadata into the record of the step that is executing."""
+    """Merge metadata into the record of the executing step."""
     _context("log_meta()").log_meta(*args, **kwargs)
 
 
@@ -113,7 +113,7 @@ def run(
     """`Tracker.run` on the given or the default tracker; takes its keywords.
 
     Raises:
-        NoTrackerError: neither; lists how to set one. UsageTypeError: a keyword that it does not take.
+        NoTrackerError: there is neither; lists how to set one. UsageTypeError: an unknown keyword.
     """
     found: Tracker | None = tracker if tracker is not None else default_tracker()
     if found is None:
@@ -134,7 +134,7 @@ def scenario(
     """`Tracker.scenario` on the given or the default tracker; with `enabled` False nothing is recorded.
 
     Raises:
-        NoTrackerError: neither; lists how to set one.
+        NoTrackerError: there is neither; lists how to set one.
     """
     found: Tracker | None = tracker if tracker is not None else default_tracker()
     if not enabled:

@@ -1,4 +1,4 @@
-"""What a scenario says about itself: checked, and in the form in which it is recorded."""
+"""A scenario's own settings and labels, checked and in recordable form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIELDS = ("run_id", "description", "year", "iteration", "phase", "stage", "face
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scenario says about itself, checked and in plain form."""
+    """A scenario's own settings and labels, checked and in plain form."""
 
     name: str
     run_id: str
@@ -43,7 +43,7 @@ def make_header(
     require_outputs: str | Iterable[str] | None,
     kwargs: dict[str, Any],
 ) -> Header:
-    """Check and convert the arguments of `Tracker.scenario`; what is left in `kwargs` is metadata.
+    """Check and convert the arguments of `Tracker.scenario`; the rest of `kwargs` is metadata.
 
     Raises:
         UsageError, UsageTypeError, MissingKeyError, ConfigTypeError: nothing is recorded.

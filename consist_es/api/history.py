@@ -1,4 +1,4 @@
-"""What a tracker answers about earlier runs and artifacts."""
+"""A tracker's queries for earlier runs and artifacts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from consist_es.text import shown
 
 
 class RunFilters(TypedDict, total=False):
-    """What `find_runs` filters by; None does not filter."""
+    """Filters of `find_runs`; None does not filter."""
 
     tags: Iterable[str] | None
     year: int | None
@@ -42,7 +42,7 @@ class RunFilters(TypedDict, total=False):
 
 
 class ArtifactFilters(TypedDict, total=False):
-    """What `find_artifacts` filters by; None does not filter."""
+    """Filters of `find_artifacts`; None does not filter."""
 
     key: str | None
     digest: str | None
@@ -55,7 +55,7 @@ class ArtifactFilters(TypedDict, total=False):
 
 
 class Index(Protocol):
-    """What `index_by_field` and `index_by_facet` give."""
+    """Result of `index_by_field` and `index_by_facet`."""
 
     @property
     def name(self) -> str: ...
@@ -71,7 +71,7 @@ class TrackerQueries(SaysInstead):
 
     @property
     def _queries(self) -> Queries:
-        """A step that asks while it runs depends on the answer, and no later run can be held against that."""
+        """The queries. Notes the read: a step that queries while it runs is never reused."""
         for run in observations():
             run.other("the record of other runs")
         return self._answers
@@ -79,7 +79,7 @@ class TrackerQueries(SaysInstead):
     # ------------------------------------------------------------ runs
 
     def get_run(self, run_id: str | Run) -> Run | None:
-        """The latest attempt of a run id, or the n-th by ``id#n``; None where there is none."""
+        """The latest attempt of a run id, or the n-th by ``id#n``; None if there is none."""
         queries = self._queries
         conn = queries.conn
         row = run_table.get(conn, ref(run_id))
@@ -146,7 +146,7 @@ class TrackerQueries(SaysInstead):
         return runs[0]
 
     def find_latest_run(self, **filters: Unpack[RunFilters]) -> Run:
-        """Of the runs that match, the one of the highest iteration, and of these the newest.
+        """The matching run with the highest iteration, and of several such the newest.
 
         Raises:
             UsageError (ValueError): none matches.
@@ -171,7 +171,7 @@ class TrackerQueries(SaysInstead):
     def get_run_result(
         self, run_id: str | Run, keys: str | Iterable[str] | None = None, validate: str = "lazy"
     ) -> RunResult:
-        """The result of an earlier run as its caller received it, to be used with `ref`.
+        """The result of an earlier run as its caller received it, for use with `ref`.
 
         `validate`: ``lazy`` and ``none`` do not look at the files, ``strict`` requires each to exist.
 
@@ -196,7 +196,7 @@ class TrackerQueries(SaysInstead):
         return RunResult(queries.run(conn, row), outputs, cache_hit=row.cache == "hit")
 
     def diff_runs(self, run_id_1: str, run_id_2: str) -> dict[str, tuple[Any, Any]]:
-        """Config values that differ: dotted key -> (first run's, second run's); None where one has none."""
+        """Config values that differ: dotted key -> (first run's, second run's); None for a run that lacks it."""
         return config_diff(self.find_run(run_id_1), self.find_run(run_id_2))
 
     def run_set(self, label: str = "", **filters: Unpack[RunFilters]) -> RunSet:
@@ -206,7 +206,7 @@ class TrackerQueries(SaysInstead):
     # ------------------------------------------------------------ their artifacts
 
     def get_run_outputs(self, run_id: str | Run) -> dict[str, Artifact]:
-        """Outputs of a run by key; of a scenario those of all its steps, the latest of each key.
+        """Outputs of a run by key; for a scenario those of all its steps, the latest per key.
 
         Raises:
             MissingKeyError: no such run.
@@ -214,7 +214,7 @@ class TrackerQueries(SaysInstead):
         return self._queries.outputs(run_id)
 
     def get_run_inputs(self, run_id: str | Run) -> dict[str, Artifact]:
-        """Inputs of a run by binding name; of a scenario those that none of its steps made.
+        """Inputs of a run by binding name; for a scenario those that none of its steps made.
 
         Raises:
             MissingKeyError: no such run.
@@ -229,7 +229,7 @@ class TrackerQueries(SaysInstead):
         """One output of a run: that of `key`, or its only one.
 
         Raises:
-            MissingKeyError: no such run or output; lists those there are.
+            MissingKeyError: no such run or output; lists the outputs.
         """
         outputs = self._queries.outputs(run_id)
         if key is None and len(outputs) == 1:
@@ -263,13 +263,13 @@ class TrackerQueries(SaysInstead):
         return [queries.artifact(conn, row) for row in lineage.find_artifacts(conn, **given)]
 
     def find_artifacts_with_same_content(self, artifact: Artifact) -> list[Artifact]:
-        """Every artifact with the same bytes, newest first, itself among them."""
+        """Every artifact with the same bytes, newest first, including itself."""
         return self.find_artifacts(digest=artifact.hash, limit=None) if artifact.hash else [artifact]
 
     def get_artifact_lineage(self, key_or_id: str | UUID | Artifact, max_depth: int | None = None) -> dict[str, Any]:
-        """Where an artifact comes from: ``{"artifact", "runs": [{"run", "inputs": {name: …}}]}``, nested.
+        """The lineage of an artifact: ``{"artifact", "runs": [{"run", "inputs": {name: …}}]}``, nested.
 
-        Something that stands elsewhere in the tree already has ``"repeated": True`` and is not opened again.
+        A node that is already elsewhere in the tree has ``"repeated": True`` and no children.
 
         Raises:
             MissingKeyError: no such artifact.
@@ -279,7 +279,7 @@ class TrackerQueries(SaysInstead):
     def get_artifact_descendants(
         self, key_or_id: str | UUID | Artifact, max_depth: int | None = None
     ) -> dict[str, Any]:
-        """What was made of an artifact: ``{"artifact", "runs": [{"run", "outputs": {name: …}}]}``, nested.
+        """Artifacts made from an artifact: ``{"artifact", "runs": [{"run", "outputs": {name: …}}]}``, nested.
 
         Raises:
             MissingKeyError: no such artifact.
@@ -301,7 +301,7 @@ class TrackerQueries(SaysInstead):
         return _nested(queries, conn, node, below)
 
     def print_lineage(self, key_or_id: str | UUID | Artifact, max_depth: int | None = None) -> None:
-        """Print where an artifact comes from, as an indented tree; what a terminal would obey is shown as ``\\x1b``."""
+        """Print the lineage of an artifact as an indented tree; control characters are shown as ``\\x1b``."""
         for line in _lines(self.get_artifact_lineage(key_or_id, max_depth), 0, set()):
             print(shown(line))
 
@@ -320,7 +320,7 @@ def _nested(queries: Queries, conn: sqlite3.Connection, node: lineage_tree.Artif
 
 
 def _lines(node: dict[str, Any], depth: int, told: set[Any]) -> Sequence[str]:
-    """A tree as lines. `told`: what was shown with all that lies behind it, so that a reader finds it above."""
+    """A tree as lines. `told`: ids of nodes already shown in full further up."""
     artifact = node["artifact"]
     lines = [f"{'  ' * depth}{artifact.key}  {artifact.container_uri}{_elsewhere(node, artifact.id, told)}"]
     for made in node["runs"]:
@@ -332,7 +332,7 @@ def _lines(node: dict[str, Any], depth: int, told: set[Any]) -> Sequence[str]:
 
 
 def _elsewhere(node: dict[str, Any], key: Any, told: set[Any]) -> str:
-    """Where in the printed tree the rest of a repeated artifact or run stands."""
+    """A note on where in the printed tree a repeated artifact or run is shown in full."""
     if not node.get("repeated"):
         told.add(key)
         return ""

@@ -1,6 +1,6 @@
-"""Names of LBNL's consist that have no counterpart here, and what to use instead: for those who move over.
+"""Names of LBNL's consist that have no counterpart here, and their replacements, for users who migrate.
 
-`CHANGELOG.md` has the same table; a test holds them against each other.
+`CHANGELOG.md` has the same table; a test compares them.
 """
 
 import sys
@@ -27,10 +27,9 @@ INSTEAD = {
 
 
 def no_name(name: str, asking: str | None) -> Exception:
-    """The error of a name that the package does not have. `asking`: name of the module that asks for it.
+    """The error for a name that the package does not have. `asking`: name of the module that asks for it.
 
-    ``from consist_es import map_runs`` hides the text of an AttributeError, so that the import system gets an
-    ImportError of its own.
+    ``from consist_es import map_runs`` hides the text of an AttributeError, so the import system gets an ImportError.
     """
     said = f"module 'consist_es' has no attribute {name!r}"
     if name not in INSTEAD:
@@ -45,7 +44,7 @@ def _instead(name: str) -> str:
 
 
 class SaysInstead:
-    """Base of what model code holds in its hands: a method that is not there says what to use instead."""
+    """Base of the public classes: the error for a missing method of LBNL's consist names its replacement."""
 
     if not TYPE_CHECKING:  # else every name would be an attribute for the type checker
 

@@ -1,7 +1,7 @@
-"""The same model code with tracking off: the same path through the library, with a log that nobody keeps.
+"""The model API with tracking off: the same checks, nothing recorded, nothing reused.
 
-Everything a step may rely on is there: binding, `output_path`, the coupler, required outputs, every check of
-arguments. Nothing is recorded anywhere, nothing is looked up, and files are not read to digest them.
+Everything that a step may rely on works: binding, `output_path`, the coupler, required outputs, every check of
+arguments. Files are not read to digest them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from consist_es.api.tracker import Tracker
 from consist_es.errors import ConsistWarning, UsageError
 
 OUTPUTS = "consist_outputs"
-"""Folder in the working directory for outputs of untracked steps, where no other is given."""
+"""Default folder for outputs of untracked steps, in the working directory."""
 
 
 class NoopTracker(Tracker):
@@ -34,7 +34,7 @@ class NoopTracker(Tracker):
         project_root: str | os.PathLike[str] = ".",
     ) -> None:
         scratch = tempfile.mkdtemp(prefix="consist-es-")
-        self._forget = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)  # nobody has to close it
+        self._forget = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)  # also if it is never closed
         super().__init__(
             output_base_dir if output_base_dir is not None else OUTPUTS,
             Path(scratch) / "nothing.db",
@@ -47,20 +47,20 @@ class NoopTracker(Tracker):
         weakref.finalize(self, self._project.close)
 
     def close(self) -> None:
-        """Drop what was kept while running."""
+        """Delete the temporary log and views."""
         super().close()
         self._forget()
 
 
 def noop_scenario(name: str, **kwargs: Any) -> ScenarioContext:
-    """A scenario whose steps run untracked; takes what `Tracker.scenario` takes."""
+    """A scenario with untracked steps; takes the arguments of `Tracker.scenario`."""
     return NoopTracker().scenario(name, **kwargs)
 
 
 def create_tracker(*, enabled: bool = True, tracker_factory: Callable[[], Tracker] | None = None) -> Tracker:
     """The tracker that `tracker_factory` makes, or one that records nothing.
 
-    A factory that fails is a warning, and the model runs untracked: use it where a run matters more than its record.
+    If the factory fails, warns and runs the model untracked: for models where a run matters more than its record.
 
     Raises:
         UsageError: enabled, and no factory.

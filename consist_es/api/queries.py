@@ -1,4 +1,4 @@
-"""Module-level queries: `tracker=` or the current tracker answers."""
+"""Module-level queries, answered by `tracker=` or the current tracker."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def get_artifact(run_id: str | Run, key: str | None = None, *, tracker: Tracker 
     """One output of a run: that of `key`, or its only one.
 
     Raises:
-        MissingKeyError: no such run or output; lists those there are.
+        MissingKeyError: no such run or output; lists the outputs.
     """
     return _tracker(tracker).get_run_artifact(run_id, key)
 

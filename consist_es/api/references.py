@@ -13,7 +13,7 @@ def ref(run_result: RunResultLike, key: str | None = None) -> Any:
     """One output of a result, as an input for another step.
 
     Raises:
-        MissingKeyError: `key` is none of its outputs.
+        MissingKeyError: no output of that key.
         UsageError: no key was given and the result has not exactly one output.
         UsageTypeError: not a result.
     """
@@ -30,7 +30,7 @@ def refs(*selectors: Any, **aliases: Any) -> dict[str, Any]:
 
     Raises:
         UsageError: nothing selected, or one name twice.
-        MissingKeyError: an output that is not there.
+        MissingKeyError: no such output.
         UsageTypeError: any other form.
     """
     chosen: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""A scenario: steps grouped under a header run, passing artifacts through a coupler."""
+"""A scenario: steps grouped under a header run, which pass artifacts through a coupler."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
     """A group of steps with one header run and one coupler; a context manager.
 
     ``with tracker.scenario("baseline") as sc:`` then ``sc.run(...)`` for steps that may be skipped and
-    ``sc.trace(...)`` for blocks that always run. Entered again, it is a new attempt (``baseline#2``).
+    ``sc.trace(...)`` for blocks that always run. Entering it again begins a new attempt (``baseline#2``).
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         self._defaults = defaults
         self._own_coupler = coupler is None
         self.coupler = coupler if coupler is not None else Coupler()
-        """Names of this scenario, each standing for the latest artifact set under it."""
+        """The scenario's names -> the latest artifact set under each."""
         self._run: Run | None = None
         self._journal: Journal | None = None
         self._frame: Frame | None = None
-        """What makes it the current scenario, while it is open."""
+        """The frame that makes it the current scenario while it is open."""
         self._inputs: dict[str, Artifact] = {}
         self._began = 0.0
         self._foresight = Foresight(engine)
@@ -60,7 +60,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
 
     @property
     def run_id(self) -> str:
-        """Id of the header run; before the scenario is first entered the id it will ask for."""
+        """Id of the header run; before the scenario is first entered, the requested id."""
         self._read("run_id")
         return self._header.run_id if self._run is None else self._run.id
 
@@ -115,7 +115,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         environment, drafts = engine.project.environment(self._defaults.project_root)
         drafts += journal.drafts(self._started(environment))
         self._began = time.monotonic()
-        self._frame = Frame(engine.owner, None, key)  # from here on every way out is recorded
+        self._frame = Frame(engine.owner, None, key)  # from here on every ending is recorded
         engine.project.record(drafts)
         self._run, self._journal = engine.queries.run_by_key(key), journal
         push(self._frame)
@@ -157,7 +157,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
             raise lacking
 
     def _close(self, error: BaseException | None, missing: list[str]) -> None:
-        """Record the end, whatever it is; an exception of the block is never hidden by one of ours."""
+        """Record the end. An error of the recording never replaces an exception of the block."""
         frame, engine = self._frame, self._engine
         if frame is None or frame.scenario is None:
             return
@@ -182,8 +182,8 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         self._frame = None
 
     def _record_exit(self, key: str, error: BaseException | None, missing: list[str]) -> bool:
-        """Whether the scenario had begun and not ended. The log knows: an interrupt may strike just after an append."""
-        engine = self._engine
+        """Record the end if the scenario is open; False if it is not."""
+        engine = self._engine  # ask the log: an interrupt may strike just after an append
         if not engine.queries.is_open(key):
             if self._run is not None and self._run.key == key:
                 self._run = engine.queries.run_by_key(key)
@@ -221,9 +221,9 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
     # ------------------------------------------------------------ inputs and outputs
 
     def add_input(self, path: Stored, key: str, **kwargs: Any) -> Artifact:
-        """Record an external file, or an Artifact, as an input of the scenario; before its first step.
+        """Record an external file or an Artifact as an input of the scenario, before its first step.
 
-        The same file under the same key again is one input. Keywords go to `log_artifact`.
+        Adding the same file under the same key again has no effect. Keywords go to `log_artifact`.
 
         Raises:
             InputError: the file is not there. ClosedError (RuntimeError): not active, or a step has started.
@@ -286,7 +286,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         return Scope(defaults, key, self.coupler, Surroundings(self, self.coupler, self._now, self._paths))
 
     def _read(self, what: str) -> None:
-        """A step that reads this while it runs depends on what it finds."""
+        """Note the read: a step that reads this while it runs depends on the value."""
         for run in observations():
             run.scenario(self, what)
 

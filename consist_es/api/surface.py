@@ -1,4 +1,4 @@
-"""The ways to run a step, of a tracker and of a scenario alike: their signatures, written once."""
+"""`run`, `arun`, `forecast` and `trace`, shared by `Tracker` and `ScenarioContext`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LbnlAdapter(Protocol):
 
 Place = str | os.PathLike[str]
 Input = str | os.PathLike[str] | ArtifactLike | RunResultLike
-"""What stands for one input: a path, a coupler key, an artifact, or a result or forecast with one output."""
+"""One input: a path, a coupler key, an artifact, or a result or forecast with one output."""
 Inputs = Mapping[str, Input] | Iterable[Input] | Input
 IdentityInputs = Sequence[str | Path | Artifact | tuple[str, str | Path | Artifact]]
 OutputPaths = Mapping[str, str | os.PathLike[str] | ArtifactLike | OutputArtifactSpec]
@@ -54,7 +54,7 @@ GROUPS: dict[str, type[CacheOptions | OutputPolicyOptions | ExecutionOptions]] =
 
 
 class StepKeywords(TypedDict, total=False):
-    """The keywords of `Steps.run`, for calls that hand them on."""
+    """The keywords of `Steps.run`, for functions that forward them."""
 
     run_id: str | None
     model: str | None
@@ -90,7 +90,7 @@ class StepKeywords(TypedDict, total=False):
 
 
 class Steps(ABC, Generic[T]):
-    """What runs steps: a `Tracker`, and a `ScenarioContext`, whose steps pass artifacts through its coupler."""
+    """Runs steps: base of `Tracker`, and of `ScenarioContext`, which passes artifacts through its coupler."""
 
     _engine: Engine
     _foresight: Foresight
@@ -134,29 +134,29 @@ class Steps(ABC, Generic[T]):
     ) -> RunResult:
         """Run a step, or reuse an earlier run of the same code, config and inputs.
 
-        In a scenario its outputs go into the coupler. See `docs/steps.md` for every argument, and for what a parameter
-        of `fn` receives.
+        In a scenario its outputs go into the coupler. See `docs/steps.md` for every argument, and for the values of
+        `fn`'s parameters.
 
         Args:
-            fn: the function of the step. It is called only where no earlier run answers.
-            name: how the step is called in the record; the function's name where it is left out.
+            fn: the function of the step, called only on a miss.
+            name: the step's name in the record; by default the function's.
             run_id, model, description, tags, year, iteration, phase, stage, parent_run_id: labels of the run.
-            config: a mapping, dataclass, msgspec struct or pydantic model. Its values count for identity and are
-                given to parameters of their names.
+            config: a mapping, dataclass, msgspec struct or pydantic model. Its values count for identity, and are
+                passed to parameters of the same names.
             adapter: reads the model's own configuration files, which then count.
             inputs: files and artifacts by the name of the parameter that receives them, or a list of them.
             input_keys, optional_input_keys: names in the coupler of the scenario to take as inputs.
             binding: inputs and both kinds of keys in one object.
-            depends_on: files and artifacts that count and are given to no parameter.
-            identity_inputs: files that count and are no inputs: paths, or pairs of label and path.
-            facet, facet_from: values to find the run by, and names of values of the config to be found by.
-            outputs: names of what `fn` returns, in order.
-            output_paths: name of an output -> where `fn` writes it.
+            depends_on: files and artifacts that count but are passed to no parameter.
+            identity_inputs: files that count but are not inputs: paths, or pairs of label and path.
+            facet, facet_from: values to find the run by, and names of config values to find it by.
+            outputs: names of the returned values, in order.
+            output_paths: name of an output -> path that `fn` writes it to.
             output_sets: name -> a set of files by the pattern of their names.
-            capture_dir, capture_pattern: a folder whose new files are outputs, and which of them.
-            cache_options: whether and how earlier runs answer.
-            output_policy: what happens when outputs are not as declared.
-            execution_options: how `fn` is called; nothing of it counts for identity.
+            capture_dir, capture_pattern: a folder in which new files are outputs, and a glob to select them.
+            cache_options: whether and how earlier runs are reused.
+            output_policy: reaction to outputs that are not as declared.
+            execution_options: how `fn` is called; does not count for identity.
 
         Raises:
             ClosedError: outside the scenario's block. UsageError, UsageTypeError, InputError, MissingKeyError:
@@ -215,10 +215,9 @@ class Steps(ABC, Generic[T]):
     def forecast(
         self, fn: Callable[..., object] | None = None, name: str | None = None, **arguments: Unpack[StepKeywords]
     ) -> Forecast:
-        """What `run` would do with the same arguments, without running or recording anything; see `docs/why.md`.
+        """Forecast `run` with the same arguments, without running or recording anything; see `docs/why.md`.
 
-        A dry run: it holds for the moment when the steps that were forecast before have run. Of a scenario also
-        outside its block.
+        A dry run: it assumes that the steps forecast before have run. Works outside a scenario's block, too.
 
         Raises:
             UsageError, UsageTypeError, InputError, MissingKeyError: arguments that `run` refuses.
@@ -266,8 +265,8 @@ class Steps(ABC, Generic[T]):
     ) -> AbstractContextManager[T]:
         """Record a block of code as a step. The block runs every time; on a hit `tracker.is_cached` is true in it.
 
-        Yields the tracker. In a scenario its outputs are in the coupler once the block has ended (on a hit, from its
-        beginning). The arguments are those of `run`; those of its option groups are given one by one.
+        Yields the tracker. In a scenario its outputs are in the coupler after the block (on a hit, from its beginning).
+        Takes the arguments of `run`, with the fields of its option groups as arguments of their own.
         """
         args = StepArguments(
             kind="trace",
@@ -312,18 +311,18 @@ class Steps(ABC, Generic[T]):
 
     @abstractmethod
     def _scope(self, call: str | None) -> Scope:
-        """Where a step of this call runs. None: nothing will run, so that it need not be open."""
+        """The scope of a step of this call. None: nothing will run, so it need not be open."""
 
     def _absorb(self, outputs: Mapping[str, Artifact]) -> None:
-        """Take over the outputs of a step."""
+        """Put the outputs of a step into the coupler, if there is one."""
 
 
 for _call in (Steps.run, Steps.trace):
-    _call.__qualname__ = _call.__name__  # errors of Python's own say ``run() got …``: nobody has a `Steps` in hand
+    _call.__qualname__ = _call.__name__  # for Python's own errors, ``run() got …``: users do not know `Steps`
 
 
 def check_keywords(call: str, given: StepKeywords) -> None:
-    """Refuse keywords that a step does not take; for one that belongs into an option group, say into which.
+    """Refuse unknown keywords; for a field of an option group, the error names the group.
 
     Raises:
         UsageTypeError: the first such keyword.

@@ -1,4 +1,4 @@
-"""The tracker: owner of a run directory and a project; the way in for model code."""
+"""The tracker: owns a run directory and a project; entry point for model code."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ from consist_es.steps.step import StepDefaults
 class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     """Runs steps and scenarios, and records them in one project.
 
-    `run_dir` receives outputs. `db_path` is the SQLite file of the views, under any name; the log lies beside it
-    (``provenance.db`` and ``provenance.events/``). Without it both lie in `run_dir`. `sync` says when appends
-    are made durable against a power cut: ``commit`` (ends of runs and scenarios), ``always`` or ``os``.
-    `mask_keys`: names of keys whose values are masked wherever they are recorded, besides ``password``, ``token`` and
-    the like. `record_env`: names of environment variables to record; no other is. See docs/secrets-and-redaction.md.
-    `trusted_writers`: names of users, ``anna`` or ``anna@host`` as the log has them: only what they recorded answers
-    for a step, one's own runs only where one is on the list. None: everybody. See docs/security.md.
-    `observe`: what a step reads by itself must be unchanged on a later hit (``count``), only warned about (``warn``),
-    or is not watched (``off``). `ignore_reads`: glob patterns of files that never count, such as ``cache/*``. See
-    docs/observed-reads.md. `carry_over`: False recomputes what an earlier version of the fingerprint identified.
-    `package_identity`: ``own`` reuses results over other versions of installed packages and says so, ``imported`` does
-    not. `model_packages` count by version in either case, for every step, `ignore_packages` never. See docs/steps.md.
+    `run_dir` receives outputs. `db_path` is the SQLite file of the views, under any name, with the log beside it
+    (``provenance.db`` and ``provenance.events/``); by default both are in `run_dir`. `sync`: when appends are made
+    durable against a power cut, ``commit`` (ends of runs and scenarios), ``always`` or ``os``. `mask_keys`: keys to
+    mask the values of wherever they are recorded, besides ``password``, ``token`` and the like. `record_env`: the only
+    environment variables to record. See docs/secrets-and-redaction.md. `trusted_writers`: names of users, ``anna`` or
+    ``anna@host`` as in the log. Only their runs are reused, your own only if you are on the list. None: all runs. See
+    docs/security.md. `observe`: undeclared reads of a step must be unchanged for a hit (``count``), only cause a
+    warning (``warn``), or are not observed (``off``). `ignore_reads`: glob patterns of files that never count, such as
+    ``cache/*``. See docs/observed-reads.md. `carry_over`: False recomputes runs recorded under an earlier version of
+    the fingerprint. `package_identity`: ``own`` reuses results over other versions of installed packages, with a
+    warning; ``imported`` does not. `model_packages` count by version in either case, for every step; `ignore_packages`
+    never. See docs/steps.md.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         return dict(self._engine.uris.mounts)
 
     def resolve_uri(self, uri: str) -> Path:
-        """The path that a portable URI stands for here."""
+        """The local path of a portable URI."""
         return self._engine.uris.resolve(uri)
 
     # ------------------------------------------------------------ steps and scenarios
@@ -159,9 +159,9 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         require_outputs: str | Iterable[str] | None = None,
         **kwargs: Any,
     ) -> ScenarioContext:
-        """A scenario to be entered with ``with``. Nothing is recorded before that.
+        """A scenario, to be entered with ``with``; nothing is recorded before.
 
-        Keywords besides those named: run_id, description, year, iteration, phase, stage, facet, facet_from,
+        Further keywords: run_id, description, year, iteration, phase, stage, facet, facet_from,
         inputs (key -> path, as `add_input`); everything else is metadata of the header run.
         """
         for refused in ("cache_mode", "output_sets"):
@@ -188,16 +188,16 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     # ------------------------------------------------------------ accepted changes
 
     def accept(self, run: str, as_run: str, reason: str) -> None:
-        """Accept a harmless change: what is the same work as `run` is answered by `as_run` from now on, and says so.
+        """Accept a harmless change: from now on `as_run` answers for the same work as `run`, and hits report it.
 
         Raises:
-            MissingKeyError: no such run. AcceptanceError (ValueError): it cannot be accepted; says why.
+            MissingKeyError: no such run. AcceptanceError (ValueError): it cannot be accepted, with the reason.
         """
         self._check_writable("accept()")
         acceptance.accept(self._project, run, as_run, reason, uris=self._engine.uris)
 
     def revoke_acceptance(self, run: str, reason: str | None = None) -> None:
-        """Take back what was accepted for `run`: later look-ups no longer follow it.
+        """Revoke what was accepted for `run`: later lookups no longer follow it.
 
         Raises:
             MissingKeyError: no such run. AcceptanceError (ValueError): nothing is accepted for it.
@@ -206,8 +206,8 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         acceptance.revoke(self._project, run, reason)
 
     def accept_packages(self, reason: str) -> list[str]:
-        """Accept the versions of packages that are installed now: what was computed over the versions before is reused
-        for all steps, and says so. Gives the changes in words, ``pandas 2.2.1 -> 2.2.2``.
+        """Accept the installed versions of packages: results of the versions before are reused for all steps, and hits
+        report it. Returns the changes in words, ``pandas 2.2.1 -> 2.2.2``.
 
         Raises:
             AcceptanceError (ValueError): nothing changed since the last run, or no reason is given.
@@ -216,10 +216,10 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         return in_words(accept_packages(self._project, reason, ignored=self._defaults.packages.ignore))
 
     def revoke_packages(self, reason: str | None = None) -> None:
-        """Take back all changes of packages that were accepted.
+        """Revoke all accepted changes of packages.
 
         Raises:
-            AcceptanceError (ValueError): none was.
+            AcceptanceError (ValueError): none was accepted.
         """
         self._check_writable("revoke_packages()")
         revoke_packages(self._project, reason)
@@ -240,7 +240,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
 
     @property
     def is_cached(self) -> bool:
-        """Whether the trace block that is executing is a cache hit."""
+        """True if the executing trace block is a cache hit."""
         active = self._active_or_none()
         return active is not None and active.is_cached
 
@@ -266,7 +266,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         return fn
 
     def on_run_complete(self, fn: Hook) -> Hook:
-        """Call ``fn(run, outputs)`` when a run ends well."""
+        """Call ``fn(run, outputs)`` when a run completes."""
         self._engine.hooks.on_complete.append(fn)
         return fn
 
@@ -279,7 +279,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
 def _opened(
     db_path: Path, uris: UriMap, sync: str, secrets: tuple[tuple[str, ...], tuple[str, ...]], *, read_only: bool
 ) -> Project:
-    """The project at a place; refuses a db_path that is somebody else's file now, not at the first step.
+    """Open a project; refuses a `db_path` that is another program's file at once, not at the first step.
 
     `secrets`: names of keys to mask, and of environment variables to record.
     """
@@ -290,7 +290,7 @@ def _opened(
 
 
 def _external(given: bool | None) -> bool:
-    """Whether copies may go outside run_dir and mounts: as given, else as the environment says, else not."""
+    """True if copies may go outside run_dir and mounts: by the argument, else the environment variable, else False."""
     if given is not None:
         return given
     return os.environ.get("CONSIST_ALLOW_EXTERNAL_PATHS", "").strip().lower() in ("1", "true", "yes")

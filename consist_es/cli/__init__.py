@@ -1,4 +1,4 @@
-"""The command line: commands that print what the library knows."""
+"""The command line: commands to inspect and maintain a project."""
 
 import io
 import signal
@@ -26,17 +26,18 @@ from consist_es.cli.why import why
 from consist_es.version import __version__
 
 _TERMINATED = 128 + signal.SIGTERM
-"""What a shell reports of a program that SIGTERM ended."""
+"""Exit code that a shell reports for a program ended by SIGTERM."""
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="consist-es", message="%(prog)s %(version)s")
 def program() -> None:
-    """Look into a project that consist_es recorded: its log, and the views that are made from it.
+    """Inspect and maintain a project: its log, and the views that are made from it.
 
     A project is a log folder (provenance.events) with a database beside it (provenance.db). Commands find it by
     --project, by CONSIST_ES_PROJECT, or as the only *.events folder in the working directory. Data goes to stdout,
-    everything else to stderr. Exit codes: 0 all is well, 1 the answer is no, 2 the command was held wrong.
+    everything else to stderr. Exit codes: 0 success, 1 a negative answer, 2 a usage error, or a
+    project that cannot be used.
     """
 
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # no text of ours is worth a traceback
+            stream.reconfigure(errors="backslashreplace")  # printing must never fail
     try:
         program.main(arguments, prog_name="consist-es")
     except KeyboardInterrupt:
@@ -59,5 +60,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _terminate(_number: int, _frame: Any) -> None:
-    """End as an exception does: a step that runs is recorded as interrupted, and nothing is left lying about."""
+    """Exit by an exception, so that a running step is recorded as interrupted and temporary files are removed."""
     sys.exit(_TERMINATED)

@@ -1,4 +1,4 @@
-"""``consist-es accept``: vouch that a change leaves results equal."""
+"""``consist-es accept``: declare that a change leaves results equal."""
 
 from pathlib import Path
 
@@ -29,14 +29,14 @@ def accept(
     as_json: bool,
     db_path: Path,
 ) -> None:
-    """Accept a harmless change: RUN would give what an earlier run gave.
+    """Accept a harmless change: reuse an earlier run for RUN.
 
-    After a refactoring, start the model, see the miss, interrupt it, accept, and start again: what has the same
-    identity as RUN is answered by the earlier run, and says so. RUN may have any status; only what is exactly the same
-    work as RUN follows, and the earlier run's outputs are checked now and on every hit.
+    After a refactoring, start the model, see the miss, interrupt it, accept, and start again: the earlier run answers
+    for all steps with the same identity as RUN, and each hit reports it. RUN may have any status. The earlier run's
+    outputs are checked now and on every hit.
 
     With --packages and no RUN: accept the versions of packages in this environment. Steps that were computed over the
-    versions before are reused. The last run that saw other versions says what changed, and the change is printed.
+    versions before are reused. The change is taken from the last run with other versions, and printed.
     """
     _check(run, as_run, reason, packages, taken_back)
     with opened(db_path, read_only=False) as project:

@@ -1,4 +1,4 @@
-"""``consist-es archive``: put segments away that nothing is appended to any more."""
+"""``consist-es archive``: make complete segments read-only, and move them elsewhere."""
 
 import sys
 from pathlib import Path
@@ -21,12 +21,12 @@ from consist_es.text import counted
 @json_option
 @project_option
 def archive(to: Path | None, as_json: bool, db_path: Path) -> None:
-    """Make the segments of the log read-only that are complete, which is all but the newest.
+    """Make all segments of the log but the newest read-only.
 
-    With --to they are moved to FOLDER, which must be there, and should be this project's alone: each one is copied, the
-    copy read back and compared, and only then a link takes its place. Everything works as before as long as FOLDER can
-    be reached, a disk that is read-only from now on included. The whole log is checked first; a damaged one is left
-    as it is. It can be done again when there are more segments.
+    With --to they are moved to FOLDER, which must exist and should hold this project only: each one is copied, the copy
+    is read back and compared, and only then replaced by a link. Everything works as before as long as FOLDER can be
+    reached; its disk may be read-only afterwards. The whole log is checked first; a damaged one is not changed. Run it
+    again once there are more segments.
     """
     folder, storage = log_folder(db_path), LocalStorage()
     with Bar("Checking the log") as bar:

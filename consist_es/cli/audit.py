@@ -1,4 +1,4 @@
-"""``consist-es audit``: what happened in a scenario, event by event."""
+"""``consist-es audit``: the events of a scenario, one by one."""
 
 import sqlite3
 from pathlib import Path
@@ -31,15 +31,14 @@ _STATUS_STYLES = {"completed": wording.GOOD, "running": wording.ODD}
 def audit(
     scenario: str, every: bool, proof: bool, against: Path | None, out: Path | None, as_json: bool, db_path: Path
 ) -> None:
-    """Tell what happened in SCENARIO, event by event.
+    """Show what happened in SCENARIO, event by event.
 
-    One line for each event: its position in the log, its time (UTC), the run, and what happened: what a step was given,
-    why it was reused or not, what it made. SCENARIO is an id or a name. Of a scenario that was entered several times,
-    the latest attempt is told; name an earlier one as baseline#2.
+    One line per event: its position in the log, its time (UTC), the run, and what happened: a step's inputs, why it was
+    reused or not, its outputs. SCENARIO is an id or a name: the latest attempt, or baseline#2 for an earlier one.
 
-    The events are read from the log itself, and each is checked against its chain. With --proof they are not told but
-    put into one line of JSON, together with those that recorded the files they speak of, the tree head, and a proof for
-    each event; tools/check_proof.py checks it anywhere.
+    The events are read from the log itself, and each is checked against its chain. With --proof they are printed as one
+    line of JSON, together with the events that recorded their files, the tree head, and a proof for each event;
+    tools/check_proof.py checks it anywhere.
     """
     if (against or out) and not proof:
         raise click.UsageError("--against and --out belong to --proof: give that too.")
@@ -77,7 +76,7 @@ def _heading(views: sqlite3.Connection, header: RunRow, attempts: int) -> str:
 
 
 def _circumstances(views: sqlite3.Connection, header: RunRow) -> str:
-    """Who entered the scenario, and with what software."""
+    """User who entered the scenario, and the software used."""
     said = [f"entered {wording.moment(header.started_at)}"]
     if writer := origins.writer_details(views, header.writer):
         said[0] += f" by {in_words(writer)}"
@@ -89,7 +88,7 @@ def _circumstances(views: sqlite3.Connection, header: RunRow) -> str:
 
 
 def _tell_dead_letters(views: sqlite3.Connection, as_json: bool) -> None:
-    """Events that are in the log but that a view could not take: whoever trusts the views must know."""
+    """Report events of the log that are missing from a view."""
     for letter in dead_letters(views):
         if as_json:
             emit_json({"dead_letter": {name: getattr(letter, name) for name in letter.__struct_fields__}})

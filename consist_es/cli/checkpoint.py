@@ -1,4 +1,4 @@
-"""``consist-es checkpoint``: what the log is now, in three lines to keep elsewhere."""
+"""``consist-es checkpoint``: a digest of the whole log, in three lines to keep elsewhere."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from consist_es.system.storage import READ_ONLY, LocalStorage
 @json_option
 @project_option
 def checkpoint(key: Path | None, out: Path | None, as_json: bool, db_path: Path) -> None:
-    """Make a tree head: three lines that stand for every event there is.
+    """Make a tree head: a digest of all events, in three lines.
 
-    Keep it where those who can write to the log cannot: in a paper, a repository, a mail. `verify --against FILE` shows
-    later whether the log still begins with the same events, and `prove` gives proofs against it. A copy stays in the
-    folder checkpoints of the log, so that the next head reads only what is new.
+    Keep it out of reach of those who can write to the log: in a paper, a repository, a mail. `verify --against FILE`
+    checks later whether the log still begins with the same events, and `prove` makes proofs against it. A copy stays in
+    the log's folder checkpoints, so that the next head reads only new events.
     """
     folder = log_folder(db_path)
     if out is not None:

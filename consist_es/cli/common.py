@@ -1,4 +1,4 @@
-"""What all commands have in common: how they find their project, how they end, and what they say when they cannot."""
+"""Shared by all commands: how they find their project, exit, and report errors."""
 
 import contextlib
 import errno
@@ -22,10 +22,10 @@ from consist_es.views.notices import LOGGER
 NEGATIVE = 1
 """Exit code of a negative answer."""
 WRONG = 2
-"""Exit code where the command was held wrong, or cannot work; click's own for usage errors."""
+"""Exit code for usage errors and for a project that cannot be used (click's 2)."""
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-"""What a shell reports of a program that wrote to a closed pipe."""
+"""Exit code that a shell reports for a program that wrote to a closed pipe."""
 
 _NO_ROOM = "Make room, and run it again."
 _NO_RIGHT = "Run it again with the right to do that, or on a copy of the project."
@@ -33,21 +33,21 @@ _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _NO_ROOM),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NO_RIGHT),
 }
-"""What to do about an answer of the operating system that nothing translated before."""
+"""Error number -> remedy, for errors of the operating system that reach the command line."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class Program(click.Group):
-    """The group of all commands; no error of ours ends in a traceback."""
+    """The group of all commands; reports the library's errors without a traceback."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """As every group does it; what click says of a wrong argument is safe to print, as what we say is."""
+        """As in every group, but with click's own messages escaped for the terminal."""
         with _printable():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for."""
+        """Run the command; warnings, log records and errors are printed as notes."""
         with warnings.catch_warnings():
             warnings.simplefilter("always", ConsistWarning)
             warnings.showwarning = _show_warning
@@ -77,7 +77,7 @@ def _printable() -> Iterator[None]:
 
 
 class _Refused(click.ClickException):
-    """An error of the library or the operating system, as the command line says it."""
+    """An error of the library or the operating system, formatted for the command line."""
 
     exit_code = WRONG
 
@@ -89,7 +89,7 @@ class _Refused(click.ClickException):
 
 
 def _of_system(error: OSError) -> str:
-    """What the operating system refused, without its number, and what to do where that is known."""
+    """Text of an operating system's error without its number, with a remedy."""
     if error.strerror is None:
         return str(error)
     where = "" if error.filename is None else f" ({os.fsdecode(error.filename)})"
@@ -108,7 +108,7 @@ def _show_warning(
 
 
 class _Notes(logging.Handler):
-    """What the library logs, as the command line says everything."""
+    """Prints the library's log records as notes."""
 
     def emit(self, record: logging.LogRecord) -> None:
         note(f"Note: {record.getMessage()}", "yellow")
@@ -125,7 +125,7 @@ def _noted() -> Iterator[None]:
 
 
 def _close_quietly() -> None:
-    """Nobody reads stdout any more: let Python's own flush at exit go nowhere."""
+    """Redirect stdout to nowhere once its reader is gone, so that the flush at exit does not fail."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -134,7 +134,7 @@ def _close_quietly() -> None:
 
 
 def project_option(command: _Command) -> _Command:
-    """``--project PATH``, handed on as the database path of the project."""
+    """``--project PATH``, passed on as the database path of the project."""
     option = click.option(
         "--project",
         "db_path",
@@ -152,7 +152,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 @contextmanager
 def opened(db_path: Path, *, read_only: bool = True) -> Iterator[Project]:
-    """The project; where it is `read_only`, nothing is ever added to its log."""
+    """The project; with `read_only` nothing is ever added to its log."""
     project = Project(db_path, read_only=read_only)
     try:
         yield project
@@ -161,7 +161,7 @@ def opened(db_path: Path, *, read_only: bool = True) -> Iterator[Project]:
 
 
 def short(path: Path) -> str:
-    """A path as one would type it here."""
+    """A path relative to the working directory if it lies below it."""
     with contextlib.suppress(ValueError):
         return shown(path.relative_to(Path.cwd()))
     return shown(path)

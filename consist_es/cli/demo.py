@@ -1,4 +1,4 @@
-"""``consist-es demo``: a small simulation, and what the library makes of it."""
+"""``consist-es demo``: a small simulation that shows recording, reuse and rebuilding."""
 
 import math
 import shlex
@@ -42,12 +42,12 @@ _tntp_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @json_option
 def demo(network: Path | None, trips: Path | None, growth: float, folder: Path, as_json: bool) -> None:
-    """Run a small traffic simulation, and show what was recorded, reused and rebuilt.
+    """Run a small traffic simulation that shows recording and reuse.
 
     Four steps (read, grow, assign, summarise) find the user equilibrium of a road network in two scenarios: base, and
-    widened, where the most loaded link of base has twice the capacity. Then everything is asked for again, the database
-    is thrown away, and rebuilt from the log. Run it again in the same folder, with another --growth for example, and
-    see what is reused.
+    widened, with twice the capacity on the most loaded link of base. Then all steps are run again, and the database is
+    deleted and rebuilt from the log. Run it again in the same folder, with another --growth for example, and see what
+    is reused.
     """
     if (network is None) != (trips is None):
         raise click.UsageError("--network and --trips belong together: give both, or neither.")
@@ -67,7 +67,7 @@ def _question(network: Path | None, trips: Path | None, growth: float, folder: P
 
 
 def _check_folder(folder: Path) -> None:
-    """Nothing of the demo goes among files of somebody else."""
+    """Refuse a folder with files that are not the demo's."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--folder {folder}: there is a file of that name. Give another name.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / LOG).is_dir():
@@ -75,7 +75,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _play(question: "Question", folder: Path, as_json: bool) -> bool:
-    """Tell the whole story; whether it ended as it must."""
+    """Run the whole demo; True if the results are as expected."""
     from consist_es.api.tracker import Tracker
     from consist_es.demo.story import run_both
 
@@ -146,7 +146,7 @@ def plain_number(value: float) -> str:
 
 
 def _replay(tracker: "Tracker", as_json: bool) -> bool:
-    """Take the database away, build it from the log, and compare the two; whether they are the same."""
+    """Set the database aside, rebuild it from the log, and compare the two; True if they are equal."""
     project = tracker.project
     project.connection()
     tracker.close()

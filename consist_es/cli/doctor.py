@@ -1,4 +1,4 @@
-"""``consist-es doctor``: is all well with this project, and if not, what is to be done?"""
+"""``consist-es doctor``: check a project, and repair what can be repaired without loss."""
 
 import sys
 from pathlib import Path
@@ -32,16 +32,16 @@ _STYLES = {OK: GOOD, NOTE: QUIET, WARNING: ODD, ERROR: BAD}
 @json_option
 @project_option
 def doctor(fix: bool, deep: bool, abandon: tuple[str, ...], as_json: bool, db_path: Path) -> None:
-    """Look at everything: log, views, runs, outputs, and the machine under them.
+    """Check the log, the views, runs, outputs, and the machine.
 
-    Each finding says what it is about and what to do. Exit code 1 where a warning or an error is left, 0 where there
-    are none; notes are good to know, and nothing is wrong with them.
+    Each finding says what it is about and what to do. Exit code 1 if a warning or an error is left, 0 otherwise; notes
+    are for information only.
 
-    --fix records runs whose process is gone as abandoned, moves an unfinished record to quarantine, removes unfinished
-    files, and makes damaged views anew. It never deletes an output, and does nothing to a damaged log.
+    --fix records runs as abandoned if their process is gone, moves an unfinished record to quarantine, removes
+    unfinished files, and rebuilds damaged views. It never deletes an output, and does not touch a damaged log.
 
-    --abandon is for a run whose process cannot be looked for from here, as on another machine. No folder is moved, and
-    if the run ends after all, its end is recorded.
+    --abandon is for a run with a process that cannot be checked from here, as on another machine. No folder is moved,
+    and if the run ends after all, its end is recorded.
     """
     project = Project(db_path, read_only=not fix and not abandon)
     try:
@@ -68,7 +68,7 @@ def doctor(fix: bool, deep: bool, abandon: tuple[str, ...], as_json: bool, db_pa
 
 
 def show_finding(finding: Finding, as_json: bool) -> None:
-    """One line, and what to do; or one object."""
+    """Print one finding with its remedy, or as JSON."""
     if as_json:
         emit_json(msgspec.to_builtins(finding))
         return

@@ -1,4 +1,4 @@
-"""What the commands about tree heads and proofs have in common."""
+"""Shared by the commands on tree heads and proofs."""
 
 import contextlib
 from pathlib import Path
@@ -22,12 +22,13 @@ new_file = click.Path(dir_okay=False, path_type=Path)
 
 
 def signature_of(head: Path) -> Path:
-    """Where the signature of a head in a file lies."""
+    """Path of the signature of a head's file."""
     return head.with_name(head.name + SIGNATURE)
 
 
 def require_new(*paths: Path) -> None:
-    """Nothing is written over: an older head or proof is evidence. Asked before the log is read, which takes long."""
+    """Refuse existing files: an older head or proof is evidence."""
+    # called before the log is read, which takes long
     for path in paths:
         if not path.parent.is_dir():
             raise UsageError(f"--out {path}: there is no folder {path.parent}. Make it, or give another one.")
@@ -36,13 +37,13 @@ def require_new(*paths: Path) -> None:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that must not be there yet."""
+    """Write a file that must not exist yet."""
     with path.open("x", encoding="utf-8", newline="") as file:
         file.write(text)
 
 
 def head_to_prove_against(folder: Path, given: Path | None) -> tuple[TreeHead, str | None]:
-    """The tree head of a file, or else the newest one below the log's folder; and its signature, where it has one.
+    """The tree head in a file, or else the newest one below the log's folder; with its signature, if it has one.
 
     Raises:
         ProofError: there is none. TreeHeadError: it is damaged.
@@ -65,10 +66,10 @@ def head_to_prove_against(folder: Path, given: Path | None) -> tuple[TreeHead, s
 
 
 def check_heads(folder: Path, given: dict[Path, TreeHead], signers: Path | None, as_json: bool) -> bool:
-    """Compare the log with tree heads, and print what comes of it; whether the log extends them all.
+    """Compare the log with tree heads, and print the verdicts; True if the log extends them all.
 
-    The heads below the log's folder are compared as well. Who can rewrite the log can rewrite those too, so they are
-    no evidence for it; but one that contradicts the log is evidence against it, and says where the change is.
+    The heads below the log's folder are compared as well. They can be rewritten with the log, so they are no evidence
+    for it; but one that contradicts the log is evidence against it, and locates the change.
     """
     storage = LocalStorage()
     heads = [(short(path), head) for path, head in given.items()]
@@ -89,7 +90,7 @@ def check_heads(folder: Path, given: dict[Path, TreeHead], signers: Path | None,
 
 
 def _signed(path: Path, head: TreeHead, signers: Path | None) -> dict[str, Any]:
-    """Whose signature a head has; nothing where that was not asked."""
+    """Result of checking a head's signature; empty if that was not asked for."""
     if signers is None:
         if signature_of(path).exists():
             note(f"{short(path)} is signed; give --signers FILE to have the signature checked.")

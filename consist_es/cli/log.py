@@ -1,4 +1,4 @@
-"""``consist-es log``: the events of a project as they are in its log."""
+"""``consist-es log``: the events of a project."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ from consist_es.events import REGISTRY, Cursor, Recorded
 from consist_es.log.local import LocalLog
 
 _PAUSE = 0.2
-"""Seconds between two looks at the log."""
+"""Seconds between two reads of the log."""
 
 
 @click.command()
@@ -47,21 +47,21 @@ def log(follow: bool, after: int, types: tuple[str, ...], limit: int | None, as_
 
 
 class _Tail:
-    """Reads a log, and later what it has gained."""
+    """Reads a log, and later its new events."""
 
     def __init__(self, log: LocalLog) -> None:
         self._log = log
         self._reached = Cursor()
 
     def read(self) -> Iterator[Recorded]:
-        """Everything since the last time."""
+        """The events since the last call."""
         for event in self._log.read(self._reached):
             self._reached = self._log.cursor_after(event)
             yield event
 
 
 def _unknown(types: tuple[str, ...]) -> str:
-    """The types that were asked for, and those there are where one of them is none of ours."""
+    """The types that were asked for; with the known types if one is unknown."""
     known = sorted({name for name, _version in REGISTRY})
     listed = " or ".join(types)
     strangers = [name for name in types if name not in known]

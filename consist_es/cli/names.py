@@ -1,4 +1,4 @@
-"""From the keys that events carry to the names that people know."""
+"""Translates the keys in events to readable names."""
 
 import sqlite3
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Names:
         self._artifacts: dict[str, ArtifactRow] = {}
 
     def run(self, key: str) -> str:
-        """The id of a run, or its key where the views do not know it."""
+        """The id of a run, or its key if the views lack it."""
         if key not in self._runs:
             row = run_table.by_key(self._views(), key)
             if row is None:
@@ -30,7 +30,7 @@ class Names:
         return self._runs[key]
 
     def artifact(self, artifact_id: str) -> ArtifactRow | None:
-        """The row of an artifact, None where the views do not know it."""
+        """The row of an artifact, or None if the views lack it."""
         if artifact_id not in self._artifacts:
             row = lineage.artifact(self._views(), artifact_id)
             if row is None:
@@ -39,16 +39,16 @@ class Names:
         return self._artifacts[artifact_id]
 
     def writer(self, name: str) -> str:
-        """Who a writer is, or its name where the views do not know it."""
+        """User, host and process of a writer, or its name if the views lack it."""
         row = origins.writer_details(self._views(), name)
         return name if row is None else in_words(row)
 
     def values(self, digest: str) -> Any:
-        """The values that a start of a run refers to, None where they are not there any more."""
+        """The values that a run's start refers to, or None if they are gone."""
         return shared_values.values_of(self._views(), digest)
 
     def redaction(self, position: int) -> Redaction | None:
-        """Why the payload of an event is gone, None where the views do not know it."""
+        """The redaction of an event's payload, or None if the views lack it."""
         return redactions.redaction(self._views(), position)
 
 
@@ -56,7 +56,7 @@ def scenario_named(conn: sqlite3.Connection, name: str) -> RunRow:
     """The header run of a scenario, by its id (the latest attempt), ``id#n``, or name.
 
     Raises:
-        MissingKeyError: there is none; lists some that there are. UsageError: it is a run of another kind.
+        MissingKeyError: there is none; lists some scenarios. UsageError: it is a run of another kind.
     """
     row = run_table.get(conn, name)
     if row is not None and row.kind == "scenario":

@@ -1,7 +1,6 @@
-"""Everything that the command line prints goes through here: data to stdout, notes to stderr.
+"""All printing of the command line: data to stdout, notes to stderr.
 
-What stands in a log may come from anybody. So every text is escaped before it reaches a terminal, and none of it is
-ever read as markup.
+The content of a log is untrusted. So every text is escaped before it reaches a terminal, and none is read as markup.
 """
 
 import json
@@ -19,14 +18,14 @@ from consist_es.text import shown
 __all__ = ["console_of", "emit", "emit_json", "entry", "note", "shown", "table", "to_json"]
 
 _NARROW = 30
-"""Where there is less room than this, the terminal itself may break the lines."""
+"""Width of text below which the terminal itself breaks the lines."""
 
 
 # ---------------------------------------------------------------- text
 
 
 def to_json(value: Any) -> str:
-    """One line of JSON in ASCII alone: as harmless on a terminal as `shown`, and the same value to a program."""
+    """One line of JSON in ASCII only: as safe on a terminal as `shown`, and the same value to a program."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
@@ -44,14 +43,14 @@ def emit_json(value: Any) -> None:
 
 
 def note(text: str, style: str = "") -> None:
-    """Say something to the person at the terminal."""
+    """Print a message for the user to stderr."""
     entry((), text, style, to=sys.stderr)
 
 
 def entry(columns: Sequence[str], text: str, style: str = "", *, to: TextIO | None = None) -> None:
-    """Print columns and a text after them; on a terminal, the further lines of the text begin below its first one.
+    """Print columns and a text after them; on a terminal the text is wrapped with a hanging indent.
 
-    Where the output is no terminal, it is one line without styles: a program may read it.
+    In a pipe or file it is one line without styles, for programs to read.
     """
     stream = to or sys.stdout
     head, body = "".join(f"{shown(column)}  " for column in columns), shown(text)
@@ -71,9 +70,9 @@ def entry(columns: Sequence[str], text: str, style: str = "", *, to: TextIO | No
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, to: TextIO | None = None) -> None:
-    """Print rows below headings, to stdout if nothing else is said.
+    """Print rows below headings, by default to stdout.
 
-    Columns in which nothing stands are left out; numbers are aligned to the right. The last column may be long.
+    Empty columns are left out; numbers are aligned to the right. The last column may be long.
     """
     cells = [["" if cell is None else shown(cell) for cell in row] for row in rows]
     kept = [place for place in range(len(headings)) if any(row[place] for row in cells)] or list(range(len(headings)))
@@ -84,12 +83,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, to: Text
 
 
 def _aligned(column: list[str]) -> list[str]:
-    """A heading and its cells, all of one width."""
+    """A heading and its cells, padded to one width."""
     width = max(map(cell_len, column))
     numbers = all(re.fullmatch(r"-?\d*\.?\d*", cell) for cell in column[1:])
     return [(" " * pad + cell if numbers else cell + " " * pad) for cell in column for pad in [width - cell_len(cell)]]
 
 
 def console_of(stream: TextIO) -> Console:
-    """A console that takes texts as they are: no markup, no emoji, no guessing at what to highlight."""
+    """A console that prints texts as they are: no markup, emoji or highlighting."""
     return Console(file=stream, markup=False, emoji=False, highlight=False)

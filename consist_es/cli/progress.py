@@ -1,4 +1,4 @@
-"""A bar for what takes long; nothing for what does not."""
+"""A progress bar that appears only for long operations."""
 
 import sys
 import time
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 PATIENCE = 1.0
-"""Seconds after which a person wants to see that something is going on."""
+"""Seconds before the bar appears."""
 
 
 class Bar:
-    """Call it with (done, in all). Shows itself on stderr, where that is a terminal, once a second has passed."""
+    """Call it with (done, total). Appears on stderr after a second, if that is a terminal."""
 
     def __init__(self, label: str) -> None:
         self._label = label

@@ -1,4 +1,4 @@
-"""``consist-es prove``: proofs for people who have a tree head, and neither the log nor this library."""
+"""``consist-es prove``: proofs that need only a tree head, neither the log nor this library."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -34,10 +34,10 @@ out_option = click.option("--out", metavar="FILE", type=new_file, help="Write a 
 def prove(
     positions: tuple[int, ...], older: Path | None, against: Path | None, out: Path | None, db_path: Path
 ) -> None:
-    """Prove that the events at POSITIONs are in the log that a tree head speaks of.
+    """Prove that the events at POSITIONs are under a tree head.
 
-    With --extends also, or only, that this head's log begins with all events of an older head's. The proof is one line
-    of JSON, which tools/check_proof.py checks without this program: 70 lines to read and trust.
+    With --extends also, or only, that its log begins with all events of an older head's log. The proof is one line of
+    JSON, which tools/check_proof.py checks without this program: 70 lines to read and trust.
     """
     if not positions and older is None:
         raise click.UsageError("Give at least one POSITION, or --extends FILE.")
@@ -65,7 +65,7 @@ def write_proof(
 
 
 def evidence(project: Project, scenario_keys: Iterable[str]) -> set[int]:
-    """Positions of every event of some scenarios, and of those that recorded the files and values they speak of."""
+    """Positions of all events of some scenarios, and of the events that recorded their files and values."""
     views = project.connection()
     found: set[int] = set()
     for key in scenario_keys:

@@ -1,4 +1,4 @@
-"""``consist-es redact``: take the payload of an event out of the log and the views."""
+"""``consist-es redact``: remove the payload of an event from the log and the views."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,11 +40,11 @@ _READ_BY_OTHERS = (
 @json_option
 @project_option
 def redact(positions: tuple[int, ...], reason: str, yes: bool, as_json: bool, db_path: Path) -> None:
-    """Take the payloads of events out of the log and the database for good: a secret that got into a config, say.
+    """Remove payloads of events for good, such as a recorded secret.
 
-    POSITION is the number at the beginning of each line of `audit` and `log`. The digest of the payload is left in its
-    place, so the chain, the tree heads and all other events stay what they are. It cannot be undone. That it was done,
-    by whom and why, is recorded as an event of its own.
+    They are removed from the log and the database. POSITION is the number at the beginning of each line of `audit` and
+    `log`. The payload's digest stays in its place, so the chain, the tree heads and all other events remain valid. It
+    cannot be undone. The redaction itself is recorded as an event, with user and reason.
     """
     wanted = sorted(set(positions))
     if not reason.strip():
@@ -70,7 +70,7 @@ def redact(positions: tuple[int, ...], reason: str, yes: bool, as_json: bool, db
 
 
 def _lines(project: Project, positions: Sequence[int]) -> dict[int, Line]:
-    """The lines, as far as they are there; what is not is refused with the rest."""
+    """The lines at these positions; refuses all if one is beyond the end."""
     head = project.log.head().seq
     if beyond := [position for position in positions if position > head]:
         raise UsageError(f"There is no position {beyond[0]}: the log ends at {head}. Nothing was changed.")
@@ -78,7 +78,7 @@ def _lines(project: Project, positions: Sequence[int]) -> dict[int, Line]:
 
 
 def _show(project: Project, lines: dict[int, Line]) -> None:
-    """What is about to go, without what is in it: a terminal may be recorded too."""
+    """List the events to redact, without their payloads: a terminal may be recorded too."""
     names = Names(project.connection)
     rows = []
     for position, line in sorted(lines.items()):
@@ -89,7 +89,7 @@ def _show(project: Project, lines: dict[int, Line]) -> None:
 
 
 def _left_beside(project: Project, lines: dict[int, Line]) -> list[str]:
-    """Files beside the log and the database that may hold the payloads too, and that are evidence of something."""
+    """Files beside the log and the database that may hold the payloads too, and are kept as evidence."""
     payloads = [line.data for line in lines.values()]
     cut_off = project.folder / QUARANTINE
     held = [path for path in sorted(cut_off.glob("*")) if any(data in path.read_bytes() for data in payloads)]

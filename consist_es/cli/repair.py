@@ -1,4 +1,4 @@
-"""``consist-es repair``: go on without what is damaged, where no copy of it is left."""
+"""``consist-es repair``: continue a damaged log without the lost records, if there is no copy of them."""
 
 import sys
 from pathlib import Path
@@ -39,11 +39,11 @@ _AFTER = (
 @json_option
 @project_option
 def repair(keep_damaged: bool, as_json: bool, db_path: Path) -> None:
-    """Say what can be kept of a damaged log, and go on with that where no copy is left to restore it from.
+    """Show what a damaged log still holds, and go on with that.
 
-    Without --keep-damaged nothing is changed; exit code 1 where the log is damaged. With it, the log can be written to
-    again: every record that the chain vouches for keeps its position, time and content, each of the others is replaced
-    by an event that says that it is lost, and no byte of the damaged files is touched.
+    Only for a log without a copy to restore it from. Without --keep-damaged nothing is changed; exit code 1 if the log
+    is damaged. With it, the log can be written to again: every record that the chain confirms keeps its position, time
+    and content, each of the others is replaced by an event that marks it as lost, and the damaged files stay unchanged.
     """
     with opened(db_path, read_only=False) as project:
         damage = project.log.damage()

@@ -1,4 +1,4 @@
-"""``consist-es replay``: the views, made again from the log."""
+"""``consist-es replay``: rebuild the views from the log."""
 
 import sqlite3
 import sys
@@ -35,11 +35,11 @@ _Differences = dict[str, list[Difference]]
 @json_option
 @project_option
 def replay(until: str | None, target: Path | None, check: bool, as_json: bool, db_path: Path) -> None:
-    """Build the database again from the log.
+    """Rebuild the database from the log.
 
-    Without options the live views are replaced, at once and whole, under the name they have (or had, where the
-    database was deleted). With --db another file is written; with --until it shows the project as it was then. With
-    --check the exit code is 1 where the live views are not what the log says, and the differing tables are printed.
+    Without options the live views are replaced atomically, under the name they have (or had, if the database was
+    deleted). With --db another file is written; with --until it shows the project as it was then. With --check the exit
+    code is 1 if the live views differ from the log, and the differing tables are printed.
     """
     if check and (until or target):
         raise click.UsageError("--check compares the live views: it takes neither --until nor --db.")
@@ -66,7 +66,7 @@ def _rebuild(project: Project, as_json: bool) -> None:
 
 
 def _write(project: Project, target: Path, until: str | None, as_json: bool) -> None:
-    """A database of its own at `target`."""
+    """Write a separate database to `target`."""
     if log_folder(target).is_dir():
         raise UsageError(
             f"--db {target}: the log {log_folder(target).name} lies beside it, so a database of that name is a live "
@@ -97,7 +97,7 @@ def _moment(until: str | None, project: Project) -> int | str | None:
 
 
 def _report(path: Path, events: int, seconds: float, rows: dict[str, int], as_json: bool) -> None:
-    """What was built; only as JSON it is data, for the data themselves are in the database."""
+    """Report the rebuilt database: a note on stderr, or JSON on stdout."""
     if as_json:
         emit_json({"database": str(path), "events": events, "seconds": seconds, "rows": rows})
         return
@@ -113,8 +113,8 @@ def _check(project: Project, as_json: bool) -> None:
         note(f"There is no database {short(project.db_path)} to check: `consist-es replay` builds it.")
         sys.exit(NEGATIVE)
     project.connection()
-    live = project.views.path  # elsewhere where nothing can be written
-    # Beside the live views, for there is room for them; no other name can be in the way in a folder of our own.
+    live = project.views.path  # in another folder if theirs is read-only
+    # Beside the live views, as there is room for them; in a new folder, so that no other file is in the way.
     with tempfile.TemporaryDirectory(prefix=f"{live.name}.check-", dir=live.parent) as folder:
         rebuilt = Path(folder) / "rebuilt.db"
         events, found = _compare(project, rebuilt)
@@ -128,7 +128,7 @@ def _check(project: Project, as_json: bool) -> None:
 
 
 def _compare(project: Project, rebuilt: Path) -> tuple[int, _Differences]:
-    """Rebuild and compare; again where somebody recorded events in between."""
+    """Rebuild and compare; repeat if events were recorded in between."""
     for _ in range(_TRIES):
         with Bar("Replaying") as bar:
             events = project.views.rebuild(target=rebuilt, progress=bar)
@@ -153,7 +153,7 @@ def _print_differences(conn: sqlite3.Connection, found: _Differences, as_json: b
 
 
 def _described(columns: list[str], key: list[str], rows: list[Difference]) -> Iterator[dict[str, Any]]:
-    """Per row that differs: its key, and of each column that differs the live and the rebuilt value."""
+    """Per differing row: its key, and the live and rebuilt values of each differing column."""
     sides: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     for side, values in rows:
         row = dict(zip(columns, values, strict=True))
@@ -167,7 +167,7 @@ def _described(columns: list[str], key: list[str], rows: list[Difference]) -> It
             said["columns"] = {
                 name: {"live": live[name], "log": other[name]}
                 for name in columns
-                if repr(live[name]) != repr(other[name])  # 1 and 1.0 are equal, and not the same
+                if repr(live[name]) != repr(other[name])  # 1 and 1.0 are equal, but differ here
             }
         yield said
 

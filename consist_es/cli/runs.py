@@ -1,4 +1,4 @@
-"""``consist-es runs`` and ``consist-es scenarios``: what there is."""
+"""``consist-es runs`` and ``consist-es scenarios``: lists of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ limit_option = click.option(
 @json_option
 @project_option
 def runs(scenario: str | None, status: str | None, model: str | None, limit: int, as_json: bool, db_path: Path) -> None:
-    """List runs, newest first: what ran, what was reused, and why.
+    """List runs, newest first: computed or reused, and why.
 
     Scenarios have runs of their own (kind "scenario"), which --scenario leaves out.
     """
@@ -46,7 +46,7 @@ def runs(scenario: str | None, status: str | None, model: str | None, limit: int
 @json_option
 @project_option
 def scenarios(limit: int, as_json: bool, db_path: Path) -> None:
-    """List scenarios, newest first, with what became of their steps."""
+    """List scenarios, newest first, with outcomes of their steps."""
     with opened(db_path) as project:
         found = run_table.scenarios(project.connection(), limit=limit + 1)
         _print(_SCENARIO_COLUMNS, [_scenario_cells(row) for row in found], found, limit, as_json)

@@ -9,7 +9,7 @@ from consist_es.events import Recorded
 
 
 class Teller:
-    """Tells what happened. On a terminal, where room is scarce, the date is said once a day."""
+    """Prints events. On a terminal the date is printed once a day, to save room."""
 
     def __init__(self, names: Names, as_json: bool) -> None:
         self.as_json = as_json

@@ -1,4 +1,4 @@
-"""Times, spans and digests as people read them."""
+"""Times, durations and digests in readable form."""
 
 from consist_es.values.digests import CONTENT
 
@@ -11,7 +11,7 @@ def moment(at: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time."""
+    """A duration with its unit."""
     if seconds < 0.1:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 60:
@@ -22,7 +22,7 @@ def duration(seconds: float) -> str:
 
 
 def short_digest(digest: str | None) -> str:
-    """Enough of a digest to tell it from others."""
+    """The beginning of a digest, enough to distinguish it."""
     if digest is None:
         return "no digest"
     return digest if len(digest) <= _DIGEST_SHOWN else f"{digest[:_DIGEST_SHOWN]}…"

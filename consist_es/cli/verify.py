@@ -1,4 +1,4 @@
-"""``consist-es verify``: is the log whole?"""
+"""``consist-es verify``: check that the log is intact."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ from consist_es.system.storage import LocalStorage
 from consist_es.text import counted
 
 _MOST = 20
-"""Positions and runs that are listed."""
+"""Most positions and runs that are listed."""
 
 _WHAT_TO_DO = (
     "Nothing was changed. Restore the damaged files from a copy; what lies before the first problem is good and can be "
@@ -58,16 +58,16 @@ def verify(
 ) -> None:
     """Check every event of the log against its chain. Changes nothing in it.
 
-    A check that finds no fault notes how far the log is whole. With --recent the next one goes on from there, if the
-    chain is still the same at that place; damage done since to what lies before it is not looked for then.
+    A check without findings notes how far it got. With --recent the next one goes on from there, if the chain is still
+    the same at that place; later damage before that place is not found then.
 
-    A rewrite of the whole log cannot be found in this way, nor the loss of its newest events where those had not been
-    synced. Tree heads find both: give those that `checkpoint` wrote and that were kept elsewhere, with --against. With
-    --signers their signatures are checked too.
+    This check cannot find a rewrite of the whole log, nor the loss of its newest events if those had not been synced.
+    Tree heads find both: give those that `checkpoint` wrote and that were kept elsewhere, with --against. --signers
+    checks their signatures too.
 
-    Exit codes add up: 1 where anything is damaged or incomplete, with --deep also where the views are not what the log
-    says, or an output is gone or changed; 2 where the log does not extend a tree head, or a signature does not hold; 4
-    where something could not be read. 0 where all is well, 2 also where the command was held wrong.
+    Exit codes add up: 1 if anything is damaged or incomplete, with --deep also if the views differ from the log, or an
+    output is gone or changed; 2 if the log does not extend a tree head, or a signature is invalid; 4 if something could
+    not be read. 0 if all is well, 2 also for a usage error.
     """
     if signers is not None and not against:
         raise click.UsageError("--signers is about the tree heads that --against names: give both.")
@@ -85,7 +85,7 @@ def verify(
 
 
 def _deeply(db_path: Path, as_json: bool) -> bool:
-    """Derive again what can be derived, and print where it differs; whether all of it is right."""
+    """Rebuild the views and re-read the outputs, and print differences; True if there are none."""
     with opened(db_path) as project, Bar("Making the views anew") as bar:
         findings = list(derive_again(project, bar))
     for finding in findings:
@@ -129,7 +129,7 @@ def _print_problems(report: VerifyReport) -> None:
 
 
 def _print_history(folder: Path, report: VerifyReport) -> None:
-    """What was done to the log, and which runs are open."""
+    """Print redactions, losses and other events about the log, and the open runs."""
     if report.redacted:
         listed = ", ".join(map(str, report.redacted))
         emit(f"redacted: the payload of {'position' if len(report.redacted) == 1 else 'positions'} {listed}", QUIET)
@@ -145,7 +145,7 @@ def _print_history(folder: Path, report: VerifyReport) -> None:
 
 
 def _tell_unended(folder: Path, found: Unended) -> None:
-    """What nobody knows of a run without an end is whether it runs; of a process on this machine it can be told."""
+    """Print a run without an end, and whether its process is gone, if that can be checked from here."""
     storage, writer = LocalStorage(), found.writer
     where = f"position {found.position}: {shown(found.run)} has no end"
     if writer is None:

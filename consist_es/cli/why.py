@@ -1,4 +1,4 @@
-"""``consist-es why``: why a step ran again, or did not have to."""
+"""``consist-es why``: why a step was computed or reused."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from consist_es.runs.why import why as account
 @json_option
 @project_option
 def why(run: str, as_json: bool, db_path: Path) -> None:
-    """Say why RUN was computed, or reused.
+    """Explain why RUN was computed or reused.
 
-    RUN is the id of a step's run, as `runs` lists it: its latest attempt, or prepare#2 for an earlier one. Of a step
-    that was computed: the nearest earlier run, and what differs from it, down to the key, file or function. Of one that
-    was reused: the run that answered, how its outputs were checked, and what that saved.
+    RUN is the id of a step's run, as `runs` lists it: its latest attempt, or prepare#2 for an earlier one. For a
+    computed step: the nearest earlier run and the differences, down to the key, file or function. For a reused one: the
+    run that answered, how its outputs were checked, and the time saved.
     """
     with opened(db_path) as project:
         views = project.connection()

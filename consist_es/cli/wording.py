@@ -1,4 +1,4 @@
-"""An event as one readable line: what an auditor reads."""
+"""An event as one readable line, for auditors."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -58,14 +58,14 @@ GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
 
 
 class Line(NamedTuple):
-    """What to print of an event."""
+    """Text and style of an event's line."""
 
     text: str
     style: str = ""
 
 
 def line_of(recorded: Recorded, names: Names) -> Line:
-    """One event, with the name of the run that it is about."""
+    """The line of an event, with the name of the run that it is about."""
     line = _said(recorded, names)
     about = recorded.run or recorded.scenario
     return line if about is None else Line(f"{names.run(about)}: {line.text}", line.style)
@@ -84,7 +84,7 @@ def _said(recorded: Recorded, names: Names) -> Line:
 
 
 def _gone(position: int, names: Names) -> str:
-    """That a payload was redacted, and what was said of it."""
+    """Note on a redacted payload: user, position and reason."""
     found = names.redaction(position)
     if found is None:
         return "its payload was redacted; who did, and why, is not recorded"
@@ -92,7 +92,7 @@ def _gone(position: int, names: Names) -> str:
 
 
 def as_json(recorded: Recorded, names: Names) -> dict[str, Any]:
-    """One event as a program wants it: the envelope, the readable id of its run, the payload, and the line."""
+    """One event for programs: the envelope, the readable id of its run, the payload, and the line."""
     event = recorded.event
     if isinstance(event, RedactedEvent):
         data = {"$redacted": event.digest}
@@ -118,7 +118,7 @@ def _labels(event: ScenarioStarted | StepStarted) -> str:
 
 
 def _artifact(names: Names, artifact_id: str, *, key: str | None = None, digest: str | None = None) -> str:
-    """Key and digest, and who made it."""
+    """Key, digest and producer of an artifact."""
     row = names.artifact(artifact_id)
     key, digest = key or (row.key if row else artifact_id), digest or (row.digest if row else None)
     made = f" from {names.run(row.producer_key)}" if row and row.producer_key else ""
@@ -140,7 +140,7 @@ def _error(error: ErrorInfo | None) -> str:
 
 
 def _config(event: ScenarioStarted | StepStarted, names: Names) -> str:
-    """The config, also where it is large and stands in an event of its own."""
+    """The config, also if it is large and in an event of its own."""
     digest = event.shared.get(CONFIG)
     config = event.config if digest is None else names.values(digest)
     if config is None:
@@ -398,4 +398,4 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     StepStarted: _step_started,
     WriterAttached: _attached,
 }
-"""Event type -> its words. One that is not here yet, or that somebody else registered, is told field by field."""
+"""Event type -> its words. Events of other types are shown field by field."""

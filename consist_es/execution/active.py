@@ -1,4 +1,4 @@
-"""A run while it is going on: its folder, its inputs, what it logs."""
+"""An executing run: its folder, its inputs, what it logs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from consist_es.values.arrays import listed
 from consist_es.values.plain import to_plain
 
 CAPTURED = "captured_automatically"
-"""In the metadata of what was captured."""
+"""Metadata key that marks captured files."""
 
 
 class Logged(msgspec.Struct, frozen=True):
@@ -48,18 +48,18 @@ class Logged(msgspec.Struct, frozen=True):
     artifact: Artifact
     path: Path
     state: State | None
-    """What changes when the file is written, from before it was read; None for a folder."""
+    """`state_of` the file, taken before it was read; None for a folder."""
 
 
 class OutputCapture:
-    """What `capture_outputs` found; filled when its block ends, also when that raises."""
+    """Artifacts recorded by `capture_outputs`; filled when its block ends, also by an exception."""
 
     def __init__(self) -> None:
         self.artifacts: dict[str, Artifact] = {}
 
 
 class ActiveRun:
-    """A run whose function, or trace block, is executing. Closed when it ends; then every use is refused."""
+    """A run with its function or trace block executing. Closed when it ends; then every use is refused."""
 
     def __init__(
         self,
@@ -85,18 +85,18 @@ class ActiveRun:
         self.is_cached = cached is not None
         self.outputs: dict[str, Logged] = {}
         self.found: dict[Path, Any] = {}
-        """Files that lay where outputs are declared before the step ran, with their state."""
+        """Files at declared output paths before the step ran, with their state."""
         self.absent: dict[str, Path] = {}
-        """Paths that the function returned as outputs and where nothing is, by key."""
+        """Returned output paths that do not exist, by key."""
         self.made: list[Path] = []
-        """Where outputs lie, also those that are still to be recorded."""
+        """Paths of outputs, including those not recorded yet."""
         self.captured_nothing = False
-        """A folder was to be captured, and no file in it is new or was written."""
+        """True if `capture_dir` was given and no file in it is new or rewritten."""
         self.late_inputs: list[BoundInput] = []
-        """What the run logged as inputs itself."""
+        """Inputs that the run logged itself."""
         self.observations = Observations(None)
         self.told: list[dict[str, Any]] = []
-        """What processes that the run started told of it."""
+        """Reports of child processes about this run."""
         self._lock = threading.RLock()
         self._open = True
         self._pid = os.getpid()
@@ -105,7 +105,7 @@ class ActiveRun:
 
     @property
     def run(self) -> Run:
-        """The run's record, read from the views when it is first asked for: few functions do."""
+        """The run's record, read from the views on first use."""
         with self._lock:
             if self._run is None:
                 self._run = self._read()
@@ -117,18 +117,18 @@ class ActiveRun:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is a run of this process, not of the one that this was forked from."""
+        """True if the run belongs to this process, not to the one it was forked from."""
         return self._pid == os.getpid()
 
     def join(self) -> None:
-        """Use it in a forked child: what is recorded here belongs to the run of the first process."""
+        """Make the run usable in a forked child; its records go to the parent's run."""
         if not self.is_own:
             journal = self.journal
             self.journal = WorkersJournal(journal.project, journal.uris, journal.scenario, journal.run)
-            self._lock, self._pid = threading.RLock(), os.getpid()  # a thread that is not here may have had the lock
+            self._lock, self._pid = threading.RLock(), os.getpid()  # a thread of the parent may have held the lock
 
     def described(self) -> dict[str, Any]:
-        """What another process needs to know to record something of this run."""
+        """The facts that another process needs to record for this run."""
         journal, project = self.journal, self.journal.project
         return {
             "key": self.key,
@@ -146,7 +146,7 @@ class ActiveRun:
         }
 
     def take_in(self, events: Iterable[Recorded]) -> None:
-        """Make what other processes recorded of this run a part of it; `events` are those of the log since it began."""
+        """Add what other processes recorded for this run; `events` are the log's since it began."""
         mine = {str(item.artifact.id): item for item in self.outputs.values()}
         known = {str(item.artifact.id) for item in (*self.bound, *self.late_inputs)}
         logged: dict[str, Logged] = {}
@@ -167,7 +167,7 @@ class ActiveRun:
     def _of_child(self, event: ArtifactLogged) -> Logged:
         run_id = self.id if event.producer == self.key else None
         artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
-        return Logged(event.key, artifact, artifact.path, None)  # it is looked at again when the run ends
+        return Logged(event.key, artifact, artifact.path, None)  # no state: compared again when the run ends
 
     def check_open(self, call: str) -> None:
         """Raise `ClosedError` once the run has ended."""
@@ -178,7 +178,7 @@ class ActiveRun:
 
     @property
     def inputs(self) -> dict[str, Artifact]:
-        """Inputs by binding name, unnamed ones by key; those that the run logged itself as well."""
+        """Inputs by binding name (unnamed ones by key), including those the run logged itself."""
         self.check_open("inputs")
         found = {item.role: item.artifact for item in self.bound if item.named}
         for item in self.bound:
@@ -189,7 +189,7 @@ class ActiveRun:
     # ------------------------------------------------------------ places
 
     def output_dir(self, namespace: str | None = None) -> Path:
-        """The run's own folder, or one below it; made where it is missing."""
+        """The run's own folder, or one below it; created if missing."""
         self.check_open("output_dir()")
         if namespace is not None and not isinstance(namespace, str):
             raise UsageTypeError(f"output_dir(): namespace is a str, not {type(namespace).__name__}.")
@@ -199,7 +199,7 @@ class ActiveRun:
         return folder
 
     def output_path(self, key: str, ext: str = "parquet") -> Path:
-        """Where to write an output: ``<folder of the run>/<key>.<ext>``; the folder is made, the file is not."""
+        """Path to write an output to, ``<folder of the run>/<key>.<ext>``; creates the folder, not the file."""
         self.check_open("output_path()")
         if not isinstance(key, str) or not isinstance(ext, str):
             raise UsageTypeError("output_path(): key and ext are str.")
@@ -272,7 +272,7 @@ class ActiveRun:
         return artifact
 
     def _free_role(self, key: str, event: ArtifactLogged) -> str:
-        """The key, numbered where another file or other bytes have that role: each one must be checked on a hit."""
+        """The key, numbered if another file or other bytes have that role: a hit checks each one."""
         taken = {
             item.role
             for item in (*self.bound, *self.late_inputs)
@@ -281,7 +281,7 @@ class ActiveRun:
         return free_name(key, taken)
 
     def log_table(self, table: Any, key: str, notes: ArtifactNotes | None = None) -> Artifact:
-        """Write a table in the format that suits it into the run's folder and record it, see `write_table`."""
+        """Write a table into the run's folder in its type's format (see `write_table`), and record it."""
         path = self.output_path(check_key(key, "output key"), table_suffix(table))
         if path.is_symlink():
             raise PathError(f"{path} is a link: a table is never written through one. Remove it.")
@@ -289,9 +289,9 @@ class ActiveRun:
         return self.log(path, key, "output", notes)
 
     def relog_changed(self) -> list[str]:
-        """Record again the outputs that were still being written when they were logged, or are gone since.
+        """Record outputs again if they changed or vanished since they were logged.
 
-        Gives the keys of captured files that are gone: temporary files of somebody's, and no outputs.
+        Gives the keys of captured files that vanished: they were temporary, not outputs.
         """
         dropped = []
         for item in list(self.outputs.values()):
@@ -308,7 +308,7 @@ class ActiveRun:
         return dropped
 
     def _digest_now(self, artifact: Artifact, path: Path) -> str | None:
-        """None where nothing is."""
+        """None if the file is gone."""
         try:
             return self.digester.digest_as(artifact, path).value
         except InputError:
@@ -324,7 +324,7 @@ class ActiveRun:
         self._note_meta(values)
 
     def _note_meta(self, values: Mapping[str, Any]) -> None:
-        """Where the record was read already; one that is read later has them from the views."""
+        """Update the record if it was read already; a later read gets the values from the views."""
         with self._lock:
             if self._run is not None:
                 self._run.meta.update(values)
@@ -336,14 +336,14 @@ class ActiveRun:
         return _Capturing(self, directory, pattern, recursive)
 
     def log_captured(self, snapshot: Snapshot) -> dict[str, Artifact]:
-        """Record what appeared since a snapshot, by key."""
+        """Record the files that appeared since a snapshot, by key."""
         notes = ArtifactNotes(meta={CAPTURED: True})
         keys = capture_keys(snapshot.folder, snapshot.appeared())
         found = {key: self._log_if_there(path, key, notes) for key, path in keys.items()}
         return {key: artifact for key, artifact in found.items() if artifact is not None}
 
     def _log_if_there(self, path: Path, key: str, notes: ArtifactNotes) -> Artifact | None:
-        """Record a captured file; None where somebody has removed it since it was listed: it was a temporary one."""
+        """Record a captured file; None if it was removed since it was listed, as temporary files are."""
         if not os.path.lexists(path):
             return None
         try:
@@ -364,14 +364,14 @@ class ActiveRun:
         return next(iter(self.cached.values()), None) if key is None else self.cached.get(key)
 
     def cached_artifacts(self, direction: str) -> dict[str, Artifact]:
-        """The outputs of the earlier run that this one hit, or the inputs of this one; none where it is no hit."""
+        """On a hit the earlier run's outputs, or this run's inputs; otherwise empty."""
         if not self.is_cached:
             return {}
         check_option("direction", direction, ("input", "output"), optional=False)
         return dict(self.cached) if direction == "output" else self.inputs
 
     def _as_cached(self, key: str, path: Path) -> Artifact | None:
-        """The cached artifact, where logging `path` under `key` says nothing new."""
+        """The cached artifact if `path` is that file unchanged or does not exist, else None."""
         cached = self.cached.get(key)
         if cached is None:
             return None

@@ -1,4 +1,4 @@
-"""One execution of a step: it begins, is reused or computed, and ends well or fails. Every way out is in the log."""
+"""One execution of a step: started, then reused or computed, then completed or failed. Every ending is logged."""
 
 from __future__ import annotations
 
@@ -53,8 +53,7 @@ _RUN = ", run "
 
 
 class Attempt(WithBlock["Attempt"]):
-    """A step with the cache's verdict on it; knows which of its events are in the log. As a block: a failure in it is
-    recorded, and at its end the run is closed."""
+    """A step with the cache's verdict on it. As a context manager: records an exception, and closes the run."""
 
     def __init__(self, settings: Settings, scope: Scope, step: Step, key: str, parent: str | None) -> None:
         self.step, self.scope = step, scope
@@ -63,21 +62,21 @@ class Attempt(WithBlock["Attempt"]):
         self._project = project
         self._journal = Journal(project, settings.uris, scope.scenario, key)
         self._verdict, self._seen = settings.look_up(step, scope)
-        """What the cache said, and the end of the log before it was asked."""
+        """The lookup's verdict, and how far the log had been read for it."""
         self._directory = settings.directory_of(step, key)
         self._turn: Turn | None = None
-        """The right to compute, where it was asked for."""
+        """The right to compute, if it was asked for."""
         self._staged: dict[str, Path] = {}
-        """Input role -> where the function finds it instead."""
+        """Input role -> path of its staged copy."""
         self._snapshot: Snapshot | None = None
         self._watch: Watch | None = None
-        """Notes what the step reads by itself."""
+        """Observes the step's undeclared reads."""
         self._beside: list[str] = []
-        """Keys of the runs that had not ended when it started."""
+        """Keys of the runs still open when it started."""
         self.comparison: Comparison | None = None
-        """What the function could reach before it was called."""
+        """Snapshot of what the function can reach, taken before the call."""
         self._ended = False
-        """The log has the end."""
+        """True once the run's end is logged."""
         self._active: ActiveRun | None = None
         self._began = time.monotonic()
 
@@ -85,19 +84,19 @@ class Attempt(WithBlock["Attempt"]):
     def active(self) -> ActiveRun:
         """The run, once it has started."""
         if self._active is None:
-            raise RuntimeError(f"run {self._key} has not started")  # a mistake of ours, never the caller's
+            raise RuntimeError(f"run {self._key} has not started")  # a bug of ours, never the caller's mistake
         return self._active
 
     @property
     def hit(self) -> Hit | None:
-        """The earlier run that answers, as long as it counts."""
+        """The hit; None on a miss, or after it was demoted."""
         if isinstance(self._verdict, Miss) or (self._active is not None and not self._active.is_cached):
             return None
         return self._verdict
 
     @property
     def can_answer(self) -> bool:
-        """Whether a later step may reuse what it makes, as far as is known when it starts."""
+        """True if a later step may reuse this run, as far as is known when it starts."""
         return self.step.fingerprint.digest is not None and self.step.cache_mode != "readonly"
 
     @property
@@ -107,7 +106,7 @@ class Attempt(WithBlock["Attempt"]):
     # ------------------------------------------------------------ before
 
     def turn_to_wait_for(self) -> Turn | None:
-        """The turn to wait for before computing; None where a result is there, or nobody could use this one's."""
+        """The turn to wait for before computing; None on a hit, or if no other run could reuse the result."""
         step, digest, project = self.step, self.step.fingerprint.digest, self._project
         wanted = step.args.cache_options.compute_once is not False and step.cache_mode == "reuse"
         if self.hit or digest is None or not (wanted and self._settings.use_cache):
@@ -118,20 +117,19 @@ class Attempt(WithBlock["Attempt"]):
         return self._turn
 
     def _is_dead(self, who: str) -> bool:
-        """Whether the process that has a turn is gone, as far as its run's start tells."""
+        """True if the process that holds a turn is gone, judging by its run."""
         row = run_table.by_key(self._project.connection(), who.rpartition(_RUN)[2])
         return row is not None and (row.status == "abandoned" or self._project.is_gone(row))
 
     def look_again(self) -> None:
-        """With the turn in hand: somebody may have computed the step since the first look."""
+        """Repeat the lookup once the turn is held: another process may have computed the step meanwhile."""
         if self._project.log.head() != self._seen:
             self._verdict, self._seen = self._settings.look_up(self.step, self.scope)
 
     # ------------------------------------------------------------ start
 
     def start(self) -> RunResult | None:
-        """Record the beginning with the outcome of the look-up; a hit of `run` is complete with it, and gives its
-        result."""
+        """Record the start and the lookup's outcome. A hit of `run` ends here and gives its result; otherwise None."""
         step, settings, directory = self.step, self._settings, self._directory
         copies = self._hydrated()
         self._put_back()
@@ -163,7 +161,7 @@ class Attempt(WithBlock["Attempt"]):
         first = self._project.record([*drafts, *self._journal.drafts(*events)], commit=ends)
         self._ended = ends
         run_id, self._beside = before.id, before.going_on
-        if first != before.seq + 1:  # something was recorded that these views did not have
+        if first != before.seq + 1:  # the log has events that these views lacked
             conn = self._project.connection()
             run_id, self._beside = run_table.id_of(conn, self._key), run_beginnings.going_on(conn)
         active = self._active = ActiveRun(
@@ -186,14 +184,14 @@ class Attempt(WithBlock["Attempt"]):
         return self._reuse(hit) if hit is not None and ends else None
 
     def _hydrated(self) -> list[ArtifactMaterialized]:
-        """Copy what the step's hydration mode and staging ask for; the events that tell of it."""
+        """Copy the files that hydration mode and staging ask for; gives the events about the copies."""
         step, settings = self.step, self._settings
         if step.hydration == "metadata" and not step.staging:
             return []
         source_dir = None
         if isinstance(self._verdict, Hit) and step.hydration == "outputs-all":
             source = settings.queries.run_by_key(self._verdict.source)
-            with suppress(PathError):  # not mounted here, or not said where the run's start was redacted
+            with suppress(PathError):  # not mounted here, or unknown because the run's start was redacted
                 source_dir = settings.uris.resolve(source.artifact_dir, run_dir=source.run_dir or None)
         copier = Copier(settings.uris, settings.digester, settings.allow_external_paths)
         done = hydrate(
@@ -208,7 +206,7 @@ class Attempt(WithBlock["Attempt"]):
         return done.events
 
     def _put_back(self) -> None:
-        """Change objects as the earlier run did; where that cannot be, it does not answer."""
+        """Replay the hit's changes to objects; if one fails, the hit becomes a miss."""
         hit = self.hit
         if hit and hit.effects and self.step.args.kind == "run":
             try:
@@ -217,7 +215,7 @@ class Attempt(WithBlock["Attempt"]):
                 self._verdict = Miss(NOT_PUT_BACK, hit.source, [str(problem)])
 
     def _options(self) -> dict[str, Any]:
-        """The options beyond the step's own: how it is watched, and where it will write."""
+        """Options added to the step's own: observation of reads, and declared writes."""
         step, settings, scope = self.step, self._settings, self.scope
         watched = {} if settings.observer is None else settings.observer.options(step)
         return {**watched, **declared_writes(step, self._key, self._directory, settings.uris, scope.coupler)}
@@ -225,29 +223,29 @@ class Attempt(WithBlock["Attempt"]):
     # ------------------------------------------------------------ while it runs
 
     def arguments(self) -> dict[str, Any]:
-        """What the function is called with."""
+        """The arguments of the call. Takes the snapshot for `comparison` first."""
         step, plan = self.step, self.step.plan
         if self.can_answer:
             self.comparison = Comparison(step.args.fn, step.handed, step.unread, self._project.masker.plain)
         return plan.arguments(RunContext(self.active), self._staged) if plan is not None else {}
 
     def watch(self) -> None:
-        """Note from now on what the step reads by itself."""
+        """Begin to observe the step's undeclared reads."""
         if (observer := self._settings.observer) is not None:
             made = observer.watch(self.step, self._directory, self._staged.values(), self.scope.defaults)
-            self._watch = made  # before it begins: an interrupt in the middle of that is undone, too
+            self._watch = made  # set before begin(), so that an interrupted begin() is undone too
             if made is not None:
                 made.begin()
 
     def stop_watching(self) -> None:
-        """The function has returned, or the block has ended."""
+        """Stop observing, once the function has returned or the block has ended."""
         if self._watch is not None:
             self._watch.stop()
 
     # ------------------------------------------------------------ end
 
     def collected(self, value: Any) -> RunResult:
-        """Record what the function returned, or what a block made, and the end."""
+        """Record what the function returned or the block made, and the run's end; gives the result."""
         self.stop_watching()
         active = self.active
         if active.told:
@@ -258,7 +256,7 @@ class Attempt(WithBlock["Attempt"]):
         return self._finish(active, outputs)
 
     def _reuse(self, hit: Hit) -> RunResult:
-        """The result of a hit."""
+        """Complete a hit: restore random states, record the end if it is not logged yet."""
         step, outputs = self.step, hit_outputs(self.step, hit)
         if step.args.kind == "run" and (states := random_states(hit.reads)):
             restore_random(states)  # later steps draw what they would have drawn
@@ -268,7 +266,7 @@ class Attempt(WithBlock["Attempt"]):
         return self._result(outputs, cache_hit=True)
 
     def _finish(self, active: ActiveRun, outputs: dict[str, Artifact]) -> RunResult:
-        """Record what the step made and that it ended well."""
+        """Record the completion of a computed step, with its reads and changes."""
         step, settings = self.step, self._settings
         observed = Observed()
         if settings.observer is not None and self._watch is not None:
@@ -299,7 +297,7 @@ class Attempt(WithBlock["Attempt"]):
         return RunResult(run, outputs, cache_hit=cache_hit)
 
     def _rivals(self, active: ActiveRun) -> list[Rival]:
-        """The other runs that wrote the same places meanwhile."""
+        """Other runs that wrote to the same paths meanwhile."""
         made = [(item.key, item.artifact, item.path) for item in active.outputs.values()]
         if not made:
             return []
@@ -349,8 +347,7 @@ class Attempt(WithBlock["Attempt"]):
         self.end(error)
 
     def end(self, error: BaseException | None) -> None:
-        """Record `error`, if there is one and the attempt had no end yet; refuse further use of the run, and let a
-        process that waits for its result go on."""
+        """Record `error` if there is one and no end is logged yet, close the run, and give up its turn."""
         try:
             if error is not None:
                 self._failed(error)
@@ -381,7 +378,8 @@ class Attempt(WithBlock["Attempt"]):
             self._settings.hooks.failed(self._settings.queries.run_by_key(self._key), error)
 
     def _record_failure(self, error: BaseException) -> bool:
-        """Whether the run had begun and not ended. The log knows: an interrupt may strike just after an append."""
+        """Record the failure if the run is open; False if it is not."""
+        # ask the log, not `_ended`: an interrupt may strike just after an append
         self._ended = not self._settings.queries.is_open(self._key)
         if self._ended:
             return False
@@ -390,7 +388,7 @@ class Attempt(WithBlock["Attempt"]):
         return True
 
     def _kept(self) -> list[str]:
-        """Where the outputs are that the run has made so far: its folder, and files outside it."""
+        """Paths of the outputs made so far: the run's folder, and files outside it."""
         if self._active is None:
             return []
         inside = [self._directory] if self._directory.is_dir() and any(self._directory.iterdir()) else []

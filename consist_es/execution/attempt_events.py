@@ -1,4 +1,4 @@
-"""The events that tell of one attempt at a step: how it began, what the cache said, and how it ended."""
+"""Events of one attempt at a step: its start, the lookup's outcome, its end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from consist_es.text import readable
 def started_event(
     step: Step, *, parent: str | None, options: Mapping[str, Any], run_dir: str, artifact_dir: str, environment: str
 ) -> StepStarted:
-    """Everything known before the function is called; `options` are those beyond the step's own."""
+    """The start event: all that is known before the call; `options` are added to the step's own."""
     args = step.args
     version = args.facet_schema_version
     return StepStarted(
@@ -63,8 +63,8 @@ def started_event(
 
 
 def verdict_events(step: Step, verdict: Hit | Miss) -> list[Event]:
-    """The outcome of the look-up, with its reason; and the first time that runs with the earlier version's fingerprint
-    answer for this one, that they do so from now on."""
+    """The lookup's outcome, with its reason. Adds `KeyCarriedOver` the first time that runs with the earlier version's
+    fingerprint answer for this one."""
     if isinstance(verdict, Miss):
         reason, nearest = verdict.reason, verdict.nearest
         return [CacheMissed(reason=reason, nearest=nearest, differs=verdict.differs, details=verdict.details)]
@@ -84,12 +84,12 @@ def verdict_events(step: Step, verdict: Hit | Miss) -> list[Event]:
 
 
 def hit_outputs(step: Step, hit: Hit) -> dict[str, Artifact]:
-    """What the caller gets of a hit: the same keys in the same order as on the miss."""
+    """The outputs that a hit gives: the same keys in the same order as on the miss."""
     return in_declared_order(hit.outputs, step.declared)
 
 
 def hit_completed(step: Step, hit: Hit, seconds: float) -> StepCompleted:
-    """The end of a run that an earlier one answers for. The body of a block changes objects itself."""
+    """The end event of a hit. Effects for `run` only: a block's body runs anyway and makes its own."""
     return StepCompleted(
         seconds=seconds,
         outputs=links(hit_outputs(step, hit)),
@@ -101,18 +101,18 @@ def hit_completed(step: Step, hit: Hit, seconds: float) -> StepCompleted:
 
 
 def failed_event(error: BaseException, seconds: float, mask: Callable[[str], str]) -> StepFailed:
-    """The end of a run by an exception."""
+    """The end event of a run that raised."""
     status = "failed" if isinstance(error, Exception) else "interrupted"
     return StepFailed(status=status, seconds=seconds, error=error_info(error, mask))
 
 
 def links(outputs: Mapping[str, Artifact]) -> list[OutputLink]:
-    """Artifacts by key as links."""
+    """Output links of artifacts by key."""
     return [OutputLink(key=key, artifact=str(artifact.id)) for key, artifact in outputs.items()]
 
 
 def error_info(error: BaseException, mask: Callable[[str], str]) -> ErrorInfo:
-    """An exception as text, without the secrets in it; one whose own text cannot be had never hides what happened."""
+    """An exception as masked text. If its `__str__` fails, type and traceback are recorded all the same."""
     try:
         message = str(error)
     except Exception as broken:  # noqa: BLE001  the user's __str__ may raise anything
@@ -127,11 +127,11 @@ def error_info(error: BaseException, mask: Callable[[str], str]) -> ErrorInfo:
 
 
 _LONGEST = 100_000
-"""Characters kept of a message or traceback: one larger than an event may be would leave the run without an end."""
+"""Characters kept of a message or traceback: an event that is too large is refused, and the run would have no end."""
 
 
 def _clean(text: str) -> str:
-    """Text that the log can hold: lone surrogates are shown as escapes, and of a huge text its two ends."""
+    """Text that the log can hold: lone surrogates escaped, the middle of a huge text cut out."""
     if len(text) > _LONGEST:
         half = _LONGEST // 2
         text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
@@ -139,7 +139,7 @@ def _clean(text: str) -> str:
 
 
 def provisional_run(step: Step, key: str) -> Run:
-    """A run as far as it is known before it starts, for functions that choose its folder."""
+    """The run as known before it starts, for `run_subdir_fn`."""
     args = step.args
     return Run(
         id=step.run_id,

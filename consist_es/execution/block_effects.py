@@ -1,4 +1,4 @@
-"""What a block changes on objects that outlive it: a hit can put nothing back, for its body runs then too."""
+"""Changes that a block makes to objects that outlive it. A hit replays none: the block's body runs then too."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from consist_es.identity.live.written import NOTHING
 
 
 class BlockComparison(Comparison):
-    """What a block can reach, as it is when the block is entered.
+    """Snapshot of what a block can reach, taken on entry.
 
-    What the text of the block itself changes is left out, for there everybody sees what becomes of it at a hit:
-    variables, and containers that it names. What is left is the doing of functions and methods that it calls.
+    Leaves out changes by the block's own text (variables, and containers it names): there the effect of a hit is
+    visible. The remaining changes are made by functions and methods that the block calls.
     """
 
     def __init__(self, frame: types.FrameType, root: Path, mask: Mask) -> None:
@@ -33,7 +33,7 @@ class BlockComparison(Comparison):
         super().__init__(anchor_of(blocks), given, NOTHING, mask)
 
     def changes(self) -> Changes:
-        """Compare. The block has ended."""
+        """Compare with the snapshot, after the block has ended."""
         return msgspec.structs.replace(super().changes(), of_block=True)
 
     def _changed_slots(self) -> Iterator[Change]:

@@ -1,4 +1,4 @@
-"""What a step made: returned values, declared files and captured files become the outputs of its run."""
+"""Makes returned values, declared files and captured files the outputs of a run."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from consist_es.steps.step import Step
 def collect(
     step: Step, active: ActiveRun, snapshot: Snapshot | None, value: Any, coupler: Mapping[str, Any] | None
 ) -> dict[str, Artifact]:
-    """Record everything, apply the output policies, and give back what the caller receives.
+    """Record all outputs, apply the output policies, and return the outputs for the caller.
 
-    Order: declared keys as declared, then returned, captured and, where nothing is declared, all logged ones.
+    Order: declared keys as declared, then returned, captured and, if nothing is declared, all logged ones.
 
     Raises:
         OutputError: a policy says error. ReturnTypeError: a returned value that cannot be recorded.
@@ -72,13 +72,13 @@ def _captured(active: ActiveRun, snapshot: Snapshot | None) -> dict[str, Artifac
 
 
 def _fallback(step: Step) -> str:
-    """The key of a single undeclared output: the function's name, where that is a valid key."""
+    """Key of a single undeclared output: the function's name, or the step's for a lambda."""
     name = getattr(step.args.fn, "__name__", step.name)
     return step.name if name == "<lambda>" else name
 
 
 def _path(item: Any) -> Path | None:
-    """Where a returned value lies; None for a table, which is still to be written."""
+    """Path of a returned value; None for a table, which is still to be written."""
     if is_table(item):
         return None
     return item.path if isinstance(item, Artifact | ArtifactLike) else Path(os.path.abspath(item))
@@ -110,7 +110,7 @@ def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | 
 
 
 def found_before(step: Step, directory: Path, uris: UriMap, coupler: Mapping[str, Any] | None) -> dict[Path, Any]:
-    """Files that lie where outputs are declared before the step runs: left as they are, they are not its outputs."""
+    """Files at declared output paths before the step runs, with state: outputs only if the step writes them."""
     paths = (declared_path(key, spec, directory, uris, coupler) for key, spec in step.output_paths.items())
     return {path: state for path in paths if (state := state_of(path)) is not None}
 
@@ -118,7 +118,7 @@ def found_before(step: Step, directory: Path, uris: UriMap, coupler: Mapping[str
 def declared_path(
     key: str, spec: OutputArtifactSpec, directory: Path, uris: UriMap, coupler: Mapping[str, Any] | None
 ) -> Path:
-    """Where a declared output is expected: relative paths lie in the run's own folder, `directory`."""
+    """Path of a declared output; relative ones lie in the run's own folder, `directory`."""
     target = spec.path
     if isinstance(target, str) and coupler is not None and target in coupler:
         target = coupler[target]

@@ -1,7 +1,7 @@
-"""Places that two runs write at the same time: nobody can tell whose bytes are there.
+"""Finds paths that two runs wrote at the same time: which one made the bytes is unknown, so neither is reusable.
 
-A run says when it starts where outside its own folder it is going to write, and records when it ends what it wrote. So
-whichever of two ends later finds the other one: it is not reusable then, and neither is the other.
+A run logs at its start where it will write outside its own folder, and at its end what it wrote. So whichever of two
+ends later finds the other.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from consist_es.steps.step import Step
 from consist_es.text import readable
 
 WRITES = "writes"
-"""Among the options of a run: the places outside its own folder that it declared, absolute and quoted like URIs."""
+"""Run option: the declared paths outside the run's own folder, absolute and quoted like URIs."""
 
 
 class Rival(msgspec.Struct, frozen=True):
-    """Another run that wrote, or was to write, where one wrote its outputs."""
+    """Another run that wrote, or declared to write, to a run's output paths."""
 
     run: RunRow
     outputs: dict[str, Path]
-    """The outputs that it may have written, by key."""
+    """The run's outputs that it may have written, by key."""
     recorded: bool
-    """It recorded them itself, so that it may answer for a later run."""
+    """True if it recorded them itself, so that it could answer for a later run."""
 
     def said(self) -> str:
-        """What is wrong, in words."""
+        """Describe the conflict."""
         going_on = ", which has not ended," if self.run.status == "running" else ""
         what = f"{going_on} {'wrote' if self.recorded else 'was to write'} the same place at the same time"
         places = ", ".join(f"{key!r} at {path}" for key, path in self.outputs.items())
         return readable(f"run {self.run.id!r}{what} ({places}): whose bytes are there is unknown")
 
     def doubt(self, by: str) -> list[Draft]:
-        """The event that keeps the other run from answering; none where it does not anyway."""
+        """The event that makes the other run not reusable; empty if it is not anyway."""
         answers = self.run.status == "running" or (self.run.status == "completed" and self.run.reusable)
         if not (self.recorded and answers):
             return []
@@ -57,7 +57,7 @@ class Rival(msgspec.Struct, frozen=True):
 def declared_writes(
     step: Step, key: str, directory: Path, uris: UriMap, coupler: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The option that says where the step will write, beside its own folder; empty where that is nowhere."""
+    """The option that lists where the step will write outside its own folder; empty if nowhere."""
     paths = [declared_path(key, spec, directory, uris, coupler) for key, spec in step.output_paths.items()]
     found: dict[str, Any] = {}
     if outside := [quote(str(path)) for path in paths if not _is_own(path, directory, key)]:
@@ -78,9 +78,9 @@ def rivals(
     beside: Iterable[str],
     uris: UriMap,
 ) -> list[Rival]:
-    """The runs that wrote, or were to write, what this one recorded as its outputs, while it was going on.
+    """Runs that wrote, or declared to write, this run's output paths while it executed.
 
-    `beside`: keys of the runs that had not ended when it started.
+    `beside`: keys of the runs still open when it started.
     """
     places = {
         name: path
@@ -104,15 +104,12 @@ def rivals(
 
 
 def _is_own(path: Path, directory: Path, key: str) -> bool:
-    """Whether a path lies in a folder that no other run has, for the run's key is its name.
-
-    A folder that the user's function chose may be that of other runs, too.
-    """
+    """True if the path lies in a folder named by the run's key. One from `run_subdir_fn` may be shared by runs."""
     return directory.name == key and directory in (path, *path.parents)
 
 
 def _overlap(path: str, other: str) -> bool:
-    """Whether they are one place, or one lies in the other. Where `other` is relative, its root is not known."""
+    """True if the paths are equal or one contains the other. The root of a relative `other` is unknown."""
     if not Path(other).is_absolute():
         return path.endswith(f"/{other}")
     return below(path, other) is not None or below(other, path) is not None
@@ -128,7 +125,7 @@ def _add(
 
 
 def _recorded(conn: sqlite3.Connection, own: RunRow, uris: UriMap) -> Iterator[tuple[str, str]]:
-    """Key of a run and place of an output of it, for all that other runs recorded since this one began."""
+    """(run key, output path) of everything that other runs recorded since this one began."""
     for run, uri, root, driver in lineage.places_since(conn, own.started_seq):
         if run == own.key or driver == DRIVER:
             continue
@@ -139,7 +136,7 @@ def _recorded(conn: sqlite3.Connection, own: RunRow, uris: UriMap) -> Iterator[t
 
 
 def _beside(conn: sqlite3.Connection, own: RunRow, keys: Iterable[str]) -> Iterator[RunRow]:
-    """The runs that were going on at some time while this one was, and computed something."""
+    """Runs that executed at the same time as this one and computed something."""
     rows = (run_table.by_key(conn, key) for key in keys)
     for run in (*(row for row in rows if row is not None), *run_table.started_since(conn, own.started_seq)):
         if run.key != own.key and WRITES in run.options and not (run.kind == "run" and run.cache == "hit"):
@@ -147,7 +144,7 @@ def _beside(conn: sqlite3.Connection, own: RunRow, keys: Iterable[str]) -> Itera
 
 
 def _declares(run: RunRow, path: str) -> bool:
-    """Whether a run said that it would write at this place."""
+    """True if the run declared to write to this path."""
     said = run.options[WRITES] if isinstance(run.options[WRITES], dict) else {}
     if any(_overlap(path, real_path(unquote(place))) for place in said.get("paths", ())):
         return True

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One level of what is going on: a scenario body (no run) or a run."""
+    """One level of nesting: a scenario body (no run) or a run."""
 
     tracker: Any
-    """What `current_tracker` gives back."""
+    """Returned by `current_tracker`."""
     run: ActiveRun | None = None
     scenario: str | None = None
     """Key of the open scenario, if any."""
@@ -37,13 +37,13 @@ _default: ContextVar[Any] = ContextVar("consist_es_default_tracker", default=Non
 _starter: ContextVar[int] = ContextVar("consist_es_starter", default=0)
 """Ident of this thread, if it started steps itself."""
 _running: dict[int, Frame] = {}
-"""The frames of every run of this process whose function or block is executing, by their ids."""
+"""Frames of the runs executing in this process, by `id(frame)`."""
 _started_by: WeakKeyDictionary[threading.Thread, Frame] = WeakKeyDictionary()
-"""The frame of the run that started a thread, directly or over other threads."""
+"""Frame of the run that started a thread, directly or through other threads."""
 _listens: list[bool] = []
-"""Not empty once the start of threads is noted."""
+"""Not empty once `threading` is patched."""
 _begun: list[int] = [0]
-"""How many of them there were so far."""
+"""The number of runs begun so far."""
 
 
 class Pushed(WithBlock[None]):
@@ -72,11 +72,8 @@ def push(frame: Frame) -> None:
 
 
 def _listen() -> None:
-    """Note from now on which run starts a thread: a thread begins with an empty context (PEP 567).
-
-    The interpreter calls nobody when a thread starts, so the function that the standard library starts them with is
-    stood in for.
-    """
+    """Patch `threading` to note which run starts a thread: threads begin with an empty context (PEP 567)."""
+    # the interpreter has no hook for the start of a thread
     for name in ("_start_new_thread", "_start_joinable_thread"):  # the second from Python 3.13 on
         if (original := getattr(threading, name, None)) is not None:
             setattr(threading, name, functools.partial(_started, original))
@@ -92,7 +89,7 @@ def _started(original: Callable[..., Any], function: Callable[..., Any], *args: 
 
 
 def pop(frame: Frame) -> None:
-    """Take `frame` away, wherever it is: generators that are in a block may end in another order."""
+    """Remove `frame`, wherever it is: blocks inside generators may end in any order."""
     if _running.pop(id(frame), None) is not None and frame.run is not None and frame.run.is_own:
         frame.run.told += board.board().withdraw(frame.run.key)
     _frames.set(tuple(each for each in _frames.get() if each is not frame))
@@ -105,21 +102,21 @@ def top() -> Frame | None:
 
 
 def active_run_or_none() -> ActiveRun | None:
-    """The run whose function (or trace block) is executing, or None."""
+    """The executing run of this thread or task, or None."""
     frame = top()
     return frame.run if frame else None
 
 
 def starts_steps() -> None:
-    """Note that this thread starts steps: what it does between them belongs to none of them."""
+    """Mark this thread as one that starts steps: its work between them belongs to no run."""
     _starter.set(threading.get_ident())
 
 
 def runs_of_thread() -> tuple[ActiveRun, ...]:
-    """The runs that what this thread does belongs to.
+    """The runs that this thread's work belongs to: its own run, if it has one.
 
-    Its own run. A thread that has none, is in no scenario's body and starts no steps was started by a step
-    (`ThreadPoolExecutor`, `run_in_executor`), but which one cannot be told: it belongs to every running step.
+    A thread without a run, in no scenario's body and not starting steps, was started by a step (`ThreadPoolExecutor`,
+    `run_in_executor`). Which step is unknown, so its work belongs to every executing run.
     """
     frame, thread = top(), threading.get_ident()
     if frame is not None and frame.run is not None:
@@ -130,7 +127,7 @@ def runs_of_thread() -> tuple[ActiveRun, ...]:
 
 
 def frames_of_thread() -> tuple[Frame, ...]:
-    """The frames of the runs that a call in this thread can be for, see `runs_of_thread`."""
+    """Frames of the runs that a call in this thread may be meant for, see `runs_of_thread`."""
     frame, thread = top(), threading.get_ident()
     if frame is not None and (frame.run is not None or frame.thread == thread):
         return (frame,)
@@ -141,7 +138,7 @@ def frames_of_thread() -> tuple[Frame, ...]:
 
 
 def company() -> tuple[int, int]:
-    """How many runs are executing in this process, and how many have begun so far."""
+    """Numbers of runs executing in this process, and of runs begun so far."""
     return len(_running), _begun[0]
 
 
@@ -149,7 +146,7 @@ def current_tracker() -> Any:
     """The tracker of the innermost run or scenario, else the default one.
 
     Raises:
-        NoTrackerError: neither; says how to set one.
+        NoTrackerError: there is neither; says how to set one.
     """
     frame = top()
     found = frame.tracker if frame else _default.get()
@@ -164,7 +161,7 @@ def default_tracker() -> Any:
 
 
 def set_current_tracker(tracker: Any) -> Any:
-    """Make `tracker` the default one (None: no default); gives back the previous one."""
+    """Make `tracker` the default one (None: no default); returns the previous one."""
     previous = _default.get()
     _default.set(tracker)
     return previous

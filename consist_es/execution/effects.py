@@ -1,7 +1,7 @@
-"""What a step changes on objects that outlive it, and how a hit puts that back.
+"""Finds what a step changes on objects that outlive it, so that a hit can replay it.
 
-Before the function is called, the attributes of all objects of the project that it can reach are noted, with the
-variables of their modules and what containers in them hold; afterwards they are compared. A change is recorded with
+A snapshot is taken before the call: attributes of all project objects that the function can reach, variables of their
+modules, and the items of containers in them. It is compared after the call. A change is recorded with
 the run if its value has a whole form (`consist_es.values.whole`); a run with any other change is never reused.
 """
 
@@ -34,32 +34,32 @@ from consist_es.values.whole import is_immutable, whole
 ABSENT = "absent"
 """`Effect.before` of a name that was not bound."""
 LARGEST = 20_000_000
-"""Elements of a table or array whose content is compared."""
+"""Most elements of a table or array that is compared by content."""
 _REMEDY = "return it as an output instead, or make it in the step that needs it"
 _REMEDY_OF_BLOCK = "log it as an output instead, or keep it out of the block"
 _NOTHING: Any = object()
 _ATOMS = (type(None), bool, int, float, str, bytes, complex)
 
 Mask = Callable[[Any], Any]
-"""Takes the secrets out of a plain form."""
+"""Removes the secrets from a plain form."""
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What a run changed."""
+    """The changes that a run made."""
 
     effects: list[Effect] = []
     lost: list[str] = []
-    """What no hit could put back: path and type."""
+    """Changes that a hit cannot replay: path and type."""
     unclear: str = ""
-    """Why it cannot be told what the run changed."""
+    """Why the run's changes are not known for sure."""
     over: bool = False
-    """There was more to compare than is compared."""
+    """True if there were more or larger objects than are compared."""
     of_block: bool = False
-    """A block made them: its body runs on a hit too, and nobody can tell what it then does again."""
+    """True if a block made them. Its body runs on a hit too, and may or may not make them again."""
 
     @property
     def problem(self) -> str | None:
-        """Why the run must not answer for a later one."""
+        """Why the run must not be reused, or None."""
         if self.lost and self.of_block:
             return f"it changed {', '.join(self.lost)}, which nothing does on a hit: {_REMEDY_OF_BLOCK}"
         if self.lost:
@@ -67,7 +67,7 @@ class Changes(msgspec.Struct, frozen=True):
         return self.unclear or None
 
     def warning(self, step: str) -> str:
-        """What the user is told of it."""
+        """Text of the warning to the user."""
         if not self.lost:
             return (
                 f"Step {step!r} can reach more objects, or larger tables, than are compared before and after it: if it "
@@ -89,7 +89,7 @@ def digest(value: Any, mask: Mask) -> str | None:
 
 
 class _Held:
-    """A value as it was: which object, and its digest if it can be changed in place."""
+    """A value before the call: the object, and its digest if it can change in place."""
 
     __slots__ = ("_found", "_weak", "digest", "over")
 
@@ -100,7 +100,7 @@ class _Held:
             return
         own = is_own(type(value))
         if not isinstance(value, CONTAINERS):
-            with suppress(TypeError):  # a large table that the step replaces is not kept for its sake
+            with suppress(TypeError):  # weak: a large table that the step replaces must not stay in memory
                 self._found, self._weak = weakref.ref(value), True
             size = getattr(value, "size", 0) if not own else 0
             self.over = isinstance(size, int) and size > LARGEST
@@ -108,24 +108,24 @@ class _Held:
             self.digest = digests[id(value)] if id(value) in digests else digest(value, mask)
 
     def is_still(self, value: Any) -> bool:
-        """Whether this is the same object."""
+        """True if `value` is the same object."""
         return (self._found() if self._weak else self._found) is value
 
     def then(self, mask: Mask) -> str | None:
-        """Digest of the value as it was, if it had one."""
+        """Digest before the call, or None."""
         atom = not self._weak and type(self._found) in _ATOMS
         return digest(self._found, mask) if atom else self.digest
 
 
 class _Content:
-    """The items of a container as they were: atoms as they are, others as `_Held`."""
+    """The items of a container before the call: atoms as such, others as `_Held`."""
 
     def __init__(self, owner: Owner, mask: Mask) -> None:
         self.owner, self.digest = owner, digest(owner.value, mask)
         self.parts = [item if type(item) in _ATOMS else _Held(item, mask) for item in _parts(owner.value)]
 
     def is_same(self) -> bool:
-        """Whether it holds the same objects."""
+        """True if it holds the same objects."""
         now = _parts(self.owner.value)
         return len(now) == len(self.parts) and all(map(_is_still, self.parts, now))
 
@@ -141,7 +141,7 @@ class _Content:
         ]
 
     def changed_items(self) -> list[tuple[Any, Any]]:
-        """Of a dict: the keys that are new or hold another object, with what they hold."""
+        """(key, value) of the items of a dict that are new or hold another object."""
         half = len(self.parts) // 2
         was = dict(zip(self.parts[:half], self.parts[half:], strict=True))
         now = dict.items(self.owner.value)
@@ -153,7 +153,7 @@ def _is_still(was: Any, now: Any) -> bool:
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One change, before it is known whether a hit can make it again."""
+    """One change; whether a hit can replay it is decided later."""
 
     owner: Owner
     name: str
@@ -161,18 +161,18 @@ class Change(msgspec.Struct, frozen=True):
     in_place: bool = False
     before: str | None = None
     item: bool = False
-    """`name` is a key of a dict in words, `value` key and value."""
+    """True for an item of a dict: `name` is the key's repr, `value` is (key, value)."""
     sure: bool = False
     """The value follows from the step's identity, whatever was there before."""
     required: bool = False
-    """It may be no change at all."""
+    """Possibly no change: a hit then requires the value to be there already."""
 
     @property
     def path(self) -> str:
         return self.effect(None).path
 
     def effect(self, form: Any) -> Effect:
-        """The change as it is recorded, with the whole form of its value."""
+        """The effect to record; `form` is the whole form of its value."""
         kind = "attribute" if self.owner.kind in ("object", "class") else "variable"
         kind = "item" if self.item else "content" if self.in_place else kind
         return Effect(
@@ -181,7 +181,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Comparison:
-    """What a function can reach, as it is before the function is called."""
+    """Snapshot of what a function can reach, taken before the call."""
 
     def __init__(self, fn: Any, given: Mapping[str, Any], unread: Written, mask: Mask) -> None:
         self._fn, self._given, self._unread, self._mask = fn, given, unread, mask
@@ -198,7 +198,7 @@ class Comparison:
                 self._slots.append((owner, held))
 
     def changes(self) -> Changes:
-        """Compare. The function has returned."""
+        """Compare with the snapshot, after the function has returned."""
         running, begun = self._company
         found = [*self._changed_slots(), *self._changed_contents()]
         over = self._over or any(held.over for _, slots in self._slots for held in slots.values())
@@ -211,7 +211,7 @@ class Comparison:
         lost: list[str] = []
         for change in found:
             if change.owner.kind in ("object", "container") and after.path_of(change.owner.value) is None:
-                continue  # the step let go of it
+                continue  # no longer reachable
             effect = self._effect(change, after)
             if effect is not None:
                 effects.append(effect)
@@ -251,7 +251,7 @@ class Comparison:
         return Change(owner, name, value, in_place=same, before=before)
 
     def _only_writes(self, owner: Owner, name: str) -> bool:
-        """Whether the step only writes it, so that what it was before is no part of the step's identity."""
+        """True if the step only writes it: its earlier value is then no part of the step's identity."""
         if owner.kind == "object":
             return owner.value is self._unread.owner and name in self._unread.names
         if owner.kind != "module":
@@ -276,7 +276,7 @@ class Comparison:
     # ------------------------------------------------------------ recording them
 
     def _effect(self, change: Change, after: Reach) -> Effect | None:
-        """What a hit does to make the change again; None if it cannot."""
+        """The effect with which a hit replays the change; None if it cannot."""
         owner, value = change.owner, change.value
         if "{" in owner.path or (change.in_place and not (value is owner.value or (change.name and _is_array(value)))):
             return None
@@ -301,7 +301,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _is_shared(value: Any, after: Reach, change: Change) -> bool:
-    """Whether something else holds the value too, or a part of it: put back, each would have its own."""
+    """True if another object holds the value or a part of it: after a replay each would have its own copy."""
     if change.in_place:
         return False
     waiting = [value]
@@ -317,15 +317,15 @@ def _is_shared(value: Any, after: Reach, change: Change) -> bool:
     return False
 
 
-# ---------------------------------------------------------------- changes that nobody else is to see
+# ---------------------------------------------------------------- changes that no other code depends on
 
 
 Use = Callable[[str, Any, ast.AST], bool]
-"""What is asked of a function that mentions a variable: its name, the type of its value, the function."""
+"""Test of a function that mentions a variable: (name, type of its value, syntax tree of the function)."""
 
 
 def _is_log(owner: Owner, name: str) -> bool:
-    """Whether it is a variable that the step's functions only append to or count in, and no other takes from."""
+    """True for a variable that the step's functions only append to or count in, and that no function reads."""
     if owner.kind == "container":
         holder, name = owner.root or (owner, "")
         written = _every_use(owner, writes.only_written)
@@ -338,7 +338,7 @@ def _is_log(owner: Owner, name: str) -> bool:
 
 
 def _every_use(container: Owner, use: Use) -> bool:
-    """Whether something holds for every function that mentions the variable that the container is the value of."""
+    """True if `use` holds for every function that mentions the container's variable."""
     holder, name = container.root or (container, "")
     direct = holder.kind in ("module", "cell") and container.path == f"{holder.path}.{name}"
     return direct and _holds_for(use, holder, name, type(container.value))
@@ -354,7 +354,7 @@ def _holds_for(use: Use, owner: Owner, name: str, kind: Any) -> bool:
 
 
 def _sets_items(name: str, node: ast.AST) -> bool:
-    """Whether code only sets keys of a dict, ``name[key] = value``: what it held before does not matter."""
+    """True if code only sets items of a dict, ``name[key] = value``: its earlier content does not matter."""
     stored = set()
     for item in ast.walk(node):
         if isinstance(item, ast.Assign):
@@ -372,23 +372,23 @@ def _has_plain_keys(value: Any) -> bool:
 
 
 def _is_left_out(change: Change, mask: Mask) -> bool:
-    """Whether the identity of code leaves it out: what another module holds and has no canonical form, as a lock."""
+    """True if code identity leaves it out: a value in another module without a canonical form, such as a lock."""
     value = change.value
     known = value is _NOTHING or isinstance(value, CONTAINERS) or is_own(type(value))
     return change.owner.foreign and not known and digest(value, mask) is None
 
 
 def _is_cache(change: Change) -> bool:
-    """Whether whoever reads it fills it first: then nobody misses it after a hit."""
+    """True for a cache that every reader fills first: after a hit it is not missed."""
     name = change.name if change.owner.root is None else change.owner.root[1]
     if getattr(sys.modules.get("__main__"), "__file__", None) is None:
-        return False  # what other cells of a notebook read cannot be asked
+        return False  # other cells of a notebook may read it, and their code is unknown
     items = change.item or change.in_place
     return caches.is_cache(caches.Thing(name, items), _trees(name))
 
 
 def _trees(word: str) -> list[ast.Module]:
-    """All loaded code of the project that has this word in it."""
+    """Syntax trees of the project's loaded modules that contain `word`."""
     found = []
     for module in list(sys.modules.values()):
         filename = file_of(module) or ""

@@ -1,7 +1,6 @@
 """One step, from its arguments to its result: prepare, look up, execute or reuse, record.
 
-Everything that can go wrong before the function is called goes wrong before anything is recorded. From the first
-event on, every way out is recorded too.
+Arguments are checked before anything is recorded. From the first event on, every ending is recorded too.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["Engine", "Scope"]
 
 @dataclass(slots=True)
 class Engine(Settings):
-    """What runs steps: the two ways to run a function; for blocks see `consist_es.execution.trace`."""
+    """Runs functions as steps, sync or async; for blocks see `consist_es.execution.trace`."""
 
     def run(self, args: StepArguments, scope: Scope) -> RunResult:
         """Call the step's function, or reuse an earlier run of it."""
@@ -46,7 +45,7 @@ class Engine(Settings):
             return attempt.collected(value)
 
     async def arun(self, args: StepArguments, scope: Scope) -> RunResult:
-        """As `run`, awaiting what the function returns where it can be awaited."""
+        """As `run`; awaits the returned value if it is awaitable."""
         with self.begin(args, scope, is_async=True) as attempt:
             if (turn := attempt.turn_to_wait_for()) is not None:
                 await turn.atake()
@@ -79,7 +78,7 @@ class Engine(Settings):
 
 
 def _loop_is_running() -> bool:
-    """Whether waiting here would hold up a loop of tasks: what is waited for may be one of them."""
+    """True inside an event loop: waiting would block it, and the awaited run may be one of its tasks."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,8 +1,8 @@
-"""Would this step hit? The answer without running or recording anything, and never a wrong one.
+"""Forecasts whether a step will hit, without running or recording anything.
 
-Forecasts are a dry run: each one holds for the moment when all steps that were forecast before it have run. What a
-hit gives is used by later forecasts; what a step that will run gives is pending, and a step that needs it is open.
-The rest of this file is about being sure: a verdict is withheld where a pending step may still change it.
+Forecasts are a dry run: each one assumes that all steps forecast before it have run. Later forecasts use the outputs
+of a hit; outputs of a step that will run are pending, and a step that needs them is open. A step is also open if a
+pending step may still change its verdict: a forecast is never wrong.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from consist_es.text import shown
 _CERTAIN = ("tracking_off", "cache_mode_overwrite", "not_identifiable")
 """Reasons of a miss that no other step can change."""
 _HISTORY = 20
-"""How many earlier runs of a step say what it writes."""
+"""Number of earlier runs of a step that are consulted for what it writes."""
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,27 +53,27 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     """``hit``, ``miss``, or ``open``: not known before other steps have run."""
     reason: str
-    """Of a miss and of an open step in one word; of a hit ``same_identity``, ``accepted`` or ``carried_over``."""
+    """Why, in one word; on a hit ``same_identity``, ``accepted`` or ``carried_over``."""
     source: str | None = None
-    """Of a hit: id of the run that answers."""
+    """On a hit: id of the run that answers."""
     nearest: str | None = None
-    """Of a miss: id of the nearest earlier run."""
+    """On a miss: id of the nearest earlier run."""
     differs: list[str] = []
-    """Of a miss: what differs from it. Of a hit: the accepted changes that it rests on."""
+    """On a miss: the differences from it. On a hit: the accepted changes that it rests on."""
     packages: list[str] = []
-    """Of a hit: packages of which that run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
+    """On a hit: packages that had another version in that run: ``pandas 2.2.1 -> 2.2.2``."""
     left_out: str = ""
-    """Of a hit: what did not count, where `CacheOptions.code_identity` is not the default."""
+    """On a hit: what did not count, if `CacheOptions.code_identity` is not the default."""
     seconds: float | None = None
-    """Of a miss or an open step: what the nearest earlier run took, or the last one of its name."""
+    """On a miss or if open: duration of the nearest earlier run, or of the last one of this name."""
     waits_for: list[str] = []
-    """Of an open step: the steps that have to run first, or the process that computes it just now."""
+    """If open: the steps that have to run first, or the process computing it now."""
     outputs: dict[str, Any] = {}
-    """Of a hit its artifacts; otherwise placeholders for what is declared."""
+    """On a hit its artifacts; otherwise placeholders."""
 
     @property
     def cache_hit(self) -> bool:
-        """Whether it is certain that the step will be reused."""
+        """True if the step is certain to be reused."""
         return self.verdict == "hit"
 
     @property
@@ -97,7 +97,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Foresight:
-    """The forecasts of one scenario, or of a tracker outside scenarios, in their order."""
+    """The forecasts of one scenario, or of a tracker outside scenarios, in order."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -105,12 +105,12 @@ class Foresight:
         """Steps that will run, oldest first."""
         self._overlay = Overlay()
         self._random: list[Foreseen] = []
-        """Hits that will put a random generator into another state."""
+        """Hits that will restore the state of a random generator."""
         self._fn: Any = None
         """Function of the step that is being forecast."""
 
     def forecast(self, args: StepArguments, scope: Scope) -> Forecast:
-        """What `run` would do with these arguments once the steps forecast before have run.
+        """Forecast what `run` would do with these arguments once the steps forecast before have run.
 
         Raises:
             UsageError, UsageTypeError, InputError, MissingKeyError …: what `run` raises before it records anything.
@@ -139,7 +139,7 @@ class Foresight:
         return self._answer(sketch, step, verdict, names_now)
 
     def ran(self, result: RunResult) -> None:
-        """A step has run for good: what was foreseen of it is no longer pending."""
+        """Replace the forecast of a step that has run by its result."""
         run = result.run
         unit = (run.config_hash, run.model_name, run.year, run.iteration, run.phase, run.stage)
         same = [step for step in self._ahead if step.fingerprint is not None and step.fingerprint == run.signature]
@@ -167,7 +167,7 @@ class Foresight:
         return Sources(engine.uris, engine.digester, engine.queries.artifact_with, names_now)
 
     def _awaited(self, args: StepArguments, names_now: Mapping[str, Any] | None) -> list[Foreseen]:
-        """The steps whose outputs the step needs and that have not run."""
+        """Steps that make inputs of this one and have not run."""
         given = args.identity_inputs if isinstance(args.identity_inputs, list | tuple) else ()
         loose = [part for item in given for part in (item if isinstance(item, tuple) else (item,))]
         pending = [*awaited(args, names_now), *(part for part in loose if isinstance(part, Pending))]
@@ -213,7 +213,7 @@ class Foresight:
         )
 
     def _copied(self, ahead: Foreseen, key: str, artifact: Artifact, target: Path) -> Any:
-        """What stands for an output that will be copied: an artifact whose name and bytes are those of the copy."""
+        """Stand-in for an output that will be copied: the artifact if the copy keeps its name, else a placeholder."""
         return artifact if artifact.path.name == target.name else Pending(ahead, key)
 
     def _miss(self, sketch: Outline, miss: Miss, step: Step | None) -> Forecast:
@@ -248,7 +248,7 @@ class Foresight:
     # ------------------------------------------------------------ steps that will run
 
     def _will_run(self, sketch: Outline, fingerprint: str | None, *, unknown: bool) -> Foreseen:
-        """Note a step that will run, with what earlier runs of it say about what it makes and where it writes."""
+        """Note a step that will run; earlier runs of it tell which outputs it makes and where it writes."""
         engine, conn = self._engine, self._engine.project.connection()
         made: list[str] = []
         writes = self._targets(sketch)
@@ -276,7 +276,7 @@ class Foresight:
         return ahead
 
     def _targets(self, sketch: Outline) -> list[Path]:
-        """Places outside the run's own folder that the step's arguments name."""
+        """Paths outside the run's own folder that the step's arguments name."""
         uris, found = self._engine.uris, []
         for key, spec in sketch.output_paths.items():
             if not (isinstance(spec.path, str) and self._overlay.pending(spec.path)):
@@ -290,7 +290,7 @@ class Foresight:
     # ------------------------------------------------------------ doubts
 
     def _doubt(self, step: Step, verdict: Hit | Miss) -> tuple[str, list[Foreseen]] | None:
-        """What may still change the verdict, and the steps that may do it."""
+        """Why the verdict may still change and the steps that may change it, or None."""
         conn = self._engine.project.connection()
         if (ahead := [*self._ahead, *self._random]) and self._draws(conn, step):
             return "random_state_ahead", ahead
@@ -331,7 +331,7 @@ class Foresight:
         return [item for item in self._ahead if any(counts(*change) for change in item.changes)]
 
     def _read_besides(self, step: Step) -> list[Path]:
-        """Files that count for the step's identity and are no inputs."""
+        """Files that count for the step's identity but are not inputs."""
         given = step.args.identity_inputs or ()
         parts = [part for item in given for part in (item[1:] if isinstance(item, tuple) else (item,))]
         found = [Path(part).absolute() for part in parts]
@@ -348,7 +348,7 @@ class Foresight:
         ]
 
     def _doubtful_candidates(self, reached: Iterable[str], verdict: Hit | Miss) -> tuple[str, list[Foreseen]] | None:
-        """Whether files of an earlier run, which decide the verdict, lie where a step ahead may change them."""
+        """As `_doubt`: steps ahead that may change the files of candidate runs, or None."""
         conn, uris = self._engine.project.connection(), self._engine.uris
         for candidate in (item for found in reached for item in cache_index.candidates(conn, found)):
             outputs = artifacts_of(conn, candidate.all_outputs, uris)
@@ -364,12 +364,12 @@ class Foresight:
         return None
 
     def _draws(self, conn: sqlite3.Connection, step: Step) -> bool:
-        """Whether earlier runs of the same work depend on the state of a random generator."""
+        """True if earlier runs of the same work depend on the state of a random generator."""
         found = cache_index.candidates(conn, step.fingerprint.digest or "")
         return any(read.kind == "random" for candidate in found for read in candidate.reads)
 
     def _is_private(self, artifact: Artifact) -> bool:
-        """Whether it lies in the folder that belongs to its run alone: no other run writes there."""
+        """True if it lies in its run's own folder, where no other run writes."""
         row = None
         if artifact.producer is not None:
             row = run_table.by_key(self._engine.project.connection(), artifact.producer)
@@ -378,7 +378,7 @@ class Foresight:
         return artifact.container_uri.startswith(f"{row.artifact_dir}/")
 
     def _elsewhere(self, step: Step) -> str | None:
-        """Who computes the same work just now, or None."""
+        """The process or run computing the same work now, or None."""
         project, digest = self._engine.project, step.fingerprint.digest or ""
         if (who := holder(project.folder / "turns", digest, project.storage)) is not None:
             return who
@@ -389,7 +389,7 @@ class Foresight:
     # ------------------------------------------------------------ hydration
 
     def _copies(self, step: Step, names_now: Mapping[str, Any] | None) -> dict[str, Path]:
-        """Output -> where a hit copies it."""
+        """Output key -> path that a hit copies it to."""
         engine = self._engine
         directory = engine.directory_of(step, engine.project.storage.token(6).hex())
         return {
@@ -397,7 +397,7 @@ class Foresight:
         }
 
     def _hydrated(self, step: Step, hit: Hit, names_now: Mapping[str, Any] | None) -> Hit | Miss:
-        """The verdict as it is once files are copied: see `consist_es.execution.hydrate`."""
+        """The verdict that copying would lead to, see `consist_es.execution.hydrate`."""
         if step.hydration != "outputs-requested":
             return hit
         engine = self._engine
@@ -413,5 +413,5 @@ class Foresight:
 
 
 def _meet(one: str, other: str) -> bool:
-    """Whether one path is the other, or lies in it."""
+    """True if the paths are equal or one contains the other."""
     return below(one, other) is not None or below(other, one) is not None

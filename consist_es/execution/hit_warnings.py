@@ -1,4 +1,4 @@
-"""What the user is told, by warnings, of a step that was reused."""
+"""Warnings about a step that was reused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OVER_PACKAGES = (
 
 
 def tell_of_hit(step: Step, hit: Hit) -> None:
-    """Say what a result was reused over, and what did not count."""
+    """Warn of package versions that a result was reused over, and of code that did not count."""
     if hit.packages:
         said = f"{REUSED_OVER}{', '.join(hit.packages)}"
         warnings.warn(f"Step {step.name!r} was {said}. {_OVER_PACKAGES}", ConsistWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Functions that users want called when runs begin and end. One that raises is a warning, never a failed run."""
+"""User functions called when runs begin and end. An exception in one is a warning, never a failed run."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -20,15 +20,15 @@ class Hooks:
     on_failed: list[Hook] = field(default_factory=list)
 
     def started(self, run: Run) -> None:
-        """A run began (also one that hits)."""
+        """Call the hooks for a run that began (also for a hit)."""
         _call(self.on_start, run)
 
     def completed(self, run: Run, outputs: Mapping[str, Any]) -> None:
-        """A run ended well."""
+        """Call the hooks for a run that completed."""
         _call(self.on_complete, run, dict(outputs))
 
     def failed(self, run: Run, error: BaseException) -> None:
-        """A run ended with an exception."""
+        """Call the hooks for a run that raised."""
         _call(self.on_failed, run, error)
 
 

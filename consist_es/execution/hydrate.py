@@ -1,8 +1,8 @@
-"""What the hydration modes and input staging do: bytes copied to where a step or its caller wants them.
+"""Hydration modes and input staging: copies files to where a step or its caller wants them.
 
-``metadata``: nothing. ``outputs-requested``: on a hit, every `output_paths` file at its place in the new run, all or
-the hit does not count. ``outputs-all``: on a hit, all outputs below the new run's folder. ``inputs-missing``: on a
-miss, inputs that are not where they were recorded are put back there from another place that holds their bytes.
+``metadata``: nothing. ``outputs-requested``: on a hit, every `output_paths` file to its path in the new run; if one
+fails, the hit does not count. ``outputs-all``: on a hit, all outputs to the new run's folder. ``inputs-missing``: on a
+miss, missing inputs back to their recorded path, from another path that holds their bytes.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from consist_es.steps.step import Step
 
 
 class Hydrated(msgspec.Struct, frozen=True):
-    """The verdict as it is after copying, and the events that tell of the copies."""
+    """The verdict after copying, and the events about the copies."""
 
     verdict: Hit | Miss
     events: list[ArtifactMaterialized] = []
     staged: dict[str, Path] = {}
-    """Input role -> where the function finds it instead."""
+    """Input role -> path of its staged copy."""
 
 
 def hydrate(
     step: Step, verdict: Hit | Miss, *, copier: Copier, directory: Path, source_dir: Path | None, coupler: Any
 ) -> Hydrated:
-    """Copy what the step's hydration mode and staging ask for; see the module's text.
+    """Copy what the step's hydration mode and staging ask for; see the module's docstring.
 
     Raises:
         PathError: a target outside the run directory and the mounts; nothing was copied.

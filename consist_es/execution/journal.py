@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A run that is recorded, as far as it takes no view to know it."""
+    """A recorded run, with the facts that are known without the views."""
 
     key: str
     id: str
     """The readable id, with the number of the attempt."""
     kind: str
     read: Callable[[], Run]
-    """Gives its record."""
+    """Reads its record from the views."""
 
 
 class Journal(msgspec.Struct, frozen=True):
-    """Fills in which scenario and run an event is about."""
+    """Records events of one scenario and run."""
 
     project: Project
     uris: UriMap
@@ -38,11 +38,11 @@ class Journal(msgspec.Struct, frozen=True):
     run: str | None = None
 
     def of(self, run: str) -> Journal:
-        """The same scenario's journal for another run."""
+        """Journal of another run in the same scenario."""
         return Journal(self.project, self.uris, self.scenario, run)
 
     def drafts(self, *events: Event) -> list[Draft]:
-        """The events, addressed."""
+        """The events with scenario and run filled in."""
         return [Draft(event, scenario=self.scenario, run=self.run) for event in events]
 
     def record(self, *events: Event, commit: bool = False) -> None:
@@ -52,13 +52,13 @@ class Journal(msgspec.Struct, frozen=True):
 
 
 class WorkersJournal(Journal, frozen=True):
-    """The journal of a run that another process has, in one that it started."""
+    """Journal in a child process for a run of its parent."""
 
     def record(self, *events: Event, commit: bool = False) -> None:
         """Append the events, unless the run has ended.
 
         Raises:
-            ClosedError: it has.
+            ClosedError: the run has ended.
         """
         if not events:
             return

@@ -1,4 +1,4 @@
-"""The calls by which model code records something of a run, for all that offer them."""
+"""The logging calls for model code, shared by `RunContext` and `Tracker`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def same_as(method: Callable[P, T]) -> Callable[[Callable[..., T]], Callable[P, T]]:
-    """For a method that hands on what it is given: it has the signature of that other one, also for type checkers."""
+    """Decorator: gives a forwarding method the signature of `method`, also for type checkers."""
 
     def signed(fn: Callable[..., T]) -> Callable[P, T]:
         fn.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
@@ -34,7 +34,7 @@ def same_as(method: Callable[P, T]) -> Callable[[Callable[..., T]], Callable[P, 
 
 
 def as_function(method: Callable[Concatenate[Any, P], T]) -> Callable[[Callable[..., T]], Callable[P, T]]:
-    """The same for a function, which has no `self`."""
+    """As `same_as`, for a function: without `self`."""
 
     def signed(fn: Callable[..., T]) -> Callable[P, T]:
         signature = inspect.signature(method)
@@ -45,7 +45,7 @@ def as_function(method: Callable[Concatenate[Any, P], T]) -> Callable[[Callable[
 
 
 class LogCalls(ABC):
-    """What records files, tables and metadata of a run: its `RunContext`, and a `Tracker` while one is executing."""
+    """Records files, tables and metadata of a run: base of `RunContext`, and of `Tracker` for the executing run."""
 
     @abstractmethod
     def _logging(self, call: str) -> ActiveRun:
@@ -76,10 +76,10 @@ class LogCalls(ABC):
         """Record a file or folder, or an Artifact again, as an output or input of the run.
 
         Args:
-            path: where it is; what `consist_es.output_path` gave, for example.
-            key: its name; an Artifact brings its own.
+            path: where it is, for example a path from `consist_es.output_path`.
+            key: its name; an Artifact has one already.
             direction: ``output`` or ``input``. A later hit requires that an input is unchanged.
-            driver: its format, where the suffix does not say it.
+            driver: its format, if the suffix does not tell.
             table_path, array_path: the table or array inside the file that is meant.
             facet, facet_schema_version: values to find it by.
             schema, content_hash: kept as metadata; bytes are digested in any case.
@@ -88,7 +88,7 @@ class LogCalls(ABC):
 
         Raises:
             UsageError: a path without a key. KeyNameError: a bad key. OptionError: no such direction.
-            UsageTypeError: a keyword that is nearly a parameter, or one of LBNL's consist that does nothing here.
+            UsageTypeError: a keyword close to a parameter's name, or one of LBNL's consist that does nothing here.
             InputError: the file is there and cannot be read. ConfigTypeError: metadata without a plain form.
             NoActiveRunError, ClosedError: no step is executing, or this one has ended.
         """
@@ -160,8 +160,8 @@ class LogCalls(ABC):
         """`log_artifact` for each key and path, in the order of the mapping; all arguments are checked first.
 
         Args:
-            outputs: key -> path. Of `direction`, `driver` and metadata all get the same.
-            metadata_by_key, facets_by_key, facet_schema_versions_by_key: what some of them get besides.
+            outputs: key -> path. All get the same `direction`, `driver` and metadata.
+            metadata_by_key, facets_by_key, facet_schema_versions_by_key: more for some of them, by key.
 
         Raises:
             UsageTypeError: not a mapping of str. UsageError: a value is None, or a per-key map names another key.
@@ -208,13 +208,14 @@ class LogCalls(ABC):
         meta: Mapping[str, Any] | None = None,
         **to_file_options: Any,
     ) -> Artifact:
-        """Write a DataFrame into the run's folder as Parquet, or as `driver` says, or to `path` as its suffix says.
+        """Write a DataFrame to `path`, or into the run's folder, and record it.
 
-        Keywords go to the method of the DataFrame that writes the format, ``to_parquet`` or ``to_csv`` for example.
+        The format is `driver`, else that of the path's suffix, else Parquet.
+        Keywords go to the DataFrame's method for the format, for example ``to_parquet`` or ``to_csv``.
 
         Raises:
             OptionError: another driver. UsageTypeError: not a DataFrame.
-            UsageError: a suffix that says nothing, or what the format or its method does not take.
+            UsageError: an unknown suffix, or content or a keyword that the format's method does not take.
         """
         active = self._logging("log_dataframe()")
         if foreign := sorted(_ELSEWHERE & to_file_options.keys()):
@@ -249,12 +250,12 @@ def notes_of(
     facet_index: bool = False,
     **more: Any,
 ) -> ArtifactNotes:
-    """The keywords of the logging calls; what is none of them is metadata, and so is all of `meta`.
+    """Notes from the keywords of the logging calls; all other keywords are metadata, and so is `meta`.
 
-    Bytes are always digested; a `content_hash` of the caller's is kept as metadata beside the digest.
+    Bytes are always digested; the caller's `content_hash` is kept as metadata beside the digest.
 
     Raises:
-        UsageTypeError: a keyword that is nearly one of these, or that other libraries know and this one does not.
+        UsageTypeError: a keyword close to one of these, or one of LBNL's consist that does nothing here.
     """
     meta = more.pop("meta", None)
     if not isinstance(meta or {}, Mapping):
@@ -303,11 +304,11 @@ _ELSEWHERE = frozenset(
         "validate_content_hash",
     }
 )
-"""Keywords that ask LBNL's consist for something, and this library for nothing."""
+"""Keywords that have a meaning in LBNL's consist and none here."""
 
 
 def _check_metadata(given: Mapping[str, Any]) -> None:
-    """Refuse keywords that are hardly meant as metadata: they would do nothing, and nobody would notice."""
+    """Refuse keywords that are hardly meant as metadata: they would silently do nothing."""
     for name in given:
         if name in _ELSEWHERE:
             problem = f"Keyword {name!r} does nothing here, though LBNL's consist has it: leave it out"

@@ -1,8 +1,8 @@
-"""What a step reads by itself while it runs, beside what it was given: a later hit depends on that too.
+"""Undeclared reads of the scenario and the tracker while a step runs: a later hit depends on them too.
 
-A step or block can reach for its scenario's config, inputs and coupler, or ask the tracker about other runs; its code
-and arguments do not show it. What it reads of its own scenario is recorded with the run, and must be the same where
-the run is to answer for a later one. A run that read anything else of the kind is never reused.
+A step or block can read its scenario's config, inputs and coupler, or query the tracker for other runs; its code and
+arguments do not show it. Reads of its own scenario are recorded with the run, and a hit requires the same values. A
+run with any other such read is never reused.
 """
 
 from __future__ import annotations
@@ -23,55 +23,55 @@ from consist_es.observe import board
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a step can read of its scenario."""
+    """The parts of a scenario that its steps can read."""
 
     scenario: Any
     coupler: Any
     now: Callable[[str], str]
-    """Name of something that can be read -> digest of what it is at present, "" where it cannot be told."""
+    """Name of a part -> digest of its present value, "" if unknown."""
     paths: Callable[[str], list[str]] = lambda _name: []
-    """Name of something that can be read -> the files behind it."""
+    """Name of a part -> the files behind it."""
 
 
 class Observations:
-    """What one run has read so far."""
+    """The reads of one run so far."""
 
     def __init__(self, around: Surroundings | None, run: str = "") -> None:
         self._around = around
         self._own: set[str] = set()
         self.seen: dict[str, str] = {}
-        """What it read of its scenario -> digest of what that was."""
+        """Part of the scenario that was read -> digest of its value."""
         self.beside: list[str] = []
-        """What it read and cannot be compared later, in words."""
+        """Reads that cannot be re-checked on a hit (shown by `why`)."""
         self._run = run
-        """Its key."""
+        """Key of the run."""
         self._pid = os.getpid()
 
     def coupler(self, coupler: Any, key: str | None) -> None:
-        """It read a key of a coupler, or None: which keys there are."""
+        """Note a read of a coupler key, or (None) of the list of its keys."""
         if key is not None and key in self._own:
             return
         own = self._around is not None and self._around.coupler is coupler
         self._read(own, "the coupler's keys" if key is None else f"coupler key {key!r}", "another scenario's coupler")
 
     def wrote(self, key: str) -> None:
-        """It set a coupler key itself: from now on reading that says nothing new."""
+        """Note that the run set a coupler key itself: later reads of it do not count."""
         if f"coupler key {key!r}" not in self.seen:
             self._own.add(key)
 
     def scenario(self, scenario: Any, what: str) -> None:
-        """It read the scenario's ``config``, ``inputs`` or ``run_id``."""
+        """Note a read of the scenario's ``config``, ``inputs`` or ``run_id``."""
         own = self._around is not None and self._around.scenario is scenario
         self._read(own, f"the scenario's {what}", f"another scenario's {what}")
 
     def other(self, what: str) -> None:
-        """It read something that no later run can be held against."""
+        """Note a read that cannot be re-checked on a hit."""
         if what not in self.beside:
             self.beside.append(what)
             self._pass_on(beside=what)
 
     def take_in(self, told: Iterable[Mapping[str, Any]]) -> None:
-        """Count what processes that the run started told that they have read."""
+        """Add the reads that child processes reported."""
         for each in told:
             name, digest = each.get("name"), each.get("digest")
             if isinstance(what := each.get("beside"), str):
@@ -80,7 +80,7 @@ class Observations:
                 self.other(f"{name}, which changed while it ran")
 
     def _pass_on(self, **about: str) -> None:
-        """Tell the process that has the run, where this is a forked child of it."""
+        """Report to the run's process, if this is a forked child of it."""
         if self._pid != os.getpid():
             board.tell(self._run, **about)
 
@@ -95,12 +95,12 @@ class Observations:
 
 
 def observations() -> list[Observations]:
-    """Those of the runs that a read in this thread belongs to, see `runs_of_thread`."""
+    """Observations of the runs that a read in this thread belongs to, see `runs_of_thread`."""
     return [run.observations for run in runs_of_thread()]
 
 
 def own_observations() -> list[Observations]:
-    """Those of the run whose function or block is executing; none in a thread without a run of its own."""
+    """Observations of the executing run; empty in a thread without a run of its own."""
     run = active_run_or_none()
     return [] if run is None else [run.observations]
 
@@ -108,7 +108,7 @@ def own_observations() -> list[Observations]:
 def digest_now(
     name: str, run_id: str, config: Any, inputs: Mapping[str, Any], coupler: Mapping[str, Any], digester: Digester
 ) -> str:
-    """Digest of what a name of `Observations.seen` stands for in a scenario, "" where it cannot be told."""
+    """Present digest of a part of a scenario, by its name in `Observations.seen`; "" if unknown."""
     match name:
         case "the scenario's config":
             return digest_of_plain(config)
@@ -124,7 +124,7 @@ def digest_now(
 
 
 def paths_behind(name: str, inputs: Mapping[str, Any], coupler: Mapping[str, Any]) -> list[str]:
-    """The files behind a name of `Observations.seen`: whoever read that reads them."""
+    """The files behind a name in `Observations.seen`: its reader reads them."""
     if name == "the scenario's inputs":
         return [str(_path(value)) for value in inputs.values()]
     return [str(_path(value)) for key, value in coupler.items() if name == f"coupler key {key!r}"]
@@ -135,7 +135,7 @@ def _path(value: Any) -> Path:
 
 
 def _content(value: Any, digester: Digester) -> str:
-    """Digest of a coupler's value: of its bytes, and of what is said of it."""
+    """Digest of a coupler's value: its bytes, key, facet and metadata."""
     try:
         path = _path(value)
         said = said_of(value) if isinstance(value, Artifact) else None

@@ -1,4 +1,4 @@
-"""A scenario's coupler as it will be once the steps that were forecast have run."""
+"""A scenario's coupler as it will be once the forecast steps have run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Overlay(Mapping[str, Any]):
         self.others: Foreseen | None = None
         """A step that will run and may set any key."""
         self._values: dict[str, tuple[Any, Any]] = {}
-        """Key -> its value, and what the coupler had then."""
+        """Key -> (its value, the coupler's value at that time)."""
 
     def take(self, values: Mapping[str, Any]) -> None:
         """Set keys."""
@@ -26,7 +26,7 @@ class Overlay(Mapping[str, Any]):
             self._values[key] = (values[key], self._now(key))
 
     def drop(self, step: Foreseen) -> None:
-        """Forget what is pending of a step that has run."""
+        """Remove the pending outputs of a step that has run."""
         gone = [key for key, (value, _) in self._values.items() if isinstance(value, Pending) and value.step is step]
         for key in gone:
             del self._values[key]
@@ -40,7 +40,7 @@ class Overlay(Mapping[str, Any]):
         return isinstance(key, str) and key in self._values and self._values[key][1] is self._now(key)
 
     def pending(self, key: str) -> Pending | None:
-        """What is pending under a key, if anything."""
+        """The pending output under a key, or None."""
         if key not in self:
             return None
         value = self[key]

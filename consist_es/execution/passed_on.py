@@ -1,4 +1,4 @@
-"""Files that a step gives out as its outputs and that another run wrote: a cached function returns old paths."""
+"""Finds outputs of a step that another run wrote: a cached function returns the paths of an earlier call."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from consist_es.steps.step import Step
 
 
 def passed_on(conn: sqlite3.Connection, step: Step, active: ActiveRun) -> dict[str, str]:
-    """Key of an output -> id of the run that wrote its file, which was not written since. Inputs may be given out.
+    """Output key -> id of the other run that wrote the file, unchanged since. Inputs may be passed on.
 
-    A run of the same work does not count: what it wrote is what this one would have written. Nor do captured files and
-    those of `output_paths`: these are outputs only if they were written, also by a tool that keeps times.
+    A run of the same work does not count: it wrote what this one would have written. Nor do captured files and those
+    of `output_paths`: they are outputs only if they were written, also by a tool that keeps file times.
     """
     given = {item.path for item in (*step.inputs, *active.late_inputs)}
     found: dict[str, str] = {}
@@ -30,12 +30,12 @@ def passed_on(conn: sqlite3.Connection, step: Step, active: ActiveRun) -> dict[s
 
 
 def listed(old: Mapping[str, str]) -> str:
-    """What `passed_on` found, in words."""
+    """The result of `passed_on` as text."""
     return ", ".join(f"{key!r} is a file of run {run!r}" for key, run in old.items())
 
 
 def _writer(conn: sqlite3.Connection, artifact: Artifact) -> RunRow | None:
-    """The run that was the first to record the file as it is now; None where none did."""
+    """The run that first recorded the file as it is now, or None."""
     for row in reversed(lineage.by_uri(conn, artifact.container_uri)):
         same = (row.root, row.digest, row.mtime_ns) == (artifact.root or "", artifact.hash, artifact.mtime_ns)
         if same and artifact.hash is not None and row.producer_key is not None:

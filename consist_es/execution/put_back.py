@@ -1,4 +1,4 @@
-"""Makes the changes of an earlier run again, when it answers for a step: all of them or none."""
+"""Replays an earlier run's changes to objects on a hit: all of them or none."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from consist_es.values.whole import restored, whole
 
 _NOTHING: Any = object()
 Action = tuple[Callable[[], object], Callable[[], object]]
-"""What makes a change, and what takes it back."""
+"""(make the change, undo it)"""
 
 
 class Obstacle(Exception):
-    """Why a change cannot be made again, in words."""
+    """A change cannot be replayed; the text says why."""
 
 
 class PutBack:
@@ -26,11 +26,11 @@ class PutBack:
 
     def __init__(self, effects: Sequence[Effect], fn: Any, given: Mapping[str, Any], mask: Mask) -> None:
         self.problems: list[str] = []
-        """Why it is not possible."""
+        """Changes that cannot be replayed, with the reasons."""
         self.paths: list[str] = []
-        """What `apply` changes: not what is so already."""
+        """Paths that `apply` changes, without those that are as they should be."""
         self.changed: list[tuple[Any, str]] = []
-        """The objects that it changes, with the name of the attribute or variable."""
+        """(object, name of the attribute or variable) of these changes."""
         self._actions: list[Action] = []
         reach = Reach(fn, given) if any(effect.kind in _KINDS for effect in effects) else None
         for effect in effects:
@@ -49,7 +49,7 @@ class PutBack:
                     self.changed.append((reach.owners[effect.owner].value, effect.name))
 
     def apply(self) -> None:
-        """Make the changes. Raises `Obstacle` if one fails; then those before it are taken back."""
+        """Make the changes. If one fails, undo those before it and raise `Obstacle`."""
         undo: list[Callable[[], object]] = []
         try:
             for do, back in self._actions:
@@ -73,7 +73,7 @@ def _owner(effect: Effect, reach: Reach | None) -> Owner:
 
 
 def _binding(effect: Effect, reach: Reach | None, mask: Mask) -> Action | None:
-    """An attribute or variable."""
+    """Replay of an attribute or variable."""
     owner, name = _owner(effect, reach), effect.name
     now = owner.slots().get(name, _NOTHING)
     if _is_so(now, effect.value) or _is_other(effect, now, mask):
@@ -92,7 +92,7 @@ def _bind(owner: Owner, name: str, value: Any) -> None:
 
 
 def _content(effect: Effect, reach: Reach | None, mask: Mask) -> Action | None:
-    """What a container or an array holds."""
+    """Replay of the content of a container or array."""
     owner = _owner(effect, reach)
     thing = owner.slots().get(effect.name) if effect.name else owner.value
     if _is_so(thing, effect.value) or _is_other(effect, thing, mask):
@@ -109,7 +109,7 @@ def _content(effect: Effect, reach: Reach | None, mask: Mask) -> Action | None:
 
 
 def _item(effect: Effect, reach: Reach | None, _mask: Mask) -> Action | None:
-    """What a dict holds under one key."""
+    """Replay of one item of a dict."""
     thing = _owner(effect, reach).value
     key, value = restored(effect.value)
     if not isinstance(thing, dict):
@@ -121,7 +121,7 @@ def _item(effect: Effect, reach: Reach | None, _mask: Mask) -> Action | None:
 
 
 def _fill(thing: Any, value: Any) -> None:
-    """Change a container or array so that it holds what another one does."""
+    """Replace the content of a container or array in place."""
     if hasattr(thing, "shape"):
         thing[...] = value
         return
@@ -139,7 +139,7 @@ def _is_so(now: Any, value: Any) -> bool:
 
 
 def _is_other(effect: Effect, now: Any, mask: Mask) -> bool:
-    """Whether it is not what the step found. Raises `Obstacle` if it must be."""
+    """True if the present value is not the one that the step found. Raises `Obstacle` if it must be."""
     other = effect.before is not None and effect.before != (ABSENT if now is _NOTHING else digest(now, mask))
     if other and effect.required:
         raise Obstacle("is not what it was")

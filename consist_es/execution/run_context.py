@@ -1,4 +1,4 @@
-"""What a step's function can ask for: its own run, folder, inputs and logging, without a global tracker."""
+"""The context that a step's function can ask for: its run, folder, inputs and logging, without a global tracker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from consist_es.runs.run import Run
 
 
 class RunContext(LogCalls):
-    """The run that a step's function executes in. Bound to that run; refuses every use after it ended."""
+    """The run that a step's function executes in. Refuses every use after the run ended."""
 
     def __init__(self, active: ActiveRun) -> None:
         self._active = active
@@ -32,7 +32,7 @@ class RunContext(LogCalls):
 
     @property
     def run_dir(self) -> Path:
-        """The run's own folder, where its outputs go; made where it is missing."""
+        """The run's own folder, for its outputs; created if missing."""
         return self._active.output_dir()
 
     @property
@@ -42,7 +42,7 @@ class RunContext(LogCalls):
 
     @property
     def canonicalization(self) -> CanonicalizationSnapshot | None:
-        """What the step's config adapter found: its name and version, the identity and the files it read; or None."""
+        """Result of the step's config adapter: its name and version, the identity and the files it read; or None."""
         return self._active.canonicalization
 
     @property
@@ -51,7 +51,7 @@ class RunContext(LogCalls):
         return self._active.inputs
 
     def output_dir(self, namespace: str | None = None) -> Path:
-        """The run's own folder, or a folder below it; made where it is missing.
+        """The run's own folder, or a folder below it; created if missing.
 
         Raises:
             PathError: `namespace` leaves the run's folder.
@@ -59,7 +59,7 @@ class RunContext(LogCalls):
         return self._active.output_dir(namespace)
 
     def output_path(self, key: str, ext: str = "parquet") -> Path:
-        """``<run_dir>/<key>.<ext>``, absolute; its folder is made.
+        """``<run_dir>/<key>.<ext>``, absolute; creates its folder.
 
         Raises:
             PathError: `key` leaves the run's folder.
@@ -70,7 +70,7 @@ class RunContext(LogCalls):
         """Load an input by name, or any artifact; see `consist_es.load`.
 
         Raises:
-            MissingKeyError: no input of that name; lists those there are.
+            MissingKeyError: no input of that name; lists the inputs.
         """
         self._active.check_open("load()")
         if isinstance(key_or_artifact, Artifact):

@@ -1,4 +1,4 @@
-"""What all steps of a tracker share: its project, its settings, and how the cache is asked."""
+"""The project and settings that all steps of a tracker share, and the cache lookup."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Scope(msgspec.Struct, frozen=True):
     """Key of the scenario's header run."""
     coupler: Mapping[str, Any] | None = None
     around: Surroundings | None = None
-    """What the step can read of its scenario by itself."""
+    """The parts of its scenario that the step can read."""
 
 
 @dataclass(slots=True)
 class Settings:
-    """The project and the settings, without any step of them."""
+    """The project and settings of a tracker."""
 
     project: Project
     queries: Queries
@@ -51,17 +51,17 @@ class Settings:
     digester: Digester
     hooks: Hooks
     owner: Any
-    """What `current_tracker` gives inside a step; opaque here."""
+    """Returned by `current_tracker` inside a step; opaque here."""
     access_mode: str = "standard"
     use_cache: bool = True
     subdir_of: Callable[[Any], str] | None = None
     allow_external_paths: bool = False
     trust: Trust | None = None
-    """Whose runs may answer; None: everybody's."""
+    """Users that are trusted; None: all."""
     carry_over: bool = True
-    """Whether runs recorded under version 1 of the fingerprint may answer."""
+    """Accept runs recorded under version 1 of the fingerprint."""
     observer: Observer | None = None
-    """Watches what steps read by themselves; None: nobody does."""
+    """Observes the undeclared reads of steps; None if off."""
     warned: Warned = field(default_factory=Warned)
 
     _voucher: Voucher = field(init=False)
@@ -70,7 +70,7 @@ class Settings:
         self._voucher = Voucher(self.project.log, writers=self.trust is not None)
 
     def look_up(self, step: Step, scope: Scope) -> tuple[Hit | Miss, Cursor]:
-        """The cache's verdict, and how far the views went that gave it."""
+        """The cache's verdict, and how far the views that gave it had read the log."""
         if not self.use_cache or step.cache_mode == "overwrite":
             reason = "cache_mode_overwrite" if self.use_cache else "tracking_off"
             return Miss(reason), reached(self.project.views_as_seen())
@@ -98,11 +98,11 @@ class Settings:
         return ask(self.project, conn, question, self.uris, self.digester), seen
 
     def put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
-        """What a hit changes on objects, for the earlier run had done so."""
+        """The earlier run's changes to objects, for a hit to replay."""
         return PutBack(effects, step.args.fn, step.handed, self.project.masker.plain)
 
     def directory_of(self, step: Step, key: str) -> Path:
-        """The run's own folder: unique per attempt, unless the user's function says otherwise."""
+        """The run's own folder: unique per attempt, unless `run_subdir_fn` chooses another."""
         outputs = Path(self.uris.run_dir) / "outputs"
         if self.subdir_of is None:
             return outputs / safe_name(step.model) / key
@@ -112,5 +112,6 @@ class Settings:
         return inside(outputs, name.strip("/") or key, name)
 
     def _reads_every_output(self, asked: str | None) -> bool:
-        """Who does not trust everybody with the log cannot trust the times of their files either, unless asked to."""
+        """Re-hash every output if `strict`, or if nothing was asked and writers are restricted."""
+        # file times of untrusted users are not trusted either
         return asked == "strict" or (asked is None and self.trust is not None)

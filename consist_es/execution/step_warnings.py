@@ -1,4 +1,4 @@
-"""What a tracker says about its steps once they have ended: most of it once for each name of a step."""
+"""Warnings about steps that completed, most of them once per step name."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from consist_es.steps.step import Step
 
 @dataclass(slots=True)
 class Warned:
-    """Remembers what was said."""
+    """Issues warnings and remembers which."""
 
     _steps: set[str] = field(default_factory=set)
-    """Names of the steps of which it was said that they are computed every time, or skipped."""
+    """Names of the steps warned about as computed every time, or skipped."""
     _reads: set[str] = field(default_factory=set)
-    """Names of the steps of which it was said what they read without declaring it."""
+    """Names of the steps warned about for undeclared reads."""
 
     def end(
         self,
@@ -33,7 +33,7 @@ class Warned:
         others: Sequence[Rival],
         old: Mapping[str, str],
     ) -> None:
-        """Say what there is to say of a step that ended well and may be reused."""
+        """Issue all warnings for a step that completed."""
         self._of_rivals(step, others)
         self._of_old_files(step, old)
         self._unidentified(step)
@@ -51,7 +51,7 @@ class Warned:
             _say(text)
 
     def _of_rivals(self, step: Step, others: Sequence[Rival]) -> None:
-        """What other runs wrote, each time: the files may be wrong."""
+        """Warn each time that other runs wrote the same files: they may be wrong."""
         for rival in others:
             _say(
                 f"Step {step.name!r} will be computed again: {rival.said()}. Write into the run's own folder "
@@ -59,7 +59,7 @@ class Warned:
             )
 
     def _of_old_files(self, step: Step, old: Mapping[str, str]) -> None:
-        """That it gave out what an earlier run wrote, each time: the file may be of other work."""
+        """Warn each time of outputs that an earlier run wrote: they may be of other work."""
         if old:
             _say(
                 f"Step {step.name!r} gave out files that it did not write: {listed(old)}. A cached function "
@@ -68,7 +68,7 @@ class Warned:
             )
 
     def _unidentified(self, step: Step) -> None:
-        """That it will never be reused, though reuse was asked for."""
+        """Warn that it will never be reused, though reuse was asked for."""
         if self._wants_reuse(step) and step.fingerprint.digest is None:
             self._once(
                 step,
@@ -77,7 +77,7 @@ class Warned:
             )
 
     def _without_output(self, step: Step, event: StepCompleted) -> None:
-        """That it made nothing known and is skipped all the same."""
+        """Warn that it has no known output and is skipped all the same."""
         if self._wants_reuse(step) and event.reusable and not event.all_outputs and not event.effects:
             self._once(
                 step,
@@ -86,7 +86,7 @@ class Warned:
             )
 
     def _of_reads(self, step: Step, observed: Observed) -> None:
-        """What it read without declaring it, and what could not be watched."""
+        """Warn of undeclared reads, and of what could not be observed."""
         if step.name in self._reads or step.fingerprint.digest is None:
             return
         for text in observed.warnings(step.name):
@@ -94,7 +94,7 @@ class Warned:
             _say(text)
 
     def _changed(self, step: Step, changes: Changes) -> None:
-        """What it changed that a hit cannot put back, or that not all was compared."""
+        """Warn of changes that a hit cannot replay, or that not all was compared."""
         if changes.lost or changes.over:
             self._once(step, changes.warning(step.name))
 

@@ -1,4 +1,4 @@
-"""Several forecasts in one sentence: how much will run, how long that takes, and because of what."""
+"""Summarizes forecasts in one sentence: how much will run, how long it takes, and why."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PACKAGES = "packages: "
 
 
 def forecast_summary(forecasts: Iterable[Forecast]) -> str:
-    """What forecasts say together: ``31 of 40 steps will run, about 9 h, because of pandas 2.2.1 -> 2.2.2``.
+    """Summarize forecasts: ``31 of 40 steps will run, about 9 h, because of pandas 2.2.1 -> 2.2.2``.
 
-    The time is what earlier runs took. Steps that wait for others are counted as if they ran.
+    The time is that of earlier runs. Steps that wait for others are counted as if they ran.
 
     Raises:
-        UsageTypeError: something that is no forecast.
+        UsageTypeError: an item that is not a forecast.
     """
     given = list(forecasts)
     for item in given:

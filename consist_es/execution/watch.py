@@ -1,4 +1,4 @@
-"""Watches one attempt at a step, and says what came of it."""
+"""Observes the undeclared reads of one attempt at a step."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from consist_es.values.masking import key_file
 
 
 class Observed(msgspec.Struct, frozen=True):
-    """What a run read by itself."""
+    """Undeclared reads of a run."""
 
     reads: list[ObservedRead] = []
     event: ReadsObserved | None = None
     """Lists the reads; None if there are none, or if they do not count."""
     unsure: list[str] = []
-    """Why the run must never be reused."""
+    """Reasons why the run must never be reused."""
     unseen: list[str] = []
-    """What could not be watched, and what to do about it."""
+    """What could not be observed, with the remedy."""
     unseeded: list[str] = []
-    """Random generators that it drew from and that nobody had seeded."""
+    """Unseeded random generators that it drew from."""
 
     @property
     def problem(self) -> str | None:
-        """Why the run must never answer for a later one."""
+        """Why the run must never be reused, or None."""
         return "; ".join(self.unsure) or None
 
     def warnings(self, step: str) -> list[str]:
-        """What the user is told of it."""
+        """Texts of the warnings to the user."""
         told = [warning(step, self.reads)]
         if self.unsure:
             told.append(f"Step {step!r} will be computed again: {self.problem}.")
@@ -61,7 +61,7 @@ class Observed(msgspec.Struct, frozen=True):
 
 
 class Observer(msgspec.Struct, frozen=True):
-    """Makes watches for the steps of one project, and compares what they found with the present."""
+    """Observes the steps of one project, and compares recorded reads with the present."""
 
     project: Project
     uris: UriMap
@@ -71,7 +71,7 @@ class Observer(msgspec.Struct, frozen=True):
     ignored: tuple[str, ...]
 
     def mode_of(self, step: Step) -> str:
-        """How this step is watched."""
+        """Observation mode of this step."""
         return step.args.execution_options.observe or self.mode
 
     def ignored_by(self, step: Step) -> tuple[str, ...]:
@@ -79,13 +79,13 @@ class Observer(msgspec.Struct, frozen=True):
         return (*self.ignored, *(step.args.execution_options.ignore_reads or ()))
 
     def options(self, step: Step) -> dict[str, Any]:
-        """How this step is watched, as far as that is not the default."""
+        """Observation options of this step that are not the default."""
         mode, ignored = self.mode_of(step), self.ignored_by(step)
         said: dict[str, Any] = {} if mode == "count" else {"observe": mode}
         return {**said, "ignore_reads": list(ignored)} if ignored else said
 
     def watch(self, step: Step, directory: Path, staged: Iterable[Path], defaults: StepDefaults) -> Watch | None:
-        """What is to note the reads of a run, with its own folder and the places of staged inputs; None: nothing is."""
+        """Watch for a run with this folder and these paths of staged inputs; None if observation is off."""
         if self.mode_of(step) == "off":
             return None
         places = Places(
@@ -104,7 +104,7 @@ class Observer(msgspec.Struct, frozen=True):
     def end(
         self, watch: Watch, step: Step, active: ActiveRun, defaults: StepDefaults, around: Surroundings | None
     ) -> Observed:
-        """What a run read."""
+        """End the watch; gives the run's reads."""
         found = watch.end([*map(str, active.made)])
         known = {str(item.path) for item in active.late_inputs}
         known |= {path for name in active.observations.seen for path in (around.paths(name) if around else ())}
@@ -129,7 +129,7 @@ class Observer(msgspec.Struct, frozen=True):
         )
 
     def now(self, step: Step, defaults: StepDefaults) -> ReadsNow | None:
-        """Says of a recorded read what is another now; None if reads of this step are not compared."""
+        """Compares recorded reads with the present; None if reads of this step do not count."""
         if self.mode_of(step) != "count":
             return None
         scope = Scope(
@@ -139,10 +139,10 @@ class Observer(msgspec.Struct, frozen=True):
         return ReadsNow(self._places(defaults), scope, self._hash, self._value_digest)
 
     def paths(self, reads: Iterable[ObservedRead], defaults: StepDefaults) -> list[Path]:
-        """Where the files and folders that an earlier run read are now."""
+        """Present paths of the files and folders that an earlier run read."""
         places, found = self._places(defaults), []
         for read in reads:
-            with suppress(PathError):  # it is not mounted here: the comparison says so
+            with suppress(PathError):  # not mounted here: the comparison reports it
                 found += [places.path(read.name)] if read.kind in PLACES else []
         return found
 
@@ -167,20 +167,20 @@ class Observer(msgspec.Struct, frozen=True):
         return self.digester.digest(Path(path), method=method).value
 
     def _value_digest(self, name: str, value: str | None) -> str | None:
-        """Keyed, for a variable may hold a secret."""
+        """Keyed digest: a variable may hold a secret."""
         return (
             None if value is None else self.project.masker.keyed(f"{name}\0{value}".encode("utf-8", "surrogateescape"))
         )
 
 
 def _draws(code: CodeIdentity) -> bool:
-    """Whether the project's code mentions random numbers: packages move unseeded generators when they are imported."""
+    """True if the project's code mentions `random`: imports of packages move unseeded generators too."""
     sources = map(load_source, (code.own, *code.files))
     return any(source is not None and "random" in source.text for source in sources)
 
 
 def _lost(found: Reads) -> list[str]:
-    """Random states that a hit could not put back."""
+    """Random states that a hit could not restore."""
     return [
         f"it moved the global random generator of {name}, whose state cannot be recorded"
         for name, move in found.random.items()

@@ -1,9 +1,9 @@
-"""Which run a call belongs to: that of this thread or task, of the step that started the thread, or of the process that
-started this one.
+"""Finds the run that a call belongs to: of this thread or task, of the step that started the thread, or of the parent
+process.
 
-A run belongs to a process, its threads and its children. A thread that a pool started has no context of its own; where
-one step is executing it works for that one. A child finds the runs of the process that started it on its board, and
-records what it logs in the same log, under the run's key. When the run ends, the first process reads that back.
+A run belongs to a process, its threads and its children. A thread of a pool has no context of its own; if one step is
+executing, it works for that one. A child finds its parent's runs on the board, and logs into the same log under the
+run's key. When the run ends, the parent reads that back.
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from consist_es.projections import lineage
 from consist_es.runs.run import Run
 
 _Admits = Callable[[Any, str], bool]
-"""Whether a run of a tracker (None: of another process), with views at this path, is one of those asked for."""
+"""Filter of runs by (tracker, or None for another process; path of the views)."""
 
 
 def active_run(call: str, admits: _Admits = lambda _tracker, _path: True) -> ActiveRun:
-    """The run that what this thread does belongs to.
+    """The run that this thread's work belongs to.
 
     Raises:
-        NoActiveRunError: there is none, or nobody can tell which. ClosedError: it has ended in the process that started
-            this one.
+        NoActiveRunError: there is none, or more than one. ClosedError: it has ended in the parent process.
     """
     found = _found(call, admits)
     if found is None:
@@ -89,11 +88,11 @@ def _project(path: str, sync: str, mask_keys: tuple[str, ...]) -> Project:
 
 
 _joined_runs: dict[str, ActiveRun] = {}
-"""Runs of other processes that this one works for, by key: the newest."""
+"""The newest run of another process that this one works for, by key."""
 
 
 def _joined(about: dict[str, Any]) -> ActiveRun:
-    """A run of another process, as far as it is needed to log something of it."""
+    """A run of another process, with what is needed to log for it."""
     key = about["key"]
     if (known := _joined_runs.get(key)) is not None:
         return known
@@ -128,7 +127,7 @@ def _joined(about: dict[str, Any]) -> ActiveRun:
 
 
 def take_in(active: ActiveRun, began: Cursor) -> None:
-    """Make a part of the run what its children recorded of it since a place in the log."""
+    """Add what child processes recorded for the run since `began`."""
     told, active.told = active.told, []
     if told:
         active.take_in(active.journal.project.log.read(began))

@@ -10,5 +10,5 @@ from consist_es.runs.run import moment_of
 
 
 def artifact_of_row(row: ArtifactRow, uris: UriMap | None, *, run_id: str | None) -> Artifact:
-    """The artifact of a row of the artifacts table; without `uris` it is only to be described."""
+    """The artifact of a row of the artifacts table; without `uris` it has no path, only its description."""
     return artifact_of(row, uris, row.artifact_id, row.parent_id, row.producer_key, run_id, moment_of(row.created_at))

@@ -1,4 +1,4 @@
-"""From rows of the views to what model code sees, and what the engine asks of them."""
+"""Turns rows of the views into the objects of the API, for users and the engine."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from consist_es.runs.why import Why, why
 
 @dataclass(slots=True)
 class Queries:
-    """Questions about a project, answered from its views as they are when the question is asked: a method takes the
-    connection once, for each taking catches up with the log."""
+    """Queries on a project's views as they are at the call: a method takes `conn` once, as each access catches up with
+    the log."""
 
     project: Project
     uris: UriMap
@@ -36,7 +36,7 @@ class Queries:
     # ------------------------------------------------------------ runs
 
     def run_by_key(self, key: str) -> Run:
-        """The run of a unique key.
+        """The run with this unique key.
 
         Raises:
             MissingKeyError: there is none.
@@ -48,8 +48,7 @@ class Queries:
         return self.run(conn, row)
 
     def is_open(self, key: str) -> bool:
-        """Whether the run of this key has begun and nobody has seen its end: one that was declared abandoned may have
-        lived all the time."""
+        """True if the run has begun and no end is logged. An abandoned run counts as open: it may still be alive."""
         row = run_table.by_key(self.conn, key)
         return row is not None and row.status in ("running", "abandoned")
 
@@ -57,7 +56,7 @@ class Queries:
         """The unique key of the latest attempt of a run id, or of the n-th by ``id#n``.
 
         Raises:
-            MissingKeyError: no such run; lists some that there are.
+            MissingKeyError: no such run; lists some runs.
         """
         return run_named(self.conn, ref(run_id)).key
 
@@ -100,12 +99,12 @@ class Queries:
         return self.artifacts(conn, find(conn, row.key))
 
     def artifacts(self, conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow]) -> dict[str, Artifact]:
-        """The artifacts of rows, by the same names."""
+        """The artifacts of rows, under the same names."""
         return {key: self.artifact(conn, row) for key, row in rows.items()}
 
 
 def artifact_row(conn: sqlite3.Connection, key_or_id: str | UUID | Artifact, run_id: str | None = None) -> ArtifactRow:
-    """The row of an artifact: by id, or the newest of a key, of one run where `run_id` is given.
+    """The row of an artifact: by id, or the newest of a key; if `run_id` is given, of that run.
 
     Raises:
         MissingKeyError: there is none; lists the run's outputs or some recent keys.
@@ -129,5 +128,5 @@ def _id(conn: sqlite3.Connection, key: str | None) -> str | None:
 
 
 def ref(run: str | Run) -> str:
-    """What names a run in a look-up; a `Run` names itself, not the latest attempt of its id."""
+    """The name to look a run up by; a `Run` stands for itself, not for the latest attempt of its id."""
     return run.key if isinstance(run, Run) else run

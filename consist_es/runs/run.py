@@ -1,4 +1,4 @@
-"""What model code sees of a run: its record, and the result of a step."""
+"""A run's record and a step's result, as model code sees them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Account:
-    """Answers `Run.why` from the views of a project. A pickle cannot carry these: there it only says whom to ask."""
+    """Answers `Run.why` from the views of a project. Once unpickled it has no views, and only tells how to ask."""
 
     def __init__(self, ask: Callable[[], Why] | None, key: str) -> None:
         self._ask, self._key = ask, key
 
     def __call__(self) -> Why:
-        """Ask.
+        """Give the answer.
 
         Raises:
-            StateError: it came out of a pickle.
+            StateError: it was unpickled.
         """
         if self._ask is None:
             raise StateError(
@@ -46,10 +46,10 @@ class Account:
 
 @dataclass(slots=True)
 class Run:
-    """One execution of a step, one cache hit, or one scenario header, as the log has it.
+    """One execution of a step, one cache hit, or one scenario header, as recorded in the log.
 
     `id` is the readable id, with ``#n`` from the second attempt on; look-ups by an id without a number give
-    the latest attempt. `key` is unique for ever.
+    the latest attempt. `key` is globally unique.
     """
 
     id: str
@@ -73,9 +73,9 @@ class Run:
     config: Any = None
     facet: Any = None
     meta: dict[str, Any] = field(default_factory=dict)
-    """Logged metadata, and what the library knows: cache_hit, cache_source, cache_miss_explanation, error.
+    """Logged metadata, and the library's own: cache_hit, cache_source, cache_miss_explanation, error.
 
-    Of a scenario also steps (one summary each, in order), failed_step and missing_outputs.
+    For a scenario also steps (one summary each, in order), failed_step and missing_outputs.
     """
     signature: str | None = None
     """The fingerprint."""
@@ -88,14 +88,14 @@ class Run:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     duration_seconds: float | None = None
-    """Monotonic; None while running."""
+    """By the monotonic clock; None while running."""
     _account: Account | None = field(default=None, repr=False, compare=False)
 
     def why(self) -> Why:
-        """Why it was a hit or a miss: the nearest earlier run, what differs from it, and what it cost; printable.
+        """Why it was a hit or a miss: the nearest earlier run, the differences, and the time taken or saved; printable.
 
         Raises:
-            UsageError: a scenario. StateError: a run that is not recorded yet, or that came out of a pickle.
+            UsageError: a scenario. StateError: a run that is not recorded yet, or was unpickled.
         """
         if self._account is None:
             raise StateError(f"Run {self.id!r} is not recorded yet: ask it why once it has started.")
@@ -108,7 +108,7 @@ class Run:
 
     @property
     def updated_at(self) -> datetime | None:
-        """When the last thing happened to it."""
+        """Time of its end, else of its start."""
         return self.ended_at or self.started_at
 
     @property
@@ -127,13 +127,13 @@ class Run:
 
 
 def metadata(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata as it was given; as it is recorded where that stands for something else, in a log from anybody."""
+    """Metadata as it was given; the recorded form if that does not decode to a mapping."""
     given = from_plain(plain)
     return given if isinstance(given, dict) else dict(plain)
 
 
 def _metadata_of(row: RunRow, source_id: str | None) -> dict[str, Any]:
-    """What was logged as metadata, and beside it what the look-up and the end of the run gave."""
+    """Logged metadata, with facts from the lookup and the run's end."""
     meta = metadata(row.meta)
     if row.cache == "hit":
         meta |= {"cache_hit": True, "cache_source": source_id}
@@ -204,7 +204,7 @@ def run_of_row(
 
 
 def step_summary(row: RunRow) -> dict[str, Any]:
-    """A step as its scenario's ``meta["steps"]`` lists it."""
+    """A step's entry in its scenario's ``meta["steps"]``."""
     return {
         "id": row.id,
         "name": row.name,
@@ -231,7 +231,7 @@ class RunResultLike(Protocol):
 
 @dataclass(slots=True)
 class RunResult:
-    """What a step gives back: its run, its outputs by key in declared order, and whether it was a hit."""
+    """Result of a step: its run, its outputs by key in declared order, and `cache_hit`."""
 
     run: Run
     outputs: dict[str, Artifact] = field(default_factory=dict)
@@ -250,7 +250,7 @@ class RunResult:
         """The path of one output.
 
         Raises:
-            MissingKeyError: no output of that key; lists those there are.
+            MissingKeyError: no output of that key; lists the outputs.
         """
         if key not in self.outputs:
             raise MissingKeyError("output", key, self.outputs)
@@ -261,7 +261,7 @@ def select_output(result: RunResultLike, key: str | None = None) -> Any:
     """One output of a result: that of `key`, or the only one.
 
     Raises:
-        MissingKeyError: `key` is none of its outputs.
+        MissingKeyError: no output of that key.
         UsageError: no key was given and there is not exactly one output.
     """
     if key is not None:
@@ -277,7 +277,7 @@ def select_output(result: RunResultLike, key: str | None = None) -> Any:
 
 
 def moment_of(text: str | None) -> datetime | None:
-    """A recorded time; None where there is none, or where the log says what is no time."""
+    """A recorded time; None if there is none, or the text is not a time."""
     try:
         return datetime.fromisoformat(text) if text else None
     except ValueError:

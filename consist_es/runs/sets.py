@@ -34,7 +34,7 @@ _FIELDS = tuple(name for name in Run.__dataclass_fields__ if not name.startswith
 
 
 _FILTERS = {"model": "model_name"}
-"""Filters of `find_runs` -> the field that they compare, where it is called otherwise."""
+"""Filters of `find_runs` -> the field that they compare, if it has another name."""
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -69,7 +69,7 @@ def field_of(run: Run, name: str) -> Any:
 
 @dataclass(frozen=True)
 class RunSet(Sequence[Run]):
-    """Runs in an order, under a label."""
+    """An ordered set of runs with a label."""
 
     runs: tuple[Run, ...]
     label: str = ""
@@ -94,7 +94,7 @@ class RunSet(Sequence[Run]):
         return self.runs[index]
 
     def filter(self, **fields: Any) -> RunSet:
-        """The runs whose fields (or facet keys) have these values."""
+        """The runs with these values in their fields (or facet keys)."""
         kept = (run for run in self.runs if all(field_of(run, name) == value for name, value in fields.items()))
         return RunSet(tuple(kept), self.label)
 
@@ -120,7 +120,7 @@ class RunSet(Sequence[Run]):
         return found
 
     def latest(self, group_by: str | Sequence[str] | None = None) -> RunSet:
-        """The newest run, or the newest of each value of a field, or of each combination of the values of several.
+        """The newest run, or the newest per value of a field, or per combination of values of several fields.
 
         Raises: as `split_by`.
         """
@@ -132,7 +132,7 @@ class RunSet(Sequence[Run]):
         """Pair the runs of two sets that agree on a field, or several.
 
         Raises:
-            UsageError: a value stands for more than one run of a set; use `latest` first.
+            UsageError: a value that several runs of a set have; use `latest` first.
         """
         names = _fields(on, "align(on=…)")
         return AlignedPair(self, other, names, _by(self, names), _by(other, names))
@@ -205,7 +205,7 @@ class AlignedPair:
         return len(self.pairs())
 
     def apply(self, fn: Callable[[Run, Run, Any], Any]) -> Any:
-        """``fn(left, right, key)`` for each pair; DataFrames are stacked, anything else comes as a list."""
+        """``fn(left, right, key)`` for each pair; DataFrames are concatenated, other results come as a list."""
         results = [fn(left, right, key) for key, left, right in self.pairs()]
         if results and type(results[0]).__name__ == "DataFrame":
             import pandas as pd
@@ -214,7 +214,7 @@ class AlignedPair:
         return results
 
     def config_diffs(self) -> dict[Any, dict[str, tuple[Any, Any]]]:
-        """Per pair, the config values that differ: dotted key -> (left, right); None where a side lacks it."""
+        """Per pair, the config values that differ: dotted key -> (left, right); None for a side that lacks it."""
         return {key: config_diff(left, right) for key, left, right in self.pairs()}
 
     def to_frame(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Why a step ran, or did not have to: the account of one run, from what was recorded when it was looked up."""
+"""Why a run was a hit or a miss, from the records of its lookup."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ REASONS = {
     "prior_run_running": "the earlier run has not ended",
     "writer_not_trusted": "somebody recorded it who is no trusted writer",
 }
-"""Reasons of a miss, in words; one that is not here speaks for itself."""
+"""Reasons of a miss, in words; codes not listed are shown as they are."""
 
 REUSED_OVER = "reused over other packages: "
-"""Begins what is said of a hit whose source saw other versions of packages that do not count."""
+"""Begins the note on a hit over a source with other versions of packages that do not count."""
 
 _ENDS = {
     "abandoned": "was abandoned",
@@ -48,47 +48,47 @@ _ENDS = {
 
 
 def in_words(reason: str) -> str:
-    """The reason of a miss for people."""
+    """The reason of a miss in words."""
     return REASONS.get(reason, reason.replace("_", " "))
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run was a hit or a miss, and what that cost. Its text is meant to be read."""
+    """Why a run was a hit or a miss, and the time taken or saved; `str()` gives readable text."""
 
     run: str
     """Id of the run."""
     verdict: str
     """``hit``, ``miss``, or ``demoted``: a trace that had hit, until its block made an output of its own."""
     reason: str
-    """Of a miss in one word, ``config_changed``; of a hit ``same_identity``, ``accepted`` or ``carried_over``."""
+    """On a miss one word, ``config_changed``; on a hit ``same_identity``, ``accepted`` or ``carried_over``."""
     nearest: str | None = None
-    """Id of the run that answered, or of the earlier run that the missed one is nearest to."""
+    """Id of the run that answered, or on a miss of the nearest earlier run."""
     differs: list[str] = []
-    """What differs from it, most likely cause first: ``config.growth: 1.0 -> 1.1``."""
+    """The differences from it, most likely cause first: ``config.growth: 1.0 -> 1.1``."""
     validation: str | None = None
-    """Of a hit: how the outputs were checked."""
+    """On a hit: how the outputs were checked."""
     accepted: list[str] = []
-    """Of a hit: the accepted changes that it rests on."""
+    """On a hit: the accepted changes that it rests on."""
     notes: list[str] = []
-    """Of a hit: what a reader should know of it: that it was carried over, or what did not count."""
+    """On a hit: notes for the reader, that it was carried over or what did not count."""
     packages: list[str] = []
-    """Of a hit: packages of which the earlier run saw another version: ``pandas 2.2.1 -> 2.2.2``."""
+    """On a hit: packages that had another version in the earlier run: ``pandas 2.2.1 -> 2.2.2``."""
     put_back: list[str] = []
-    """Of a hit: the attributes and variables that it set as the earlier run had left them."""
+    """On a hit: attributes and variables that it set as the earlier run had left them."""
     seconds: float | None = None
-    """What the run took; None while it runs, or where its end is not known."""
+    """Duration of the run; None while it runs, or if its end is unknown."""
     nearest_seconds: float | None = None
-    """What `nearest` took: of a hit, what it saved."""
+    """Duration of `nearest`: on a hit, the time saved."""
     status: str = "completed"
-    """What became of the run: ``running``, ``completed``, ``failed``, ``interrupted`` or ``abandoned``."""
+    """Status of the run: ``running``, ``completed``, ``failed``, ``interrupted`` or ``abandoned``."""
     error: str | None = None
-    """Of a run that did not complete, what ended it: ``ValueError: no zone 7``."""
+    """The error that ended a run which did not complete: ``ValueError: no zone 7``."""
 
     def __str__(self) -> str:
         return "\n".join(map(shown, [*self._end(), *(self._hit() if self.verdict == "hit" else self._miss())]))
 
     def _end(self) -> list[str]:
-        """What became of a run that did not complete: nobody is to take it for one that did."""
+        """A line on how a run ended that did not complete; empty for one that did."""
         if self.status not in _ENDS:
             return []
         error = f": {self.error}" if self.error else ""
@@ -110,13 +110,13 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         nearest = f" The nearest earlier run is {self.nearest}{colon}" if self.nearest else ""
         took = "It has no end that is known." if self.seconds is None else f"It took {span(self.seconds)}."
         then = "" if self.nearest_seconds is None else f" {self.nearest} took {span(self.nearest_seconds)}."
-        word = f" ({self.reason})" if self.reason.isidentifier() else ""  # what demoted a hit is said in words
+        word = f" ({self.reason})" if self.reason.isidentifier() else ""  # the reason for a demotion is a sentence
         lines = [f"{self.run} {what}: {in_words(self.reason)}{word}.{nearest}"]
         return [*lines, *(f"  {text}" for text in self.differs), f"  {took}{then}"]
 
 
 def span(seconds: float | None) -> str:
-    """A time, of long ones also as hours, minutes and seconds."""
+    """A duration in seconds, a long one also in hours, minutes and seconds."""
     if seconds is None:
         return "a time that is not known"
     long = f" ({timedelta(seconds=round(seconds))})" if seconds >= 120 else ""
@@ -124,7 +124,7 @@ def span(seconds: float | None) -> str:
 
 
 def why(conn: sqlite3.Connection, row: RunRow) -> Why:
-    """The account of a run.
+    """Explain why a run was a hit or a miss.
 
     Raises:
         UsageError: a scenario; names its steps.
@@ -164,7 +164,7 @@ def _reason_of_hit(details: Mapping[str, Any]) -> str:
 
 def _notes(row: RunRow, details: Mapping[str, Any]) -> list[str]:
     carried = "carried over: it was recorded under version 1 of the fingerprint, and is the same work by that version"
-    info = row.fingerprint_info  # hits that were recorded before details said so: what their mode leaves out
+    info = row.fingerprint_info  # for hits recorded before `left_out` was in the details
     left = details.get("left_out") or ("" if info is None else left_out(info.code_mode))
     return [*([carried] if details.get("carried_over") else []), *([left] if left else [])]
 

@@ -1,1 +1,1 @@
-"""A step before it runs: what was asked, checked and identified."""
+"""A step before it runs: its arguments, checks and identity."""

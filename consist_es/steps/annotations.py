@@ -1,8 +1,8 @@
-"""What the parameters of a function are annotated with, each looked at by itself.
+"""Evaluates the annotations of a function's parameters one by one.
 
-`typing.get_type_hints` gives all or nothing: one name that only type checkers import, and nothing is known of any
-parameter. Here an annotation that cannot be evaluated stays a text, whose names are looked up in the imports of the
-function's module, those for type checkers included.
+`typing.get_type_hints` gives all or nothing: one name that only type checkers import, and it fails for all parameters.
+Here an annotation that cannot be evaluated stays text; its names are looked up in the imports of the function's
+module, including those for type checkers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _EVALUATION_FAILS = (NameError, TypeError, AttributeError, SyntaxError, ValueErr
 
 
 def hints_of(fn: Callable[..., Any], signature: inspect.Signature) -> dict[str, Any]:
-    """Parameter -> its annotation, evaluated where that is possible."""
+    """Parameter -> its annotation, evaluated if possible."""
     raw = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     inner = _plain_function(fn)
     if inner is None or not any(isinstance(value, str) for value in raw.values()):
@@ -33,7 +33,7 @@ def hints_of(fn: Callable[..., Any], signature: inspect.Signature) -> dict[str, 
 
 
 def parts_of(annotation: Any, fn: Callable[..., Any]) -> Iterator[type | str]:
-    """The types that an annotation allows, in its order: unions, `Annotated`, new types and aliases are taken apart.
+    """The types that an annotation allows, in order; resolves unions, `Annotated`, new types and aliases.
 
     A type that could not be evaluated is given as its qualified name, as far as the module's imports tell.
     """
@@ -52,7 +52,7 @@ def parts_of(annotation: Any, fn: Callable[..., Any]) -> Iterator[type | str]:
 
 
 def _inside(annotation: Any) -> tuple[Any, ...]:
-    """What an annotation stands for that only names other types; empty for one that is a type itself."""
+    """The types behind a union, wrapper, new type or alias; empty for a plain type."""
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         return typing.get_args(annotation)
@@ -66,7 +66,7 @@ def _inside(annotation: Any) -> tuple[Any, ...]:
 
 
 def _plain_function(fn: Any) -> types.FunctionType | None:
-    """The Python function whose text the annotations are from: of a partial, a method, a callable object."""
+    """The Python function behind a partial, a method or a callable object; its text has the annotations."""
     while True:
         fn = inspect.unwrap(fn)
         if isinstance(fn, types.FunctionType):
@@ -85,7 +85,7 @@ def _plain_function(fn: Any) -> types.FunctionType | None:
 
 def _evaluated(text: str, fn: types.FunctionType) -> Any:
     def asked() -> None:
-        """Stands for the function, with one annotation."""
+        """Placeholder for the function, with one annotation."""
 
     asked.__annotations__ = {"it": text}
     try:
@@ -97,7 +97,7 @@ def _evaluated(text: str, fn: types.FunctionType) -> Any:
 def _closure(fn: types.FunctionType) -> dict[str, Any]:
     found = {}
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=False):
-        with contextlib.suppress(ValueError):  # nothing is bound to it yet
+        with contextlib.suppress(ValueError):  # an empty cell
             found[name] = cell.cell_contents
     return found
 
@@ -136,7 +136,7 @@ def _qualified(node: ast.expr, imported: Mapping[str, str]) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _imports(module: str) -> Mapping[str, str]:
-    """Name in a module -> what it was imported as, also below ``if TYPE_CHECKING:``; empty where there is no source."""
+    """Name in a module -> what it was imported as, also below ``if TYPE_CHECKING:``; empty if there is no source."""
     found: dict[str, str] = {}
     filename = getattr(sys.modules.get(module), "__file__", None)
     try:

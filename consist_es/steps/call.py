@@ -1,7 +1,7 @@
-"""Which argument each parameter of a step's function receives.
+"""Decides which argument each parameter of a step's function receives.
 
 Per parameter, first match wins: the whole config for one named `config`; runtime kwargs; an input of that name;
-a config value of that name; `year`, `iteration`, `phase`, `stage`; the run context where asked for.
+a config value of that name; `year`, `iteration`, `phase`, `stage`; the run context if asked for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONTEXT_NAMES = ("ctx", "_consist_ctx")
 
 
 class Form(Enum):
-    """What a parameter receives of an input."""
+    """The form in which a parameter receives an input."""
 
     PATH = "path"
     TEXT = "text"
@@ -38,7 +38,7 @@ class Form(Enum):
     DATA = "data"
 
     def of(self, bound: BoundInput, path: Path) -> Any:
-        """The argument itself."""
+        """The argument in this form."""
         match self:
             case Form.PATH:
                 return path
@@ -53,29 +53,29 @@ class Form(Enum):
 
 
 class CallPlan(msgspec.Struct, frozen=True):
-    """How a function will be called; made, and every mistake found, before anything is recorded."""
+    """The planned call of a function; made before anything is recorded, so that mistakes are found first."""
 
     values: dict[str, Any]
-    """Arguments that are known already."""
+    """Arguments other than inputs."""
     inputs: dict[str, tuple[BoundInput, Form]]
     context: str | None
 
     def arguments(self, context: Any, staged: Mapping[str, Path]) -> dict[str, Any]:
-        """The keyword arguments of the call; loads what is to be loaded."""
+        """The keyword arguments of the call; loads inputs received as data."""
         bound = {name: form.of(item, staged.get(item.role, item.path)) for name, (item, form) in self.inputs.items()}
         injected = {self.context: context} if self.context else {}
         return {**self.values, **bound, **injected}
 
     def received(self, item: BoundInput) -> str:
-        """What the function receives of an input: a `Form`, or ``nothing``."""
+        """The form in which the function receives an input: a `Form`'s value, or ``nothing``."""
         return next((form.value for bound, form in self.inputs.values() if bound is item), "nothing")
 
     def sees_name_of(self, item: BoundInput) -> bool:
-        """Whether the function gets to see the input's file name: by its argument, or by the run context."""
+        """True if the function can see the input's file name, by its argument or the run context."""
         return self.context is not None or self.received(item) not in (Form.DATA.value, Form.TABLE.value)
 
     def hands_out(self, item: BoundInput) -> bool:
-        """Whether the function gets the input's artifact, with all that is said of it."""
+        """True if the function can get the input's artifact, with its metadata."""
         return self.context is not None or self.received(item) == Form.ARTIFACT.value
 
 
@@ -168,7 +168,7 @@ def _annotated_form(annotation: Any, fn: Callable[..., Any]) -> Form | None:
 def _form_of_type(kind: type) -> Form | None:
     if kind is str:
         return Form.TEXT
-    if issubclass(kind, Artifact):  # before paths, for it is one of them
+    if issubclass(kind, Artifact):  # before paths: an Artifact is path-like
         return Form.ARTIFACT
     if issubclass(kind, PurePath) or kind is os.PathLike:
         return Form.PATH
@@ -189,7 +189,7 @@ _BY_NAME = {
     "Table": (frozenset({"pa", "pyarrow"}), Form.TABLE),
     "str": (frozenset({"", "builtins"}), Form.TEXT),
 }
-"""Name of a type -> the packages that it may come from (none where that is not known), and the form."""
+"""Name of a type -> the packages that it may come from ("" if unknown), and the form."""
 
 
 def _context_parameter(
@@ -220,8 +220,8 @@ def _is_context(annotation: Any, fn: Callable[..., Any]) -> bool:
 
 
 def _warn_misspelt(signature: inspect.Signature, given: set[str], offered: Mapping[str, str], step: str) -> None:
-    """Say where a name that no parameter takes is near to that of one that keeps its default. `offered`: how each was
-    given. Config and inputs may hold more than a function takes, so that what is not near is nothing to speak of."""
+    """Warn of a name that no parameter takes if it is close to a parameter that keeps its default. `offered`: how each
+    was given. Other unused names are fine: config and inputs may hold more than a function takes."""
     parameters = signature.parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return

@@ -1,4 +1,4 @@
-"""`define_step`: defaults that a step's function carries with it, and `require_runtime_kwargs`."""
+"""`define_step`: defaults attached to a step's function, and `require_runtime_kwargs`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _OTHER = ("name_template", "schema_outputs")
 
 
 class StepContext(msgspec.Struct, frozen=True):
-    """What a callable default of `define_step` is given."""
+    """The argument of a callable default of `define_step`."""
 
     func_name: str
     model: str | None = None
@@ -86,16 +86,16 @@ class StepDefinition(msgspec.Struct, frozen=True):
 
 
 def define_step(**defaults: Any) -> Callable[[F], F]:
-    """Attach defaults to a step's function; an argument given at the call wins over them.
+    """Attach defaults to a step's function; arguments of the call override them.
 
     Takes model, name_template, outputs, output_paths, output_sets, inputs, input_keys, optional_input_keys, config,
     adapter, identity_inputs, facet, facet_index, facet_from, facet_schema_version, tags, description, cache_mode,
     cache_hydration, cache_version, validate_cached_outputs, input_binding, load_inputs, inject_context and
-    schema_outputs. A value may be a function of a `StepContext`; it is called when the step is. The decorated
-    function stays itself, it is not wrapped.
+    schema_outputs. A value may be a function of a `StepContext`; it is called with the step. The decorated function is
+    not wrapped.
 
     Raises:
-        UsageTypeError: a keyword that is none of these.
+        UsageTypeError: any other keyword.
     """
     allowed = (*_PLAIN, *_CACHE, *_EXECUTION, *_OTHER)
     for name in defaults:
@@ -113,7 +113,7 @@ def define_step(**defaults: Any) -> Callable[[F], F]:
 
 
 def require_runtime_kwargs(*names: str) -> Callable[[F], F]:
-    """Say which runtime kwargs a step's function cannot do without; checked before anything starts.
+    """Declare the runtime kwargs that a step's function requires; checked before anything starts.
 
     Raises:
         UsageError: no names, or a blank one.
@@ -129,7 +129,7 @@ def require_runtime_kwargs(*names: str) -> Callable[[F], F]:
 
 
 def definition_of(fn: Any) -> StepDefinition | None:
-    """What `define_step` attached to a function, or None."""
+    """The definition that `define_step` attached to a function, or None."""
     found = getattr(fn, ATTRIBUTE, None)
     return found if isinstance(found, StepDefinition) else None
 
@@ -166,7 +166,7 @@ def _context(args: StepArguments) -> StepContext:
 
 
 def _resolved(values: Mapping[str, Any], context: StepContext) -> dict[str, Any]:
-    """Callable values are called; classes and adapters are not."""
+    """Call the callable values, except classes and adapters."""
     return {
         key: value(context) if callable(value) and not isinstance(value, type) and key != "adapter" else value
         for key, value in values.items()

@@ -1,4 +1,4 @@
-"""From what a caller passes as inputs to artifacts with a role and a digest of what is on disk now."""
+"""Resolves the inputs of a call to artifacts, each with a role and the digest of its present content."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class BoundInput(msgspec.Struct, frozen=True):
     digest: str
     via: str
     registration: ArtifactLogged | None = None
-    """The event that records the file, where no artifact stands for its bytes yet."""
+    """The event that records the file, if no artifact has its bytes yet."""
 
     @property
     def named(self) -> bool:
-        """Whether it can be bound to a parameter."""
+        """True if it can be bound to a parameter."""
         return not self.role.startswith("#") and self.via != "depends_on"
 
     def link(self) -> InputLink:
-        """Its part of `StepStarted`."""
+        """The link for `StepStarted`."""
         return InputLink(
             role=self.role, artifact=str(self.artifact.id), key=self.artifact.key, digest=self.digest, via=self.via
         )
 
     def part(self, *, name_counts: bool, said: Any) -> InputPart:
-        """Its part of the fingerprint. The folder never counts; the file name, and what is `said` of the artifact,
-        where the function gets to see it."""
+        """The part of the fingerprint. The folder never counts; file name and metadata of the artifact (`said`) count
+        if the function can see them."""
         return InputPart(
             role=self.role,
             digest=self.digest,
@@ -62,14 +62,14 @@ class BoundInput(msgspec.Struct, frozen=True):
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """Where references are looked up."""
+    """Sources that references are looked up in."""
 
     uris: UriMap
     digester: Digester
     known: Callable[[str, str], Artifact | None]
-    """(URI, digest) -> the artifact of ours that has these bytes there, newest first."""
+    """(URI, digest) -> the newest artifact of this project with these bytes there."""
     coupler: Mapping[str, Any] | None = None
-    """The scenario's names, None outside a scenario."""
+    """The scenario's coupler, None outside a scenario."""
 
 
 def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
@@ -78,7 +78,7 @@ def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
     Raises:
         InputError: a file is missing or cannot be read.
         MissingKeyError: a required coupler key is not set.
-        UsageError, UsageTypeError: a form that is not taken.
+        UsageError, UsageTypeError: an unsupported form.
     """
     found: list[BoundInput] = []
     for ref in _references(args, sources.coupler):
@@ -87,7 +87,7 @@ def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """One thing that a step takes as an input, as the caller named it."""
+    """One input of a step, as the caller gave it."""
 
     role: str
     value: Any
@@ -95,12 +95,12 @@ class Reference(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"{self.via}[{self.role!r}]" if self.via != "input_keys" else f"coupler key {self.role!r}"
 
 
 def awaited(args: StepArguments, coupler: Mapping[str, Any] | None) -> list[Pending]:
-    """Those inputs of a step that are outputs which were only forecast."""
+    """Inputs of a step that are forecast outputs, not made yet."""
     meant = (_meant(ref, coupler) for ref in _references(args, coupler))
     return [value for value in meant if isinstance(value, Pending) and not value.is_there]
 
@@ -112,7 +112,7 @@ def _references(args: StepArguments, coupler: Mapping[str, Any] | None) -> list[
     found = [
         Reference(role, value, "inputs") for role, value in _pairs(inputs, coupler, args.execution_options.binding)
     ]
-    names_now = {} if coupler is None else coupler  # an empty one is false, and says what it lacks
+    names_now = {} if coupler is None else coupler  # an empty coupler is false, too
     for key in (*required, *(key for key in optional if key in names_now)):
         if all(ref.role != key for ref in found):
             found.append(Reference(key, names_now[key], "input_keys"))
@@ -122,7 +122,7 @@ def _references(args: StepArguments, coupler: Mapping[str, Any] | None) -> list[
 
 
 def _meant(ref: Reference, coupler: Mapping[str, Any] | None) -> Any:
-    """What a reference stands for: a coupler key (str in a scenario) for its value, a result for its only output."""
+    """The value of a reference: a coupler key (str in a scenario) gives its value, a result its only output."""
     value = ref.value
     if isinstance(value, str) and coupler is not None and value in coupler:
         value = coupler[value]
@@ -173,7 +173,7 @@ def _sequence(value: Any, what: str) -> Sequence[Any]:
 
 
 def _resolve(ref: Reference, sources: Sources, before: Sequence[BoundInput]) -> BoundInput:
-    """One reference: coupler key (str in a scenario), result, artifact, path."""
+    """Resolve one reference: coupler key (str in a scenario), result, artifact or path."""
     role, via, shown, value = ref.role, ref.via, ref.shown, _meant(ref, sources.coupler)
     if isinstance(value, Pending):
         value = value.made(shown)
@@ -205,10 +205,10 @@ def _from_artifact(
             f"{shown}: artifact {artifact.key!r} is not at {path}. "
             f"Run the step that made it ({artifact.run_id or 'an external file'}) again, or restore the file."
         )
-    if artifact.uris is not sources.uris:  # of another tracker: its record may be in another log
+    if artifact.uris is not sources.uris:  # another tracker's: its record may be in another log
         return _from_path(role, str(path), via, shown, sources, before)
     digest = sources.digester.digest(path, method=_method(artifact)).value
-    # of a set all of the folder counts, for the step gets to see it
+    # for a set the whole folder counts, as the step can see it
     if artifact.hash in (digest, sources.digester.digest_as(artifact, path).value):
         return BoundInput(role, artifact, path, digest, via)
     if artifact.producer is not None:
@@ -252,7 +252,7 @@ def _from_path(
 
 
 def _begins(text: str, uris: UriMap) -> str:
-    """Where a path that a user gave begins."""
+    """Text on what a user's path is relative to."""
     scheme, colon, _ = text.partition("://")
     if not colon or scheme not in uris.mounts:
         return "Relative paths begin at the working directory"
@@ -261,7 +261,7 @@ def _begins(text: str, uris: UriMap) -> str:
 
 
 def changed_since(bound: Iterable[BoundInput], digester: Digester) -> list[str]:
-    """Roles of inputs whose bytes are no longer those that were bound."""
+    """Roles of inputs that changed since they were bound."""
     changed = []
     for item in bound:
         try:
@@ -321,7 +321,7 @@ def _path(value: Any) -> Path:
 
 
 def identity_changed(recorded: Mapping[str, str], given: Any, root: Path, digester: Digester) -> list[str]:
-    """Labels of identity inputs whose bytes are no longer those that were recorded."""
+    """Labels of identity inputs that changed since they were recorded."""
     try:
         now = identity_digests(given, root, digester)
     except InputError:

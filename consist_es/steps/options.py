@@ -21,10 +21,10 @@ OBSERVE = ("count", "warn", "off")
 
 
 def output_names(value: str | Iterable[str] | None) -> tuple[str, ...]:
-    """The declared outputs, in the order in which a returned list is told apart.
+    """The declared outputs, in the order of a returned list.
 
     Raises:
-        UsageTypeError: something in it is not a str, it maps to something, or it has no order.
+        UsageTypeError: an item is not a str, or it is a mapping or a set.
     """
     if isinstance(value, Mapping):
         raise UsageTypeError(
@@ -38,25 +38,25 @@ def output_names(value: str | Iterable[str] | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CacheOptions:
-    """How a step uses the cache. None means: the scenario's, then the tracker's default."""
+    """How a step uses the cache. None: the scenario's default, then the tracker's."""
 
     cache_mode: str | None = None
     """``reuse`` (look up, run on a miss), ``overwrite`` (always run) or ``readonly`` (look up; a run is not kept)."""
     cache_hydration: str | None = None
     cache_hydration_failure: str = "warn"
-    """Where ``outputs-requested`` cannot be had the step runs: with a warning (``warn``), or without (``miss``)."""
+    """If ``outputs-requested`` fails, the step runs: with a warning (``warn``) or without (``miss``)."""
     cache_version: int | None = None
     cache_epoch: int | None = None
     validate_cached_outputs: str | None = None
-    """``lazy`` and ``eager`` digest what changed on disk by size or time; ``strict`` digests always, and is the
-    default of a tracker with `trusted_writers`."""
+    """``lazy`` and ``eager`` digest files that changed by size or time; ``strict`` digests all, and is the default of a
+    tracker with `trusted_writers`."""
     validate_materialized_inputs: bool | None = None
     materialize_cached_outputs_source_root: str | os.PathLike[str] | None = None
     code_identity: str | None = None
     """``imports`` (default), ``repo_git``, ``callable_module`` or ``callable_source``."""
     code_identity_extra_deps: list[str] | None = None
     compute_once: bool | None = None
-    """False: compute even while another process computes the same step; otherwise its result is waited for."""
+    """False: compute even while another process computes the same step; otherwise wait for its result."""
 
     def __post_init__(self) -> None:
         if self.cache_hydration_failure is None:
@@ -92,7 +92,7 @@ class CacheOptions:
 
 @dataclass(frozen=True, slots=True)
 class OutputPolicyOptions:
-    """What happens when outputs are not as declared: ``warn``, ``error`` or ``ignore``."""
+    """Reactions to outputs that are not as declared: ``warn``, ``error`` or ``ignore``."""
 
     output_mismatch: str | None = None
     """A returned list of another length than `outputs`; default ``warn``."""
@@ -108,21 +108,21 @@ class ExecutionOptions:
     """How a step's function is called. Nothing here is part of the step's identity."""
 
     load_inputs: bool | None = None
-    """Older form of `input_binding`: True is ``loaded``, False is ``none``."""
+    """Older form of `input_binding`: True for ``loaded``, False for ``none``."""
     input_binding: str | None = None
-    """``loaded``, ``paths``, ``artifacts`` or ``none``; without it every parameter's annotation decides."""
+    """``loaded``, ``paths``, ``artifacts`` or ``none``; if None, each parameter's annotation decides."""
     input_paths: Mapping[str, str | os.PathLike[str]] | None = None
-    """Input name -> where a copy of it is put before the function runs."""
+    """Input name -> path that it is copied to before the function runs."""
     input_materialization: str | None = None
     input_materialization_mode: str | None = None
     executor: str | None = None
     container: Mapping[str, Any] | None = None
     runtime_kwargs: Mapping[str, Any] | None = None
-    """Arguments that are passed to the function and are no part of its identity."""
+    """Arguments of the function that do not count for the step's identity."""
     inject_context: bool | str | None = None
     """True: the parameter annotated RunContext, else `ctx`, else `_consist_ctx`; or a parameter's name."""
     observe: str | None = None
-    """What the step reads by itself: ``count``, ``warn`` or ``off``; None: as the tracker says."""
+    """Undeclared reads: ``count``, ``warn`` or ``off``; None: the tracker's setting."""
     ignore_reads: Sequence[str] | None = None
     """Glob patterns of files that never count, besides the tracker's."""
 
@@ -149,7 +149,7 @@ class ExecutionOptions:
 
     @property
     def binding(self) -> str | None:
-        """The binding asked for, whichever of the two ways it was said; None where annotations decide."""
+        """The binding asked for by either option; None if annotations decide."""
         if self.load_inputs is None:
             return self.input_binding
         return "loaded" if self.load_inputs else "none"
@@ -157,7 +157,7 @@ class ExecutionOptions:
 
 @dataclass(frozen=True, slots=True)
 class BindingResult:
-    """What a step is given, decided elsewhere: inputs, required and optional coupler keys. `metadata` is inert."""
+    """Inputs, required and optional coupler keys of a step in one object. `metadata` has no effect."""
 
     inputs: Any = None
     input_keys: str | Sequence[str] | None = None
@@ -167,7 +167,7 @@ class BindingResult:
 
 @dataclass(frozen=True, slots=True)
 class OutputArtifactSpec:
-    """A value of `output_paths`: where the file will be, and what to record about it."""
+    """A value of `output_paths`: the file's path, and what to record about it."""
 
     path: Any
     schema: Any = None
@@ -185,7 +185,7 @@ ArtifactSpec = OutputArtifactSpec
 
 @dataclass(slots=True)
 class StepArguments:
-    """Everything the step surfaces take, unpacked once; field by field as on their signatures."""
+    """All arguments of `run` and `trace`; the fields are those of their signatures."""
 
     fn: Any = None
     name: str | None = None

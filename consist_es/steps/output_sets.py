@@ -21,17 +21,17 @@ _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class IntCapture:
-    """A whole number in a file name, of exactly `digits` digits where given; captured as int."""
+    """A whole number in a file name, of exactly `digits` digits if given; captured as int."""
 
     digits: int | None = None
 
     @property
     def regex(self) -> str:
-        """What it matches."""
+        """Regular expression for it."""
         return r"\d+" if self.digits is None else rf"\d{{{self.digits}}}"
 
     def ends(self, name: str, at: int) -> Iterable[int]:
-        """Where what it matches from `at` on may end, the longest first."""
+        """Possible ends of a match that begins at `at`, the longest first."""
         found = re.compile(self.regex).match(name, at)
         return () if found is None else range(found.end(), at if self.digits is None else found.end() - 1, -1)
 
@@ -52,11 +52,11 @@ class EnumCapture:
 
     @property
     def regex(self) -> str:
-        """What it matches; longer words first, so that one word may begin with another."""
+        """Regular expression for it; longer words first, so that one word may begin with another."""
         return "|".join(re.escape(word) for word in sorted(self.values, key=len, reverse=True))
 
     def ends(self, name: str, at: int) -> Iterable[int]:
-        """Where what it matches from `at` on may end, the longest first."""
+        """Possible ends of a match that begins at `at`, the longest first."""
         words = sorted(self.values, key=len, reverse=True)
         return (at + len(word) for word in words if name.startswith(word, at))
 
@@ -83,7 +83,7 @@ class FilenamePattern:
             raise OutputSetError(f"FilenamePattern({self.template!r}) names a part twice.")
 
     def match(self, name: str) -> dict[str, Any] | None:
-        """The captured parts of a name, or None where it does not match."""
+        """The captured parts of a name, or None if it does not match."""
         pieces = _FIELD.split(self.template)
         texts = self._texts(pieces, name, 0, 0, set())
         if texts is None:
@@ -96,8 +96,8 @@ class FilenamePattern:
     def _texts(self, pieces: list[str], name: str, piece: int, at: int, dead: set[tuple[int, int]]) -> list[str] | None:
         """Texts of the parts from `piece` on, every one as long as it can be, or None.
 
-        `dead`: where the rest is known not to fit. A regular expression would try again there, and take for ever over a
-        name that somebody made for it.
+        `dead`: positions known not to fit. Without it, as with a regular expression, a malicious name could take
+        exponential time.
         """
         begin = at + len(pieces[piece])
         if (piece, at) in dead or not name.startswith(pieces[piece], at):
@@ -123,9 +123,8 @@ class OutputSet:
 
     `root`: relative to the run's own folder, or absolute. `include`: a glob, several, or a `FilenamePattern`;
     matched against names, with `recursive` against relative paths. `expected_count` and `expected_members` (relative
-    paths) may be functions of the step's config. `member_facets(path, relative path, config)` gives facets of one
-    member beyond those captured from its name. `partition_key`: the captured part that tells members apart; it must
-    differ between them.
+    paths) may be functions of the step's config. `member_facets(path, relative path, config)` adds facets of
+    one member to those captured from its name. `partition_key`: a captured part that must differ between members.
     """
 
     root: str | os.PathLike[str]
@@ -147,9 +146,9 @@ class OutputSet:
         check_option("validate", self.validate, ("manifest", "exists"), optional=False)
 
     def identity(self, config: Any) -> dict[str, Any]:
-        """What of it decides which files are members and whether they are all, and so counts for the step's identity.
+        """The settings that count for the step's identity: those that select and check the members.
 
-        An expectation counts too: a run that was never held against it must not answer for one that is.
+        Expectations count too: a run that was not checked against them must not answer for one that is.
         """
         include: Any = self.include
         if isinstance(include, FilenamePattern):
@@ -174,7 +173,7 @@ class OutputSet:
         """Relative path -> captured parts, sorted.
 
         Raises:
-            OutputSetError: the folder is missing or no folder, or a member is a link.
+            OutputSetError: the folder is missing or not a folder, or a member is a link.
         """
         if not folder.is_dir():
             raise OutputSetError(f"Output set root {folder} is {'no folder' if folder.exists() else 'missing'}.")
@@ -192,7 +191,7 @@ class OutputSet:
         return found
 
     def globs(self) -> list[str]:
-        """Patterns that every member matches, and perhaps other files."""
+        """Glob patterns that all members match, and possibly other files."""
         if isinstance(self.include, FilenamePattern):
             return [_FIELD.sub("*", self.include.template)]
         return list(_patterns(self.include))
@@ -205,10 +204,10 @@ class OutputSet:
         return {} if any(fnmatch.fnmatchcase(rel, pattern) for pattern in _patterns(self.include)) else None
 
     def check(self, key: str, members: Mapping[str, Mapping[str, Any]], config: Any) -> None:
-        """Hold the members against what is expected.
+        """Check the members against the expectations.
 
         Raises:
-            OutputSetError: says what is missing, too many, or twice.
+            OutputSetError: members that are missing, too many, or the same by `partition_key`.
         """
         count, wanted = self._expected(config)
         if count is not None and len(members) != count:
@@ -231,7 +230,7 @@ def _patterns(given: str | Iterable[str] | FilenamePattern | None) -> tuple[str,
 
 
 def folder_of(spec: OutputSet, directory: Path) -> Path:
-    """Where a set lies; `directory` is the run's own folder."""
+    """Folder of a set; `directory` is the run's own folder."""
     root = Path(spec.root)
     return root if root.is_absolute() else inside(directory, root.as_posix(), root)
 

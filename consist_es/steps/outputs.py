@@ -1,4 +1,4 @@
-"""From what a step's function returns to keys and files."""
+"""Turns the value that a step's function returns into keys and files."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ T = TypeVar("T")
 
 
 class Policies(msgspec.Struct, frozen=True):
-    """What happens on a mismatch and on a missing output."""
+    """Reactions to a mismatch and to a missing output."""
 
     step: str
     mismatch: str
     missing: str
     nothing: str
-    """For a capture that finds no file."""
+    """Reaction to a capture that finds no file."""
 
     @classmethod
     def of(cls, step: str, options: OutputPolicyOptions) -> Policies:
-        """The options with their defaults: a mismatch warns, a missing output is an error; that a capture found
-        nothing warns, for nobody named what it should find."""
-        missing = options.output_missing
+        """The options with their defaults: warn of a mismatch or an empty capture, error for a missing output."""
+        missing = options.output_missing  # an empty capture only warns: no expected file was named
         return cls(step, options.output_mismatch or "warn", missing or "error", missing or "warn")
 
     def mismatched(self, problem: str) -> None:
@@ -66,26 +65,26 @@ def _apply(policy: str, message: str) -> None:
 
 
 def ignored(step: str, what: str) -> None:
-    """Say that a returned value is not recorded."""
+    """Warn that a returned value is not recorded."""
     warnings.warn(f"Step {step!r}: {what} is not recorded. Declare outputs=[...] to keep it.", ConsistWarning, 2)
 
 
 def is_file_like(value: object, *, text: bool) -> bool:
-    """Whether a value stands for a file: artifact, artifact-like, path, and str where `text`."""
+    """True for an artifact, an artifact-like, a path, and with `text` a str."""
     return isinstance(value, Artifact | os.PathLike | ArtifactLike) or (text and isinstance(value, str))
 
 
 def is_recordable(value: object, *, text: bool) -> bool:
-    """Whether a value can become an output: a file, or a table to be written as one."""
+    """True if a value can become an output: a file, or a table to be written as one."""
     return is_file_like(value, text=text) or is_table(value)
 
 
 def returned_outputs(
     value: Any, declared: Sequence[str], *, fallback: str, infer: bool, policies: Policies
 ) -> list[tuple[str, Any]]:
-    """(key, file or table) for everything that was returned; validated whole before anything is recorded.
+    """(key, file or table) for everything that was returned; all is validated before anything is recorded.
 
-    `fallback` is the key of a single undeclared output; `infer` is False where `output_paths` say all there is.
+    `fallback` is the key of a single undeclared output; with `infer` False undeclared values are not recorded.
 
     Raises:
         ReturnTypeError: a value that is neither file nor table.
@@ -97,15 +96,12 @@ def returned_outputs(
 
 
 def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
-    """Whether a value holds outputs by key; an xarray.Dataset is a mapping too, and one output."""
+    """True if a value holds outputs by key. An xarray.Dataset is a mapping too, but one output."""
     return isinstance(value, Mapping) and not is_table(value)
 
 
 def miscounted(value: Any, declared: Sequence[str]) -> str | None:
-    """How what was returned cannot be told apart into the declared outputs: nothing of it is taken. None where it can.
-
-    What no output can be made of is another mistake.
-    """
+    """Why the returned value cannot be split into the declared outputs by count, or None if it can."""
     if value is None or _is_mapping(value) or not declared:
         return None
     several = isinstance(value, list | tuple)
@@ -158,7 +154,7 @@ def _undeclared(value: Any, fallback: str, infer: bool, step: str) -> list[tuple
 
 
 def in_declared_order(items: Mapping[str, T], declared: Iterable[str]) -> dict[str, T]:
-    """Declared keys first, in their order, then the rest in theirs: the same on a hit as on a miss."""
+    """Declared keys first, in their order, then the rest in theirs: so that hits and misses have the same order."""
     first = [key for key in dict.fromkeys(declared) if key in items]
     return {key: items[key] for key in (*first, *(key for key in items if key not in first))}
 
@@ -173,7 +169,7 @@ def output_paths_of(given: Mapping[str, Any] | None) -> dict[str, OutputArtifact
 
 
 def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
-    """What is certain to fail once the step has run is refused before it does."""
+    """The specification of one output path; refuses before the run what would fail after it."""
     spec = value if isinstance(value, OutputArtifactSpec) else OutputArtifactSpec(value)
     target = spec.path
     if isinstance(target, Artifact | ArtifactLike):

@@ -1,4 +1,4 @@
-"""Outputs of steps that were forecast and have not run: they stand for something that is not there yet."""
+"""Placeholders for the outputs of forecast steps."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from typing import Any
 from consist_es.errors import UsageError
 
 Unit = tuple[Any, ...]
-"""Config, model, year, iteration, phase and stage: runs that differ in one of these are never the same work."""
+"""Config, model, year, iteration, phase and stage: runs that differ in one of them are different work."""
 
 
 @dataclass(eq=False, slots=True)
 class Foreseen:
-    """A step that will run, or will copy files: what of it is known, and what it may change for later steps."""
+    """A step that will run, or a hit that will copy files: the known facts, and what it may change for later steps."""
 
     name: str
     unit: Unit
     fingerprint: str | None = None
-    """What later steps can hit once it has run; None where that is not known or will never be reused."""
+    """Fingerprint that later steps can hit once it has run; None if unknown or never reused."""
     unknown: bool = False
-    """Whether it waits itself, so that its fingerprint is not known yet."""
+    """True if it waits for other steps, so that its fingerprint is not known yet."""
     keys: tuple[str, ...] = ()
-    """Outputs that it will make, as far as that is known."""
+    """Outputs that it will make, as far as known."""
     others: bool = False
-    """Whether it may make others as well: it declares none."""
+    """True if it declares no outputs, so that it may make others as well."""
     writes: list[Path] = field(default_factory=list)
-    """Places outside its own folder where it writes, as far as that is known."""
+    """Paths outside its own folder that it writes, as far as known."""
     restores: bool = False
-    """Whether it may put lost files back where they were."""
+    """True if it may restore missing input files."""
     seconds: float | None = None
-    """What the last run of it took, where there was one."""
+    """Duration of its last computed run, if any."""
     changes: list[tuple[Any, str]] = field(default_factory=list)
-    """Objects and modules of which it will set an attribute or variable, with its name."""
+    """(object or module, name of the attribute or variable that it will set)."""
     outputs: Mapping[str, Any] | None = None
-    """What it gave, once it has run."""
+    """Its outputs, once it has run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pending:
-    """One output of a step that was forecast. An input of other forecasts; of real runs only once the step has run."""
+    """One output of a forecast step. Usable as input of other forecasts; of real runs only once the step has run."""
 
     step: Foreseen
     key: str
 
     @property
     def is_there(self) -> bool:
-        """Whether the step has run since, and made it."""
+        """True if the step has run since, and made it."""
         return self.step.outputs is not None and self.key in self.step.outputs
 
     def made(self, shown: str) -> Any:
@@ -69,7 +69,7 @@ class Pending:
 
 
 class PendingOutputs(dict[str, Any]):
-    """The outputs of a step that will run, by key; where it declares none, it may turn out to make any."""
+    """The outputs of a step that will run, by key; if it declares none, any key may turn out to exist."""
 
     def __init__(self, step: Foreseen) -> None:
         super().__init__({key: Pending(step, key) for key in step.keys})

@@ -1,4 +1,4 @@
-"""A step before it runs: every argument checked, its identity known, nothing recorded yet."""
+"""Prepares a step: checks every argument and computes its identity, before anything is recorded."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from consist_es.values.plain import object_fields, to_plain
 
 
 class StepDefaults(msgspec.Struct, frozen=True):
-    """What a tracker, and a scenario on top of it, say for their steps."""
+    """Defaults that a tracker, and a scenario on top of it, set for their steps."""
 
     project_root: Path
     cache_epoch: int | None
     masker: Masker
     label_root: Path | None = None
-    """Where names of code files start, if not at the project's root."""
+    """Folder that names of code files are relative to, if not the project's root."""
     run_id_prefix: str = ""
     scenario_id: str | None = None
-    """Of the scenario that is open, ``baseline#2``: run ids are built on it."""
+    """Id of the open scenario, ``baseline#2``; run ids are built on it."""
     tags: tuple[str, ...] = ()
     facet: dict[str, Any] = {}
     name_template: str | None = None
@@ -80,25 +80,25 @@ class Step(msgspec.Struct, frozen=True):
     cache_mode: str
     hydration: str
     staging: dict[str, Any]
-    """Input role -> where a copy of it goes before the function runs."""
+    """Input role -> path that it is copied to before the function runs."""
     code: CodeIdentity
     unread: Written = NOTHING
-    """The attributes of a method's object that do not count, for the method only writes them."""
+    """Attributes of a method's object that do not count, as the method only writes them."""
 
     @property
     def handed(self) -> dict[str, Any]:
-        """The objects that the function is given, but for its inputs."""
+        """The objects that the function is given, except its inputs."""
         values = {} if self.plan is None else self.plan.values
         return {**values, "config": self.args.config}
 
     @property
     def declared(self) -> tuple[str, ...]:
-        """Every output key that is expected, `output_paths` first."""
+        """Expected output keys, `output_paths` first."""
         return tuple(dict.fromkeys((*self.output_paths, *self.outputs, *self.output_sets)))
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the option groups say beyond their defaults; of runtime kwargs the names only."""
+        """Options that differ from their defaults; of runtime kwargs the names only."""
         groups = (self.args.cache_options, self.args.output_policy, self.args.execution_options)
         said: dict[str, Any] = {}
         for group in groups:
@@ -118,22 +118,22 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Outline(msgspec.Struct, frozen=True):
-    """What is known of a step before its inputs are."""
+    """The facts about a step that are known before its inputs are."""
 
     name: str
     model: str
     unit: tuple[Any, ...]
-    """Digest of the config, model, year, iteration, phase and stage: what differs in one of them is other work."""
+    """Digest of the config, model, year, iteration, phase and stage; different values are different work."""
     declared: tuple[str, ...]
     output_paths: dict[str, OutputArtifactSpec]
     staging: Mapping[str, Any]
     hydration: str
     fallback: str
-    """Key of a single output where none is declared."""
+    """Key of a single output if none is declared."""
 
 
 def outline(args: StepArguments, defaults: StepDefaults) -> Outline:
-    """The outline of a step whose arguments have its function's own defaults filled in. Raises as `prepare` does."""
+    """The outline of a step; its function's own defaults are filled in already. Raises as `prepare` does."""
     check_labels(args, ("year", "iteration"), ("phase", "stage", "description"))
     template = with_definition(args)[1]
     name = _name(args, template or defaults.name_template)
@@ -161,7 +161,7 @@ def prepare(
     frame: types.FrameType | None = None,
     is_async: bool = False,
 ) -> Step:
-    """Check every argument and compute the step's identity. `frame` is where a trace block stands.
+    """Check every argument and compute the step's identity. `frame` is that of a trace block.
 
     Raises:
         UsageError, UsageTypeError, InputError, ConfigTypeError, CodeIdentityUnavailableError …: nothing is recorded.
@@ -215,7 +215,7 @@ def prepare(
 
 
 def check_groups(args: StepArguments) -> None:
-    """Refuse option groups of a wrong type; where one is missing, its defaults count."""
+    """Refuse option groups of a wrong type; replace missing ones by their defaults."""
     groups = {
         "cache_options": CacheOptions,
         "output_policy": OutputPolicyOptions,
@@ -298,7 +298,7 @@ def _plan(
 
 
 def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | None, unread: Written) -> CodeIdentity:
-    """Identity of the code. What an environment variable with a secret in it was counts by a keyed hash."""
+    """Identity of the code. Values of environment variables with secrets count by a keyed hash."""
     given: dict[str, Any] = {"mode": args.cache_options.code_identity, "ignored": defaults.packages.ignore}
     given |= {"project_root": defaults.project_root, "label_root": defaults.label_root}
     given["extra_deps"] = args.cache_options.code_identity_extra_deps
@@ -350,7 +350,7 @@ def _adapter(args: StepArguments, defaults: StepDefaults, digester: Digester) ->
 
 
 def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions, masker: Masker) -> InputPart:
-    """An input in the fingerprint: also as what the function receives it, and a staged one by the name it sees."""
+    """An input's part of the fingerprint, with the form the function receives; a staged one by the name it sees."""
     said = masker.plain(said_of(item.artifact)) if plan is None or plan.hands_out(item) else None
     part = item.part(name_counts=plan is None or plan.sees_name_of(item), said=said)
     via = "inputs" if item.via == "input_keys" else item.via
@@ -369,7 +369,7 @@ def _hydration(args: StepArguments, defaults: StepDefaults) -> str:
 
 
 def _staging(args: StepArguments, inputs: Sequence[BoundInput]) -> dict[str, Any]:
-    """Where inputs are staged, for names that are inputs."""
+    """Input name -> path of its staged copy; refuses names that are not inputs."""
     places = dict(args.execution_options.input_paths or {})
     named = [item.role for item in inputs if item.named]
     if unknown := [name for name in places if name not in named]:
