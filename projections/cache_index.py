@@ -294,14 +294,15 @@ _SAME_WORK = """
 SELECT * FROM runs WHERE fingerprint = ? AND kind <> 'scenario' AND cache IS NOT 'hit'
 ORDER BY started_seq DESC LIMIT 1
 """
+# `+status` is no term for an index: SQLite would take the one by status, and go through every completed run
 _NEAR = """
 SELECT * FROM runs WHERE key IN (
     SELECT key FROM (
-        SELECT key FROM runs WHERE model = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
+        SELECT key FROM runs WHERE model = ? AND +status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
         ORDER BY started_seq DESC LIMIT ?)
     UNION
     SELECT key FROM (
-        SELECT key FROM runs WHERE name = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
+        SELECT key FROM runs WHERE name = ? AND +status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
         ORDER BY started_seq DESC LIMIT ?))
 ORDER BY (model = ?) + (name = ?) DESC,
     (code_digest = ?) + (config_digest = ?) + (inputs_digest = ?) + (labels_digest = ?) DESC, started_seq DESC

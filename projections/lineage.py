@@ -360,6 +360,7 @@ _EQUAL = {
         (SELECT artifact_id FROM links WHERE run_key = ? AND direction = 'input')""",
     "run": "a.artifact_id IN (SELECT artifact_id FROM links WHERE run_key = ?)",
 }
+_INDEXED = _EQUAL.keys() - {"driver", "kind"}
 
 
 def find_artifacts(conn: sqlite3.Connection, *, limit: int | None = 100, **equal: str | None) -> list[ArtifactRow]:
@@ -375,5 +376,6 @@ def find_artifacts(conn: sqlite3.Connection, *, limit: int | None = 100, **equal
         raise OptionError("filter", min(unknown), (*_EQUAL, "limit"))
     given = {name: value for name, value in equal.items() if value is not None}
     where = " AND ".join(["1", *(_EQUAL[name] for name in given)])
-    parts = ("SELECT a.* FROM artifacts a WHERE", where, "ORDER BY a.created_seq DESC LIMIT ?")
+    order = "created_seq" if _INDEXED & given.keys() else "rowid"  # the same order; by rowid nothing is sorted
+    parts = ("SELECT a.* FROM artifacts a WHERE", where, f"ORDER BY a.{order} DESC LIMIT ?")
     return _artifacts(conn, " ".join(parts), (*given.values(), -1 if limit is None else limit))

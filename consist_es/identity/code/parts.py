@@ -6,6 +6,7 @@ from consist_es.identity.code.setup import set_ups
 from consist_es.identity.code.text_names import names_in_file
 from consist_es.identity.code.visitor import Visitor
 from consist_es.identity.live import harmless
+from consist_es.identity.live.builtin_names import put_on_builtins
 from consist_es.identity.live.modules import file_label, is_ours, portable_or_none
 from consist_es.identity.live.objects import names_in
 from consist_es.identity.live.scope import resolve
@@ -34,6 +35,7 @@ class WholeVisitor(Visitor):
             self._set_ups()
             self._visit_present()
             self._visit_patched()
+            self._visit_builtins()
         for name, part in {**self.parts, **self.modules.parts}.items():
             if counted.get(name) != part:
                 self.added[f"{name} (since)" if name in counted else name] = part
@@ -53,6 +55,15 @@ class WholeVisitor(Visitor):
                 if isinstance(cls, type) and self._readers.reads(NAME, name.split(".")[0], (file_usage(source),)):
                     self.reach.add_class(cls, f"{label}:{name}")
         while self.reach.take() or self._waiting:
+            self._visit_all()
+
+    def _visit_builtins(self) -> None:
+        """Count what was put on `builtins`, as far as the visited code names it."""
+        put = put_on_builtins()
+        while named := [name for name in sorted(put) if self._readers.mentions(name)]:
+            self._lenient = True
+            for name in named:  # what it leads to may name more
+                self._note(f"builtins.{name}", self.reference(put.pop(name), f"builtins.{name}"))
             self._visit_all()
 
     def _set_ups(self) -> None:

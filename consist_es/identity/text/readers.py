@@ -60,6 +60,10 @@ class Readers:
         """
         return self._now().is_state(kind, name, own, instance)
 
+    def mentions(self, name: str) -> bool:
+        """True if any code that can run names it, or looks things up by computed names."""
+        return self._now().mentions(name)
+
     @property
     def computes(self) -> bool:
         """True if any code looks things up by computed names."""
@@ -99,6 +103,9 @@ class Reached:
         self._reads: dict[Any, bool] = {}
         self._state: dict[Any, bool] = {}
         self.found: dict[Any, dict[str, str]] = {}
+
+    def mentions(self, name: str) -> bool:
+        return self.computes or name in self._named
 
     def reads(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
         key = (kind, name, own)
