@@ -22,6 +22,7 @@ from consist_es.events import Effect
 from consist_es.execution.current import company
 from consist_es.identity.config import digest_of_plain
 from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live.environment import environment_form
 from consist_es.identity.live.modules import file_of, is_ours
 from consist_es.identity.live.owners import CONTAINERS, Owner, Reach, elements, is_own
 from consist_es.identity.live.written import Written
@@ -78,7 +79,9 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 def digest(value: Any, mask: Mask) -> str | None:
-    """Digest of a value; None if it has no canonical form, or is a large container."""
+    """Digest of a value; None if it has no canonical form, is a large container, or the process's environment."""
+    if environment_form(value) is not None:
+        return None  # we set a variable ourselves
     if isinstance(value, CONTAINERS):
         form = whole(value)
         return None if form is None else digest_of_plain(mask(form))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live.environment import environment_form
 from consist_es.identity.text.names import BODY, Body, Definition
 from consist_es.identity.text.readers import keeps
 from consist_es.identity.text.source import Source, digest_plain, load_source
@@ -215,6 +216,8 @@ def submodules(package: types.ModuleType | None) -> list[Held]:
 
 def plain_or_none(value: Any, root: Path, where: str) -> Any:
     """Type and plain form of a value; None for functions, open handles and all else without one."""
+    if (form := environment_form(value)) is not None:
+        return [type(value).__name__, form]
     try:
         return [type(value).__name__, portable(value, root, where)]
     except (ConfigTypeError, ConfigValueError):

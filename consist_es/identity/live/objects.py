@@ -16,6 +16,7 @@ from typing import Any
 
 from consist_es.identity.config import said_of
 from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live.environment import environment_form
 from consist_es.identity.live.loaded import captures
 from consist_es.identity.live.modules import file_of, is_ours
 from consist_es.identity.live.states import is_ignored, known_name
@@ -124,6 +125,8 @@ def known_form(value: Any) -> Any:
     """Plain form of an object of a type we know; None for others."""
     if is_ours(module_name(type(value))):
         return {"$ours": artifact_content(value)}
+    if (form := environment_form(value)) is not None:
+        return form
     if isinstance(value, _TYPING) or module_name(type(value)) in ("typing", "typing_extensions") or _is_getter(value):
         return {"$repr": repr(value)}
     if type(value) is datetime.timezone or (type(value) is zoneinfo.ZoneInfo and value.key is not None):

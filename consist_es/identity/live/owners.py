@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live.environment import environment_form
 from consist_es.identity.live.modules import file_of, is_ours
 from consist_es.identity.live.objects import (
     class_file,
@@ -172,6 +173,8 @@ class Reach:
         kind = type(value)
         if kind in _ATOMS or kind in SCALARS or (kind in _FIXED and _ATOMS.issuperset(map(type, value))):
             return
+        if environment_form(value) is not None:
+            return  # the watch for variables replaces functions in it while a step runs
         if value is self._wanted:
             self.found = True
         met, held = self._seen.get(id(value)), root is not None
