@@ -13,6 +13,7 @@ from consist_es.events import Effect
 from consist_es.execution.effects import Change, Changes, Comparison, Mask
 from consist_es.identity.code.block import entered_blocks
 from consist_es.identity.code.block_reach import BlockReach, anchor_of
+from consist_es.identity.code.block_settings import settings_of
 from consist_es.identity.live.owners import Reach
 from consist_es.identity.live.written import NOTHING
 
@@ -27,6 +28,7 @@ class BlockComparison(Comparison):
     def __init__(self, frame: types.FrameType, root: Path, mask: Mask) -> None:
         blocks = entered_blocks(frame, root)
         self._blocks = [BlockReach(block) for block in blocks]
+        self._settings = [said for block in blocks for said in settings_of(block)]
         given: dict[str, Any] = {}
         for block in self._blocks:  # of two variables of one name, that of the block the user wrote goes first
             given = {**{f"{name} (around)": value for name, value in given.items()}, **block.given}
@@ -34,7 +36,8 @@ class BlockComparison(Comparison):
 
     def changes(self) -> Changes:
         """Compare with the snapshot, after the block has ended."""
-        return msgspec.structs.replace(super().changes(), of_block=True)
+        found = super().changes()
+        return msgspec.structs.replace(found, lost=[*found.lost, *self._settings], of_block=True)
 
     def _changed_slots(self) -> Iterator[Change]:
         for change in super()._changed_slots():

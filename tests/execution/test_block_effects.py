@@ -115,6 +115,69 @@ def test_what_a_called_function_changes_is_there_in_the_second_process_too(tmp_p
     assert printed[0] == printed[1]
 
 
+PANDAS = "import pandas as pd\nfrom pandas import set_option\n"
+PRECISION = "pd.get_option('display.precision')"
+SETTINGS = {
+    "option": (PANDAS, "pd.set_option('display.precision', 3)", PRECISION),
+    "option by its name": (PANDAS, "set_option('display.precision', 3)", PRECISION),
+    "option in a function": (PANDAS + "def set_up(): pd.set_option('display.precision', 3)", "set_up()", PRECISION),
+    "option in a function of a function": (
+        PANDAS + "def inner(): pd.set_option('display.precision', 3)\ndef set_up(): return inner()",
+        "n = set_up()",
+        PRECISION,
+    ),
+    "option in a method": (
+        PANDAS + "class Setting:\n    def apply(self): pd.set_option('display.precision', 3)\ns = Setting()",
+        "s.apply()",
+        PRECISION,
+    ),
+    "attribute of a package": (PANDAS, "pd.options.display.precision = 3", PRECISION),
+    "item of a package": ("import os", "os.environ['LEVEL'] = '3'", "os.environ.get('LEVEL')"),
+    "seed": ("import numpy as np", "np.random.seed(3)", "np.random.get_state()[1][0] == 3"),
+    "error state": ("import numpy as np", "np.seterr(divide='raise')", "np.geterr()['divide']"),
+    "warnings": ("import warnings", "warnings.simplefilter('ignore')", "warnings.filters[0][0]"),
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_a_setting_that_a_hit_would_skip_is_made_in_the_second_process_too(tmp_path: Path, kind: str) -> None:
+    before, body, after = SETTINGS[kind]
+    printed, hits = hits_of(tmp_path / "p", BLOCK.format(before=before, body=body, after=after), warns=True)
+    assert hits == [["miss"], ["miss"]]
+    assert printed[0] == printed[1]
+
+
+def test_a_setting_that_is_made_whatever_happens_does_not_count(tmp_path: Path) -> None:
+    text = f"""
+    import pandas as pd
+    with trace() as t:
+        pd.set_option("display.precision", 3)
+        hits.append("hit" if t.is_cached else "miss")
+        if not t.is_cached: end(t, 1)
+    print({PRECISION})
+    """
+    printed, hits = hits_of(tmp_path / "p", text, warns=False)
+    assert hits == [["miss"], ["hit"]]
+    assert printed[0] == printed[1]
+
+
+def test_a_setting_behind_a_way_out_counts(tmp_path: Path) -> None:
+    text = f"""
+    import pandas as pd
+    def block():
+        with trace() as t:
+            hits.append("hit" if t.is_cached else "miss")
+            if t.is_cached: return
+            end(t, 1)
+            pd.set_option("display.precision", 3)
+    block()
+    print({PRECISION})
+    """
+    printed, hits = hits_of(tmp_path / "p", text, warns=True)
+    assert hits == [["miss"], ["miss"]]
+    assert printed[0] == printed[1]
+
+
 IN_SIGHT = {
     "nothing": ("", "lib.twice(2)"),
     "only read": ("m = lib.Model()", "m.read(); lib.counted()"),
@@ -127,6 +190,15 @@ IN_SIGHT = {
     "loop variable": ("", "for n in range(3): lib.twice(n)"),
     "object that the block makes": ("", "m = lib.Model(); m.keep(); m.note()"),
     "cache that is filled when it is asked": ("", "lib.look()"),
+    "tables of an installed package": (
+        "import pandas as pd",
+        "d = pd.DataFrame({'a': [1], 'b': [2]}).set_index('a'); d.columns = ['c']; d['x'] = 1; d.to_csv('d.csv')",
+    ),
+    "a generator of its own": ("import numpy as np", "g = np.random.default_rng(3); g.normal()"),
+    "a setting for a while": (
+        "import pandas as pd",
+        "with pd.option_context('display.precision', 3): str(pd.Series([1.5]))",
+    ),
 }
 
 

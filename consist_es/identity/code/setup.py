@@ -6,6 +6,7 @@ Functions of the workflow are searched, since they may set something up on the w
 
 import ast
 import builtins
+import functools
 import re
 import sys
 import types
@@ -13,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from consist_es.identity.code.settings_made import settings_made
 from consist_es.identity.live import harmless
 from consist_es.identity.live.loaded import captures
 from consist_es.identity.live.modules import file_of, loaded_modules
@@ -72,6 +74,7 @@ class Finder:
         self._seen.add(scope.body)
         results: set[str] = set()
         """Names bound to results of the workflow."""
+        blocks = _traced(scope)
         for piece in scope.pieces:
             if isinstance(piece.node, (ast.Import, ast.ImportFrom)):
                 continue
@@ -83,7 +86,7 @@ class Finder:
                 inner = function_scope(fn, self._frames)
                 if inner is not None:
                     yield from self.find(inner)
-            for act in acts(piece.node):
+            for act in _lasting(piece, scope, blocks):
                 if self._sets(act, scope, meant=not workflow) or (piece.span and self._is_context(act, scope)):
                     yield SetUp(_title(act), self._nodes(piece, scope, results), scope)
                     break
@@ -221,6 +224,29 @@ class Finder:
                 inner += held
         functions = [fn for item in inner if item is not MISSING and (fn := function_of(item)) is not None]
         return any(map(harmless.is_of_ours, inner[1:])) or any(self._is_workflow(fn, depth + 1) for fn in functions)
+
+
+def _lasting(piece: Piece, scope: Scope, blocks: Collection[int]) -> list[Act]:
+    """The acts of a statement, without those that a trace block (`blocks`: their lines) skips on a hit: such a block is
+    reused only if it makes no setting, see `consist_es.identity.code.block_settings`."""
+    skipped = any(head.lineno in blocks for head in piece.heads)
+    return [act for act in acts(piece.node) if not skipped or any(settings_made(act, scope))]
+
+
+def _traced(scope: Scope) -> set[int]:
+    """Lines inside trace blocks."""
+    lines: set[int] = set()
+    for node in _withs(scope.body):
+        for item in node.items:
+            root, names, _ = chain(item.context_expr)
+            if names[-1:] == ["trace"] and harmless.is_of_ours(scope.value(root)):
+                lines |= {*range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)}
+    return lines
+
+
+@functools.lru_cache(maxsize=4096)
+def _withs(body: ast.AST) -> tuple[ast.With | ast.AsyncWith, ...]:
+    return tuple(node for node in ast.walk(body) if isinstance(node, ast.With | ast.AsyncWith))
 
 
 def _filled(node: ast.AST) -> set[str]:

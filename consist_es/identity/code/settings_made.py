@@ -1,0 +1,38 @@
+"""Settings of installed packages that statements make for all code of the process."""
+
+import ast
+import re
+import types
+from collections.abc import Iterator
+
+from consist_es.identity.live.scope import Scope, function_of, function_scope, resolve
+from consist_es.identity.text.statements import TARGET, Act, acts, chain
+
+_SETTING = re.compile(
+    r"(set|reset)_(option|config|theme|style|palette|default|printoptions|float_precision|string_function)\w*|"
+    r"seed|seterr\w*|setcontext|setlocale|filterwarnings|simplefilter|resetwarnings|register\w*|putenv"
+)
+"""Functions that change what other code of the process does."""
+_DEEPEST = 12
+
+
+def settings_made(act: Act, scope: Scope) -> Iterator[str]:
+    """What an act sets, by itself or by the project's functions that it calls, in words."""
+    yield from _made(act, scope, set(), 0)
+
+
+def _made(act: Act, scope: Scope, seen: set[types.CodeType], depth: int) -> Iterator[str]:
+    root, names, broken = chain(act.node.func if isinstance(act.node, ast.Call) else act.node)
+    if not root or (broken and isinstance(act.node, ast.Call)):
+        return
+    package = scope.imported(root)
+    if package and package != "consist_es" and (act.kind == TARGET or _SETTING.fullmatch([root, *names][-1])):
+        yield f"{'.'.join([root, *names])} (a setting of {package})"
+    fn = None if act.kind == TARGET else function_of(resolve(scope.value(root), names))
+    if fn is None or fn.__code__ in seen or depth == _DEEPEST:
+        return
+    seen.add(fn.__code__)
+    if (inner := function_scope(fn, {})) is not None:
+        for piece in inner.pieces:
+            for each in acts(piece.node):
+                yield from _made(each, inner, seen, depth + 1)
