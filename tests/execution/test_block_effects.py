@@ -382,3 +382,40 @@ def test_a_block_under_readonly_is_not_compared(tracker: Tracker) -> None:
     with tracker.trace("t", cache_mode="readonly"):
         kept.up()  # no warning: nobody will reuse it
     assert kept.total == 1
+
+
+LATER = """
+{before}
+with tracker.trace("t", outputs=["o"]) as t:
+    hits.append("hit" if t.is_cached else "miss")
+    if not t.is_cached:
+        {body}
+        end(t, 1)
+def report():
+    path = consist.output_path("r", "txt")
+    path.write_text({reads})
+    return path
+hits.append("hit" if tracker.run(report, outputs=["r"]).cache_hit else "miss")
+"""
+
+
+def later(folder: Path, *bodies: str, before: str, reads: str) -> list[list[str]]:
+    """Hits of a block and of a step behind it, for one text of the block after the other."""
+    folder.mkdir(exist_ok=True)
+    (folder / "lib.py").write_text(LIB, encoding="utf-8")
+    texts = [HEAD + LATER.format(before=before, body=body, reads=reads) for body in bodies]
+    return [process(folder, text, warns=True)[1] for text in texts]
+
+
+def test_a_step_behind_a_block_depends_on_calls_of_packages_that_it_makes_for_their_effect(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    bodies = [f"matplotlib.use({name!r})" for name in ("agg", "svg")]
+    hits = later(tmp_path / "p", *bodies, before="import matplotlib", reads="matplotlib.get_backend()")
+    assert hits == [["miss", "miss"], ["miss", "miss"]]
+
+
+def test_a_step_behind_a_block_does_not_depend_on_what_the_block_computes(tmp_path: Path) -> None:
+    before = "import pandas as pd\ndef total(n): return pd.Series([n]).astype(float).sum()"
+    bodies = ["n = total(1)", "n = total(1)", "n = total(2)", "n = total(2)"]
+    hits = later(tmp_path / "p", *bodies, before=before, reads="'r'")
+    assert hits == [["miss", "miss"], ["hit", "hit"], ["miss", "hit"], ["hit", "hit"]]

@@ -5,8 +5,9 @@ import re
 import types
 from collections.abc import Iterator
 
+from consist_es.identity.live import harmless
 from consist_es.identity.live.scope import Scope, function_of, function_scope, resolve
-from consist_es.identity.text.statements import TARGET, Act, acts, chain
+from consist_es.identity.text.statements import CALL, INNER, TARGET, Act, acts, chain
 
 _SETTING = re.compile(
     r"(set|reset)_(option|config|theme|style|palette|default|printoptions|float_precision|string_function)\w*|"
@@ -16,23 +17,31 @@ _SETTING = re.compile(
 _DEEPEST = 12
 
 
-def settings_made(act: Act, scope: Scope) -> Iterator[str]:
-    """What an act sets, by itself or by the project's functions that it calls, in words."""
-    yield from _made(act, scope, set(), 0)
+def settings_made(act: Act, scope: Scope, *, perhaps: bool = False) -> Iterator[str]:
+    """What an act sets, by itself or by the project's functions that it calls, in words. With `perhaps`, also calls of
+    installed packages that are made for their effect, whatever it is."""
+    yield from _made(act, scope, perhaps, set(), 0)
 
 
-def _made(act: Act, scope: Scope, seen: set[types.CodeType], depth: int) -> Iterator[str]:
+def _made(act: Act, scope: Scope, perhaps: bool, seen: set[types.CodeType], depth: int) -> Iterator[str]:
     root, names, broken = chain(act.node.func if isinstance(act.node, ast.Call) else act.node)
-    if not root or (broken and isinstance(act.node, ast.Call)):
+    if not root or (broken and isinstance(act.node, ast.Call) and not perhaps):
         return
     package = scope.imported(root)
-    if package and package != "consist_es" and (act.kind == TARGET or _SETTING.fullmatch([root, *names][-1])):
+    if package and package != "consist_es" and _is_setting(act, package, [root, *names], perhaps):
         yield f"{'.'.join([root, *names])} (a setting of {package})"
-    fn = None if act.kind == TARGET else function_of(resolve(scope.value(root), names))
+    fn = None if act.kind == TARGET or broken else function_of(resolve(scope.value(root), names))
     if fn is None or fn.__code__ in seen or depth == _DEEPEST:
         return
     seen.add(fn.__code__)
     if (inner := function_scope(fn, {})) is not None:
         for piece in inner.pieces:
             for each in acts(piece.node):
-                yield from _made(each, inner, seen, depth + 1)
+                used = isinstance(piece.node, ast.Return) and act.kind == INNER
+                yield from _made(each._replace(kind=INNER) if used else each, inner, perhaps, seen, depth + 1)
+
+
+def _is_setting(act: Act, package: str, names: list[str], perhaps: bool) -> bool:
+    if act.kind == TARGET or _SETTING.fullmatch(names[-1]):
+        return True
+    return perhaps and harmless.sets_something(package, names, meant=act.kind == CALL)

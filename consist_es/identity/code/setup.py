@@ -33,7 +33,7 @@ from consist_es.identity.live.scope import (
 from consist_es.identity.text.bytecode import global_names
 from consist_es.identity.text.cells import cells
 from consist_es.identity.text.source import load_source
-from consist_es.identity.text.statements import CALL, DECORATOR, TARGET, Act, Piece, acts, chain
+from consist_es.identity.text.statements import CALL, DECORATOR, INNER, TARGET, Act, Piece, acts, chain
 from consist_es.identity.text.toplevel import TopLevel, computes_imports, top_imports, top_level
 
 _WORKFLOW = {
@@ -227,10 +227,14 @@ class Finder:
 
 
 def _lasting(piece: Piece, scope: Scope, blocks: Collection[int]) -> list[Act]:
-    """The acts of a statement, without those that a trace block (`blocks`: their lines) skips on a hit: such a block is
-    reused only if it makes no setting, see `consist_es.identity.code.block_settings`."""
+    """The acts of a statement, without calls that only compute something under a condition in a trace block (`blocks`:
+    their lines): whether these run depends on a hit, and what they give is the block's own affair."""
     skipped = any(head.lineno in blocks for head in piece.heads)
-    return [act for act in acts(piece.node) if not skipped or any(settings_made(act, scope))]
+    return [
+        act
+        for act in acts(piece.node)
+        if not skipped or act.kind != INNER or any(settings_made(act, scope, perhaps=True))
+    ]
 
 
 def _traced(scope: Scope) -> set[int]:
