@@ -209,9 +209,8 @@ log.append([Draft(StepAbandoned(reason="x"))])
 if os.fork() == 0:
     sys.exit()  # as a script ends
 os.wait()
-child = os.fork()
-if child:
-    print(child, flush=True)
+if os.fork() == 0:
+    print(os.getpid(), flush=True)  # by the child: only now it has let go of what it was born with
 time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", script, folder], stdout=subprocess.PIPE, text=True) as parent:
