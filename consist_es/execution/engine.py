@@ -5,8 +5,8 @@ Arguments are checked before anything is recorded. From the first event on, ever
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import sys
 import types
 from dataclasses import dataclass
 
@@ -79,8 +79,8 @@ class Engine(Settings):
 
 def _loop_is_running() -> bool:
     """True inside an event loop: waiting would block it, and the awaited run may be one of its tasks."""
+    asyncio = sys.modules.get("asyncio")  # no loop runs before somebody imports it, which is 30 ms
     try:
-        asyncio.get_running_loop()
+        return asyncio is not None and asyncio.get_running_loop() is not None
     except RuntimeError:
         return False
-    return True

@@ -7,7 +7,6 @@ reader of the log cannot test guesses. Digests are taken after masking.
 
 import os
 import re
-import secrets
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -313,7 +312,7 @@ class Masker:
             try:
                 self._key = _read_key(self._key_file) or _make_key(self._key_file)
             except OSError as error:
-                self._key = secrets.token_bytes(_KEY_SIZE)
+                self._key = os.urandom(_KEY_SIZE)
                 warnings.warn(
                     f"The key for masking secrets, {self._key_file}, cannot be used ({error}). Steps with secrets in "
                     "their config are recorded, but not reused. Ask its owner to let you read it, or remove it.",
@@ -394,11 +393,11 @@ def _read_key(path: Path) -> bytes | None:
 def _make_key(path: Path) -> bytes:
     """A new key, or the one that another process made at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    part = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_SIZE))
+            file.write(os.urandom(_KEY_SIZE))
             file.flush()
             os.fsync(file.fileno())
         try:
