@@ -82,7 +82,7 @@ def _head(place: str) -> bytes:
                 raise
             continue
         if text:
-            return text if len(text) < _HEAD else text[: text.rfind(b"\n") + 1]
+            return text if len(text) < _HEAD else text[: text.rfind(b"\n")]  # the line after the last is unknown
     return b""
 
 
