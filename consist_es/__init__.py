@@ -3,6 +3,7 @@
 ``import consist_es as consist``; begin with `Tracker`. Names are loaded on first use.
 """
 
+import gc
 import os
 from importlib import import_module
 from typing import Any
@@ -54,7 +55,13 @@ def __getattr__(name: str) -> Any:
         from consist_es.api.lbnl_names import asking_module, no_name
 
         raise no_name(name, asking_module())
-    value = globals()[name] = getattr(import_module(module), name)
+    collects = gc.isenabled()
+    gc.disable()  # hundreds of modules leave nothing to collect, and the search for it is an eighth of the time
+    try:
+        value = globals()[name] = getattr(import_module(module), name)
+    finally:
+        if collects:
+            gc.enable()
     return value
 
 

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from consist_es.adapters.folder import FolderAdapter
 from consist_es.errors import AdapterError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "consist_es.adapters"
-BUILTIN: dict[str, Any] = {"folder": FolderAdapter}
+
+
+def _folder(*paths: str) -> Any:
+    from consist_es.adapters.folder import FolderAdapter  # with a reader for each format
+
+    return FolderAdapter(*paths)
+
+
+BUILTIN: dict[str, Any] = {"folder": _folder}
 
 
 def named_adapter(text: str) -> Any:

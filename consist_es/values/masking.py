@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ _WHOLE = frozenset({"auth", "pass", "pw", "tokens"})
 """Words that mean a credential only if they are the whole key."""
 
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
+_HINT = re.compile("://|:/|curl|mysql|sig", re.IGNORECASE)
 _KEY_SIZE = 32
 _HASH_SIZE = 16
 _SHORTEST = 6
@@ -79,12 +80,25 @@ class Masker:
         self.hides: Callable[[str], bool] = lru_cache(maxsize=10_000)(self._hides)
         """Takes the name of a key; True if the key's value is masked."""
         stems = [r"[\W_]?".join(words) for words in (*_BUILT_IN, *((word,) for word in _WHOLE), *self._more)]
-        found = "|".join(sorted(map(str, stems), key=len, reverse=True))
-        name = rf"(?<![\w.\-])(?=[\w.\-]*?(?:{found}))(?P<name>[\w.\-]++)"
-        self._stem = re.compile(found, re.IGNORECASE)
-        self._hint = re.compile(rf"{found}|://|:/|curl|mysql|sig", re.IGNORECASE)
-        self._pair = re.compile(name + _SEPARATOR, re.IGNORECASE)
-        self._flag = re.compile(r"(?=--?\w)" + name + r"\s++", re.IGNORECASE)
+        self._stems = "|".join(sorted(map(str, stems), key=len, reverse=True))
+
+    # Compiled on first use: each takes milliseconds, and most processes meet no text that looks like a secret.
+
+    @cached_property
+    def _stem(self) -> re.Pattern[str]:
+        return re.compile(self._stems, re.IGNORECASE)
+
+    @cached_property
+    def _pair(self) -> re.Pattern[str]:
+        return re.compile(self._name + _SEPARATOR, re.IGNORECASE)
+
+    @cached_property
+    def _flag(self) -> re.Pattern[str]:
+        return re.compile(r"(?=--?\w)" + self._name + r"\s++", re.IGNORECASE)
+
+    @property
+    def _name(self) -> str:
+        return rf"(?<![\w.\-])(?=[\w.\-]*?(?:{self._stems}))(?P<name>[\w.\-]++)"
 
     # ------------------------------------------------------------ names
 
@@ -184,7 +198,7 @@ class Masker:
 
     def text(self, text: str) -> str:
         """The text without anything like a credential: user and password in a URL, ``token=…`` and so on."""
-        if not _SIGNS.search(text) or not self._hint.search(text):
+        if not _SIGNS.search(text) or not (_HINT.search(text) or self._stem.search(text)):
             return text
         text = self.places(text)
         text = _PEM.sub(lambda match: f"{match['begin']}{self._mark(match['value'])}{match['end']}", text)
