@@ -81,6 +81,9 @@ class Masker:
         """Takes the name of a key; True if the key's value is masked."""
         stems = [r"[\W_]?".join(words) for words in (*_BUILT_IN, *((word,) for word in _WHOLE), *self._more)]
         self._stems = "|".join(sorted(map(str, stems), key=len, reverse=True))
+        joined = {"".join(words) for words in (*_BUILT_IN, *((word,) for word in _WHOLE), *self._more)}
+        # Each found stem holds a shorter one: no need to look for ``passwords`` besides ``password``.
+        self._plain_stems = tuple(stem for stem in joined if not any(other in stem for other in joined - {stem}))
 
     # Compiled on first use: each takes milliseconds, and most processes meet no text that looks like a secret.
 
@@ -103,7 +106,7 @@ class Masker:
     # ------------------------------------------------------------ names
 
     def _hides(self, name: str) -> bool:
-        if not self._stem.search(name):
+        if not self._may_hide(name) or not self._stem.search(name):
             return False
         words = _words(name)
         if len(words) == 1 and words[0] in _WHOLE:
@@ -111,6 +114,13 @@ class Masker:
         if any(word.endswith(_ENDS) for word in words):
             return True
         return any(_holds(words, wanted) for wanted in (*_BUILT_IN, *self._more))
+
+    def _may_hide(self, name: str) -> bool:
+        """False only if `_stem` finds nothing in a name; without compiling that, for nearly all names."""
+        if not (name.isascii() and self._stems.isascii()):  # a letter may equal a foreign one: the Kelvin sign is a K
+            return True
+        letters = "".join(filter(str.isalnum, name.lower()))
+        return any(stem in letters for stem in self._plain_stems)
 
     # ------------------------------------------------------------ values
 
