@@ -204,6 +204,8 @@ METADATA = {
     "long": b"Name: long\nSummary: " + b"x" * 5000 + b"\nVersion: 16\n\n",
     "long_version": b"Name: long-version\nSummary: " + b"x" * 4045 + b"\nVersion: 16.1234567890\n\n",
     "continued_later": b"Name: later\nSummary: " + b"x" * (4096 - 33) + b"\nVersion: 1\n  .2\n\n",
+    "after_many_lines": b"Platform: a\n" * 19 + b"Name: many\nVersion: 1\n\n",
+    "continued_after_many_lines": b"Platform: a\n" * 18 + b"Name: many\nVersion: 1\n  .2\n\n",
     "control": b"Name: con\x0ctrol\x1c\nVersion: 17\x0b\n\n",
     "empty": b"",
 }

@@ -19,7 +19,8 @@ from importlib.machinery import PathFinder
 Header = tuple[str | None, str | None]
 """Name and version; None for what the metadata does not say."""
 
-_HEAD = 4096
+_HEAD, _LINES = 4096, 20
+"""Bytes and lines in which both stand; if they do not, importlib reads the file."""
 _FILES = ("METADATA", "PKG-INFO", "")
 """Where the metadata may be; the last is for an ``.egg-info`` that is a file itself."""
 _ABSENT = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM)
@@ -90,7 +91,7 @@ def _plain(text: bytes) -> Header | None:
     """Name and version, if both stand in plain lines at the beginning."""
     text = text.replace(b"\r\n", b"\n")
     found: dict[bytes, str] = {}
-    for line, following in itertools.pairwise(text.split(b"\n")):
+    for line, following in itertools.pairwise(text.split(b"\n", _LINES)):
         field, colon, value = line.partition(b":")
         is_plain = colon and _FIELD.fullmatch(field) and line.isascii() and b"\r" not in line
         if not is_plain or following[:1] in (b" ", b"\t"):
