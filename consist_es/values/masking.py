@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from consist_es.errors import ConsistWarning
 from consist_es.events import Draft, ErrorInfo, Event, FingerprintInfo
 from consist_es.values.plain import frame, is_tagged, to_plain
 from consist_es.values.secret import Masked, Secret
+from consist_es.values.secret_names import SecretNames
 
 MASKED, SECRET = "$masked", "$secret"
 
@@ -29,23 +30,7 @@ VARIABLE = "environment variable "
 
 COMMAND_LINE = "command line"
 """Label of the code part for the program's arguments."""
-_WORDS = (
-    "apikey", "apikeys", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "passcode",
-    "creds", "jwt", "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "token",
-)  # fmt: skip
-_ENDS = ("credential", "credentials", "passphrase", "passwd", "password", "passwords", "secret", "secrets", "token")
-"""Words that also count at the end of a longer word: PGPASSWORD, clientsecret."""
-_PAIRS = (
-    "access key", "access keys", "access tokens", "account key", "admin pass", "api key", "api keys", "api tokens",
-    "auth key", "auth pass", "auth tokens", "db pass", "ftp pass", "login pass", "mail pass", "mysql pass", "pg pass",
-    "proxy pass", "root pass", "secret key", "smtp pass", "ssh pass", "user pass",
-    "client key", "encryption key", "master key", "pass phrase", "pass word", "private key", "private keys",
-    "shared key", "signing key", "ssh key", "subscription key",
-)  # fmt: skip
-_WHOLE = frozenset({"auth", "pass", "pw", "tokens"})
-"""Words that mean a credential only if they are the whole key."""
 
-_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
 _HINT = re.compile("://|:/|curl|mysql|sig", re.IGNORECASE)
 _KEY_SIZE = 32
 _HASH_SIZE = 16
@@ -73,54 +58,12 @@ class Masker:
 
     def __init__(self, key_file: Path, names: Iterable[str] = ()) -> None:
         self._key_file = key_file
-        self._more = tuple(words for name in names if (words := _words(name)))
+        self._names = SecretNames(names)
         self._key: bytes | None = None
         self._known: dict[str, str] = {}
         """Masked secrets -> their replacement in texts."""
-        self.hides: Callable[[str], bool] = lru_cache(maxsize=10_000)(self._hides)
+        self.hides: Callable[[str], bool] = lru_cache(maxsize=10_000)(self._names.hides)
         """Takes the name of a key; True if the key's value is masked."""
-        stems = [r"[\W_]?".join(words) for words in (*_BUILT_IN, *((word,) for word in _WHOLE), *self._more)]
-        self._stems = "|".join(sorted(map(str, stems), key=len, reverse=True))
-        joined = {"".join(words) for words in (*_BUILT_IN, *((word,) for word in _WHOLE), *self._more)}
-        # Each found stem holds a shorter one: no need to look for ``passwords`` besides ``password``.
-        self._plain_stems = tuple(stem for stem in joined if not any(other in stem for other in joined - {stem}))
-
-    # Compiled on first use: each takes milliseconds, and most processes meet no text that looks like a secret.
-
-    @cached_property
-    def _stem(self) -> re.Pattern[str]:
-        return re.compile(self._stems, re.IGNORECASE)
-
-    @cached_property
-    def _pair(self) -> re.Pattern[str]:
-        return re.compile(self._name + _SEPARATOR, re.IGNORECASE)
-
-    @cached_property
-    def _flag(self) -> re.Pattern[str]:
-        return re.compile(r"(?=--?\w)" + self._name + r"\s++", re.IGNORECASE)
-
-    @property
-    def _name(self) -> str:
-        return rf"(?<![\w.\-])(?=[\w.\-]*?(?:{self._stems}))(?P<name>[\w.\-]++)"
-
-    # ------------------------------------------------------------ names
-
-    def _hides(self, name: str) -> bool:
-        if not self._may_hide(name) or not self._stem.search(name):
-            return False
-        words = _words(name)
-        if len(words) == 1 and words[0] in _WHOLE:
-            return True
-        if any(word.endswith(_ENDS) for word in words):
-            return True
-        return any(_holds(words, wanted) for wanted in (*_BUILT_IN, *self._more))
-
-    def _may_hide(self, name: str) -> bool:
-        """False only if `_stem` finds nothing in a name; without compiling that, for nearly all names."""
-        if not (name.isascii() and self._stems.isascii()):  # a letter may equal a foreign one: the Kelvin sign is a K
-            return True
-        letters = "".join(filter(str.isalnum, name.lower()))
-        return any(stem in letters for stem in self._plain_stems)
 
     # ------------------------------------------------------------ values
 
@@ -208,14 +151,14 @@ class Masker:
 
     def text(self, text: str) -> str:
         """The text without anything like a credential: user and password in a URL, ``token=…`` and so on."""
-        if not _SIGNS.search(text) or not (_HINT.search(text) or self._stem.search(text)):
+        if not _SIGNS.search(text) or not (_HINT.search(text) or self._names.stem.search(text)):
             return text
         text = self.places(text)
         text = _PEM.sub(lambda match: f"{match['begin']}{self._mark(match['value'])}{match['end']}", text)
         for pattern in _FURTHER:
             text = pattern.sub(lambda match: f"{match['before']}{self._mark(match['value'])}", text)
         text = _ELEMENT.sub(self._element, text)
-        return self._pairs(self._flag, self._pairs(self._pair, text))
+        return self._pairs(self._names.flag, self._pairs(self._names.pair, text))
 
     def _element(self, match: re.Match[str]) -> str:
         if not self.hides(match["name"]):
@@ -348,12 +291,6 @@ class Masker:
 
 # ---------------------------------------------------------------- rules
 
-_BUILT_IN = tuple((word,) for word in _WORDS) + tuple(tuple(pair.split()) for pair in _PAIRS)
-_TYPES = r"(?:str|bytes|int|Any|SecretStr|Secret\[\w+\]|Optional\[\w+\])(?:\s*\|\s*None)?"
-_SEPARATOR = (
-    rf"(?:[\"'\])}}]{{0,3}}+\s*+(?::\s*{_TYPES}\s*=(?!=)|=>|[:=!]?=|:)\s*+|[\"']\s*,\s*(?=[bBrRuU]?[\"']))"
-    r"(?:(?:bearer|basic|token|digest|negotiate)\s+)?(?:[bBrRfFuU]{1,2}(?=[\"']))?"
-)
 _VALUE = re.compile(r"\"(?:[^\"\\]|\\.)++\"|'(?:[^'\\]|\\.)++'|\S*[^\s,;)\]}'\"]")
 """A quoted text, or everything up to the next blank except closing brackets: masks too much rather than too little."""
 _USER = re.compile(r"(?P<before>://)(?P<value>[^\s/?#'\"<>]{1,512})@")
@@ -372,17 +309,6 @@ _MARK = re.compile(r"\$masked:[0-9a-f]{32}")
 _PEM = re.compile(
     r"(?P<begin>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<value>[^-]+)(?P<end>-----END [A-Z ]*PRIVATE KEY-----)"
 )
-
-
-def _words(name: str) -> tuple[str, ...]:
-    return tuple(part.lower() for part in _PART.findall(name))
-
-
-def _holds(words: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    joined = "".join(wanted)
-    if len(wanted) > 1 and joined in words:  # apikey
-        return True
-    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
 
 
 def _open(plain: Any) -> Any:
