@@ -41,7 +41,7 @@ from consist_es.views.projector import Statement
 from consist_es.views.tables import Database, create_index, create_table
 
 name = "run_table"
-version = 6
+version = 7
 tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
 
 
@@ -108,7 +108,8 @@ UPDATE runs SET status = 'abandoned', error_message = ?, ended_seq = ? WHERE key
 """
 _HIT = "UPDATE runs SET cache = 'hit', cache_source_key = ?, cache_details = ? WHERE key = ?"
 _MISSED = """
-UPDATE runs SET cache = 'missed', cache_source_key = ?, cache_reason = ?, cache_differs = ?, cache_details = ?
+UPDATE runs SET cache = 'missed', cache_source_key = ?, cache_reason = ?, cache_differs = ?,
+    cache_differences = ?, cache_details = ?
 WHERE key = ?
 """
 _DEMOTED = """
@@ -233,7 +234,8 @@ def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
 
 
 def _missed(recorded: Recorded, event: CacheMissed) -> list[Statement]:
-    return [(_MISSED, (event.nearest, event.reason, *texts(event.differs, event.details), run_of(recorded)))]
+    said = texts(event.differs, event.differences, event.details)
+    return [(_MISSED, (event.nearest, event.reason, *said, run_of(recorded)))]
 
 
 def _demoted(recorded: Recorded, event: HitDemoted) -> list[Statement]:
