@@ -230,6 +230,7 @@ CREATE TABLE "runs" (
    "cache_source_key" TEXT,
    "cache_reason" TEXT,
    "cache_differs" TEXT,
+   "cache_differences" TEXT,
    "cache_details" TEXT,
    "declared" TEXT,
    "missing" TEXT,
