@@ -79,8 +79,9 @@ class Engine(Settings):
 
 def _loop_is_running() -> bool:
     """True inside an event loop: waiting would block it, and the awaited run may be one of its tasks."""
-    asyncio = sys.modules.get("asyncio")  # no loop runs before somebody imports it, which is 30 ms
+    # No loop runs before somebody has imported asyncio, which takes 30 ms.
+    running = getattr(sys.modules.get("asyncio"), "get_running_loop", None)
     try:
-        return asyncio is not None and asyncio.get_running_loop() is not None
+        return running is not None and running() is not None
     except RuntimeError:
         return False

@@ -45,6 +45,28 @@ def test_the_names_that_model_code_imports_load_no_table_library_and_no_command_
     assert loaded.isdisjoint({"pyarrow", "pandas", "numpy", "click", "rich"})
 
 
+COLLECTOR = """
+import gc, sys
+{before}
+state = lambda: (gc.isenabled(), gc.get_freeze_count() > 0)
+before = state()
+from consist_es import Tracker
+assert state() == before
+sys.modules["consist_es.runs.sets"] = None
+try:
+    from consist_es import RunSet
+except ImportError:
+    assert state() == before
+else:
+    raise AssertionError("the import was to fail")
+"""
+
+
+@pytest.mark.parametrize("before", ["", "gc.disable()", "gc.freeze()"])
+def test_an_import_leaves_the_garbage_collector_as_it_was(before: str) -> None:
+    assert "consist_es.api.tracker" in loaded_by(COLLECTOR.format(before=before))
+
+
 # ---------------------------------------------------------------- a process with one miss and one hit
 
 STEPS = """
