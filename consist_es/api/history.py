@@ -191,7 +191,8 @@ class TrackerQueries(SaysInstead):
         for key, artifact in outputs.items():
             if validate == "strict" and not artifact.path.exists():
                 raise ArtifactMissingError(
-                    f"Output {key!r} of run {run_id!r} is not at {artifact.path}. Restore it, or run the step again."
+                    f"Output {key!r} of run {run_id!r} is not at {artifact.path}. "
+                    "Run the step again, or restore the file."
                 )
         return RunResult(queries.run(conn, row), outputs, cache_hit=row.cache == "hit")
 

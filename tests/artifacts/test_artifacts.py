@@ -122,7 +122,7 @@ def test_keys_that_are_taken(key: str) -> None:
     "key", ["", ".a", "-a", "/a", "a b", "a@b", "a+b", "a\\b", "ä", "a\n", "a..b", "a//b", "x" * 257]
 )
 def test_keys_that_are_not(key: str) -> None:
-    with pytest.raises(errors.KeyNameError, match="no valid artifact key"):
+    with pytest.raises(errors.KeyNameError, match="not a valid artifact key"):
         check_key(key)
 
 

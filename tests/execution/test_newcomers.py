@@ -72,7 +72,7 @@ def test_a_scenario_named_after_another_and_a_run_after_a_run_work_on_every_atte
 
 @pytest.mark.parametrize("run_id", ["a#2", "base#2", "other_base#2", "a#٢"])
 def test_a_run_id_that_looks_like_an_attempt_is_refused_with_a_way_out(run_id: str, tracker: Tracker) -> None:
-    with pytest.raises(errors.InvalidNameError, match="put something behind it"):
+    with pytest.raises(errors.InvalidNameError, match="put something after it"):
         tracker.run(step, run_id=run_id, outputs=["o"])
 
 

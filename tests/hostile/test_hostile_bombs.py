@@ -256,7 +256,7 @@ LIMITS: dict[str, tuple[int, Callable[[int], Any], type[Exception], str]] = {
     "bytes in a config": (MAX_TEXT, lambda n: to_plain(b"x" * n, "config"), ConfigValueError, "at most 1000000"),
     "an event": (
         EVENT_CAP, lambda n: encode_data(StepAbandoned(reason="x" * (n - _FRAME))), LimitError,
-        "16,777,217 bytes, the limit is 16,777,216",
+        "16,777,217 bytes; the limit is 16,777,216",
     ),
     "nesting of an event": (
         201, lambda n: decode_event("meta_logged", 1, b'{"values":{"x":' + b"[" * (n - 2) + b"]" * (n - 2) + b"}}"),
