@@ -77,7 +77,7 @@ class Copier(msgspec.Struct, frozen=True):
             for member in bundle_members(source):
                 copy_path(member, room / _renamed(member, source, place))
             if self._digest(room / place.name, artifact) != artifact.hash:
-                raise MaterializeError(artifact.key, target, f"{source} is not what was recorded any more")
+                raise MaterializeError(artifact.key, target, f"{source} has changed since it was recorded")
             for member in sorted(room.iterdir(), key=lambda path: path.name == place.name):  # the main file last
                 member.replace(place.with_name(member.name))
 
@@ -105,7 +105,7 @@ class Copier(msgspec.Struct, frozen=True):
                 return place
         tried = ", ".join(str(place) for place in artifact.locations)
         raise ArtifactMissingError(
-            f"Artifact {artifact.key!r} has its recorded bytes nowhere (looked at {tried}). "
+            f"The recorded content of artifact {artifact.key!r} was not found (looked at {tried}). "
             "Run the step that made it again, or restore the file."
         )
 

@@ -373,7 +373,7 @@ def _staging(args: StepArguments, inputs: Sequence[BoundInput]) -> dict[str, Any
     places = dict(args.execution_options.input_paths or {})
     named = [item.role for item in inputs if item.named]
     if unknown := [name for name in places if name not in named]:
-        raise UsageError(f"input_paths names {unknown}, which are no inputs of this step. Inputs: {named}.")
+        raise UsageError(f"input_paths names {unknown}, which are not inputs of this step. Inputs: {named}.")
     return places
 
 

@@ -343,7 +343,7 @@ def test_what_the_folder_adapter_refuses(configs: Path) -> None:
     refused(UsageError, "two files are called 'configs/run.ini'", paths=["configs", "configs/run.ini"])
     refused(InputError, "a link to a folder that it lies in", paths=_looping(configs))
     os.mkfifo(configs / "pipe.json")
-    refused(InputError, "no regular file", paths="configs/pipe.json")
+    refused(InputError, "not a regular file", paths="configs/pipe.json")
     Path("bad\nname.json").write_text("{}")
     refused(InputError, "has characters that cannot be recorded", paths="bad\nname.json")
 

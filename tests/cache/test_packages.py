@@ -414,7 +414,7 @@ def test_several_forecasts_are_told_in_one_sentence() -> None:
         "1 of them wait for others and may be reused; others are reused over numpy 1 -> 2"
     )
     assert forecast_summary([foreseen("miss", reason="x")]) == (
-        "1 of 1 step will run, for a time that is not known, because of x (1)"
+        "1 of 1 step will run, for an unknown time, because of x (1)"
     )
     with pytest.raises(errors.UsageTypeError, match="takes forecasts"):
         forecast_summary([3])  # type: ignore[list-item]
