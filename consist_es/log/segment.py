@@ -159,10 +159,10 @@ def _parse_header(line: bytes, path: Path) -> Opened:
         plain = {}
     if plain.get("format") != FORMAT:
         if path.name != segment_name(1):  # the first segment shows that the log is ours
-            raise LogCorruptError(path.name, 0, "the segment's header is none")
+            raise LogCorruptError(path.name, 0, "the segment's header is not valid")
         raise LogFormatError(
             f"{path} does not begin like a segment of a {FORMAT}. Nothing was changed. If it was one, restore it from "
-            "a copy; where further segments are whole, `consist-es repair` says what can be kept."
+            "a copy; if further segments are whole, `consist-es repair` shows what can be kept."
         )
     version = plain.get("version")
     if version != VERSION:

@@ -185,7 +185,7 @@ class _Check:
             problem = str(error)
         what = f"an earlier check found it whole and synced, but {problem}"
         name = segment_name(noted.segment)
-        self._problem(name, noted.offset, noted.seq, f"{what} (if that was meant to be, remove {VERIFIED_FILE!r})")
+        self._problem(name, noted.offset, noted.seq, f"{what} (if that was intended, remove {VERIFIED_FILE!r})")
         return None
 
     def _unreadable(self, file: str, error: OSError) -> None:

@@ -229,8 +229,8 @@ def test_a_model_that_is_not_installed_is_said_and_counts_as_such(site: Path) ->
         ({"model_packages": 3}, errors.UsageTypeError, "model_packages takes a list of str"),
         ({"model_packages": [3]}, errors.UsageTypeError, "model_packages takes a list of str"),
         ({"ignore_packages": {"a": 1, 2: 3}}, errors.UsageTypeError, "ignore_packages takes a list of str"),
-        ({"model_packages": [" "]}, errors.UsageError, "' ' is none"),
-        ({"model_packages": ["A_b"], "ignore_packages": ["a-B"]}, errors.UsageError, "'a-b' stands in"),
+        ({"model_packages": [" "]}, errors.UsageError, "' ' is not one"),
+        ({"model_packages": ["A_b"], "ignore_packages": ["a-B"]}, errors.UsageError, "'a-b' is in both"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

@@ -116,7 +116,7 @@ def test_verify_says_which_runs_have_no_end_before_and_after_their_process_is_go
 
 
 def test_verify_deep_derives_views_and_outputs_again(log: Path) -> None:
-    assert "every output is where and what it was" in run("verify", "--deep").stdout
+    assert "every output is in its place and unchanged" in run("verify", "--deep").stdout
     output = next(Path("runs").rglob("scaled*"))
     stat = output.stat()
     content = output.read_bytes()
@@ -130,7 +130,7 @@ def test_verify_deep_derives_views_and_outputs_again(log: Path) -> None:
     with sqlite3.connect("provenance.db") as connection:
         connection.execute("UPDATE runs SET seconds = seconds + 1")
     connection.close()
-    assert "table runs is not what the log says" in run("verify", "--deep", code=1).stdout
+    assert "table runs differs from the log" in run("verify", "--deep", code=1).stdout
 
 
 def test_exit_codes_of_verify_add_up(log: Path) -> None:
