@@ -17,14 +17,16 @@ from consist_es.runs.why import in_words
 _STATUSES = ("running", "completed", "failed", "interrupted", "abandoned")
 
 limit_option = click.option(
-    "--limit", metavar="N", type=click.IntRange(min=1), default=100, show_default=True, help="Show this many at most."
+    "--limit", metavar="N", type=click.IntRange(min=1), default=100, show_default=True, help="Show at most this many."
 )
 
 
 @click.command()
-@click.option("--scenario", metavar="NAME", help="Of this scenario: its latest attempt, or NAME#2 for an earlier one.")
-@click.option("--status", type=click.Choice(_STATUSES), help="With this status.")
-@click.option("--model", metavar="NAME", help="Of this model.")
+@click.option(
+    "--scenario", metavar="NAME", help="Only of this scenario: the latest attempt, or NAME#2 for an earlier one."
+)
+@click.option("--status", type=click.Choice(_STATUSES), help="Only with this status.")
+@click.option("--model", metavar="NAME", help="Only of this model.")
 @limit_option
 @json_option
 @project_option

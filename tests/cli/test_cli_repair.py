@@ -47,12 +47,12 @@ def test_without_the_flag_repair_says_what_can_be_kept_and_changes_nothing(log: 
 def test_what_is_damaged_can_be_left_behind_and_everybody_says_what_is_lost(log: Path) -> None:
     position = next(event.seq for event in LocalLog(log).read() if event.type == "artifact_logged")
     damage(log, position)
-    assert "behind it" in run("verify", code=1).stdout
+    assert "after it" in run("verify", code=1).stdout
     assert "consist-es repair" in run("verify", code=1).stderr
     result = run("repair", "--keep-damaged")
     assert f"1 record lost: position {position}\n" in result.stdout
     assert "kept as they were" in result.stderr
-    assert f"lost, as a repair says: the record of position {position}\n" in run("verify").stdout
+    assert f"lost, as an earlier repair recorded: the record of position {position}\n" in run("verify").stdout
     told = run("log").stdout
     assert "lost: what was damaged here was an event of type artifact_logged" in told
     assert "log repaired: " in told

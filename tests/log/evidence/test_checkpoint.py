@@ -407,7 +407,7 @@ def test_a_file_that_is_there_is_never_written_over(log: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_said_before_anything_is_read(log: Path) -> None:
     result = run("checkpoint", "--out", "missing/head", code=2)
-    assert result.stderr == "Error: --out missing/head: there is no folder missing. Make it, or give another one.\n"
+    assert result.stderr == "Error: --out missing/head: folder missing does not exist. Make it, or give another one.\n"
     assert not (log / "checkpoints").exists()
 
 
