@@ -121,9 +121,9 @@ def test_a_folder_out_of_reach_is_left_to_who_uses_it(tmp_path: Path, monkeypatc
     [
         ("a\0b", "a NUL character or a lone surrogate"),
         ("\ud800", "a NUL character or a lone surrogate"),
-        ("a/" + "n" * 256, "a name in it has 256 bytes, at most 255"),
-        ("a/" + "\u00e9" * 128, "a name in it has 256 bytes, at most 255"),
-        ("a/" * 2048, "it has 4,096 bytes, at most 4,095"),
+        ("a/" + "n" * 256, "a name in it has 256 bytes; at most 255"),
+        ("a/" + "\u00e9" * 128, "a name in it has 256 bytes; at most 255"),
+        ("a/" * 2048, "it has 4,096 bytes; at most 4,095"),
     ],
 )
 def test_a_text_that_no_system_takes_for_a_path_is_refused_with_what_is_wrong(text: str, problem: str) -> None:
@@ -487,7 +487,7 @@ def test_a_source_that_is_gone_is_an_obstacle(run_dir: Path, copier: Copier) -> 
     (run_dir / "a").write_text("bytes")
     artifact = recorded(run_dir / "a", copier)
     (run_dir / "a").unlink()
-    assert "nowhere" in (copier.obstacle(artifact, run_dir / "b") or "")
+    assert "was not found" in (copier.obstacle(artifact, run_dir / "b") or "")
 
 
 def test_a_source_that_cannot_be_read_is_as_if_it_were_gone(

@@ -133,7 +133,7 @@ NETWORK_ERRORS = [
     (NETWORK.replace("1.5e3", "1_500"), 10, "capacity '1_500' is not a number", "a finite decimal number"),
     (NETWORK.replace("1.5e3", "1e999"), 10, "capacity '1e999' is not a number", "a finite decimal number"),
     (NETWORK.replace("6.5", "-6.5"), 9, "free flow time -6.5 is negative", "free flow time of zero or more"),
-    (NETWORK.replace("\t2\t;", "\ttwo\t;"), 10, "link type 'two' is no whole number", "10 fields"),
+    (NETWORK.replace("\t2\t;", "\ttwo\t;"), 10, "link type 'two' is not a whole number", "10 fields"),
     (NETWORK.replace("\t1\t;\n", "\t1\t; 3\n"), 9, "'3' after the closing ';'", "one row per line"),
 ]
 TRIPS_ERRORS = [

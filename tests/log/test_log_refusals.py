@@ -210,7 +210,7 @@ def test_a_payload_of_many_short_lists_is_not_taken_for_a_deep_one() -> None:
     ("reference", "what"),
     [
         (b'{"$blob":"%b","size":"many"}' % (b"0" * 64), "does not decode"),
-        (b'{"$blob":"%b","size":16777217}' % (b"0" * 64), "a payload of 16777217 bytes, at most 16777216"),
+        (b'{"$blob":"%b","size":16777217}' % (b"0" * 64), "a payload of 16777217 bytes; at most 16777216"),
         (b'{"$blob":"%b","size":-1}' % (b"0" * 64), "a payload of -1 bytes"),
         (b'{"$blob":"%b","size":1}' % (b"0" * 63), "is not the name of a blob"),
         (b'{"$blob":"%b","size":1}' % (b"A" * 64), "is not the name of a blob"),
