@@ -338,7 +338,7 @@ def test_what_the_folder_adapter_refuses(configs: Path) -> None:
     refused(
         OptionError, "formats['*.cfg']='xml' is not allowed: use one of 'yaml'", paths=".", formats={"*.cfg": "xml"}
     )
-    refused(UsageError, "no file in configs fits include=['*.yml']", paths="configs", include="*.yml")
+    refused(UsageError, "no file in configs matches include=['*.yml']", paths="configs", include="*.yml")
     refused(InputError, "FolderAdapter: nowhere.json does not exist", paths="nowhere.json")
     refused(UsageError, "two files are called 'configs/run.ini'", paths=["configs", "configs/run.ini"])
     refused(InputError, "a link to a folder that it lies in", paths=_looping(configs))
@@ -416,7 +416,7 @@ async def _asynchronous(root: Path) -> None: ...
 @pytest.mark.parametrize(
     ("adapter", "error", "said"),
     [
-        (42, AdapterTypeError, "adapter=42 is no config adapter: it has no name"),
+        (42, AdapterTypeError, "adapter=42 is not a config adapter: it has no name"),
         (Prices, AdapterTypeError, "adapter=Prices is a class: pass an object"),
         (SimpleNamespace(name=" ", version="1"), AdapterTypeError, "must be a printable str"),
         (SimpleNamespace(name="x", version=1), AdapterTypeError, "must be a printable str"),

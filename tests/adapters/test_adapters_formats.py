@@ -59,7 +59,7 @@ def test_json_is_read_with_whole_numbers_and_floats_apart() -> None:
         ('{"a": 1,\n "b": }', 2, "not valid JSON"),
         ('{"a": 1} x', 1, "not valid JSON"),
         ("", 1, "not valid JSON"),
-        ('{"a": 1,\n\n"a": 2}', 3, "the key 'a' is twice"),
+        ('{"a": 1,\n\n"a": 2}', 3, "the key 'a' is there twice"),
         ("[" * 200_000, None, "nested too deep"),
     ],
 )

@@ -148,7 +148,7 @@ TRIPS_ERRORS = [
     (
         TRIPS.replace("1 : 30;\n", ""),
         2,
-        "<TOTAL OD FLOW> is 60.5, but the trips sum up to 30.5",
+        "<TOTAL OD FLOW> is 60.5, but the trips sum to 30.5",
         "a complete trip table",
     ),
     (TRIPS.replace("60.5", "many"), 2, "<TOTAL OD FLOW> 'many' is not a number", "a finite decimal number"),

@@ -201,7 +201,7 @@ def test_a_run_that_was_not_held_against_an_expectation_does_not_answer_for_one_
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        (OutputSet("skims", "*.csv", expected_count=3), "has 2 members, 3 were expected"),
+        (OutputSet("skims", "*.csv", expected_count=3), "has 2 members, but 3 were expected"),
         (OutputSet("skims", "*.csv", expected_members=["a.csv"]), r"missing members \['a\.csv'\]"),
         (OutputSet("nowhere", "*.csv"), "is missing"),
         (
