@@ -335,7 +335,7 @@ def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[str]:
     found = pair(new.code_parts, old.code_parts)
     told = (*(after for _, after in found.changed), *found.added)
     inner = {name.rpartition(".")[0] for name in told}  # a class, if one of its methods says more
-    said = {_CALLABLE: "changed, if only by where its files lie"} if found.renamed else {}
+    said = {_CALLABLE: "changed, maybe only in where its files lie"} if found.renamed else {}
     lines = [
         f"code of {_both(*names)}: {said.get(names[1], 'changed')}" for names in found.changed if names[1] not in inner
     ]

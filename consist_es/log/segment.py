@@ -184,9 +184,9 @@ def _check_header(line: bytes, path: Path) -> Opened:
         raise BadRecord("its checksum does not match")
     header = msgspec.json.decode(front + b"}", type=Header)
     if segment_name(header.segment) != path.name:
-        raise BadRecord(f"it says segment {header.segment}")
+        raise BadRecord(f"it belongs to segment {header.segment}")
     if (header.segment == 1 and header.first != 1) or (header.first == 1) != (previous == genesis(header.project)):
-        raise BadRecord("it does not start where it says")
+        raise BadRecord("its first position does not fit its chain value")
     return Opened(header, Place(header.segment, len(line), header.first - 1, previous, header.at))
 
 

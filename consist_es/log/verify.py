@@ -310,7 +310,9 @@ class _Check:
             if start.seq and not self._problems:
                 self._problem(segment_name(1), 0, 1, "the segment is missing")
         elif (start.seq, start.chain) != (place.seq, place.chain):
-            self._problem(name, 0, start.seq + 1, f"it does not go on after position {place.seq}, where the last ended")
+            self._problem(
+                name, 0, start.seq + 1, f"it does not go on after position {place.seq}, where the one before it ended"
+            )
 
     def _lines(self, fd: int, begin: Place, limit: int | None, last: bool) -> None:
         place: Place | None = begin

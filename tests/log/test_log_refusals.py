@@ -180,7 +180,7 @@ def test_a_log_without_one_whole_batch_ends_where_it_begins(tmp_path: Path, stor
 @pytest.mark.parametrize(
     ("header", "previous", "what"),
     [
-        ({"segment": 2}, None, "it says segment 2"),
+        ({"segment": 2}, None, "it belongs to segment 2"),
         ({"first": 2}, None, "does not start"),
         ({}, b"x" * 43, "does not start"),
     ],
