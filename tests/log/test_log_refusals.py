@@ -181,8 +181,8 @@ def test_a_log_without_one_whole_batch_ends_where_it_begins(tmp_path: Path, stor
     ("header", "previous", "what"),
     [
         ({"segment": 2}, None, "it belongs to segment 2"),
-        ({"first": 2}, None, "does not start"),
-        ({}, b"x" * 43, "does not start"),
+        ({"first": 2}, None, "does not fit its chain value"),
+        ({}, b"x" * 43, "does not fit its chain value"),
     ],
 )
 def test_a_first_segment_that_says_it_is_another_one_is_refused_though_its_checksum_holds(
