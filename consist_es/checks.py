@@ -137,7 +137,7 @@ def checked_year(name: str, value: Any) -> int | None:
     if number is None:
         raise UsageTypeError(f"{name} takes an int, not {type(value).__name__}: {value!r}.")
     if not -(2**63) <= number < 2**63:
-        raise UsageError(f"{name}={number} is beyond 64 bits.")
+        raise UsageError(f"{name}={number} is beyond 64 bits. Use a smaller number.")
     return number
 
 

@@ -153,7 +153,9 @@ class TrackerQueries(SaysInstead):
         """
         runs = self._find({"limit": None, **filters})
         if not runs:
-            raise UsageError(f"find_latest_run({_shown(filters)}): no run matches.")
+            raise UsageError(
+                f"find_latest_run({_shown(filters)}): no run matches. Correct the filters, or leave one out."
+            )
         return max(runs, key=lambda run: -1 if run.iteration is None else run.iteration)
 
     def get_latest_run_id(self, **filters: Unpack[RunFilters]) -> str:

@@ -29,7 +29,9 @@ def _members(path: Path) -> list[Path]:
     try:
         missing, members = missing_sidecars(path), bundle_members(path)
     except OSError as error:
-        raise InputError(f"Cannot hash {path}: the files beside it cannot be listed: {error}.") from error
+        raise InputError(
+            f"Cannot hash {path}: the files beside it cannot be listed: {error}. Check the folder and its permissions."
+        ) from error
     if missing:
         raise InputError(f"{path} is incomplete: beside it there is no {' and no '.join(missing)} file. Add it.")
     return members

@@ -45,7 +45,7 @@ def held(folder: Path, roots: Sequence[str]) -> Iterator[Path]:
     """
     found = root_of(folder, roots)
     if found is None:
-        raise PathError(f"{folder} lies outside {', '.join(roots)}.")
+        raise PathError(f"{folder} lies outside {', '.join(roots)}. Give a folder below one of them.")
     if not _OPEN_FOLDERS.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         yield folder

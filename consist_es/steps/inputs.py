@@ -293,7 +293,7 @@ def identity_digests(given: Any, root: Path, digester: Digester) -> dict[str, st
         label, path = _labelled(item, root)
         label = readable(label)
         if label in found:
-            raise UsageError(f"identity_inputs: label {label!r} is given twice.")
+            raise UsageError(f"identity_inputs: label {label!r} is given twice. Give each path a label of its own.")
         try:
             found[label] = digester.digest(path).value
         except InputError as error:

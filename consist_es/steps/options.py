@@ -139,7 +139,7 @@ class ExecutionOptions:
         if self.container is not None:
             raise UsageError("container= is not supported: call the container from the step's function.")
         if self.load_inputs is not None and self.input_binding is not None:
-            raise UsageError("load_inputs and input_binding say the same thing: give input_binding alone.")
+            raise UsageError("load_inputs and input_binding set the same thing: give input_binding alone.")
         if self.input_paths is not None and self.input_materialization is None:
             raise UsageError("input_paths has no effect alone: add input_materialization='requested'.")
         if self.input_materialization is not None and not self.input_paths:
