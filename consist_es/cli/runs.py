@@ -31,7 +31,9 @@ sort_option = click.option("--sort", metavar="COLUMN", help="Sort by this column
 
 
 @click.command(short_help="List runs of steps: computed or reused, and why.")
-@click.option("--scenario", metavar="NAME", help="Only this scenario: its latest attempt, or NAME#2 for an earlier one.")
+@click.option(
+    "--scenario", metavar="NAME", help="Only this scenario: its latest attempt, or NAME#2 for an earlier one."
+)
 @click.option("--name", metavar="NAME", help="Only this step.")
 @click.option("--year", type=int, help="Only this year.")
 @click.option("--iteration", type=int, help="Only this iteration.")
@@ -89,9 +91,9 @@ def scenarios(sort: str | None, columns: str | None, limit: int | None, form: st
 
 
 @click.command(short_help="List files and tables: what made and used them.")
-@click.option("--key", metavar="KEY", help="With this key.")
-@click.option("--run", metavar="RUN", help="Inputs and outputs of this step.")
-@click.option("--format", "driver", metavar="NAME", help="Of this format, such as parquet.")
+@click.option("--key", metavar="KEY", help="Only with this key.")
+@click.option("--run", metavar="RUN", help="Only inputs and outputs of this step.")
+@click.option("--format", "driver", metavar="NAME", help="Only this format, such as parquet.")
 @sort_option
 @columns_option
 @limit_option
