@@ -136,7 +136,9 @@ def test_a_change_that_a_stranger_accepted_is_not_followed(by: Trackers) -> None
     assert not found.cache_hit
     why = found.run.why()
     assert (why.reason, why.nearest) == ("writer_not_trusted", "step")
-    assert why.differs == ["accepted as step: trust me; that was recorded by mallory-x@here, who is not a trusted writer"]
+    assert why.differs == [
+        "accepted as step: trust me; that was recorded by mallory-x@here, who is not a trusted writer"
+    ]
     anna.accept("step#2", "step#1", "only a variable")
     assert asked(anna, fn=changed).cache_hit
 
