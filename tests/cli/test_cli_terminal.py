@@ -142,7 +142,7 @@ def test_a_project_is_named_by_its_log_its_database_or_the_environment(
 def test_a_file_beside_the_log_that_is_no_database_is_not_taken_for_one(log: Path, here: Path) -> None:
     Path("provenance.csv").write_text("zone,people\n")
     result = run("runs", "--project", "provenance.csv", code=2)
-    said = f"Error: {here}/provenance.csv is a text file, not a database of consist-es. Name the log: {log}.\n"
+    said = f"Error: {here}/provenance.csv is a text file, not a consist-es database. Name the log: {log}.\n"
     assert result.stderr == said
     assert Path("provenance.csv").read_text() == "zone,people\n"
 
