@@ -3,7 +3,7 @@
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,7 +27,7 @@ from consist_es.events import (
 from consist_es.identity.adapters import counted
 from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.plumbing import decoded, first, from_text, run_of, texts, to_text
+from consist_es.projections.plumbing import decoded, first, from_text, paged, run_of, texts, to_text
 from consist_es.projections.run_rows import RunRow, run_row
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
@@ -180,9 +180,14 @@ def _doubted(recorded: Recorded, by: str | None) -> Iterable[Statement]:
 
 
 _CANDIDATES = """
-SELECT c.run_key, c.seq, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, r.seq, c.writer
+SELECT c.seq, c.run_key, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, r.seq, c.writer
 FROM cache_index c LEFT JOIN observed_reads r ON r.digest = c.reads
-WHERE c.fingerprint = ? ORDER BY c.seq DESC
+WHERE c.fingerprint = ? AND c.seq < ? ORDER BY c.seq DESC LIMIT ?
+"""
+_CANDIDATE = """
+SELECT c.seq, c.run_key, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, r.seq, c.writer
+FROM cache_index c LEFT JOIN observed_reads r ON r.digest = c.reads
+WHERE c.run_key = ? AND c.fingerprint = ?
 """
 _LINKS = msgspec.json.Decoder(list[OutputLink])
 _READ = msgspec.json.Decoder(list[ObservedRead])
@@ -193,36 +198,43 @@ _CARRIED = "SELECT fingerprint FROM carried_over WHERE before = ?"
 _CHANGED = "SELECT effects FROM cache_index WHERE run_key = ?"
 
 
-def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidate]:
-    """Runs with this fingerprint for a hit, newest first.
+def candidates(conn: sqlite3.Connection, fingerprint: str) -> Iterator[CacheCandidate]:
+    """Runs with this fingerprint for a hit, newest first; each is read from the views when it is asked for.
 
     A run is left out if the views lack one of its outputs, or its list of reads: it could not be checked.
     """
-    found = []
-    for run_key, seq, given, logged, observed, effects, listed, reads, listed_seq, writer in query(
-        conn, _CANDIDATES, (fingerprint,)
-    ):
-        if listed is not None and reads is None:
-            continue
-        outputs, all_outputs = decoded(_LINKS, given), decoded(_LINKS, logged)
-        wanted = {link.artifact for link in (*outputs, *all_outputs)}
-        rows = lineage.by_ids(conn, sorted(wanted))
-        if rows.keys() == wanted:
-            found.append(
-                CacheCandidate(
-                    run_key=run_key,
-                    seq=seq,
-                    outputs={link.key: rows[link.artifact] for link in outputs},
-                    all_outputs={link.key: rows[link.artifact] for link in all_outputs},
-                    observed=from_text(observed, {}),
-                    reads=decoded(_READ, reads) if reads else [],
-                    effects=decoded(_EFFECTS, effects),
-                    writer=writer,
-                    listed=listed,
-                    listed_seq=listed_seq or 0,
-                )
-            )
-    return found
+    for row in paged(conn, _CANDIDATES, (fingerprint,)):
+        if (found := _candidate(conn, row)) is not None:
+            yield found
+
+
+def candidate(conn: sqlite3.Connection, run_key: str, fingerprint: str) -> CacheCandidate | None:
+    """That run, if it is among the `candidates`."""
+    row = first(query(conn, _CANDIDATE, (run_key, fingerprint)))
+    return None if row is None else _candidate(conn, row)
+
+
+def _candidate(conn: sqlite3.Connection, row: tuple[Any, ...]) -> CacheCandidate | None:
+    seq, run_key, given, logged, observed, effects, listed, reads, listed_seq, writer = row
+    if listed is not None and reads is None:
+        return None
+    outputs, all_outputs = decoded(_LINKS, given), decoded(_LINKS, logged)
+    wanted = {link.artifact for link in (*outputs, *all_outputs)}
+    rows = lineage.by_ids(conn, sorted(wanted))
+    if rows.keys() != wanted:
+        return None
+    return CacheCandidate(
+        run_key=run_key,
+        seq=seq,
+        outputs={link.key: rows[link.artifact] for link in outputs},
+        all_outputs={link.key: rows[link.artifact] for link in all_outputs},
+        observed=from_text(observed, {}),
+        reads=decoded(_READ, reads) if reads else [],
+        effects=decoded(_EFFECTS, effects),
+        writer=writer,
+        listed=listed,
+        listed_seq=listed_seq or 0,
+    )
 
 
 def reads_of(conn: sqlite3.Connection, run_key: str) -> list[ObservedRead]:

@@ -34,7 +34,15 @@ from consist_es.events import (
 )
 from consist_es.projections import facets, redactions, shared_values
 from consist_es.projections.plumbing import columns_of, first, run_of, texts, to_text
-from consist_es.projections.run_rows import COLUMNS, RunRow, ScenarioRow, WriterRow, run_row
+from consist_es.projections.run_rows import (
+    COLUMNS,
+    RunRow,
+    ScenarioRow,
+    StepCounts,
+    StepSummary,
+    WriterRow,
+    run_row,
+)
 from consist_es.values.plain import to_plain
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
@@ -385,6 +393,28 @@ def steps(conn: sqlite3.Connection, scenario_key: str) -> list[RunRow]:
     return _runs(conn, sql, (scenario_key,))
 
 
+def last_step(conn: sqlite3.Connection, scenario_key: str) -> RunRow | None:
+    """The run of a scenario that started last, or None if none has."""
+    sql = "SELECT * FROM runs WHERE scenario_key = ? AND kind <> 'scenario' ORDER BY started_seq DESC LIMIT 1"
+    return first(_runs(conn, sql, (scenario_key,)))
+
+
+_SUMMARIES = """
+SELECT id, name, model, status, cache, description, started_at, ended_at, seconds FROM runs
+WHERE scenario_key = ? AND kind <> 'scenario' ORDER BY started_seq
+"""
+
+
+def step_summaries(conn: sqlite3.Connection, scenario_key: str) -> list[StepSummary]:
+    """As `steps`, with the columns that tell how each went: a scenario may have thousands."""
+    return [StepSummary(*row) for row in query(conn, _SUMMARIES, (scenario_key,))]
+
+
+def counts(conn: sqlite3.Connection, scenario_key: str) -> StepCounts:
+    """Counts over the steps of a scenario."""
+    return StepCounts(*query(conn, _COUNTS, (scenario_key,))[0])
+
+
 def started_since(conn: sqlite3.Connection, seq: int) -> list[RunRow]:
     """Steps and traces started after this position."""
     return _runs(conn, "SELECT * FROM runs WHERE started_seq > ? AND kind <> 'scenario' ORDER BY started_seq", (seq,))
@@ -405,8 +435,5 @@ FROM runs WHERE scenario_key = ? AND kind <> 'scenario'
 
 def scenarios(conn: sqlite3.Connection, limit: int | None = 100) -> list[ScenarioRow]:
     """Scenarios with counts over their steps, newest first."""
-    found = []
-    for header in find(conn, kind="scenario", limit=limit):
-        ((count, hits, failed, active, seconds),) = query(conn, _COUNTS, (header.key,))
-        found.append(ScenarioRow(header=header, steps=count, hits=hits, failed=failed, running=active, seconds=seconds))
-    return found
+    headers = find(conn, kind="scenario", limit=limit)
+    return [ScenarioRow(header=header, **counts(conn, header.key)._asdict()) for header in headers]

@@ -130,7 +130,7 @@ def why(conn: sqlite3.Connection, row: RunRow) -> Why:
         UsageError: a scenario; names its steps.
     """
     if row.kind == "scenario":
-        steps = ", ".join(step.id for step in run_table.steps(conn, row.key)) or "none"
+        steps = ", ".join(step.id for step in run_table.step_summaries(conn, row.key)) or "none"
         raise UsageError(
             f"{row.id!r} is a scenario, which is never looked up: ask of one of its steps. Steps: {steps}."
         )

@@ -81,9 +81,9 @@ def test_a_step_without_identity_is_answered_by_nothing(conn: sqlite3.Connection
 
 def test_a_run_of_which_the_views_lack_an_output_does_not_answer(conn: sqlite3.Connection) -> None:
     fingerprint = info(conn)
-    assert len(cache_index.candidates(conn, fingerprint.digest or "")) == 1
+    assert len([*cache_index.candidates(conn, fingerprint.digest or "")]) == 1
     conn.execute("DELETE FROM artifacts")
-    assert cache_index.candidates(conn, fingerprint.digest or "") == []
+    assert [*cache_index.candidates(conn, fingerprint.digest or "")] == []
     miss = asked(conn, fingerprint)
     assert isinstance(miss, Miss)
     assert miss.reason == "prior_run_not_reusable"

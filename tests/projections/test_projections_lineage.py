@@ -333,16 +333,16 @@ def test_candidates_are_reusable_runs_newest_first_with_their_outputs(fold: Fold
         step("else"),
         completed("else", fingerprint="other"),
     )
-    found = cache_index.candidates(conn, "fp")
+    found = [*cache_index.candidates(conn, "fp")]
     assert [candidate.run_key for candidate in found] == ["new", "old"]
     assert named(found[0].outputs) == [("zones", "b")]
     assert named(found[0].all_outputs) == [("log", "c"), ("zones", "b")]
-    assert cache_index.candidates(conn, "nothing") == []
+    assert [*cache_index.candidates(conn, "nothing")] == []
 
 
 def test_a_run_with_an_output_that_is_not_known_is_no_candidate(fold: Fold) -> None:
     conn = fold(step("k"), artifact("k", "a"), completed("k", ("out", "a"), ("more", "lost")))
-    assert cache_index.candidates(conn, "fp") == []
+    assert [*cache_index.candidates(conn, "fp")] == []
 
 
 def test_the_nearest_run_shares_most_parts_and_the_newest_wins_ties(fold: Fold) -> None:

@@ -21,7 +21,7 @@ QUERIES: dict[str, tuple[Query, set[str]]] = {
         {"runs_by_model", "runs_by_name"},
     ),
     "same work": (lambda conn: cache_index.same_work(conn, "f"), {"runs_by_fingerprint"}),
-    "candidates": (lambda conn: cache_index.candidates(conn, "f"), {"cache_index_by_fingerprint"}),
+    "candidates": (lambda conn: list(cache_index.candidates(conn, "f")), {"cache_index_by_fingerprint"}),
     "run by key": (lambda conn: run_table.by_key(conn, "k"), {"sqlite_autoindex_runs_1"}),
     "run by id": (lambda conn: run_table.get(conn, "zones"), {"runs_by_attempt"}),
     "beginning": (lambda conn: run_beginnings.beginning(conn, "zones"), {"runs_by_attempt", "runs_by_status"}),
