@@ -7,10 +7,9 @@ own number appended, so that ids stay unique.
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from consist_es.errors import OptionError
 from consist_es.events import (
     LABELS,
     CacheHit,
@@ -32,8 +31,9 @@ from consist_es.events import (
     ValuesRecorded,
     WriterAttached,
 )
-from consist_es.projections import facets, redactions, shared_values
+from consist_es.projections import facets, redactions, run_filters, run_meta, shared_values
 from consist_es.projections.plumbing import columns_of, first, run_of, texts, to_text
+from consist_es.projections.rarest import newest
 from consist_es.projections.run_rows import (
     COLUMNS,
     RunRow,
@@ -43,7 +43,6 @@ from consist_es.projections.run_rows import (
     WriterRow,
     run_row,
 )
-from consist_es.values.plain import to_plain
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
 
@@ -51,8 +50,16 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 6
-tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
+version = 7
+tables: tuple[str, ...] = (
+    "runs",
+    "run_tags",
+    "run_facets",
+    run_meta.TABLE,
+    "writers",
+    "environments",
+    *shared_values.TABLES,
+)
 
 
 # ---------------------------------------------------------------- tables
@@ -62,11 +69,12 @@ def create(db: "sqlite_utils.Database") -> None:
     """Make the tables."""
     runs = db.create_table("runs", COLUMNS, pk="key", not_null={"run_id", "attempt", "id", "kind", "status"})
     runs.create_index(["run_id", "attempt"], "runs_by_attempt", unique=True)  # numbers the attempts while folding
-    db.create_table("run_tags", {"run_key": str, "tag": str}, pk=("run_key", "tag"))
+    db.create_table("run_tags", {"run_key": str, "tag": str, "seq": int}, pk=("run_key", "tag"))
     db.create_table("run_facets", facets.COLUMNS, pk=("run_key", "key"))
     db.create_table("writers", columns_of(WriterRow), pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
     db.create_table("environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
+    run_meta.create(db)
     shared_values.create(db)
 
 
@@ -80,11 +88,28 @@ def index(db: "sqlite_utils.Database") -> None:
     runs.create_index(["name", "started_seq"], "runs_by_name")
     runs.create_index(["status", "started_seq"], "runs_by_status")
     runs.create_index(["kind", "started_seq"], "runs_by_kind")
-    runs.create_index(["fingerprint", "started_seq"], "runs_by_fingerprint")
     runs.create_index(["started_seq"], "runs_by_start")
-    db.table("run_tags").create_index(["tag"], "run_tags_by_tag")
-    db.table("run_facets").create_index(["key", "value_str"], "run_facets_by_key")
+    for sql in (*PARTIAL_INDEXES, facets.INDEX):
+        db.execute(sql)
+    db.table("run_tags").create_index(["tag", "seq"], "run_tags_by_tag")
+    run_meta.index(db)
     shared_values.index(db)
+
+
+PARTIAL_INDEXES = (
+    "CREATE INDEX runs_by_year ON runs (year, started_seq) WHERE year IS NOT NULL",
+    "CREATE INDEX runs_by_iteration ON runs (iteration, started_seq) WHERE iteration IS NOT NULL",
+    "CREATE INDEX runs_by_phase ON runs (phase, started_seq) WHERE phase IS NOT NULL",
+    "CREATE INDEX runs_by_stage ON runs (stage, started_seq) WHERE stage IS NOT NULL",
+    """CREATE INDEX runs_computed_by_model ON runs (model, started_seq)
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'""",
+    """CREATE INDEX runs_computed_by_name ON runs (name, started_seq)
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'""",
+    """CREATE INDEX runs_by_fingerprint ON runs (fingerprint, started_seq)
+    WHERE kind <> 'scenario' AND cache IS NOT 'hit'""",
+)
+"""Most runs have few of the labels. Hits are left out where a query does: a million may have followed the last run that
+was computed."""
 
 
 # ---------------------------------------------------------------- fold
@@ -100,7 +125,7 @@ _COPIED = tuple(COLUMNS)[tuple(COLUMNS).index("id") + 1 :]
 """Columns with values from the event alone."""
 NUMBERED = re.compile(r"#\d+$")
 """End of the readable ids of later attempts; see above."""
-_TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
+_TAG = "INSERT INTO run_tags (run_key, tag, seq) VALUES (?, ?, ?)"
 _COMPLETED = """
 UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?,
     reusable = ? AND not_reusable_reason IS NULL, not_reusable_reason = coalesce(not_reusable_reason, ?),
@@ -198,9 +223,10 @@ def _started(recorded: Recorded, event: ScenarioStarted | StepStarted, own: dict
     }
     attempt = (run_id, run_id, NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
     statements: list[Statement] = [(_START, (key, *attempt, *map(row.get, _COPIED)))]
-    statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
+    statements += [(_TAG, (key, tag, recorded.seq)) for tag in dict.fromkeys(event.tags)]
+    statements += run_meta.logged(key, event.meta)
     if event.facet:
-        statements += [(facets.INSERT, values) for values in facets.rows(key, event.facet)]
+        statements += [(facets.INSERT, values) for values in facets.rows(key, event.facet, recorded.seq)]
     return statements + shared_values.filled_in(recorded, event) if event.shared else statements
 
 
@@ -257,7 +283,8 @@ def _doubted(recorded: Recorded, event: OutputsDoubted) -> list[Statement]:
 
 def _meta_logged(recorded: Recorded, event: MetaLogged) -> list[Statement]:
     phase, stage = (value if isinstance(value, str) else None for value in map(event.values.get, ("phase", "stage")))
-    return [(_META, (to_text(event.values), phase, stage, run_of(recorded)))]
+    key = run_of(recorded)
+    return [(_META, (to_text(event.values), phase, stage, key)), *run_meta.logged(key, event.values)]
 
 
 def _writer(recorded: Recorded, event: WriterAttached) -> list[Statement]:
@@ -331,28 +358,7 @@ def attempts(conn: sqlite3.Connection, run_id: str) -> list[RunRow]:
     return _runs(conn, "SELECT * FROM runs WHERE run_id = ? ORDER BY attempt", (run_id,))
 
 
-_EQUAL = {column: f"runs.{column} = ?" for column in (*LABELS, "model", "status", "name", "kind")}
-_FILTERS = ("tags", "parent", "scenario", "facet", "metadata", "limit")
-_HAS_TAG = "EXISTS (SELECT 1 FROM run_tags t WHERE t.run_key = runs.key AND t.tag = ?)"
-_HAS_PARENT = "runs.parent_key = ?"
-_IN_SCENARIO = "runs.scenario_key = ? AND runs.kind <> 'scenario'"
-_HAS_META = """
-EXISTS (SELECT 1 FROM json_each(runs.meta) m, json_each(?) w WHERE m.key = ? AND m.value IS w.value AND
-    (m.type = w.type OR (m.type IN ('integer', 'real') AND w.type IN ('integer', 'real'))))
-"""
-
-
-def find(
-    conn: sqlite3.Connection,
-    *,
-    tags: Iterable[str] | None = None,
-    parent: str | None = None,
-    scenario: str | None = None,
-    facet: Mapping[str, Any] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    limit: int | None = 100,
-    **equal: Any,
-) -> list[RunRow]:
+def find(conn: sqlite3.Connection, *, limit: int | None = 100, **filters: Any) -> list[RunRow]:
     """Runs that meet all conditions, newest first.
 
     `tags`: has all of them. `parent`, `scenario`: references as for `get`; a scenario's own header run is not among
@@ -363,28 +369,12 @@ def find(
         OptionError: an unknown filter.
         ConfigTypeError: a facet or metadata value that cannot have been recorded.
     """
-    clauses, values = ["1"], []
-    for column, value in equal.items():
-        if column not in _EQUAL:
-            raise OptionError("filter", column, (*_FILTERS, *_EQUAL))
-        if value is not None:
-            clauses.append(_EQUAL[column])
-            values.append(value)
-    for tag in tags or ():
-        clauses.append(_HAS_TAG)
-        values.append(tag)
-    for ref, clause in ((parent, _HAS_PARENT), (scenario, _IN_SCENARIO)):
-        if ref is not None:
-            clauses.append(clause)
-            values.append(named.key if (named := get(conn, ref)) else "")
-    more, wanted = facets.condition(facet or {})
-    clauses += more
-    values += wanted
-    for key, value in (metadata or {}).items():
-        clauses.append(_HAS_META)
-        values += [to_text([to_plain(value, f"metadata[{key!r}]")]), key]
-    parts = ("SELECT * FROM runs WHERE", " AND ".join(clauses), "ORDER BY started_seq DESC LIMIT ?")
-    return _runs(conn, " ".join(parts), (*values, -1 if limit is None else limit))
+
+    def key_of(ref: str) -> str:
+        return named.key if (named := get(conn, ref)) else ""
+
+    conditions = run_filters.conditions(key_of, **filters)
+    return [run_row(row) for row in newest(conn, "runs.*", run_filters.EVERYTHING, conditions, limit)]
 
 
 def steps(conn: sqlite3.Connection, scenario_key: str) -> list[RunRow]:

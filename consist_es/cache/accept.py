@@ -10,7 +10,7 @@ import sqlite3
 
 from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.uris import UriMap, unquote
-from consist_es.cache.lookup import artifacts_of, described, refusal
+from consist_es.cache.lookup import artifacts_of, refusal
 from consist_es.checks import checked_text
 from consist_es.errors import AcceptanceError
 from consist_es.events import AcceptanceRevoked, ChangeAccepted, Draft, Event
@@ -19,6 +19,7 @@ from consist_es.project.project import Project
 from consist_es.projections import cache_index, run_table
 from consist_es.projections.run_names import run_named
 from consist_es.projections.run_rows import RunRow
+from consist_es.runs.differences import described
 from consist_es.values.masking import Masker
 
 

@@ -24,7 +24,7 @@ def why(run: str, as_json: bool, db_path: Path) -> None:
     """
     with opened(db_path) as project:
         views = project.connection()
-        found = account(views, run_named(views, run))
+        found = account(views, run_named(views, run), project.masker)
     if as_json:
         emit_json(msgspec.to_builtins(found))
         return

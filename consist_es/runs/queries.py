@@ -75,7 +75,7 @@ class Queries:
             MissingKeyError: there is none. UsageError: a scenario.
         """
         conn = self.conn
-        return why(conn, run_named(conn, key))
+        return why(conn, run_named(conn, key), self.project.masker)
 
     # ------------------------------------------------------------ artifacts
 
