@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from consist_es.events import LABELS, FingerprintInfo
 from consist_es.identity.adapters import counted
-from consist_es.projections import run_table
 from consist_es.projections.plumbing import first, paged
 from consist_es.projections.run_rows import RunRow, run_row
 from consist_es.views.file import query
@@ -97,15 +96,16 @@ def nearest(
 
 def quickly(
     conn: sqlite3.Connection, *, model: str, name: str, info: FingerprintInfo, scenario: str | None = None
-) -> RunRow | None:
-    """As `nearest`, by the digests of the parts alone, and of the newest runs: one with all but one part equal is near
-    enough. Keys are not compared: among runs that are as near, the newest is taken."""
+) -> str | None:
+    """The key of a run near enough to explain a miss by, or None: by the digests of the parts alone, among the newest
+    runs; one with all but one part equal is near enough. Keys are not compared: of runs that are as near, the newest is
+    taken."""
     walk = _Walk(conn, model, name, (info.code, info.config, info.inputs), info.labels, scenario)
     found = walk.best(itertools.islice(paged(conn, _OF_NAME, (name,)), WALKED), same=2)
     if found is None or found.others:
         other = walk.best(itertools.islice(paged(conn, _OF_MODEL, (model,)), STRANGERS), same=1)
         found = min(filter(None, (found, other)), default=None)
-    return None if found is None else run_table.by_key(conn, found.key)
+    return None if found is None else found.key
 
 
 class _Near(NamedTuple):

@@ -224,7 +224,8 @@ def _started(recorded: Recorded, event: ScenarioStarted | StepStarted, own: dict
     attempt = (run_id, run_id, NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
     statements: list[Statement] = [(_START, (key, *attempt, *map(row.get, _COPIED)))]
     statements += [(_TAG, (key, tag, recorded.seq)) for tag in dict.fromkeys(event.tags)]
-    statements += run_meta.logged(key, event.meta)
+    if event.meta:
+        statements += run_meta.logged(key, event.meta)
     if event.facet:
         statements += [(facets.INSERT, values) for values in facets.rows(key, event.facet, recorded.seq)]
     return statements + shared_values.filled_in(recorded, event) if event.shared else statements

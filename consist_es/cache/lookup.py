@@ -370,8 +370,8 @@ def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
     if same is not None:
         reason = "prior_run_not_reusable" if same.status == "completed" else f"prior_run_{same.status}"
         return Miss(reason, same.key, [f"run {same.id!r} is the same work, but {_unusable(same)}"])
-    run = near.quickly(conn, model=question.model, name=question.name, info=info, scenario=question.scenario)
-    if run is None:
+    key = near.quickly(conn, model=question.model, name=question.name, info=info, scenario=question.scenario)
+    if key is None or (run := run_table.by_key(conn, key)) is None:
         return Miss("no_similar_prior_run")
     reason, differs = differences(
         conn,

@@ -175,8 +175,8 @@ def _explained(
     info = row.fingerprint_info
     if said is None or info is None or row.cache != "missed" or row.cache_details:
         return recorded
-    if not _OF_PARTS.fullmatch(row.cache_reason or ""):
-        return recorded
+    if not _OF_PARTS.fullmatch(row.cache_reason or "") or (said.model != row.model and said.name != row.name):
+        return recorded  # of a run that was redacted, there is no more than what was recorded
 
     def told(run: RunRow) -> tuple[str, list[str]]:
         return differences(

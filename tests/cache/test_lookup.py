@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import consist_es as consist
-from consist_es import RunResult, Tracker
+from consist_es import CacheOptions, RunResult, Tracker
 from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.uris import UriMap
 from consist_es.cache.lookup import Hit, Miss, Question, look_up
@@ -198,6 +198,22 @@ def test_the_newest_run_that_holds_answers(tracker: Tracker, conn: sqlite3.Conne
     older = asked(conn, info(conn))
     assert isinstance(older, Hit)
     assert older.source == hit.source
+
+
+def test_an_older_run_answers_however_many_newer_ones_have_lost_their_files(
+    tracker: Tracker, conn: sqlite3.Connection
+) -> None:
+    again = CacheOptions(cache_mode="overwrite")
+    results = [
+        tracker.run(step, name="step", model="m", config={"n": 1}, outputs=["o"], cache_options=again)
+        for _ in range(14)
+    ]
+    for result, older in zip(results[:0:-1], results[-2::-1], strict=True):
+        assert result.output is not None
+        result.output.path.unlink()
+        hit = asked(conn, info(conn))
+        assert isinstance(hit, Hit)
+        assert hit.source == older.run.key
 
 
 def nearest(conn: sqlite3.Connection, fingerprint: FingerprintInfo, **more: Any) -> str | None:

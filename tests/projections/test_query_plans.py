@@ -231,7 +231,7 @@ class Connection(sqlite3.Connection):
     def cursor(self, _factory: Any = None) -> Any:
         return super().cursor(Cursor)
 
-    def execute(self, sql: str, values: Any = ()) -> Cursor:
+    def execute(self, sql: str, values: Any = ()) -> Any:
         return self.cursor().execute(sql, values)
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import consist_es as consist
@@ -299,6 +300,40 @@ def test_fewer_differing_keys_are_nearer_and_the_newest_of_equals(tracker: Track
         tracker.run(step, config=config, run_id=f"r{number}")
     assert told(tracker.run(step, config={"growth": 1.5, "demand": 1})).nearest == "r0"
     assert told(tracker.run(step, config={"growth": 9.0, "demand": 9})).nearest == "step"
+
+
+def test_a_miss_is_recorded_with_a_near_run_and_why_tells_the_nearest(tracker: Tracker) -> None:
+    for number, config in enumerate(({"growth": 1.0, "demand": 1}, {"growth": 3.0, "demand": 2})):
+        tracker.run(step, config=config, run_id=f"r{number}")
+    result = tracker.run(step, config={"growth": 1.0, "demand": 9}, run_id="asked")
+    recorded = result.run.meta["cache_miss_explanation"]
+    assert (recorded["candidate_run_id"], len(recorded["differs"])) == ("r1", 2)  # all but one part is the same
+    tracker.run(step, config={"growth": 1.0, "demand": 8}, run_id="later")  # as near, but it came later
+    why = told(result)
+    assert (why.nearest, why.differs) == ("r0", ["config.demand: 1 -> 9"])
+    nearest = tracker.get_run("r0")
+    assert nearest is not None
+    assert why.nearest_seconds == nearest.duration_seconds
+    assert run_json("why", "asked")[0] == json.loads(json.dumps(msgspec.to_builtins(why)))
+
+
+def test_why_ranks_all_earlier_runs_whatever_was_recorded(tracker: Tracker) -> None:
+    rng = random.Random(7)
+    earlier: list[tuple[str, dict[str, int]]] = []
+    other = 0
+    for number in range(25):
+        config = {key: rng.randrange(3) for key in "abc"}
+        result = tracker.run(step, config=config, run_id=f"r{number}")
+        if result.cache_hit:
+            continue
+        differing = [sum(config[key] != before[key] for key in "abc") for _, before in earlier]
+        if earlier:
+            least = max(place for place, count in enumerate(differing) if count == min(differing))
+            why = told(result)
+            assert (why.nearest, len(why.differs)) == (earlier[least][0], min(differing))
+            other += result.run.meta["cache_miss_explanation"]["candidate_run_id"] != why.nearest
+        earlier.append((f"r{number}", config))
+    assert other
 
 
 def test_a_run_far_back_is_found(tracker: Tracker) -> None:
