@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 7
+version = 8
 tables: tuple[str, ...] = (
     "runs",
     "run_tags",
@@ -143,7 +143,8 @@ UPDATE runs SET status = 'abandoned', error_message = ?, ended_seq = ? WHERE key
 """
 _HIT = "UPDATE runs SET cache = 'hit', cache_source_key = ?, cache_details = ? WHERE key = ?"
 _MISSED = """
-UPDATE runs SET cache = 'missed', cache_source_key = ?, cache_reason = ?, cache_differs = ?, cache_details = ?
+UPDATE runs SET cache = 'missed', cache_source_key = ?, cache_reason = ?, cache_differs = ?,
+    cache_differences = ?, cache_details = ?
 WHERE key = ?
 """
 _DEMOTED = """
@@ -270,7 +271,8 @@ def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
 
 
 def _missed(recorded: Recorded, event: CacheMissed) -> list[Statement]:
-    return [(_MISSED, (event.nearest, event.reason, *texts(event.differs, event.details), run_of(recorded)))]
+    said = texts(event.differs, event.differences, event.details)
+    return [(_MISSED, (event.nearest, event.reason, *said, run_of(recorded)))]
 
 
 def _demoted(recorded: Recorded, event: HitDemoted) -> list[Statement]:

@@ -16,7 +16,7 @@ from consist_es.cache.reads import ReadsNow
 from consist_es.cache.trust import Trust, foreign_files
 from consist_es.cache.vouch import NOT_VOUCHED, Silence, Voucher
 from consist_es.errors import InputError, PathError
-from consist_es.events import Effect, FingerprintInfo, InputLink, ObservedRead
+from consist_es.events import Difference, Effect, FingerprintInfo, InputLink, ObservedRead
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.projections import cache_index, lineage, near, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
@@ -65,6 +65,8 @@ class Miss(msgspec.Struct, frozen=True):
     nearest: str | None = None
     differs: list[str] = []
     details: dict[str, Any] = {}
+    differences: list[Difference] = []
+    """The lines of `differs` as data."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -373,7 +375,7 @@ def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
     key = near.quickly(conn, model=question.model, name=question.name, info=info, scenario=question.scenario)
     if key is None or (run := run_table.by_key(conn, key)) is None:
         return Miss("no_similar_prior_run")
-    reason, differs = differences(
+    reason, found = differences(
         conn,
         run,
         fingerprint=info,
@@ -382,7 +384,7 @@ def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
         files=question.files,
         masker=question.masker,
     )
-    return Miss(reason, run.key, differs)
+    return Miss(reason, run.key, [item.text for item in found], differences=found)
 
 
 def _unusable(run: RunRow) -> str:

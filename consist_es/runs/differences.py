@@ -1,4 +1,4 @@
-"""Differences of a step from an earlier run, in words."""
+"""Differences of a step from an earlier run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from consist_es.events import FingerprintInfo, InputLink
+from consist_es.events import Difference, FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted
-from consist_es.identity.fingerprint import InputFile, explain
+from consist_es.identity.differences import InputFile, explain
 from consist_es.projections import lineage
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.artifacts import artifact_of_row
@@ -30,7 +30,7 @@ def differences(
     inputs: Sequence[InputLink],
     files: Mapping[str, InputFile],
     masker: Masker | None,
-) -> tuple[str, list[str]]:
+) -> tuple[str, list[Difference]]:
     """A reason in one word, and the differences from an earlier run. `config` is masked; `files` are known inputs."""
     if run.fingerprint_info is None:
         return "no_similar_prior_run", []

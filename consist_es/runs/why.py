@@ -179,9 +179,10 @@ def _explained(
         return recorded  # of a run that was redacted, there is no more than what was recorded
 
     def told(run: RunRow) -> tuple[str, list[str]]:
-        return differences(
+        reason, found = differences(
             conn, run, fingerprint=shown_info, config=config, inputs=row.inputs, files=files, masker=masker
         )
+        return reason, [difference.text for difference in found]
 
     shown_info = info if masker is None else masker.fingerprint(info)
     config = row.config if masker is None else masker.plain(row.config)
