@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from consist_es.errors import UsageError
+from consist_es.events import Difference
 from consist_es.identity.code.left_out import left_out
 from consist_es.projections import cache_index, near, run_table
 from consist_es.projections.run_rows import RunRow
@@ -137,16 +138,17 @@ def why(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) -> 
         raise UsageError(
             f"{row.id!r} is a scenario, which is never looked up: ask of one of its steps. Steps: {steps}."
         )
-    nearest, reason, differs = _explained(conn, row, masker)
+    row = ranked(conn, row, masker)
+    nearest = None if row.cache_source_key is None else run_table.by_key(conn, row.cache_source_key)
     details = row.cache_details
     accepted = list(details.get("accepted", ()))
     verdict = {"hit": "hit", "demoted": "demoted"}.get(row.cache or "", "miss")
     return Why(
         run=row.id,
         verdict=verdict,
-        reason=_reason_of_hit(details) if verdict == "hit" else reason or "not_recorded",
+        reason=_reason_of_hit(details) if verdict == "hit" else row.cache_reason or "not_recorded",
         nearest=row.cache_source_key if nearest is None else nearest.id,
-        differs=differs,
+        differs=row.cache_differs,
         validation=details.get("validation") if verdict == "hit" else None,
         accepted=accepted if verdict == "hit" else [],
         notes=_notes(row, details) if verdict == "hit" else [],
@@ -165,24 +167,20 @@ _OF_PARTS = re.compile(
 """Reasons that tell how a step differs from the nearest run; others are about a run that did the same work."""
 
 
-def _explained(
-    conn: sqlite3.Connection, row: RunRow, masker: Masker | None
-) -> tuple[RunRow | None, str | None, list[str]]:
-    """The nearest run, the reason and the differences: as recorded, unless another run was nearer key by key. When a
-    miss is recorded there is no time to compare them all."""
+def ranked(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) -> RunRow:
+    """A run with nearest run, reason and differences of its miss: as recorded, unless another earlier run was nearer
+    key by key. When a miss is recorded there is no time to compare them all."""
     said = None if row.cache_source_key is None else run_table.by_key(conn, row.cache_source_key)
-    recorded = (said, row.cache_reason, row.cache_differs)
     info = row.fingerprint_info
     if said is None or info is None or row.cache != "missed" or row.cache_details:
-        return recorded
+        return row
     if not _OF_PARTS.fullmatch(row.cache_reason or "") or (said.model != row.model and said.name != row.name):
-        return recorded  # of a run that was redacted, there is no more than what was recorded
+        return row  # of a run that was redacted, there is no more than what was recorded
 
-    def told(run: RunRow) -> tuple[str, list[str]]:
-        reason, found = differences(
+    def told(run: RunRow) -> tuple[str, list[Difference]]:
+        return differences(
             conn, run, fingerprint=shown_info, config=config, inputs=row.inputs, files=files, masker=masker
         )
-        return reason, [difference.text for difference in found]
 
     shown_info = info if masker is None else masker.fingerprint(info)
     config = row.config if masker is None else masker.plain(row.config)
@@ -196,7 +194,12 @@ def _explained(
         differing=lambda run: len(told(run)[1]),
         before=row.started_seq,
     )
-    return recorded if best is None or best.key == said.key else (best, *told(best))
+    if best is None or best.key == said.key:
+        return row
+    reason, found = told(best)
+    words = [difference.text for difference in found]
+    more = {"cache_source_key": best.key, "cache_reason": reason, "cache_differs": words}
+    return msgspec.structs.replace(row, **more, cache_differences=found)
 
 
 def _reason_of_hit(details: Mapping[str, Any]) -> str:

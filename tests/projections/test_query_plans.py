@@ -41,6 +41,7 @@ OTHERS = {
     "artifacts": "the cache of digests",
     "identity": "the cache of sources",
     "doctor": "looks at every output on purpose",
+    "reading": "lists, sums and suggestions of the command line, which go through everything",
 }
 """Rooms with other SQL than queries on the views."""
 INFO = fingerprint("f")
