@@ -24,8 +24,8 @@ from consist_es.events import (
 )
 from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
-from consist_es.projections.plumbing import decoded, first, from_text, paged, run_of, texts, to_text
-from consist_es.views.file import query
+from consist_es.projections.plumbing import decoded, first, from_text, run_of, texts, to_text
+from consist_es.views.file import paged, query
 from consist_es.views.projector import Statement
 
 if TYPE_CHECKING:

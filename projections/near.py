@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from consist_es.events import LABELS, FingerprintInfo
 from consist_es.identity.adapters import counted
-from consist_es.projections.plumbing import first, paged
+from consist_es.projections.plumbing import first
 from consist_es.projections.run_rows import RunRow, run_row
-from consist_es.views.file import query
+from consist_es.views.file import paged, query
 
 RECENT = 500
 """Number of runs of a model, and of a name, that `nearest` considers."""

@@ -1,14 +1,12 @@
 """Shared by the views: JSON in text columns, and required event keys."""
 
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from consist_es.errors import ViewContentError
 from consist_es.events import Recorded
-from consist_es.views.file import query
 
 _T = TypeVar("_T")
 ANYTHING = msgspec.json.Decoder()
@@ -66,26 +64,6 @@ def decode_columns(row: dict[str, Any], columns: Columns) -> None:
     for name, (decoder, default) in columns.items():
         text = row[name]
         row[name] = decoded(decoder, text) if text is not None or default is None else default()
-
-
-_AFTER_ALL = b"\xff"
-"""What SQLite sorts behind every position, even behind a text that stands where a position should."""
-_PAGES = (2, 64)
-"""Rows of the first page, and of the longest."""
-
-
-def paged(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-    """Rows of a query, newest first, read in pages as they are needed: mostly the first is enough.
-
-    The query's first column is its position, and it ends with ``position < ? ORDER BY position DESC LIMIT ?``.
-    """
-    last: Any = _AFTER_ALL
-    size, longest = _PAGES
-    while rows := query(conn, sql, (*values, last, size)):
-        yield from rows
-        if len(rows) < size:
-            return
-        last, size = rows[-1][0], min(4 * size, longest)
 
 
 def run_of(recorded: Recorded) -> str:
