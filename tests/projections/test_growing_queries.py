@@ -24,6 +24,7 @@ from consist_es.events import (
 )
 from consist_es.projections import BUILTIN, cache_index, lineage, near, rarest, run_table
 from consist_es.projections.run_rows import RunRow
+from consist_es.values.plain import to_plain
 from consist_es.views import file as view_file
 from consist_es.views.projector import Projector
 from tests.support.views import MemoryLog, artifact, completed, fingerprint, scenario, step, within
@@ -71,9 +72,9 @@ class Ran(msgspec.Struct):
 
     def drafts(self, key: str) -> list[Draft]:
         given = {name: getattr(self, name) for name in ("name", "model", "year", "iteration", "phase", "stage")}
-        more = {name: getattr(self, name) for name in ("parent", "tags", "facet", "meta")}
+        more = {name: to_plain(getattr(self, name), name) for name in ("parent", "tags", "facet", "meta")}
         found = [step(key, scenario=self.scenario, **given, **more)]
-        found += [Draft(MetaLogged(values=self.later), run=key)] if self.later else []
+        found += [Draft(MetaLogged(values=to_plain(self.later, "later")), run=key)] if self.later else []
         if self.status == "completed":
             found.append(completed(key))
         elif self.status == "failed":
