@@ -1,15 +1,13 @@
 """Metadata of runs, to search for: part of the run table. The values themselves are in ``runs.meta``."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consist_es.projections.plumbing import to_text
 from consist_es.projections.rarest import Condition, Sql
 from consist_es.values.plain import to_plain
 from consist_es.views.projector import Statement
-
-if TYPE_CHECKING:
-    import sqlite_utils
+from consist_es.views.tables import Database, create_index, create_table
 
 TABLE = "run_meta"
 _START = 64
@@ -17,14 +15,14 @@ _START = 64
 _INT64 = range(-(2**63), 2**63)
 
 
-def create(db: "sqlite_utils.Database") -> None:
+def create(db: Database) -> None:
     """Make the table."""
-    db.create_table(TABLE, {"run_key": str, "key": str, "value": bytes, "seq": int}, pk=("run_key", "key"))
+    create_table(db, TABLE, {"run_key": str, "key": str, "value": bytes, "seq": int}, pk=("run_key", "key"))
 
 
-def index(db: "sqlite_utils.Database") -> None:
+def index(db: Database) -> None:
     """Make the index."""
-    db.table(TABLE).create_index(["key", "value", "seq"], "run_meta_by_value")
+    create_index(db, TABLE, ["key", "value", "seq"], "run_meta_by_value")
 
 
 _SET = """
