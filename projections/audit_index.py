@@ -10,7 +10,7 @@ from consist_es.views.projector import Statement
 from consist_es.views.tables import Database, create_index, create_table
 
 name = "audit_index"
-version = 1
+version = 2
 tables: tuple[str, ...] = ("audit_index",)
 
 _INSERT = """
@@ -24,10 +24,18 @@ def create(db: Database) -> None:
     create_table(db, "audit_index", {**about, "segment": int, "offset": int}, pk="seq")
 
 
+REVOCATIONS_INDEX = """
+CREATE INDEX audit_index_of_revocations ON audit_index (type, seq)
+    WHERE type IN ('acceptance_revoked', 'packages_revoked')
+"""
+"""For a hit that rests on an accepted change: the revocations, of all later events."""
+
+
 def index(db: Database) -> None:
     """Make the indexes."""
     create_index(db, "audit_index", ["scenario_key", "seq"], "audit_index_by_scenario")
     create_index(db, "audit_index", ["run_key", "seq"], "audit_index_by_run")
+    db.execute(REVOCATIONS_INDEX)
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
@@ -55,9 +63,15 @@ def begins(conn: sqlite3.Connection, run_key: str) -> bool:
     return bool(query(conn, sql, (run_key,)))
 
 
-def of_type(conn: sqlite3.Connection, name: str, after: int) -> list[int]:
-    """Positions of the events of a type after a position; scans all of those."""
-    return [seq for (seq,) in query(conn, "SELECT seq FROM audit_index WHERE seq > ? AND type = ?", (after, name))]
+_REVOCATIONS = """
+SELECT seq FROM audit_index INDEXED BY audit_index_of_revocations
+WHERE seq > ? AND type = ? AND type IN ('acceptance_revoked', 'packages_revoked')
+"""
+
+
+def revocations(conn: sqlite3.Connection, name: str, after: int) -> list[int]:
+    """Positions of the revocations of a type, ``acceptance_revoked`` or ``packages_revoked``, after a position."""
+    return [seq for (seq,) in query(conn, _REVOCATIONS, (after, name))]
 
 
 def count(conn: sqlite3.Connection) -> int:

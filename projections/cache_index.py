@@ -3,15 +3,14 @@
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 
 from consist_es.events import (
-    LABELS,
     AcceptanceRevoked,
     ChangeAccepted,
     Effect,
-    FingerprintInfo,
     KeyCarriedOver,
     ObservedRead,
     OutputLink,
@@ -23,12 +22,10 @@ from consist_es.events import (
     RedactedEvent,
     StepCompleted,
 )
-from consist_es.identity.adapters import counted
 from consist_es.projections import lineage
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.plumbing import decoded, first, from_text, run_of, texts, to_text
-from consist_es.projections.run_rows import RunRow, run_row
-from consist_es.views.file import query
+from consist_es.views.file import paged, query
 from consist_es.views.projector import Statement
 from consist_es.views.tables import Database, create_index, create_table
 
@@ -42,11 +39,6 @@ tables: tuple[str, ...] = (
     "carried_over",
     "doubted",
 )
-
-RECENT = 500
-"""Number of runs of a model, and of a name, that `nearest` considers."""
-NEAR = 20
-"""Number of these that it compares key by key."""
 
 
 class CacheCandidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,9 +169,14 @@ def _doubted(recorded: Recorded, by: str | None) -> Iterable[Statement]:
 
 
 _CANDIDATES = """
-SELECT c.run_key, c.seq, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, r.seq, c.writer
+SELECT c.seq, c.run_key, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, r.seq, c.writer
 FROM cache_index c LEFT JOIN observed_reads r ON r.digest = c.reads
-WHERE c.fingerprint = ? ORDER BY c.seq DESC
+WHERE c.fingerprint = ? AND c.seq < ? ORDER BY c.seq DESC LIMIT ?
+"""
+_CANDIDATE = """
+SELECT c.seq, c.run_key, c.outputs, c.all_outputs, c.observed, c.effects, c.reads, r.reads, r.seq, c.writer
+FROM cache_index c LEFT JOIN observed_reads r ON r.digest = c.reads
+WHERE c.run_key = ? AND c.fingerprint = ?
 """
 _LINKS = msgspec.json.Decoder(list[OutputLink])
 _READ = msgspec.json.Decoder(list[ObservedRead])
@@ -190,36 +187,43 @@ _CARRIED = "SELECT fingerprint FROM carried_over WHERE before = ?"
 _CHANGED = "SELECT effects FROM cache_index WHERE run_key = ?"
 
 
-def candidates(conn: sqlite3.Connection, fingerprint: str) -> list[CacheCandidate]:
-    """Runs with this fingerprint for a hit, newest first.
+def candidates(conn: sqlite3.Connection, fingerprint: str) -> Iterator[CacheCandidate]:
+    """Runs with this fingerprint for a hit, newest first; each is read from the views when it is asked for.
 
     A run is left out if the views lack one of its outputs, or its list of reads: it could not be checked.
     """
-    found = []
-    for run_key, seq, given, logged, observed, effects, listed, reads, listed_seq, writer in query(
-        conn, _CANDIDATES, (fingerprint,)
-    ):
-        if listed is not None and reads is None:
-            continue
-        outputs, all_outputs = decoded(_LINKS, given), decoded(_LINKS, logged)
-        wanted = {link.artifact for link in (*outputs, *all_outputs)}
-        rows = lineage.by_ids(conn, sorted(wanted))
-        if rows.keys() == wanted:
-            found.append(
-                CacheCandidate(
-                    run_key=run_key,
-                    seq=seq,
-                    outputs={link.key: rows[link.artifact] for link in outputs},
-                    all_outputs={link.key: rows[link.artifact] for link in all_outputs},
-                    observed=from_text(observed, {}),
-                    reads=decoded(_READ, reads) if reads else [],
-                    effects=decoded(_EFFECTS, effects),
-                    writer=writer,
-                    listed=listed,
-                    listed_seq=listed_seq or 0,
-                )
-            )
-    return found
+    for row in paged(conn, _CANDIDATES, (fingerprint,)):
+        if (found := _candidate(conn, row)) is not None:
+            yield found
+
+
+def candidate(conn: sqlite3.Connection, run_key: str, fingerprint: str) -> CacheCandidate | None:
+    """That run, if it is among the `candidates`."""
+    row = first(query(conn, _CANDIDATE, (run_key, fingerprint)))
+    return None if row is None else _candidate(conn, row)
+
+
+def _candidate(conn: sqlite3.Connection, row: tuple[Any, ...]) -> CacheCandidate | None:
+    seq, run_key, given, logged, observed, effects, listed, reads, listed_seq, writer = row
+    if listed is not None and reads is None:
+        return None
+    outputs, all_outputs = decoded(_LINKS, given), decoded(_LINKS, logged)
+    wanted = {link.artifact for link in (*outputs, *all_outputs)}
+    rows = lineage.by_ids(conn, sorted(wanted))
+    if rows.keys() != wanted:
+        return None
+    return CacheCandidate(
+        run_key=run_key,
+        seq=seq,
+        outputs={link.key: rows[link.artifact] for link in outputs},
+        all_outputs={link.key: rows[link.artifact] for link in all_outputs},
+        observed=from_text(observed, {}),
+        reads=decoded(_READ, reads) if reads else [],
+        effects=decoded(_EFFECTS, effects),
+        writer=writer,
+        listed=listed,
+        listed_seq=listed_seq or 0,
+    )
 
 
 def reads_of(conn: sqlite3.Connection, run_key: str) -> list[ObservedRead]:
@@ -283,86 +287,3 @@ def package_acceptances(conn: sqlite3.Connection) -> list[PackageAcceptance]:
     """The accepted package changes, newest first, without revoked ones."""
     fields = PackageAcceptance.__struct_fields__
     return [PackageAcceptance(**dict(zip(fields, row, strict=True))) for row in query(conn, _ACCEPTED_PACKAGES)]
-
-
-# ---------------------------------------------------------------- explaining a miss
-
-_SAME_WORK = """
-SELECT * FROM runs WHERE fingerprint = ? AND kind <> 'scenario' AND cache IS NOT 'hit'
-ORDER BY started_seq DESC LIMIT 1
-"""
-# `+status` is no term for an index: SQLite would take the one by status, and go through every completed run
-_NEAR = """
-SELECT * FROM runs WHERE key IN (
-    SELECT key FROM (
-        SELECT key FROM runs WHERE model = ? AND +status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
-        ORDER BY started_seq DESC LIMIT ?)
-    UNION
-    SELECT key FROM (
-        SELECT key FROM runs WHERE name = ? AND +status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
-        ORDER BY started_seq DESC LIMIT ?))
-ORDER BY (model = ?) + (name = ?) DESC,
-    (code_digest = ?) + (config_digest = ?) + (inputs_digest = ?) + (labels_digest = ?) DESC, started_seq DESC
-LIMIT ?
-"""
-_SCENARIO = "SELECT name FROM runs WHERE key = ?"
-
-
-def same_work(conn: sqlite3.Connection, fingerprint: str) -> RunRow | None:
-    """The newest run with this fingerprint that was not a hit, with any status."""
-    return first([run_row(row) for row in query(conn, _SAME_WORK, (fingerprint,))])
-
-
-def nearest(
-    conn: sqlite3.Connection,
-    *,
-    model: str,
-    name: str,
-    info: FingerprintInfo,
-    scenario: str | None = None,
-    differing: Callable[[RunRow], int] = lambda _run: 0,
-) -> RunRow | None:
-    """The earlier run to explain a miss by, or None.
-
-    Considers completed runs of the same model or name that were not hits. Prefers the same model and name, then the
-    fewest differing parts (another year, iteration, phase or stage counts twice: it is other work), then a scenario of
-    the same name as `scenario` (a key), then the fewest `differing` keys, then the newest.
-    """
-    digests = (info.code, info.config, info.inputs, info.labels)
-    own = _scenario_name(conn, scenario)
-    values = (model, RECENT, name, RECENT, model, name, *digests, NEAR)
-    ranked: dict[tuple[int, int, bool], list[RunRow]] = {}
-    for run in map(run_row, query(conn, _NEAR, values)):
-        same = (run.model == model) + (run.name == name)
-        rank = (same, -_distance(run, info), own is not None and _scenario_name(conn, run.scenario_key) == own)
-        ranked.setdefault(rank, []).append(run)
-    if not ranked:
-        return None
-    return max(ranked[max(ranked)], key=lambda run: (-differing(run), run.started_seq))
-
-
-def _scenario_name(conn: sqlite3.Connection, key: str | None) -> str | None:
-    found = query(conn, _SCENARIO, (key,)) if key else []
-    return found[0][0] if found else None
-
-
-def _distance(run: RunRow, info: FingerprintInfo) -> int:
-    """The number of differing parts of two identities."""
-    old = run.fingerprint_info
-    if old is None:
-        return len(LABELS) + len(FingerprintInfo.__struct_fields__)
-    labels, before = info.label_values, old.label_values
-    unit = any(labels.get(name) != before.get(name) for name in LABELS)
-    pairs = (
-        (old.code, info.code),
-        (old.config, info.config),
-        (old.inputs, info.inputs),
-        (old.identity_inputs, info.identity_inputs),
-        (counted(old.adapter), counted(info.adapter)),
-        (_without(before, LABELS), _without(labels, LABELS)),
-    )
-    return 2 * unit + sum(mine != theirs for mine, theirs in pairs)
-
-
-def _without(labels: dict[str, object], names: Iterable[str]) -> dict[str, object]:
-    return {name: value for name, value in labels.items() if name not in names}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from consist_es.projections.plumbing import to_text
+from consist_es.projections.rarest import Condition, Sql
 from consist_es.values.plain import is_tagged, to_plain, users_key
 
 MAX_LEAVES = 500
@@ -18,12 +19,19 @@ COLUMNS = {
     "value_float": float,
     "value_bool": int,
     "value_json": str,
+    "seq": int,
 }
+"""`seq` is the position of the run's start."""
 
 INSERT = """
-INSERT INTO run_facets (run_key, key, value_type, value_str, value_int, value_float, value_bool, value_json)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO run_facets (run_key, key, value_type, value_str, value_int, value_float, value_bool, value_json, seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+INDEX = """
+CREATE INDEX run_facets_by_value ON run_facets
+    (key, coalesce(value_str, value_int, value_float, value_bool, value_json), seq)
+"""
+"""By the value in whichever column it is."""
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -39,11 +47,11 @@ class Cell(NamedTuple):
     json: str | None = None
 
 
-def rows(run_key: str, facet: Any) -> list[tuple[Any, ...]]:
+def rows(run_key: str, facet: Any, seq: int) -> list[tuple[Any, ...]]:
     """The rows of one facet; empty if it is not a dict, or too large."""
     if not isinstance(facet, dict):
         return []
-    found = [(run_key, key, *_cell(value)) for key, value in _leaves(facet, "")]
+    found = [(run_key, key, *_cell(value), seq) for key, value in _leaves(facet, "")]
     return found if len(found) <= MAX_LEAVES else []
 
 
@@ -80,19 +88,34 @@ _SAME = {
     "float": "f.value_type IN ('int', 'float') AND coalesce(f.value_int, f.value_float) = ?",
     "json": "f.value_type = 'json' AND f.value_json = ?",
 }
-
-
-def condition(facet: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
-    """SQL conditions on `runs` with their values, for dotted keys with these values."""
-    clauses, values = [], []
-    for key, value in facet.items():
-        cell = _cell(to_plain(value, f"facet[{key!r}]"))
-        clauses.append(_EXISTS[cell.kind])
-        values += [key, *(part for part in cell[1:] if part is not None)]
-    return clauses, values
-
-
-_EXISTS = {
+_HOLDS = {
     kind: " ".join(("EXISTS (SELECT 1 FROM run_facets f WHERE f.run_key = runs.key AND f.key = ? AND", same, ")"))
     for kind, same in _SAME.items()
 }
+_FOUND = """
+FROM run_facets f INDEXED BY run_facets_by_value CROSS JOIN runs ON runs.key = f.run_key
+WHERE f.key = ? AND coalesce(f.value_str, f.value_int, f.value_float, f.value_bool, f.value_json) IS ?
+"""
+_SOURCES = {kind: " AND ".join((_FOUND, same)) for kind, same in _SAME.items()}
+_MATCHES = """
+SELECT 1 FROM run_facets f INDEXED BY run_facets_by_value
+WHERE f.key = ? AND coalesce(f.value_str, f.value_int, f.value_float, f.value_bool, f.value_json) IS ?
+"""
+
+
+def conditions(facet: Mapping[str, Any] | None) -> Iterator[Condition]:
+    """Conditions on `runs` for dotted keys with these values.
+
+    Raises:
+        ConfigTypeError: a value that cannot have been recorded.
+    """
+    for key, value in (facet or {}).items():
+        cell = _cell(to_plain(value, f"facet[{key!r}]"))
+        given = tuple(part for part in cell[1:] if part is not None)
+        wanted = given[0] if given else None
+        yield Condition(
+            holds=Sql(_HOLDS[cell.kind], (key, *given)),
+            source=Sql(_SOURCES[cell.kind], (key, wanted, *given)),
+            order="f.seq",
+            matches=Sql(_MATCHES, (key, wanted)),
+        )

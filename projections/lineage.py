@@ -18,6 +18,7 @@ from consist_es.events import (
 from consist_es.projections.artifact_rows import COLUMNS, ArtifactRow, artifact_row
 from consist_es.projections.lineage_tree import ArtifactNode, RunNode, downstream, upstream
 from consist_es.projections.plumbing import first, run_of, to_text
+from consist_es.projections.rarest import condition, newest
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
 from consist_es.views.tables import Database, create_index, create_table, create_view
@@ -52,7 +53,7 @@ __all__ = [
 ]
 
 name = "lineage"
-version = 1
+version = 2
 tables: tuple[str, ...] = ("artifacts", "links", "materializations")
 
 # ---------------------------------------------------------------- tables
@@ -95,6 +96,8 @@ def index(db: Database) -> None:
     create_index(db, "artifacts", ["digest"], "artifacts_by_digest")
     create_index(db, "artifacts", ["producer_key"], "artifacts_by_producer")
     create_index(db, "artifacts", ["parent_id"], "artifacts_by_parent")
+    create_index(db, "artifacts", ["driver"], "artifacts_by_driver")
+    create_index(db, "artifacts", ["kind"], "artifacts_by_kind")
     create_index(db, "links", ["artifact_id", "direction"], "links_by_artifact")
     create_index(db, "materializations", ["artifact_id"], "materializations_by_artifact")
     create_view(db, "run_inputs", _RUN_INPUTS)
@@ -274,7 +277,7 @@ def places_since(conn: sqlite3.Connection, seq: int) -> list[tuple[str, str, str
 
 def same_content(conn: sqlite3.Connection, digest: str) -> list[ArtifactRow]:
     """Artifacts with this digest, newest first."""
-    return _artifacts(conn, "SELECT * FROM artifacts WHERE digest = ? ORDER BY created_seq DESC", (digest,))
+    return _artifacts(conn, "SELECT * FROM artifacts WHERE digest = ? ORDER BY rowid DESC", (digest,))
 
 
 def _named(conn: sqlite3.Connection, sql: str, values: Iterable[Any]) -> dict[str, ArtifactRow]:
@@ -345,19 +348,26 @@ def scenario_inputs(conn: sqlite3.Connection, scenario_key: str) -> dict[str, Ar
     return _named(conn, _SCENARIO_INPUTS, (scenario_key,))
 
 
-_EQUAL = {
-    "key": "a.key = ?",
-    "digest": "a.digest = ?",
-    "uri": "a.uri = ?",
-    "driver": "a.driver = ?",
-    "kind": "a.kind = ?",
-    "parent": "a.parent_id = ?",
-    "creator": "a.producer_key = ?",
-    "consumer": """a.artifact_id IN
+_SOURCES = {
+    "key": ("FROM artifacts a INDEXED BY artifacts_by_key WHERE a.key = ?", "a.created_seq"),
+    "digest": ("FROM artifacts a INDEXED BY artifacts_by_digest WHERE a.digest = ?", "a.rowid"),
+    "uri": ("FROM artifacts a INDEXED BY artifacts_by_uri WHERE a.uri = ?", "a.created_seq"),
+    "driver": ("FROM artifacts a INDEXED BY artifacts_by_driver WHERE a.driver = ?", "a.rowid"),
+    "kind": ("FROM artifacts a INDEXED BY artifacts_by_kind WHERE a.kind = ?", "a.rowid"),
+    "parent": ("FROM artifacts a INDEXED BY artifacts_by_parent WHERE a.parent_id = ?", "a.rowid"),
+    "creator": ("FROM artifacts a INDEXED BY artifacts_by_producer WHERE a.producer_key = ?", "a.rowid"),
+    "consumer": (
+        """FROM artifacts a INDEXED BY sqlite_autoindex_artifacts_1 WHERE a.artifact_id IN
         (SELECT artifact_id FROM links WHERE run_key = ? AND direction = 'input')""",
-    "run": "a.artifact_id IN (SELECT artifact_id FROM links WHERE run_key = ?)",
+        "a.created_seq",
+    ),
+    "run": (
+        """FROM artifacts a INDEXED BY sqlite_autoindex_artifacts_1 WHERE a.artifact_id IN
+        (SELECT artifact_id FROM links WHERE run_key = ?)""",
+        "a.created_seq",
+    ),
 }
-_INDEXED = _EQUAL.keys() - {"driver", "kind"}
+"""Filter -> where the artifacts come from, by its index, and their order: rows are in the order of `created_seq`."""
 
 
 def find_artifacts(conn: sqlite3.Connection, *, limit: int | None = 100, **equal: str | None) -> list[ArtifactRow]:
@@ -369,10 +379,10 @@ def find_artifacts(conn: sqlite3.Connection, *, limit: int | None = 100, **equal
     Raises:
         OptionError: an unknown filter.
     """
-    if unknown := equal.keys() - _EQUAL.keys():
-        raise OptionError("filter", min(unknown), (*_EQUAL, "limit"))
-    given = {name: value for name, value in equal.items() if value is not None}
-    where = " AND ".join(["1", *(_EQUAL[name] for name in given)])
-    order = "created_seq" if _INDEXED & given.keys() else "rowid"  # the same order; by rowid nothing is sorted
-    parts = ("SELECT a.* FROM artifacts a WHERE", where, f"ORDER BY a.{order} DESC LIMIT ?")
-    return _artifacts(conn, " ".join(parts), (*given.values(), -1 if limit is None else limit))
+    if unknown := equal.keys() - _SOURCES.keys():
+        raise OptionError("filter", min(unknown), (*_SOURCES, "limit"))
+    conditions = [condition(*_SOURCES[name], (value,)) for name, value in equal.items() if value is not None]
+    return [artifact_row(row) for row in newest(conn, "a.*", _EVERYTHING, conditions, limit)]
+
+
+_EVERYTHING = ("FROM artifacts a WHERE 1", "a.rowid")

@@ -8,8 +8,9 @@ from consist_es.projections.run_rows import RunRow
 from consist_es.views.file import query
 
 _LISTED = 10
-_IDS = """
-SELECT DISTINCT run_id FROM (SELECT run_id FROM runs WHERE ? IN (kind, '') ORDER BY started_seq DESC LIMIT 20000)
+_IDS = "SELECT DISTINCT run_id FROM (SELECT run_id FROM runs ORDER BY started_seq DESC LIMIT 20000)"
+_IDS_OF_KIND = """
+SELECT DISTINCT run_id FROM (SELECT run_id FROM runs WHERE kind = ? ORDER BY started_seq DESC LIMIT 20000)
 """
 
 
@@ -29,7 +30,8 @@ def no_run(conn: sqlite3.Connection, what: str, ref: str, kind: str | None = Non
     """The error for a name that no run, or none of that kind, has."""
     import difflib  # only for this error
 
-    ids = [run_id for (run_id,) in query(conn, _IDS, (kind or "",))]
+    found = query(conn, _IDS) if kind is None else query(conn, _IDS_OF_KIND, (kind,))
+    ids = [run_id for (run_id,) in found]
     if near := difflib.get_close_matches(ref, ids, n=_LISTED):
         return MissingKeyError(what, ref, near, "These are the nearest names.")
     newest = [run.id for run in run_table.find(conn, kind=kind, limit=_LISTED)]

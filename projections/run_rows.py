@@ -1,6 +1,6 @@
 """Row structs of the run table's queries; `RunRow` has all its columns."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -94,6 +94,30 @@ class ScenarioRow(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     seconds: float
     """Sum over its steps."""
+
+
+class StepSummary(NamedTuple):
+    """How a step went, in short."""
+
+    id: str
+    name: str
+    model: str
+    status: str
+    cache: str | None
+    description: str | None
+    started_at: str
+    ended_at: str | None
+    seconds: float | None
+
+
+class StepCounts(NamedTuple):
+    """Counts over the steps of a scenario, see `ScenarioRow`."""
+
+    steps: int
+    hits: int
+    failed: int
+    running: int
+    seconds: float
 
 
 class WriterRow(msgspec.Struct, frozen=True, kw_only=True):

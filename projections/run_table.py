@@ -7,10 +7,9 @@ own number appended, so that ids stay unique.
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from consist_es.errors import OptionError
 from consist_es.events import (
     LABELS,
     CacheHit,
@@ -32,17 +31,33 @@ from consist_es.events import (
     ValuesRecorded,
     WriterAttached,
 )
-from consist_es.projections import facets, redactions, shared_values
+from consist_es.projections import facets, redactions, run_filters, run_meta, shared_values
 from consist_es.projections.plumbing import columns_of, first, run_of, texts, to_text
-from consist_es.projections.run_rows import COLUMNS, RunRow, ScenarioRow, WriterRow, run_row
-from consist_es.values.plain import to_plain
+from consist_es.projections.rarest import newest
+from consist_es.projections.run_rows import (
+    COLUMNS,
+    RunRow,
+    ScenarioRow,
+    StepCounts,
+    StepSummary,
+    WriterRow,
+    run_row,
+)
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
 from consist_es.views.tables import Database, create_index, create_table
 
 name = "run_table"
-version = 7
-tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
+version = 8
+tables: tuple[str, ...] = (
+    "runs",
+    "run_tags",
+    "run_facets",
+    run_meta.TABLE,
+    "writers",
+    "environments",
+    *shared_values.TABLES,
+)
 
 
 # ---------------------------------------------------------------- tables
@@ -53,11 +68,12 @@ def create(db: Database) -> None:
     create_table(db, "runs", COLUMNS, pk="key", not_null={"run_id", "attempt", "id", "kind", "status"})
     # Numbers the attempts while folding:
     create_index(db, "runs", ["run_id", "attempt"], "runs_by_attempt", unique=True)
-    create_table(db, "run_tags", {"run_key": str, "tag": str}, pk=("run_key", "tag"))
+    create_table(db, "run_tags", {"run_key": str, "tag": str, "seq": int}, pk=("run_key", "tag"))
     create_table(db, "run_facets", facets.COLUMNS, pk=("run_key", "key"))
     create_table(db, "writers", columns_of(WriterRow), pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
     create_table(db, "environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
+    run_meta.create(db)
     shared_values.create(db)
 
 
@@ -70,11 +86,28 @@ def index(db: Database) -> None:
     create_index(db, "runs", ["name", "started_seq"], "runs_by_name")
     create_index(db, "runs", ["status", "started_seq"], "runs_by_status")
     create_index(db, "runs", ["kind", "started_seq"], "runs_by_kind")
-    create_index(db, "runs", ["fingerprint", "started_seq"], "runs_by_fingerprint")
     create_index(db, "runs", ["started_seq"], "runs_by_start")
-    create_index(db, "run_tags", ["tag"], "run_tags_by_tag")
-    create_index(db, "run_facets", ["key", "value_str"], "run_facets_by_key")
+    create_index(db, "run_tags", ["tag", "seq"], "run_tags_by_tag")
+    for sql in (*PARTIAL_INDEXES, facets.INDEX):
+        db.execute(sql)
+    run_meta.index(db)
     shared_values.index(db)
+
+
+PARTIAL_INDEXES = (
+    "CREATE INDEX runs_by_year ON runs (year, started_seq) WHERE year IS NOT NULL",
+    "CREATE INDEX runs_by_iteration ON runs (iteration, started_seq) WHERE iteration IS NOT NULL",
+    "CREATE INDEX runs_by_phase ON runs (phase, started_seq) WHERE phase IS NOT NULL",
+    "CREATE INDEX runs_by_stage ON runs (stage, started_seq) WHERE stage IS NOT NULL",
+    """CREATE INDEX runs_computed_by_model ON runs (model, started_seq)
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'""",
+    """CREATE INDEX runs_computed_by_name ON runs (name, started_seq)
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'""",
+    """CREATE INDEX runs_by_fingerprint ON runs (fingerprint, started_seq)
+    WHERE kind <> 'scenario' AND cache IS NOT 'hit'""",
+)
+"""Most runs have few of the labels. Hits are left out where a query does: a million may have followed the last run that
+was computed."""
 
 
 # ---------------------------------------------------------------- fold
@@ -90,7 +123,7 @@ _COPIED = tuple(COLUMNS)[tuple(COLUMNS).index("id") + 1 :]
 """Columns with values from the event alone."""
 NUMBERED = re.compile(r"#\d+$")
 """End of the readable ids of later attempts; see above."""
-_TAG = "INSERT INTO run_tags (run_key, tag) VALUES (?, ?)"
+_TAG = "INSERT INTO run_tags (run_key, tag, seq) VALUES (?, ?, ?)"
 _COMPLETED = """
 UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?,
     reusable = ? AND not_reusable_reason IS NULL, not_reusable_reason = coalesce(not_reusable_reason, ?),
@@ -189,9 +222,11 @@ def _started(recorded: Recorded, event: ScenarioStarted | StepStarted, own: dict
     }
     attempt = (run_id, run_id, NUMBERED.search(run_id) is not None, run_id, run_id, run_id)
     statements: list[Statement] = [(_START, (key, *attempt, *map(row.get, _COPIED)))]
-    statements += [(_TAG, (key, tag)) for tag in dict.fromkeys(event.tags)]
+    statements += [(_TAG, (key, tag, recorded.seq)) for tag in dict.fromkeys(event.tags)]
+    if event.meta:
+        statements += run_meta.logged(key, event.meta)
     if event.facet:
-        statements += [(facets.INSERT, values) for values in facets.rows(key, event.facet)]
+        statements += [(facets.INSERT, values) for values in facets.rows(key, event.facet, recorded.seq)]
     return statements + shared_values.filled_in(recorded, event) if event.shared else statements
 
 
@@ -249,7 +284,8 @@ def _doubted(recorded: Recorded, event: OutputsDoubted) -> list[Statement]:
 
 def _meta_logged(recorded: Recorded, event: MetaLogged) -> list[Statement]:
     phase, stage = (value if isinstance(value, str) else None for value in map(event.values.get, ("phase", "stage")))
-    return [(_META, (to_text(event.values), phase, stage, run_of(recorded)))]
+    key = run_of(recorded)
+    return [(_META, (to_text(event.values), phase, stage, key)), *run_meta.logged(key, event.values)]
 
 
 def _writer(recorded: Recorded, event: WriterAttached) -> list[Statement]:
@@ -323,28 +359,7 @@ def attempts(conn: sqlite3.Connection, run_id: str) -> list[RunRow]:
     return _runs(conn, "SELECT * FROM runs WHERE run_id = ? ORDER BY attempt", (run_id,))
 
 
-_EQUAL = {column: f"runs.{column} = ?" for column in (*LABELS, "model", "status", "name", "kind")}
-_FILTERS = ("tags", "parent", "scenario", "facet", "metadata", "limit")
-_HAS_TAG = "EXISTS (SELECT 1 FROM run_tags t WHERE t.run_key = runs.key AND t.tag = ?)"
-_HAS_PARENT = "runs.parent_key = ?"
-_IN_SCENARIO = "runs.scenario_key = ? AND runs.kind <> 'scenario'"
-_HAS_META = """
-EXISTS (SELECT 1 FROM json_each(runs.meta) m, json_each(?) w WHERE m.key = ? AND m.value IS w.value AND
-    (m.type = w.type OR (m.type IN ('integer', 'real') AND w.type IN ('integer', 'real'))))
-"""
-
-
-def find(
-    conn: sqlite3.Connection,
-    *,
-    tags: Iterable[str] | None = None,
-    parent: str | None = None,
-    scenario: str | None = None,
-    facet: Mapping[str, Any] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    limit: int | None = 100,
-    **equal: Any,
-) -> list[RunRow]:
+def find(conn: sqlite3.Connection, *, limit: int | None = 100, **filters: Any) -> list[RunRow]:
     """Runs that meet all conditions, newest first.
 
     `tags`: has all of them. `parent`, `scenario`: references as for `get`; a scenario's own header run is not among
@@ -355,34 +370,40 @@ def find(
         OptionError: an unknown filter.
         ConfigTypeError: a facet or metadata value that cannot have been recorded.
     """
-    clauses, values = ["1"], []
-    for column, value in equal.items():
-        if column not in _EQUAL:
-            raise OptionError("filter", column, (*_FILTERS, *_EQUAL))
-        if value is not None:
-            clauses.append(_EQUAL[column])
-            values.append(value)
-    for tag in tags or ():
-        clauses.append(_HAS_TAG)
-        values.append(tag)
-    for ref, clause in ((parent, _HAS_PARENT), (scenario, _IN_SCENARIO)):
-        if ref is not None:
-            clauses.append(clause)
-            values.append(named.key if (named := get(conn, ref)) else "")
-    more, wanted = facets.condition(facet or {})
-    clauses += more
-    values += wanted
-    for key, value in (metadata or {}).items():
-        clauses.append(_HAS_META)
-        values += [to_text([to_plain(value, f"metadata[{key!r}]")]), key]
-    parts = ("SELECT * FROM runs WHERE", " AND ".join(clauses), "ORDER BY started_seq DESC LIMIT ?")
-    return _runs(conn, " ".join(parts), (*values, -1 if limit is None else limit))
+
+    def key_of(ref: str) -> str:
+        return named.key if (named := get(conn, ref)) else ""
+
+    conditions = run_filters.conditions(key_of, **filters)
+    return [run_row(row) for row in newest(conn, "runs.*", run_filters.EVERYTHING, conditions, limit)]
 
 
 def steps(conn: sqlite3.Connection, scenario_key: str) -> list[RunRow]:
     """The runs of a scenario in the order of their starts, without its header."""
     sql = "SELECT * FROM runs WHERE scenario_key = ? AND kind <> 'scenario' ORDER BY started_seq"
     return _runs(conn, sql, (scenario_key,))
+
+
+def last_step(conn: sqlite3.Connection, scenario_key: str) -> RunRow | None:
+    """The run of a scenario that started last, or None if none has."""
+    sql = "SELECT * FROM runs WHERE scenario_key = ? AND kind <> 'scenario' ORDER BY started_seq DESC LIMIT 1"
+    return first(_runs(conn, sql, (scenario_key,)))
+
+
+_SUMMARIES = """
+SELECT id, name, model, status, cache, description, started_at, ended_at, seconds FROM runs
+WHERE scenario_key = ? AND kind <> 'scenario' ORDER BY started_seq
+"""
+
+
+def step_summaries(conn: sqlite3.Connection, scenario_key: str) -> list[StepSummary]:
+    """As `steps`, with the columns that tell how each went: a scenario may have thousands."""
+    return [StepSummary(*row) for row in query(conn, _SUMMARIES, (scenario_key,))]
+
+
+def counts(conn: sqlite3.Connection, scenario_key: str) -> StepCounts:
+    """Counts over the steps of a scenario."""
+    return StepCounts(*query(conn, _COUNTS, (scenario_key,))[0])
 
 
 def started_since(conn: sqlite3.Connection, seq: int) -> list[RunRow]:
@@ -405,8 +426,5 @@ FROM runs WHERE scenario_key = ? AND kind <> 'scenario'
 
 def scenarios(conn: sqlite3.Connection, limit: int | None = 100) -> list[ScenarioRow]:
     """Scenarios with counts over their steps, newest first."""
-    found = []
-    for header in find(conn, kind="scenario", limit=limit):
-        ((count, hits, failed, active, seconds),) = query(conn, _COUNTS, (header.key,))
-        found.append(ScenarioRow(header=header, steps=count, hits=hits, failed=failed, running=active, seconds=seconds))
-    return found
+    headers = find(conn, kind="scenario", limit=limit)
+    return [ScenarioRow(header=header, **counts(conn, header.key)._asdict()) for header in headers]

@@ -170,11 +170,13 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
             error.add_note(f"consist-es could not record the end of scenario {self.name!r}: {unrecorded}")
             return
         self._forget(frame)
-        if recorded and self._run is not None:
-            if error is None:
-                engine.hooks.completed(self._run, engine.queries.outputs(frame.scenario))
-            else:
-                engine.hooks.failed(self._run, error)
+        if not recorded:
+            return
+        hooks, queries = engine.hooks, engine.queries  # nothing is read for nobody: there may be thousands of steps
+        if error is None and hooks.on_complete:
+            hooks.completed(queries.run_by_key(frame.scenario), queries.outputs(frame.scenario))
+        elif error is not None and hooks.on_failed:
+            hooks.failed(queries.run_by_key(frame.scenario), error)
 
     def _forget(self, frame: Frame) -> None:
         pop(frame)
@@ -185,12 +187,10 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         """Record the end if the scenario is open; False if it is not."""
         engine = self._engine  # ask the log: an interrupt may strike just after an append
         if not engine.queries.is_open(key):
-            if self._run is not None and self._run.key == key:
-                self._run = engine.queries.run_by_key(key)
             return False
-        steps = run_table.steps(engine.project.connection(), key)
+        last = run_table.last_step(engine.project.connection(), key)
         status = "completed" if error is None else "failed" if isinstance(error, Exception) else "interrupted"
-        bad = steps[-1] if steps and steps[-1].status in ("failed", "interrupted") else None
+        bad = last if last is not None and last.status in ("failed", "interrupted") else None
         event = ScenarioExited(
             status=status,
             seconds=time.monotonic() - self._began,
@@ -199,7 +199,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
             missing_outputs=missing,
         )
         Journal(engine.project, engine.uris, key, key).record(event, commit=True)
-        self._run = engine.queries.run_by_key(key)
+        engine.project.connection()  # for other programs, which read the views and not the log
         return True
 
     @property
@@ -229,7 +229,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
             InputError: the file is not there. ClosedError (RuntimeError): not active, or a step has started.
         """
         self._check_open("add_input()")
-        if run_table.steps(self._engine.project.connection(), self._key):
+        if run_table.last_step(self._engine.project.connection(), self._key) is not None:
             raise ClosedError(
                 f"add_input({key!r}): a step of scenario {self.name!r} has started already (run or trace). "
                 "Add the scenario's inputs before its first step."

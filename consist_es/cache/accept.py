@@ -10,7 +10,7 @@ import sqlite3
 
 from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.uris import UriMap, unquote
-from consist_es.cache.lookup import artifacts_of, described, refusal
+from consist_es.cache.lookup import artifacts_of, refusal
 from consist_es.checks import checked_text
 from consist_es.errors import AcceptanceError
 from consist_es.events import AcceptanceRevoked, ChangeAccepted, Draft, Event
@@ -19,6 +19,7 @@ from consist_es.project.project import Project
 from consist_es.projections import cache_index, run_table
 from consist_es.projections.run_names import run_named
 from consist_es.projections.run_rows import RunRow
+from consist_es.runs.differences import described
 from consist_es.values.masking import Masker
 
 
@@ -81,7 +82,7 @@ def _record(project: Project, event: Event, about: RunRow) -> None:
 def _step(conn: sqlite3.Connection, ref: str, run: str) -> RunRow:
     row = run_named(conn, ref)
     if row.kind == "scenario":
-        steps = ", ".join(step.id for step in run_table.steps(conn, row.key)) or "none"
+        steps = ", ".join(step.id for step in run_table.step_summaries(conn, row.key)) or "none"
         raise AcceptanceError(run, f"{row.id!r} is a scenario", f"Name one of its steps: {steps}.")
     return row
 
@@ -103,13 +104,13 @@ def _check_outputs(
     project: Project, conn: sqlite3.Connection, run: str, new: RunRow, old: RunRow, uris: UriMap | None
 ) -> None:
     """Refuse an earlier run that could not be a hit now."""
-    found = [item for item in cache_index.candidates(conn, old.fingerprint or "") if item.run_key == old.key]
-    if not found:
+    found = cache_index.candidate(conn, old.key, old.fingerprint or "")
+    if found is None:
         raise AcceptanceError(run, f"outputs of run {old.id!r} are not recorded", "Name another earlier run.")
     uris = uris or _recorded_places(conn, old)
-    outputs = artifacts_of(conn, found[0].all_outputs, uris)
+    outputs = artifacts_of(conn, found.all_outputs, uris)
     digester = Digester("full", project.digests)
-    if problem := refusal(conn, found[0], new.declared, outputs, uris, digester, strict=True):
+    if problem := refusal(conn, found, new.declared, outputs, uris, digester, strict=True):
         said = "; ".join(problem.differs)
         raise AcceptanceError(run, f"run {old.id!r} cannot answer for it: {said}", "Restore it, or name another run.")
 

@@ -17,14 +17,13 @@ from consist_es.cache.trust import Trust, foreign_files
 from consist_es.cache.vouch import NOT_VOUCHED, Silence, Voucher
 from consist_es.errors import InputError, PathError
 from consist_es.events import Difference, Effect, FingerprintInfo, InputLink, ObservedRead
-from consist_es.identity.adapters import counted
-from consist_es.identity.differences import InputFile, explain
 from consist_es.identity.installed.package_options import PackageOptions
-from consist_es.projections import cache_index, lineage, run_table
+from consist_es.projections import cache_index, lineage, near, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.artifacts import artifact_of_row
+from consist_es.runs.differences import differences
 from consist_es.text import readable
 from consist_es.values.masking import Masker
 
@@ -369,22 +368,23 @@ def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, stri
 def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
     """The miss without a candidate: the same work that cannot be used, else the differences from the nearest run."""
     info = question.fingerprint
-    same = cache_index.same_work(conn, info.digest or "")
+    same = near.same_work(conn, info.digest or "")
     if same is not None:
         reason = "prior_run_not_reusable" if same.status == "completed" else f"prior_run_{same.status}"
         return Miss(reason, same.key, [f"run {same.id!r} is the same work, but {_unusable(same)}"])
-    nearest = cache_index.nearest(
-        conn,
-        model=question.model,
-        name=question.name,
-        info=info,
-        scenario=question.scenario,
-        differing=lambda run: len(_differences(conn, question, run)[1]),
-    )
-    if nearest is None:
+    key = near.quickly(conn, model=question.model, name=question.name, info=info, scenario=question.scenario)
+    if key is None or (run := run_table.by_key(conn, key)) is None:
         return Miss("no_similar_prior_run")
-    reason, differs = _differences(conn, question, nearest)
-    return Miss(reason, nearest.key, [item.text for item in differs], differences=differs)
+    reason, found = differences(
+        conn,
+        run,
+        fingerprint=info,
+        config=question.config,
+        inputs=question.inputs,
+        files=question.files,
+        masker=question.masker,
+    )
+    return Miss(reason, run.key, [item.text for item in found], differences=found)
 
 
 def _unusable(run: RunRow) -> str:
@@ -400,23 +400,3 @@ def _unusable(run: RunRow) -> str:
             return f"it {'was interrupted' if run.status == 'interrupted' else run.status}: {run.error_type}" + (
                 f": {run.error_message}" if run.error_message else ""
             )
-
-
-def described(conn: sqlite3.Connection, links: Iterable[InputLink]) -> dict[str, InputFile]:
-    """Artifact id of an input -> its record."""
-    rows = lineage.by_ids(conn, sorted({link.artifact for link in links}))
-    return {artifact_id: artifact_of_row(row, None, run_id=None) for artifact_id, row in rows.items()}
-
-
-def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> tuple[str, list[Difference]]:
-    """A reason in one word, and the differences from an earlier run."""
-    if run.fingerprint_info is None:
-        return "no_similar_prior_run", []
-    info, known = question.fingerprint, {**described(conn, run.inputs), **question.files}
-    links = (question.inputs, run.inputs)
-    if (masker := question.masker) is None:
-        return explain(info, run.fingerprint_info, question.config, run.config, *links, files=known)
-    then, config = run.fingerprint_info, masker.plain(run.config)
-    if counted(info.adapter) != counted(then.adapter):  # else nothing of it is shown, and masking is slow
-        then = masker.fingerprint(then)
-    return explain(info, then, question.config, config, *links, files=known, mask=masker.plain)

@@ -174,7 +174,7 @@ class Voucher:
         kind: type[AcceptanceRevoked | PackagesRevoked],
         items: Sequence[Acceptance | PackageAcceptance],
     ) -> list[Recorded]:
-        positions = audit_index.of_type(conn, kind.TYPE, min((item.seq for item in items), default=0))
+        positions = audit_index.revocations(conn, kind.TYPE, min((item.seq for item in items), default=0))
         return [each for each in self._events(conn, "", positions).values() if isinstance(each.event, kind)]
 
     def _of_writers(self, conn: sqlite3.Connection, writers: Iterable[str]) -> None:

@@ -66,12 +66,10 @@ def _tell(project: Project, header: RunRow, attempts: int, teller: Teller) -> No
 
 
 def _heading(views: sqlite3.Connection, header: RunRow, attempts: int) -> str:
-    steps = run_table.steps(views, header.key)
-    reused = sum(step.cache == "hit" for step in steps)
-    failed = sum(step.status in ("failed", "interrupted", "abandoned") for step in steps)
+    of = run_table.counts(views, header.key)
     which = f" (attempt {header.attempt} of {attempts})" if attempts > 1 else ""
     took = f" in {wording.duration(header.seconds)}" if header.seconds is not None else ""
-    counts = f"{counted(len(steps), 'step')}, of which {reused} reused and {failed} failed"
+    counts = f"{counted(of.steps, 'step')}, of which {of.hits} reused and {of.failed} failed"
     return f"Scenario {header.id}{which}: {header.status}{took}; {counts}"
 
 

@@ -14,6 +14,7 @@ from consist_es.projections import run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading import account, select
 from consist_es.reading.labels import label, place
+from consist_es.runs.why import ranked
 from consist_es.runs.why import why as account_of
 
 
@@ -45,7 +46,8 @@ def why(run: str, against: str | None, as_json: bool, db_path: Path) -> None:
             else:
                 tell_step(told, whole=False)
             return
-        text, told = account_of(views, found.run), account.of_step(views, found.run)
+        text = account_of(views, found.run, project.masker)
+        told = account.of_step(views, ranked(views, found.run, project.masker))
     if as_json:
         emit_json({**msgspec.to_builtins(text), **plain_differences(told), **plain_causes(told)})
         return

@@ -28,7 +28,7 @@ from consist_es.execution.overlay import Overlay
 from consist_es.identity.code.left_out import left_out
 from consist_es.identity.live.owners import Reach
 from consist_es.identity.live.written import may_write
-from consist_es.projections import cache_index, lineage, run_table
+from consist_es.projections import cache_index, lineage, near, run_table
 from consist_es.runs.run import RunResult
 from consist_es.runs.why import REUSED_OVER, in_words
 from consist_es.steps.definition import with_definition
@@ -219,13 +219,13 @@ class Foresight:
     def _miss(self, sketch: Outline, miss: Miss, step: Step | None) -> Forecast:
         fingerprint = step.fingerprint.digest if step is not None and step.cache_mode != "readonly" else None
         ahead = self._will_run(sketch, fingerprint, unknown=step is None)
-        near = None if miss.nearest is None else run_table.by_key(self._engine.project.connection(), miss.nearest)
+        earlier = None if miss.nearest is None else run_table.by_key(self._engine.project.connection(), miss.nearest)
         return Forecast(
             step=sketch.name,
             verdict="miss",
             reason=miss.reason,
-            nearest=miss.nearest if near is None else near.id,
-            seconds=ahead.seconds if near is None or near.seconds is None else near.seconds,
+            nearest=miss.nearest if earlier is None else earlier.id,
+            seconds=ahead.seconds if earlier is None or earlier.seconds is None else earlier.seconds,
             differs=miss.differs,
             outputs=PendingOutputs(ahead),
         )
@@ -382,7 +382,7 @@ class Foresight:
         project, digest = self._engine.project, step.fingerprint.digest or ""
         if (who := holder(project.folder / "turns", digest, project.storage)) is not None:
             return who
-        row = cache_index.same_work(project.connection(), digest)
+        row = near.same_work(project.connection(), digest)
         running = row is not None and row.status == "running" and not project.is_gone(row)
         return f"run {row.id}" if row is not None and running else None
 

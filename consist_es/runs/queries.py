@@ -64,7 +64,7 @@ class Queries:
         """The run of a row."""
         ids = (_id(conn, row.parent_key), _id(conn, row.cache_source_key))
         run = run_of_row(row, parent_id=ids[0], source_id=ids[1], account=lambda: self.why(row.key))
-        if row.kind == "scenario" and (steps := run_table.steps(conn, row.key)):
+        if row.kind == "scenario" and (steps := run_table.step_summaries(conn, row.key)):
             run.meta["steps"] = [step_summary(step) for step in steps]
         return run
 
@@ -75,7 +75,7 @@ class Queries:
             MissingKeyError: there is none. UsageError: a scenario.
         """
         conn = self.conn
-        return why(conn, run_named(conn, key))
+        return why(conn, run_named(conn, key), self.project.masker)
 
     # ------------------------------------------------------------ artifacts
 

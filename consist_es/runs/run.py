@@ -14,7 +14,7 @@ from consist_es.events import LABELS
 from consist_es.values.plain import from_plain
 
 if TYPE_CHECKING:
-    from consist_es.projections.run_rows import RunRow
+    from consist_es.projections.run_rows import RunRow, StepSummary
     from consist_es.runs.why import Why
 
 
@@ -204,7 +204,7 @@ def run_of_row(
     )
 
 
-def step_summary(row: RunRow) -> dict[str, Any]:
+def step_summary(row: StepSummary) -> dict[str, Any]:
     """A step's entry in its scenario's ``meta["steps"]``."""
     return {
         "id": row.id,

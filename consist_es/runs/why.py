@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,10 +11,13 @@ from typing import Any
 import msgspec
 
 from consist_es.errors import UsageError
+from consist_es.events import Difference
 from consist_es.identity.code.left_out import left_out
-from consist_es.projections import cache_index, run_table
+from consist_es.projections import cache_index, near, run_table
 from consist_es.projections.run_rows import RunRow
+from consist_es.runs.differences import described, differences
 from consist_es.text import shown
+from consist_es.values.masking import Masker
 
 REASONS = {
     "cache_mode_overwrite": "it was asked to run again",
@@ -123,18 +127,19 @@ def span(seconds: float | None) -> str:
     return f"{seconds:.2f} s{long}"
 
 
-def why(conn: sqlite3.Connection, row: RunRow) -> Why:
-    """Explain why a run was a hit or a miss.
+def why(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) -> Why:
+    """Explain why a run was a hit or a miss. `masker` hides what was recorded before it was secret.
 
     Raises:
         UsageError: a scenario; names its steps.
     """
     if row.kind == "scenario":
-        steps = ", ".join(step.id for step in run_table.steps(conn, row.key)) or "none"
+        steps = ", ".join(step.id for step in run_table.step_summaries(conn, row.key)) or "none"
         raise UsageError(
             f"{row.id!r} is a scenario, which is never looked up: ask of one of its steps. Steps: {steps}."
         )
-    near = None if row.cache_source_key is None else run_table.by_key(conn, row.cache_source_key)
+    row = ranked(conn, row, masker)
+    nearest = None if row.cache_source_key is None else run_table.by_key(conn, row.cache_source_key)
     details = row.cache_details
     accepted = list(details.get("accepted", ()))
     verdict = {"hit": "hit", "demoted": "demoted"}.get(row.cache or "", "miss")
@@ -142,7 +147,7 @@ def why(conn: sqlite3.Connection, row: RunRow) -> Why:
         run=row.id,
         verdict=verdict,
         reason=_reason_of_hit(details) if verdict == "hit" else row.cache_reason or "not_recorded",
-        nearest=row.cache_source_key if near is None else near.id,
+        nearest=row.cache_source_key if nearest is None else nearest.id,
         differs=row.cache_differs,
         validation=details.get("validation") if verdict == "hit" else None,
         accepted=accepted if verdict == "hit" else [],
@@ -150,10 +155,51 @@ def why(conn: sqlite3.Connection, row: RunRow) -> Why:
         packages=list(details.get("packages", ())) if verdict == "hit" else [],
         put_back=cache_index.changed_by(conn, row.cache_source_key or "") if verdict == "hit" else [],
         seconds=row.seconds,
-        nearest_seconds=None if near is None else near.seconds,
+        nearest_seconds=None if nearest is None else nearest.seconds,
         status=row.status,
         error=_error(row),
     )
+
+
+_OF_PARTS = re.compile(
+    r"((code|config|inputs|labels|identity_inputs|adapter)(_and_(inputs|code))?|all_components|version)_changed|unstable"
+)
+"""Reasons that tell how a step differs from the nearest run; others are about a run that did the same work."""
+
+
+def ranked(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) -> RunRow:
+    """A run with nearest run, reason and differences of its miss: as recorded, unless another earlier run was nearer
+    key by key. When a miss is recorded there is no time to compare them all."""
+    said = None if row.cache_source_key is None else run_table.by_key(conn, row.cache_source_key)
+    info = row.fingerprint_info
+    if said is None or info is None or row.cache != "missed" or row.cache_details:
+        return row
+    if not _OF_PARTS.fullmatch(row.cache_reason or "") or (said.model != row.model and said.name != row.name):
+        return row  # of a run that was redacted, there is no more than what was recorded
+
+    def told(run: RunRow) -> tuple[str, list[Difference]]:
+        return differences(
+            conn, run, fingerprint=shown_info, config=config, inputs=row.inputs, files=files, masker=masker
+        )
+
+    shown_info = info if masker is None else masker.fingerprint(info)
+    config = row.config if masker is None else masker.plain(row.config)
+    files = described(conn, row.inputs)
+    best = near.nearest(
+        conn,
+        model=row.model,
+        name=row.name,
+        info=info,
+        scenario=row.scenario_key,
+        differing=lambda run: len(told(run)[1]),
+        before=row.started_seq,
+    )
+    if best is None or best.key == said.key:
+        return row
+    reason, found = told(best)
+    words = [difference.text for difference in found]
+    more = {"cache_source_key": best.key, "cache_reason": reason, "cache_differs": words}
+    return msgspec.structs.replace(row, **more, cache_differences=found)
 
 
 def _reason_of_hit(details: Mapping[str, Any]) -> str:

@@ -404,3 +404,23 @@ def query(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> lis
             return cursor.execute(sql, values).fetchall()
         except (UnicodeEncodeError, OverflowError) as error:
             raise UsageError(f"No recorded value can equal what is asked for: {error}.") from error
+
+
+_AFTER_ALL = b"\xff"
+"""What SQLite sorts behind every position, even behind a text that stands where a position should."""
+_PAGES = (2, 64)
+"""Rows of the first page, and of the longest."""
+
+
+def paged(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+    """Rows of a query, newest first, read in pages as they are needed: mostly the first is enough.
+
+    The query's first column is its position, and it ends with ``position < ? ORDER BY position DESC LIMIT ?``.
+    """
+    last: Any = _AFTER_ALL
+    size, longest = _PAGES
+    while rows := query(conn, sql, (*values, last, size)):
+        yield from rows
+        if len(rows) < size:
+            return
+        last, size = rows[-1][0], min(4 * size, longest)

@@ -57,7 +57,7 @@ class Making:
         return self._whole[table]
 
 
-_TYPES: dict[type, str] = {str: "TEXT", int: "INTEGER", float: "REAL"}
+_TYPES: dict[type, str] = {str: "TEXT", int: "INTEGER", float: "REAL", bytes: "BLOB"}
 
 
 def create_table(
@@ -67,7 +67,7 @@ def create_table(
     pk: str | tuple[str, ...],
     not_null: Collection[str] = (),
 ) -> None:
-    """Make a table with columns of text, whole numbers and floats."""
+    """Make a table with columns of text, whole numbers and floats; one of bytes takes all of them as they are."""
     lines = []
     for column, kind in columns.items():
         rule = " PRIMARY KEY" if column == pk else " NOT NULL" if column in not_null else ""

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 import consist_es as consist
-from consist_es import RunResult, Tracker
+from consist_es import CacheOptions, RunResult, Tracker
 from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.uris import UriMap
 from consist_es.cache.lookup import Hit, Miss, Question, look_up
 from consist_es.events import FingerprintInfo
-from consist_es.projections import cache_index
+from consist_es.projections import cache_index, near
 from consist_es.projections.run_rows import run_row
 from tests.support.api import made
 
@@ -81,9 +81,9 @@ def test_a_step_without_identity_is_answered_by_nothing(conn: sqlite3.Connection
 
 def test_a_run_of_which_the_views_lack_an_output_does_not_answer(conn: sqlite3.Connection) -> None:
     fingerprint = info(conn)
-    assert len(cache_index.candidates(conn, fingerprint.digest or "")) == 1
+    assert len([*cache_index.candidates(conn, fingerprint.digest or "")]) == 1
     conn.execute("DELETE FROM artifacts")
-    assert cache_index.candidates(conn, fingerprint.digest or "") == []
+    assert [*cache_index.candidates(conn, fingerprint.digest or "")] == []
     miss = asked(conn, fingerprint)
     assert isinstance(miss, Miss)
     assert miss.reason == "prior_run_not_reusable"
@@ -200,8 +200,24 @@ def test_the_newest_run_that_holds_answers(tracker: Tracker, conn: sqlite3.Conne
     assert older.source == hit.source
 
 
-def near(conn: sqlite3.Connection, fingerprint: FingerprintInfo, **more: Any) -> str | None:
-    found = cache_index.nearest(conn, **{"model": "m", "name": "step", "info": fingerprint, **more})
+def test_an_older_run_answers_however_many_newer_ones_have_lost_their_files(
+    tracker: Tracker, conn: sqlite3.Connection
+) -> None:
+    again = CacheOptions(cache_mode="overwrite")
+    results = [
+        tracker.run(step, name="step", model="m", config={"n": 1}, outputs=["o"], cache_options=again)
+        for _ in range(14)
+    ]
+    for result, older in zip(results[:0:-1], results[-2::-1], strict=True):
+        assert result.output is not None
+        result.output.path.unlink()
+        hit = asked(conn, info(conn))
+        assert isinstance(hit, Hit)
+        assert hit.source == older.run.key
+
+
+def nearest(conn: sqlite3.Connection, fingerprint: FingerprintInfo, **more: Any) -> str | None:
+    found = near.nearest(conn, **{"model": "m", "name": "step", "info": fingerprint, **more})
     return None if found is None else found.id
 
 
@@ -212,9 +228,9 @@ def test_the_run_that_differs_least_explains_a_miss(tracker: Tracker, conn: sqli
     tracker.run(step, name="step", model="m", outputs=["o"], config={"n": 4}, year=2030, run_id="same_year")
     first = info(conn)
     asked_for = other(first)
-    assert near(conn, asked_for) == "third"  # the newest of those that differ in the config alone
-    assert near(conn, asked_for, differing=lambda row: int(row.id == "third")) == "step"
+    assert nearest(conn, asked_for) == "third"  # the newest of those that differ in the config alone
+    assert nearest(conn, asked_for, differing=lambda row: int(row.id == "third")) == "step"
     labels = {**first.label_values, "year": 2030}
-    assert near(conn, msgspec.structs.replace(asked_for, labels="b3:x", label_values=labels)) == "same_year"
-    assert near(conn, asked_for, model="x", name="elsewhere") == "elsewhere"
-    assert near(conn, asked_for, model="x", name="x") is None
+    assert nearest(conn, msgspec.structs.replace(asked_for, labels="b3:x", label_values=labels)) == "same_year"
+    assert nearest(conn, asked_for, model="x", name="elsewhere") == "elsewhere"
+    assert nearest(conn, asked_for, model="x", name="x") is None

@@ -189,11 +189,20 @@ CREATE TABLE "run_facets" (
    "value_float" REAL,
    "value_bool" INTEGER,
    "value_json" TEXT,
+   "seq" INTEGER,
+   PRIMARY KEY ("run_key", "key")
+);
+CREATE TABLE "run_meta" (
+   "run_key" TEXT,
+   "key" TEXT,
+   "value" BLOB,
+   "seq" INTEGER,
    PRIMARY KEY ("run_key", "key")
 );
 CREATE TABLE "run_tags" (
    "run_key" TEXT,
    "tag" TEXT,
+   "seq" INTEGER,
    PRIMARY KEY ("run_key", "tag")
 );
 CREATE TABLE "runs" (
@@ -285,8 +294,12 @@ CREATE INDEX "acceptances_by_fingerprint"
     ON "acceptances" ("fingerprint", "seq");
 CREATE INDEX "artifacts_by_digest"
     ON "artifacts" ("digest");
+CREATE INDEX "artifacts_by_driver"
+    ON "artifacts" ("driver");
 CREATE INDEX "artifacts_by_key"
     ON "artifacts" ("key", "created_seq");
+CREATE INDEX "artifacts_by_kind"
+    ON "artifacts" ("kind");
 CREATE INDEX "artifacts_by_parent"
     ON "artifacts" ("parent_id");
 CREATE INDEX "artifacts_by_producer"
@@ -297,6 +310,8 @@ CREATE INDEX "audit_index_by_run"
     ON "audit_index" ("run_key", "seq");
 CREATE INDEX "audit_index_by_scenario"
     ON "audit_index" ("scenario_key", "seq");
+CREATE INDEX audit_index_of_revocations ON audit_index (type, seq)
+    WHERE type IN ('acceptance_revoked', 'packages_revoked');
 CREATE INDEX "cache_index_by_fingerprint"
     ON "cache_index" ("fingerprint", "seq");
 CREATE INDEX "coupler_by_artifact"
@@ -305,16 +320,19 @@ CREATE INDEX "links_by_artifact"
     ON "links" ("artifact_id", "direction");
 CREATE INDEX "materializations_by_artifact"
     ON "materializations" ("artifact_id");
-CREATE INDEX "run_facets_by_key"
-    ON "run_facets" ("key", "value_str");
+CREATE INDEX run_facets_by_value ON run_facets
+    (key, coalesce(value_str, value_int, value_float, value_bool, value_json), seq);
+CREATE INDEX "run_meta_by_value"
+    ON "run_meta" ("key", "value", "seq");
 CREATE INDEX "run_tags_by_tag"
-    ON "run_tags" ("tag");
+    ON "run_tags" ("tag", "seq");
 CREATE UNIQUE INDEX "runs_by_attempt"
     ON "runs" ("run_id", "attempt");
-CREATE INDEX "runs_by_fingerprint"
-    ON "runs" ("fingerprint", "started_seq");
+CREATE INDEX runs_by_fingerprint ON runs (fingerprint, started_seq)
+    WHERE kind <> 'scenario' AND cache IS NOT 'hit';
 CREATE UNIQUE INDEX "runs_by_id"
     ON "runs" ("id");
+CREATE INDEX runs_by_iteration ON runs (iteration, started_seq) WHERE iteration IS NOT NULL;
 CREATE INDEX "runs_by_kind"
     ON "runs" ("kind", "started_seq");
 CREATE INDEX "runs_by_model"
@@ -323,12 +341,19 @@ CREATE INDEX "runs_by_name"
     ON "runs" ("name", "started_seq");
 CREATE INDEX "runs_by_parent"
     ON "runs" ("parent_key", "started_seq");
+CREATE INDEX runs_by_phase ON runs (phase, started_seq) WHERE phase IS NOT NULL;
 CREATE INDEX "runs_by_scenario"
     ON "runs" ("scenario_key", "started_seq");
+CREATE INDEX runs_by_stage ON runs (stage, started_seq) WHERE stage IS NOT NULL;
 CREATE INDEX "runs_by_start"
     ON "runs" ("started_seq");
 CREATE INDEX "runs_by_status"
     ON "runs" ("status", "started_seq");
+CREATE INDEX runs_by_year ON runs (year, started_seq) WHERE year IS NOT NULL;
+CREATE INDEX runs_computed_by_model ON runs (model, started_seq)
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit';
+CREATE INDEX runs_computed_by_name ON runs (name, started_seq)
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit';
 CREATE INDEX "shared_parts_by_digest"
     ON "shared_parts" ("digest");
 CREATE INDEX "shared_values_by_digest"

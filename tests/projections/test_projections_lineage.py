@@ -19,7 +19,7 @@ from consist_es.events import (
     OutputsDeclared,
     StepFailed,
 )
-from consist_es.projections import cache_index, coupler_state, lineage
+from consist_es.projections import cache_index, coupler_state, lineage, near
 from consist_es.projections.lineage import ArtifactNode, ArtifactRow
 from tests.support.views import artifact, completed, fingerprint, rows, scenario, step, within
 
@@ -333,16 +333,16 @@ def test_candidates_are_reusable_runs_newest_first_with_their_outputs(fold: Fold
         step("else"),
         completed("else", fingerprint="other"),
     )
-    found = cache_index.candidates(conn, "fp")
+    found = [*cache_index.candidates(conn, "fp")]
     assert [candidate.run_key for candidate in found] == ["new", "old"]
     assert named(found[0].outputs) == [("zones", "b")]
     assert named(found[0].all_outputs) == [("log", "c"), ("zones", "b")]
-    assert cache_index.candidates(conn, "nothing") == []
+    assert [*cache_index.candidates(conn, "nothing")] == []
 
 
 def test_a_run_with_an_output_that_is_not_known_is_no_candidate(fold: Fold) -> None:
     conn = fold(step("k"), artifact("k", "a"), completed("k", ("out", "a"), ("more", "lost")))
-    assert cache_index.candidates(conn, "fp") == []
+    assert [*cache_index.candidates(conn, "fp")] == []
 
 
 def test_the_nearest_run_shares_most_parts_and_the_newest_wins_ties(fold: Fold) -> None:
@@ -350,16 +350,16 @@ def test_the_nearest_run_shares_most_parts_and_the_newest_wins_ties(fold: Fold) 
         return [step(key, name="n", model="m", fingerprint=fingerprint(**parts)), completed(key)]
 
     conn = fold(*ran("a", code="x"), *ran("b", config="x"), *ran("c", code="x", config="x"))
-    near = cache_index.nearest(conn, model="m", name="n", info=fingerprint())
-    assert near is not None
-    assert near.key == "b"
+    found = near.nearest(conn, model="m", name="n", info=fingerprint())
+    assert found is not None
+    assert found.key == "b"
 
 
 def test_the_nearest_run_is_of_the_model_else_of_the_name(fold: Fold) -> None:
     conn = fold(step("a", name="n", model="m"), completed("a"), step("b", name="n", model="other"), completed("b"))
 
     def nearest(model: str, name: str) -> str | None:
-        row = cache_index.nearest(conn, model=model, name=name, info=fingerprint())
+        row = near.nearest(conn, model=model, name=name, info=fingerprint())
         return None if row is None else row.key
 
     assert (nearest("m", "n"), nearest("unheard", "n"), nearest("unheard", "of")) == ("a", "b", None)
@@ -376,6 +376,6 @@ def test_hits_failures_and_running_steps_explain_no_miss(fold: Fold) -> None:
         Draft(StepFailed(status="failed", seconds=1.0, error=ErrorInfo(type="E", message="")), run="bad"),
         step("now", model="m"),
     )
-    near = cache_index.nearest(conn, model="m", name="m", info=fingerprint())
-    assert near is not None
-    assert near.key == "good"
+    found = near.nearest(conn, model="m", name="m", info=fingerprint())
+    assert found is not None
+    assert found.key == "good"

@@ -301,6 +301,42 @@ def test_fewer_differing_keys_are_nearer_and_the_newest_of_equals(tracker: Track
     assert told(tracker.run(step, config={"growth": 9.0, "demand": 9})).nearest == "step"
 
 
+def test_a_miss_is_recorded_with_a_near_run_and_why_tells_the_nearest(tracker: Tracker) -> None:
+    for number, config in enumerate(({"growth": 1.0, "demand": 1}, {"growth": 3.0, "demand": 2})):
+        tracker.run(step, config=config, run_id=f"r{number}")
+    result = tracker.run(step, config={"growth": 1.0, "demand": 9}, run_id="asked")
+    recorded = result.run.meta["cache_miss_explanation"]
+    assert (recorded["candidate_run_id"], len(recorded["differs"])) == ("r1", 2)  # all but one part is the same
+    tracker.run(step, config={"growth": 1.0, "demand": 8}, run_id="later")  # as near, but it came later
+    why = told(result)
+    assert (why.nearest, why.differs) == ("r0", ["config.demand: 1 -> 9"])
+    nearest = tracker.get_run("r0")
+    assert nearest is not None
+    assert why.nearest_seconds == nearest.duration_seconds
+    (said,) = run_json("why", "asked")
+    assert (said["why"]["nearest"], said["why"]["differs"]) == (why.nearest, why.differs)
+    assert [(item["key"], item["before"], item["after"]) for item in said["differences"]] == [("demand", 1, 9)]
+
+
+def test_why_ranks_all_earlier_runs_whatever_was_recorded(tracker: Tracker) -> None:
+    rng = random.Random(7)
+    earlier: list[tuple[str, dict[str, int]]] = []
+    other = 0
+    for number in range(25):
+        config = {key: rng.randrange(3) for key in "abc"}
+        result = tracker.run(step, config=config, run_id=f"r{number}")
+        if result.cache_hit:
+            continue
+        differing = [sum(config[key] != before[key] for key in "abc") for _, before in earlier]
+        if earlier:
+            least = max(place for place, count in enumerate(differing) if count == min(differing))
+            why = told(result)
+            assert (why.nearest, len(why.differs)) == (earlier[least][0], min(differing))
+            other += result.run.meta["cache_miss_explanation"]["candidate_run_id"] != why.nearest
+        earlier.append((f"r{number}", config))
+    assert other
+
+
 def test_a_run_far_back_is_found(tracker: Tracker) -> None:
     tracker.run(step, config={"growth": 0.5, "demand": 1}, year=1999, run_id="far_back")
     for number in range(30):

@@ -2,12 +2,14 @@
 
 What the log holds is what a long project leaves: scenarios of twenty steps, of which the first half computes
 (step_started, cache_missed, artifact_logged, step_completed) and the second half answers from the cache
-(step_started, cache_hit, coupler_set, step_completed). Every run, artifact and fingerprint has a name of its own.
+(step_started, cache_hit, coupler_set, step_completed). Each step has the flows of the one before as its input. All
+steps have one name; every run, artifact and fingerprint has one of its own, but for the repeated runs at the end: they
+computed the same work again and again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,7 @@ from consist_es.events import (
     CouplerSet,
     Event,
     FingerprintInfo,
+    InputLink,
     OutputLink,
     ScenarioExited,
     ScenarioStarted,
@@ -38,7 +41,7 @@ STEPS = 20
 _PROJECT = "5eed" * 8
 _AT = "2026-11-22T08:00:00.000000Z"
 _WRITER = "bench.1.00000000"
-_DIGEST = "b3:" + "0" * 48  # the names below add the last sixteen digits
+FINGERPRINT = _DIGEST = "b3:" + "0" * 48  # the names below add the last sixteen digits
 _HIT = "it is a hit; the run it came from is the one to reuse"
 
 
@@ -88,6 +91,17 @@ def _started() -> StepStarted:
         year=2030,
         tags=["bench"],
         config={"growth": 1.1, "name": "%(number)s"},
+        facet={"mode": "car", "lanes": 2},
+        meta={"by": "bench"},
+        inputs=[
+            InputLink(
+                role="demand",
+                artifact="00000000-0000-4000-8000-%(before)s",
+                key="flows",
+                digest=_DIGEST + "0000%(before)s",
+                via="inputs",
+            )
+        ],
         fingerprint=info,
         declared=["flows"],
         run_dir="/projects/model/runs",
@@ -138,17 +152,47 @@ ENTERED = Template.of(ScenarioStarted(run_id="scenario-%(scenario)s", name="benc
 LEFT = Template.of(ScenarioExited(status="completed", seconds=30.0))
 
 
-def batches(count: int) -> Iterator[list[Prepared]]:
-    """At least `count` events, batch by batch, ending with a whole scenario."""
+def batches(count: int, repeated: int = 0) -> Iterator[list[Prepared]]:
+    """At least `count` events, batch by batch, ending with a whole scenario; then one that computes the same work
+    `repeated` times."""
     made = scenario = 0
     while made < count:
-        for batch in _scenario(scenario, made):
+        for batch in _scenario(scenario, made, _steps(scenario)):
             yield batch
             made += len(batch)
         scenario += 1
+    if repeated:
+        first = scenario * STEPS
+        same = {b"number": REPEATED, b"before": _names(first)[b"before"]}
+        yield from _scenario(scenario, made, ((_names(first + n, first + n) | same, COMPUTED) for n in range(repeated)))
 
 
-def _scenario(number: int, made: int) -> Iterator[list[Prepared]]:
+REPEATED = b"%016x" % (2**64 - 1)
+"""Last digits of the fingerprint of the repeated runs."""
+
+Names = dict[bytes, bytes]
+Step = tuple[Names, tuple[tuple[Template, ...], ...]]
+
+
+def _source(step: int) -> int:
+    """The step that computed its results."""
+    return step if step % STEPS < STEPS // 2 else step - STEPS // 2
+
+
+def _names(step: int, source: int | None = None) -> Names:
+    """What the gaps of a step are filled with."""
+    source = _source(step) if source is None else source
+    before = b"%012x" % _source(step - 1) if step else b"f" * 12  # the first one's input is of elsewhere
+    numbers = {b"run": b"step-%016x" % step, b"number": b"%016x" % step, b"source": b"%016x" % source}
+    return numbers | {b"artifact": b"%012x" % source, b"before": before}
+
+
+def _steps(scenario: int) -> Iterator[Step]:
+    for step in range(scenario * STEPS, (scenario + 1) * STEPS):
+        yield _names(step), COMPUTED if _source(step) == step else ANSWERED
+
+
+def _scenario(number: int, made: int, steps: Iterable[Step]) -> Iterator[list[Prepared]]:
     def filled(template: Template) -> Prepared:
         nonlocal made
         made += 1
@@ -158,12 +202,9 @@ def _scenario(number: int, made: int) -> Iterator[list[Prepared]]:
     label = b"%012x" % number
     names = {b"scenario": label, b"run": b"s-" + label}
     yield [filled(ENTERED)]
-    for place in range(STEPS):
-        step = number * STEPS + place
-        source = step if place < STEPS // 2 else step - STEPS // 2
-        names |= {b"run": b"step-%016x" % step, b"number": b"%016x" % step}
-        names |= {b"source": b"%016x" % source, b"artifact": b"%012x" % source}
-        for batch in COMPUTED if place < STEPS // 2 else ANSWERED:
+    for gaps, step in steps:
+        names |= gaps
+        for batch in step:
             yield [filled(template) for template in batch]
     names[b"run"] = b"s-" + label
     yield [filled(LEFT)]
@@ -213,11 +254,11 @@ class Writing:
         write_watermark(LocalStorage(), self._folder, mark)
 
 
-def write(folder: Path, count: int, *, segment_size: int = SEGMENT_SIZE) -> int:
-    """A log of at least `count` events in a new folder; returns how many it has."""
+def write(folder: Path, count: int, *, repeated: int = 0, segment_size: int = SEGMENT_SIZE) -> int:
+    """A log of at least `count` events in a new folder, and of the `repeated` runs; returns how many it has."""
     folder.mkdir(parents=True)
     writing = Writing(folder, segment_size)
-    for batch in batches(count):
+    for batch in batches(count, repeated):
         writing.add(batch)
     writing.finish()
     return writing.seq

@@ -52,7 +52,7 @@ def hits(folder: Path, count: int) -> None:
         whole = best(hit, count)
         conn = project.connection()
         ((fingerprint,),) = conn.execute("SELECT fingerprint FROM cache_index").fetchall()
-        (found,) = cache_index.candidates(conn, fingerprint)
+        (found,) = [*cache_index.candidates(conn, fingerprint)]
         source = run_table.by_key(conn, found.run_key)
         first = best(lambda: Voucher(project.log).candidate(conn, found, source, fingerprint), count)
         known = Voucher(project.log)

@@ -1,0 +1,172 @@
+"""How cost grows with the number of earlier runs: CPU of steps and queries on logs of several lengths.
+
+``python tools/bench/growth.py 100 10000 100000``. A row's ratios are to the smallest log; they mean more
+than the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+TOOLS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TOOLS.parent), str(TOOLS)]
+
+from bench import biglog  # noqa: E402
+from consist_es import CacheOptions, ExecutionOptions, Tracker, output_path  # noqa: E402
+from consist_es.projections import cache_index, lineage, run_table  # noqa: E402
+
+EVENTS_A_RUN = 4.1
+LEAST, TIMES = 3, 15
+"""How often a thing is measured: the least if it is slow."""
+ENOUGH = 2.0
+"""Seconds after which a thing was measured long enough."""
+
+
+class Row(NamedTuple):
+    """One thing on one log."""
+
+    name: str
+    cpu: float
+    """Seconds, the median of several times."""
+
+
+def median(work: Callable[[], Any], *, warm: int = 1) -> float:
+    """Seconds of CPU for the work, of several times, after it was done `warm` times."""
+    took: list[float] = []
+    for _ in range(warm):
+        work()
+    while len(took) < TIMES and (len(took) < LEAST or sum(took) < ENOUGH):
+        began = time.process_time()
+        work()
+        took.append(time.process_time() - began)
+    return statistics.median(took)
+
+
+def assign(demand: Path, number: int) -> Path:
+    """A step that does next to nothing."""
+    path = output_path("flows", "csv")
+    path.write_text(f"{number}\n")
+    return path
+
+
+class Bench:
+    """Real steps on top of a log of `biglog`."""
+
+    def __init__(self, tracker: Tracker, demand: Path) -> None:
+        self._tracker, self._demand, self._number = tracker, demand, 0
+
+    def step(self, number: int, name: str, mode: str = "reuse") -> bool:
+        """True if it was a hit."""
+        result = self._tracker.run(
+            assign,
+            name=name,
+            model=name,
+            inputs={"demand": self._demand},
+            config={"number": number},
+            outputs=["flows"],
+            execution_options=ExecutionOptions(input_binding="paths", runtime_kwargs={"number": number}),
+            cache_options=CacheOptions(code_identity="callable_source", cache_mode=mode),
+        )
+        return result.cache_hit
+
+    def miss(self, name: str) -> Callable[[], None]:
+        """A step of that name that was never computed before."""
+
+        def work() -> None:
+            self._number += 1
+            assert not self.step(self._number, name)
+
+        return work
+
+    def new_name(self) -> None:
+        """The first step of a name."""
+        self._number += 1
+        assert not self.step(self._number, f"new-{self._number}")
+
+    def hit(self, name: str) -> None:
+        """One that was computed before."""
+        assert self.step(1, name)
+
+    def steps(self, repeated: int) -> Iterator[Row]:
+        """Misses and hits; the last with many earlier runs of one fingerprint."""
+        yield Row("miss, same name", median(self.miss("assign"), warm=2))
+        yield Row("miss, new name", median(self.new_name))
+        self.step(1, "other")
+        yield Row("hit", median(lambda: self.hit("other")))
+        for _ in range(repeated):
+            self.step(1, "assign", "overwrite")
+        yield Row(f"hit, {repeated:,} earlier runs of its fingerprint", median(lambda: self.hit("assign")))
+
+
+def queries(tracker: Tracker, scenario: str) -> Iterator[Row]:
+    """What can be asked of runs and artifacts, seldom and often matched."""
+    asked: dict[str, Callable[[], Any]] = {
+        "find_runs()": tracker.find_runs,
+        "find_runs(year=) of none": lambda: tracker.find_runs(year=1999),
+        "find_runs(year=) of all": lambda: tracker.find_runs(year=2030),
+        "find_runs(stage=) of none": lambda: tracker.find_runs(stage="none"),
+        "find_runs(tags=) of none": lambda: tracker.find_runs(tags=["none"]),
+        "find_runs(tags=) of all": lambda: tracker.find_runs(tags=["bench"]),
+        "find_runs(facet=) of none": lambda: tracker.find_runs(facet={"lanes": 3}),
+        "find_runs(facet=) of all": lambda: tracker.find_runs(facet={"mode": "car"}),
+        "find_runs(metadata=) of none": lambda: tracker.find_runs(metadata={"by": "none"}),
+        "find_runs(metadata=) of all": lambda: tracker.find_runs(metadata={"by": "bench"}),
+        "find_runs(year=, tags=), one of them of none": lambda: tracker.find_runs(year=2030, tags=["none"]),
+        "find_artifacts()": tracker.find_artifacts,
+        "find_artifacts(driver=) of none": lambda: tracker.find_artifacts(driver="none"),
+        "find_artifacts(driver=) of all": lambda: tracker.find_artifacts(driver="csv"),
+        "find_artifacts(kind=) of none": lambda: tracker.find_artifacts(kind="none"),
+        "find_artifacts(key=) of all": lambda: tracker.find_artifacts(key="flows"),
+        f"get_run() of a scenario of {biglog.STEPS} steps": lambda: tracker.get_run(scenario),
+    }
+    for name, work in asked.items():
+        yield Row(name, median(work))
+    conn = tracker.project.connection()
+    same = biglog.FINGERPRINT + biglog.REPEATED.decode()
+    yield Row("the first candidate of many", median(lambda: next(iter(cache_index.candidates(conn, same)))))
+    yield Row("the steps of a scenario", median(lambda: run_table.steps(conn, "s-" + "0" * 12)))
+    yield Row("the lineage of an artifact", median(lambda: lineage.artifact(conn, "none")))
+
+
+def measured(folder: Path, runs: int, repeated: int) -> Iterator[Row]:
+    """Everything on a log of so many runs."""
+    biglog.write(folder / "provenance.events", int(runs * EVENTS_A_RUN), repeated=repeated)
+    demand = folder / "demand.csv"
+    demand.write_text("zone,trips\n1,2\n")
+    os.utime(demand, (time.time() - 1000,) * 2)
+    began = time.process_time()
+    with Tracker(run_dir=folder / "runs", db_path=folder / "provenance.db", sync="os") as tracker:
+        tracker.project.connection()
+        yield Row("all views built", time.process_time() - began)
+        yield from queries(tracker, "scenario-" + "0" * 12)
+        yield from Bench(tracker, demand).steps(repeated)
+
+
+def main() -> None:
+    """Everything in a folder that is removed afterwards; a log of a million runs takes 8 GB there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=int, nargs="*", default=[100, 10_000], help="lengths of the logs")
+    parser.add_argument("--repeated", type=int, default=1000, help="runs of one fingerprint")
+    parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder")
+    asked = parser.parse_args()
+    table: dict[str, list[float]] = {}
+    for runs in sorted(asked.runs):
+        with tempfile.TemporaryDirectory(prefix="growth-", dir=asked.folder) as name:
+            for row in measured(Path(name), runs, asked.repeated):
+                table.setdefault(row.name, []).append(row.cpu)
+        print(f"{runs:,} runs measured, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
+    print(f"{'CPU, ms':52}" + "".join(f"{runs:>20,}" for runs in sorted(asked.runs)))
+    for row_name, took in table.items():
+        print(f"{row_name:52}" + "".join(f"{cpu * 1e3:12,.2f} {cpu / max(took[0], 1e-9):6.1f}x" for cpu in took))
+
+
+if __name__ == "__main__":
+    main()
