@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name
+from consist_es.errors import LogFormatError
+from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name, segment_numbers
 from consist_es.system.storage import Storage, make_folder, write_all
 
 QUARANTINE = "quarantine"
@@ -89,6 +90,26 @@ def remove_leftovers(storage: Storage, folder: Path) -> bool:
     if REDACTION_PART in listed:
         storage.unlink(folder / REDACTION_PART)
     return REDACTION in listed
+
+
+def refuse_links(storage: Storage, folder: Path) -> None:
+    """Refuse links among the writable files of a log's folder: in a stranger's folder they could lead anywhere.
+
+    Segments before the newest may be links to an archive: they are only read.
+
+    Raises:
+        LogFormatError: names the link.
+    """
+    try:
+        archived = set(map(segment_name, segment_numbers(storage, folder)[:-1]))
+        links = sorted(path for path in folder.iterdir() if path.is_symlink() and path.name not in archived)
+    except OSError:
+        return
+    if links:
+        raise LogFormatError(
+            f"{links[0]} is a link, and of a log only the segments before the newest may be: what is written there "
+            f"would end up at {links[0].resolve()}. Nothing was changed. Remove it, or put the file in its place."
+        )
 
 
 def quarantine(storage: Storage, folder: Path, fd: int, segment: int, offset: int) -> tuple[str, int]:

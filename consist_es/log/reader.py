@@ -258,6 +258,18 @@ def _chain_before(storage: Storage, fd: int, offset: int) -> bytes:
     return chain_before(storage.read_at(fd, TAIL_LENGTH, max(offset - TAIL_LENGTH, 0)))
 
 
+def find(storage: Storage, folder: Path, position: int) -> Recorded:
+    """The event at this position, by a walk from the first one.
+
+    Raises:
+        LogMismatchError: there is none. LogCorruptError, LogReadError: as `read`.
+    """
+    for segment, line in read_lines(storage, folder, Cursor()):
+        if line.head.seq == position:
+            return _recorded(storage, folder, segment, line)
+    raise LogMismatchError(folder, f"there is no event at position {position}")
+
+
 def read_at(storage: Storage, folder: Path, segment: int, offset: int) -> Recorded:
     """The event at this place, checked against the line before it."""
     try:
