@@ -59,7 +59,6 @@ class LocalLog:
         self._storage: Storage = storage or LocalStorage()
         self._writer = Writer(self.folder, self._storage, segment_size)
         self._project_id: str | None = None
-        self._end: Cursor | None = None
 
     can = frozenset({"archive", "checkpoint", "doctor", "prove", "redact", "repair", "verify --against"})
 
@@ -219,17 +218,21 @@ class LocalLog:
             raise LogReadError(self.folder, error) from error
 
     def head(self, *, fresh: bool = True) -> Cursor:
-        """The end of the log, after the last whole batch. Reads only the end of the last segment.
+        """The end of the log, after the last whole batch. Two calls where it is as this process saw or left it last,
+        else a read of the end of the last segment.
 
-        With `fresh` False: the end as this process saw it last, if it did.
+        With `fresh` False: the end as this process saw or left it last, if it did.
 
         Raises:
             LogFormatError, LogCorruptError, LogReadError: the last segment cannot be read.
         """
-        if not fresh and (seen := self._end) is not None:
-            return seen
-        end = self._end = read_head(self._storage, self.folder)
-        return end
+        seen = self._writer.end
+        if seen is None or (fresh and not seen.holds(self._storage)):
+            found = read_head(self._storage, self.folder)
+            if self._writer.end is seen:  # else another thread appended meanwhile, and knows a later one
+                self._writer.end = found
+            seen = found
+        return seen.cursor
 
     def at(self, position: int, hint: tuple[int, int]) -> Recorded:
         """The event at this position, checked against the line before it.

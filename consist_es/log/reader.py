@@ -7,6 +7,7 @@ from pathlib import Path
 from consist_es.errors import LogCorruptError, LogError, LogMismatchError, LogReadError
 from consist_es.events import Cursor, Recorded
 from consist_es.log.blobs import resolve
+from consist_es.log.ending import Ending, ending
 from consist_es.log.record import (
     BLOB_START,
     TAIL_LENGTH,
@@ -217,15 +218,17 @@ def _require_header(storage: Storage, folder: Path, number: int) -> None:
     storage.close(fd)
 
 
-def read_head(storage: Storage, folder: Path) -> Cursor:
+def read_head(storage: Storage, folder: Path) -> Ending:
     """The place after the last whole batch, found from the end of the last segment."""
     try:
-        numbers = segment_numbers(storage, folder)
-        if not numbers:
-            return Cursor()
-        fd, opened = open_segment(storage, folder, numbers[-1])
+        number = max(segment_numbers(storage, folder), default=0)
+        path, following = folder / segment_name(number), folder / segment_name(number + 1)
+        if not number:
+            return ending(Cursor(), path, following, None)
+        fd, opened = open_segment(storage, folder, number)
         try:
-            return _last_end(storage, fd, opened)
+            stamp = storage.stamp(fd)  # before the lines: what comes meanwhile changes the size
+            return ending(_last_end(storage, fd, opened), path, following, stamp)
         finally:
             storage.close(fd)
     except OSError as error:
