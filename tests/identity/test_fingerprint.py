@@ -14,7 +14,8 @@ from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted, explain_adapters, short_digest
 from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.config import said_of
-from consist_es.identity.fingerprint import InputPart, explain, fingerprint
+from consist_es.identity.differences import explain as explain_as_data
+from consist_es.identity.fingerprint import InputPart, fingerprint
 from consist_es.values.plain import to_plain
 
 CODE = CodeIdentity("b3:code", "imports", {"callable": "1", "model.py:step": "2"}, [])
@@ -129,6 +130,12 @@ def test_inputs_are_equal_exactly_where_their_parts_are(one: list[InputPart], ot
 
 
 # ---------------------------------------------------------------- explaining
+
+
+def explain(*given: Any, **more: Any) -> tuple[str, list[str]]:
+    """In words."""
+    reason, found = explain_as_data(*given, **more)
+    return reason, [difference.text for difference in found]
 
 
 def link(role: str, digest: str, key: str = "raw.csv", via: str = "inputs") -> InputLink:
@@ -509,3 +516,50 @@ def test_what_only_explains_an_adapter_is_not_hashed() -> None:
     one, other = (make(adapter=record(files={"a": digest})).digest for digest in "12")
     assert one == other
     assert make(adapter=record(hash="2")).digest != one
+
+
+# ---------------------------------------------------------------- as data
+
+
+def as_data(old: dict[str, Any], new: dict[str, Any], links: Any = ((), ())) -> list[tuple[str, str, Any, Any]]:
+    before, after = make(**old), make(**new)
+    plain = [to_plain(item.get("config", {"k": 1})) for item in (new, old)]
+    found = explain_as_data(after, before, plain[0], plain[1], links[1], links[0])[1]
+    return [(item.kind, item.key, item.before, item.after) for item in found]
+
+
+def test_a_changed_config_is_told_by_path_and_values() -> None:
+    old, new = {"a": {"b": [1, 2], "gone": True}, "same": 0}, {"a": {"b": [1, 3], "new": "x"}, "same": 0}
+    assert as_data({"config": old}, {"config": new}) == [
+        ("config", "a.b[1]", 2, 3),
+        ("config", "a.gone", True, None),
+        ("config", "a.new", None, "x"),
+    ]
+
+
+def test_a_changed_input_is_told_by_its_role_and_artifacts() -> None:
+    old, new = [link("a", "1"), link("b", "1")], [link("a", "2"), link("c", "1")]
+    inputs = [InputPart("a", "b3:9", "csv")]
+    assert as_data({"inputs": []}, {"inputs": inputs}, (old, new)) == [
+        ("input", "a", "id-a", "id-a"),
+        ("input", "b", "id-b", None),
+        ("input", "c", None, "id-c"),
+    ]
+
+
+def test_labels_and_code_are_told_by_name() -> None:
+    code = CodeIdentity("b3:other", "imports", {"callable": "1", "model.py:step": "3"}, [])
+    new = {"labels": {"model": "m", "year": 2030}, "code": code}
+    assert as_data({}, new) == [("label", "year", 2020, 2030), ("code", "model.py:step", None, None)]
+
+
+def test_long_values_are_told_by_their_beginning_and_secrets_not_at_all() -> None:
+    before, after = make(config={"k": 1}), make(config={"k": 2})
+    (found,) = explain_as_data(after, before, {"k": {"$masked": "1"}}, {"k": "x" * 5000}, [], [])[1]
+    assert found.key == "k"
+    assert 100 < len(found.before) <= 200
+    assert found.after == {"$masked": "1"}
+    many = {str(n): n for n in range(50)}
+    found_many = as_data({"config": {}}, {"config": many})
+    assert len(found_many) == 21
+    assert found_many[-1][0] == "more"
