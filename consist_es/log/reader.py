@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from consist_es.errors import LogCorruptError, LogError, LogMismatchError, LogReadError
 from consist_es.events import Cursor, Recorded
 from consist_es.log.blobs import resolve
-from consist_es.log.ending import Ending, ending
 from consist_es.log.record import (
     BLOB_START,
     TAIL_LENGTH,
@@ -35,6 +36,7 @@ from consist_es.log.segment import (
     segment_numbers,
 )
 from consist_es.log.watermark import read_watermark
+from consist_es.system.seam import Stamp
 from consist_es.system.storage import Storage, read_end, read_part
 
 _END = 16 << 10
@@ -216,6 +218,38 @@ class _Tour:
 def _require_header(storage: Storage, folder: Path, number: int) -> None:
     fd, _ = open_segment(storage, folder, number)
     storage.close(fd)
+
+
+class Ending(NamedTuple):
+    """An end of the log that was seen, with the state of its files.
+
+    A look at the end lists the folder, opens the newest segment, reads its last lines and checks their chain. Most
+    looks find what the last one found. It still is the end while the segment is the same file, has the same size and
+    time of change, and has no successor: a whole batch is never taken out of a segment but by a successor, so a
+    segment's end only moves on, and then its size does.
+    """
+
+    cursor: Cursor
+    path: Path
+    """The segment with it."""
+    following: Path
+    """The segment after that, if there is one."""
+    stamp: Stamp | None
+    """State of the segment's file when it was seen; None if anything followed the last whole batch: the next writer
+    cuts that off, and may write as many bytes."""
+
+    def holds(self, storage: Storage) -> bool:
+        """True if it certainly is the end."""
+        with suppress(OSError):  # the next look finds the fault
+            if self.stamp is not None and storage.stamp(self.path) == self.stamp:
+                return storage.stamp(self.following) is None
+        return False
+
+
+def ending(cursor: Cursor, path: Path, following: Path, stamp: Stamp | None) -> Ending:
+    """An end that was seen. `stamp`: of its segment, from before the cursor was read or under the writers' lock."""
+    whole = stamp is not None and stamp.size == cursor.offset
+    return Ending(cursor, path, following, stamp if whole else None)
 
 
 def read_head(storage: Storage, folder: Path) -> Ending:

@@ -22,10 +22,10 @@ from consist_es.errors import (
 )
 from consist_es.events import Cursor, Draft, Event, LogRepaired, SegmentSealed
 from consist_es.log.blobs import write_blob
-from consist_es.log.ending import Ending, ending
 from consist_es.log.files import new_id, remove_leftovers
 from consist_es.log.lookback import heads_back
 from consist_es.log.presence import Presence, introduction
+from consist_es.log.reader import Ending, ending
 from consist_es.log.record import DATA_CAP, Prepared, encode_lines, prepare
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
 from consist_es.log.repair import Damage, Gap, find_damage, take_over
