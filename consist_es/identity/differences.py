@@ -10,6 +10,7 @@ from consist_es.identity.config import digest_of_plain, said_of
 from consist_es.identity.pairing import pair
 from consist_es.text import shortened
 from consist_es.values.plain import frame, is_masked, is_tagged
+from consist_es.values.written import written
 
 _MAIN = ("config", "inputs", "code")
 _SHOWN = 60
@@ -123,6 +124,7 @@ def _configs(new: FingerprintInfo, old: FingerprintInfo, new_config: Any, old_co
 
 def _tree(new: Any, old: Any, path: str, key: str) -> list[_Found]:
     """Differences of two plain trees, leaf by leaf. `path` names the leaf in words, `key` in data."""
+    new, old = _by_text(new), _by_text(old)
     if isinstance(new, dict) and isinstance(old, dict) and not (is_tagged(new) or is_tagged(old)):
         found: list[_Found] = []
         for name in [*old, *(name for name in new if name not in old)]:
@@ -142,8 +144,7 @@ def _tree(new: Any, old: Any, path: str, key: str) -> list[_Found]:
         return [found for i, pair in pairs for found in _tree(*pair, f"{path}[{i}]", f"{key}[{i}]")]
     if frame(new) == frame(old):
         return []
-    changed = " (changed)" if is_masked(new) and is_masked(old) else ""
-    return [_Found(f"{path}: {_show(old)} -> {_show(new)}{changed}", key, _kept(old), _kept(new))]
+    return [_Found(f"{path}: {_both_shown(old, new)}", key, _kept(old), _kept(new))]
 
 
 def _object(plain: Any) -> tuple[Any, Any, str] | None:
@@ -162,10 +163,26 @@ def _one_sided(new: Mapping[str, Any], old: Mapping[str, Any], name: str, path: 
     return _Found(f"{path}: (missing) -> {_show(new[name])}", key, None, _kept(new[name]))
 
 
+def _by_text(plain: Any) -> Any:
+    """A mapping with keys such as 2025 as one with keys of text; anything else as it is."""
+    if not isinstance(plain, dict) or plain.keys() != {"$map"}:
+        return plain
+    names = {str(name): item for name, item in plain["$map"] if isinstance(name, (str, int, float))}
+    return names if len(names) == len(plain["$map"]) else plain
+
+
+def _both_shown(old: Any, new: Any) -> str:
+    """Two values; if people write them alike, in the form that tells them apart."""
+    if is_masked(new) and is_masked(old):
+        return "masked -> masked (changed)"
+    before, after = _show(old), _show(new)
+    if before == after:
+        before, after = (shortened(repr(plain), _SHOWN) for plain in (old, new))
+    return f"{before} -> {after}"
+
+
 def _show(plain: Any) -> str:
-    if is_masked(plain):
-        return "masked"
-    return shortened(repr(plain), _SHOWN)
+    return repr(plain) if plain is None else written(plain, _SHOWN)
 
 
 def _kept(plain: Any) -> Any:
