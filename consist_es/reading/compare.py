@@ -15,7 +15,7 @@ from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
 from consist_es.projections.plumbing import to_text
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading.causes import differences, in_short, makers, telling
-from consist_es.reading.labels import label
+from consist_es.reading.labels import label, place
 from consist_es.runs.sets import flat
 from consist_es.values.plain import from_plain
 from consist_es.views.file import query
@@ -100,7 +100,7 @@ def compare(conn: sqlite3.Connection, a: RunRow, b: RunRow) -> Comparison:
     found = _Pairing(conn, [*sides[0], *sides[1]])
     if a.kind == b.kind == "scenario":
         left, right = map(_places, sides)
-        pairs = [found.pair(left.get(place), right.get(place)) for place in dict.fromkeys((*left, *right))]
+        pairs = [found.pair(left.get(slot), right.get(slot)) for slot in dict.fromkeys((*left, *right))]
     else:
         pairs = [found.pair(a, b)]
     return Comparison(a, b, config, pairs, software)
@@ -110,9 +110,8 @@ def _places(rows: Iterable[RunRow]) -> dict[tuple[Any, ...], RunRow]:
     seen: Counter[tuple[Any, ...]] = Counter()
     found = {}
     for row in rows:
-        place = (row.name, row.year, row.iteration, row.phase)
-        seen[place] += 1
-        found[*place, seen[place]] = row
+        seen[place(row)] += 1
+        found[*place(row), seen[place(row)]] = row
     return found
 
 

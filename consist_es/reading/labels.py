@@ -24,6 +24,11 @@ def label(row: RunRow) -> str:
     return " ".join(filter(None, (row.name, moment(row), row.phase)))
 
 
+def place(row: RunRow) -> tuple[str, int | None, int | None, str | None]:
+    """Name, year, iteration and phase: by these the steps of two scenarios are paired."""
+    return row.name, row.year, row.iteration, row.phase
+
+
 def selector(row: RunRow, scenario: str | None) -> str:
     """What selects a step on the command line: ``baseline/demand@2030.1``."""
     iteration = "" if row.iteration is None else f".{row.iteration}"

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from consist_es.errors import MissingKeyError, UsageError
 from consist_es.projections import lineage, run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
-from consist_es.projections.run_rows import RunRow, run_row
+from consist_es.projections.run_rows import RunRow
+from consist_es.reading.found import find_steps
 from consist_es.reading.labels import selector
 from consist_es.values.digests import CONTENT
 from consist_es.views.file import query
@@ -46,7 +47,7 @@ def scenario(conn: sqlite3.Connection, text: str) -> RunRow:
     Raises:
         MissingKeyError: there is none of that name; suggests similar ones. UsageError: it is a step's run.
     """
-    if (found := _scenario(conn, text)) is not None:
+    if (found := scenario_or_none(conn, text)) is not None:
         return found
     if (row := run_table.get(conn, text)) is not None:
         above = None if row.scenario_key is None else run_table.by_key(conn, row.scenario_key)
@@ -54,6 +55,14 @@ def scenario(conn: sqlite3.Connection, text: str) -> RunRow:
         raise UsageError(f"{text!r} is a run of step {row.name!r}, not a scenario. {where}")
     names = [row.id for row in run_table.find(conn, kind="scenario", limit=_SUGGESTED)]
     raise _missing("scenario", text, names)
+
+
+def scenario_or_none(conn: sqlite3.Connection, text: str) -> RunRow | None:
+    """The header run of a scenario, or None."""
+    row = run_table.get(conn, text)
+    if row is not None and row.kind == "scenario":
+        return row
+    return next(iter(run_table.find(conn, kind="scenario", name=text, limit=1)), None)
 
 
 def step(conn: sqlite3.Connection, text: str) -> Selected:
@@ -81,7 +90,7 @@ def anything(conn: sqlite3.Connection, text: str) -> Selected | SelectedArtifact
     """
     if (exact := run_table.get(conn, text)) is not None:
         return Selected(exact)
-    if (header := _scenario(conn, text)) is not None:
+    if (header := scenario_or_none(conn, text)) is not None:
         return Selected(header)
     if (found := _steps(conn, text) or _artifact(conn, text)) is not None:
         return found
@@ -92,42 +101,28 @@ def anything(conn: sqlite3.Connection, text: str) -> Selected | SelectedArtifact
 # ---------------------------------------------------------------- scenarios and steps
 
 
-def _scenario(conn: sqlite3.Connection, text: str) -> RunRow | None:
-    row = run_table.get(conn, text)
-    if row is not None and row.kind == "scenario":
-        return row
-    return next(iter(run_table.find(conn, kind="scenario", name=text, limit=1)), None)
-
-
-_BY_NAME = "SELECT * FROM runs WHERE name = ? AND kind <> 'scenario'"
-_IN_SCENARIO = "SELECT * FROM runs WHERE scenario_key = ? AND name = ? AND kind <> 'scenario'"
-
-
 def _steps(conn: sqlite3.Connection, text: str) -> Selected | None:
     when = _WHEN.search(text)
     for name, year, iteration in _readings(text, when):
         for header, bare in _places(conn, name):
-            sql, values = (_BY_NAME, [bare]) if header is None else (_IN_SCENARIO, [header.key, bare])
-            for column, value in (("year", year), ("iteration", iteration)):
-                if value is not None:
-                    sql += f" AND {column} = {int(value)}"
-            rows = query(conn, f"{sql} ORDER BY started_seq DESC", tuple(values))
+            rows = find_steps(conn, scenario=header, named=bare, year=year, iteration=iteration)
             if rows:
-                return Selected(run_row(rows[0]), len(rows) - 1)
+                return Selected(rows[0], len(rows) - 1)
     return None
 
 
-def _readings(text: str, when: re.Match[str] | None) -> Iterator[tuple[str, str | None, str | None]]:
+def _readings(text: str, when: re.Match[str] | None) -> Iterator[tuple[str, int | None, int | None]]:
     """Name, year and iteration; and the whole text as a name, for a name may end like that."""
     if when is not None and when.start() and when.end() > when.start() + 1:
-        yield text[: when.start()], when[1], when[2]
+        year, iteration = (None if digits is None else int(digits) for digits in when.groups())
+        yield text[: when.start()], year, iteration
     yield text, None, None
 
 
 def _places(conn: sqlite3.Connection, name: str) -> Iterator[tuple[RunRow | None, str]]:
     """Each way to split a text into a scenario and a step; names may hold slashes themselves."""
     for place in [found.start() for found in re.finditer("/", name)]:
-        if (header := _scenario(conn, name[:place])) is not None:
+        if (header := scenario_or_none(conn, name[:place])) is not None:
             yield header, name[place + 1 :]
     yield None, name
 
