@@ -5,7 +5,6 @@ for people. Anything else that such an adapter would store (artifacts in the run
 stored: log it in the step. `options`, `strict` and `tracker` keep their defaults.
 """
 
-import hashlib
 import inspect
 import json
 import os
@@ -40,6 +39,8 @@ class IdentityHelp:
 
     def canonical_json_sha256(self, value: Any) -> str:
         """SHA-256 over the JSON form of a value with sorted keys."""
+        import hashlib  # loads OpenSSL
+
         text = json.dumps(self.normalize_json(value), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -27,7 +27,7 @@ _DEPTH = 4
     type=click.IntRange(min=1),
     default=_DEPTH,
     show_default=True,
-    help="Go this many steps far.",
+    help="Go so many steps far.",
 )
 @json_document
 @project_option

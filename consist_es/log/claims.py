@@ -77,7 +77,7 @@ class FileClaim:
 
     async def atake(self) -> None:
         """As `take`, without blocking other tasks."""
-        import asyncio
+        import asyncio  # heavy, and loaded where somebody awaits
 
         while not self._tried(blocking=False):
             await asyncio.sleep(PAUSE)

@@ -6,7 +6,6 @@ others: nobody can make a file that belongs to somebody else.
 """
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -67,11 +66,11 @@ def _make(place: Path) -> None:
     if _keeps_owners() and not _is_ours(above.stat()):
         raise PermissionError(f"{above} belongs to another user")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = place.with_name(f"{place.name}.{secrets.token_hex(8)}")
+    part = place.with_name(f"{place.name}.{os.urandom(8).hex()}")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         try:
-            os.write(fd, _KIND + secrets.token_bytes(_SIZE))
+            os.write(fd, _KIND + os.urandom(_SIZE))
         finally:
             os.close(fd)
         part.replace(place)
