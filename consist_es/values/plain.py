@@ -38,7 +38,7 @@ from consist_es.values.encoding import frame as frame
 from consist_es.values.encoding import module_name as module_name
 from consist_es.values.encoding import type_name as type_name
 from consist_es.values.secret import Masked, Secret
-from consist_es.values.times import bare_zone, moment, moments_back
+from consist_es.values.times import bare_zone, moment, moments_back, timestamp_back
 
 MAX_DEPTH = 100
 MAX_KEY = 256
@@ -387,13 +387,6 @@ def _moment_back(kind: Any) -> Callable[[Any], Any]:
     return restore
 
 
-def _timestamp_back(name: str, iso: str, unit: str, zone: str, fold: int) -> Any:
-    """The datetime that a pandas Timestamp without a zone stands for; nothing else of pandas is restored."""
-    if name != "Timestamp" or zone != "None" or unit not in ("s", "ms", "us"):
-        raise ValueError(name)
-    return dt.datetime.fromisoformat(iso).replace(fold=fold)
-
-
 _RESTORE: dict[str, Callable[[Any], Any]] = {
     "$int": lambda body: int(body, 16),
     "$float": _float_back,
@@ -420,7 +413,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "$map": lambda body: {from_plain(key): from_plain(item) for key, item in body},
     "$scalar": lambda body: moments_back(body[0], from_plain(body[1])),
     "$array": lambda body: moments_back(body[0], from_plain(body[2])),
-    "$pandas": lambda body: _timestamp_back(*body),
+    "$pandas": lambda body: timestamp_back(*body),
 }
 
 
