@@ -156,7 +156,9 @@ class TrackerQueries(SaysInstead):
         """
         runs = self._find({"limit": None, **filters})
         if not runs:
-            raise UsageError(f"find_latest_run({_shown(filters)}): no run matches.")
+            raise UsageError(
+                f"find_latest_run({_shown(filters)}): no run matches. Correct the filters, or leave one out."
+            )
         return max(runs, key=lambda run: -1 if run.iteration is None else run.iteration)
 
     def get_latest_run_id(self, **filters: Unpack[RunFilters]) -> str:
@@ -194,7 +196,8 @@ class TrackerQueries(SaysInstead):
         for key, artifact in outputs.items():
             if validate == "strict" and not artifact.path.exists():
                 raise ArtifactMissingError(
-                    f"Output {key!r} of run {run_id!r} is not at {artifact.path}. Restore it, or run the step again."
+                    f"Output {key!r} of run {run_id!r} is not at {artifact.path}. "
+                    "Run the step again, or restore the file."
                 )
         return RunResult(queries.run(conn, row), outputs, cache_hit=row.cache == "hit")
 

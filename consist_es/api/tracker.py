@@ -310,4 +310,4 @@ def _make_folder(run_dir: Path) -> None:
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PathError(f"run_dir {run_dir} cannot be made: {error.strerror}. Give it another place.") from error
+        raise PathError(f"run_dir {run_dir} cannot be made: {error.strerror}. Give another folder.") from error

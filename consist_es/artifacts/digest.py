@@ -194,6 +194,4 @@ def _require_same(path: bytes, before: os.stat_result, after: os.stat_result) ->
 
 
 def _changed(path: bytes) -> NoReturn:
-    raise InputError(
-        f"Cannot hash {shown(path)}: it changed while it was read. Run again once nothing writes to it any more."
-    )
+    raise InputError(f"Cannot hash {shown(path)}: it changed while it was read. Run again once nothing writes to it.")

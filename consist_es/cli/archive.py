@@ -31,7 +31,7 @@ def archive(to: Path | None, as_json: bool, db_path: Path) -> None:
     with Bar("Checking the log") as bar:
         report = log.verify(bar, full=True)
     if report.problems:
-        note(f"{short(log.folder)} is not whole, so nothing was archived: `consist-es verify` says more.", BAD)
+        note(f"{short(log.folder)} is not whole, so nothing was archived: `consist-es verify` shows the faults.", BAD)
         sys.exit(NEGATIVE)
     done = []
     for path in put_away(log.storage, log.folder, to):

@@ -46,7 +46,7 @@ def lineage(what: str, down: bool, depth: int, as_json: bool, db_path: Path) -> 
         if isinstance(found, select.SelectedArtifact):
             root = of_artifact(views, found.artifact, down=down, depth=depth)
         elif found.run.kind == "scenario":
-            raise click.UsageError(f"{found.run.id!r} is a scenario: name one of its steps, {found.run.id}/STEP")
+            raise click.UsageError(f"{found.run.id!r} is a scenario: name one of its steps, {found.run.id}/STEP.")
         else:
             root = of_step(views, found.run, down=down, depth=depth)
     if as_json:

@@ -52,7 +52,7 @@ def _read(place: Path) -> bytes | None:
         found = os.fstat(fd)
         others = stat.S_IRWXG | stat.S_IRWXO
         if not stat.S_ISREG(found.st_mode) or (_keeps_owners() and (not _is_ours(found) or found.st_mode & others)):
-            raise PermissionError(f"{place} is not a file of this user alone")
+            raise PermissionError(f"{place} is not a file of this user only")
         text = os.read(fd, len(_KIND) + _SIZE + 1)
     finally:
         os.close(fd)

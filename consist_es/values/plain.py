@@ -70,7 +70,7 @@ def to_plain(value: Any, where: str = "value") -> Any:
         _SLOW.add(where)
         warnings.warn(
             f"{where}: taking the digest of this {type_name(type(value)).removeprefix('builtins.')} took {took:.1f} s, "
-            "and does so for every step that it counts for. Write it to a file and pass that as an input.",
+            "and takes that long for every step that uses it. Write it to a file and pass that as an input.",
             ConsistWarning,
             stacklevel=2,
         )
@@ -183,7 +183,7 @@ class _Walk:
         if module_name(kind).partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):
             return {"$secret": self.plain(value.get_secret_value(), where)}
         raise ConfigTypeError(
-            f"{where}: {type_name(kind).removeprefix('builtins.')} is not supported; it has no canonical form. "
+            f"{where}: {type_name(kind).removeprefix('builtins.')} is not supported: it has no canonical form. "
             "Use numbers, strings, lists, dicts, dates, paths, enums, dataclasses or arrays, "
             "or pass it through runtime_kwargs."
         )
@@ -208,7 +208,9 @@ class _Walk:
 
     def _mapping(self, value: Mapping[Any, Any], where: str) -> Any:
         if len(value) > MAX_KEYS:
-            raise ConfigValueError(f"{where}: {len(value)} keys, at most {MAX_KEYS} are allowed. Use a file as input.")
+            raise ConfigValueError(
+                f"{where}: {len(value)} keys; at most {MAX_KEYS} are allowed. Pass a file as an input."
+            )
         items = self._alike(tuple(value.values()))
         if items is None:
             items = [self.plain(item, f"{where}[{_short(key)}]") for key, item in value.items()]
@@ -243,7 +245,7 @@ def _is_clean(text: str) -> bool:
 def _key(key: str, where: str) -> str:
     if len(key) > MAX_KEY:
         raise ConfigValueError(
-            f"{where}: the key {key[:40]!r}… has {len(key)} characters, at most {MAX_KEY} are allowed."
+            f"{where}: the key {key[:40]!r}… has {len(key)} characters; at most {MAX_KEY} are allowed."
         )
     return "$" + key if key.startswith("$") else key
 
@@ -251,16 +253,14 @@ def _key(key: str, where: str) -> str:
 def _text(text: str, where: str) -> Any:
     if len(text) > MAX_TEXT:
         raise ConfigValueError(
-            f"{where}: a string of {len(text)} characters, at most {MAX_TEXT} are allowed. Pass a file as an input."
+            f"{where}: a string of {len(text)} characters; at most {MAX_TEXT} are allowed. Pass a file as an input."
         )
     return text if _is_clean(text) else {"$str": text.encode("unicode_escape").decode("ascii")}
 
 
 def _bytes(value: bytes | bytearray, where: str) -> str:
     if len(value) > MAX_TEXT:
-        raise ConfigValueError(
-            f"{where}: {len(value)} bytes, at most {MAX_TEXT} are allowed. Pass a file as input instead."
-        )
+        raise ConfigValueError(f"{where}: {len(value)} bytes; at most {MAX_TEXT} are allowed. Pass a file as an input.")
     return base64.b64encode(value).decode("ascii")
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 # State of a file against its log.
-LEVEL = "the views are level with the log"
-BEHIND = "the views are a part of the log"
+LEVEL = "the views are up to date with the log"
+BEHIND = "the views lag behind the log"
 OUTDATED = "the views were made by another version"
 ORPHANED = "the views do not fit their log"
 

@@ -113,17 +113,21 @@ def test_what_cannot_be_found_is_said_with_what_is_near(arguments: list[str], sa
 
 def test_why_names_the_difference_and_the_first_cause() -> None:
     shown = run("why", "edited/demand@2025").stdout.splitlines()
-    assert "               config a: 0 → 1" in shown
+    assert shown[0].startswith("edited_demand was computed: config changed")
+    assert "  config.a: 0 -> 1" in shown
     assert not any("first cause" in line for line in shown)  # it is this step's own
     later = run("why", "edited/land@2035").stdout
-    assert "  first cause  config a: 0 → 1, in demand 2025·0 and 1 later\n" in later
-    assert document("why", "edited/land@2035")["first_causes"] == [
+    assert "  first cause: config a: 0 → 1, in demand 2025·0 and 1 later\n" in later
+    found = document("why", "edited/land@2035")
+    assert found["first_causes"] == [
         {"what": "config a: 0 → 1", "run": "edited_demand", "step": "demand 2025·0", "later": 1}
     ]
+    assert (found["verdict"], [item["words"] for item in found["differences"]]) == ("miss", ["input before"])
 
 
 def test_why_of_a_hit_names_the_run_that_answered() -> None:
-    assert "  reused       base_land; saved " in run("why", "edited/land@2025").stdout
+    shown = run("why", "edited/land@2025").stdout
+    assert shown.startswith("edited_land was not computed again: base_land did the same work; its outputs were checked")
 
 
 def test_why_against_another_scenario_compares_the_same_step() -> None:
