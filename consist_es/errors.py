@@ -12,6 +12,7 @@
     │   ├── LogMismatchError          a cursor that does not belong to this log, or a log that was swapped
     │   ├── LogReadError              the operating system could not read it
     │   ├── LogTamperedError          does not match an earlier tree head
+    │   ├── LogEngineError            a task that this kind of log has no way to do
     │   └── LogReadOnlyError          a write to a log opened for reading
     ├── ViewError                     the SQLite views
     │   ├── NotOurDatabaseError       the file at db_path belongs to another program
@@ -30,6 +31,7 @@
     │   ├── AdapterError              a config adapter that breaks its contract, or does not exist
     │   ├── LimitError                something larger than the log's limits
     │   ├── PathError                 a path that leaves the place it must stay in
+    │   ├── LogPlaceError             a place where no log can be kept, such as a URL
     │   ├── OutputSetError            an output set that is not as it was declared
     │   ├── ArchiveError              a segment of the log that cannot be archived
     │   ├── TreeHeadError             a file that is not a tree head, or not of this log
@@ -209,6 +211,17 @@ class LogReadOnlyError(LogError):
         )
 
 
+class LogEngineError(LogError):
+    """The task needs a log in files, and this one is kept in another way."""
+
+    def __init__(self, place: object, task: str) -> None:
+        self.place, self.task = place, task
+        super().__init__(
+            f"The log {place} is not kept in files of this machine, which `{task}` works on. Nothing was changed. "
+            f"Do it where it is kept, or use `{task}` on a copy of it in a folder."
+        )
+
+
 # ---------------------------------------------------------------- views, project
 
 
@@ -338,6 +351,17 @@ class LimitError(UsageError):
 
 class PathError(UsageError):
     """A path leaves the folder that it must stay in."""
+
+
+class LogPlaceError(UsageError):
+    """A place where no log can be kept."""
+
+    def __init__(self, scheme: str) -> None:
+        self.scheme = scheme
+        super().__init__(
+            f"{scheme}://… is no place for a log: this version keeps logs in folders only. Give a path; the log is the "
+            "folder NAME.events beside the database NAME.db."
+        )
 
 
 class TreeHeadError(UsageError):

@@ -29,6 +29,7 @@ from consist_es.execution.watch import Observer
 from consist_es.execution.workers import active_run
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.identity.live.modules import label_root
+from consist_es.log.engine import require_path
 from consist_es.project.project import Project
 from consist_es.runs.queries import Queries
 from consist_es.runs.run import Run
@@ -82,6 +83,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         trust = Trust.of(trusted_writers)
         packages = PackageOptions.of(package_identity, model_packages, ignore_packages)
         epoch = checked_year("cache_epoch", cache_epoch)
+        require_path(run_dir if db_path is None else db_path)  # before a folder is made of a URL
         self.run_dir = given_folder(run_dir, "run_dir")
         self.db_path = self.run_dir / "provenance.db" if db_path is None else given_path(db_path, "db_path")
         given_folder(self.db_path.parent, "the folder of db_path")

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import click
 
-from consist_es.cli.common import NEGATIVE, json_option, project_option, short
+from consist_es.cli.common import NEGATIVE, json_option, opened, project_option, short
 from consist_es.cli.output import emit, emit_json, note
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD
 from consist_es.log.archive import archive as put_away
-from consist_es.log.verify import verify_again
-from consist_es.project.find import log_folder
-from consist_es.system.storage import LocalStorage
+from consist_es.log.engine import files_of
 from consist_es.text import counted
 
 
@@ -28,18 +26,19 @@ def archive(to: Path | None, as_json: bool, db_path: Path) -> None:
     reached; its disk may be read-only afterwards. The whole log is checked first; a damaged one is not changed. Run it
     again once there are more segments.
     """
-    folder, storage = log_folder(db_path), LocalStorage()
+    with opened(db_path) as project:
+        log = files_of(project.log, "archive")
     with Bar("Checking the log") as bar:
-        report = verify_again(folder, progress=bar, full=True)
+        report = log.verify(bar, full=True)
     if report.problems:
-        note(f"{short(folder)} is not whole, so nothing was archived: `consist-es verify` shows the faults.", BAD)
+        note(f"{short(log.folder)} is not whole, so nothing was archived: `consist-es verify` shows the faults.", BAD)
         sys.exit(NEGATIVE)
     done = []
-    for path in put_away(storage, folder, to):
+    for path in put_away(log.storage, log.folder, to):
         done.append(path)
         if not as_json:
             emit(short(path))
     if as_json:
-        emit_json({"folder": str(folder), "archived": [str(path) for path in done]})
+        emit_json({"folder": log.place, "archived": [str(path) for path in done]})
     else:
         note(f"{counted(len(done), 'segment')} read-only; the newest one is still written to.", GOOD)

@@ -49,7 +49,7 @@ def audit(
         attempts = run_table.attempts(views, header.run_id)
         chosen = [attempt for attempt in (attempts if every else [header]) if attempt.kind == "scenario"]
         if proof:
-            write_proof(project.folder, evidence(project, [attempt.key for attempt in chosen]), against, out)
+            write_proof(project.log, evidence(project, [attempt.key for attempt in chosen]), against, out)
             return
         _tell_dead_letters(views, as_json)
         for attempt in chosen:
@@ -61,8 +61,8 @@ def _tell(project: Project, header: RunRow, attempts: int, teller: Teller) -> No
     if not teller.as_json:
         emit(_heading(views, header, attempts), _STATUS_STYLES.get(header.status, wording.BAD))
         emit(_circumstances(views, header), wording.QUIET)
-    for _seq, segment, offset in audit_index.positions(views, header.key):
-        teller.tell(project.log.read_at(segment, offset))
+    for position, segment, offset in audit_index.positions(views, header.key):
+        teller.tell(project.log.at(position, (segment, offset)))
 
 
 def _heading(views: sqlite3.Connection, header: RunRow, attempts: int) -> str:

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import click
 
-from consist_es.cli.common import json_option, project_option, short
+from consist_es.cli.common import json_option, opened, project_option, short
 from consist_es.cli.evidence import new_file, readable_file, require_new, signature_of, write_new
 from consist_es.cli.output import emit, emit_json, note
 from consist_es.cli.progress import Bar
+from consist_es.log.engine import files_of
 from consist_es.log.evidence.signing import sign
 from consist_es.log.evidence.survey import Survey
 from consist_es.log.evidence.tree_head import TreeHead
 from consist_es.log.evidence.tree_heads import keep, make_head
-from consist_es.project.find import log_folder
-from consist_es.system.storage import READ_ONLY, LocalStorage
+from consist_es.log.local import LocalLog
+from consist_es.system.storage import READ_ONLY
 
 
 @click.command()
@@ -28,13 +29,14 @@ def checkpoint(key: Path | None, out: Path | None, as_json: bool, db_path: Path)
     checks later whether the log still begins with the same events, and `prove` makes proofs against it. A copy stays in
     the log's folder checkpoints, so that the next head reads only new events.
     """
-    folder = log_folder(db_path)
+    with opened(db_path) as project:
+        log = files_of(project.log, "checkpoint")
     if out is not None:
         require_new(out, signature_of(out))
     with Bar("Reading the log") as bar:
-        head, survey = make_head(LocalStorage(), folder, bar)
+        head, survey = make_head(log.storage, log.folder, bar)
     signature = None if key is None else sign(head.text, key)
-    kept = _keep(folder, survey, head, signature)
+    kept = _keep(log, survey, head, signature)
     if out is not None:
         write_new(out, head.text)
         if signature is not None:
@@ -42,13 +44,13 @@ def checkpoint(key: Path | None, out: Path | None, as_json: bool, db_path: Path)
     _tell(head, signature, out or kept, as_json)
 
 
-def _keep(folder: Path, survey: Survey, head: TreeHead, signature: str | None) -> Path | None:
+def _keep(log: LocalLog, survey: Survey, head: TreeHead, signature: str | None) -> Path | None:
     try:
-        return keep(LocalStorage(), folder, survey, head, signature)
+        return keep(log.storage, log.folder, survey, head, signature)
     except OSError as error:
         if error.errno not in READ_ONLY:
             raise
-        note(f"Nothing can be written to {short(folder)}: no copy stays there.", "yellow")
+        note(f"Nothing can be written to {short(log.folder)}: no copy stays there.", "yellow")
         return None
 
 

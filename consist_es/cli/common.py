@@ -15,6 +15,7 @@ import click
 
 from consist_es.cli.output import note, shown
 from consist_es.errors import ConsistError, ConsistWarning
+from consist_es.log.engine import EventLog
 from consist_es.project.find import find_project
 from consist_es.project.project import Project
 from consist_es.views.notices import LOGGER
@@ -171,6 +172,11 @@ def opened(db_path: Path, *, read_only: bool = True) -> Iterator[Project]:
         yield project
     finally:
         project.close()
+
+
+def place_of(log: EventLog) -> str:
+    """Where a log is, short."""
+    return shown(log.place) if log.folder is None else short(log.folder)
 
 
 def short(path: Path) -> str:

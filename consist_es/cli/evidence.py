@@ -15,7 +15,7 @@ from consist_es.errors import ProofError, SignatureError, UsageError
 from consist_es.log.evidence.signing import check_signature
 from consist_es.log.evidence.tree_head import TreeHead, read_head_file
 from consist_es.log.evidence.tree_heads import FOLDER, SIGNATURE, Verdict, changed_between, compare, kept_heads
-from consist_es.system.storage import LocalStorage
+from consist_es.log.local import LocalLog
 
 readable_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 new_file = click.Path(dir_okay=False, path_type=Path)
@@ -42,7 +42,7 @@ def write_new(path: Path, text: str) -> None:
         file.write(text)
 
 
-def head_to_prove_against(folder: Path, given: Path | None) -> tuple[TreeHead, str | None]:
+def head_to_prove_against(log: LocalLog, given: Path | None) -> tuple[TreeHead, str | None]:
     """The tree head in a file, or else the newest one below the log's folder; with its signature, if it has one.
 
     Raises:
@@ -50,10 +50,10 @@ def head_to_prove_against(folder: Path, given: Path | None) -> tuple[TreeHead, s
     """
     path = given
     if path is None:
-        kept = kept_heads(LocalStorage(), folder)
+        kept = kept_heads(log.storage, log.folder)
         if not kept:
             raise ProofError(
-                f"{short(folder)} has no tree head to prove anything with: make one with `consist-es checkpoint`."
+                f"{short(log.folder)} has no tree head to prove anything with: make one with `consist-es checkpoint`."
             )
         path = kept[-1].path
     signature = None
@@ -65,13 +65,13 @@ def head_to_prove_against(folder: Path, given: Path | None) -> tuple[TreeHead, s
 # ---------------------------------------------------------------- verify --against
 
 
-def check_heads(folder: Path, given: dict[Path, TreeHead], signers: Path | None, as_json: bool) -> bool:
+def check_heads(log: LocalLog, given: dict[Path, TreeHead], signers: Path | None, as_json: bool) -> bool:
     """Compare the log with tree heads, and print the verdicts; True if the log extends them all.
 
     The heads below the log's folder are compared as well. They can be rewritten with the log, so they are no evidence
     for it; but one that contradicts the log is evidence against it, and locates the change.
     """
-    storage = LocalStorage()
+    storage, folder = log.storage, log.folder
     heads = [(short(path), head) for path, head in given.items()]
     kept = [(f"{FOLDER}/{item.path.name}", item.head) for item in kept_heads(storage, folder)]
     with Bar("Comparing with the tree heads") as bar:

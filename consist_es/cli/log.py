@@ -13,7 +13,7 @@ from consist_es.cli.names import Names
 from consist_es.cli.output import note
 from consist_es.cli.teller import Teller
 from consist_es.events import REGISTRY, Cursor, Recorded
-from consist_es.log.local import LocalLog
+from consist_es.log.engine import EventLog
 
 _PAUSE = 0.2
 """Seconds between two reads of the log."""
@@ -49,7 +49,7 @@ def log(follow: bool, after: int, types: tuple[str, ...], limit: int | None, as_
 class _Tail:
     """Reads a log, and later its new events."""
 
-    def __init__(self, log: LocalLog) -> None:
+    def __init__(self, log: EventLog) -> None:
         self._log = log
         self._reached = Cursor()
 

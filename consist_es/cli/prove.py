@@ -6,17 +6,16 @@ from pathlib import Path
 
 import click
 
-from consist_es.cli.common import project_option, short
+from consist_es.cli.common import opened, project_option, short
 from consist_es.cli.evidence import head_to_prove_against, new_file, readable_file, require_new, write_new
 from consist_es.cli.output import note
 from consist_es.cli.progress import Bar
 from consist_es.events import CacheHit, CouplerSet, Recorded, ScenarioStarted, StepCompleted, StepStarted
+from consist_es.log.engine import EventLog, files_of
 from consist_es.log.evidence.proof import prove as make_proof
 from consist_es.log.evidence.tree_head import TreeHead, read_head_file
-from consist_es.project.find import log_folder
 from consist_es.project.project import Project
 from consist_es.projections import audit_index, lineage, shared_values
-from consist_es.system.storage import LocalStorage
 from consist_es.text import counted
 
 against_option = click.option(
@@ -48,18 +47,20 @@ def prove(
     if not positions and older is None:
         raise click.UsageError("Give at least one POSITION, or --extends FILE.")
     extended = None if older is None else read_head_file(older)
-    write_proof(log_folder(db_path), positions, against, out, older=extended)
+    with opened(db_path) as project:
+        write_proof(project.log, positions, against, out, older=extended)
 
 
 def write_proof(
-    folder: Path, positions: Iterable[int], against: Path | None, out: Path | None, *, older: TreeHead | None = None
+    log: EventLog, positions: Iterable[int], against: Path | None, out: Path | None, *, older: TreeHead | None = None
 ) -> None:
     """Make a proof, and print it or write it to a new file."""
     if out is not None:
         require_new(out)
-    head, signature = head_to_prove_against(folder, against)
+    files = files_of(log, "prove")
+    head, signature = head_to_prove_against(files, against)
     with Bar("Reading the log") as bar:
-        proof = make_proof(LocalStorage(), folder, head, positions, older=older, signature=signature, progress=bar)
+        proof = make_proof(files.storage, files.folder, head, positions, older=older, signature=signature, progress=bar)
     if out is None:
         sys.stdout.write(proof.text())
         return
@@ -77,7 +78,7 @@ def evidence(project: Project, scenario_keys: Iterable[str]) -> set[int]:
     for key in scenario_keys:
         for position, segment, offset in audit_index.positions(views, key):
             found.add(position)
-            recorded = project.log.read_at(segment, offset)
+            recorded = project.log.at(position, (segment, offset))
             if isinstance(recorded.event, ScenarioStarted | StepStarted):
                 for digest in recorded.event.shared.values():
                     found.update(shared_values.positions(views, digest))

@@ -10,7 +10,9 @@ from consist_es.cli.names import Names
 from consist_es.cli.output import emit, emit_json, note, table
 from consist_es.cli.wording import ODD, moment
 from consist_es.errors import UsageError
+from consist_es.log.engine import files_of
 from consist_es.log.files import QUARANTINE
+from consist_es.log.local import LocalLog
 from consist_es.log.redaction import find_lines
 from consist_es.log.segment import Line
 from consist_es.project.project import Project
@@ -51,11 +53,12 @@ def redact(positions: tuple[int, ...], reason: str, yes: bool, as_json: bool, db
         raise click.UsageError("--reason is blank: say why, for whoever looks at the record later.")
     with opened(db_path, read_only=False) as project:
         wanted = project.with_values(wanted)
-        lines = _lines(project, wanted)
+        log = files_of(project.log, "redact")
+        lines = _lines(log, wanted)
         if not yes:
             _show(project, lines)
             click.confirm(f"Redact {counted(len(lines), 'event')} for good?", abort=True, err=True)
-        left = _left_beside(project, lines)
+        left = _left_beside(project, log.folder, lines)
         others = [seq for seq in referred_to(project.connection(), wanted, by_others=True) if seq not in lines]
         clean = project.redact(wanted, reason.strip())
     if as_json:
@@ -69,12 +72,12 @@ def redact(positions: tuple[int, ...], reason: str, yes: bool, as_json: bool, db
     _tell_what_is_left(left, clean)
 
 
-def _lines(project: Project, positions: Sequence[int]) -> dict[int, Line]:
+def _lines(log: LocalLog, positions: Sequence[int]) -> dict[int, Line]:
     """The lines at these positions; refuses all if one is beyond the end."""
-    head = project.log.head().seq
+    head = log.head().seq
     if beyond := [position for position in positions if position > head]:
         raise UsageError(f"There is no position {beyond[0]}: the log ends at {head}. Nothing was changed.")
-    return find_lines(project.storage, project.folder, positions)
+    return find_lines(log.storage, log.folder, positions)
 
 
 def _show(project: Project, lines: dict[int, Line]) -> None:
@@ -88,14 +91,14 @@ def _show(project: Project, lines: dict[int, Line]) -> None:
     table(("position", "recorded", "run", "event", "bytes"), rows)
 
 
-def _left_beside(project: Project, lines: dict[int, Line]) -> list[str]:
+def _left_beside(project: Project, folder: Path, lines: dict[int, Line]) -> list[str]:
     """Files beside the log and the database that may hold the payloads too, and are kept as evidence."""
     payloads = [line.data for line in lines.values()]
-    cut_off = project.folder / QUARANTINE
+    cut_off = folder / QUARANTINE
     held = [path for path in sorted(cut_off.glob("*")) if any(data in path.read_bytes() for data in payloads)]
     database = project.views.path
     aside = [path for kind in ("damaged", "orphaned") for path in database.parent.glob(f"{database.name}.{kind}-*")]
-    archived = [path.resolve() for path in sorted(project.folder.glob("*.jsonl")) if path.is_symlink()]
+    archived = [path.resolve() for path in sorted(folder.glob("*.jsonl")) if path.is_symlink()]
     copies = [path for path in archived if any(data in path.read_bytes() for data in payloads)]
     return [short(path) for path in (*held, *copies, *sorted(aside))]
 

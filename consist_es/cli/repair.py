@@ -9,10 +9,11 @@ from consist_es.cli.common import NEGATIVE, json_option, opened, project_option,
 from consist_es.cli.output import emit, emit_json, note, shown
 from consist_es.cli.wording import BAD, GOOD, ODD
 from consist_es.log.blobs import BLOB_FOLDER
+from consist_es.log.engine import files_of
+from consist_es.log.local import LocalLog
 from consist_es.log.repair import Damage, Gap, behind
 from consist_es.log.salvage import Survivor
 from consist_es.log.segment import segment_name
-from consist_es.project.project import Project
 from consist_es.text import counted
 
 _MOST = 20
@@ -46,40 +47,41 @@ def repair(keep_damaged: bool, as_json: bool, db_path: Path) -> None:
     and content, each of the others is replaced by an event that marks it as lost, and the damaged files stay unchanged.
     """
     with opened(db_path, read_only=False) as project:
-        damage = project.log.damage()
+        log = files_of(project.log, "repair")
+        damage = log.damage()
         if damage is None:
-            _whole(project, as_json)
+            _whole(log.folder, as_json)
             return
         if keep_damaged:
-            gaps = project.log.repair()
+            gaps = log.repair()
         else:
-            gaps = [item for item in behind(project.storage, project.folder, damage) if isinstance(item, Gap)]
-        _tell(project, damage, gaps, as_json, done=keep_damaged)
+            gaps = [item for item in behind(log.storage, log.folder, damage) if isinstance(item, Gap)]
+        _tell(log, damage, gaps, as_json, done=keep_damaged)
     note(_AFTER if keep_damaged else _FIRST)
     if not keep_damaged:
         sys.exit(NEGATIVE)
 
 
-def _whole(project: Project, as_json: bool) -> None:
+def _whole(folder: Path, as_json: bool) -> None:
     if as_json:
-        emit_json({"folder": str(project.folder), "damaged": False})
+        emit_json({"folder": str(folder), "damaged": False})
     else:
-        emit(f"{short(project.folder)}: every record is whole, nothing to repair", GOOD)
-    if (project.folder / BLOB_FOLDER).exists():
+        emit(f"{short(folder)}: every record is whole, nothing to repair", GOOD)
+    if (folder / BLOB_FOLDER).exists():
         note(_BLOBS)
 
 
-def _tell(project: Project, damage: Damage, gaps: list[Gap], as_json: bool, *, done: bool) -> None:
+def _tell(log: LocalLog, damage: Damage, gaps: list[Gap], as_json: bool, *, done: bool) -> None:
     lost = [gap.position for gap in gaps]
     if as_json:
         where = {"file": segment_name(damage.segment), "byte": damage.offset, "problem": damage.problem}
-        emit_json({"folder": str(project.folder), "damaged": True, **where, "lost": lost, "repaired": done})
+        emit_json({"folder": log.place, "damaged": True, **where, "lost": lost, "repaired": done})
         return
     place = f"{segment_name(damage.segment)}, byte {damage.offset}"
-    emit(f"{short(project.folder)}: DAMAGED at {place}: {shown(damage.problem)}", ODD if done else BAD)
+    emit(f"{short(log.folder)}: DAMAGED at {place}: {shown(damage.problem)}", ODD if done else BAD)
     emit(f"up to position {damage.before.seq}: whole")
     if not done:
-        kept = sum(isinstance(item, Survivor) for item in behind(project.storage, project.folder, damage))
+        kept = sum(isinstance(item, Survivor) for item in behind(log.storage, log.folder, damage))
         emit(f"after that: {counted(kept, 'record')} can be kept")
     listed = ", ".join(map(str, lost[:_MOST])) + (" and more" if len(lost) > _MOST else "")
     verb = "lost" if done else "cannot be kept"

@@ -6,20 +6,19 @@ from pathlib import Path
 import click
 import msgspec
 
-from consist_es.cli.common import json_option, opened, project_option, short
+from consist_es.cli.common import json_option, opened, place_of, project_option
 from consist_es.cli.doctor import show_finding
 from consist_es.cli.evidence import check_heads, readable_file
 from consist_es.cli.output import emit, emit_json, note, shown, table
 from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
 from consist_es.doctor.examine import derive_again
+from consist_es.log.engine import EventLog, files_of
 from consist_es.log.evidence.tree_head import read_head_file
-from consist_es.log.presence import is_gone
 from consist_es.log.report import VerifyReport
 from consist_es.log.segment import segment_name
 from consist_es.log.unended import Unended
-from consist_es.log.verify import verify_again
-from consist_es.project.find import log_folder
+from consist_es.project.project import Project
 from consist_es.system.storage import LocalStorage
 from consist_es.text import counted
 
@@ -71,29 +70,31 @@ def verify(
     """
     if signers is not None and not against:
         raise click.UsageError("--signers belongs to --against: give both.")
-    folder, heads = log_folder(db_path), {path: read_head_file(path) for path in against}
-    with Bar("Checking the log") as bar:
-        report = verify_again(folder, progress=bar, full=not recent)
-    if as_json:
-        emit_json({"folder": str(folder), **msgspec.to_builtins(report)})
-    else:
-        _print(folder, report)
-    extended = check_heads(folder, heads, signers, as_json) if heads else True
-    agreed = _deeply(db_path, as_json) if deep and not report.problems else True
+    heads = {path: read_head_file(path) for path in against}
+    with opened(db_path) as project:
+        log = project.log
+        with Bar("Checking the log") as bar:
+            report = log.verify(bar, full=not recent)
+        if as_json:
+            emit_json({"folder": log.place, **msgspec.to_builtins(report)})
+        else:
+            _print(log, report)
+        extended = check_heads(files_of(log, "verify --against"), heads, signers, as_json) if heads else True
+        agreed = _deeply(project, as_json) if deep and not report.problems else True
     corrupt = CORRUPT if not (report.ok and agreed) else 0
     sys.exit(corrupt | (0 if extended else UNTRUSTED) | (UNCHECKED if report.unread else 0))
 
 
-def _deeply(db_path: Path, as_json: bool) -> bool:
+def _deeply(project: Project, as_json: bool) -> bool:
     """Rebuild the views and re-read the outputs, and print differences; True if there are none."""
-    with opened(db_path) as project, Bar("Rebuilding the views") as bar:
+    with Bar("Rebuilding the views") as bar:
         findings = list(derive_again(project, bar))
     for finding in findings:
         show_finding(finding, as_json)
     return not any(finding.is_wrong for finding in findings)
 
 
-def _print(folder: Path, report: VerifyReport) -> None:
+def _print(log: EventLog, report: VerifyReport) -> None:
     size = (
         f"{counted(report.events, 'event')} in {counted(report.segments, 'segment')}, {counted(report.bytes, 'byte')}"
     )
@@ -101,7 +102,7 @@ def _print(folder: Path, report: VerifyReport) -> None:
     unfinished = "an incomplete last record" if report.torn_bytes else "a redaction that is not finished"
     verdict = "whole" if report.ok else "DAMAGED" if report.problems else f"whole, but for {unfinished}"
     style = GOOD if report.ok else BAD if report.problems else ODD
-    emit(f"{short(folder)}: {verdict}; {size}, the last at position {report.head}; synced up to: {synced}", style)
+    emit(f"{place_of(log)}: {verdict}; {size}, the last at position {report.head}; synced up to: {synced}", style)
     if report.since:
         emit(f"up to position {report.since}: as an earlier check found it; leave --recent out to look again", QUIET)
     if report.problems:
@@ -109,7 +110,7 @@ def _print(folder: Path, report: VerifyReport) -> None:
     if report.torn_bytes:
         where = f"{segment_name(report.segments)}, byte {report.torn_offset}"
         emit(f"{where}: incomplete last record, {counted(report.torn_bytes, 'byte')}", ODD)
-    _print_history(folder, report)
+    _print_history(log, report)
     if report.problems:
         note(_WHAT_TO_DO)
     elif report.torn_bytes:
@@ -128,7 +129,7 @@ def _print_problems(report: VerifyReport) -> None:
         emit(f"{counted(report.before, 'event')} can be read before the first break of the chain, {behind} after it")
 
 
-def _print_history(folder: Path, report: VerifyReport) -> None:
+def _print_history(log: EventLog, report: VerifyReport) -> None:
     """Print redactions, losses and other events about the log, and the open runs."""
     if report.redacted:
         listed = ", ".join(map(str, report.redacted))
@@ -139,19 +140,19 @@ def _print_history(folder: Path, report: VerifyReport) -> None:
     for name in report.quarantined:
         emit(f"quarantine/{name}: cut off by an earlier repair", QUIET)
     for found in report.unended[:_MOST]:
-        _tell_unended(folder, found)
+        _tell_unended(log, found)
     if len(report.unended) > _MOST:
         emit(f"{len(report.unended) - _MOST} more have no end", QUIET)
 
 
-def _tell_unended(folder: Path, found: Unended) -> None:
+def _tell_unended(log: EventLog, found: Unended) -> None:
     """Print a run without an end, and whether its process is gone, if that can be checked from here."""
-    storage, writer = LocalStorage(), found.writer
+    writer = found.writer
     where = f"position {found.position}: {shown(found.run)} has no end"
     if writer is None:
         emit(f"{where}, and its process is not known to this check", QUIET)
-    elif is_gone(storage, folder, writer):
+    elif log.alive(writer) is False:
         emit(f"{where}, and process {writer.pid} is gone: the next writer records it as abandoned", ODD)
     else:
-        elsewhere = "" if writer.host == storage.host() else f" of host {shown(writer.host)}"
+        elsewhere = "" if writer.host == LocalStorage().host() else f" of host {shown(writer.host)}"
         emit(f"{where}: process {writer.pid}{elsewhere} may still be running it", QUIET)

@@ -22,7 +22,9 @@ from consist_es.doctor.log import (
 from consist_es.doctor.outputs import Roots, check_orphans, check_outputs
 from consist_es.doctor.views import check_dead_letters, check_rows, check_runs, check_views, hosts, newest_time
 from consist_es.errors import LogError, UsageError, ViewError
-from consist_es.log.verify import Progress, verify_again
+from consist_es.log.engine import Progress, files_of
+from consist_es.log.local import LocalLog
+from consist_es.log.report import VerifyReport
 from consist_es.project.project import Project
 from consist_es.projections import run_table
 from consist_es.projections.run_names import run_named
@@ -38,18 +40,13 @@ def examine(project: Project, *, deep: bool = False, progress: Progress | None =
 
     `deep`: check the chain from the first event, read every output, and compare the views row for row.
     """
-    folder, storage = project.folder, project.storage
-    kind = filesystem_of(folder)
-    report = verify_again(folder, storage, progress, full=deep)
+    report = project.log.verify(progress, full=deep)
     yield from check_chain(report)
     yield from check_tail(report)
     yield from check_redaction(report)
-    yield from check_quarantine(folder, report)
-    if not report.problems:
-        yield from check_leftovers(folder, storage)
-    segments = sorted(folder.glob("*.jsonl"))
-    yield from check_permissions([folder, *segments, folder / "head", folder / "lock", project.db_path], storage)
-    yield from check_filesystem(folder, "the log lies", kind)
+    if "doctor" in project.log.can:
+        yield from _look_at_files(files_of(project.log, "doctor"), report)
+    yield from check_permissions([project.db_path], project.storage)
     yield from check_filesystem(project.db_path.parent, "the views lie", filesystem_of(project.db_path.parent))
     yield from check_sqlite(sqlite3.sqlite_version_info)
     try:
@@ -58,19 +55,31 @@ def examine(project: Project, *, deep: bool = False, progress: Progress | None =
         if any(finding.is_wrong for finding in views):
             yield Finding(NOTE, "views", f"the views cannot be trusted, {_NOT_SEEN}", str(project.db_path))
         else:
-            yield from _look_inside(project, kind, deep=deep, progress=progress)
+            yield from _look_inside(project, deep=deep, progress=progress)
     except (LogError, ViewError) as error:
         yield Finding(ERROR, "views", f"the views cannot follow the log, {_NOT_SEEN}: {error}", str(project.db_path))
 
 
-def _look_inside(project: Project, kind: str, *, deep: bool, progress: Progress | None) -> Iterator[Finding]:
+def _look_at_files(log: LocalLog, report: VerifyReport) -> Iterator[Finding]:
+    """Findings about the files of a log that is kept in files."""
+    folder, storage = log.folder, log.storage
+    yield from check_quarantine(folder, report)
+    if not report.problems:
+        yield from check_leftovers(folder, storage)
+    segments = sorted(folder.glob("*.jsonl"))
+    yield from check_permissions([folder, *segments, folder / "head", folder / "lock"], storage)
+    yield from check_filesystem(folder, "the log lies", filesystem_of(folder))
+
+
+def _look_inside(project: Project, *, deep: bool, progress: Progress | None) -> Iterator[Finding]:
     """Findings from the views, after they caught up."""
     conn = project.connection()
     yield from check_dead_letters(conn)
     if deep:
         yield from check_rows(project, progress)
     yield from check_clock(newest_time(conn), now_of(project.storage))
-    yield from check_hosts(hosts(conn), kind)
+    folder = project.log.folder
+    yield from check_hosts(hosts(conn), "" if folder is None else filesystem_of(folder))
     yield from check_runs(project)
     roots = Roots(conn, project.folder.parent)
     yield from check_outputs(conn, project.digests, roots, deep=deep)
@@ -128,9 +137,10 @@ def abandon(project: Project, refs: Sequence[str]) -> list[str]:
 
 def _tidy(project: Project) -> list[str]:
     """Let the log do its next writer's first steps, and remove abandoned temporary files."""
-    begun: list[Path] = leftovers(project.folder, project.storage)
-    project.log.tidy()
+    log = files_of(project.log, "doctor")
+    begun: list[Path] = leftovers(log.folder, log.storage)
+    log.tidy()
     for path in begun:
         path.unlink(missing_ok=True)
-    removed = [f"removed {path.relative_to(project.folder)}" for path in begun]
+    removed = [f"removed {path.relative_to(log.folder)}" for path in begun]
     return ["finished what a killed writer left at the end of the log", *removed]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from consist_es.doctor.finding import ERROR, NOTE, OK, WARNING, Finding, listed
 from consist_es.errors import LogMismatchError, ViewAccessError
-from consist_es.log.presence import is_seen
 from consist_es.project.project import Project
 from consist_es.projections import origins, run_table
 from consist_es.projections.run_rows import RunRow, in_words
@@ -131,7 +130,7 @@ def _of_run(project: Project, row: RunRow) -> Finding:
     writer = origins.writer_details(project.connection(), row.writer)
     who = f"process {row.writer}" if writer is None else in_words(writer)
     what = f"{noun} without an end since {row.started_at}, by {who}"
-    if writer is not None and is_seen(project.storage, project.folder, writer):
+    if writer is not None and project.log.alive(writer):
         return Finding(NOTE, "runs", f"{what}, which is alive", row.id)
     host = "an unknown host" if writer is None else writer.host
     todo = f"Look there, on {host}. If it is over, doctor --abandon {row.id} records that."

@@ -13,7 +13,6 @@ from typing import Any
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.materialize import Copier
 from consist_es.artifacts.snapshot import Snapshot
-from consist_es.cache.compute_once import Turn
 from consist_es.cache.lookup import NOT_PUT_BACK, Hit, Miss
 from consist_es.cache.reads import random_states
 from consist_es.errors import ConsistError, LogWriteError, PathError
@@ -41,6 +40,7 @@ from consist_es.execution.run_context import RunContext
 from consist_es.execution.settings import Scope, Settings
 from consist_es.execution.watch import Observed
 from consist_es.execution.workers import take_in
+from consist_es.log.engine import Claim
 from consist_es.observe.generators import restore_random
 from consist_es.observe.watch import Watch
 from consist_es.projections import cache_index, run_beginnings, run_table
@@ -64,7 +64,7 @@ class Attempt(WithBlock["Attempt"]):
         self._verdict, self._seen = settings.look_up(step, scope)
         """The lookup's verdict, and how far the log had been read for it."""
         self._directory = settings.directory_of(step, key)
-        self._turn: Turn | None = None
+        self._turn: Claim | None = None
         """The right to compute, if it was asked for."""
         self._staged: dict[str, Path] = {}
         """Input role -> path of its staged copy."""
@@ -105,15 +105,14 @@ class Attempt(WithBlock["Attempt"]):
 
     # ------------------------------------------------------------ before
 
-    def turn_to_wait_for(self) -> Turn | None:
+    def turn_to_wait_for(self) -> Claim | None:
         """The turn to wait for before computing; None on a hit, or if no other run could reuse the result."""
         step, digest, project = self.step, self.step.fingerprint.digest, self._project
         wanted = step.args.cache_options.compute_once is not False and step.cache_mode == "reuse"
         if self.hit or digest is None or not (wanted and self._settings.use_cache):
             return None
         who = f"{project.log.writer}{_RUN}{self._key}"
-        folder = project.folder / "turns"
-        self._turn = Turn(folder, digest, project.storage, who=who, step=step.name, is_dead=self._is_dead)
+        self._turn = project.log.claim(digest, who, step=step.name, is_dead=self._is_dead)
         return self._turn
 
     def _is_dead(self, who: str) -> bool:

@@ -17,7 +17,6 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.materialize import Copier
 from consist_es.artifacts.uris import below
-from consist_es.cache.compute_once import holder
 from consist_es.cache.lookup import Hit, Miss, artifacts_of
 from consist_es.cache.reads import random_states
 from consist_es.checks import names
@@ -380,7 +379,7 @@ class Foresight:
     def _elsewhere(self, step: Step) -> str | None:
         """The process or run computing the same work now, or None."""
         project, digest = self._engine.project, step.fingerprint.digest or ""
-        if (who := holder(project.folder / "turns", digest, project.storage)) is not None:
+        if (who := project.log.holder(digest)) is not None:
             return who
         row = near.same_work(project.connection(), digest)
         running = row is not None and row.status == "running" and not project.is_gone(row)

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name
+from consist_es.errors import LogFormatError
+from consist_es.log.segment import CHUNK, Header, Opened, encode_header, read_header, segment_name, segment_numbers
 from consist_es.system.storage import Storage, make_folder, write_all
 
 QUARANTINE = "quarantine"
@@ -91,6 +92,26 @@ def remove_leftovers(storage: Storage, folder: Path) -> bool:
     return REDACTION in listed
 
 
+def refuse_links(storage: Storage, folder: Path) -> None:
+    """Refuse links among the writable files of a log's folder: in a stranger's folder they could lead anywhere.
+
+    Segments before the newest may be links to an archive: they are only read.
+
+    Raises:
+        LogFormatError: names the link.
+    """
+    try:
+        archived = set(map(segment_name, segment_numbers(storage, folder)[:-1]))
+        links = sorted(path for path in folder.iterdir() if path.is_symlink() and path.name not in archived)
+    except OSError:
+        return
+    if links:
+        raise LogFormatError(
+            f"{links[0]} is a link, and only segments before the newest one may be links: what is written there "
+            f"would end up at {links[0].resolve()}. Nothing was changed. Remove the link, or put the file in its place."
+        )
+
+
 def quarantine(storage: Storage, folder: Path, fd: int, segment: int, offset: int) -> tuple[str, int]:
     """Copy the segment's bytes from `offset` on, safe on disk; return the copy's name and size."""
     data = storage.read_at(fd, storage.size(fd) - offset, offset)
@@ -106,11 +127,15 @@ def quarantine(storage: Storage, folder: Path, fd: int, segment: int, offset: in
     return name, len(data)
 
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""Hexadecimal digit -> the one with its lower two bits that RFC 9562 asks for."""
+
+
 def new_ids(storage: Storage, count: int) -> list[str]:
     """UUIDs of version 7 (RFC 9562): milliseconds since 1970, then 74 random bits."""
     milliseconds = max(int(storage.now().timestamp() * 1000), 0) & ((1 << 48) - 1)
-    tokens = storage.token(10 * count)
-    return [_id(milliseconds, tokens[start : start + 10]) for start in range(0, 10 * count, 10)]
+    time, random = f"{milliseconds:012x}", storage.token(10 * count).hex()
+    return [_id(time, random[start : start + 20]) for start in range(0, 20 * count, 20)]
 
 
 def new_id(storage: Storage) -> str:
@@ -118,8 +143,6 @@ def new_id(storage: Storage) -> str:
     return new_ids(storage, 1)[0]
 
 
-def _id(milliseconds: int, token: bytes) -> str:
-    random = int.from_bytes(token, "big")
-    number = milliseconds << 80 | 7 << 76 | (random >> 62 & 0xFFF) << 64 | 2 << 62 | random & ((1 << 62) - 1)
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def _id(time: str, random: str) -> str:
+    """An id from 12 and 20 hexadecimal digits."""
+    return f"{time[:8]}-{time[8:]}-7{random[:3]}-{_VARIANT[random[3]]}{random[4:7]}-{random[8:]}"

@@ -1,24 +1,31 @@
 """The log of a project: a folder, shared by the processes of one machine."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from consist_es.errors import LogError, LogReadError, LogReadOnlyError, OptionError, RedactionError
+from consist_es.errors import LogCorruptError, LogError, LogReadError, LogReadOnlyError, OptionError, RedactionError
 from consist_es.events import Cursor, Draft, Recorded
-from consist_es.log.files import new_ids
+from consist_es.log.claims import FileClaim, holder
+from consist_es.log.files import new_ids, refuse_links
 from consist_es.log.places import read_places
-from consist_es.log.reader import read, read_at, read_head
+from consist_es.log.presence import Marks, is_gone, is_seen, sweep
+from consist_es.log.reader import find, read, read_at, read_head
 from consist_es.log.record import prepare_all
 from consist_es.log.repair import Damage, Gap, find_damage
 from consist_es.log.segment import SEGMENT_SIZE, Opened, header_of, segment_numbers
 from consist_es.log.writer import Writer
 from consist_es.system.storage import LocalStorage, Storage
 
+if TYPE_CHECKING:
+    from consist_es.log.report import VerifyReport
+
 SYNC_POLICIES = ("commit", "always", "os")
 
 
 class LocalLog:
-    """Append events and read them back.
+    """Append events and read them back: the engine of `consist_es.log.engine` for files.
 
     An acknowledged event (`append` has returned) survives the death of the process; the sync policy decides whether it
     survives a power cut. An unacknowledged batch is visible whole or not at all.
@@ -49,9 +56,16 @@ class LocalLog:
         self.folder = Path(folder).absolute()
         self.sync = sync
         self.read_only = read_only
-        self._storage: Storage = storage or LocalStorage()
-        self._writer = Writer(self.folder, self._storage, segment_size)
+        self.storage: Storage = storage or LocalStorage()
+        self._writer = Writer(self.folder, self.storage, segment_size)
         self._project_id: str | None = None
+
+    can = frozenset({"archive", "checkpoint", "doctor", "prove", "redact", "repair", "verify --against"})
+
+    @property
+    def place(self) -> str:
+        """The folder's path."""
+        return str(self.folder)
 
     @property
     def writer(self) -> str:
@@ -71,8 +85,8 @@ class LocalLog:
 
     def _read_project_id(self) -> str | None:
         try:
-            numbers = segment_numbers(self._storage, self.folder)
-            headers = [header_of(self._storage, self.folder, number) for number in numbers]
+            numbers = segment_numbers(self.storage, self.folder)
+            headers = [header_of(self.storage, self.folder, number) for number in numbers]
         except OSError as error:
             raise LogReadError(self.folder, error) from error
         fault: LogError | None = None
@@ -107,7 +121,7 @@ class LocalLog:
             raise LogReadOnlyError(self.folder)
         if not drafts:
             return []
-        items = prepare_all(drafts, new_ids(self._storage, len(drafts)))
+        items = prepare_all(drafts, new_ids(self.storage, len(drafts)))
         must_sync = self.sync == "always" or (self.sync == "commit" and commit)
         return self._writer.append(items, sync=must_sync, since=since)
 
@@ -139,7 +153,7 @@ class LocalLog:
             LogReadError: the operating system refused, or the disk of an archived segment is absent.
         """
         try:
-            return find_damage(self._storage, self.folder)
+            return find_damage(self.storage, self.folder)
         except OSError as error:
             raise LogReadError(self.folder, error) from error
 
@@ -178,7 +192,7 @@ class LocalLog:
             LogFormatError: written by a newer library.
             LogReadError: the operating system refused.
         """
-        return read(self._storage, self.folder, after or Cursor())
+        return read(self.storage, self.folder, after or Cursor())
 
     @staticmethod
     def cursor_after(event: Recorded) -> Cursor:
@@ -192,19 +206,43 @@ class LocalLog:
             LogFormatError: a later segment is of a newer version. LogReadError: the operating system refused.
         """
         try:
-            later = [other for other in segment_numbers(self._storage, self.folder) if other > cursor.segment]
-            headers = [header_of(self._storage, self.folder, number) for number in later]
+            later = [other for other in segment_numbers(self.storage, self.folder) if other > cursor.segment]
+            headers = [header_of(self.storage, self.folder, number) for number in later]
             return any(isinstance(found, Opened) and found.header.first <= cursor.seq for found in headers)
         except OSError as error:
             raise LogReadError(self.folder, error) from error
 
-    def head(self) -> Cursor:
-        """The end of the log, after the last whole batch. Reads only the end of the last segment.
+    def head(self, *, fresh: bool = True) -> Cursor:
+        """The end of the log, after the last whole batch. Two calls where it is as this process saw or left it last,
+        else a read of the end of the last segment.
+
+        With `fresh` False: the end as this process saw or left it last, if it did.
 
         Raises:
             LogFormatError, LogCorruptError, LogReadError: the last segment cannot be read.
         """
-        return read_head(self._storage, self.folder)
+        seen = self._writer.end
+        if seen is None or (fresh and not seen.holds(self.storage)):
+            found = read_head(self.storage, self.folder)
+            if self._writer.end is seen:  # else another thread appended meanwhile, and knows a later one
+                self._writer.end = found
+            seen = found
+        return seen.cursor
+
+    def at(self, position: int, hint: tuple[int, int]) -> Recorded:
+        """The event at this position, checked against the line before it.
+
+        `hint`: the segment and offset where its line begins. If another one begins there, the log is searched: the
+        hint comes from the views, and programs can change those.
+
+        Raises:
+            LogMismatchError: there is no such position. LogCorruptError, LogReadError: as `read`.
+        """
+        with suppress(LogCorruptError, LogReadError, ValueError, OverflowError):  # a place may be any number
+            event = self.read_at(*hint)
+            if event.seq == position:
+                return event
+        return find(self.storage, self.folder, position)
 
     def read_at(self, segment: int, offset: int) -> Recorded:
         """The event at this place, checked against the line before it.
@@ -213,7 +251,7 @@ class LocalLog:
             LogCorruptError: no whole, unchanged line begins there.
             LogReadError: the operating system refused.
         """
-        return read_at(self._storage, self.folder, segment, offset)
+        return read_at(self.storage, self.folder, segment, offset)
 
     def read_places(self, places: Iterable[tuple[int, int]]) -> list[Recorded]:
         """The events at these places, (segment, offset), in log order: as `read_at`, with one read for neighbours.
@@ -221,7 +259,44 @@ class LocalLog:
         Raises:
             LogCorruptError, LogReadError: as `read_at`.
         """
-        return read_places(self._storage, self.folder, places)
+        return read_places(self.storage, self.folder, places)
+
+    # ------------------------------------------------------------ processes that share it
+
+    def claim(
+        self, work: str, who: str, *, step: str, is_dead: Callable[[str], bool] = lambda _who: False
+    ) -> FileClaim:
+        """A claim on `work`, see `consist_es.log.claims`. Nothing happens before it is taken."""
+        return FileClaim(self.folder, work, self.storage, who=who, step=step, is_dead=is_dead)
+
+    def holder(self, work: str) -> str | None:
+        """The `who` of the claim on `work` that is held now, or None. Blocks nobody."""
+        return holder(self.folder, work, self.storage)
+
+    def alive(self, writer: Marks) -> bool | None:
+        """Whether a writer's process lives, see `consist_es.log.presence`; None if that cannot be told from here."""
+        if is_gone(self.storage, self.folder, writer):
+            return False
+        return True if is_seen(self.storage, self.folder, writer) else None
+
+    def sweep(self, needed: Collection[str]) -> None:
+        """Remove the lock files of gone writers, except those in `needed`."""
+        sweep(self.storage, self.folder, needed)
+
+    def refuse_links(self) -> None:
+        """Refuse links among the writable files, see `consist_es.log.files`.
+
+        Raises:
+            LogFormatError: names the link.
+        """
+        refuse_links(self.storage, self.folder)
+
+    def verify(self, progress: Callable[[int, int], None] | None = None, *, full: bool) -> "VerifyReport":
+        """Check the log, see `consist_es.log.verify`; without `full`, from where the last check without findings
+        ended."""
+        from consist_es.log.verify import verify_again
+
+        return verify_again(self.folder, self.storage, progress, full=full)
 
     def close(self) -> None:
         """Close the files. They are opened again on the next use."""

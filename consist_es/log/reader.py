@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from consist_es.errors import LogCorruptError, LogError, LogMismatchError, LogReadError
 from consist_es.events import Cursor, Recorded
@@ -34,6 +36,7 @@ from consist_es.log.segment import (
     segment_numbers,
 )
 from consist_es.log.watermark import read_watermark
+from consist_es.system.seam import Stamp
 from consist_es.system.storage import Storage, read_end, read_part
 
 _END = 16 << 10
@@ -217,15 +220,49 @@ def _require_header(storage: Storage, folder: Path, number: int) -> None:
     storage.close(fd)
 
 
-def read_head(storage: Storage, folder: Path) -> Cursor:
+class Ending(NamedTuple):
+    """An end of the log that was seen, with the state of its files.
+
+    A look at the end lists the folder, opens the newest segment, reads its last lines and checks their chain. Most
+    looks find what the last one found. It still is the end while the segment is the same file, has the same size and
+    time of change, and has no successor: a whole batch is never taken out of a segment but by a successor, so a
+    segment's end only moves on, and then its size does.
+    """
+
+    cursor: Cursor
+    path: Path
+    """The segment with it."""
+    following: Path
+    """The segment after that, if there is one."""
+    stamp: Stamp | None
+    """State of the segment's file when it was seen; None if anything followed the last whole batch: the next writer
+    cuts that off, and may write as many bytes."""
+
+    def holds(self, storage: Storage) -> bool:
+        """True if it certainly is the end."""
+        with suppress(OSError):  # the next look finds the fault
+            if self.stamp is not None and storage.stamp(self.path) == self.stamp:
+                return storage.stamp(self.following) is None
+        return False
+
+
+def ending(cursor: Cursor, path: Path, following: Path, stamp: Stamp | None) -> Ending:
+    """An end that was seen. `stamp`: of its segment, from before the cursor was read or under the writers' lock."""
+    whole = stamp is not None and stamp.size == cursor.offset
+    return Ending(cursor, path, following, stamp if whole else None)
+
+
+def read_head(storage: Storage, folder: Path) -> Ending:
     """The place after the last whole batch, found from the end of the last segment."""
     try:
-        numbers = segment_numbers(storage, folder)
-        if not numbers:
-            return Cursor()
-        fd, opened = open_segment(storage, folder, numbers[-1])
+        number = max(segment_numbers(storage, folder), default=0)
+        path, following = folder / segment_name(number), folder / segment_name(number + 1)
+        if not number:
+            return ending(Cursor(), path, following, None)
+        fd, opened = open_segment(storage, folder, number)
         try:
-            return _last_end(storage, fd, opened)
+            stamp = storage.stamp(fd)  # before the lines: what comes meanwhile changes the size
+            return ending(_last_end(storage, fd, opened), path, following, stamp)
         finally:
             storage.close(fd)
     except OSError as error:
@@ -256,6 +293,18 @@ def _last_end(storage: Storage, fd: int, opened: Opened) -> Cursor:
 
 def _chain_before(storage: Storage, fd: int, offset: int) -> bytes:
     return chain_before(storage.read_at(fd, TAIL_LENGTH, max(offset - TAIL_LENGTH, 0)))
+
+
+def find(storage: Storage, folder: Path, position: int) -> Recorded:
+    """The event at this position, by a walk from the first one.
+
+    Raises:
+        LogMismatchError: there is none. LogCorruptError, LogReadError: as `read`.
+    """
+    for segment, line in read_lines(storage, folder, Cursor()):
+        if line.head.seq == position:
+            return _recorded(storage, folder, segment, line)
+    raise LogMismatchError(folder, f"there is no event at position {position}")
 
 
 def read_at(storage: Storage, folder: Path, segment: int, offset: int) -> Recorded:

@@ -148,9 +148,11 @@ def encode_data(event: Event) -> bytes:
             path).
         LimitError: it is larger than 16 MiB.
     """
-    if fault := _fault(event, 0):
+    data, is_exact = _encoded(event)
+    if not is_exact and (fault := _fault(event, 0)):
         raise _unfit(event.TYPE + fault[0], fault[1])
-    data = msgspec.json.encode(event)
+    if not is_exact:
+        data = msgspec.json.encode(event)  # raises what kept it from being encoded
     if len(data) > EVENT_CAP:
         raise LimitError(f"An event of type {event.TYPE}", len(data), EVENT_CAP)
     if data.startswith(b'{"$'):
@@ -159,8 +161,23 @@ def encode_data(event: Event) -> bytes:
         )
     if len(data) < ROOM:
         data = data[:-1].ljust(ROOM - 1, FILLER) + b"}"
-    _require_readable(event, data)
+    if not is_exact:
+        _require_readable(event, data)
     return data
+
+
+def _encoded(event: Event) -> tuple[bytes, bool]:
+    """The payload as JSON, and True if reading it back certainly gives an equal event."""
+    # All of it happens in C. What JSON changes (NaN, keys that are not text, tuples, dates) is not equal afterwards;
+    # only the walk of `_fault` can tell where it is, or that all is well with an event that this library cannot read.
+    try:
+        data = msgspec.json.encode(event)
+        if len(data) > EVENT_CAP:
+            return data, False
+        msgspec.msgpack.encode(event)  # unlike JSON's, it refuses integers beyond 64 bits
+        return data, bool(decode_event(event.TYPE, event.V, data) == event)
+    except (BadRecord, TypeError, ValueError, OverflowError, RecursionError):
+        return b"", False
 
 
 def _require_readable(event: Event, data: bytes) -> None:
@@ -254,7 +271,7 @@ def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent | Redac
     Raises:
         BadRecord: the bytes are not JSON, or do not fit the type.
     """
-    if (digest := redacted_digest(data)) is not None:
+    if data.startswith(REDACTED_START) and (digest := redacted_digest(data)) is not None:
         return RedactedEvent(type=type, v=v, digest=digest)
     key = (type, v)
     try:
@@ -263,7 +280,7 @@ def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent | Redac
         if key in UPCASTERS:
             return _upcast(type, v, _PLAIN.decode(data))
         if key in REGISTRY:
-            event: Event = _decoder(key).decode(data)
+            event: Event = (_DECODERS.get(key) or _decoder(key)).decode(data)
             return event
         _RAW.decode(data)
         return UnknownEvent(type=type, v=v, data=data)
@@ -271,6 +288,7 @@ def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent | Redac
         raise BadRecord(f"the payload of type {type}, version {v} does not decode: {error}") from error
 
 
+_json = msgspec.json.encode
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
 
@@ -283,10 +301,7 @@ def _require_flat(data: bytes) -> None:
 
 
 def _decoder(key: tuple[str, int]) -> msgspec.json.Decoder[Any]:
-    found = _DECODERS.get(key)
-    if found is None:
-        found = _DECODERS[key] = msgspec.json.Decoder(REGISTRY[key])
-    return found
+    return _DECODERS.setdefault(key, msgspec.json.Decoder(REGISTRY[key]))
 
 
 def _upcast(type: str, v: int, plain: dict[str, Any]) -> Event:
@@ -308,7 +323,7 @@ def prepare(draft: Draft, id: str) -> Prepared:
     """
     event = draft.event
     for name, value in (("id", id), ("scenario", draft.scenario), ("run", draft.run)):
-        if fault := _text_fault(value or ""):
+        if value and not value.isascii() and (fault := _text_fault(value)):
             raise _unfit(f"{name} of an event of type {event.TYPE}", fault[1])
     what = f',"type":"{event.TYPE}","v":{event.V},"scenario":'.encode()
     type_part = what + _json(draft.scenario) + b',"run":' + _json(draft.run)
@@ -323,14 +338,10 @@ def prepare_all(drafts: Iterable[Draft], new_ids: Iterable[str]) -> list[Prepare
     return [prepare(draft, draft.id or new_id) for draft, new_id in zip(drafts, new_ids, strict=True)]
 
 
-def _json(value: str | None) -> bytes:
-    return msgspec.json.encode(value)
-
-
 def encode_line(item: Prepared, seq: int, end: bool, at: str, by: str, previous: bytes) -> tuple[bytes, bytes]:
     """The line and its chain value."""
-    front = f'{{"seq":{seq},"end":{"true" if end else "false"},"id":'.encode()
-    head = front + item.id_part + b',"at":"' + at.encode() + b'","by":' + _json(by) + item.type_part
+    front = b'{"seq":%d,"end":%b,"id":' % (seq, b"true" if end else b"false")
+    head = b"".join((front, item.id_part, b',"at":"', at.encode(), b'","by":', _json(by), item.type_part))
     chain = chain_of(previous, head, item.data)
     return join_line(head, item.data, chain), chain
 

@@ -20,11 +20,12 @@ from consist_es.errors import (
     LogReadOnlyError,
     LogWriteError,
 )
-from consist_es.events import Draft, Event, LogRepaired, SegmentSealed
+from consist_es.events import Cursor, Draft, Event, LogRepaired, SegmentSealed
 from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id, remove_leftovers
 from consist_es.log.lookback import heads_back
 from consist_es.log.presence import Presence, introduction
+from consist_es.log.reader import Ending, ending
 from consist_es.log.record import DATA_CAP, Prepared, encode_lines, prepare
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
 from consist_es.log.repair import Damage, Gap, find_damage, take_over
@@ -77,6 +78,8 @@ class Writer:
         self._tail = Tail(folder, storage)
         self._hold = _Hold(self._lock, self._tail)
         self._presence = Presence(folder, storage)
+        self.end: Ending | None = None
+        """The end of the log as this process saw or left it last."""
         self._folders_safe = False
         """True once the folder and those above it are synced."""
         on_fork(self)
@@ -218,12 +221,13 @@ class Writer:
         if self._tail.project is None:
             make_folder(self._storage, self.folder)
             self._warn_if_open_to_all()
-        slim = [self._without_bulk(item) for item in items]
+        is_bulky = any(len(item.data) > DATA_CAP for item in items)
+        if is_bulky:  # most of the work before the lock
+            self._without_bulk(items)
         with self._hold:
             active = self._current()
-            if slim != items:  # the blob of the same payload may have been redacted before we had the lock
-                slim = [self._without_bulk(item) for item in items]
-            items = slim
+            if is_bulky:  # the blob of the same payload may have been redacted before we had the lock
+                items = self._without_bulk(items)
             known = {} if since is None else self._known(active, {item.id for item in items}, since)
             fresh = [item for item in items if item.id not in known]
             if fresh:
@@ -238,10 +242,14 @@ class Writer:
         numbers = iter(range(place.seq - len(fresh) + 1, place.seq + 1))
         return [known[item.id] if item.id in known else next(numbers) for item in items]
 
-    def _without_bulk(self, item: Prepared) -> Prepared:
-        if len(item.data) <= DATA_CAP:
-            return item
-        return msgspec.structs.replace(item, data=write_blob(self._storage, self.folder, item.data))
+    def _without_bulk(self, items: list[Prepared]) -> list[Prepared]:
+        """The items, large payloads replaced by references to their blobs."""
+        return [
+            msgspec.structs.replace(item, data=write_blob(self._storage, self.folder, item.data))
+            if len(item.data) > DATA_CAP
+            else item
+            for item in items
+        ]
 
     def _warn_if_open_to_all(self) -> None:
         if self._storage.mode(self.folder) & 0o002:
@@ -337,7 +345,18 @@ class Writer:
             raise _LockLost(place.seq)
         sealed = items[-1].type == SEALED
         active.place = Place(place.segment, place.offset + len(batch), place.seq + len(items), chain, at, sealed)
+        self._remember(active)
         self._tail.introduced, self._tail.repairs = True, []
+
+    def _remember(self, active: Active) -> None:
+        """Note the end that this append has made: nobody else writes meanwhile."""
+        place = active.place
+        try:
+            stamp = self._storage.stamp(active.fd)
+        except OSError:
+            stamp = None  # the append is done; only the next look at the end reads it
+        cursor = Cursor(place.seq, place.segment, place.offset, place.chain.decode())
+        self.end = ending(cursor, active.path, active.following, stamp)
 
     def _take_back(self, active: Active, length: int, failed: bool) -> None:
         """Cut off a partly written batch. An interrupted batch that is already whole stays."""

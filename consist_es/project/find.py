@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from consist_es.errors import ProjectNotFoundError
+from consist_es.log.engine import require_path
 from consist_es.views.file import NOTHING, OURS, identify
 
 _HINT_CAP = 8192
@@ -62,9 +63,10 @@ def find_project(given: str | os.PathLike[str] | None, working: Path) -> Path:
     `given` names the log folder or the database; without it, the only ``*.events`` folder in `working`.
 
     Raises:
-        ProjectNotFoundError: no project there, or more than one.
+        ProjectNotFoundError: no project there, or more than one. LogPlaceError: `given` is a URL.
     """
     if given is not None:
+        require_path(given)
         path = Path(os.path.abspath(given))
         if path.suffix == ".events" and path.is_dir():
             return database_of(path)

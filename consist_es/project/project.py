@@ -13,12 +13,10 @@ from pathlib import Path
 from consist_es.artifacts.copies import held
 from consist_es.artifacts.digest_cache import DigestCache
 from consist_es.artifacts.uris import UriMap, unquote
-from consist_es.errors import LogFormatError, PathError
+from consist_es.errors import PathError
 from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.shared_values import apart
-from consist_es.log.local import LocalLog
-from consist_es.log.presence import is_gone, sweep
-from consist_es.log.segment import segment_name, segment_numbers
+from consist_es.log.engine import EventLog, open_log
 from consist_es.project.environment import environment, with_variables
 from consist_es.project.find import log_folder, remember_database
 from consist_es.projections import BUILTIN, origins, run_table, shared_values
@@ -54,10 +52,8 @@ class Project:
         self.db_path = db_path
         self.folder = log_folder(db_path)
         self._roots = (str(self.folder.parent), *roots)
-        if not read_only:
-            _refuse_links(self.folder)
         self.storage = storage or LocalStorage()
-        self.log = LocalLog(self.folder, sync=sync, storage=self.storage, read_only=read_only)
+        self.log: EventLog = open_log(self.folder, sync=sync, read_only=read_only, storage=self.storage)
         self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
         self.digests = DigestCache(self.folder / _digests())
         self.mask_keys = tuple(mask_keys)
@@ -91,7 +87,7 @@ class Project:
         Returns False if another program is reading the views: the removed data may still be in their file.
 
         Raises:
-            RedactionError: a payload that cannot be redacted. LogError: as for `LocalLog.redact`.
+            RedactionError: a payload that cannot be redacted. LogError: as for `EventLog.redact`.
         """
         self.attach()
         self.log.redact(self.with_values(positions), reason, self.storage.user())
@@ -149,12 +145,12 @@ class Project:
             self.log.append([self._abandoned(row) for row in dead], since=min(row.started_seq for row in dead))
         left = {row.writer for row in running} - {row.writer for row in dead}
         writers = [origins.writer_details(self.connection(), name) for name in left]
-        sweep(self.storage, self.folder, {writer.lock for writer in writers if writer is not None})
+        self.log.sweep({writer.lock for writer in writers if writer is not None})
 
     def is_gone(self, row: RunRow) -> bool:
         """True if the process that started the run is certainly gone."""
         writer = origins.writer_details(self.connection(), row.writer)
-        return writer is not None and is_gone(self.storage, self.folder, writer)
+        return writer is not None and self.log.alive(writer) is False
 
     def abandon(self, rows: Sequence[RunRow]) -> None:
         """Record these runs as abandoned because a user says so; their folders stay.
@@ -184,26 +180,6 @@ def _abandonment(row: RunRow, event: StepAbandoned) -> Draft:
 def _digests() -> str:
     """File name of this user's digest cache. One per user, because entries are only trusted by their writer."""
     return f"digests-{os.geteuid()}.sqlite" if hasattr(os, "geteuid") else "digests.sqlite"
-
-
-def _refuse_links(folder: Path) -> None:
-    """Refuse links among the writable files of a log folder: in a stranger's folder they could lead anywhere.
-
-    Segments before the newest may be links to an archive: they are only read.
-
-    Raises:
-        LogFormatError: names the link.
-    """
-    try:
-        archived = set(map(segment_name, segment_numbers(LocalStorage(), folder)[:-1]))
-        links = sorted(path for path in folder.iterdir() if path.is_symlink() and path.name not in archived)
-    except OSError:
-        return
-    if links:
-        raise LogFormatError(
-            f"{links[0]} is a link, and only segments before the newest one may be links: what is written there "
-            f"would end up at {links[0].resolve()}. Nothing was changed. Remove the link, or put the file in its place."
-        )
 
 
 def _set_aside(row: RunRow, roots: Sequence[str]) -> str | None:

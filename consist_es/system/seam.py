@@ -2,7 +2,17 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Stamp(NamedTuple):
+    """State of a file. Equal ones mean the same file with the same content, as far as the system notes changes."""
+
+    device: int
+    inode: int
+    size: int
+    changed: int
+    """Time of its last change, in nanoseconds and in the system's steps of a few milliseconds."""
 
 
 class Storage(Protocol):
@@ -46,6 +56,9 @@ class Storage(Protocol):
 
     def inode(self, where: Path | int) -> tuple[int, int]:
         """(device, inode) of a path, not following a link at its end, or of an open file."""
+
+    def stamp(self, where: Path | int) -> Stamp | None:
+        """State of a path, not following a link at its end, or of an open file; None if there is no such path."""
 
     def mode(self, path: Path) -> int:
         """Permission bits."""

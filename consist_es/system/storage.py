@@ -19,6 +19,7 @@ from typing import Protocol
 
 from consist_es.errors import ConsistWarning, LogLockError
 from consist_es.system import machine
+from consist_es.system.seam import Stamp
 from consist_es.system.seam import Storage as Storage
 from consist_es.system.with_block import WithBlock
 
@@ -105,8 +106,15 @@ class LocalStorage:
         folder.mkdir()
 
     def inode(self, where: Path | int) -> tuple[int, int]:
-        info = os.fstat(where) if isinstance(where, int) else where.lstat()
+        info = os.fstat(where) if isinstance(where, int) else os.lstat(where)
         return info.st_dev, info.st_ino
+
+    def stamp(self, where: Path | int) -> Stamp | None:
+        try:
+            info = os.fstat(where) if isinstance(where, int) else os.lstat(where)
+        except FileNotFoundError:
+            return None
+        return Stamp(info.st_dev, info.st_ino, info.st_size, info.st_ctime_ns)
 
     def mode(self, path: Path) -> int:
         return path.stat().st_mode & 0o7777

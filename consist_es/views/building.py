@@ -28,12 +28,18 @@ class Log(Protocol):
         """None before the first event."""
 
     @property
-    def folder(self) -> Path: ...
+    def place(self) -> str:
+        """Where it is, for people."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of this machine with its files; None for a log elsewhere."""
 
     def read(self, after: Cursor | None) -> Iterator[Recorded]:
         """Whole batches after the cursor; raises `LogMismatchError` if the cursor is not in this log."""
 
-    def head(self) -> Cursor: ...
+    def head(self, *, fresh: bool = True) -> Cursor:
+        """The end of the log; with `fresh` False one that may be older."""
 
     def moved(self, cursor: Cursor, /) -> bool:
         """True if the cursor's event has moved."""
@@ -62,7 +68,7 @@ class Builder:
 
     def build(self, path: Path, until: int | str | None, progress: Progress | None) -> int:
         """Fold the whole log, or its beginning, into a new file; return the last folded position."""
-        head = self._log.head().seq
+        head = self._log.head(fresh=False).seq  # only for the progress
         events = cut(self._log.read(None), until)
         with closing(view_file.create(path)) as conn, NoCollector():
             db = Making(conn)

@@ -37,7 +37,8 @@ def count_on(conn: sqlite3.Connection, grown: Mapping[str, int]) -> None:
     more = {table: rows for table in COUNTED if (rows := grown.get(table, 0))}
     if more:
         kept = _kept(conn)
-        total = {table: kept.get(table, 0) + more.get(table, 0) for table in COUNTED if table in kept or table in more}
+        counts = {table: kept.get(table, 0) + more.get(table, 0) for table in COUNTED}
+        total = {table: rows for table, rows in counts.items() if rows}  # as a rebuild has it, which never saw a zero
         conn.execute(_SET_ROWS, (msgspec.json.encode(total).decode(),))
 
 

@@ -17,7 +17,7 @@ def writable(path: Path) -> bool:
     return os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
 
 
-def node_local(project_id: str, log_folder: Path, base: Path | None = None) -> Path:
+def node_local(project_id: str, log_place: str, base: Path | None = None) -> Path:
     """Path of a project's views in this machine's temporary files."""
     folder = (base or Path(tempfile.gettempdir())) / f"consist-es-{_user()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -26,13 +26,13 @@ def node_local(project_id: str, log_folder: Path, base: Path | None = None) -> P
         # The name can be guessed: the folder may be somebody else's.
         folder = Path(tempfile.mkdtemp(prefix="consist-es-", dir=base))
     # Copies of a log share the project id, but need separate views.
-    copy = zlib.crc32(os.fsencode(os.path.realpath(log_folder)))
+    copy = zlib.crc32(os.fsencode(os.path.realpath(log_place)))
     return folder / f"{project_id}-{copy:08x}.db"
 
 
-def own_to_process(project_id: str, log_folder: Path, base: Path | None = None) -> Path:
+def own_to_process(project_id: str, log_place: str, base: Path | None = None) -> Path:
     """Path of views for this process alone. Removes those of dead processes."""
-    place = node_local(project_id, log_folder, base)
+    place = node_local(project_id, log_place, base)
     for left in place.parent.glob(f"{place.stem}-*.db*"):
         pid = left.name[len(place.stem) + 1 :].partition(".")[0]
         if pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
@@ -43,13 +43,13 @@ def own_to_process(project_id: str, log_folder: Path, base: Path | None = None) 
 MEMORY = Path("/dev/shm")  # noqa: S108  what Linux has of disks in memory
 
 
-def in_memory(project_id: str, log_folder: Path) -> Path:
+def in_memory(project_id: str, log_place: str) -> Path:
     """Path of views for this process alone in memory, for when no disk has room; removed when it ends.
 
     Raises:
         OSError: there is no such place.
     """
-    place, pid = own_to_process(project_id, log_folder, MEMORY), os.getpid()
+    place, pid = own_to_process(project_id, log_place, MEMORY), os.getpid()
     atexit.register(lambda: discard(place) if os.getpid() == pid else None)
     return place
 

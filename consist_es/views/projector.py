@@ -154,7 +154,7 @@ class Projector:
             raise UsageError(f"target={target} is the live view file: leave target out to rebuild it.")
         with view_file.translated(target):
             if (what := view_file.identify(target)) not in (view_file.NOTHING, view_file.OURS):
-                raise NotOurDatabaseError(target, self._log.folder, what)
+                raise NotOurDatabaseError(target, self._log.place, what)
             return self._replace(target, until=until, progress=progress)
 
     def compare(self, other: Path) -> dict[str, list[Difference]]:
@@ -297,10 +297,10 @@ class Projector:
             return True
         return False
 
-    def _go_local(self, place: Callable[[str, Path], Path]) -> None:
+    def _go_local(self, place: Callable[[str, str], Path]) -> None:
         self.close()
         self._is_local = True
-        self._move(place(self._log.project_id or "new", self._log.folder))
+        self._move(place(self._log.project_id or "new", self._log.place))
 
     def _alone(self, act: Callable[[], _T]) -> _T:
         """Act as the only writer of the file, among threads and processes."""
@@ -352,7 +352,7 @@ class Projector:
 
     def _refuse_without_log(self, what: str) -> None:
         if what == view_file.FOLDER or self._log.head().seq == 0:  # never set a folder aside: it may hold anything
-            raise NotOurDatabaseError(self.path, self._log.folder, what)
+            raise NotOurDatabaseError(self.path, self._log.place, what)
 
     def _made_again(self, reason: str) -> None:
         """Build the file from the log and, if the reason may surprise somebody, add one message.
@@ -382,7 +382,7 @@ class Projector:
             return ANOTHER_VERSION
         found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._builder.meta()
         if found.get("project", expected["project"]) != expected["project"] and at.seq:
-            raise LogMismatchError(self._log.folder, "the views are of another project")
+            raise LogMismatchError(self._log.place, "the views are of another project")
         schema = {key: found.pop(key) for key in (SCHEMA, OBJECTS) if key in found}
         if found != expected:
             return ANOTHER_VERSION if at.seq else ""

@@ -23,7 +23,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consist_es import Tracker, errors
-from consist_es.cache.compute_once import Turn
 from consist_es.cli import program
 from consist_es.errors import ConsistError, ConsistWarning
 from consist_es.events import (
@@ -40,6 +39,7 @@ from consist_es.events import (
     StepFailed,
     StepStarted,
 )
+from consist_es.log.claims import FileClaim
 from consist_es.system.storage import LocalStorage
 from consist_es.text import shown
 from tests.support.api import NONE, ROOT, made
@@ -225,11 +225,11 @@ def test_the_tree_of_an_artifact_is_printed_safely(evil: Path, capsys: pytest.Ca
 def test_who_is_waited_for_is_told_safely(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     storage = LocalStorage()
     for name in NAMES:
-        first = Turn(here, "b3:x", storage, who=name, step=name)
+        first = FileClaim(here, "b3:x", storage, who=name, step=name)
         first.take()
-        second = Turn(here, "b3:x", storage, who="w", step=name)
+        second = FileClaim(here, "b3:x", storage, who="w", step=name)
 
-        async def wait(turn: Turn = second) -> None:
+        async def wait(turn: FileClaim = second) -> None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(turn.atake(), 0.01)
 

@@ -12,16 +12,14 @@ import pytest
 
 from consist_es.errors import (
     ConsistWarning,
-    LimitError,
     LogCorruptError,
     LogFormatError,
     LogMismatchError,
     LogReadError,
     LogReadOnlyError,
     OptionError,
-    UsageTypeError,
 )
-from consist_es.events import Cursor, Draft, MetaLogged, StepAbandoned, UnknownEvent, WriterAttached
+from consist_es.events import Cursor, Draft, StepAbandoned, UnknownEvent, WriterAttached
 from consist_es.log.local import LocalLog
 from consist_es.log.record import encode_line
 from consist_es.log.verify import verify
@@ -57,20 +55,6 @@ def test_a_missing_folder_reads_as_an_empty_log_and_is_not_made(log: LocalLog) -
     assert not log.folder.exists()
 
 
-def test_appending_nothing_makes_nothing(log: LocalLog) -> None:
-    assert log.append([]) == []
-    assert not log.folder.exists()
-
-
-def test_positions_are_gapless_and_the_logs_own_events_count_but_are_not_returned(log: LocalLog) -> None:
-    assert log.append(drafts("a", "b")) == [2, 3]
-    assert log.append(drafts("c")) == [4]
-    found = list(log.read())
-    assert [event.seq for event in found] == [1, 2, 3, 4]
-    assert isinstance(found[0].event, WriterAttached)
-    assert found[0].event.writer == log.writer == found[3].by
-
-
 def test_a_second_process_side_introduces_itself_once(log: LocalLog) -> None:
     other = LocalLog(log.folder, sync="os")
     for _ in range(2):
@@ -79,11 +63,6 @@ def test_a_second_process_side_introduces_itself_once(log: LocalLog) -> None:
     writers = [event.event.writer for event in log.read() if isinstance(event.event, WriterAttached)]
     assert writers == [log.writer, other.writer]
     assert reasons(log) == ["a", "b", "a", "b"]
-
-
-def test_only_the_last_event_of_a_batch_ends_it(log: LocalLog) -> None:
-    log.append(drafts("a", "b", "c"))
-    assert [event.end for event in log.read()] == [False, False, False, True]
 
 
 def test_the_file_is_lines_of_json_that_any_tool_reads(log: LocalLog) -> None:
@@ -127,41 +106,6 @@ def test_time_never_goes_backwards_in_the_log(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- cursors
 
 
-def test_reading_goes_on_after_any_event(log: LocalLog) -> None:
-    log.append(drafts("a", "b"))
-    log.append(drafts("c"))
-    everything = list(log.read())
-    for index, event in enumerate(everything):
-        assert list(log.read(log.cursor_after(event))) == everything[index + 1 :]
-
-
-def test_the_head_is_where_the_last_event_ends(log: LocalLog) -> None:
-    log.append(drafts("a", "b"))
-    assert log.head() == log.cursor_after(list(log.read())[-1])
-    assert list(log.read(log.head())) == []
-
-
-def test_cursors_and_heads_hold_across_segments(tmp_path: Path) -> None:
-    log = LocalLog(tmp_path / "x", sync="os", segment_size=1500)
-    positions = [log.append(drafts(str(n)))[0] for n in range(20)]
-    everything = list(log.read())
-    assert len({event.segment for event in everything}) > 3
-    assert [event.seq for event in everything] == list(range(1, len(everything) + 1))
-    assert [event.seq for event in everything if event.type == "step_abandoned"] == positions
-    for index, event in enumerate(everything):
-        assert list(log.read(log.cursor_after(event))) == everything[index + 1 :]
-        assert log.read_at(event.segment, event.offset) == event
-    assert log.head() == log.cursor_after(everything[-1])
-
-
-def test_a_cursor_of_another_log_is_refused(log: LocalLog, tmp_path: Path) -> None:
-    log.append(drafts("a"))
-    other = LocalLog(tmp_path / "other", sync="os")
-    other.append(drafts("a"))
-    with pytest.raises(LogMismatchError, match="is not the event that it was"):
-        list(log.read(other.head()))
-
-
 def test_a_cursor_behind_the_end_of_a_log_that_lost_its_tail_is_refused(log: LocalLog) -> None:
     log.append(drafts("a"))
     size = log.head().offset
@@ -186,41 +130,7 @@ def test_one_event_is_read_by_its_place(log: LocalLog) -> None:
         log.read_at(2, 0)
 
 
-def test_a_batch_can_be_read_while_another_is_appended(log: LocalLog) -> None:
-    log.append(drafts("a"))
-    reading = log.read()
-    next(reading)
-    log.append(drafts("b"))
-    assert [event.seq for event in reading] == [2, 3]
-
-
 # ---------------------------------------------------------------- retries
-
-
-def test_a_retry_with_the_same_ids_appends_only_what_is_missing(log: LocalLog) -> None:
-    before = log.append(drafts("x"))[-1]
-    first = log.append(drafts("a", "b"))
-    assert log.append(drafts("a", "b"), since=before) == first
-    assert log.append(drafts("b", "c"), since=before) == [first[1], first[1] + 1]
-    assert reasons(log) == ["x", "a", "b", "c"]
-
-
-def test_without_since_the_same_id_is_appended_again(log: LocalLog) -> None:
-    log.append(drafts("a"))
-    log.append(drafts("a"))
-    assert reasons(log) == ["a", "a"]
-
-
-def test_events_up_to_since_do_not_count_for_a_retry(log: LocalLog) -> None:
-    (first,) = log.append(drafts("a"))
-    assert log.append(drafts("a"), since=first) == [first + 1]
-
-
-def test_a_retry_finds_events_in_earlier_segments(tmp_path: Path) -> None:
-    log = LocalLog(tmp_path / "x", sync="os", segment_size=1000)
-    positions = [log.append(drafts(str(n)))[0] for n in range(12)]
-    assert log.head().segment > 3
-    assert log.append(drafts(*map(str, range(12))), since=0) == positions
 
 
 # ---------------------------------------------------------------- sync policies
@@ -314,26 +224,6 @@ def test_a_damaged_blob_is_mended_when_the_same_payload_is_appended_again(log: L
 # ---------------------------------------------------------------- refusals
 
 
-def test_nothing_is_written_where_an_event_cannot_be_encoded(log: LocalLog) -> None:
-    log.append(drafts("a"))
-    before = (log.folder / "00000001.jsonl").read_bytes()
-    with pytest.raises(UsageTypeError):
-        log.append([*drafts("b"), Draft(MetaLogged(values={"x": float("nan")}))])
-    with pytest.raises(LimitError):
-        log.append([*drafts("b"), Draft(StepAbandoned(reason="x" * (1 << 24)))])
-    assert (log.folder / "00000001.jsonl").read_bytes() == before
-    log.append(drafts("c"))
-    assert reasons(log) == ["a", "c"]
-
-
-def test_a_log_opened_for_reading_refuses_to_append(log: LocalLog) -> None:
-    log.append(drafts("a"))
-    reader = LocalLog(log.folder, read_only=True)
-    assert reasons(reader) == ["a"]
-    with pytest.raises(LogReadOnlyError, match="read-only"):
-        reader.append(drafts("b"))
-
-
 def test_a_read_only_file_system_is_named_in_the_error(tmp_path: Path) -> None:
     class ReadOnly(LocalStorage):
         def mkdir(self, folder: Path) -> None:
@@ -415,13 +305,6 @@ def test_a_folder_that_everybody_may_write_to_is_warned_of(tmp_path: Path) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LocalLog(tmp_path / "y", sync="os").append(drafts("a"))
-
-
-def test_a_closed_log_opens_again_where_it_is_used(log: LocalLog) -> None:
-    log.append(drafts("a"))
-    log.close()
-    log.append(drafts("b"))
-    assert reasons(log) == ["a", "b"]
 
 
 def test_opening_and_dropping_many_logs_leaks_no_file(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from consist_es.events import Draft, Recorded, StepAbandoned
 from consist_es.log import writer
 from consist_es.log.local import LocalLog
 from consist_es.log.verify import verify
+from consist_es.system.seam import Stamp
 from consist_es.system.storage import LocalStorage, Lock
 
 
@@ -102,6 +103,10 @@ class Faulty(Unsynced):
     def mode(self, path: Path) -> int:
         self._call()
         return super().mode(path)
+
+    def stamp(self, where: Path | int) -> Stamp | None:
+        self._call()
+        return super().stamp(where)
 
     def set_mode(self, fd: int, mode: int) -> None:
         self._call()

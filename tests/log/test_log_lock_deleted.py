@@ -16,7 +16,7 @@ from tests.log.test_log_faults import batch
 
 CALLS = (
     "open", "read_at", "write_at", "truncate", "size", "datasync", "sync_folder", "rename", "rename_new", "unlink",
-    "listdir", "inode", "flock", "unlock", "token",
+    "listdir", "inode", "stamp", "flock", "unlock", "token",
 )  # fmt: skip
 
 

@@ -129,7 +129,7 @@ def use(folder: Path) -> None:
     assert before.ok
     project = Project(folder.with_suffix(".db"))
     project.record(drafts("more"), commit=True)
-    project.log.tidy()
+    LocalLog(folder).tidy()
     conn = project.connection()
     assert conn.execute("SELECT max(seq) FROM audit_index").fetchone()[0] == before.head + 2
     assert project.views.rebuild() == before.head + 2

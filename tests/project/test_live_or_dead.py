@@ -18,6 +18,7 @@ from consist_es import Tracker
 from consist_es.doctor.examine import abandon
 from consist_es.errors import MissingKeyError, UsageError
 from consist_es.events import StepAbandoned
+from consist_es.log.local import LocalLog
 from consist_es.log.presence import FOLDER
 from consist_es.project.project import Project
 from consist_es.system.storage import LocalStorage
@@ -69,7 +70,9 @@ def at_work(storage: LocalStorage | None = None) -> dict[str, str]:
     """What becomes of the others' runs where another process takes a step."""
     with Tracker("runs", "p.db") as tracker:
         if storage is not None:
-            tracker.project.storage = storage
+            log = tracker.project.log
+            assert isinstance(log, LocalLog)
+            log.storage = tracker.project.storage = storage
         tracker.run(step, outputs=["o"])
     return statuses()
 

@@ -345,6 +345,7 @@ class MemoryLog:
 
     project_id = "project"
     folder = Path("nowhere.events")
+    place = "nowhere.events"
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self.events = [_recorded(number, draft) for number, draft in enumerate(drafts, start=1)]
@@ -356,7 +357,7 @@ class MemoryLog:
     def moved(self, cursor: Cursor, /) -> bool:
         return False
 
-    def head(self) -> Cursor:
+    def head(self, *, fresh: bool = True) -> Cursor:
         """The end."""
         return self.cursor_after(self.events[-1]) if self.events else Cursor()
 

@@ -488,16 +488,16 @@ def test_in_a_folder_that_cannot_be_written_reads_still_work(there: bool) -> Non
 def test_a_node_local_folder_that_others_could_write_is_not_trusted(temporary: Path, views: Projector) -> None:
     (temporary / f"consist-es-{os.getuid()}").mkdir(mode=0o777)
     (temporary / f"consist-es-{os.getuid()}").chmod(0o777)
-    place = view_places.node_local("project", Path("/data/p.events"))
+    place = view_places.node_local("project", "/data/p.events")
     assert place.parent.name != f"consist-es-{os.getuid()}"
     assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
 
 
 def test_copies_of_a_log_do_not_share_node_local_views(temporary: Path) -> None:
-    one, other = (view_places.node_local("project", Path(f"/data/{name}/p.events")) for name in "ab")
+    one, other = (view_places.node_local("project", f"/data/{name}/p.events") for name in "ab")
     assert one.parent == other.parent
     assert one != other
-    assert one == view_places.node_local("project", Path("/data/a/p.events"))
+    assert one == view_places.node_local("project", "/data/a/p.events")
 
 
 def test_errors_of_sqlite_become_view_errors(views: Projector) -> None:

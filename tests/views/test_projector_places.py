@@ -241,12 +241,12 @@ def test_a_child_forked_while_another_thread_has_the_views_open_has_views_of_its
 
 def test_files_of_living_processes_and_of_nobody_are_left_where_they_are(temporary: Path) -> None:
     folder = Path("/data/p.events")
-    place = view_places.own_to_process("project", folder)
+    place = view_places.own_to_process("project", str(folder))
     stem = place.stem.removesuffix(f"-{os.getpid()}")
     alive = place.with_name(f"{stem}-{os.getppid()}.db")
     dead = place.with_name(f"{stem}-999999999.db-wal")
     other = place.with_name(f"{stem}-notes.db")
     for path in (place, alive, dead, other):
         path.write_text("x")
-    assert view_places.own_to_process("project", folder) == place
+    assert view_places.own_to_process("project", str(folder)) == place
     assert (place.exists(), alive.exists(), dead.exists(), other.exists()) == (True, True, False, True)

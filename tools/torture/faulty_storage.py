@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from consist_es.system.seam import Stamp
 from consist_es.system.storage import Storage
 from torture.memory_disk import Memory, fault
 
@@ -22,7 +23,7 @@ WRITES = frozenset(
     | {"set_mode", "flock"}
 )
 """Calls that change something, or that decide who may."""
-READS = frozenset({"read_at", "size", "listdir", "inode", "mode"})
+READS = frozenset({"read_at", "size", "listdir", "inode", "stamp", "mode"})
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EINTR, errno.ENOLCK, errno.EROFS, errno.EACCES)
 """What R8 asks for; a short write is `Plan.short`."""
 
@@ -193,6 +194,9 @@ class FaultyStorage:
 
     def inode(self, where: Path | int) -> tuple[int, int]:
         return self._call("inode", lambda: self.inner.inode(where))
+
+    def stamp(self, where: Path | int) -> Stamp | None:
+        return self._call("stamp", lambda: self.inner.stamp(where))
 
     def mode(self, path: Path) -> int:
         return self._call("mode", lambda: self.inner.mode(path))

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from consist_es.system.seam import Stamp
+
 SECTOR = 512
 STATES = ("drop", "keep", "zero", "reorder", "tear", "mix")
 """What happens to that which was not synced: gone; all there; sizes without bytes; some of it; any of it; any mix."""
@@ -26,12 +28,17 @@ def fault(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
+_CHANGES = itertools.count(1)
+
+
 class File:
     """Bytes, and which of them a power cut may undo."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = bytearray(data)
         self.sizes = [len(data)]
+        self.changed = next(_CHANGES)
+        """Number of its last change: no two changes of a disk have the same time."""
         self.dirty: dict[int, list[bytes]] = {}
         """Sector -> its versions since the last sync, the safe one first."""
         self.stuck: dict[int, list[bytes]] = {}
@@ -71,6 +78,7 @@ class File:
         self._sized()
 
     def _sized(self) -> None:
+        self.changed = next(_CHANGES)
         if self.sizes[-1] != len(self.data):
             self.sizes.append(len(self.data))
 
@@ -329,6 +337,14 @@ class Memory:
         if found is None:
             raise fault(errno.ENOENT)
         return 1, found
+
+    def stamp(self, where: Path | int) -> Stamp | None:
+        try:
+            device, inode = self.inode(where)
+        except FileNotFoundError:
+            return None
+        file = self.disk.files[inode]
+        return Stamp(device, inode, len(file.data), file.changed)
 
     def mode(self, path: Path) -> int:
         return 0o755

@@ -66,7 +66,7 @@ class Survey:
             LogCorruptError, LogFormatError, LogReadError: see `LocalLog.read`.
             LogMismatchError: the place to go on from is not in the log.
         """
-        total = stop or read_head(self._storage, self._folder).seq if progress else 0
+        total = stop or read_head(self._storage, self._folder).cursor.seq if progress else 0
         tree = self.tree
         for found in read_lines(self._storage, self._folder, self.place):
             self._last = found

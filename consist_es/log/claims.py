@@ -1,7 +1,7 @@
-"""Computes once: processes that reach the same step at the same time take turns.
+"""Claims on work: processes that reach the same step at the same time take turns.
 
 The first computes; the others wait, then hit its result. If the first dies, a waiting one takes over, because the
-kernel drops a dead process's lock. There is one lock file per fingerprint in the log's folder, removed after use; a
+kernel drops a dead process's lock. There is one lock file per fingerprint, below the log's folder, removed after use; a
 process that locks a removed file notices by the inode and tries again.
 """
 
@@ -17,16 +17,18 @@ from consist_es.system.storage import Storage, is_at, on_fork
 
 log = logging.getLogger("consist_es")
 
+FOLDER = "turns"
+"""Folder of the lock files, below the log's folder."""
 PAUSE = 0.05
 """Seconds between two attempts of a waiting task."""
 LOOK = 1.0
 """Seconds between two checks that the computing process still lives."""
 
 
-def holder(folder: Path, fingerprint: str, storage: Storage) -> str | None:
-    """The process computing this fingerprint now, or None. Changes nothing, blocks nobody."""
+def holder(folder: Path, work: str, storage: Storage) -> str | None:
+    """Who does this work now, or None. Changes nothing, blocks nobody."""
     try:
-        fd = storage.open(_place(folder, fingerprint), os.O_RDWR)
+        fd = storage.open(_place(folder, work), os.O_RDWR)
     except OSError:
         return None
     try:
@@ -39,26 +41,26 @@ def holder(folder: Path, fingerprint: str, storage: Storage) -> str | None:
         storage.close(fd)
 
 
-def _place(folder: Path, fingerprint: str) -> Path:
-    return folder / fingerprint.replace(":", "-")
+def _place(folder: Path, work: str) -> Path:
+    return folder / FOLDER / work.replace(":", "-")
 
 
-class Turn:
-    """The right to compute one fingerprint; held until `end`."""
+class FileClaim:
+    """The right to do one piece of work, as a lock on a file; held until `end`."""
 
     def __init__(
         self,
         folder: Path,
-        fingerprint: str,
+        work: str,
         storage: Storage,
         *,
         who: str,
         step: str,
         is_dead: Callable[[str], bool] = lambda _who: False,
     ) -> None:
-        """`is_dead`: True if the process that wrote this `who` is certainly gone. A daemon it left behind may still
-        hold its lock, and must block nobody."""
-        self._path = _place(folder, fingerprint)
+        """`folder`: the log's. `step`: name of the work for people. `is_dead`: True if the process that wrote this
+        `who` is certainly gone. A daemon it left behind may still hold its lock, and must block nobody."""
+        self._path = _place(folder, work)
         self._storage = storage
         self._who = who
         self._step = step
@@ -81,7 +83,7 @@ class Turn:
             await asyncio.sleep(PAUSE)
 
     def end(self) -> None:
-        """End the turn."""
+        """End it."""
         fd = self._fd
         if fd is None:
             return
@@ -94,7 +96,7 @@ class Turn:
         self._storage.close(fd)
 
     def after_fork(self) -> None:
-        """Drop the parent's turn: a child that outlives it must not hold it."""
+        """Drop the parent's claim: a child that outlives it must not hold it."""
         fd, self._fd = self._fd, None
         if fd is not None:
             self._storage.close(fd)
@@ -133,7 +135,7 @@ class Turn:
             return False
 
     def _given_up(self, fd: int) -> bool:
-        """True if the turn's process is dead; its lock file is removed, and the next attempt makes another."""
+        """True if the process that holds it is dead; its lock file is removed, and the next attempt makes another."""
         now = self._storage.monotonic()
         if now - self._looked < LOOK:
             return False
