@@ -201,7 +201,11 @@ class _Walk:
 
     def _items(self, items: Sequence[Any], where: str) -> list[Any]:
         found = self._alike(items)
-        return [self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)] if found is None else found
+        if found is not None:
+            return found
+        return [
+            item if _is_itself(item) else self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)
+        ]
 
     def _alike(self, items: Sequence[Any]) -> list[Any] | None:
         return alike(items) if len(items) > MANY and len(self.open) < MAX_DEPTH - 2 else None
@@ -211,7 +215,9 @@ class _Walk:
             raise ConfigValueError(f"{where}: {len(value)} keys, at most {MAX_KEYS} are allowed. Use a file as input.")
         items = self._alike(tuple(value.values()))
         if items is None:
-            items = [self.plain(item, f"{where}[{_short(key)}]") for key, item in value.items()]
+            items = [
+                item if _is_itself(item) else self.plain(item, f"{where}[{_short(key)}]") for key, item in value.items()
+            ]
         keys = self._alike(tuple(value))
         if keys is not None and type(keys[0]) is str and max(map(len, keys)) <= MAX_KEY and "$" not in "".join(keys):
             return dict(zip(keys, items, strict=True))
@@ -223,6 +229,16 @@ class _Walk:
 
 
 # ---------------------------------------------------------------- leaves
+
+
+def _is_itself(value: Any) -> bool:
+    """True if a value is its own plain form, as most are: then nobody needs to be told where it is."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() and len(value) <= MAX_TEXT  # type: ignore[no-any-return]
+    if kind is float:
+        return math.isfinite(value)
+    return kind is bool or value is None or (kind is int and value in INT64)
 
 
 def _short(value: Any) -> str:

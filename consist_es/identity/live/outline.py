@@ -11,6 +11,7 @@ from consist_es.identity.text.names import (
     definitions,
     hidden_constants,
     literal_of,
+    plain_literal,
     statements,
 )
 from consist_es.identity.text.source import Fact, Parsed, Source
@@ -89,7 +90,7 @@ def _body(parsed: Parsed, node: ast.Module | ast.ClassDef) -> Body:
         {name: tuple(items) for name, items in classes.items()},
         constants(parsed, node),
         hidden_constants(parsed, node),
-        parsed.once(bound_names, node),
+        bound_names(parsed, node),
         tuple((item.asname, item.name) if item.asname else (item.name.partition(".")[0],) * 2 for item in imported),
     )
 
@@ -104,6 +105,11 @@ def _defaults(arguments: ast.arguments) -> Any:
         return NO_DEFAULTS
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     given = [(item.arg, value) for item, value in named if value is not None]
+    simple: list[Any] = [item for item in (*arguments.defaults, *(value for _, value in given))]
+    if all(item.__class__ is ast.Constant for item in simple):
+        count, names = len(arguments.defaults), [name for name, _ in given]
+        values = [item.value for item in simple]
+        return plain_literal([values[:count], dict(zip(names, values[count:], strict=True))])
     keywords = ast.Dict([ast.Constant(name) for name, _ in given], [value for _, value in given])
     return literal_of(ast.List([ast.List(arguments.defaults, ast.Load()), keywords], ast.Load()))
 

@@ -2,12 +2,13 @@
 
 import ast
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.text.imports import statements_in
+from consist_es.identity.text.nodes import nodes_in
 from consist_es.identity.text.source import Fact, Parsed
 from consist_es.values.plain import to_plain
 
@@ -36,78 +37,88 @@ class Definition(msgspec.Struct, frozen=True):
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
+class _Namespace(NamedTuple):
+    """What a module's or class's own statements bind."""
+
+    constants: dict[str, Any]
+    """Variables -> type and plain form of the literal that is their one assignment, else None."""
+    bound: frozenset[str]
+
+
 def constants(parsed: Parsed, node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
-    return {name: item for name, item in parsed.once(_constants, node).items() if not name.startswith("__")}
+    found = parsed.once(_namespace, node).constants
+    return {name: item for name, item in found.items() if not name.startswith("__")}
 
 
 def hidden_constants(parsed: Parsed, node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     """The same for names that begin with two underscores."""
-    return {name: item for name, item in parsed.once(_constants, node).items() if name.startswith("__")}
+    found = parsed.once(_namespace, node).constants
+    return {name: item for name, item in found.items() if name.startswith("__")}
 
 
-def _constants(node: ast.Module | ast.ClassDef) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in _bound(node.body):
-        found[name] = None if name in found or value is None else literal_of(value)
-    return found
+def bound_names(parsed: Parsed, node: ast.Module | ast.ClassDef) -> frozenset[str]:
+    """Every name that a module's or class's own statements bind in any way."""
+    return parsed.once(_namespace, node).bound
 
 
 def literal_of(value: ast.expr) -> Any:
     """Type and plain form of a literal, None for any other expression."""
     try:
-        literal = ast.literal_eval(value)
-        return [type(literal).__name__, to_plain(literal)]
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, ConfigTypeError, ConfigValueError):
+        return plain_literal(value.value if isinstance(value, ast.Constant) else ast.literal_eval(value))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
 
 
-def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
-    """Each binding of a name to a value in a body, with the value if it is a plain assignment."""
+def plain_literal(literal: Any) -> Any:
+    """Type and plain form of a literal's value, None if it has none."""
+    try:
+        return [type(literal).__name__, to_plain(literal)]
+    except (ValueError, TypeError, RecursionError, MemoryError, ConfigTypeError, ConfigValueError):
+        return None
+
+
+def _namespace(node: ast.Module | ast.ClassDef) -> _Namespace:
+    """One walk over all that a body does outside of functions and classes."""
+    found: dict[str, Any] = {}
+    bound: set[str] = set()
     values: dict[int, ast.expr | None] = {}
-    for item in outside_functions(body):
-        if isinstance(item, ast.Assign):
-            values |= {id(target): item.value for target in item.targets}
-        elif isinstance(item, ast.AnnAssign):
-            values[id(item.target)] = item.value
-        elif isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
-            yield item.id, values.get(id(item))
-        elif isinstance(item, (ast.MatchAs, ast.MatchStar)) and item.name:
-            yield item.name, None
-        elif isinstance(item, ast.MatchMapping) and item.rest:
-            yield item.rest, None
-
-
-def outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """All nodes of a body, parents first; skips insides of functions and classes, targets of comprehensions."""
-    waiting: list[ast.AST] = list(body)
+    """Ids of targets -> what they are plainly assigned."""
+    waiting: list[Any] = list(node.body)
     while waiting:
         item = waiting.pop()
-        yield item
-        if isinstance(item, ast.comprehension):
-            waiting += [item.iter, *item.ifs]
-        elif not isinstance(item, (*_DEFINITIONS, ast.Lambda)):
-            waiting += ast.iter_child_nodes(item)
-
-
-def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
-    """Every name that a module's or class's own statements bind in any way."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = list(node.body)
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, _DEFINITIONS):
-            found.add(item.name)
+        kind, name = item.__class__, None
+        if kind is ast.Name:
+            bound.add(item.id)
+            name = item.id if item.ctx.__class__ is ast.Store else None
+        elif kind in _DEFINITIONS:
+            bound.add(item.name)
             continue
-        if isinstance(item, ast.Name):
-            found.add(item.id)
-        elif isinstance(item, (ast.Import, ast.ImportFrom)):
-            found |= {alias.asname or alias.name.partition(".")[0] for alias in item.names}
-        elif isinstance(item, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and item.name:
-            found.add(item.name)
-        if not isinstance(item, ast.Lambda):
-            waiting += ast.iter_child_nodes(item)
-    return frozenset(found)
+        elif kind is ast.comprehension:
+            bound.update(inner.id for inner in ast.walk(item.target) if isinstance(inner, ast.Name))
+            waiting += [item.iter, *item.ifs]
+            continue
+        elif kind is ast.Lambda:
+            continue
+        elif kind is ast.Assign:
+            values |= {id(target): item.value for target in item.targets}
+        elif kind is ast.AnnAssign:
+            values[id(item.target)] = item.value
+        elif kind is ast.Import or kind is ast.ImportFrom:
+            bound |= {alias.asname or alias.name.partition(".")[0] for alias in item.names}
+        elif kind is ast.ExceptHandler and item.name:
+            bound.add(item.name)
+        elif kind is ast.MatchAs or kind is ast.MatchStar:
+            name = item.name
+        elif kind is ast.MatchMapping:
+            name = item.rest
+        if name:
+            value = None if name in found else values.get(id(item))
+            found[name] = None if value is None else literal_of(value)
+            if kind is not ast.MatchMapping:
+                bound.add(name)
+        waiting += nodes_in(item)
+    return _Namespace(found, frozenset(bound))
 
 
 def definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
@@ -116,7 +127,7 @@ def definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.
 
 
 def statements(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """The statements of a body and of its branches, in the order of `outside_functions`."""
+    """The statements of a body and of its branches, the last first."""
     waiting = list(body)
     while waiting:
         item = waiting.pop()
@@ -140,7 +151,7 @@ def _body(parsed: Parsed, node: ast.Module | ast.ClassDef) -> Body:
         for item in parsed.once(definitions, node)
     )
     imports = _imports(node) if isinstance(node, ast.Module) else ()
-    return Body(constants(parsed, node), parsed.once(bound_names, node), defined, tuple(imports))
+    return Body(constants(parsed, node), bound_names(parsed, node), defined, tuple(imports))
 
 
 BODY: Fact[Body] = Fact("body", Body, lambda parsed: _body(parsed, parsed.tree))

@@ -92,14 +92,15 @@ class Walk:
     def _scope(self, scope: Scope, local: frozenset[str], functions: Container[ast.AST] | None = None) -> None:
         """Walk a scope: first the writes, since nodes that are only written to are not read."""
         nodes = scope.nodes
-        self._silent |= {id(item.value) for item in nodes.get(ast.Expr, ()) if _changing(item.value)}
+        self._silent |= {id(item.value) for item in nodes.get(ast.Expr, ()) if _is_change(item.value)}
         for item in nodes.get(ast.Call, ()):
             self._call(item, local)
         for kind in _ASSIGNMENTS:
             for item in nodes.get(kind, ()):
                 self._assignment(item, local)
         for item in nodes.get(ast.Subscript, ()):
-            self._look_up(_looked_up(item))
+            if item.value.__class__ in _HOLDING:
+                self._look_up(_looked_up(item))
         imports = (*nodes.get(ast.Import, ()), *nodes.get(ast.ImportFrom, ()))
         self.mentions |= {alias.name for item in imports for alias in item.names}
         self.mentions.update(filter(str.isidentifier, scope.texts))
@@ -111,14 +112,16 @@ class Walk:
                 self.function(inner, local)
 
     def _read(self, scope: Scope, local: frozenset[str]) -> None:
-        silent = self._silent
+        silent, load = self._silent, ast.Load
         found = {item.id for item in scope.names}
-        read = {item.id for item in scope.names if item.ctx.__class__ is ast.Load and id(item) not in silent}
-        for name in read - local:
+        other = found - local
+        for name in {
+            item.id for item in scope.names if item.id in other and item.ctx.__class__ is load and id(item) not in silent
+        }:
             self._add(NAME, name, "", READ)
         for item in scope.nodes.get(ast.Attribute, ()):
             found.add(item.attr)
-            if item.ctx.__class__ is ast.Load and id(item) not in silent:
+            if item.ctx.__class__ is load and id(item) not in silent:
                 self._add(ATTRIBUTE, item.attr, self._text(item.value), READ)
         self.mentions |= found
         self.computes |= not found.isdisjoint(_LOOK_UPS)
@@ -130,12 +133,15 @@ class Walk:
     # ------------------------------------------------------------ one node each
 
     def _call(self, node: ast.Call, local: frozenset[str]) -> None:
-        if _changing(node):
-            self._change(node, local)
-        if (text := _looked_up(node)) is not None:
-            self._look_up(text)
-        elif getattr(node.func, "id", "") == "getattr":
-            self.computes = True
+        function: Any = node.func
+        if function.__class__ is ast.Attribute:
+            if function.attr in _CHANGING:
+                self._change(node, local)
+        elif function.__class__ is ast.Name and function.id in _GETTING:
+            if (text := _looked_up(node)) is not None:
+                self._look_up(text)
+            elif function.id == "getattr":
+                self.computes = True
 
     def _look_up(self, text: str | None) -> None:
         if text is not None:
@@ -234,6 +240,8 @@ class Walk:
         return f"?{self._nameless.setdefault(id(node), len(self._nameless))}"
 
 
+_GETTING = ("getattr", "attrgetter")
+_HOLDING = (ast.Call, ast.Attribute)
 _ASSIGNMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)
 
 
@@ -246,8 +254,8 @@ def _parameters(arguments: ast.arguments, *, lambdas: bool) -> set[str]:
 
 
 def is_clock(function: ast.expr) -> bool:
-    if isinstance(function, ast.Name):
-        return function.id in _CLOCKS
+    if function.__class__ is ast.Name:
+        return function.id in _CLOCKS  # type: ignore[attr-defined]
     if not isinstance(function, ast.Attribute) or function.attr not in _CLOCKS:
         return False
     owner = function.value
@@ -255,12 +263,14 @@ def is_clock(function: ast.expr) -> bool:
     return last in _CLOCK_OWNERS
 
 
-def _changing(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING
+def _is_change(node: Any) -> bool:
+    return node.__class__ is ast.Call and node.func.__class__ is ast.Attribute and node.func.attr in _CHANGING
 
 
 def _targets(target: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(target, (ast.Tuple, ast.List)):
+    if target.__class__ is ast.Name:
+        yield target
+    elif isinstance(target, (ast.Tuple, ast.List)):
         for item in target.elts:
             yield from _targets(item)
     else:
@@ -280,7 +290,7 @@ def _is_empty(value: ast.expr) -> bool:
 def _looked_up(node: ast.AST) -> str | None:
     """The text in ``getattr(thing, "x")``, ``vars(thing)["x"]`` and ``thing.__dict__["x"]``."""
     found: ast.AST | None = None
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "attrgetter") and node.args:
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _GETTING and node.args:
         found = node.args[-1 if len(node.args) == 1 else 1]
     elif isinstance(node, ast.Subscript) and (
         (isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") in ("vars", "globals"))
