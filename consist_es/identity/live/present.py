@@ -224,14 +224,28 @@ def own_functions(value: Any) -> list[types.FunctionType]:
 def _details(fn: types.FunctionType, definition: Definition | None, path: str, place: _Place) -> Iterator[Held]:
     """Defaults and attributes of a function that the source defines."""
     literal = None if definition is None else definition.defaults
-    if not fn.__kwdefaults__ and _is_settled(fn.__defaults__, literal):
+    defaults, keywords = fn.__defaults__, fn.__kwdefaults__
+    if _are_settled(defaults, keywords, literal) if keywords else _is_settled(defaults, literal):
         pass
-    elif (fn.__defaults__ or fn.__kwdefaults__ or literal != NO_DEFAULTS) and (place.certain or literal is not None):
-        given = [list(fn.__defaults__ or ()), dict(fn.__kwdefaults__ or {})]
+    elif (defaults or keywords or literal != NO_DEFAULTS) and (place.certain or literal is not None):
+        given = [list(defaults or ()), dict(keywords or {})]
         yield place.held("defaults of", path, given, literal=literal, added=False, surely=True, made=2)
     for name, value in sorted(vars(fn).items()) if place.certain else ():
         if not name.startswith("__"):
             yield place.held("attribute", f"{path}.{name}", value, added=False)
+
+
+def _are_settled(defaults: tuple[Any, ...] | None, keywords: dict[str, Any], literal: Any) -> bool:
+    """True if all defaults equal those in the source, and none can change or may name a place in the project."""
+    if literal is None or not is_same([list(defaults or ()), keywords], literal[1]):
+        return False
+    return all(
+        type(item) in _NUMBERS or (type(item) is str and "/" not in item and "\\" not in item)
+        for item in (*(defaults or ()), *keywords.values())
+    )
+
+
+_NUMBERS = (int, float, bool, type(None))
 
 
 def _is_settled(defaults: tuple[Any, ...] | None, literal: Any) -> bool:
