@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -98,7 +98,10 @@ def random_states(reads: Iterable[ObservedRead]) -> dict[str, str]:
 class ReadsNow:
     """Compares recorded reads with the present; looks at each thing once."""
 
-    def __init__(self, places: ReadPlaces, scope: Scope, hasher: Hasher, value_digest: ValueDigest) -> None:
+    def __init__(
+        self, places: ReadPlaces, scope: Callable[[], Scope], hasher: Hasher, value_digest: ValueDigest
+    ) -> None:
+        """`scope` is only asked for where a folder was listed."""
         self._places, self._scope, self._hasher, self._value_digest = places, scope, hasher, value_digest
         self._known: dict[tuple[str | None, ...], str | None] = {}
 
@@ -138,7 +141,7 @@ class ReadsNow:
                 return now.file_now(str(self._places.path(read.name)), read.digest, self._hasher)
             case "folder":
                 listing = Listing(read.digest or "", [unquote(name) for name in read.without])
-                return now.listing_now(str(self._places.path(read.name)), listing, self._scope)
+                return now.listing_now(str(self._places.path(read.name)), listing, self._scope())
             case "module":
                 return now.module_now(str(self._places.path(read.name)))
             case "variable":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -132,10 +133,8 @@ class Observer(msgspec.Struct, frozen=True):
         """Compares recorded reads with the present; None if reads of this step do not count."""
         if self.mode_of(step) != "count":
             return None
-        scope = Scope(
-            Places(roots=self._roots(defaults), skipped=self._skipped(), ignored=self.ignored_by(step)),
-            is_own=self._is_own(step, defaults),
-        )
+        places = Places(roots=self._roots(defaults), skipped=self._skipped(), ignored=self.ignored_by(step))
+        scope = functools.cache(lambda: Scope(places, is_own=self._is_own(step, defaults)))
         return ReadsNow(self._places(defaults), scope, self._hash, self._value_digest)
 
     def paths(self, reads: Iterable[ObservedRead], defaults: StepDefaults) -> list[Path]:

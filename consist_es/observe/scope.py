@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import functools
 import os
@@ -12,8 +13,6 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable
-
-import msgspec
 
 from consist_es.identity.installed.packages import spot_of
 from consist_es.identity.installed.places import is_first_party
@@ -61,12 +60,16 @@ class Scope:
     ) -> None:
         """With `temporary`, temporary files and caches count (another process decides about them). `is_own` takes a
         path in a folder of packages; True for models of one's own, which count as well."""
-        self._places, self._temporary, self._is_own = places, temporary, is_own
-        self.roots = both_ways(places.roots)
-        sides = [path + ending for path in places.skipped for ending in SIDE_FILES]
+        self._places, self._is_own = places, is_own
+        found: dict[str, str] = {}
+        self.roots = both_ways(places.roots, found)
+        skipped = both_ways(places.skipped, found)
+        skipped += [*(path + ending for path in skipped for ending in SIDE_FILES), *both_ways(_of_ours(), found)]
         self._rules = dict.fromkeys(left_out(temporary=temporary), _LEFT_OUT)
         self._rules |= dict.fromkeys(self.roots, _ROOT)
-        self._rules |= dict.fromkeys(both_ways([*places.skipped, *sides, *places.declared, *_of_ours()]), _NEVER)
+        self._rules |= dict.fromkeys(skipped, _NEVER)
+        self._undeclared = self._rules
+        self._rules = self._rules | dict.fromkeys(both_ways(places.declared, found), _NEVER)
         self._ignored = re.compile(
             "|".join(fnmatch.translate(text) for glob in places.ignored for text in (glob, f"{glob.rstrip('/')}/*"))
         )
@@ -92,8 +95,9 @@ class Scope:
         it knows where the inputs of the earlier run were."""
         if not self._places.declared:
             return self
-        places = msgspec.structs.replace(self._places, declared=())
-        return Scope(places, temporary=self._temporary, is_own=self._is_own)
+        scope = copy.copy(self)
+        scope._rules, scope._folders = self._undeclared, {}
+        return scope
 
     def lists(self, folder: str) -> bool:
         """True if listing this folder makes the run depend on the names in it."""
@@ -151,10 +155,22 @@ def is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder if folder.endswith(os.sep) else folder + os.sep)
 
 
-def both_ways(paths: list[str] | tuple[str, ...]) -> list[str]:
-    """Absolute paths, as written and with links followed."""
+def both_ways(paths: Iterable[str], found: dict[str, str] | None = None) -> list[str]:
+    """Absolute paths, as written and with links followed. `found` has real paths of folders, and is added to: most
+    paths of a step share the folders above them, which are looked at once."""
     written = [os.path.abspath(path) for path in paths]
-    return list(dict.fromkeys([*written, *map(os.path.realpath, written)]))
+    known = {} if found is None else found
+    return list(dict.fromkeys([*written, *(_real(path, known) for path in written)]))
+
+
+def _real(path: str, found: dict[str, str]) -> str:
+    folder, name = os.path.split(path)
+    if not name:
+        return os.path.realpath(path)
+    if folder not in found:
+        found[folder] = os.path.realpath(folder)
+    real = os.path.join(found[folder], name)
+    return os.path.realpath(real) if os.path.islink(real) else real
 
 
 def left_out(*, temporary: bool = False) -> tuple[str, ...]:

@@ -117,6 +117,8 @@ class Settling:
     def listings(self) -> dict[str, Listing]:
         """Listed folders, less the names that the step made or removed in them."""
         notes, found = self._notes, {}
+        if not notes.names:
+            return {}
         scope = notes.scope.of_names
         own: dict[str, set[str]] = {}
         for path in [*notes.made, *notes.gone]:

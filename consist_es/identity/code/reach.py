@@ -3,6 +3,7 @@ the statements that made the values it reads or set something up for it."""
 
 import ast
 import collections
+import functools
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -210,11 +211,17 @@ def _is_bare(node: ast.AST) -> bool:
 
 def _is_volatile(node: ast.AST, scope: Scope, depth: int = 0) -> bool:
     """True if a statement makes another value in each process."""
-    names = {getattr(item, "attr", getattr(item, "id", "")) for item in ast.walk(node)}
+    names = _words(node)
     if not _VOLATILE.isdisjoint(names):
         return True
     made = [piece.node for name in names for piece in scope.bound(name) if isinstance(piece.node, ast.Assign)]
     return depth < _DEEP and any(inner is not node and _is_volatile(inner, scope, depth + 1) for inner in made)
+
+
+@functools.lru_cache(maxsize=65536)
+def _words(node: ast.AST) -> frozenset[str]:
+    """Every name and attribute below a node."""
+    return frozenset({getattr(item, "attr", getattr(item, "id", "")) for item in ast.walk(node)})
 
 
 def namespace_of(cls: type, filename: str) -> Mapping[str, Any]:

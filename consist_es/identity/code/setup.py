@@ -7,10 +7,11 @@ Functions of the workflow are searched, since they may set something up on the w
 import ast
 import builtins
 import functools
+import os
 import re
 import sys
 import types
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from consist_es.identity.code.settings_made import settings_made
 from consist_es.identity.live import harmless
 from consist_es.identity.live.loaded import captures
 from consist_es.identity.live.modules import file_of, loaded_modules
-from consist_es.identity.live.objects import names_in, package_of
+from consist_es.identity.live.objects import attributes_in, names_in, package_of
 from consist_es.identity.live.scope import (
     MISSING,
     Scope,
@@ -129,7 +130,7 @@ class Finder:
 
     def _is_context(self, act: Act, scope: Scope) -> bool:
         """True if a `with` block sets an option of an installed package while it lasts."""
-        root, names, broken = chain(act.node.func) if isinstance(act.node, ast.Call) else ("", [], False)
+        root, names, broken = chain(act.node.func) if isinstance(act.node, ast.Call) else ("", (), False)
         value = scope.value(root) if root else MISSING
         if value is MISSING or broken or harmless.is_of_ours(value):
             return False
@@ -199,8 +200,7 @@ class Finder:
         names = names_in(node)
         if not results.isdisjoint(names):
             return True
-        attributes = {item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute)}
-        return any(_is_workflow_value(scope.value(name), name, attributes) for name in names)
+        return any(_is_workflow_value(scope.value(name), name, attributes_in(node)) for name in names)
 
     def _is_workflow(self, fn: types.FunctionType, depth: int = 0) -> bool:
         """True if a function of the project reaches a tracker or scenario of ours."""
@@ -213,7 +213,7 @@ class Finder:
         return self._workflow[code]
 
     def _leads_to_workflow(self, value: Any, name: str, code: types.CodeType, depth: int) -> bool:
-        if _is_workflow_value(value, name, set(_attributes(code))):
+        if _is_workflow_value(value, name, frozenset(_attributes(code))):
             return True
         if isinstance(value, types.ModuleType):
             inner = [resolve(value, [attribute]) for attribute in _attributes(code)] if is_own(value) else []
@@ -243,7 +243,7 @@ def _traced(scope: Scope) -> set[int]:
     for node in _withs(scope.body):
         for item in node.items:
             root, names, _ = chain(item.context_expr)
-            if names[-1:] == ["trace"] and harmless.is_of_ours(scope.value(root)):
+            if names[-1:] == ("trace",) and harmless.is_of_ours(scope.value(root)):
                 lines |= {*range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)}
     return lines
 
@@ -323,7 +323,7 @@ def _note(latest: dict[Any, SetUp], found: Iterable[SetUp]) -> None:
 def _key(found: SetUp) -> Any:
     """Key of a set-up; equal for two if the later one replaces the earlier."""
     node, file = found.nodes[-1], found.scope.source.filename
-    cell = not Path(file).is_file()
+    cell = not os.path.isfile(file)  # noqa: PTH113 - asked for each set-up of each step
     place = None if cell else file
     if len(found.nodes) > 1:
         return node
@@ -344,12 +344,13 @@ def _named(fn: types.FunctionType) -> Iterable[tuple[str, Any]]:
     yield from captures(fn)
 
 
+@functools.lru_cache(maxsize=4096)
 def _attributes(code: types.CodeType) -> tuple[str, ...]:
     inner = [item for item in code.co_consts if isinstance(item, types.CodeType)]
     return (*code.co_names, *(name for item in inner for name in _attributes(item)))
 
 
-def _is_workflow_value(value: Any, name: str, attributes: set[str]) -> bool:
+def _is_workflow_value(value: Any, name: str, attributes: Set[str]) -> bool:
     if value is MISSING or not harmless.is_of_ours(value):
         return False
     if isinstance(value, types.ModuleType):

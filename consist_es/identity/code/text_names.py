@@ -303,7 +303,7 @@ def _tidied(node: ast.AST) -> ast.AST | None:
         return None
     if isinstance(node.func, ast.Attribute) and node.func.attr in _TIDY and _text(node.func.value) is not None:
         return node.func.value
-    return node.args[0] if node.args and chain(node.func)[1][-1:] in (["dedent"], ["cleandoc"]) else None
+    return node.args[0] if node.args and chain(node.func)[1][-1:] in (("dedent",), ("cleandoc",)) else None
 
 
 def _text(node: Any) -> str | None:

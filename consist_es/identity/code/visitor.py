@@ -229,8 +229,8 @@ class Visitor(Values):
             if name not in ("__file__", "__builtins__", "__doc__", "__spec__", "__package__", "__loader__"):
                 self._value(name, namespace[name], "variable", label, node)
         if node is not None:
-            self.modules.follow(imports_of(node, eager=False), package)
-            if computed_imports(node):
+            self.modules.follow(_imports_in(node), package)
+            if _computes_imports(node):
                 self.modules.computed.append(label)
         if source is not None:
             self.modules.follow([ref for ref in source.imports if ref.bound & (names | {"*"})], package)
@@ -312,3 +312,14 @@ class Visitor(Values):
                 self.parts[f"member {name} of {label}"] = digest_plain(
                     [self.reference(item, f"attribute {name!r} of {label}") for item in found]
                 )
+
+
+# cached: a step is looked at again and again
+@functools.lru_cache(maxsize=4096)
+def _imports_in(node: ast.AST) -> tuple[ImportRef, ...]:
+    return tuple(imports_of(node, eager=False))
+
+
+@functools.lru_cache(maxsize=4096)
+def _computes_imports(node: ast.AST) -> bool:
+    return bool(computed_imports(node))

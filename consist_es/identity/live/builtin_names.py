@@ -1,6 +1,7 @@
 """Finds names that were put on `builtins`: code in any module reads them without an import."""
 
 import builtins
+import operator
 import types
 from typing import Any
 
@@ -16,12 +17,20 @@ _SHELL = frozenset({
 })  # fmt: skip
 """Names of interactive shells, each with its own values."""
 _SINGLE = (None, True, False, NotImplemented, ...)
+_LAST: list[tuple[list[str], list[Any], dict[str, Any]]] = []
+"""Names and values found last, and the result."""
 
 
 def put_on_builtins() -> dict[str, Any]:
     """Name -> value that neither Python nor an interactive shell has put there, functions of Python that were replaced
     among them."""
-    return {name: value for name, value in vars(builtins).items() if not _is_pythons(name, value)}
+    names, values = list(vars(builtins)), list(vars(builtins).values())
+    known = next(iter(_LAST), None)
+    if known is None or known[0] != names or not all(map(operator.is_, known[1], values)):
+        found = {name: value for name, value in zip(names, values, strict=False) if not _is_pythons(name, value)}
+        known = (names, values, found)
+        _LAST[:] = [known]
+    return dict(known[2])
 
 
 def _is_pythons(name: str, value: Any) -> bool:

@@ -8,12 +8,13 @@ from typing import Any
 from consist_es.identity.live.modules import is_ours
 
 SILENT = {
-    "IPython", "_pytest", "argparse", "asyncio", "click", "colorama", "coloredlogs", "contextlib", "coverage", "docopt",
-    "faulthandler", "fire", "gc", "getpass", "ipykernel", "ipywidgets", "logging", "loguru", "pdb", "pprint", "psutil",
-    "pytest", "rich", "structlog", "tabulate", "textwrap", "threading", "time", "timeit", "tqdm", "traceback",
-    "tracemalloc", "typer", "typing", "unittest", "warnings", "atexit", "signal", "_thread",
+    "IPython", "_lsprof", "_pytest", "_thread", "argparse", "asyncio", "atexit", "cProfile", "click", "colorama",
+    "coloredlogs", "contextlib", "coverage", "docopt", "faulthandler", "fire", "gc", "getpass", "ipykernel",
+    "ipywidgets", "line_profiler", "logging", "loguru", "memory_profiler", "pdb", "pprint", "profile", "pstats",
+    "psutil", "pyinstrument", "pytest", "rich", "signal", "structlog", "tabulate", "textwrap", "threading", "time",
+    "timeit", "tqdm", "traceback", "tracemalloc", "typer", "typing", "unittest", "viztracer", "warnings", "yappi",
 }  # fmt: skip
-"""Packages that only talk to people and the operating system."""
+"""Packages that only talk to people and the operating system, or measure what code costs."""
 _REGISTERING = {"addLevelName", "setLoggerClass", "setLogRecordFactory"}
 """Their calls that change answers a step may use, such as the name of a level."""
 _WRITING = {"_csv", "_io", "csv", "io", "json", "pickle", "shutil", "tomllib", "yaml", "zipfile", "tarfile", "pathlib"}

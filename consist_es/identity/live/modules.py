@@ -189,7 +189,11 @@ class Modules:
         taken, self._taken = self._taken, {}
         if not taken:
             return False
-        loaded = {file_of(module): module for module in list(sys.modules.values()) if file_of(module) in taken}
+        loaded = {  # without `file_of`: there may be thousands of modules
+            file: module
+            for module in list(sys.modules.values())
+            if type(file := getattr(module, "__file__", None)) is str and file in taken
+        }
         for name, (label, source, sure) in taken.items():
             if (module := loaded.get(name)) is not None:
                 self.held += self.comparing.compared(source, module, label, certain=sure).present

@@ -30,6 +30,8 @@ _TYPING = (types.GenericAlias, types.UnionType, typing.TypeVar, typing.ParamSpec
 _TUPLE_FIELD: Any = type(vars(collections.namedtuple("_Sample", "field"))["field"])
 """Descriptor of a named tuple's field, by its number."""
 _ATOMS = frozenset({bool, int, float, str, bytes, type(None)})
+WRAPPING_NOTHING = _ATOMS | {list, tuple, dict, set, frozenset, types.BuiltinFunctionType}
+"""Types with objects that have no attributes of their own."""
 _HEAP_TYPE = 1 << 9
 """Flag of a class that is not built into a compiled module."""
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, functools.cached_property, property)
@@ -76,7 +78,15 @@ def present_in(variable: contextvars.ContextVar[Any]) -> Any:
 
 def wrapped_by(value: Any) -> Any:
     """The callable in ``__wrapped__`` (`functools.wraps`), found without running the object's attribute access."""
-    found = inspect.getattr_static(value, "__wrapped__", None)
+    kind = type(value)
+    if kind in WRAPPING_NOTHING:
+        return None
+    if kind is types.FunctionType or kind is types.ModuleType:  # `getattr_static` finds the same, in 20 times the time
+        found = vars(value).get("__wrapped__")
+    elif kind is type and not any("__wrapped__" in vars(base) for base in value.__mro__):
+        return None
+    else:
+        found = inspect.getattr_static(value, "__wrapped__", None)
     return found if callable(found) else None
 
 
@@ -107,6 +117,12 @@ def factory_state(fn: types.FunctionType) -> dict[str, Any]:
 def names_in(node: ast.AST) -> tuple[str, ...]:
     """Every name below a node, sorted."""
     return tuple(sorted({item.id for item in ast.walk(node) if isinstance(item, ast.Name)}))
+
+
+@functools.lru_cache(maxsize=4096)
+def attributes_in(node: ast.AST) -> frozenset[str]:
+    """Every attribute below a node."""
+    return frozenset(item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute))
 
 
 @functools.lru_cache(maxsize=4096)

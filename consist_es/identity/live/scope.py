@@ -3,18 +3,18 @@
 import ast
 import builtins
 import functools
+import os
 import re
 import sys
 import threading
 import types
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consist_es.identity.installed.places import is_first_party
 from consist_es.identity.live.loaded import captures
 from consist_es.identity.live.modules import file_of
-from consist_es.identity.live.objects import class_file, wrapped_by
+from consist_es.identity.live.objects import WRAPPING_NOTHING, class_file, wrapped_by
 from consist_es.identity.text.source import Source, load_source
 from consist_es.identity.text.statements import Body, Piece, binding, pieces
 from consist_es.identity.text.toplevel import TopLevel
@@ -117,7 +117,7 @@ def running() -> dict[Any, types.FrameType]:
     return frames
 
 
-def resolve(value: Any, names: list[str]) -> Any:
+def resolve(value: Any, names: Sequence[str]) -> Any:
     """The end of a chain of attributes, found without running code of the objects on the way."""
     for name in names:
         if value is MISSING:
@@ -147,6 +147,8 @@ def _vars(value: Any) -> Any:
 
 def function_of(value: Any) -> types.FunctionType | None:
     """The project's function behind a callable: for a class, its ``__init__``."""
+    if type(value) in WRAPPING_NOTHING:  # most values; asked for each name of a script
+        return None
     if isinstance(value, functools.partial):
         return function_of(value.func)
     if isinstance(value, types.MethodType):
@@ -164,7 +166,7 @@ def function_of(value: Any) -> types.FunctionType | None:
 def is_own_file(filename: str) -> bool:
     """True for a file of the project, or a cell of a notebook."""
     if is_first_party(filename):
-        return Path(filename).is_file() or load_source(filename) is not None
+        return os.path.isfile(filename) or load_source(filename) is not None  # noqa: PTH113 - asked very often
     return _CELL.match(filename) is not None and load_source(filename) is not None
 
 

@@ -216,7 +216,8 @@ def _run_now(node: ast.AST) -> Iterator[ast.AST]:
             yield from _run_now(child)
 
 
-def chain(node: ast.AST) -> tuple[str, list[str], bool]:
+@functools.lru_cache(maxsize=65536)
+def chain(node: ast.AST) -> tuple[str, tuple[str, ...], bool]:
     """The name that an expression is looked up from, the attributes on the way, and True if there are calls or items.
 
     The name is "" if there is none. Attributes after a call are listed, too.
@@ -230,7 +231,7 @@ def chain(node: ast.AST) -> tuple[str, list[str], bool]:
         else:
             broken = True
             node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else "", names[::-1], broken
+    return node.id if isinstance(node, ast.Name) else "", tuple(names[::-1]), broken
 
 
 @functools.lru_cache(maxsize=65536)

@@ -388,6 +388,7 @@ NEUTRAL = {
     "optional_import": ("try:\n    import nothing\nexcept ImportError:\n    nothing = None", "try:\n    import nothing\nexcept ImportError:\n    nothing = 1"),
     "types": ("import typing\nif typing.TYPE_CHECKING:\n    import nothing", "import typing\nif typing.TYPE_CHECKING:\n    import never"),
     "docstring": ("'one'", "'two'"),
+    "profiler": ("import cProfile\np = cProfile.Profile()", "import cProfile\np = cProfile.Profile()\np.enable()\np.disable()"),
     "sleep": ("import time\ntime.sleep(0)", "import time\ntime.sleep(0.001)"),
     "constant": ("K = [1]", "K = [2]"),
     "own_list": ("K = [1]\nK.append(2)", "K = [1]\nK.append(3)"),
