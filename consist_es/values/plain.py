@@ -203,9 +203,7 @@ class _Walk:
         found = self._alike(items)
         if found is not None:
             return found
-        return [
-            item if _is_itself(item) else self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)
-        ]
+        return [item if _is_itself(item) else self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)]
 
     def _alike(self, items: Sequence[Any]) -> list[Any] | None:
         return alike(items) if len(items) > MANY and len(self.open) < MAX_DEPTH - 2 else None
@@ -235,7 +233,7 @@ def _is_itself(value: Any) -> bool:
     """True if a value is its own plain form, as most are: then nobody needs to be told where it is."""
     kind = type(value)
     if kind is str:
-        return value.isascii() and len(value) <= MAX_TEXT  # type: ignore[no-any-return]
+        return value.isascii() and len(value) <= MAX_TEXT
     if kind is float:
         return math.isfinite(value)
     return kind is bool or value is None or (kind is int and value in INT64)

@@ -105,11 +105,9 @@ def _defaults(arguments: ast.arguments) -> Any:
         return NO_DEFAULTS
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     given = [(item.arg, value) for item, value in named if value is not None]
-    simple: list[Any] = [item for item in (*arguments.defaults, *(value for _, value in given))]
-    if all(item.__class__ is ast.Constant for item in simple):
-        count, names = len(arguments.defaults), [name for name, _ in given]
-        values = [item.value for item in simple]
-        return plain_literal([values[:count], dict(zip(names, values[count:], strict=True))])
+    if all(isinstance(item, ast.Constant) for item in (*arguments.defaults, *(value for _, value in given))):
+        values = [getattr(item, "value", None) for item in arguments.defaults]
+        return plain_literal([values, {name: getattr(value, "value", None) for name, value in given}])
     keywords = ast.Dict([ast.Constant(name) for name, _ in given], [value for _, value in given])
     return literal_of(ast.List([ast.List(arguments.defaults, ast.Load()), keywords], ast.Load()))
 

@@ -19,9 +19,7 @@ class ImportRef(msgspec.Struct, frozen=True):
     eager: bool
 
 
-def imports_of(
-    node: ast.AST, *, eager: bool = True, within: Container[ast.AST] | None = None
-) -> Iterator[ImportRef]:
+def imports_of(node: ast.AST, *, eager: bool = True, within: Container[ast.AST] | None = None) -> Iterator[ImportRef]:
     """Every module that the code below `node` imports, also by `import_module` with a literal name.
 
     ``eager`` imports run with the file itself: not inside functions, not under a condition. With `within`, functions

@@ -1,8 +1,8 @@
 """Reads the names in the source of a module or class."""
 
 import ast
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -37,29 +37,69 @@ class Definition(msgspec.Struct, frozen=True):
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-class _Namespace(NamedTuple):
+class _Bindings:
     """What a module's or class's own statements bind."""
 
-    constants: dict[str, Any]
-    """Variables -> type and plain form of the literal that is their one assignment, else None."""
-    bound: frozenset[str]
+    def __init__(self) -> None:
+        self.constants: dict[str, Any] = {}
+        """Variables -> type and plain form of the literal that is their one assignment, else None."""
+        self.bound: set[str] = set()
+        self._values: dict[int, ast.expr | None] = {}
+        """Ids of targets -> what they are plainly assigned."""
+
+    def bind(self, node: ast.AST, name: str | None) -> None:
+        if name:
+            value = None if name in self.constants else self._values.get(id(node))
+            self.constants[name] = None if value is None else literal_of(value)
+
+    def assignment(self, node: ast.Assign) -> None:
+        for target in node.targets:
+            self._values[id(target)] = node.value
+
+    def annotated(self, node: ast.AnnAssign) -> None:
+        self._values[id(node.target)] = node.value
+
+    def imported(self, node: ast.Import | ast.ImportFrom) -> None:
+        self.bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+
+    def caught(self, node: ast.ExceptHandler) -> None:
+        self.bound |= {node.name} if node.name else set()
+
+    def matched(self, node: ast.MatchAs | ast.MatchStar) -> None:
+        self.bound |= {node.name} if node.name else set()
+        self.bind(node, node.name)
+
+    def rest(self, node: ast.MatchMapping) -> None:
+        self.bind(node, node.rest)
+
+
+_BINDING: dict[type, Callable[[_Bindings, Any], None]] = {
+    ast.Assign: _Bindings.assignment,
+    ast.AnnAssign: _Bindings.annotated,
+    ast.Import: _Bindings.imported,
+    ast.ImportFrom: _Bindings.imported,
+    ast.ExceptHandler: _Bindings.caught,
+    ast.MatchAs: _Bindings.matched,
+    ast.MatchStar: _Bindings.matched,
+    ast.MatchMapping: _Bindings.rest,
+}
 
 
 def constants(parsed: Parsed, node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
-    found = parsed.once(_namespace, node).constants
+    found = parsed.once(_bindings, node).constants
     return {name: item for name, item in found.items() if not name.startswith("__")}
 
 
 def hidden_constants(parsed: Parsed, node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     """The same for names that begin with two underscores."""
-    found = parsed.once(_namespace, node).constants
+    found = parsed.once(_bindings, node).constants
     return {name: item for name, item in found.items() if name.startswith("__")}
 
 
 def bound_names(parsed: Parsed, node: ast.Module | ast.ClassDef) -> frozenset[str]:
     """Every name that a module's or class's own statements bind in any way."""
-    return parsed.once(_namespace, node).bound
+    return frozenset(parsed.once(_bindings, node).bound)
 
 
 def literal_of(value: ast.expr) -> Any:
@@ -78,47 +118,27 @@ def plain_literal(literal: Any) -> Any:
         return None
 
 
-def _namespace(node: ast.Module | ast.ClassDef) -> _Namespace:
+def _bindings(node: ast.Module | ast.ClassDef) -> _Bindings:
     """One walk over all that a body does outside of functions and classes."""
-    found: dict[str, Any] = {}
-    bound: set[str] = set()
-    values: dict[int, ast.expr | None] = {}
-    """Ids of targets -> what they are plainly assigned."""
+    found = _Bindings()
     waiting: list[Any] = list(node.body)
     while waiting:
         item = waiting.pop()
-        kind, name = item.__class__, None
+        kind = item.__class__
         if kind is ast.Name:
-            bound.add(item.id)
-            name = item.id if item.ctx.__class__ is ast.Store else None
+            found.bound.add(item.id)
+            if item.ctx.__class__ is ast.Store:
+                found.bind(item, item.id)
         elif kind in _DEFINITIONS:
-            bound.add(item.name)
-            continue
-        elif kind is ast.comprehension:
-            bound.update(inner.id for inner in ast.walk(item.target) if isinstance(inner, ast.Name))
+            found.bound.add(item.name)
+        elif kind is ast.comprehension:  # its variables live in it alone
+            found.bound.update(inner.id for inner in ast.walk(item.target) if isinstance(inner, ast.Name))
             waiting += [item.iter, *item.ifs]
-            continue
-        elif kind is ast.Lambda:
-            continue
-        elif kind is ast.Assign:
-            values |= {id(target): item.value for target in item.targets}
-        elif kind is ast.AnnAssign:
-            values[id(item.target)] = item.value
-        elif kind is ast.Import or kind is ast.ImportFrom:
-            bound |= {alias.asname or alias.name.partition(".")[0] for alias in item.names}
-        elif kind is ast.ExceptHandler and item.name:
-            bound.add(item.name)
-        elif kind is ast.MatchAs or kind is ast.MatchStar:
-            name = item.name
-        elif kind is ast.MatchMapping:
-            name = item.rest
-        if name:
-            value = None if name in found else values.get(id(item))
-            found[name] = None if value is None else literal_of(value)
-            if kind is not ast.MatchMapping:
-                bound.add(name)
-        waiting += nodes_in(item)
-    return _Namespace(found, frozenset(bound))
+        elif kind is not ast.Lambda:
+            if (note := _BINDING.get(kind)) is not None:
+                note(found, item)
+            waiting += nodes_in(item)
+    return found
 
 
 def definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:

@@ -115,9 +115,8 @@ class Walk:
         silent, load = self._silent, ast.Load
         found = {item.id for item in scope.names}
         other = found - local
-        for name in {
-            item.id for item in scope.names if item.id in other and item.ctx.__class__ is load and id(item) not in silent
-        }:
+        names = [item for item in scope.names if item.id in other and item.ctx.__class__ is load]
+        for name in {item.id for item in names if id(item) not in silent}:
             self._add(NAME, name, "", READ)
         for item in scope.nodes.get(ast.Attribute, ()):
             found.add(item.attr)
@@ -255,7 +254,7 @@ def _parameters(arguments: ast.arguments, *, lambdas: bool) -> set[str]:
 
 def is_clock(function: ast.expr) -> bool:
     if function.__class__ is ast.Name:
-        return function.id in _CLOCKS  # type: ignore[attr-defined]
+        return function.id in _CLOCKS
     if not isinstance(function, ast.Attribute) or function.attr not in _CLOCKS:
         return False
     owner = function.value
