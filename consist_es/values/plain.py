@@ -138,15 +138,16 @@ class _Walk:
         return self._inside(value, where)
 
     def _inside(self, value: Any, where: str) -> Any:
-        if id(value) in self.open:
+        own = id(value)  # once: each call raises an audit event
+        if own in self.open:
             raise ConfigValueError(f"{where}: the value contains itself. Pass a tree of values instead.")
         if len(self.open) >= MAX_DEPTH:
             raise ConfigValueError(f"{where}: nested more than {MAX_DEPTH} deep. Flatten the value.")
-        self.open.add(id(value))
+        self.open.add(own)
         try:
             return self._container(value, where)
         finally:
-            self.open.discard(id(value))
+            self.open.discard(own)
 
     def _container(self, value: Any, where: str) -> Any:
         kind = type(value)

@@ -44,20 +44,20 @@ class _Bindings:
         self.constants: dict[str, Any] = {}
         """Variables -> type and plain form of the literal that is their one assignment, else None."""
         self.bound: set[str] = set()
-        self._values: dict[int, ast.expr | None] = {}
-        """Ids of targets -> what they are plainly assigned."""
+        self._values: dict[ast.AST, ast.expr | None] = {}
+        """Targets -> what they are plainly assigned."""
 
     def bind(self, node: ast.AST, name: str | None) -> None:
         if name:
-            value = None if name in self.constants else self._values.get(id(node))
+            value = None if name in self.constants else self._values.get(node)
             self.constants[name] = None if value is None else literal_of(value)
 
     def assignment(self, node: ast.Assign) -> None:
         for target in node.targets:
-            self._values[id(target)] = node.value
+            self._values[target] = node.value
 
     def annotated(self, node: ast.AnnAssign) -> None:
-        self._values[id(node.target)] = node.value
+        self._values[node.target] = node.value
 
     def imported(self, node: ast.Import | ast.ImportFrom) -> None:
         self.bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}

@@ -102,7 +102,8 @@ class Survey:
 
     def _items(self, items: list[Any], scope: Scope) -> None:
         out = self._out
-        out.append(b"l%d:" % len(items))
+        count = len(items)
+        out.append(_COUNTS[count] if count < _MANY else b"l%d:" % count)
         for item in items:
             kind = item.__class__
             if kind is _NAME:
@@ -146,7 +147,7 @@ class Survey:
                 out.append(self._framed[value])
             else:
                 (write.get(inner) or self._other)(value, scope)
-        out[place] = b"l%d:%b" % (count, head)
+        out[place] = _COUNTS[count] + head
 
     def _without_docstring(self, body: list[Any], kind: type, scope: Scope) -> list[Any]:
         if self._keep_docstrings or kind not in _DOCUMENTED or not _documents(body[0]):
@@ -252,6 +253,9 @@ class Survey:
 
 
 _NAME = ast.Name
+_MANY = 64
+_COUNTS = tuple(b"l%d:" % count for count in range(_MANY))
+"""How lists of so many items begin; no class of nodes has as many fields."""
 _CALLS = {
     (args, keywords): b"l%d:s4:Calls4:func" % (3 + 2 * (args + keywords))
     for args in (False, True)

@@ -56,9 +56,9 @@ class Walk:
         self._given: frozenset[str] = frozenset()
         self._clocked: frozenset[str] = frozenset()
         """Local names with a clock's time."""
-        self._silent: set[int] = set()
-        """Ids of nodes that are only written to."""
-        self._nameless: dict[int, int] = {}
+        self._silent: set[ast.AST] = set()
+        """Nodes that are only written to. Themselves, since each call of `id` raises an audit event."""
+        self._nameless: dict[ast.AST, int] = {}
 
     def outside(self, scope: Scope, functions: Container[ast.AST]) -> None:
         """Walk the code outside of functions, including those `functions` in it that are not units."""
@@ -92,7 +92,7 @@ class Walk:
     def _scope(self, scope: Scope, local: frozenset[str], functions: Container[ast.AST] | None = None) -> None:
         """Walk a scope: first the writes, since nodes that are only written to are not read."""
         nodes = scope.nodes
-        self._silent |= {id(item.value) for item in nodes.get(ast.Expr, ()) if _is_change(item.value)}
+        self._silent |= {item.value for item in nodes.get(ast.Expr, ()) if _is_change(item.value)}
         for item in nodes.get(ast.Call, ()):
             self._call(item, local)
         for kind in _ASSIGNMENTS:
@@ -116,11 +116,11 @@ class Walk:
         found = {item.id for item in scope.names}
         other = found - local
         names = [item for item in scope.names if item.id in other and item.ctx.__class__ is load]
-        for name in {item.id for item in names if id(item) not in silent}:
+        for name in {item.id for item in names if item not in silent}:
             self._add(NAME, name, "", READ)
         for item in scope.nodes.get(ast.Attribute, ()):
             found.add(item.attr)
-            if item.ctx.__class__ is load and id(item) not in silent:
+            if item.ctx.__class__ is load and item not in silent:
                 self._add(ATTRIBUTE, item.attr, self._text(item.value), READ)
         self.mentions |= found
         self.computes |= not found.isdisjoint(_LOOK_UPS)
@@ -177,7 +177,7 @@ class Walk:
             how = CLOCK
         elif function.attr == "update" and any(self._how(value) == SET for value in values):
             how = SET
-        if id(call) not in self._silent or function.attr in _GIVING:
+        if call not in self._silent or function.attr in _GIVING:
             how |= READ
         self._chain(function.value, how, local)
 
@@ -194,12 +194,12 @@ class Walk:
     def _chain(self, thing: ast.AST, how: int, local: frozenset[str]) -> None:
         """Note a write to an object, and to everything that it is looked up in."""
         while isinstance(thing, (ast.Attribute, ast.Subscript)):
-            self._silent.add(id(thing))
+            self._silent.add(thing)
             if isinstance(thing, ast.Attribute):
                 self._add(ATTRIBUTE, thing.attr, self._text(thing.value), how)
             thing = thing.value
         if isinstance(thing, ast.Name) and thing.id not in local:
-            self._silent.add(id(thing))
+            self._silent.add(thing)
             self._add(NAME, thing.id, "", how)
 
     def _is_clocked(self, value: ast.expr) -> bool:
@@ -236,7 +236,7 @@ class Walk:
             return str(node.id)
         if node.__class__ is ast.Attribute:
             return f"{self._text(node.value)}.{node.attr}"
-        return f"?{self._nameless.setdefault(id(node), len(self._nameless))}"
+        return f"?{self._nameless.setdefault(node, len(self._nameless))}"
 
 
 _GETTING = ("getattr", "attrgetter")
