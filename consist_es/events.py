@@ -120,6 +120,21 @@ class InputLink(msgspec.Struct, frozen=True, kw_only=True):
     """``inputs``, ``input_keys``, ``depends_on``, ``identity`` or ``scenario``."""
 
 
+class Difference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One difference of a run from an earlier one, as data."""
+
+    kind: str
+    """``config``, ``input``, ``label``, ``identity_input``, ``adapter``, ``code``, ``version`` or ``unstable``;
+    ``more`` for those that were cut off."""
+    key: str
+    """Path in the config, role of the input, name of the label, file or part of the code."""
+    before: Any = None
+    """Value in the earlier run: of the config as a plain form, of an input its artifact id. None for code."""
+    after: Any = None
+    text: str = ""
+    """The difference in words."""
+
+
 class OutputLink(msgspec.Struct, frozen=True, kw_only=True):
     """One output of a run: its key there and the artifact."""
 
@@ -478,6 +493,8 @@ class CacheMissed(Event, frozen=True, kw_only=True):
     differs: list[str] = []
     """The differences from it, in words: ``config.growth: 1.0 -> 1.1``."""
     details: dict[str, Any] = {}
+    differences: list[Difference] = []
+    """The same as data, one for each line of `differs`, whose words are not repeated."""
 
 
 class HitDemoted(Event, frozen=True, kw_only=True):

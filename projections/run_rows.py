@@ -4,15 +4,17 @@ from typing import Any
 
 import msgspec
 
-from consist_es.events import FingerprintInfo, InputLink
+from consist_es.events import Difference, FingerprintInfo, InputLink
 from consist_es.projections.plumbing import ANYTHING, Columns, columns_of, decode_columns
 
 _LISTS = ("tags", "cache_differs", "declared", "missing", "missing_outputs")
+_DIFFERENCES = msgspec.json.Decoder(list[Difference])
 _DICTS = ("meta", "cache_details", "options", "mounts")
 _JSON: Columns = {
     **dict.fromkeys(_LISTS, (ANYTHING, list)),
     **dict.fromkeys(_DICTS, (ANYTHING, dict)),
     **dict.fromkeys(("config", "facet"), (ANYTHING, lambda: None)),
+    "cache_differences": (_DIFFERENCES, list),
     "fingerprint_info": (msgspec.json.Decoder(FingerprintInfo), lambda: None),
     "inputs": (msgspec.json.Decoder(list[InputLink]), None),
 }
@@ -54,6 +56,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cache_source_key: str | None
     cache_reason: str | None
     cache_differs: list[str]
+    cache_differences: list[Difference]
     cache_details: dict[str, Any]
     declared: list[str]
     missing: list[str]

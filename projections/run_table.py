@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 name = "run_table"
-version = 6
+version = 7
 tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environments", *shared_values.TABLES)
 
 
@@ -110,7 +110,8 @@ UPDATE runs SET status = 'abandoned', error_message = ?, ended_seq = ? WHERE key
 """
 _HIT = "UPDATE runs SET cache = 'hit', cache_source_key = ?, cache_details = ? WHERE key = ?"
 _MISSED = """
-UPDATE runs SET cache = 'missed', cache_source_key = ?, cache_reason = ?, cache_differs = ?, cache_details = ?
+UPDATE runs SET cache = 'missed', cache_source_key = ?, cache_reason = ?, cache_differs = ?,
+    cache_differences = ?, cache_details = ?
 WHERE key = ?
 """
 _DEMOTED = """
@@ -235,7 +236,8 @@ def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
 
 
 def _missed(recorded: Recorded, event: CacheMissed) -> list[Statement]:
-    return [(_MISSED, (event.nearest, event.reason, *texts(event.differs, event.details), run_of(recorded)))]
+    said = texts(event.differs, event.differences, event.details)
+    return [(_MISSED, (event.nearest, event.reason, *said, run_of(recorded)))]
 
 
 def _demoted(recorded: Recorded, event: HitDemoted) -> list[Statement]:

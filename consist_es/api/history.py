@@ -161,7 +161,7 @@ class TrackerQueries(SaysInstead):
         return self.find_latest_run(**filters).id
 
     def get_run_config(self, run_id: str | Run) -> Any:
-        """The config that a run was given, in plain JSON form.
+        """The config that a run was given, as it was given; see `Run.config` for what is not restored.
 
         Raises:
             MissingKeyError: no such run.

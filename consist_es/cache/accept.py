@@ -14,7 +14,7 @@ from consist_es.cache.lookup import artifacts_of, described, refusal
 from consist_es.checks import checked_text
 from consist_es.errors import AcceptanceError
 from consist_es.events import AcceptanceRevoked, ChangeAccepted, Draft, Event
-from consist_es.identity.fingerprint import explain
+from consist_es.identity.differences import explain
 from consist_es.project.project import Project
 from consist_es.projections import cache_index, run_table
 from consist_es.projections.run_names import run_named
@@ -125,4 +125,5 @@ def _differs(conn: sqlite3.Connection, new: RunRow, old: RunRow, hide: Masker) -
     files = described(conn, (*new.inputs, *old.inputs))
     now, then = hide.fingerprint(new.fingerprint_info), hide.fingerprint(old.fingerprint_info)
     configs = (hide.plain(new.config), hide.plain(old.config))
-    return explain(now, then, *configs, new.inputs, old.inputs, files=files, mask=hide.plain)[1]
+    found = explain(now, then, *configs, new.inputs, old.inputs, files=files, mask=hide.plain)[1]
+    return [difference.text for difference in found]

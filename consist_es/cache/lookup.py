@@ -16,9 +16,9 @@ from consist_es.cache.reads import ReadsNow
 from consist_es.cache.trust import Trust, foreign_files
 from consist_es.cache.vouch import NOT_VOUCHED, Silence, Voucher
 from consist_es.errors import InputError, PathError
-from consist_es.events import Effect, FingerprintInfo, InputLink, ObservedRead
+from consist_es.events import Difference, Effect, FingerprintInfo, InputLink, ObservedRead
 from consist_es.identity.adapters import counted
-from consist_es.identity.fingerprint import InputFile, explain
+from consist_es.identity.differences import InputFile, explain
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
@@ -66,6 +66,8 @@ class Miss(msgspec.Struct, frozen=True):
     nearest: str | None = None
     differs: list[str] = []
     details: dict[str, Any] = {}
+    differences: list[Difference] = []
+    """The lines of `differs` as data."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -382,7 +384,7 @@ def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
     if nearest is None:
         return Miss("no_similar_prior_run")
     reason, differs = _differences(conn, question, nearest)
-    return Miss(reason, nearest.key, differs)
+    return Miss(reason, nearest.key, [item.text for item in differs], differences=differs)
 
 
 def _unusable(run: RunRow) -> str:
@@ -406,7 +408,7 @@ def described(conn: sqlite3.Connection, links: Iterable[InputLink]) -> dict[str,
     return {artifact_id: artifact_of_row(row, None, run_id=None) for artifact_id, row in rows.items()}
 
 
-def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> tuple[str, list[str]]:
+def _differences(conn: sqlite3.Connection, question: Question, run: RunRow) -> tuple[str, list[Difference]]:
     """A reason in one word, and the differences from an earlier run."""
     if run.fingerprint_info is None:
         return "no_similar_prior_run", []

@@ -14,13 +14,17 @@ from consist_es.cli.audit import audit
 from consist_es.cli.checkpoint import checkpoint
 from consist_es.cli.common import INTERRUPTED, Program
 from consist_es.cli.demo import demo
+from consist_es.cli.diff import diff
 from consist_es.cli.doctor import doctor
+from consist_es.cli.lineage import lineage
 from consist_es.cli.log import log
 from consist_es.cli.prove import prove
 from consist_es.cli.redact import redact
 from consist_es.cli.repair import repair
 from consist_es.cli.replay import replay
-from consist_es.cli.runs import runs, scenarios
+from consist_es.cli.runs import artifacts, runs, scenarios
+from consist_es.cli.show import show
+from consist_es.cli.stats import stats
 from consist_es.cli.verify import verify
 from consist_es.cli.why import why
 from consist_es.version import __version__
@@ -41,10 +45,15 @@ def program() -> None:
     """
 
 
-_LOOK = (audit, runs, scenarios, log, why, verify, doctor, checkpoint, prove)
-_ACT = (replay, repair, accept, redact, archive, demo)
-for _command in (*_LOOK, *_ACT):
+_GROUPS: dict[str, tuple[click.Command, ...]] = {
+    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, audit, log),
+    "Trust": (verify, doctor, checkpoint, prove),
+    "Act": (accept, replay, repair, redact, archive, demo),
+}
+for _command in [command for commands in _GROUPS.values() for command in commands]:
     program.add_command(_command)
+if isinstance(program, Program):
+    program.groups = {heading: [str(command.name) for command in commands] for heading, commands in _GROUPS.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

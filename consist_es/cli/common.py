@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -45,6 +45,16 @@ class Program(click.Group):
         """As in every group, but with click's own messages escaped for the terminal."""
         with _printable():
             return super().make_context(*args, **kwargs)
+
+    groups: Mapping[str, Sequence[str]] = {}
+    """Heading -> commands, in the order of the help text."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in their groups."""
+        for heading, names in self.groups.items():
+            with formatter.section(heading):
+                found = [(name, self.commands[name]) for name in names]
+                formatter.write_dl([(name, command.get_short_help_str(limit=80)) for name, command in found])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; warnings, log records and errors are printed as notes."""
@@ -148,6 +158,9 @@ def project_option(command: _Command) -> _Command:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object to a line.")
+
+
+json_document = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @contextmanager

@@ -92,3 +92,16 @@ def _aligned(column: list[str]) -> list[str]:
 def console_of(stream: TextIO) -> Console:
     """A console that prints texts as they are: no markup, emoji or highlighting."""
     return Console(file=stream, markup=False, emoji=False, highlight=False)
+
+
+def print_text(text: Text) -> None:
+    """Print a line in several styles to stdout; in a pipe without styles. The caller has escaped its parts."""
+    if not sys.stdout.isatty():
+        sys.stdout.write(text.plain.rstrip() + "\n")
+        return
+    console = console_of(sys.stdout)
+    with console.capture() as captured:
+        for piece in text.wrap(console, console.width):
+            piece.rstrip()
+            console.print(piece, soft_wrap=True)
+    sys.stdout.write(captured.get())

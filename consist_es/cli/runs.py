@@ -1,102 +1,209 @@
-"""``consist-es runs`` and ``consist-es scenarios``: lists of them."""
+"""``consist-es runs``, ``scenarios`` and ``artifacts``: lists of them."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
-from consist_es.cli.common import json_option, opened, project_option
-from consist_es.cli.names import Names, scenario_named
-from consist_es.cli.output import emit_json, note, table
-from consist_es.projections import run_table
-from consist_es.projections.run_rows import RunRow, ScenarioRow
-from consist_es.runs.why import in_words
+from consist_es.cli.common import opened, project_option
+from consist_es.cli.forms import Column, chosen, forms_option, print_rows
+from consist_es.cli.marks import marked, size, style, took
+from consist_es.cli.output import note
+from consist_es.errors import OptionError
+from consist_es.projections import lineage, run_table
+from consist_es.reading import select
+from consist_es.reading.found import find_steps
+from consist_es.reading.labels import OUTCOMES
+from consist_es.reading.listing import ARTIFACT_COLUMNS, RUN_COLUMNS, SCENARIO_COLUMNS, Listing
 
 _STATUSES = ("running", "completed", "failed", "interrupted", "abandoned")
+_ON_A_TERMINAL = 20
+"""Rows shown on a terminal unless told otherwise."""
 
 limit_option = click.option(
-    "--limit", metavar="N", type=click.IntRange(min=1), default=100, show_default=True, help="Show this many at most."
-)
+    "--limit", metavar="N", type=click.IntRange(min=1),
+    help="Show this many at most.  [default: 20 on a terminal, else all]",
+)  # fmt: skip
+columns_option = click.option("--columns", metavar="A,B", help="Show these columns, or all.")
+sort_option = click.option("--sort", metavar="COLUMN", help="Sort by this column; -COLUMN the other way round.")
 
 
-@click.command()
+@click.command(short_help="List runs of steps: computed or reused, and why.")
 @click.option("--scenario", metavar="NAME", help="Of this scenario: its latest attempt, or NAME#2 for an earlier one.")
+@click.option("--name", metavar="NAME", help="Of this step.")
+@click.option("--year", type=int, help="Of this year.")
+@click.option("--iteration", type=int, help="Of this iteration.")
+@click.option("--outcome", type=click.Choice(OUTCOMES), help="With this outcome.")
 @click.option("--status", type=click.Choice(_STATUSES), help="With this status.")
 @click.option("--model", metavar="NAME", help="Of this model.")
+@sort_option
+@columns_option
 @limit_option
-@json_option
+@forms_option
 @project_option
-def runs(scenario: str | None, status: str | None, model: str | None, limit: int, as_json: bool, db_path: Path) -> None:
-    """List runs, newest first: computed or reused, and why.
+def runs(
+    scenario: str | None,
+    sort: str | None,
+    columns: str | None,
+    limit: int | None,
+    form: str | None,
+    db_path: Path,
+    **filters: Any,
+) -> None:
+    """List runs of steps: computed or reused, and why.
 
-    Scenarios have runs of their own (kind "scenario"), which --scenario leaves out.
+    The newest is first; with --scenario, the first that ran. "because" says what made a step run: followed back to
+    where it came in, if other steps had made its inputs anew. Of a hit it is the run that answered.
     """
     with opened(db_path) as project:
         views = project.connection()
-        names = Names(project.connection)
-        key = None if scenario is None else scenario_named(views, scenario).key
-        found = run_table.find(views, scenario=key, status=status, model=model, limit=limit + 1)
-        _print(_RUN_COLUMNS, [_run_cells(run, names) for run in found], found, limit, as_json)
+        header = None if scenario is None else select.scenario(views, scenario)
+        most = None if sort is not None else _most(limit, form)
+        found = find_steps(
+            views, scenario=header, newest_first=header is None, limit=None if most is None else most + 1, **filters
+        )
+        lines = Listing(views, found)
+        rows = [lines.run(row) for row in found]
+    default = ("outcome", "step", *(() if scenario else ("scenario",)), "seconds", "because")
+    _print(_RUN, default, columns, rows, sort, _most(limit, form), form, RUN_COLUMNS)
 
 
-@click.command()
+@click.command(short_help="List scenarios with outcomes of their steps.")
+@sort_option
+@columns_option
 @limit_option
-@json_option
+@forms_option
 @project_option
-def scenarios(limit: int, as_json: bool, db_path: Path) -> None:
-    """List scenarios, newest first, with outcomes of their steps."""
+def scenarios(sort: str | None, columns: str | None, limit: int | None, form: str | None, db_path: Path) -> None:
+    """List scenarios with outcomes of their steps, newest first."""
     with opened(db_path) as project:
-        found = run_table.scenarios(project.connection(), limit=limit + 1)
-        _print(_SCENARIO_COLUMNS, [_scenario_cells(row) for row in found], found, limit, as_json)
+        views = project.connection()
+        most = None if sort is not None else _most(limit, form)
+        found = run_table.scenarios(views, limit=None if most is None else most + 1)
+        lines = Listing(views)
+        rows = [lines.scenario(row) for row in found]
+    default = ("scenario", "status", "steps", "hits", "failed", "running", "seconds", "started", "description")
+    _print(_SCENARIO, default, columns, rows, sort, _most(limit, form), form, SCENARIO_COLUMNS)
 
 
-_RUN_COLUMNS = ("run", "model", "year", "status", "started", "seconds", "cache", "why")
-_SCENARIO_COLUMNS = ("scenario", "status", "started", "seconds", "steps", "reused", "failed", "running", "description")
+@click.command(short_help="List files and tables: what made and used them.")
+@click.option("--key", metavar="KEY", help="With this key.")
+@click.option("--run", metavar="RUN", help="Inputs and outputs of this step.")
+@click.option("--format", "driver", metavar="NAME", help="Of this format, such as parquet.")
+@sort_option
+@columns_option
+@limit_option
+@forms_option
+@project_option
+def artifacts(
+    key: str | None,
+    run: str | None,
+    driver: str | None,
+    sort: str | None,
+    columns: str | None,
+    limit: int | None,
+    form: str | None,
+    db_path: Path,
+) -> None:
+    """List files and tables, newest first: where they are, which step made them, and how many steps used them."""
+    with opened(db_path) as project:
+        views = project.connection()
+        of_run = None if run is None else select.step(views, run).run.key
+        most = None if sort is not None else _most(limit, form)
+        asked = None if most is None else most + 1
+        found = lineage.find_artifacts(views, key=key, run=of_run, driver=driver, limit=asked)
+        lines = Listing(views)
+        rows = [lines.artifact(row) for row in found]
+    default = ("key", "format", "rows", "size", "made_by", "used_by", "uri")
+    _print(_ARTIFACT, default, columns, rows, sort, _most(limit, form), form, ARTIFACT_COLUMNS)
+
+
+# ---------------------------------------------------------------- printing
+
+
+def _second(at: str | None) -> str:
+    return "" if at is None else f"{at[:10]} {at[11:16]}Z"
+
+
+def _count(value: int | None) -> str:
+    return "" if not value else str(value)
+
+
+_RUN = tuple(
+    {
+        "outcome": Column("outcome", marked, style),
+        "seconds": Column("seconds", took, right=True),
+        "saved_seconds": Column("saved_seconds", took, right=True),
+        "because": Column("because", flexible=True),
+        "started": Column("started", _second),
+        "ended": Column("ended", _second),
+    }.get(name, Column(name))
+    for name in RUN_COLUMNS
+)
+_SCENARIO = tuple(
+    {
+        "status": Column("status", style=lambda status: style("hit" if status == "completed" else status)),
+        "steps": Column("steps", right=True),
+        "hits": Column("hits", right=True),
+        "failed": Column("failed", _count, lambda _: style("failed"), right=True),
+        "running": Column("running", _count, lambda _: style("running"), right=True),
+        "seconds": Column("seconds", took, right=True),
+        "started": Column("started", _second),
+        "ended": Column("ended", _second),
+        "description": Column("description", flexible=True),
+    }.get(name, Column(name))
+    for name in SCENARIO_COLUMNS
+)
+_ARTIFACT = tuple(
+    {
+        "rows": Column("rows", right=True),
+        "size": Column("size", size, right=True),
+        "used_by": Column("used_by", right=True),
+        "uri": Column("uri", flexible=True),
+        "created": Column("created", _second),
+    }.get(name, Column(name))
+    for name in ARTIFACT_COLUMNS
+)
+
+
+def _most(limit: int | None, form: str | None) -> int | None:
+    """How many rows to show; None for all."""
+    return limit or (_ON_A_TERMINAL if form is None and sys.stdout.isatty() else None)
 
 
 def _print(
-    columns: Sequence[str], cells: list[tuple[Any, ...]], rows: Sequence[msgspec.Struct], limit: int, as_json: bool
+    known: Sequence[Column],
+    default: Sequence[str],
+    wanted: str | None,
+    rows: list[dict[str, Any]],
+    sort: str | None,
+    most: int | None,
+    form: str | None,
+    every: Sequence[str],
 ) -> None:
-    if as_json:
-        for row in rows[:limit]:
-            emit_json(msgspec.to_builtins(row))
-    elif rows:
-        table(columns, cells[:limit])
+    columns = chosen(known, default, wanted)
+    shown = _sorted(rows, sort, [column.name for column in known])[:most]
+    if rows or form is not None:
+        names = every if wanted is None else [column.name for column in columns]
+        print_rows(columns, shown, form, every=names)
     if not rows:
         note("None found.")
-    elif len(rows) > limit:
-        note(f"There are more than these {limit}: give a higher --limit.")
+    elif len(shown) < len(rows):
+        note(f"There are more than these {len(shown)}: give a higher --limit.")
 
 
-def _run_cells(run: RunRow, names: Names) -> tuple[Any, ...]:
-    when = (_second(run.started_at), _seconds(run.seconds))
-    cache = {"hit": "hit", "missed": "miss", "demoted": "hit, demoted"}.get(run.cache or "")
-    return (run.id, run.model, run.year, run.status, *when, cache, _why(run, names))
+def _sorted(rows: list[dict[str, Any]], sort: str | None, known: Sequence[str]) -> list[dict[str, Any]]:
+    if sort is None:
+        return rows
+    name = sort.removeprefix("-")
+    if name not in known:
+        raise OptionError("sort", name, known)
+    return sorted(rows, key=lambda row: _rank(row, name), reverse=sort.startswith("-"))
 
 
-def _why(run: RunRow, names: Names) -> str:
-    if run.error_message is not None:
-        return f"{run.error_type}: {run.error_message}" if run.error_type else run.error_message
-    if run.cache == "hit" and run.cache_source_key:
-        return f"reused {names.run(run.cache_source_key)}"
-    if run.status == "running":
-        return f"by {names.writer(run.writer)}"
-    if run.cache_reason is None:
-        return ""
-    return ": ".join([in_words(run.cache_reason), *(["; ".join(run.cache_differs)] if run.cache_differs else [])])
-
-
-def _scenario_cells(row: ScenarioRow) -> tuple[Any, ...]:
-    header = row.header
-    when = (_second(header.started_at), _seconds(header.seconds))
-    return (header.id, header.status, *when, row.steps, row.hits, row.failed, row.running, header.description)
-
-
-def _second(at: str) -> str:
-    return f"{at[:10]} {at[11:19]}Z"
-
-
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.2f}"
+def _rank(row: Mapping[str, Any], name: str) -> tuple[bool, Any]:
+    """None before all values."""
+    value = row[name]
+    return value is not None, "" if value is None else value

@@ -67,7 +67,11 @@ def verdict_events(step: Step, verdict: Hit | Miss) -> list[Event]:
     fingerprint answer for this one."""
     if isinstance(verdict, Miss):
         reason, nearest = verdict.reason, verdict.nearest
-        return [CacheMissed(reason=reason, nearest=nearest, differs=verdict.differs, details=verdict.details)]
+        differences = [msgspec.structs.replace(item, text="") for item in verdict.differences]
+        missed = CacheMissed(
+            reason=reason, nearest=nearest, differs=verdict.differs, details=verdict.details, differences=differences
+        )
+        return [missed]
     hit = CacheHit(
         source=verdict.source,
         validation=verdict.validation,

@@ -71,6 +71,7 @@ class Run:
     stage: str | None = None
     tags: list[str] = field(default_factory=list)
     config: Any = None
+    """As it was given: objects as dicts, enums as names, arrays and frames by their digests, secrets masked."""
     facet: Any = None
     meta: dict[str, Any] = field(default_factory=dict)
     """Logged metadata, and the library's own: cache_hit, cache_source, cache_miss_explanation, error.
@@ -187,7 +188,7 @@ def run_of_row(
         phase=row.phase,
         stage=row.stage,
         tags=list(row.tags),
-        config=row.config,
+        config=from_plain(row.config),
         facet=row.facet,
         meta=_metadata_of(row, source_id),
         signature=row.fingerprint,

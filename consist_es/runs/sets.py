@@ -231,7 +231,7 @@ class AlignedPair:
 
 def config_diff(left: Run, right: Run) -> dict[str, tuple[Any, Any]]:
     """Config values of two runs that differ: dotted key -> (left, right)."""
-    before, after = flat(from_plain(left.config)), flat(from_plain(right.config))
+    before, after = flat(left.config), flat(right.config)
     keys = dict.fromkeys((*before, *after))
     return {
         key: (before.get(key), after.get(key))

@@ -402,6 +402,13 @@ def _moment_back(kind: Any) -> Callable[[Any], Any]:
     return restore
 
 
+def _timestamp_back(name: str, iso: str, unit: str, zone: str, fold: int) -> Any:
+    """The datetime that a pandas Timestamp without a zone stands for; nothing else of pandas is restored."""
+    if name != "Timestamp" or zone != "None" or unit not in ("s", "ms", "us"):
+        raise ValueError(name)
+    return dt.datetime.fromisoformat(iso).replace(fold=fold)
+
+
 _RESTORE: dict[str, Callable[[Any], Any]] = {
     "$int": lambda body: int(body, 16),
     "$float": _float_back,
@@ -428,6 +435,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "$map": lambda body: {from_plain(key): from_plain(item) for key, item in body},
     "$scalar": lambda body: moments_back(body[0], from_plain(body[1])),
     "$array": lambda body: moments_back(body[0], from_plain(body[2])),
+    "$pandas": lambda body: _timestamp_back(*body),
 }
 
 

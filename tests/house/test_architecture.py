@@ -27,6 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"projections"}),
     frozenset({"project", "adapters", "observe"}),
     frozenset({"runs"}),
+    frozenset({"reading"}),
     frozenset({"steps", "cache"}),
     frozenset({"execution"}),
     frozenset({"api", "doctor"}),

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +15,8 @@ from consist_es.events import FingerprintInfo, InputLink
 from consist_es.identity.adapters import counted, explain_adapters, short_digest
 from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.config import said_of
-from consist_es.identity.fingerprint import InputPart, explain, fingerprint
+from consist_es.identity.differences import explain as explain_as_data
+from consist_es.identity.fingerprint import InputPart, fingerprint
 from consist_es.values.plain import to_plain
 
 CODE = CodeIdentity("b3:code", "imports", {"callable": "1", "model.py:step": "2"}, [])
@@ -131,6 +133,12 @@ def test_inputs_are_equal_exactly_where_their_parts_are(one: list[InputPart], ot
 # ---------------------------------------------------------------- explaining
 
 
+def explain(*given: Any, **more: Any) -> tuple[str, list[str]]:
+    """In words."""
+    reason, found = explain_as_data(*given, **more)
+    return reason, [difference.text for difference in found]
+
+
 def link(role: str, digest: str, key: str = "raw.csv", via: str = "inputs") -> InputLink:
     return InputLink(role=role, artifact=f"id-{role}", key=key, digest=digest, via=via)
 
@@ -150,8 +158,22 @@ def test_a_changed_config_is_explained_by_key() -> None:
         "config.growth: 1.0 -> 1.1",
         "config.deep.list[1]: 2 -> 3",
         "config.deep.gone: 1 -> (missing)",
-        "config.deep.new: (missing) -> {'$tuple': [1]}",
+        "config.deep.new: (missing) -> (1,)",
     ]
+
+
+def test_a_key_that_is_a_number_is_told_as_any_other() -> None:
+    years = {"config": {"growth": {2025: 1.0, 2030: 1.1}}}, {"config": {"growth": {2025: 1.0, 2030: 1.2}}}
+    assert account(*years)[1] == ["config.growth.2030: 1.1 -> 1.2"]
+    alike = {"config": {"growth": {1: 1, "1": 1}}}, {"config": {"growth": {1: 1, "1": 2}}}
+    assert account(*alike)[1] == ["config.growth: {1: 1, '1': 1} -> {1: 1, '1': 2}"]
+
+
+def test_values_that_people_write_alike_are_told_apart() -> None:
+    (line,) = account({"config": {"k": 0.5}}, {"config": {"k": Path("0.5")}})[1]
+    assert line == "config.k: 0.5 -> '0.5'"
+    (line,) = account({"config": {"k": "0.5"}}, {"config": {"k": Path("0.5")}})[1]
+    assert line == "config.k: '0.5' -> {'$path': '0.5'}"
 
 
 def test_a_changed_type_is_explained() -> None:
@@ -164,7 +186,7 @@ def test_a_changed_field_of_an_object_is_explained_by_its_name() -> None:
     assert account({"config": {"rates": one}}, {"config": {"rates": other}})[1] == ["config.rates.b: 2 -> 3"]
     other = msgspec.defstruct("Others", [("a", int), ("b", int)])(1, 2)
     (line,) = account({"config": {"rates": one}}, {"config": {"rates": other}})[1]
-    assert line.startswith("config.rates: {'$object'")
+    assert line == "config.rates: Rates(a=1, b=2) -> Others(a=1, b=2)"
 
 
 def test_changed_inputs_are_explained_by_role() -> None:
@@ -257,10 +279,10 @@ def test_fields_of_an_object_that_were_not_given_are_named(names: list[str]) -> 
 
 
 def test_a_value_with_a_type_of_its_own_is_shown_whole_and_lists_of_other_length_too() -> None:
-    assert account({"config": {"k": (1,)}}, {"config": {"k": [1]}})[1] == ["config.k: {'$tuple': [1]} -> [1]"]
+    assert account({"config": {"k": (1,)}}, {"config": {"k": [1]}})[1] == ["config.k: (1,) -> [1]"]
     assert account({"config": {"k": [1]}}, {"config": {"k": [1, 2]}})[1] == ["config.k: [1] -> [1, 2]"]
     assert account({"config": {"k": {"a": 1}}}, {"config": {"k": None}})[1] == ["config.k: {'a': 1} -> None"]
-    assert account({"config": {"k": None}}, {"config": {"k": {1}}})[1] == ["config.k: None -> {'$set': [1]}"]
+    assert account({"config": {"k": None}}, {"config": {"k": {1}}})[1] == ["config.k: None -> {1}"]
 
 
 def test_a_secret_that_changed_is_not_shown() -> None:
@@ -509,3 +531,50 @@ def test_what_only_explains_an_adapter_is_not_hashed() -> None:
     one, other = (make(adapter=record(files={"a": digest})).digest for digest in "12")
     assert one == other
     assert make(adapter=record(hash="2")).digest != one
+
+
+# ---------------------------------------------------------------- as data
+
+
+def as_data(old: dict[str, Any], new: dict[str, Any], links: Any = ((), ())) -> list[tuple[str, str, Any, Any]]:
+    before, after = make(**old), make(**new)
+    plain = [to_plain(item.get("config", {"k": 1})) for item in (new, old)]
+    found = explain_as_data(after, before, plain[0], plain[1], links[1], links[0])[1]
+    return [(item.kind, item.key, item.before, item.after) for item in found]
+
+
+def test_a_changed_config_is_told_by_path_and_values() -> None:
+    old, new = {"a": {"b": [1, 2], "gone": True}, "same": 0}, {"a": {"b": [1, 3], "new": "x"}, "same": 0}
+    assert as_data({"config": old}, {"config": new}) == [
+        ("config", "a.b[1]", 2, 3),
+        ("config", "a.gone", True, None),
+        ("config", "a.new", None, "x"),
+    ]
+
+
+def test_a_changed_input_is_told_by_its_role_and_artifacts() -> None:
+    old, new = [link("a", "1"), link("b", "1")], [link("a", "2"), link("c", "1")]
+    inputs = [InputPart("a", "b3:9", "csv")]
+    assert as_data({"inputs": []}, {"inputs": inputs}, (old, new)) == [
+        ("input", "a", "id-a", "id-a"),
+        ("input", "b", "id-b", None),
+        ("input", "c", None, "id-c"),
+    ]
+
+
+def test_labels_and_code_are_told_by_name() -> None:
+    code = CodeIdentity("b3:other", "imports", {"callable": "1", "model.py:step": "3"}, [])
+    new = {"labels": {"model": "m", "year": 2030}, "code": code}
+    assert as_data({}, new) == [("label", "year", 2020, 2030), ("code", "model.py:step", None, None)]
+
+
+def test_long_values_are_told_by_their_beginning_and_secrets_not_at_all() -> None:
+    before, after = make(config={"k": 1}), make(config={"k": 2})
+    (found,) = explain_as_data(after, before, {"k": {"$masked": "1"}}, {"k": "x" * 5000}, [], [])[1]
+    assert found.key == "k"
+    assert 100 < len(found.before) <= 200
+    assert found.after == {"$masked": "1"}
+    many = {str(n): n for n in range(50)}
+    found_many = as_data({"config": {}}, {"config": many})
+    assert len(found_many) == 21
+    assert found_many[-1][0] == "more"

@@ -1,0 +1,115 @@
+"""``consist-es show``: all about a scenario, a step or an artifact."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from consist_es.cli.common import json_document, opened, project_option
+from consist_es.cli.output import emit_json, note
+from consist_es.cli.tell import plain_artifact, tell_artifact, tell_scenario, tell_step
+from consist_es.projections.run_rows import RunRow
+from consist_es.reading import account, select
+from consist_es.reading.causes import in_short
+from consist_es.reading.labels import label, outcome
+
+
+@click.command(short_help="Show all about a scenario, step or artifact.")
+@click.argument("what")
+@json_document
+@project_option
+def show(what: str, as_json: bool, db_path: Path) -> None:
+    """Show all about WHAT: a scenario, a step or an artifact.
+
+    A scenario is baseline, or baseline#2 for an earlier attempt; a step baseline/demand@2030.1 (year 2030, iteration
+    1), or its run id; an artifact its key, the beginning of its id or digest, or the name of its file.
+    """
+    with opened(db_path) as project:
+        views = project.connection()
+        found = select.anything(views, what)
+        if found.others:
+            name = found.run.id if isinstance(found, select.Selected) else found.artifact.uri
+            note(f"{what!r} may be one of {found.others + 1}: the newest was taken, {name!r}.")
+        if isinstance(found, select.SelectedArtifact):
+            artifact = account.of_artifact(views, found.artifact)
+            if as_json:
+                emit_json(_artifact(artifact))
+            else:
+                tell_artifact(artifact)
+        elif found.run.kind == "scenario":
+            scenario = account.of_scenario(views, found.run)
+            if as_json:
+                emit_json(_scenario(scenario))
+            else:
+                tell_scenario(scenario)
+        else:
+            step = account.of_step(views, found.run)
+            if as_json:
+                emit_json(plain_step(step))
+            else:
+                tell_step(step, whole=True)
+
+
+def _run(row: RunRow) -> dict[str, Any]:
+    return {
+        "run": row.id,
+        "step": label(row),
+        "outcome": outcome(row),
+        "seconds": row.seconds,
+        "started": row.started_at,
+    }
+
+
+def plain_step(found: account.StepAccount) -> dict[str, Any]:
+    """What JSON says of a step."""
+    row = found.row
+    return {
+        **_run(row),
+        "scenario": None if found.scenario is None else found.scenario.id,
+        "name": row.name,
+        "year": row.year,
+        "iteration": row.iteration,
+        "phase": row.phase,
+        "error": row.error_message,
+        "reason": row.cache_reason,
+        "nearest": None if found.nearest is None else found.nearest.id,
+        "differences": [
+            {"kind": item.kind, "key": item.key, "before": item.before, "after": item.after, "words": in_short(item)}
+            for item in found.differences
+        ],
+        "first_causes": [
+            {"what": cause.what, "run": cause.first.id, "step": label(cause.first), "later": cause.later}
+            for cause in found.causes
+        ],
+        "config": row.config,
+        "inputs": {name: plain_artifact(item) for name, item in found.inputs.items()},
+        "outputs": {name: plain_artifact(item) for name, item in found.outputs.items()},
+    }
+
+
+def _scenario(found: account.ScenarioAccount) -> dict[str, Any]:
+    header = found.header
+    return {
+        "scenario": header.id,
+        "status": header.status,
+        "attempt": header.attempt,
+        "attempts": found.attempts,
+        "description": header.description,
+        "seconds": header.seconds,
+        "started": header.started_at,
+        "config": header.config,
+        "error": header.error_message,
+        "outcomes": found.outcomes,
+        "saved_seconds": found.whole.saved_seconds,
+        "first_causes": [{"what": what, "steps": count} for what, count in found.causes],
+        "steps": [_run(row) for row in found.steps],
+    }
+
+
+def _artifact(found: account.ArtifactAccount) -> dict[str, Any]:
+    return {
+        **plain_artifact(found.row),
+        "made_by": None if found.maker is None else found.maker.id,
+        "used_by": [row.id for row in found.users],
+        "same_bytes": found.same_bytes,
+    }

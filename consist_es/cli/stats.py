@@ -1,0 +1,53 @@
+"""``consist-es stats``: where the time went, and what the cache saved."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from consist_es.cli.common import opened, project_option
+from consist_es.cli.forms import Column, forms_option, print_rows
+from consist_es.cli.marks import style, took
+from consist_es.cli.output import note
+from consist_es.reading import select
+from consist_es.reading.sums import Sum, sums, total
+
+
+def _count(value: int | None) -> str:
+    return "" if not value else str(value)
+
+
+_COLUMNS = (
+    Column("step"),
+    Column("computed", right=True),
+    Column("hits", right=True),
+    Column("failed", _count, lambda _: style("failed"), right=True),
+    Column("running", _count, lambda _: style("running"), right=True),
+    Column("seconds", took, right=True),
+    Column("mean", took, right=True),
+    Column("saved_seconds", took, right=True),
+)
+
+
+@click.command(short_help="Show where time went, and what the cache saved.")
+@click.argument("scenario", required=False)
+@forms_option
+@project_option
+def stats(scenario: str | None, form: str | None, db_path: Path) -> None:
+    """Show where the time went, and what the cache saved, by step.
+
+    Of all scenarios, or of SCENARIO: its latest attempt, or NAME#2 for an earlier one. "seconds" is the time spent on
+    computing; "saved_seconds" what the runs that answered had taken, less what the hits took.
+    """
+    with opened(db_path) as project:
+        views = project.connection()
+        found = sums(views, None if scenario is None else select.scenario(views, scenario).key)
+    if not found:
+        note("No step has run yet.")
+    rows = [_row(item) for item in ([*found, total(found)] if found and form is None else found)]
+    print_rows(_COLUMNS, rows, form)
+
+
+def _row(item: Sum) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(item), "mean": item.mean}

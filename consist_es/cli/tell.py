@@ -1,0 +1,168 @@
+"""Accounts of steps, scenarios and artifacts as lines for people."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from rich.text import Text
+
+from consist_es.cli.marks import STYLES, mark, marked, size, style, took
+from consist_es.cli.output import emit, entry, shown
+from consist_es.cli.output import print_text as emit_text
+from consist_es.cli.units import short_digest
+from consist_es.projections.artifact_rows import ArtifactRow
+from consist_es.projections.run_rows import RunRow, in_words
+from consist_es.reading.account import ArtifactAccount, ScenarioAccount, StepAccount
+from consist_es.reading.causes import in_short
+from consist_es.reading.labels import label, outcome
+from consist_es.runs.sets import flat
+from consist_es.runs.why import in_words as reason_in_words
+from consist_es.values.plain import from_plain
+
+_LISTED = 5
+_FILES = 20
+
+
+def line(name: str, text: str, style: str = "") -> None:
+    """One line of an account: its name in a column of its own, and the text, wrapped below itself."""
+    entry((f"  {name:<11}",), text, style)
+
+
+def _lines(name: str, texts: Iterable[str], style: str = "") -> None:
+    for number, text in enumerate(texts):
+        line("" if number else name, text, style)
+
+
+# ---------------------------------------------------------------- steps
+
+
+def tell_step(found: StepAccount, *, whole: bool) -> None:
+    """A step: outcome, why, first causes; if `whole` also its config, inputs and outputs."""
+    row = found.row
+    of = "" if found.scenario is None else f"  of {found.scenario.id}"
+    time = "" if row.seconds is None else f" in {took(row.seconds)}"
+    emit_text(
+        Text.assemble((shown(label(row)), "bold"), shown(of), ("  " + marked(outcome(row)) + time, style(outcome(row))))
+    )
+    line("run", f"{row.id}, event {row.started_seq}, {row.started_at[:16].replace('T', ' ')}Z", "dim")
+    if row.error_message:
+        line("error", f"{row.error_type}: {row.error_message}" if row.error_type else row.error_message, "red")
+    _tell_why(found)
+    if whole:
+        config = flat(from_plain(row.config))
+        if config:
+            line("config", ", ".join(f"{key}={value}" for key, value in config.items()))
+        _lines("inputs", _files(found.inputs))
+        _lines("outputs", _files(found.outputs))
+
+
+def _tell_why(found: StepAccount) -> None:
+    row, near = found.row, found.nearest
+    if row.cache == "hit":
+        if near is not None:
+            saved = max(0.0, (near.seconds or 0.0) - (row.seconds or 0.0))
+            line("reused", f"{near.id}; saved {took(saved)}")
+        return
+    if row.cache not in ("missed", "demoted"):
+        return
+    reason = reason_in_words(row.cache_reason or "not_recorded")
+    line("computed", f"{reason}; the nearest earlier run is {near.id}" if near is not None else reason)
+    if found.differences:
+        _lines("", map(in_short, found.differences), "yellow")
+    elif row.cache_differs:
+        _lines("", row.cache_differs, "yellow")
+    where = [
+        f"{cause.what}, in {label(cause.first)}" + (f" and {cause.later} later" if cause.later else "")
+        for cause in found.causes
+        if cause.first.key != row.key or cause.later
+    ]
+    _lines("first cause", where, "bold")
+
+
+def _files(found: dict[str, ArtifactRow]) -> Iterator[str]:
+    for number, (name, row) in enumerate(found.items()):
+        if number == _FILES:
+            yield f"… and {len(found) - _FILES} more"
+            return
+        rows = None if row.rows is None else f"{row.rows} rows"
+        said = [PurePosixPath(row.uri).name, rows, size(row.size), short_digest(row.digest)]
+        yield f"{name}: {', '.join(filter(None, said))}"
+
+
+# ---------------------------------------------------------------- scenarios
+
+
+def tell_scenario(found: ScenarioAccount) -> None:
+    """A scenario: its state, counts, causes, and a row of marks for each kind of step."""
+    header = found.header
+    time = "" if header.seconds is None else f" in {took(header.seconds)}"
+    status = "hit" if header.status == "completed" else header.status
+    emit_text(Text.assemble((shown(header.id), "bold"), (f"  {header.status}{time}", STYLES.get(status, ""))))
+    if header.description:
+        line("", header.description, "dim")
+    by = "" if found.writer is None else f" by {in_words(found.writer)}"
+    attempts = "" if found.attempts < 2 else f"; attempt {header.attempt} of {found.attempts}"
+    line("entered", f"{header.started_at[:16].replace('T', ' ')}Z{by}{attempts}")
+    if config := flat(from_plain(header.config)):
+        line("config", ", ".join(f"{key}={value}" for key, value in config.items()))
+    counts = ", ".join(f"{count} {name}" for name, count in found.outcomes.items())
+    saved = f"; saved {took(found.whole.saved_seconds)}" if found.whole.saved_seconds else ""
+    line("steps", f"{len(found.steps)}: {counts}{saved}" if found.steps else "none")
+    if header.error_message:
+        where = f"in {header.failed_step}: " if header.failed_step else ""
+        line("failed", f"{where}{header.error_message}", "red")
+    tell_causes(found)
+    emit()
+    names = list(dict.fromkeys(row.name for row in found.steps))
+    width = max((len(name) for name in names), default=0)
+    for name in names:
+        _marks(name.ljust(width), [row for row in found.steps if row.name == name])
+
+
+def tell_causes(found: ScenarioAccount) -> None:
+    """Why the computed steps of a scenario ran, the most frequent first cause first."""
+    said = [f"{what} ({count} step{'s' if count > 1 else ''})" for what, count in found.causes[:_LISTED]]
+    if len(found.causes) > _LISTED:
+        said.append(f"… and {len(found.causes) - _LISTED} more causes")
+    _lines("because of", said)
+
+
+def _marks(name: str, rows: list[RunRow]) -> None:
+    marks = [(mark(outcome(row)), style(outcome(row))) for row in rows]
+    seconds = sum(row.seconds or 0.0 for row in rows)
+    emit_text(Text.assemble(f"  {shown(name)}  ", *marks, (f"  {took(seconds)}", "dim")))
+
+
+# ---------------------------------------------------------------- artifacts
+
+
+def tell_artifact(found: ArtifactAccount) -> None:
+    """An artifact: where it is, what made it, what used it."""
+    row = found.row
+    rows = None if row.rows is None else f"{row.rows} rows"
+    said = ", ".join(filter(None, [row.driver, rows, size(row.size)]))
+    emit_text(Text.assemble((shown(row.key), "bold"), f"  {shown(said)}"))
+    line("where", row.uri)
+    line("digest", f"{row.digest or 'none'} ({row.digest_method})")
+    line("made by", "outside" if found.maker is None else f"{label(found.maker)}, run {found.maker.id}")
+    names = [run.id for run in found.users]
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    line("used by", f"{len(names)} steps: {', '.join(names[:_LISTED])}{more}" if names else "no step")
+    if isinstance(row.schema, dict) and row.schema:
+        line("columns", ", ".join(f"{name}: {kind}" for name, kind in row.schema.items()))
+    if found.same_bytes:
+        line("same bytes", f"in {found.same_bytes} more records")
+
+
+def plain_artifact(row: ArtifactRow) -> dict[str, Any]:
+    """What JSON says of an artifact."""
+    return {
+        "artifact": row.artifact_id,
+        "key": row.key,
+        "uri": row.uri,
+        "format": row.driver,
+        "digest": row.digest,
+        "size": row.size,
+        "rows": row.rows,
+        "columns": row.schema,
+    }

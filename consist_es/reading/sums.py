@@ -1,0 +1,58 @@
+"""Where the time went, and what the cache saved."""
+
+import sqlite3
+
+import msgspec
+
+from consist_es.views.file import query
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """Steps of one name, or all of them."""
+
+    step: str
+    computed: int
+    """Runs of the function, failed ones too."""
+    hits: int
+    failed: int
+    """Failed, interrupted or abandoned."""
+    running: int
+    seconds: float
+    """Spent on computing."""
+    saved_seconds: float
+    """What the runs that answered had taken, less what the hits took."""
+
+    @property
+    def mean(self) -> float | None:
+        """Seconds of one computation; None without any."""
+        return self.seconds / self.computed if self.computed else None
+
+
+_SUMS = """
+SELECT r.name,
+    count(*) FILTER (WHERE r.cache IS NOT 'hit'), count(*) FILTER (WHERE r.cache = 'hit'),
+    count(*) FILTER (WHERE r.status IN ('failed', 'interrupted', 'abandoned')),
+    count(*) FILTER (WHERE r.status = 'running'),
+    total(r.seconds) FILTER (WHERE r.cache IS NOT 'hit'),
+    total(max(0.0, q.seconds - r.seconds)) FILTER (WHERE r.cache = 'hit')
+FROM runs r LEFT JOIN runs q ON q.key = r.cache_source_key
+WHERE r.kind <> 'scenario' AND (? IS NULL OR r.scenario_key = ?) GROUP BY r.name ORDER BY 6 DESC, 1
+"""
+
+
+def sums(conn: sqlite3.Connection, scenario: str | None = None) -> list[Sum]:
+    """One sum per name of a step, the most expensive first; of all scenarios, or of the one with this key."""
+    return [Sum(*row) for row in query(conn, _SUMS, (scenario, scenario))]
+
+
+def total(found: list[Sum]) -> Sum:
+    """All of them as one."""
+    return Sum(
+        step="all",
+        computed=sum(item.computed for item in found),
+        hits=sum(item.hits for item in found),
+        failed=sum(item.failed for item in found),
+        running=sum(item.running for item in found),
+        seconds=sum(item.seconds for item in found),
+        saved_seconds=sum(item.saved_seconds for item in found),
+    )
