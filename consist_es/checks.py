@@ -57,7 +57,7 @@ def check_run_id(run_id: object, scenario: str | None = None) -> str:
         return name
     if scenario is not None and len(name) > len(scenario) and name.endswith(scenario):
         return name[: attempt.start()]
-    why = "'#' and a number at its end are kept for numbering attempts; put something behind it"
+    why = "'#' and a number at its end are reserved for numbering attempts; put something after it"
     raise InvalidNameError("run_id", name, why)
 
 
@@ -137,7 +137,7 @@ def checked_year(name: str, value: Any) -> int | None:
     if number is None:
         raise UsageTypeError(f"{name} takes an int, not {type(value).__name__}: {value!r}.")
     if not -(2**63) <= number < 2**63:
-        raise UsageError(f"{name}={number} is beyond 64 bits.")
+        raise UsageError(f"{name}={number} is beyond 64 bits. Use a smaller number.")
     return number
 
 
@@ -174,5 +174,5 @@ def checked_text(name: str, value: Any) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"{name}={value!a} holds a lone surrogate, which is no character.") from error
+        raise UsageError(f"{name}={value!a} contains a lone surrogate, which is not a character. Remove it.") from error
     return str(value)

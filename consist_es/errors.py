@@ -104,11 +104,11 @@ class LogCorruptError(LogError):
         *,
         after: int | None = None,
         beyond: int | None = None,
-        remedy: str = "Where there is none, `consist-es repair` says what can be kept.",
+        remedy: str = "If there is no copy, `consist-es repair` shows what can be kept.",
     ) -> None:
         self.segment, self.offset, self.problem, self.after, self.beyond = segment, offset, problem, after, beyond
         good = "" if after is None else f" Everything up to position {after} is good"
-        more = "" if beyond is None else f"; behind the damage, {beyond} more can be read in that file"
+        more = "" if beyond is None else f"; after the damage, {beyond} more can be read in that file"
         super().__init__(
             f"The log is damaged: {segment}, byte {offset}: {problem}.{good}{more}{'.' if good else ''} Nothing was "
             f"changed. Run `consist-es verify` for the whole picture, and restore the file from a copy. {remedy}"
@@ -132,7 +132,9 @@ class LogWriteError(LogError):
         if not places:
             return
         self.kept = tuple(places)
-        said = f"Outputs of {run!r} are kept at {', '.join(places)}; called again, the step runs again, beside them."
+        said = (
+            f"Outputs of {run!r} are kept at {', '.join(places)}; called again, the step writes new ones beside them."
+        )
         self.args = (self._text(said),)
 
 
@@ -179,7 +181,7 @@ class LogMismatchError(LogError):
     def __init__(self, where: object, problem: str) -> None:
         self.where, self.problem = where, problem
         super().__init__(
-            f"{where} is not the log it was: {problem}. "
+            f"{where} is not the log that it was: {problem}. "
             "Open the project again; views made from the earlier state rebuild themselves."
         )
 
@@ -191,7 +193,7 @@ class LogTamperedError(LogError):
         self.folder, self.problem = folder, problem
         super().__init__(
             f"{folder} is not the log that it was: {problem}. Nothing was changed. Compare it with the tree heads that "
-            "you keep elsewhere (`consist-es verify --against FILE`), and restore the log from a copy. Where you went "
+            "you keep elsewhere (`consist-es verify --against FILE`), and restore the log from a copy. If you went "
             "back to an older copy on purpose, move its folder `checkpoints` away."
         )
 
@@ -203,7 +205,7 @@ class LogReadOnlyError(LogError):
         self.path = path
         super().__init__(
             f"The log {path} is read-only here: it can be queried, but nothing can be recorded, which a step needs "
-            "even if it is reused. Get the right to write to the folder, or work on a copy of the project."
+            "even if it is reused. Get write permission for the folder, or work on a copy of the project."
         )
 
 
@@ -282,7 +284,7 @@ class KeyNameError(UsageError):
         self.key, self.problem = key, problem
         shown = shortened(key, 60)
         super().__init__(
-            f"{shown!r} is no valid {what}: {problem}. Use 1 to 256 ASCII letters, digits and _ . : / -, "
+            f"{shown!r} is not a valid {what}: {problem}. Use 1 to 256 ASCII letters, digits and _ . : / -, "
             "beginning with a letter, digit or underscore, without '..' and '//'."
         )
 
@@ -329,7 +331,7 @@ class LimitError(UsageError):
     def __init__(self, what: str, size: int, limit: int) -> None:
         self.what, self.size, self.limit = what, size, limit
         super().__init__(
-            f"{what} has {size:,} bytes, the limit is {limit:,}. "
+            f"{what} has {size:,} bytes; the limit is {limit:,}. "
             "Write large values to a file and log it as an artifact instead."
         )
 
@@ -453,8 +455,8 @@ class NoActiveRunError(StateError):
         what = "needs an active run: call it inside the function of a step, or inside `with ….trace(...)`."
         if self.several:
             names = ", ".join(map(repr, self.several))
-            what = f"may be meant for any of the runs that are executing: {names}. Hand on the step's own RunContext."
-        super().__init__(f"{call} {what}" + _of_thread("the step", ", or call it before and hand on what it gives"))
+            what = f"could mean any of the runs that are executing: {names}. Pass on the step's own RunContext."
+        super().__init__(f"{call} {what}" + _of_thread("the step", ", or call it before and pass on its result"))
 
 
 class NoTrackerError(StateError):
@@ -475,7 +477,7 @@ def _of_thread(what: str, otherwise: str = "") -> str:
         return ""
     return (
         f" This is thread {thread.name!r}, which does not know {what} of the thread that started it: start its work as "
-        f"contextvars.copy_context().run(function, ...), one copy for each{otherwise}."
+        f"contextvars.copy_context().run(function, ...), one copy per thread{otherwise}."
     )
 
 

@@ -2,15 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from consist_es.events import Recorded
 from consist_es.projections.plumbing import to_text
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
-
-if TYPE_CHECKING:
-    import sqlite_utils
+from consist_es.views.tables import Database, create_index, create_table
 
 name = "audit_index"
 version = 1
@@ -21,17 +18,16 @@ INSERT INTO audit_index (seq, scenario_key, run_key, type, at, writer, segment, 
 """
 
 
-def create(db: "sqlite_utils.Database") -> None:
+def create(db: Database) -> None:
     """Make the table."""
     about: dict[str, type] = {"seq": int, "scenario_key": str, "run_key": str, "type": str, "at": str, "writer": str}
-    db.create_table("audit_index", {**about, "segment": int, "offset": int}, pk="seq")
+    create_table(db, "audit_index", {**about, "segment": int, "offset": int}, pk="seq")
 
 
-def index(db: "sqlite_utils.Database") -> None:
+def index(db: Database) -> None:
     """Make the indexes."""
-    audit = db.table("audit_index")
-    audit.create_index(["scenario_key", "seq"], "audit_index_by_scenario")
-    audit.create_index(["run_key", "seq"], "audit_index_by_run")
+    create_index(db, "audit_index", ["scenario_key", "seq"], "audit_index_by_scenario")
+    create_index(db, "audit_index", ["run_key", "seq"], "audit_index_by_run")
 
 
 def fold(recorded: Recorded) -> Iterable[Statement]:

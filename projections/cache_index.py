@@ -3,7 +3,6 @@
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,9 +30,7 @@ from consist_es.projections.plumbing import decoded, first, from_text, run_of, t
 from consist_es.projections.run_rows import RunRow, run_row
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
-
-if TYPE_CHECKING:
-    import sqlite_utils
+from consist_es.views.tables import Database, create_index, create_table
 
 name = "cache_index"
 version = 7
@@ -104,25 +101,25 @@ class PackageAcceptance(msgspec.Struct, frozen=True, kw_only=True):
     """Writer of the record; `user` is its own claim."""
 
 
-def create(db: "sqlite_utils.Database") -> None:
+def create(db: Database) -> None:
     """Make the tables."""
     columns: dict[str, type] = {"run_key": str, "fingerprint": str, "seq": int, "outputs": str, "all_outputs": str}
     more: dict[str, type] = {"observed": str, "reads": str, "effects": str, "writer": str}
-    db.create_table("cache_index", {**columns, **more}, pk="run_key")
-    db.create_table("observed_reads", {"digest": str, "reads": str, "seq": int}, pk="digest")
-    db.create_table("carried_over", {"before": str, "fingerprint": str, "seq": int}, pk="before")
-    db.create_table("doubted", {"run_key": str, "by_key": str, "seq": int}, pk="run_key")
+    create_table(db, "cache_index", {**columns, **more}, pk="run_key")
+    create_table(db, "observed_reads", {"digest": str, "reads": str, "seq": int}, pk="digest")
+    create_table(db, "carried_over", {"before": str, "fingerprint": str, "seq": int}, pk="before")
+    create_table(db, "doubted", {"run_key": str, "by_key": str, "seq": int}, pk="run_key")
     change: dict[str, type] = {"seq": int, "fingerprint": str, "as_fingerprint": str, "run_key": str, "as_run_key": str}
     said: dict[str, type] = {"reason": str, "user": str, "differs": str, "at": str, "writer": str, "revoked_seq": int}
-    accepted = db.create_table("acceptances", {**change, **said}, pk="seq")
-    accepted.create_index(["fingerprint", "seq"], "acceptances_by_fingerprint")  # used by revocations
+    create_table(db, "acceptances", {**change, **said}, pk="seq")
+    create_index(db, "acceptances", ["fingerprint", "seq"], "acceptances_by_fingerprint")  # used by revocations
     other: dict[str, type] = {"seq": int, "name": str, "before": str, "after": str, "reason": str, "user": str}
-    db.create_table("package_acceptances", {**other, "at": str, "writer": str, "revoked_seq": int}, pk=("seq", "name"))
+    create_table(db, "package_acceptances", {**other, "at": str, "writer": str, "revoked_seq": int}, pk=("seq", "name"))
 
 
-def index(db: "sqlite_utils.Database") -> None:
+def index(db: Database) -> None:
     """Make the index by fingerprint."""
-    db.table("cache_index").create_index(["fingerprint", "seq"], "cache_index_by_fingerprint")
+    create_index(db, "cache_index", ["fingerprint", "seq"], "cache_index_by_fingerprint")
 
 
 _INSERT = """

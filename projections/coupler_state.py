@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -10,9 +10,7 @@ from consist_es.events import CouplerSet, OutputsDeclared, Recorded
 from consist_es.projections.plumbing import scenario_of
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
-
-if TYPE_CHECKING:
-    import sqlite_utils
+from consist_es.views.tables import Database, create_index, create_table
 
 name = "coupler_state"
 version = 1
@@ -41,17 +39,17 @@ class DeclaredRow(msgspec.Struct, frozen=True, kw_only=True):
     """True on all rows of a scenario that wants warnings for undeclared names."""
 
 
-def create(db: "sqlite_utils.Database") -> None:
+def create(db: Database) -> None:
     """Make the tables."""
     what: dict[str, type] = {"scenario_key": str, "key": str, "artifact_id": str, "value": str, "set_by": str}
-    db.create_table("coupler", {**what, "seq": int, "first_seq": int}, pk=("scenario_key", "key"))
+    create_table(db, "coupler", {**what, "seq": int, "first_seq": int}, pk=("scenario_key", "key"))
     declared = {"scenario_key": str, "key": str, "required": int, "description": str, "warn_undefined": int}
-    db.create_table("declared_outputs", {**declared, "seq": int, "position": int}, pk=("scenario_key", "key"))
+    create_table(db, "declared_outputs", {**declared, "seq": int, "position": int}, pk=("scenario_key", "key"))
 
 
-def index(db: "sqlite_utils.Database") -> None:
+def index(db: Database) -> None:
     """Make the index by artifact."""
-    db.table("coupler").create_index(["artifact_id"], "coupler_by_artifact")
+    create_index(db, "coupler", ["artifact_id"], "coupler_by_artifact")
 
 
 _SET = """

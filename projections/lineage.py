@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consist_es.errors import OptionError
 from consist_es.events import (
@@ -20,9 +20,7 @@ from consist_es.projections.lineage_tree import ArtifactNode, RunNode, downstrea
 from consist_es.projections.plumbing import first, run_of, to_text
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
-
-if TYPE_CHECKING:
-    import sqlite_utils
+from consist_es.views.tables import Database, create_index, create_table, create_view
 
 __all__ = [
     "COLUMNS",
@@ -80,29 +78,28 @@ WHERE l.direction = 'input' ORDER BY r.started_seq, l.seq, l.position
 """
 
 
-def create(db: "sqlite_utils.Database") -> None:
+def create(db: Database) -> None:
     """Make the tables."""
-    db.create_table("artifacts", COLUMNS, pk="artifact_id")
+    create_table(db, "artifacts", COLUMNS, pk="artifact_id")
     link: dict[str, type] = {"run_key": str, "direction": str, "name": str, "artifact_id": str, "position": int}
     of_link = ("run_key", "direction", "name", "artifact_id")
-    db.create_table("links", {**link, "via": str, "result": int, "seq": int}, pk=of_link)
+    create_table(db, "links", {**link, "via": str, "result": int, "seq": int}, pk=of_link)
     copy: dict[str, type] = {"seq": int, "artifact_id": str, "key": str, "uri": str, "source_uri": str, "digest": str}
-    db.create_table("materializations", {**copy, "reason": str, "run_key": str, "at": str}, pk="seq")
+    create_table(db, "materializations", {**copy, "reason": str, "run_key": str, "at": str}, pk="seq")
 
 
-def index(db: "sqlite_utils.Database") -> None:
+def index(db: Database) -> None:
     """Make the indexes that only queries need, and the SQL views."""
-    artifacts = db.table("artifacts")
-    artifacts.create_index(["key", "created_seq"], "artifacts_by_key")
-    artifacts.create_index(["uri", "created_seq"], "artifacts_by_uri")
-    artifacts.create_index(["digest"], "artifacts_by_digest")
-    artifacts.create_index(["producer_key"], "artifacts_by_producer")
-    artifacts.create_index(["parent_id"], "artifacts_by_parent")
-    db.table("links").create_index(["artifact_id", "direction"], "links_by_artifact")
-    db.table("materializations").create_index(["artifact_id"], "materializations_by_artifact")
-    db.create_view("run_inputs", _RUN_INPUTS)
-    db.create_view("run_outputs", _RUN_OUTPUTS)
-    db.create_view("lineage_edges", _LINEAGE_EDGES)
+    create_index(db, "artifacts", ["key", "created_seq"], "artifacts_by_key")
+    create_index(db, "artifacts", ["uri", "created_seq"], "artifacts_by_uri")
+    create_index(db, "artifacts", ["digest"], "artifacts_by_digest")
+    create_index(db, "artifacts", ["producer_key"], "artifacts_by_producer")
+    create_index(db, "artifacts", ["parent_id"], "artifacts_by_parent")
+    create_index(db, "links", ["artifact_id", "direction"], "links_by_artifact")
+    create_index(db, "materializations", ["artifact_id"], "materializations_by_artifact")
+    create_view(db, "run_inputs", _RUN_INPUTS)
+    create_view(db, "run_outputs", _RUN_OUTPUTS)
+    create_view(db, "lineage_edges", _LINEAGE_EDGES)
 
 
 # ---------------------------------------------------------------- fold

@@ -6,7 +6,6 @@ A run stays visible if its start was redacted, and stays ended if its end was.
 import re
 import sqlite3
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,9 +20,7 @@ from consist_es.events import (
 from consist_es.projections.plumbing import first, run_of
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
-
-if TYPE_CHECKING:
-    import sqlite_utils
+from consist_es.views.tables import Database, create_table
 
 name = "redactions"
 version = 1
@@ -49,13 +46,13 @@ class Redaction(msgspec.Struct, frozen=True, kw_only=True):
     """Position of the `payload_redacted` event."""
 
 
-def create(db: "sqlite_utils.Database") -> None:
+def create(db: Database) -> None:
     """Make the table."""
     what: dict[str, type] = {"position": int, "type": str, "digest": str, "size": int, "reason": str, "user": str}
-    db.create_table("redactions", {**what, "at": str, "seq": int}, pk="position")
+    create_table(db, "redactions", {**what, "at": str, "seq": int}, pk="position")
 
 
-def index(db: "sqlite_utils.Database") -> None:
+def index(db: Database) -> None:
     """No index: the primary key is enough."""
 
 

@@ -1,6 +1,5 @@
 """Finds runs by typed names, and suggests similar ones."""
 
-import difflib
 import sqlite3
 
 from consist_es.errors import MissingKeyError
@@ -28,6 +27,8 @@ def run_named(conn: sqlite3.Connection, ref: str) -> RunRow:
 
 def no_run(conn: sqlite3.Connection, what: str, ref: str, kind: str | None = None) -> MissingKeyError:
     """The error for a name that no run, or none of that kind, has."""
+    import difflib  # only for this error
+
     ids = [run_id for (run_id,) in query(conn, _IDS, (kind or "",))]
     if near := difflib.get_close_matches(ref, ids, n=_LISTED):
         return MissingKeyError(what, ref, near, "These are the nearest names.")

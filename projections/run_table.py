@@ -8,7 +8,7 @@ own number appended, so that ids stay unique.
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consist_es.errors import OptionError
 from consist_es.events import (
@@ -38,9 +38,7 @@ from consist_es.projections.run_rows import COLUMNS, RunRow, ScenarioRow, Writer
 from consist_es.values.plain import to_plain
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
-
-if TYPE_CHECKING:
-    import sqlite_utils
+from consist_es.views.tables import Database, create_index, create_table
 
 name = "run_table"
 version = 7
@@ -50,32 +48,32 @@ tables: tuple[str, ...] = ("runs", "run_tags", "run_facets", "writers", "environ
 # ---------------------------------------------------------------- tables
 
 
-def create(db: "sqlite_utils.Database") -> None:
+def create(db: Database) -> None:
     """Make the tables."""
-    runs = db.create_table("runs", COLUMNS, pk="key", not_null={"run_id", "attempt", "id", "kind", "status"})
-    runs.create_index(["run_id", "attempt"], "runs_by_attempt", unique=True)  # numbers the attempts while folding
-    db.create_table("run_tags", {"run_key": str, "tag": str}, pk=("run_key", "tag"))
-    db.create_table("run_facets", facets.COLUMNS, pk=("run_key", "key"))
-    db.create_table("writers", columns_of(WriterRow), pk="writer")
+    create_table(db, "runs", COLUMNS, pk="key", not_null={"run_id", "attempt", "id", "kind", "status"})
+    # Numbers the attempts while folding:
+    create_index(db, "runs", ["run_id", "attempt"], "runs_by_attempt", unique=True)
+    create_table(db, "run_tags", {"run_key": str, "tag": str}, pk=("run_key", "tag"))
+    create_table(db, "run_facets", facets.COLUMNS, pk=("run_key", "key"))
+    create_table(db, "writers", columns_of(WriterRow), pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
-    db.create_table("environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
+    create_table(db, "environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
     shared_values.create(db)
 
 
-def index(db: "sqlite_utils.Database") -> None:
+def index(db: Database) -> None:
     """Make the indexes that only queries need."""
-    runs = db.table("runs")
-    runs.create_index(["id"], "runs_by_id", unique=True)
-    runs.create_index(["scenario_key", "started_seq"], "runs_by_scenario")
-    runs.create_index(["parent_key", "started_seq"], "runs_by_parent")
-    runs.create_index(["model", "started_seq"], "runs_by_model")
-    runs.create_index(["name", "started_seq"], "runs_by_name")
-    runs.create_index(["status", "started_seq"], "runs_by_status")
-    runs.create_index(["kind", "started_seq"], "runs_by_kind")
-    runs.create_index(["fingerprint", "started_seq"], "runs_by_fingerprint")
-    runs.create_index(["started_seq"], "runs_by_start")
-    db.table("run_tags").create_index(["tag"], "run_tags_by_tag")
-    db.table("run_facets").create_index(["key", "value_str"], "run_facets_by_key")
+    create_index(db, "runs", ["id"], "runs_by_id", unique=True)
+    create_index(db, "runs", ["scenario_key", "started_seq"], "runs_by_scenario")
+    create_index(db, "runs", ["parent_key", "started_seq"], "runs_by_parent")
+    create_index(db, "runs", ["model", "started_seq"], "runs_by_model")
+    create_index(db, "runs", ["name", "started_seq"], "runs_by_name")
+    create_index(db, "runs", ["status", "started_seq"], "runs_by_status")
+    create_index(db, "runs", ["kind", "started_seq"], "runs_by_kind")
+    create_index(db, "runs", ["fingerprint", "started_seq"], "runs_by_fingerprint")
+    create_index(db, "runs", ["started_seq"], "runs_by_start")
+    create_index(db, "run_tags", ["tag"], "run_tags_by_tag")
+    create_index(db, "run_facets", ["key", "value_str"], "run_facets_by_key")
     shared_values.index(db)
 
 

@@ -6,30 +6,28 @@ by then stay unknown to that run.
 
 import sqlite3
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from consist_es.events import Recorded, ScenarioStarted, StepStarted, ValuesRecorded
 from consist_es.identity.shared_values import CONFIG
 from consist_es.projections.plumbing import from_text, run_of, to_text
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
-
-if TYPE_CHECKING:
-    import sqlite_utils
+from consist_es.views.tables import Database, create_index, create_table
 
 TABLES = ("shared_values", "shared_parts")
 
 
-def create(db: "sqlite_utils.Database") -> None:
+def create(db: Database) -> None:
     """Make the tables, with the index that the fold needs."""
-    values = db.create_table("shared_values", {"seq": int, "digest": str, "value": str}, pk="seq")
-    values.create_index(["digest", "seq"], "shared_values_by_digest")
-    db.create_table("shared_parts", {"run_key": str, "part": str, "digest": str, "seq": int}, pk=("run_key", "part"))
+    create_table(db, "shared_values", {"seq": int, "digest": str, "value": str}, pk="seq")
+    create_index(db, "shared_values", ["digest", "seq"], "shared_values_by_digest")
+    create_table(db, "shared_parts", {"run_key": str, "part": str, "digest": str, "seq": int}, pk=("run_key", "part"))
 
 
-def index(db: "sqlite_utils.Database") -> None:
+def index(db: Database) -> None:
     """Make the index that only queries need."""
-    db.table("shared_parts").create_index(["digest"], "shared_parts_by_digest")
+    create_index(db, "shared_parts", ["digest"], "shared_parts_by_digest")
 
 
 _INSERT = "INSERT INTO shared_values (seq, digest, value) VALUES (?, ?, ?)"

@@ -68,7 +68,7 @@ class FolderAdapter:
             data[label] = self._read(path, label, references)
         if not data:
             looked = ", ".join(map(str, self.paths))
-            raise UsageError(f"FolderAdapter: no file in {looked} fits include={list(self.include)}.")
+            raise UsageError(f"FolderAdapter: no file in {looked} matches include={list(self.include)}.")
         if len(self.paths) > 1:
             data[_ORDER] = [_label(path, root) for path in self.paths]
         return AdapterResult(data, references)
@@ -150,7 +150,7 @@ def _walk(folder: Path) -> Iterator[str]:
 def _content(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"Config file {path} is no regular file.")
+            raise InputError(f"Config file {path} is not a regular file.")
         return path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -169,6 +169,6 @@ def _label(path: Path, root: Path) -> str:
 def _clean(label: str) -> str:
     if not label.isprintable():
         raise InputError(
-            f"Config file {label!a}: its name has characters that cannot be recorded. Rename or exclude it."
+            f"Config file {label!a}: its name has characters that cannot be recorded. Rename it, or exclude it."
         )
     return label

@@ -90,13 +90,13 @@ def _json(text: str, name: str) -> Any:
         found = re.finditer(re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:", text)
         lines = [text.count("\n", 0, match.start()) + 1 for match in found]
         where = f" (lines with that key: {', '.join(map(str, lines))})" if lines else ""
-        problem = f"the key {key!r} is twice in one object{where}; programs differ in which counts"
+        problem = f"the key {key!r} is there twice in one object{where}; programs differ in which counts"
         raise ConfigFileError(name, lines[1] if len(lines) == 2 else None, problem) from error
     except RecursionError as error:
         raise ConfigFileError(name, None, "nested too deep") from error
     except ValueError as error:
         line = getattr(error, "lineno", None)
-        problem = f"no valid JSON: {getattr(error, 'msg', error)}"
+        problem = f"not valid JSON: {getattr(error, 'msg', error)}"
         raise ConfigFileError(name, line, problem) from error
 
 
@@ -109,7 +109,7 @@ def _toml(text: str, name: str) -> Any:
         raise ConfigFileError(name, None, "nested too deep") from error
     except ValueError as error:
         line = re.search(r"\(at line (\d+)", str(error))
-        raise ConfigFileError(name, int(line[1]) if line else None, f"no valid TOML: {error}") from error
+        raise ConfigFileError(name, int(line[1]) if line else None, f"not valid TOML: {error}") from error
 
 
 def _ini(text: str, name: str) -> Any:
@@ -124,7 +124,7 @@ def _ini(text: str, name: str) -> Any:
         listed = getattr(error, "errors", None)
         line = listed[0][0] if listed else getattr(error, "lineno", None)
         problem = error.message.split("\n")[0] if listed else str(error).replace("\n", " ")
-        raise ConfigFileError(name, line, f"no valid INI: {problem}") from error
+        raise ConfigFileError(name, line, f"not valid INI: {problem}") from error
     return {section: dict(parser.items(section)) for section in parser.sections()}
 
 

@@ -5,7 +5,6 @@ for people. Anything else that such an adapter would store (artifacts in the run
 stored: log it in the step. `options`, `strict` and `tracker` keep their defaults.
 """
 
-import hashlib
 import inspect
 import json
 import os
@@ -40,6 +39,8 @@ class IdentityHelp:
 
     def canonical_json_sha256(self, value: Any) -> str:
         """SHA-256 over the JSON form of a value with sorted keys."""
+        import hashlib  # loads OpenSSL
+
         text = json.dumps(self.normalize_json(value), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -66,7 +67,7 @@ def canonicalize_relative(adapter: Any, name: str) -> RelativeResult:
     digest = getattr(identity, "identity_hash", None)
     if not isinstance(digest, str) or not digest:
         problem = "canonicalize() returned no identity with an identity_hash"
-        raise AdapterError(name, problem, "Return an object with .identity.identity_hash, a text that is not empty.")
+        raise AdapterError(name, problem, "Return an object with .identity.identity_hash, a str that is not empty.")
     if getattr(identity, "adapter_name", None) != name:
         problem = f"its identity is that of {getattr(identity, 'adapter_name', None)!r}"
         raise AdapterError(name, problem, "Let identity.adapter_name be the adapter's model_name.")
@@ -81,7 +82,9 @@ def _roots(adapter: Any, name: str) -> list[Path]:
             continue
         listed = [given] if isinstance(given, str | os.PathLike) else given
         if not isinstance(listed, Iterable):
-            raise AdapterTypeError(f"Config adapter {name!r}: {attribute} is a path or several, not {given!r}.")
+            raise AdapterTypeError(
+                f"Config adapter {name!r}: {attribute} must be a path or a list of paths, not {given!r}."
+            )
         return [Path(os.path.abspath(path)) for path in listed]
     primary = getattr(adapter, "primary_config", None)
     if primary is None:

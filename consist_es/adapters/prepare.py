@@ -121,16 +121,16 @@ def _text(adapter: Any, member: str) -> str:
     what = f"{type(adapter).__name__}.{member}"
     if value is None:
         raise AdapterTypeError(
-            f"adapter={adapter!r} is no config adapter: it has no {member}. An adapter has name, version and "
-            "canonicalize(root), or is a text such as 'folder:configs'."
+            f"adapter={adapter!r} is not a config adapter: it has no {member}. An adapter has name, version and "
+            "canonicalize(root), or is a str such as 'folder:configs'."
         )
-    raise AdapterTypeError(f"adapter={adapter!r}: {what} is {value!r}; it must be a printable text.")
+    raise AdapterTypeError(f"adapter={adapter!r}: {what} is {value!r}; it must be a printable str.")
 
 
 def _own(adapter: Any, name: str, root: Path, masker: Masker | None) -> _Found:
     version = _text(adapter, "version")
     if not callable(getattr(adapter, "canonicalize", None)):
-        raise AdapterTypeError(f"adapter={adapter!r} is no config adapter: it has no method canonicalize(root).")
+        raise AdapterTypeError(f"adapter={adapter!r} is not a config adapter: it has no method canonicalize(root).")
     result = adapter.canonicalize(root)
     if inspect.iscoroutine(result):
         result.close()
@@ -141,7 +141,7 @@ def _own(adapter: Any, name: str, root: Path, masker: Masker | None) -> _Found:
             "AdapterResult(data, references) with data a mapping with str keys."
         )
     if references is None or isinstance(references, str | bytes | Mapping):
-        raise AdapterTypeError(f"Config adapter {name!r}: references is a list of Reference or paths.")
+        raise AdapterTypeError(f"Config adapter {name!r}: references must be a list of Reference or paths.")
     to_plain(dict(data), f"data of adapter {name!r}")
     data, hidden = _without_secrets(data, masker)
     plain = to_plain(dict(data), f"data of adapter {name!r}")
@@ -169,7 +169,7 @@ def _reference(given: Any, name: str) -> Reference:
         return given
     if isinstance(given, str | os.PathLike):
         return Reference(str(os.fspath(given)))
-    raise AdapterTypeError(f"Config adapter {name!r}: a reference is a Reference or a path, not {given!r}.")
+    raise AdapterTypeError(f"Config adapter {name!r}: a reference must be a Reference or a path, not {given!r}.")
 
 
 def _relative(adapter: Any, name: str, masker: Masker | None) -> _Found:

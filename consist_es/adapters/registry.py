@@ -4,14 +4,25 @@ A package offers one with an entry point of the group ``consist_es.adapters``: a
 after the colon, or nothing if there is no colon.
 """
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from __future__ import annotations
 
-from consist_es.adapters.folder import FolderAdapter
+from typing import TYPE_CHECKING, Any
+
 from consist_es.errors import AdapterError
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP = "consist_es.adapters"
-BUILTIN: dict[str, Any] = {"folder": FolderAdapter}
+
+
+def _folder(*paths: str) -> Any:
+    from consist_es.adapters.folder import FolderAdapter  # with a reader for each format
+
+    return FolderAdapter(*paths)
+
+
+BUILTIN: dict[str, Any] = {"folder": _folder}
 
 
 def named_adapter(text: str) -> Any:
@@ -28,6 +39,8 @@ def named_adapter(text: str) -> Any:
 
 
 def _load(name: str) -> Any:
+    from importlib.metadata import entry_points  # heavy
+
     registered = entry_points(group=GROUP)
     found = {point.value: point for point in registered if point.name == name}
     if not found:

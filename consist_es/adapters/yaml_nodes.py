@@ -41,7 +41,7 @@ def read_yaml(text: str, name: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
-        raise ConfigFileError(name, None if mark is None else mark.line + 1, f"no valid YAML: {problem}") from error
+        raise ConfigFileError(name, None if mark is None else mark.line + 1, f"not valid YAML: {problem}") from error
     except RecursionError as error:
         raise ConfigFileError(name, None, f"nested more than {MAX_DEPTH} deep") from error
     data = documents[0] if len(documents) == 1 else ("documents", f"{len(documents)} documents", documents)

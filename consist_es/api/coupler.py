@@ -161,7 +161,7 @@ class Coupler(Declares, Mapping[str, Any]):
         collected = {}
         for key in keys:
             if not isinstance(key, str):
-                raise UsageTypeError(f"collect_by_keys(): keys are str, not {type(key).__name__}.")
+                raise UsageTypeError(f"collect_by_keys(): keys must be str, not {type(key).__name__}.")
             if key not in artifacts:
                 raise MissingKeyError("artifact", key, artifacts)
             collected[prefix + key] = artifacts[key]
@@ -190,7 +190,7 @@ class Coupler(Declares, Mapping[str, Any]):
             self._values[key] = value
             if self._warn_undefined and key not in self._declared and key not in self._warned:
                 self._warned.add(key)
-                warn(f"Coupler key {key!r} was set but never declared.")
+                warn(f"Coupler key {key!r} was set but never declared. Declare it first, or correct the name.")
 
     def attach(self, journal: Journal | None) -> None:
         """Record into `journal` from now on, beginning with the present content; None stops recording."""
@@ -269,7 +269,7 @@ class CouplerView(Declares, Mapping[str, Any]):
 
     def __init__(self, coupler: Coupler, namespace: str) -> None:
         if not isinstance(namespace, str):
-            raise UsageTypeError(f"A namespace is a str, not {type(namespace).__name__}.")
+            raise UsageTypeError(f"namespace must be a str, not {type(namespace).__name__}.")
         self._coupler = coupler
         self.namespace = check_key(namespace.strip().strip("/"), "namespace")
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, overload
 from uuid import UUID
 
 from consist_es.api.lbnl_names import SaysInstead
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.drivers.loading import load
 from consist_es.checks import check_option, checked_limit, names
 from consist_es.errors import ArtifactMissingError, MissingKeyError, OptionError, UsageError, UsageTypeError
 from consist_es.execution.observed import observations
@@ -17,8 +16,10 @@ from consist_es.projections import lineage, lineage_tree, run_table
 from consist_es.projections.run_names import run_named
 from consist_es.runs.queries import Queries, artifact_row, ref
 from consist_es.runs.run import Run, RunResult
-from consist_es.runs.sets import RunSet, config_diff, field_of
 from consist_es.text import shown
+
+if TYPE_CHECKING:
+    from consist_es.runs.sets import RunSet
 
 
 class RunFilters(TypedDict, total=False):
@@ -109,6 +110,8 @@ class TrackerQueries(SaysInstead):
             raise OptionError(
                 "index_by", index_by, ("a run field", "facet.<key>", "index_by_field()", "index_by_facet()")
             )
+        from consist_es.runs.sets import field_of
+
         return {field_of(run, name): run for run in reversed(runs)}
 
     def _find(self, filters: Mapping[str, Any]) -> list[Run]:
@@ -153,7 +156,9 @@ class TrackerQueries(SaysInstead):
         """
         runs = self._find({"limit": None, **filters})
         if not runs:
-            raise UsageError(f"find_latest_run({_shown(filters)}): no run matches.")
+            raise UsageError(
+                f"find_latest_run({_shown(filters)}): no run matches. Correct the filters, or leave one out."
+            )
         return max(runs, key=lambda run: -1 if run.iteration is None else run.iteration)
 
     def get_latest_run_id(self, **filters: Unpack[RunFilters]) -> str:
@@ -191,16 +196,21 @@ class TrackerQueries(SaysInstead):
         for key, artifact in outputs.items():
             if validate == "strict" and not artifact.path.exists():
                 raise ArtifactMissingError(
-                    f"Output {key!r} of run {run_id!r} is not at {artifact.path}. Restore it, or run the step again."
+                    f"Output {key!r} of run {run_id!r} is not at {artifact.path}. "
+                    "Run the step again, or restore the file."
                 )
         return RunResult(queries.run(conn, row), outputs, cache_hit=row.cache == "hit")
 
     def diff_runs(self, run_id_1: str, run_id_2: str) -> dict[str, tuple[Any, Any]]:
         """Config values that differ: dotted key -> (first run's, second run's); None for a run that lacks it."""
+        from consist_es.runs.sets import config_diff
+
         return config_diff(self.find_run(run_id_1), self.find_run(run_id_2))
 
     def run_set(self, label: str = "", **filters: Unpack[RunFilters]) -> RunSet:
         """The runs that match as a set to split, align and compare, or to turn into an Arrow table."""
+        from consist_es.runs.sets import RunSet  # heavy for its size, like its two functions above
+
         return RunSet.from_query(self, label, **filters)
 
     # ------------------------------------------------------------ their artifacts
@@ -240,6 +250,8 @@ class TrackerQueries(SaysInstead):
 
     def load_run_output(self, run_id: str | Run, key: str | None = None, **options: Any) -> Any:
         """The data of one output of a run; see `consist_es.load`."""
+        from consist_es.artifacts.drivers.loading import load  # with all drivers
+
         return load(self.get_run_artifact(run_id, key), **options)
 
     # ------------------------------------------------------------ artifacts

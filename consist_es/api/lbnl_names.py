@@ -7,17 +7,17 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 INSTEAD = {
-    "begin_run": "with tracker.trace(name, ...): its end is recorded also where the block fails",
+    "begin_run": "with tracker.trace(name, ...): its end is also recorded if the block fails",
     "containers": "a call of the container in the step's function",
     "current_consist": "consist.current_run()",
-    "end_run": "with tracker.trace(name, ...): its end is recorded also where the block fails",
+    "end_run": "with tracker.trace(name, ...): its end is also recorded if the block fails",
     "from_config": "Tracker(run_dir, db_path, ...) with the same arguments",
     "load_relation": "consist.load_df(artifact), or artifact.path with the reader of your choice",
     "map_runs": "a loop of sc.run(...), or processes that open a Tracker of the same project each",
     "RunIdentifiedResultLike": "RunResult, or RunResultLike",
     "ScenarioLike": "ScenarioContext; a scenario that is not tracked is one too",
     "single_step_scenario": "with tracker.scenario(name) as sc, sc.trace(step): ...",
-    "start_run": "with tracker.trace(name, ...): its end is recorded also where the block fails",
+    "start_run": "with tracker.trace(name, ...): its end is also recorded if the block fails",
     "to_config": "Tracker(run_dir, db_path, ...) with the same arguments",
     "to_df": "consist.load_df(artifact)",
     "trace": "tracker.trace(name, ...), or sc.trace(name, ...)",

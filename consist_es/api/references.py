@@ -73,7 +73,7 @@ def _from_result(result: RunResultLike, wanted: tuple[Any, ...]) -> list[tuple[s
 
 def _renamed(result: RunResultLike, mapping: Mapping[Any, Any]) -> list[tuple[str, Any]]:
     if not mapping:
-        raise UsageError("refs(): the mapping of aliases is empty.")
+        raise UsageError("refs(): the mapping of aliases is empty. Name at least one output.")
     for alias, key in mapping.items():
         if not isinstance(alias, str) or not isinstance(key, str):
             raise UsageTypeError(f"refs(): aliases map str to str, not {alias!r} to {key!r}.")

@@ -205,7 +205,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
     @property
     def _key(self) -> str:
         if self._journal is None or self._journal.run is None:
-            raise ClosedError(f"Scenario {self.name!r} was never entered.")
+            raise ClosedError(f"Scenario {self.name!r} was never entered. Use it inside `with ….scenario(...) as sc:`.")
         return self._journal.run
 
     def _header_run(self) -> Run:

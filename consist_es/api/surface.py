@@ -14,7 +14,6 @@ from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.errors import UsageTypeError
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.forecast import Forecast, Foresight
-from consist_es.execution.trace import Trace
 from consist_es.runs.run import RunResult, RunResultLike
 from consist_es.steps.options import (
     BindingResult,
@@ -268,6 +267,8 @@ class Steps(ABC, Generic[T]):
         Yields the tracker. In a scenario its outputs are in the coupler after the block (on a hit, from its beginning).
         Takes the arguments of `run`, with the fields of its option groups as arguments of their own.
         """
+        from consist_es.execution.trace import Trace  # with all that judges a block's code
+
         args = StepArguments(
             kind="trace",
             name=name,

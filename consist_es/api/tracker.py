@@ -14,9 +14,7 @@ from consist_es.api.scenario import ScenarioContext
 from consist_es.api.surface import Steps
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import Digester
-from consist_es.artifacts.drivers.loading import load
 from consist_es.artifacts.uris import UriMap, given_folder, given_path
-from consist_es.cache import accept as acceptance
 from consist_es.cache.packages import accept_packages, in_words, revoke_packages, warn_missing
 from consist_es.cache.trust import Trust
 from consist_es.checks import check_option, checked_year, names
@@ -193,6 +191,8 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         Raises:
             MissingKeyError: no such run. AcceptanceError (ValueError): it cannot be accepted, with the reason.
         """
+        from consist_es.cache import accept as acceptance  # few processes accept anything
+
         self._check_writable("accept()")
         acceptance.accept(self._project, run, as_run, reason, uris=self._engine.uris)
 
@@ -202,6 +202,8 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         Raises:
             MissingKeyError: no such run. AcceptanceError (ValueError): nothing is accepted for it.
         """
+        from consist_es.cache import accept as acceptance
+
         self._check_writable("revoke_acceptance()")
         acceptance.revoke(self._project, run, reason)
 
@@ -256,6 +258,8 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
 
     def load(self, artifact: Artifact, **options: Any) -> Any:
         """Load an artifact's data; see `consist_es.load`."""
+        from consist_es.artifacts.drivers.loading import load  # with all drivers
+
         return load(artifact, **options)
 
     # ------------------------------------------------------------ hooks
@@ -304,4 +308,4 @@ def _make_folder(run_dir: Path) -> None:
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PathError(f"run_dir {run_dir} cannot be made: {error.strerror}. Give it another place.") from error
+        raise PathError(f"run_dir {run_dir} cannot be made: {error.strerror}. Give another folder.") from error

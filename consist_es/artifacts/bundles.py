@@ -29,7 +29,9 @@ def _members(path: Path) -> list[Path]:
     try:
         missing, members = missing_sidecars(path), bundle_members(path)
     except OSError as error:
-        raise InputError(f"Cannot hash {path}: the files beside it cannot be listed: {error}.") from error
+        raise InputError(
+            f"Cannot hash {path}: the files beside it cannot be listed: {error}. Check the folder and its permissions."
+        ) from error
     if missing:
         raise InputError(f"{path} is incomplete: beside it there is no {' and no '.join(missing)} file. Add it.")
     return members
@@ -40,7 +42,9 @@ def _digest_bundle(path: Path, members: list[Path], method: str, cache: DigestCa
     found = [(member_suffix(path, member), digest_path(member, method=method, cache=cache)) for member in members]
     parts = sorted(found, key=lambda part: (part[0], part[1].value))
     if _members(path) != members:
-        raise InputError(f"Cannot hash {path}: files beside it came or went. Run again once nothing writes to it.")
+        raise InputError(
+            f"Cannot hash {path}: files beside it were added or removed. Run again once nothing writes to it."
+        )
     hasher = blake3(derive_key_context=f"consist-es bundle digest 1 {method}")
     for suffix, part in parts:
         hasher.update(b"%d:%s%d:%s" % (len(suffix), suffix.encode(), len(part.value), part.value.encode()))

@@ -45,7 +45,7 @@ def held(folder: Path, roots: Sequence[str]) -> Iterator[Path]:
     """
     found = root_of(folder, roots)
     if found is None:
-        raise PathError(f"{folder} lies outside {', '.join(roots)}.")
+        raise PathError(f"{folder} lies outside {', '.join(roots)}. Give a folder below one of them.")
     if not _OPEN_FOLDERS.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
@@ -72,9 +72,9 @@ def _step(fd: int, part: str, folder: Path) -> int:
     except OSError as error:
         if error.errno not in _LINKED:
             raise
-        problem = f"{part!r} in it is a link by now, or no folder"
+        problem = f"{part!r} in it is now a link, or not a folder"
         raise PathError(
-            f"{folder} cannot be written to: {problem}. Nothing was written: see who changes it."
+            f"{folder} cannot be written to: {problem}. Nothing was written: find out what changes it."
         ) from error
     os.close(fd)
     return following
@@ -116,7 +116,7 @@ def copy_file(source: Path, target: Path, *, sync: bool = False) -> None:
     with os.fdopen(os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as reader:
         found = os.fstat(reader.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "no regular file", os.fspath(source))
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(source))
         # rights are not copied: somebody else's setuid file would become ours
         mode = 0o777 if found.st_mode & stat.S_IXUSR else 0o666
         with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as writer:

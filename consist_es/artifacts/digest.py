@@ -12,7 +12,6 @@ named error.
 
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -106,6 +105,8 @@ def _hash_files(files: list[tuple[bytes, os.stat_result]]) -> list[str]:
     """Digests in order; in parallel if there is enough to read for threads to pay."""
     if len(files) < 2 or sum(found.st_size for _, found in files) < _MANY:
         return [_hash_file(path, found) for path, found in files]
+    from concurrent.futures import ThreadPoolExecutor  # heavy, and few steps have so much to read
+
     with ThreadPoolExecutor(max_workers=min(_THREADS, os.cpu_count() or 1)) as pool:
         return list(pool.map(lambda file: _hash_file(*file), files))
 
@@ -193,6 +194,4 @@ def _require_same(path: bytes, before: os.stat_result, after: os.stat_result) ->
 
 
 def _changed(path: bytes) -> NoReturn:
-    raise InputError(
-        f"Cannot hash {shown(path)}: it changed while it was read. Run again once nothing writes to it any more."
-    )
+    raise InputError(f"Cannot hash {shown(path)}: it changed while it was read. Run again once nothing writes to it.")

@@ -70,14 +70,22 @@ class Copier(msgspec.Struct, frozen=True):
             if self._digest(target, artifact) == artifact.hash:
                 return
             if not replace:
-                raise MaterializeError(artifact.key, target, "another file is there already; it was left alone")
+                raise MaterializeError(
+                    artifact.key,
+                    target,
+                    "another file is there already, and was left alone. Move it away, or give another target",
+                )
             for member in bundle_members(place):
                 member.rename(_free_name(member, "replaced"))
         with _Room(_free_name(place, "part")) as room:
             for member in bundle_members(source):
                 copy_path(member, room / _renamed(member, source, place))
             if self._digest(room / place.name, artifact) != artifact.hash:
-                raise MaterializeError(artifact.key, target, f"{source} is not what was recorded any more")
+                raise MaterializeError(
+                    artifact.key,
+                    target,
+                    f"{source} has changed since it was recorded. Restore it, or run its step again",
+                )
             for member in sorted(room.iterdir(), key=lambda path: path.name == place.name):  # the main file last
                 member.replace(place.with_name(member.name))
 
@@ -92,7 +100,13 @@ class Copier(msgspec.Struct, frozen=True):
             found = self._digest(target, artifact) or "unreadable"
         if found is None or found == artifact.hash:
             return None
-        return str(MaterializeError(artifact.key, target, "another file is there already; it would be left alone"))
+        return str(
+            MaterializeError(
+                artifact.key,
+                target,
+                "another file is there already, and would be left alone. Move it away, or give another target",
+            )
+        )
 
     def source_of(self, artifact: Artifact) -> Path:
         """The first place that holds the artifact's recorded bytes.
@@ -105,7 +119,7 @@ class Copier(msgspec.Struct, frozen=True):
                 return place
         tried = ", ".join(str(place) for place in artifact.locations)
         raise ArtifactMissingError(
-            f"Artifact {artifact.key!r} has its recorded bytes nowhere (looked at {tried}). "
+            f"The recorded content of artifact {artifact.key!r} was not found (looked at {tried}). "
             "Run the step that made it again, or restore the file."
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import os
 import re
 import stat
@@ -124,4 +123,6 @@ def _clean(text: str) -> str:
     longest = MAX_NAME - 16  # a number may follow
     if len(key) <= longest:
         return key
+    import hashlib  # loads OpenSSL
+
     return f"{key[: longest - 17]}_{hashlib.sha256(os.fsencode(text)).hexdigest()[:16]}"

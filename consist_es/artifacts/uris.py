@@ -37,7 +37,7 @@ class UriMap(msgspec.Struct, frozen=True):
         roots = {}
         for scheme, root in (mounts or {}).items():
             if not _SCHEME.match(f"{scheme}://") or scheme == "file":
-                raise PathError(f"mounts: {scheme!r} is no usable scheme: use letters, digits, + . - and not 'file'.")
+                raise PathError(f"mounts: {scheme!r} cannot be a scheme: use letters, digits, + . - and not 'file'.")
             roots[scheme] = str(given_folder(root, f"mounts[{scheme!r}]"))
         return cls(run_dir=str(given_folder(run_dir, "run_dir")), mounts=roots)
 
@@ -111,7 +111,9 @@ def below(path: str, root: str) -> str | None:
 def _absolute(path: str, shown: object) -> Path:
     """An absolute path as `UriMap.uri` writes one; anything else was not written by us."""
     if not Path(path).is_absolute() or ".." in PurePosixPath(path.replace(os.sep, "/")).parts:
-        raise PathError(f"{_cut(shown)} is no place: use ./…, scheme://…, or an absolute path without '..'.")
+        raise PathError(
+            f"{_cut(shown)} is not a place of an artifact: use ./…, scheme://…, or an absolute path without '..'."
+        )
     return Path(require_path(path, "a place"))
 
 
@@ -135,14 +137,14 @@ def require_path(text: str, what: str) -> str:
         data = b"\0"
     longest = max(map(len, data.split(os.fsencode(os.sep))))
     if b"\0" in data:
-        problem = "it holds a NUL character or a lone surrogate"
+        problem = "it contains a NUL character or a lone surrogate"
     elif longest > _NAME_MAX:
-        problem = f"a name in it has {longest:,} bytes, at most {_NAME_MAX} are allowed"
+        problem = f"a name in it has {longest:,} bytes; at most {_NAME_MAX} are allowed"
     elif len(data) >= _PATH_MAX:
-        problem = f"it has {len(data):,} bytes, at most {_PATH_MAX - 1:,} are allowed"
+        problem = f"it has {len(data):,} bytes; at most {_PATH_MAX - 1:,} are allowed"
     else:
         return text
-    raise PathError(f"{what}: {_cut(text)} is no path here: {problem}.")
+    raise PathError(f"{what}: {_cut(text)} cannot be a path here: {problem}.")
 
 
 def given_path(value: object, what: str) -> Path:

@@ -39,5 +39,5 @@ def _metadata(file: Path) -> dict[str, Any]:
         raise ValueError(f"{file} is a link, or too large for Zarr metadata")
     metadata = json.loads(file.read_bytes())
     if not isinstance(metadata, dict):
-        raise ValueError(f"{file} is no Zarr metadata")
+        raise ValueError(f"{file} is not Zarr metadata")
     return metadata

@@ -38,7 +38,7 @@ def accept(project: Project, run: str, as_run: str, reason: str, *, uris: UriMap
     new, old = _step(conn, run, run), _source(conn, _step(conn, as_run, run))
     if new.fingerprint is None or new.fingerprint_info is None:
         problem = "; ".join(new.fingerprint_info.unstable) if new.fingerprint_info else "nothing was recorded of it"
-        raise AcceptanceError(run, f"its work cannot be identified: {problem}", "Mend that first.")
+        raise AcceptanceError(run, f"its work cannot be identified: {problem}", "Correct that first.")
     _check_reusable(run, old)
     if new.fingerprint == old.fingerprint:
         raise AcceptanceError(

@@ -21,5 +21,5 @@ def ask(project: Project, conn: sqlite3.Connection, question: Question, uris: Ur
     try:
         return look_up(project.views.distrust(problem), question, uris, digester)
     except (Disagreement, ViewContentError, LogError) as error:
-        said = f"the views did not say what the log says ({problem}), and could not be rebuilt: {error}"
+        said = f"the views did not say what the log says ({problem}) and could not be rebuilt: {error}"
         return Miss(NOT_VOUCHED, differs=[said])

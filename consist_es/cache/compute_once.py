@@ -7,7 +7,6 @@ process that locks a removed file notices by the inode and tries again.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -76,6 +75,8 @@ class Turn:
 
     async def atake(self) -> None:
         """As `take`, without blocking other tasks."""
+        import asyncio  # heavy, and loaded where somebody awaits
+
         while not self._tried(blocking=False):
             await asyncio.sleep(PAUSE)
 

@@ -167,7 +167,7 @@ def _counting(
 
 def _vouched_by_stranger(conn: sqlite3.Connection, item: Acceptance, trust: Trust) -> Miss:
     who = trust.stranger(conn, (item.writer,))
-    said = f"{accepted_as(conn, item)}; that was said by {who}, who is no trusted writer"
+    said = f"{accepted_as(conn, item)}; that was recorded by {who}, who is not a trusted writer"
     return Miss(NOT_TRUSTED, item.as_run_key, [said], {"writer": item.writer})
 
 
@@ -254,7 +254,7 @@ def _unvouched(conn: sqlite3.Connection, question: Question, found: Hit, path: S
 
 
 def _silent(run_key: str, silence: Silence) -> Miss:
-    said = f"run {run_key!r} is the same work, but the log cannot be read where it says so: {silence}"
+    said = f"run {run_key!r} is the same work, but the log cannot be read at its records: {silence}"
     return Miss(NOT_VOUCHED, run_key, [said])
 
 
@@ -268,7 +268,7 @@ def _of_a_stranger(
     if (who := question.trust.stranger(conn, writers)) is None:
         return None
     run = candidate.run_key if source is None else source.id
-    said = [f"run {run!r} is the same work, and was recorded by {who}, who is no trusted writer"]
+    said = [f"run {run!r} is the same work, and was recorded by {who}, who is not a trusted writer"]
     return Miss(NOT_TRUSTED, candidate.run_key, said, {"writer": candidate.writer})
 
 
@@ -301,7 +301,7 @@ def _surroundings_changed(candidate: CacheCandidate, question: Question) -> Miss
     """Miss if an observed item of the scenario has changed."""
     now = question.around or (lambda _name: "")
     changed = [name for name, then in candidate.observed.items() if now(name) != then]
-    said = [f"{name}, which the step read itself, is not what it was" for name in changed]
+    said = [f"{name}, which the step read itself, has changed" for name in changed]
     return Miss("scenario_changed", candidate.run_key, said) if changed else None
 
 

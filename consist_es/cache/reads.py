@@ -114,7 +114,7 @@ class ReadsNow:
         if found == read.digest or (read.kind == "made" and found is None):
             return None
         if found is None:
-            return f"{_named(read)}: it is not there any more"
+            return f"{_named(read)}: it does not exist any more"
         return f"{_named(read)}: {'it was not there then' if read.digest is None else _differs(read)}"
 
     def package(self, read: ObservedRead) -> str | None:
@@ -181,9 +181,9 @@ def _differs(read: ObservedRead) -> str:
         "folder": "other names are in it",
         "module": "its code differs",
         "variable": "its value differs",
-        "program": "it is another one",
+        "program": "it has changed",
         "random": "it starts from another state",
-    }.get(read.kind, "it is another one")
+    }.get(read.kind, "it has changed")
 
 
 def warning(step: str, reads: Iterable[ObservedRead]) -> str | None:
@@ -193,7 +193,7 @@ def warning(step: str, reads: Iterable[ObservedRead]) -> str | None:
         return None
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return (
-        f"Step {step!r} read {', '.join(names[:_SHOWN])}{more} without declaring it. It counts: where it changes, the "
+        f"Step {step!r} read {', '.join(names[:_SHOWN])}{more} without declaring it. It counts: if it changes, the "
         "step runs again. Declare it with inputs={...} to have it in the lineage, or leave it out with "
         "ignore_reads=[...]."
     )

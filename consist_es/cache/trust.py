@@ -39,7 +39,7 @@ class Trust(msgspec.Struct, frozen=True):
             if not name.strip() or name != name.strip() or name.startswith("@") or name.endswith("@"):
                 raise UsageError(
                     f"trusted_writers takes names of users as `consist-es log` shows them, 'anna' or 'anna@host'; "
-                    f"{name!r} is none."
+                    f"{name!r} is not one."
                 )
         return cls(trusted)
 
@@ -63,7 +63,7 @@ class Trust(msgspec.Struct, frozen=True):
 
 def _in_words(row: WriterRow | None, writer: str) -> str:
     if row is None:
-        return f"writer {writer}, of whom nothing is recorded"
+        return f"writer {writer}, of which nothing is recorded"
     return f"{row.user or 'a user without a name'}@{row.host}"
 
 

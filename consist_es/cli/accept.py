@@ -17,7 +17,7 @@ from consist_es.cli.output import emit, emit_json
 @click.option("--as", "as_run", metavar="RUN", help="The earlier run whose results still hold.")
 @click.option("--reason", metavar="TEXT", help="Why the change leaves the results equal.")
 @click.option("--packages", is_flag=True, help="Accept the versions of packages here, for all steps.")
-@click.option("--revoke", "taken_back", is_flag=True, help="Take back what was accepted for RUN, or of packages.")
+@click.option("--revoke", "taken_back", is_flag=True, help="Revoke what was accepted for RUN, or for packages.")
 @json_option
 @project_option
 def accept(

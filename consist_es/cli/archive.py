@@ -32,7 +32,7 @@ def archive(to: Path | None, as_json: bool, db_path: Path) -> None:
     with Bar("Checking the log") as bar:
         report = verify_again(folder, progress=bar, full=True)
     if report.problems:
-        note(f"{short(folder)} is not whole, so nothing was archived: `consist-es verify` says more.", BAD)
+        note(f"{short(folder)} is not whole, so nothing was archived: `consist-es verify` shows the faults.", BAD)
         sys.exit(NEGATIVE)
     done = []
     for path in put_away(storage, folder, to):

@@ -23,7 +23,7 @@ _STATUS_STYLES = {"completed": wording.GOOD, "running": wording.ODD}
 @click.command()
 @click.argument("scenario")
 @click.option("--all", "every", is_flag=True, help="Every attempt, the first one first.")
-@click.option("--proof", is_flag=True, help="Give the events with proofs, for people without the log.")
+@click.option("--proof", is_flag=True, help="Print the events with proofs, for people without the log.")
 @against_option
 @out_option
 @json_option

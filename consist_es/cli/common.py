@@ -28,7 +28,7 @@ BROKEN_PIPE = 141
 """Exit code that a shell reports for a program that wrote to a closed pipe."""
 
 _NO_ROOM = "Make room, and run it again."
-_NO_RIGHT = "Run it again with the right to do that, or on a copy of the project."
+_NO_RIGHT = "Run it again with the permission to do that, or on a copy of the project."
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _NO_ROOM),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NO_RIGHT),

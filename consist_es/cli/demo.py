@@ -38,7 +38,7 @@ _tntp_file = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Path(path_type=Path),
     default="consist-es-demo",
     show_default=True,
-    help="Where everything goes; made where it is missing.",
+    help="Where everything goes; made if it is missing.",
 )
 @json_option
 def demo(network: Path | None, trips: Path | None, growth: float, folder: Path, as_json: bool) -> None:
@@ -53,7 +53,7 @@ def demo(network: Path | None, trips: Path | None, growth: float, folder: Path, 
         raise click.UsageError("--network and --trips belong together: give both, or neither.")
     _check_folder(folder)
     if not _play(_question(network, trips, growth, folder), folder.absolute(), as_json):
-        note("Something was computed again, or not rebuilt as it was: that must not be. Please report it.", "red")
+        note("Something was computed again, or not rebuilt as it was: that is a bug. Please report it.", "red")
         sys.exit(NEGATIVE)
 
 
@@ -158,7 +158,7 @@ def _replay(tracker: "Tracker", as_json: bool) -> bool:
         emit_json({"events": events, "rows": rows, "differing": sorted(differing)})
     else:
         log = f"the {counted(events, 'event')} of the log"
-        emit(f"{tracker.db_path.name} deleted, but for a copy to compare with, and built again from {log}:")
+        emit(f"{tracker.db_path.name} deleted, except for a copy to compare with, and rebuilt from {log}:")
         emit()
         said = [(name, number, "DIFFERENT" if name in differing else "same") for name, number in rows.items()]
         table(("table", "rows", "compared, row for row"), said)

@@ -20,14 +20,14 @@ _STYLES = {OK: GOOD, NOTE: QUIET, WARNING: ODD, ERROR: BAD}
 
 
 @click.command()
-@click.option("--fix", is_flag=True, help="Put right what can be put right without losing anything.")
+@click.option("--fix", is_flag=True, help="Fix what can be fixed without losing anything.")
 @click.option("--deep", is_flag=True, help="Read the whole log and every output, and compare the views row for row.")
 @click.option(
     "--abandon",
     metavar="RUN",
     multiple=True,
     help="Record this run, or a scenario with its running steps, as abandoned: you know that it is over. "
-    "May be given several times.",
+    "May be repeated.",
 )
 @json_option
 @project_option
@@ -55,7 +55,7 @@ def doctor(fix: bool, deep: bool, abandon: tuple[str, ...], as_json: bool, db_pa
                 for text in done:
                     note(f"Fixed: {text}.")
                 if not done:
-                    note("Nothing was fixed: the log is damaged, and that comes first.")
+                    note("Nothing was fixed: the log is damaged. Restore or repair it first.")
                 findings = list(examine(project, deep=deep, progress=bar))
     finally:
         project.close()

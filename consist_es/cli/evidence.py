@@ -31,7 +31,7 @@ def require_new(*paths: Path) -> None:
     # called before the log is read, which takes long
     for path in paths:
         if not path.parent.is_dir():
-            raise UsageError(f"--out {path}: there is no folder {path.parent}. Make it, or give another one.")
+            raise UsageError(f"--out {path}: folder {path.parent} does not exist. Make it, or give another one.")
         if path.exists() or path.is_symlink():
             raise UsageError(f"--out {path}: there is a file of that name. Give another name, or move it away.")
 
@@ -53,7 +53,7 @@ def head_to_prove_against(folder: Path, given: Path | None) -> tuple[TreeHead, s
         kept = kept_heads(LocalStorage(), folder)
         if not kept:
             raise ProofError(
-                f"{short(folder)} has no tree head to prove anything against: make one with `consist-es checkpoint`."
+                f"{short(folder)} has no tree head to prove anything with: make one with `consist-es checkpoint`."
             )
         path = kept[-1].path
     signature = None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,11 +20,13 @@ FORMS = ("json", "nl", "csv", "tsv", "md", "table")
 _HELP = {
     "json": "Print one JSON document.",
     "nl": "Print JSON, one object to a line.",
-    "csv": "Print CSV.",
-    "tsv": "Print values separated by tabs.",
+    "csv": "Print CSV; text that begins like a formula gets an apostrophe before it.",
+    "tsv": "Print values separated by tabs, otherwise like --csv.",
     "md": "Print a Markdown table.",
     "table": "Print a table, also into a pipe.",
 }
+_FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
 _FLEXIBLE_AT_LEAST = 16
 _GAP = 2
 
@@ -86,11 +89,6 @@ def print_rows(
             sys.stdout.write("\t".join(line) + "\n")
 
 
-def print_one(value: Mapping[str, Any], form: str) -> None:
-    """Print one thing as JSON."""
-    emit_json(value)
-
-
 # ---------------------------------------------------------------- for programs
 
 
@@ -102,8 +100,14 @@ def _separated(columns: Sequence[Column], rows: Iterable[Sequence[str]], form: s
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t" if form == "tsv" else ",", lineterminator="\n")
     writer.writerow([column.name for column in columns])
-    writer.writerows([shown(cell) for cell in row] for row in rows)
+    writer.writerows(map(_for_a_sheet, row) for row in rows)
     sys.stdout.write(stream.getvalue())
+
+
+def _for_a_sheet(cell: str) -> str:
+    """A cell as text; a spreadsheet would run one that begins like a formula, so an apostrophe goes before it."""
+    text = shown(cell)
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def _markdown(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:

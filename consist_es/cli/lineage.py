@@ -27,7 +27,7 @@ _DEPTH = 4
     type=click.IntRange(min=1),
     default=_DEPTH,
     show_default=True,
-    help="Go this many steps far.",
+    help="Go so many steps far.",
 )
 @json_document
 @project_option
@@ -46,7 +46,7 @@ def lineage(what: str, down: bool, depth: int, as_json: bool, db_path: Path) -> 
         if isinstance(found, select.SelectedArtifact):
             root = of_artifact(views, found.artifact, down=down, depth=depth)
         elif found.run.kind == "scenario":
-            raise click.UsageError(f"{found.run.id!r} is a scenario: name one of its steps, {found.run.id}/STEP")
+            raise click.UsageError(f"{found.run.id!r} is a scenario: name one of its steps, {found.run.id}/STEP.")
         else:
             root = of_step(views, found.run, down=down, depth=depth)
     if as_json:

@@ -20,7 +20,7 @@ _PAUSE = 0.2
 
 
 @click.command()
-@click.option("--follow", is_flag=True, help="Go on with what is recorded from now on, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Keep printing new events, until Ctrl-C.")
 @click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Only events after position N.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only events of this type; may be repeated.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the last N of these.")

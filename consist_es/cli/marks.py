@@ -27,11 +27,11 @@ _LETTERS = {name: name[0].upper() for name in _MARKS} | {"computed": "C"}
 
 def mark(outcome: str) -> str:
     """One character for an outcome; a letter if the output cannot show the sign."""
-    sign = _MARKS[outcome]
+    sign = _MARKS.get(outcome, "?")
     try:
         sign.encode(sys.stdout.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        return _LETTERS[outcome]
+        return _LETTERS.get(outcome, "?")
     return sign
 
 

@@ -48,7 +48,7 @@ def note(text: str, style: str = "") -> None:
 
 
 def entry(columns: Sequence[str], text: str, style: str = "", *, to: TextIO | None = None) -> None:
-    """Print columns and a text after them; on a terminal the text is wrapped with a hanging indent.
+    """Print columns and a text after them; on a terminal the text is wrapped between words, below its beginning.
 
     In a pipe or file it is one line without styles, for programs to read.
     """
@@ -58,10 +58,12 @@ def entry(columns: Sequence[str], text: str, style: str = "", *, to: TextIO | No
         stream.write(f"{head}{body}".rstrip() + "\n")
         return
     console = console_of(stream)
-    room = console.width - cell_len(head)
-    whole = Text(body, style)
-    lines = whole.wrap(console, room) if head and room >= _NARROW else [whole]
-    starts = [Text(head, "dim" if style else ""), *(Text(" " * cell_len(head)) for _ in lines[1:])]
+    indent = " " * (len(body) - len(body.lstrip(" ")))
+    below = " " * (cell_len(head) if head else len(indent) + 2 if indent else 0)
+    room = console.width - max(cell_len(head + indent), len(below))
+    whole = Text(body[len(indent) :], style)
+    lines = whole.wrap(console, room) if room >= _NARROW else [whole]
+    starts = [Text(head + indent, "dim" if style else ""), *(Text(below) for _ in lines[1:])]
     with console.capture() as captured:
         for start, line in zip(starts, lines or [whole], strict=True):
             line.rstrip()

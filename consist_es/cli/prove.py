@@ -27,7 +27,13 @@ out_option = click.option("--out", metavar="FILE", type=new_file, help="Write a 
 
 @click.command()
 @click.argument("positions", metavar="[POSITION]...", nargs=-1, type=click.IntRange(min=1))
-@click.option("--extends", "older", metavar="FILE", type=readable_file, help="Older tree head to be extended.")
+@click.option(
+    "--extends",
+    "older",
+    metavar="FILE",
+    type=readable_file,
+    help="Older tree head: prove that the newer one extends it.",
+)
 @against_option
 @out_option
 @project_option

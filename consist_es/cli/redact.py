@@ -21,7 +21,7 @@ _ELSEWHERE = (
     "Copies elsewhere are out of reach: backups and other copies of the project, exports, reports, proof bundles, "
     "databases written by `consist-es replay --db`, views that another user keeps in the folder for temporary files, "
     "terminals and their logs; and on the disk the blocks that the old bytes were in, until they are used again. "
-    "Tree heads hold no payloads. If it was a password or a key, replace it by a new one: that alone is certain."
+    "Tree heads hold no payloads. If it was a password or a key, replace it by a new one: only that is certain."
 )
 _SHARED = (
     "Position {position} holds values of these events that other runs had as well, and stays. If it is to go too: "
@@ -35,7 +35,7 @@ _READ_BY_OTHERS = (
 
 @click.command()
 @click.argument("positions", metavar="POSITION...", type=click.IntRange(min=1), nargs=-1, required=True)
-@click.option("--reason", metavar="TEXT", required=True, help="Why; it is recorded, and stays.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why it is removed; this text is recorded and stays.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @project_option

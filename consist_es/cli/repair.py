@@ -17,19 +17,19 @@ from consist_es.text import counted
 
 _MOST = 20
 _FIRST = (
-    "Restoring the damaged file from a copy that is as new loses nothing, so look for one first, and keep the damaged "
+    "Restoring the damaged file from an up-to-date copy loses nothing, so look for one first, and keep the damaged "
     "file until `consist-es verify` finds no fault. Without one, run `consist-es repair --keep-damaged`: a new segment "
     "takes over with everything that can still be read, the records that are lost are named in it by their positions, "
-    "and the damaged files stay as they are. Tree heads that were made of the log behind the damage will not fit it "
-    "any more."
+    "and the damaged files stay as they are. Tree heads of the log after the damage will not fit it any "
+    "more."
 )
 _BLOBS = (
     "Payloads in files of their own, below blobs, were not looked at: `consist-es verify` does. One that is gone can "
     "only be restored from a copy, or given up with `consist-es redact` and a reason."
 )
 _AFTER = (
-    "The damaged files are kept as they were; they count no more from the damage on. Tree heads of the log "
-    "behind the damage do not fit it any more: if you keep some, move its folder `checkpoints` away and make a new one "
+    "The damaged files are kept as they were; they no longer count from the damage on. Tree heads of the log "
+    "after the damage do not fit it any more: if you keep some, move its folder `checkpoints` away and make a new one "
     "with `consist-es checkpoint`."
 )
 
@@ -80,7 +80,7 @@ def _tell(project: Project, damage: Damage, gaps: list[Gap], as_json: bool, *, d
     emit(f"up to position {damage.before.seq}: whole")
     if not done:
         kept = sum(isinstance(item, Survivor) for item in behind(project.storage, project.folder, damage))
-        emit(f"behind that: {counted(kept, 'record')} can be kept")
+        emit(f"after that: {counted(kept, 'record')} can be kept")
     listed = ", ".join(map(str, lost[:_MOST])) + (" and more" if len(lost) > _MOST else "")
     verb = "lost" if done else "cannot be kept"
     emit(f"{counted(len(lost), 'record')} {verb}" + (f": position {listed}" if lost else ""), BAD if lost else GOOD)

@@ -29,8 +29,10 @@ _Differences = dict[str, list[Difference]]
 
 
 @click.command()
-@click.option("--until", metavar="POSITION|TIME", help="Stop after this event, or time such as 2026-11-22T08:13:00Z.")
-@click.option("--db", "target", metavar="FILE", type=click.Path(path_type=Path), help="Write another database there.")
+@click.option(
+    "--until", metavar="POSITION|TIME", help="Stop after this position or time, such as 2026-11-22T08:13:00Z."
+)
+@click.option("--db", "target", metavar="FILE", type=click.Path(path_type=Path), help="Write another database, FILE.")
 @click.option("--check", is_flag=True, help="Change nothing: rebuild beside the live views and compare.")
 @json_option
 @project_option
@@ -79,7 +81,7 @@ def _write(project: Project, target: Path, until: str | None, as_json: bool) -> 
             events = project.views.rebuild(target=target, until=moment, progress=bar)
     except NotOurDatabaseError as error:
         raise UsageError(
-            f"--db {target}: there is {error.what}, not a database of consist-es. It was left untouched: give "
+            f"--db {target}: there is {error.what}, not a consist-es database. It was left untouched: give "
             "another name, or move the file away."
         ) from error
     with view_file.translated(target), closing(view_file.connect(target)) as conn:

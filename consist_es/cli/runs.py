@@ -24,20 +24,22 @@ _ON_A_TERMINAL = 20
 
 limit_option = click.option(
     "--limit", metavar="N", type=click.IntRange(min=1),
-    help="Show this many at most.  [default: 20 on a terminal, else all]",
+    help="Show at most this many.  [default: 20 on a terminal, else all]",
 )  # fmt: skip
 columns_option = click.option("--columns", metavar="A,B", help="Show these columns, or all.")
 sort_option = click.option("--sort", metavar="COLUMN", help="Sort by this column; -COLUMN the other way round.")
 
 
 @click.command(short_help="List runs of steps: computed or reused, and why.")
-@click.option("--scenario", metavar="NAME", help="Of this scenario: its latest attempt, or NAME#2 for an earlier one.")
-@click.option("--name", metavar="NAME", help="Of this step.")
-@click.option("--year", type=int, help="Of this year.")
-@click.option("--iteration", type=int, help="Of this iteration.")
-@click.option("--outcome", type=click.Choice(OUTCOMES), help="With this outcome.")
-@click.option("--status", type=click.Choice(_STATUSES), help="With this status.")
-@click.option("--model", metavar="NAME", help="Of this model.")
+@click.option(
+    "--scenario", metavar="NAME", help="Only this scenario: its latest attempt, or NAME#2 for an earlier one."
+)
+@click.option("--name", metavar="NAME", help="Only this step.")
+@click.option("--year", type=int, help="Only this year.")
+@click.option("--iteration", type=int, help="Only this iteration.")
+@click.option("--outcome", type=click.Choice(OUTCOMES), help="Only with this outcome.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only with this status.")
+@click.option("--model", metavar="NAME", help="Only this model.")
 @sort_option
 @columns_option
 @limit_option
@@ -89,9 +91,9 @@ def scenarios(sort: str | None, columns: str | None, limit: int | None, form: st
 
 
 @click.command(short_help="List files and tables: what made and used them.")
-@click.option("--key", metavar="KEY", help="With this key.")
-@click.option("--run", metavar="RUN", help="Inputs and outputs of this step.")
-@click.option("--format", "driver", metavar="NAME", help="Of this format, such as parquet.")
+@click.option("--key", metavar="KEY", help="Only with this key.")
+@click.option("--run", metavar="RUN", help="Only inputs and outputs of this step.")
+@click.option("--format", "driver", metavar="NAME", help="Only this format, such as parquet.")
 @sort_option
 @columns_option
 @limit_option

@@ -73,18 +73,30 @@ def plain_step(found: account.StepAccount) -> dict[str, Any]:
         "error": row.error_message,
         "reason": row.cache_reason,
         "nearest": None if found.nearest is None else found.nearest.id,
-        "differences": [
-            {"kind": item.kind, "key": item.key, "before": item.before, "after": item.after, "words": in_short(item)}
-            for item in found.differences
-        ],
-        "first_causes": [
-            {"what": cause.what, "run": cause.first.id, "step": label(cause.first), "later": cause.later}
-            for cause in found.causes
-        ],
+        **plain_differences(found),
+        **plain_causes(found),
         "config": row.config,
         "inputs": {name: plain_artifact(item) for name, item in found.inputs.items()},
         "outputs": {name: plain_artifact(item) for name, item in found.outputs.items()},
     }
+
+
+def plain_differences(found: account.StepAccount) -> dict[str, Any]:
+    """What JSON says of the differences from the nearest run."""
+    items = [
+        {"kind": item.kind, "key": item.key, "before": item.before, "after": item.after, "words": in_short(item)}
+        for item in found.differences
+    ]
+    return {"differences": items}
+
+
+def plain_causes(found: account.StepAccount) -> dict[str, Any]:
+    """What JSON says of first causes."""
+    items = [
+        {"what": cause.what, "run": cause.first.id, "step": label(cause.first), "later": cause.later}
+        for cause in found.causes
+    ]
+    return {"first_causes": items}
 
 
 def _scenario(found: account.ScenarioAccount) -> dict[str, Any]:

@@ -71,12 +71,16 @@ def _tell_why(found: StepAccount) -> None:
         _lines("", map(in_short, found.differences), "yellow")
     elif row.cache_differs:
         _lines("", row.cache_differs, "yellow")
-    where = [
+    _lines("first cause", where_it_came_in(found), "bold")
+
+
+def where_it_came_in(found: StepAccount) -> list[str]:
+    """The first causes that came in at earlier steps, with these steps."""
+    return [
         f"{cause.what}, in {label(cause.first)}" + (f" and {cause.later} later" if cause.later else "")
         for cause in found.causes
-        if cause.first.key != row.key or cause.later
+        if cause.first.key != found.row.key
     ]
-    _lines("first cause", where, "bold")
 
 
 def _files(found: dict[str, ArtifactRow]) -> Iterator[str]:

@@ -28,10 +28,10 @@ _MOST = 20
 
 _WHAT_TO_DO = (
     "Nothing was changed. Restore the damaged files from a copy; what lies before the first problem is good and can be "
-    "read. Where there is no copy, `consist-es repair` says what can be kept. What lay in a blob that is gone can only "
+    "read. If there is no copy, `consist-es repair` shows what can be kept. The payload of a missing blob can only "
     "be given up, with `consist-es redact` and a reason."
 )
-_UNREAD = "Something could not be read, so nothing can be said of it: check permissions, and the disk."
+_UNREAD = "Something could not be read, so it is not checked: check permissions and disk, and run it again."
 CORRUPT, UNTRUSTED, UNCHECKED = 1, 2, 4
 """Exit codes, which add up."""
 _TORN = (
@@ -48,9 +48,9 @@ _REDACTING = (
 @click.option(
     "--against", metavar="FILE", type=readable_file, multiple=True, help="Compare with this tree head; may be repeated."
 )
-@click.option("--signers", metavar="FILE", type=readable_file, help="Whose signatures count, as in ssh-keygen(1).")
-@click.option("--deep", is_flag=True, help="Also make the views anew to compare them, and read every output.")
-@click.option("--recent", is_flag=True, help="Go on from where the last check that found no fault got.")
+@click.option("--signers", metavar="FILE", type=readable_file, help="File of allowed signers, as in ssh-keygen(1).")
+@click.option("--deep", is_flag=True, help="Also rebuild the views to compare them, and read every output.")
+@click.option("--recent", is_flag=True, help="Continue where the last check without findings ended.")
 @json_option
 @project_option
 def verify(
@@ -70,7 +70,7 @@ def verify(
     not be read. 0 if all is well, 2 also for a usage error.
     """
     if signers is not None and not against:
-        raise click.UsageError("--signers is about the tree heads that --against names: give both.")
+        raise click.UsageError("--signers belongs to --against: give both.")
     folder, heads = log_folder(db_path), {path: read_head_file(path) for path in against}
     with Bar("Checking the log") as bar:
         report = verify_again(folder, progress=bar, full=not recent)
@@ -86,7 +86,7 @@ def verify(
 
 def _deeply(db_path: Path, as_json: bool) -> bool:
     """Rebuild the views and re-read the outputs, and print differences; True if there are none."""
-    with opened(db_path) as project, Bar("Making the views anew") as bar:
+    with opened(db_path) as project, Bar("Rebuilding the views") as bar:
         findings = list(derive_again(project, bar))
     for finding in findings:
         show_finding(finding, as_json)
@@ -125,7 +125,7 @@ def _print_problems(report: VerifyReport) -> None:
     table(("file", "byte", "position", "problem"), rows)
     if report.before is not None:
         behind = report.events - report.before
-        emit(f"{counted(report.before, 'event')} can be read before the first break of the chain, {behind} behind it")
+        emit(f"{counted(report.before, 'event')} can be read before the first break of the chain, {behind} after it")
 
 
 def _print_history(folder: Path, report: VerifyReport) -> None:
@@ -135,7 +135,7 @@ def _print_history(folder: Path, report: VerifyReport) -> None:
         emit(f"redacted: the payload of {'position' if len(report.redacted) == 1 else 'positions'} {listed}", QUIET)
     if report.lost:
         listed = ", ".join(map(str, report.lost[:_MOST])) + (" and more" if len(report.lost) > _MOST else "")
-        emit(f"lost, as a repair says: the record of position {listed}", ODD)
+        emit(f"lost, as an earlier repair recorded: the record of position {listed}", ODD)
     for name in report.quarantined:
         emit(f"quarantine/{name}: cut off by an earlier repair", QUIET)
     for found in report.unended[:_MOST]:

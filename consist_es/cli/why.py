@@ -7,14 +7,13 @@ import click
 import msgspec
 
 from consist_es.cli.common import json_document, opened, project_option
-from consist_es.cli.output import emit_json, note
-from consist_es.cli.show import plain_step
-from consist_es.cli.tell import line, tell_causes, tell_step
+from consist_es.cli.output import emit, emit_json, note
+from consist_es.cli.show import plain_causes, plain_differences, plain_step
+from consist_es.cli.tell import tell_causes, tell_step, where_it_came_in
 from consist_es.projections import run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading import account, select
 from consist_es.reading.labels import label, place
-from consist_es.runs.why import REUSED_OVER, Why
 from consist_es.runs.why import why as account_of
 
 
@@ -28,32 +27,41 @@ def why(run: str, against: str | None, as_json: bool, db_path: Path) -> None:
 
     RUN is a step, such as baseline/demand@2030.1, or its run id. For a computed step: the nearest earlier run, the
     differences from it, down to the key, file or function, and the first cause: where that came in, if other steps had
-    made its inputs anew. For a reused one: the run that answered, and the time saved. Of a scenario: the first causes
-    of its computed steps, by how many there are.
+    made its inputs anew. For a reused one: the run that answered, how its outputs were checked, and the time saved. Of
+    a scenario: the first causes of its computed steps.
     """
     with opened(db_path) as project:
         views = project.connection()
-        header = None if against is not None else select.scenario_or_none(views, run)
-        if header is not None:
-            scenario = account.of_scenario(views, header)
-            if as_json:
-                emit_json({"scenario": header.id, "first_causes": dict(scenario.causes), "outcomes": scenario.outcomes})
-                return
-            counts = ", ".join(f"{count} {name}" for name, count in scenario.outcomes.items())
-            line(header.id, counts or "no steps")
-            tell_causes(scenario)
+        if against is None and (header := select.scenario_or_none(views, run)) is not None:
+            _of_scenario(account.of_scenario(views, header), as_json)
             return
         found = select.step(views, run)
         if found.others:
             note(f"{run!r} may be one of {found.others + 1} runs: the newest was taken, {found.run.id!r}.")
-        other = None if against is None else _same_step(views, found.run, against)
-        told = account.of_step(views, found.run, other)
-        if as_json:
-            emit_json({**plain_step(told), "why": msgspec.to_builtins(account_of(views, found.run))})
-        else:
-            tell_step(told, whole=False)
-            for text in _notes(account_of(views, found.run)):
-                line("", text)
+        if against is not None:
+            told = account.of_step(views, found.run, _same_step(views, found.run, against))
+            if as_json:
+                emit_json(plain_step(told))
+            else:
+                tell_step(told, whole=False)
+            return
+        text, told = account_of(views, found.run), account.of_step(views, found.run)
+    if as_json:
+        emit_json({**msgspec.to_builtins(text), **plain_differences(told), **plain_causes(told)})
+        return
+    for line in str(text).splitlines():
+        emit(line)
+    for line in where_it_came_in(told):
+        emit(f"  first cause: {line}", "bold")
+
+
+def _of_scenario(found: account.ScenarioAccount, as_json: bool) -> None:
+    if as_json:
+        causes = [{"what": what, "steps": count} for what, count in found.causes]
+        emit_json({"scenario": found.header.id, "outcomes": found.outcomes, "first_causes": causes})
+        return
+    emit(f"{found.header.id}: {', '.join(f'{count} {name}' for name, count in found.outcomes.items()) or 'no steps'}")
+    tell_causes(found)
 
 
 def _same_step(views: sqlite3.Connection, row: RunRow, against: str) -> RunRow:
@@ -65,9 +73,3 @@ def _same_step(views: sqlite3.Connection, row: RunRow, against: str) -> RunRow:
     if not same:
         raise click.UsageError(f"scenario {header.id!r} has no step {label(row)!r}")
     return same[-1]
-
-
-def _notes(found: Why) -> list[str]:
-    """What a reader should know of a hit besides."""
-    packages = [f"{REUSED_OVER}{', '.join(found.packages)}"] if found.packages else []
-    return [*found.accepted, *found.notes, *packages, *(f"put back: {path}" for path in found.put_back)]

@@ -184,7 +184,7 @@ class _Row:
         """A node or zone number: 1 to `highest`, or any from 1 when that is None."""
         text = text.strip()
         if not _INTEGER.fullmatch(text):
-            raise self.error(f"{text!r} is no node number", expected)
+            raise self.error(f"{text!r} is not a node number", expected)
         node = int(text)
         if node < 1 or (highest is not None and node > highest):
             upto = "" if highest is None else f" to {highest}"
@@ -196,7 +196,7 @@ class _Row:
         text = text.strip()
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not math.isfinite(value):
-            raise self.error(f"{name} {text!r} is no number", "a finite decimal number")
+            raise self.error(f"{name} {text!r} is not a number", "a finite decimal number")
         if value < 0 and not signed:
             raise self.error(f"{name} {text} is negative", f"{name} of zero or more")
         return value
@@ -274,7 +274,7 @@ def _link(row: _Row, nodes: int) -> Link:
     ends = row.node(fields[0], nodes, expected), row.node(fields[1], nodes, expected)
     capacity, length, time, b, power, speed, toll = map(row.number, fields[2:9], _LINK_FIELDS[2:9])
     if not _INTEGER.fullmatch(fields[9]):
-        raise row.error(f"link type {fields[9]!r} is no whole number", expected)
+        raise row.error(f"link type {fields[9]!r} is not a whole number", expected)
     return Link(*ends, capacity, length, time, b, power, speed, toll, int(fields[9]))
 
 
@@ -296,4 +296,4 @@ def _check_total(tags: _Tags, total: float) -> None:
         return
     stated = row.number(row.text, "<TOTAL OD FLOW>")
     if abs(stated - total) > _TOTAL_TOLERANCE * max(stated, total):
-        raise row.error(f"<TOTAL OD FLOW> is {stated!r}, but the trips sum up to {total!r}", "a complete trip table")
+        raise row.error(f"<TOTAL OD FLOW> is {stated!r}, but the trips sum to {total!r}", "a complete trip table")

@@ -56,7 +56,7 @@ def examine(project: Project, *, deep: bool = False, progress: Progress | None =
         views = list(check_views(project))
         yield from views
         if any(finding.is_wrong for finding in views):
-            yield Finding(NOTE, "views", f"the views are not to be trusted, {_NOT_SEEN}", str(project.db_path))
+            yield Finding(NOTE, "views", f"the views cannot be trusted, {_NOT_SEEN}", str(project.db_path))
         else:
             yield from _look_inside(project, kind, deep=deep, progress=progress)
     except (LogError, ViewError) as error:
@@ -99,7 +99,7 @@ def mend(project: Project, findings: list[Finding]) -> list[str]:
     if wanted & {"tail", "leftovers", "redaction"}:
         done += _tidy(project)
     if wanted & {"views", "rows"}:
-        done.append(f"made the views anew from {counted(project.views.rebuild(), 'event')}")
+        done.append(f"rebuilt the views from {counted(project.views.rebuild(), 'event')}")
     if "runs" in wanted:
         project.attach()
         done.append("recorded the end of runs whose process is gone")

@@ -40,8 +40,8 @@ def check_chain(report: VerifyReport) -> Iterator[Finding]:
             "log",
             problem.what if problem.position is None else f"position {problem.position}: {problem.what}",
             f"{problem.file}, byte {problem.offset}",
-            "Stop writing to this project and restore the file from a copy; what lies before it is good. Without a "
-            "copy, `consist-es repair` says what can be kept.",
+            "Stop writing to this project and restore the file from a copy; what lies before it is good. If "
+            "there is no copy, `consist-es repair` shows what can be kept.",
         )
         for problem in report.problems
     )
@@ -55,7 +55,7 @@ def check_tail(report: VerifyReport) -> Iterator[Finding]:
     yield Finding(
         WARNING,
         "tail",
-        f"{counted(report.torn_bytes, 'byte')} after the last event: a writer was killed there, or writes just now",
+        f"{counted(report.torn_bytes, 'byte')} after the last event: a writer was killed there, or is writing now",
         f"last segment, byte {report.torn_offset}",
         "The next writer, or doctor --fix, moves them to quarantine; no recorded event is lost.",
         mends=True,
@@ -65,7 +65,7 @@ def check_tail(report: VerifyReport) -> Iterator[Finding]:
 def check_redaction(report: VerifyReport) -> Iterator[Finding]:
     """An unfinished redaction."""
     if report.redacting:
-        what = "a redaction was begun and not finished: what was to go may still be there"
+        what = "a redaction was begun and not finished: the payload may still be there"
         todo = "The next writer, or doctor --fix, finishes it."
         yield Finding(WARNING, "redaction", what, REDACTION, todo, mends=True)
 
@@ -97,7 +97,7 @@ def leftovers(folder: Path, storage: Storage) -> list[Path]:
 def check_leftovers(folder: Path, storage: Storage) -> Iterator[Finding]:
     """Unfinished files, and a sealed last segment without a successor."""
     for path in leftovers(folder, storage):
-        what = "an unfinished file of a process that was killed, of no meaning"
+        what = "an unfinished file of a killed process, which nothing needs"
         yield Finding(WARNING, "leftovers", what, str(path.relative_to(folder)), "doctor --fix removes it.", mends=True)
     numbers = segment_numbers(storage, folder)
     if numbers and _ends(folder, numbers[-1], storage):
@@ -133,7 +133,7 @@ def check_clock(last: str | None, now: datetime) -> Iterator[Finding]:
     """`last`: time of the newest event."""
     if last is not None and datetime.fromisoformat(last) > now + AHEAD:
         what = f"the newest event says {last}, the clock here {now:%Y-%m-%dT%H:%M:%SZ}"
-        todo = "Set the clock. Times in a log never go back: until then all further events will say the same time."
+        todo = "Set the clock. Times in a log never go back: until then all further events will have the same time."
         yield Finding(WARNING, "clock", what, "", todo)
 
 
@@ -144,7 +144,7 @@ def check_hosts(hosts: Sequence[str], kind: str) -> Iterator[Finding]:
     names = ", ".join(sorted(hosts)[:10])
     what = f"{len(hosts)} hosts wrote to this log: {names}"
     if NETWORK.fullmatch(kind):
-        todo = "Let one machine write at a time: locks between machines are not to be trusted here."
+        todo = "Let one machine write at a time: locks between machines are not reliable here."
         yield Finding(WARNING, "hosts", what, "", todo)
     else:
         todo = "Runs of a dead process are noticed on its own host only."
@@ -161,7 +161,7 @@ def check_filesystem(path: Path, what: str, kind: str) -> Iterator[Finding]:
         todo = "Keep it on a local disk, or let one machine write at a time and give the views a local db_path."
         yield Finding(WARNING, "file system", said, str(path), todo)
     else:
-        yield Finding(OK, "file system", f"{what} on {kind or 'a file system that cannot be told'}", str(path))
+        yield Finding(OK, "file system", f"{what} on {kind or 'an unknown file system'}", str(path))
 
 
 def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
@@ -178,7 +178,7 @@ def check_sqlite(version: tuple[int, ...]) -> Iterator[Finding]:
         yield Finding(OK, "sqlite", f"SQLite {name}")
         return
     what = f"SQLite {name} has the WAL-reset bug: very rarely, two connections at once damage the views"
-    todo = "The log is not concerned. Use SQLite 3.51.3 or newer; `consist-es replay` makes damaged views anew."
+    todo = "The log is not affected. Use SQLite 3.51.3 or newer; `consist-es replay` rebuilds damaged views."
     yield Finding(NOTE, "sqlite", what, "", todo)
 
 

@@ -40,7 +40,7 @@ _MOUNTS = "SELECT mounts FROM runs WHERE kind = 'scenario' AND mounts <> '{}' OR
 _RUN_DIRS = "SELECT DISTINCT run_dir FROM runs WHERE run_dir <> ''"
 _OTHER_NAMES = "SELECT DISTINCT artifact_dir FROM runs WHERE artifact_dir <> '' AND artifact_dir NOT LIKE '%/' || key"
 _ABANDONED = ".abandoned"
-_REMAKE = "Put it back, or run the step again: a step that asks for it will compute it again."
+_REMAKE = "Run the step again, or restore the file. A step that asks for it will compute it again."
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ def check_outputs(conn: sqlite3.Connection, cache: DigestCache, roots: Roots, *,
     `deep`, all."""
     digester = Digester("full", None if deep else cache)
     found = (finding for made in _outputs(conn) if (finding := _of_output(conn, made, roots, digester, deep=deep)))
-    yield from listed(found, Finding(OK, "outputs", "every output is where and what it was"))
+    yield from listed(found, Finding(OK, "outputs", "every output is in its place and unchanged"))
 
 
 def _outputs(conn: sqlite3.Connection) -> Iterator[Made]:
@@ -110,7 +110,7 @@ def _of_output(conn: sqlite3.Connection, made: Made, roots: Roots, digester: Dig
     if again:
         said = f"{row.key} of run {made.run} was written again by run {again[0][0]}"
         return Finding(NOTE, "outputs", said, where)
-    said = f"{row.key} of run {made.run} {what}; no later hit needs it, for a newer run answers or none may"
+    said = f"{row.key} of run {made.run} {what}; no later hit needs it: a newer run answers, or none may"
     return Finding(NOTE, "outputs", said, where)
 
 

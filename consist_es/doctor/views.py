@@ -19,7 +19,7 @@ from consist_es.views.folding import dead_letters
 from consist_es.views.tables import BEHIND, LEVEL, ORPHANED, OUTDATED
 
 _TRIES = 10
-_REBUILD = "`consist-es replay`, or doctor --fix, makes them from the log."
+_REBUILD = "`consist-es replay`, or doctor --fix, rebuilds them from the log."
 
 
 def check_views(project: Project) -> Iterator[Finding]:
@@ -35,9 +35,9 @@ def check_views(project: Project) -> Iterator[Finding]:
         return
     match standing:
         case view_file.NOTHING:
-            yield Finding(NOTE, "views", "there is no database", str(path), "The next use makes it from the log.")
+            yield Finding(NOTE, "views", "there is no database", str(path), "The next use builds it from the log.")
         case _ if standing == OUTDATED:
-            yield Finding(NOTE, "views", standing, str(path), "The next use makes them anew from the log.")
+            yield Finding(NOTE, "views", standing, str(path), "The next use rebuilds them from the log.")
         case _ if standing in (LEVEL, BEHIND):  # the next use folds what is missing
             yield Finding(OK, "views", standing, str(path))
         case _:
@@ -61,8 +61,10 @@ def _stranger(path: Path, what: str) -> Finding:
     """Finding for another file in the database's place. Only a folder is not set aside."""
     said = f"in place of the database there is {what}"
     if what == view_file.FOLDER:
-        return Finding(ERROR, "views", said, str(path), "Move it away: the next use then makes the views from the log.")
-    todo = "Move it away if it is yours. The next use sets it aside under another name and makes the views."
+        return Finding(
+            ERROR, "views", said, str(path), "Move it away: the next use then rebuilds the views from the log."
+        )
+    todo = "Move it away if it is yours. The next use sets it aside under another name and rebuilds the views."
     return Finding(ERROR, "views", said, str(path), todo, mends=True)
 
 
@@ -88,11 +90,11 @@ def check_rows(project: Project, progress: Progress | None = None) -> Iterator[F
     with tempfile.TemporaryDirectory(prefix=f"{live.name}.doctor-", dir=live.parent) as folder:
         found = _differences(project, Path(folder) / "rebuilt.db", progress)
     for table, rows in sorted(found.items()):
-        what = f"table {table} is not what the log says, in {counted(_least(rows), 'row')} at least"
+        what = f"table {table} differs from the log in at least {counted(_least(rows), 'row')}"
         todo = f"{_REBUILD} `consist-es replay --check` shows the rows."
         yield Finding(ERROR, "rows", what, str(live), todo, mends=True)
     if not found:
-        yield Finding(OK, "rows", "the views are what the log says, row for row", str(live))
+        yield Finding(OK, "rows", "the views agree with the log, row for row", str(live))
 
 
 def _least(found: list[Difference]) -> int:
@@ -130,10 +132,10 @@ def _of_run(project: Project, row: RunRow) -> Finding:
     who = f"process {row.writer}" if writer is None else in_words(writer)
     what = f"{noun} without an end since {row.started_at}, by {who}"
     if writer is not None and is_seen(project.storage, project.folder, writer):
-        return Finding(NOTE, "runs", f"{what}, which lives", row.id)
+        return Finding(NOTE, "runs", f"{what}, which is alive", row.id)
     host = "an unknown host" if writer is None else writer.host
     todo = f"Look there, on {host}. If it is over, doctor --abandon {row.id} records that."
-    return Finding(NOTE, "runs", f"{what}: whether that still lives cannot be told from here", row.id, todo)
+    return Finding(NOTE, "runs", f"{what}: it cannot be seen from here if that is alive", row.id, todo)
 
 
 # ---------------------------------------------------------------- facts for other checks

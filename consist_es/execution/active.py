@@ -192,7 +192,7 @@ class ActiveRun:
         """The run's own folder, or one below it; created if missing."""
         self.check_open("output_dir()")
         if namespace is not None and not isinstance(namespace, str):
-            raise UsageTypeError(f"output_dir(): namespace is a str, not {type(namespace).__name__}.")
+            raise UsageTypeError(f"output_dir(): namespace must be a str, not {type(namespace).__name__}.")
         name = (namespace or "").strip()
         folder = inside(self.directory, name, namespace) if name else self.directory
         folder.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ class ActiveRun:
         """Path to write an output to, ``<folder of the run>/<key>.<ext>``; creates the folder, not the file."""
         self.check_open("output_path()")
         if not isinstance(key, str) or not isinstance(ext, str):
-            raise UsageTypeError("output_path(): key and ext are str.")
+            raise UsageTypeError("output_path(): key and ext must be str.")
         stem, suffix = key.strip(), ext.strip().lstrip(".").lower()
         if not stem or not suffix:
             raise UsageError(f"output_path(): key={key!r}, ext={ext!r}: neither may be blank.")
@@ -225,7 +225,7 @@ class ActiveRun:
         if isinstance(value, Artifact):
             key = key or value.key
         elif key is None:
-            raise UsageError(f"log_artifact({value!r}): a path needs key=, the name it will be known by.")
+            raise UsageError(f"log_artifact({value!r}): a path needs key=, the name of the artifact.")
         check_key(key, "artifact key")
         path = self._path(value)
         with self._lock:
@@ -261,7 +261,7 @@ class ActiveRun:
             run_id = self.id if direction == "output" else None
             artifact = artifact_of_event(event, self.journal.uris, run_id=run_id)
         if event.kind == "missing":
-            warn(f"{direction} {key!r} of run {self.id!r} is not there: {path}")
+            warn(f"{direction} {key!r} of run {self.id!r} is not at {path}. Write it first, or correct the path.")
         if direction == "output":
             self.made.append(path)
         self.journal.record(event)

@@ -120,7 +120,7 @@ def error_info(error: BaseException, mask: Callable[[str], str]) -> ErrorInfo:
     try:
         message = str(error)
     except Exception as broken:  # noqa: BLE001  the user's __str__ may raise anything
-        message = f"(its text cannot be had: {type(broken).__name__})"
+        message = f"(its text is not available: {type(broken).__name__})"
     try:
         trace: str | None = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001  the same, from inside the formatter

@@ -143,7 +143,7 @@ def _check_missing(step: Step, active: ActiveRun, present: Mapping[str, Artifact
 
 def _hint(step: Step, active: ActiveRun, missing: list[str]) -> str:
     if gone := [active.absent[key] for key in missing if key in active.absent]:
-        return "".join(f" It returned {path}: nothing is there. Write it first." for path in gone)
+        return "".join(f" It returned {path}, which does not exist. Write it first." for path in gone)
     if active.found and any(key in step.output_paths for key in missing):
         left = ", ".join(str(path) for path in active.found if state_of(path) == active.found[path])
         return f" The step left {left} as it was before: only what it writes is its output."

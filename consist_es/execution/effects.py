@@ -75,7 +75,9 @@ class Changes(msgspec.Struct, frozen=True):
                 "changes one of them for a later step, a hit will not do so. Return or log what it makes as an output."
             )
         remedy = _REMEDY_OF_BLOCK if self.of_block else _REMEDY
-        return f"Step {step!r} will be computed every time, for it keeps {', '.join(self.lost)} for later: {remedy}."
+        return (
+            f"Step {step!r} will be computed every time, because it keeps {', '.join(self.lost)} for later: {remedy}."
+        )
 
 
 def digest(value: Any, mask: Mask) -> str | None:

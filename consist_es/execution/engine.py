@@ -5,8 +5,8 @@ Arguments are checked before anything is recorded. From the first event on, ever
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import sys
 import types
 from dataclasses import dataclass
 
@@ -79,8 +79,9 @@ class Engine(Settings):
 
 def _loop_is_running() -> bool:
     """True inside an event loop: waiting would block it, and the awaited run may be one of its tasks."""
+    # No loop runs before somebody has imported asyncio, which takes 30 ms.
+    running = getattr(sys.modules.get("asyncio"), "get_running_loop", None)
     try:
-        asyncio.get_running_loop()
+        return running is not None and running() is not None
     except RuntimeError:
         return False
-    return True

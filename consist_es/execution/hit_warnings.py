@@ -11,8 +11,8 @@ from consist_es.runs.why import REUSED_OVER
 from consist_es.steps.step import Step
 
 _OVER_PACKAGES = (
-    "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) vouches "
-    "for these."
+    "Tracker(package_identity='imported') or model_packages=[…] makes versions count; accept_packages(reason) accepts "
+    "these."
 )
 
 

@@ -37,4 +37,8 @@ def _call(hooks: list[Hook], *arguments: Any) -> None:
         try:
             hook(*arguments)
         except Exception as error:  # noqa: BLE001  the user's function may raise anything
-            warnings.warn(f"Hook {getattr(hook, '__name__', hook)!r} raised {error!r}.", ConsistWarning, stacklevel=4)
+            warnings.warn(
+                f"Hook {getattr(hook, '__name__', hook)!r} raised {error!r}. The run goes on.",
+                ConsistWarning,
+                stacklevel=4,
+            )

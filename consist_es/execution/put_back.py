@@ -58,7 +58,7 @@ class PutBack:
         except (AttributeError, TypeError, ValueError, LookupError) as error:
             for back in reversed(undo):
                 back()
-            raise Obstacle(f"what the step changed cannot be put back: {type(error).__name__}: {error}") from error
+            raise Obstacle(f"the changes of the step cannot be put back: {type(error).__name__}: {error}") from error
 
 
 def _unknown(effect: Effect) -> Action | None:
@@ -68,7 +68,7 @@ def _unknown(effect: Effect) -> Action | None:
 def _owner(effect: Effect, reach: Reach | None) -> Owner:
     owner = None if reach is None else reach.owners.get(effect.owner)
     if owner is None:
-        raise Obstacle("is not to be found")
+        raise Obstacle("cannot be found")
     return owner
 
 
@@ -142,7 +142,7 @@ def _is_other(effect: Effect, now: Any, mask: Mask) -> bool:
     """True if the present value is not the one that the step found. Raises `Obstacle` if it must be."""
     other = effect.before is not None and effect.before != (ABSENT if now is _NOTHING else digest(now, mask))
     if other and effect.required:
-        raise Obstacle("is not what it was")
+        raise Obstacle("has changed since")
     return other
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from consist_es.adapters.protocol import CanonicalizationSnapshot
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.drivers.loading import load
 from consist_es.errors import UsageTypeError
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.log_calls import LogCalls
@@ -72,6 +71,8 @@ class RunContext(LogCalls):
         Raises:
             MissingKeyError: no input of that name; lists the inputs.
         """
+        from consist_es.artifacts.drivers.loading import load  # with all drivers
+
         self._active.check_open("load()")
         if isinstance(key_or_artifact, Artifact):
             return load(key_or_artifact)

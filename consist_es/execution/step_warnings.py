@@ -62,7 +62,7 @@ class Warned:
         """Warn each time of outputs that an earlier run wrote: they may be of other work."""
         if old:
             _say(
-                f"Step {step.name!r} gave out files that it did not write: {listed(old)}. A cached function "
+                f"Step {step.name!r} has outputs that it did not write: {listed(old)}. A cached function "
                 "(functools.lru_cache) returns the path of an earlier call. The run will not be reused. Take the cache "
                 "off the function, write a file of its own, or pass the file as an input."
             )
@@ -72,8 +72,8 @@ class Warned:
         if self._wants_reuse(step) and step.fingerprint.digest is None:
             self._once(
                 step,
-                f"Step {step.name!r} will be computed every time, for its work cannot be identified: "
-                f"{step.fingerprint.unstable[0]}. run.why() says all of it.",
+                f"Step {step.name!r} will be computed every time, because its work cannot be identified: "
+                f"{step.fingerprint.unstable[0]}. run.why() shows all reasons.",
             )
 
     def _without_output(self, step: Step, event: StepCompleted) -> None:
@@ -81,7 +81,7 @@ class Warned:
         if self._wants_reuse(step) and event.reusable and not event.all_outputs and not event.effects:
             self._once(
                 step,
-                f"Step {step.name!r} made no output that is known, and the next call like this one is skipped: what it "
+                f"Step {step.name!r} recorded no output, and the next call like this one is skipped: what it "
                 "wrote elsewhere is not made again. Return or log what it writes, or use cache_mode='overwrite'.",
             )
 

@@ -49,7 +49,7 @@ def _cause(ahead: Iterable[Forecast]) -> str:
 def _time(ahead: Iterable[Forecast]) -> str:
     known = [item.seconds for item in ahead if item.seconds is not None]
     if not known:
-        return "for a time that is not known"
+        return "for an unknown time"
     seconds = sum(known)
     for name, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0)):
         if seconds >= size:

@@ -54,8 +54,8 @@ class Observed(msgspec.Struct, frozen=True):
             told.append(f"Step {step!r} will be computed again: {self.problem}.")
         told += [f"Step {step!r}: {text}." for text in self.unseen]
         told += [
-            f"Step {step!r} drew from the global random generator of {name}, which nobody had seeded: what it makes "
-            "differs each time, and a hit gives what it made once. Seed it, or pass a generator."
+            f"Step {step!r} drew from the global random generator of {name}, which was not seeded: its results "
+            "differ each time, but a hit returns the recorded ones. Seed it, or pass a generator."
             for name in self.unseeded
         ]
         return [text for text in told if text is not None]

@@ -308,7 +308,7 @@ def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[_Found]:
     paired = pair(new.code_parts, old.code_parts)
     told = (*(after for _, after in paired.changed), *paired.added)
     inner = {name.rpartition(".")[0] for name in told}  # a class, if one of its methods says more
-    said = {_CALLABLE: "changed, if only by where its files lie"} if paired.renamed else {}
+    said = {_CALLABLE: "changed, maybe only in where its files lie"} if paired.renamed else {}
     found = [
         _Found(f"code of {_both(before, after)}: {said.get(after, 'changed')}", after)
         for before, after in paired.changed

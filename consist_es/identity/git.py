@@ -1,7 +1,6 @@
 """Asks the `git` program for a folder's commit and uncommitted changes."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -27,16 +26,27 @@ class GitState(msgspec.Struct, frozen=True):
 
 def git_state(folder: Path) -> GitState | None:
     """State of the repository around `folder`; None without git, repository or commit."""
-    top = _git(folder, "rev-parse", "--show-toplevel")
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
-    if top is None or commit is None:
+    if not _has_repository(folder):
         return None
-    root = Path(os.fsdecode(top.rstrip(b"\n")))
+    found = _git(folder, "rev-parse", "--show-toplevel", "--verify", "HEAD")
+    if found is None:
+        return None
+    top, _, commit = found.rstrip(b"\n").rpartition(b"\n")
+    root = Path(os.fsdecode(top))
     diff = _git(root, *_DIFF)
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py")
     if diff is None or untracked is None:
         return None
-    return GitState(commit.decode().strip(), _dirty(root, diff, sorted(filter(None, untracked.split(b"\0")))))
+    return GitState(commit.decode(), _dirty(root, diff, sorted(filter(None, untracked.split(b"\0")))))
+
+
+def _has_repository(folder: Path) -> bool:
+    """True if git may find a repository; starting it to hear that there is none takes milliseconds."""
+    try:
+        real = folder.resolve()
+    except (OSError, RuntimeError):  # git is the one to say
+        return True
+    return any(os.path.lexists(above / ".git") for above in (real, *real.parents))
 
 
 def _dirty(root: Path, diff: bytes, untracked: list[bytes]) -> str | None:
@@ -58,6 +68,8 @@ def _read(path: Path) -> bytes:
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
     """Output of a git command; None if it cannot run or fails."""
+    import subprocess  # heavy, and there may be no repository
+
     clean = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
     try:
         done = subprocess.run(  # noqa: S603

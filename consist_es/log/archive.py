@@ -34,7 +34,7 @@ def archive(storage: Storage, folder: Path, target: Path | None = None) -> Itera
     """
     place = None if target is None else target.resolve()
     if place is not None and not place.is_dir():
-        raise ArchiveError(segment_name(1), place, "there is no such folder; name another one")
+        raise ArchiveError(segment_name(1), place, "it does not exist; name another folder")
     try:
         numbers = segment_numbers(storage, folder)[:-1]
     except OSError as error:

@@ -86,9 +86,9 @@ def _reference(data: bytes) -> _Reference:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadRecord(f"the reference to a blob does not decode: {error}") from error
     if not 0 <= reference.size <= EVENT_CAP:
-        raise BadRecord(f"a payload of {reference.size} bytes, at most {EVENT_CAP} are allowed")
+        raise BadRecord(f"a payload of {reference.size} bytes; at most {EVENT_CAP} are allowed")
     if len(reference.blob) != 64 or not set(reference.blob) <= set("0123456789abcdef"):  # it becomes a file name
-        raise BadRecord(f"{reference.blob!r} is no name of a blob")
+        raise BadRecord(f"{reference.blob!r} is not the name of a blob")
     return reference
 
 

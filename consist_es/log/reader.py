@@ -198,7 +198,7 @@ class _Tour:
             return None
         start = following.start
         if start.seq > place.seq or (start.seq == place.seq and start.chain != place.chain):
-            problem = "the segment does not go on where the last one ended"
+            problem = "the segment does not go on where the one before it ended"
             raise self._fault or LogCorruptError(segment_name(start.segment), 0, problem)
         if self._seen.seq < place.seq and start.seq < place.seq:  # a repair restarted before the last yielded event
             self._seen = Cursor(place.seq, place.segment, place.offset, place.chain.decode())

@@ -154,7 +154,9 @@ def encode_data(event: Event) -> bytes:
     if len(data) > EVENT_CAP:
         raise LimitError(f"An event of type {event.TYPE}", len(data), EVENT_CAP)
     if data.startswith(b'{"$'):
-        raise UsageTypeError(f"The first field of {event.TYPE} begins with $, which is kept for the log: rename it.")
+        raise UsageTypeError(
+            f"The first field of {event.TYPE} begins with $, which is reserved for the log: rename it."
+        )
     if len(data) < ROOM:
         data = data[:-1].ljust(ROOM - 1, FILLER) + b"}"
     _require_readable(event, data)
@@ -235,7 +237,7 @@ def _struct_fault(value: msgspec.Struct, depth: int) -> Fault:
 def _unfit(path: str, what: str) -> UsageTypeError:
     shown = shortened(path, 200)
     return UsageTypeError(
-        f"{shown} holds {what}, which has no exact JSON form: convert it with consist_es.values.plain.to_plain first. "
+        f"{shown} holds {what}, which has no exact JSON form. Convert it with consist_es.values.plain.to_plain first. "
         "Nothing was recorded."
     )
 

@@ -153,9 +153,9 @@ def plan(
 def _check(position: int, line: Line) -> None:
     if line.head.type in OWN_TYPES:
         what = f"it is a {line.head.type} event of the log itself"
-        raise RedactionError(position, what, "It holds nothing that a step, its config or its metadata said.")
+        raise RedactionError(position, what, "It holds nothing from a step, its config or its metadata.")
     if redacted_digest(line.data) is not None:
-        raise RedactionError(position, "it is redacted already", "`consist-es log` says when and why.")
+        raise RedactionError(position, "it is redacted already", "`consist-es log` shows when and why.")
     if len(line.data) < ROOM:
         what = f"its payload has {len(line.data)} bytes, and the digest that takes its place {ROOM}"
         raise RedactionError(position, what, "Only versions before 0.1 wrote such short ones.")

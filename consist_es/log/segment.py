@@ -159,10 +159,10 @@ def _parse_header(line: bytes, path: Path) -> Opened:
         plain = {}
     if plain.get("format") != FORMAT:
         if path.name != segment_name(1):  # the first segment shows that the log is ours
-            raise LogCorruptError(path.name, 0, "the segment's header is none")
+            raise LogCorruptError(path.name, 0, "the segment's header is not valid")
         raise LogFormatError(
             f"{path} does not begin like a segment of a {FORMAT}. Nothing was changed. If it was one, restore it from "
-            "a copy; where further segments are whole, `consist-es repair` says what can be kept."
+            "a copy; if further segments are whole, `consist-es repair` shows what can be kept."
         )
     version = plain.get("version")
     if version != VERSION:
@@ -184,9 +184,9 @@ def _check_header(line: bytes, path: Path) -> Opened:
         raise BadRecord("its checksum does not match")
     header = msgspec.json.decode(front + b"}", type=Header)
     if segment_name(header.segment) != path.name:
-        raise BadRecord(f"it says segment {header.segment}")
+        raise BadRecord(f"it belongs to segment {header.segment}")
     if (header.segment == 1 and header.first != 1) or (header.first == 1) != (previous == genesis(header.project)):
-        raise BadRecord("it does not start where it says")
+        raise BadRecord("its first position does not fit its chain value")
     return Opened(header, Place(header.segment, len(line), header.first - 1, previous, header.at))
 
 

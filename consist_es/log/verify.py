@@ -185,7 +185,7 @@ class _Check:
             problem = str(error)
         what = f"an earlier check found it whole and synced, but {problem}"
         name = segment_name(noted.segment)
-        self._problem(name, noted.offset, noted.seq, f"{what} (if that was meant to be, remove {VERIFIED_FILE!r})")
+        self._problem(name, noted.offset, noted.seq, f"{what} (if that was intended, remove {VERIFIED_FILE!r})")
         return None
 
     def _unreadable(self, file: str, error: OSError) -> None:
@@ -310,7 +310,9 @@ class _Check:
             if start.seq and not self._problems:
                 self._problem(segment_name(1), 0, 1, "the segment is missing")
         elif (start.seq, start.chain) != (place.seq, place.chain):
-            self._problem(name, 0, start.seq + 1, f"it does not go on after position {place.seq}, where the last ended")
+            self._problem(
+                name, 0, start.seq + 1, f"it does not go on after position {place.seq}, where the one before it ended"
+            )
 
     def _lines(self, fd: int, begin: Place, limit: int | None, last: bool) -> None:
         place: Place | None = begin

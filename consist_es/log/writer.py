@@ -44,7 +44,7 @@ class _LockLost(Exception):
     """The lock file was deleted while this writer held it: what it wrote last may not count."""
 
     def __init__(self, after: int | None) -> None:
-        super().__init__("the lock file was deleted again and again")
+        super().__init__("the lock file was deleted repeatedly")
         self.after = after
         """Position of the last event before the write; None if there was none."""
 
@@ -148,7 +148,7 @@ class Writer:
                 return self._alone(act, needed)
             except _LockLost as error:
                 lost(error.after)
-        raise LogLockError(self._lock.path, "the file is deleted again and again", "Leave the lock file alone.")
+        raise LogLockError(self._lock.path, "the file was deleted repeatedly", "Leave the lock file alone.")
 
     def _alone(self, act: Callable[[], _T], needed: int = 0) -> _T:
         """Run `act` under the mutex. On an error, forget the log's end and translate the error."""

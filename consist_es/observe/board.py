@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import mmap
-import multiprocessing.process
 import os
 import struct
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -177,7 +177,9 @@ def _folder() -> Path | None:
 def _of_parent() -> Path | None:
     """The folder of the process that asked a `multiprocessing` server for this one: the server may be older than its
     first run, and then the environment does not name the folder."""
-    parent = multiprocessing.process.parent_process()
+    # A process that such a server made has imported the module.
+    asked = getattr(sys.modules.get("multiprocessing.process"), "parent_process", None)
+    parent = None if asked is None else asked()
     if parent is None or parent.pid is None:
         return None
     links = Path("/proc", str(parent.pid), "fd")

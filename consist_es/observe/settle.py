@@ -17,7 +17,7 @@ from consist_es.observe.reads import THERE, Hasher, Limits, Listing
 from consist_es.observe.scope import SIDE_FILES, is_below
 from consist_es.observe.stores import gather, size_of
 
-ABOVE = "content was not hashed, for that would take too long: {}. A copy with other file times counts as another one."
+ABOVE = "content was not hashed, as that would take too long: {}. A copy with other file times counts as a change."
 
 
 class Settling:
@@ -45,7 +45,7 @@ class Settling:
         for path in notes.replaced:
             if self._is_output(path):
                 continue
-            notes.doubt(f"{path} was read and rewritten by the step, in whatever order: declare it as an output")
+            notes.doubt(f"{path} was read and rewritten by the step, in an unknown order: declare it as an output")
         return found
 
     def _is_side_file(self, path: str) -> bool:
@@ -85,7 +85,7 @@ class Settling:
         if path in notes.modified_by_programs and not self._is_output(path) and verdict == "unknown":
             notes.doubt(
                 f"{path} was there before, a program that the step started wrote to it, and the step read it: "
-                "whether something of what it held before was read cannot be told. Remove it before the program "
+                "it is unknown if its earlier content was read. Remove it before the program "
                 "starts, let that write to consist.output_path(...), or declare it as an output"
             )
         return verdict == "same"

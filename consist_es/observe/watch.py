@@ -219,7 +219,7 @@ class Watch:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             notes.unseen[
                 f"{', '.join(sorted(names)[:_NAMED])}{more}: opened while the step ran, by it or by another program; "
-                "declare as inputs what the step reads of that"
+                "declare those that the step reads as inputs"
             ] = None
 
     def _take_in_arguments(self) -> None:
@@ -239,7 +239,7 @@ class Watch:
         notes = self._notes
         for handle in self._handles:
             if has_moved(handle):
-                notes.doubt(f"{handle.path} was open before the step began, and may have been read on")
+                notes.doubt(f"{handle.path} was open before the step began, and may have been read further")
             elif handle.path not in notes.made and handle.path not in notes.grown | notes.modified:
                 notes.reads.setdefault(handle.path, handle.stamp)
 

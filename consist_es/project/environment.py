@@ -1,7 +1,6 @@
 """The software environment of a run. Recorded for the reader, not part of the fingerprint."""
 
 import functools
-import importlib.metadata
 import platform
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import msgspec
 
 from consist_es.events import EnvironmentRecorded
 from consist_es.identity.git import git_state
+from consist_es.identity.installed.metadata import installed_headers
 from consist_es.identity.installed.packages import normalised
 from consist_es.values.digests import digest_of
 from consist_es.values.plain import frame
@@ -50,9 +50,7 @@ def _environment(project_root: Path | None) -> EnvironmentRecorded:
 def _packages() -> dict[str, str]:
     """Normalised name -> version; the first on the path wins, as on import."""
     found: dict[str, str] = {}
-    for distribution in importlib.metadata.distributions():
-        metadata = distribution.metadata
-        name, version = metadata["Name"], metadata["Version"]
+    for name, version in installed_headers():
         if name and version:  # a half removed package has neither
             found.setdefault(normalised(name), version)
     return dict(sorted(found.items()))

@@ -70,7 +70,7 @@ def find_project(given: str | os.PathLike[str] | None, working: Path) -> Path:
             return database_of(path)
         if (folder := log_folder(path)).is_dir():
             if path != database_of(folder) and (what := identify(path)) not in (NOTHING, OURS):
-                raise ProjectNotFoundError(f"{path} is {what}, not a database of consist-es. Name the log: {folder}.")
+                raise ProjectNotFoundError(f"{path} is {what}, not a consist-es database. Name the log: {folder}.")
             return path
         raise ProjectNotFoundError(f"No project at {path}: neither a log folder (*.events) nor a database beside one.")
     found = sorted(path for path in working.glob("*.events") if path.is_dir())

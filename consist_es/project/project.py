@@ -201,8 +201,8 @@ def _refuse_links(folder: Path) -> None:
         return
     if links:
         raise LogFormatError(
-            f"{links[0]} is a link, and of a log only the segments before the newest may be: what is written there "
-            f"would end up at {links[0].resolve()}. Nothing was changed. Remove it, or put the file in its place."
+            f"{links[0]} is a link, and only segments before the newest one may be links: what is written there "
+            f"would end up at {links[0].resolve()}. Nothing was changed. Remove the link, or put the file in its place."
         )
 
 

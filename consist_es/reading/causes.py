@@ -20,6 +20,11 @@ from consist_es.views.file import query
 _MISSES = ("missed", "demoted")
 _SEVERAL = ("callable", "variable ")
 """Beginnings of parts of code that mostly change along with a function, which says more."""
+_EARLIER = {
+    "year": "SELECT 1 FROM runs WHERE name = ? AND year = ? AND started_seq < ? LIMIT 1",
+    "iteration": "SELECT 1 FROM runs WHERE name = ? AND iteration = ? AND started_seq < ? LIMIT 1",
+}
+"""Label -> asks for an earlier run of a step with it."""
 NEW = "nothing like it ran before"
 
 
@@ -102,7 +107,8 @@ class Causes:
         for item in self._differences(row):
             made = self._miss_behind(item, row)
             if made is None:
-                found.setdefault(in_short(item), {})[row.key] = None
+                what = self._first_of(item, row) or in_short(item)
+                found.setdefault(what, {})[row.key] = None
                 continue
             for what, runs in self._found[made.key].items():
                 found.setdefault(what, {}).update(runs)
@@ -110,6 +116,14 @@ class Causes:
             reason = NEW if row.cache_source_key is None else in_words(row.cache_reason or "not_recorded")
             found[reason] = {row.key: None}
         return found
+
+    def _first_of(self, item: Difference, row: RunRow) -> str | None:
+        """``first run of year 2030``, if no earlier run of the step had that label."""
+        if item.kind != "label" or item.key not in _EARLIER or item.after is None:
+            return None
+        if query(self._conn, _EARLIER[item.key], (row.name, item.after, row.started_seq)):
+            return None
+        return f"first run of {item.key} {item.after}"
 
     def _differences(self, row: RunRow) -> list[Difference]:
         return telling(differences(self._conn, row))

@@ -8,7 +8,8 @@ from typing import Any
 
 from consist_es.projections import run_table
 from consist_es.projections.artifact_rows import ArtifactRow
-from consist_es.projections.run_rows import RunRow, ScenarioRow
+from consist_es.projections.origins import writer_details
+from consist_es.projections.run_rows import RunRow, ScenarioRow, in_words
 from consist_es.reading.causes import Causes
 from consist_es.reading.labels import label, outcome
 from consist_es.views.file import query
@@ -103,6 +104,9 @@ class Listing:
             return f"{row.error_type}: {row.error_message}" if row.error_type else row.error_message
         if row.cache == "hit":
             return "" if source is None else source.id
+        if row.status == "running":
+            writer = writer_details(self._conn, row.writer)
+            return f"by {row.writer if writer is None else in_words(writer)}"
         return "; ".join(cause.what for cause in self._causes.of(row))
 
     def _source(self, row: RunRow) -> RunRow | None:

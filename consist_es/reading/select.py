@@ -155,12 +155,13 @@ def _artifact(conn: sqlite3.Connection, text: str) -> SelectedArtifact | None:
 
 
 _NAMES = """
-SELECT DISTINCT name FROM (SELECT name, kind FROM runs ORDER BY started_seq DESC LIMIT 20000) WHERE kind <> 'scenario'
+WITH newest AS (SELECT name, run_id FROM runs WHERE kind <> 'scenario' ORDER BY started_seq DESC LIMIT 20000)
+SELECT name FROM newest UNION SELECT run_id FROM newest
 """
 
 
 def _known(conn: sqlite3.Connection, text: str) -> list[str]:
-    """Selectors of steps in the scenario that a text names, or names of all steps."""
+    """Selectors of steps in the scenario that a text names, or names and run ids of all steps."""
     for header, _ in _places(conn, text):
         if header is not None:
             found = run_table.steps(conn, header.key)[-_SUGGESTED:]

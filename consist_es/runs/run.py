@@ -32,8 +32,8 @@ class Account:
         """
         if self._ask is None:
             raise StateError(
-                f"Run {self._key!r} came out of a pickle, and what answers why() stayed where it was recorded: "
-                f"ask a tracker of that project, tracker.get_run({self._key!r}).why()."
+                f"Run {self._key!r} was unpickled, which cuts it off from its project, so it cannot answer why(): "
+                f"use a tracker of that project, tracker.get_run({self._key!r}).why()."
             )
         return self._ask()
 
@@ -99,7 +99,7 @@ class Run:
             UsageError: a scenario. StateError: a run that is not recorded yet, or was unpickled.
         """
         if self._account is None:
-            raise StateError(f"Run {self.id!r} is not recorded yet: ask it why once it has started.")
+            raise StateError(f"Run {self.id!r} is not recorded yet: call why() once it has started.")
         return self._account()
 
     @property

@@ -17,10 +17,10 @@ from consist_es.text import shown
 
 REASONS = {
     "cache_mode_overwrite": "it was asked to run again",
-    "candidate_outputs_invalid": "the recorded outputs are not what they were",
+    "candidate_outputs_invalid": "the recorded outputs are gone or changed",
     "effects_not_put_back": "what the earlier run changed on objects cannot be put back",
     "no_similar_prior_run": "nothing like it ran before",
-    "not_vouched": "the log cannot be read where it says what the earlier run was",
+    "not_vouched": "the log cannot be read where it recorded the earlier run",
     "not_identifiable": "its work cannot be identified",
     "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
     "packages_changed": "it was computed over other versions of packages that count",
@@ -28,10 +28,10 @@ REASONS = {
     "prior_run_failed": "the earlier run failed",
     "prior_run_interrupted": "the earlier run was interrupted",
     "prior_run_not_reusable": "the earlier run may not be reused",
-    "reads_changed": "what it read by itself is another now",
-    "scenario_changed": "what it read of its scenario is another now",
+    "reads_changed": "what it read by itself has changed",
+    "scenario_changed": "what it read of its scenario has changed",
     "prior_run_running": "the earlier run has not ended",
-    "writer_not_trusted": "somebody recorded it who is no trusted writer",
+    "writer_not_trusted": "it was recorded by a writer who is not trusted",
 }
 """Reasons of a miss, in words; codes not listed are shown as they are."""
 
@@ -108,7 +108,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         what += ", though it had hit" if self.verdict == "demoted" else ""
         colon = ":" if self.differs else "."
         nearest = f" The nearest earlier run is {self.nearest}{colon}" if self.nearest else ""
-        took = "It has no end that is known." if self.seconds is None else f"It took {span(self.seconds)}."
+        took = "Its end is not known." if self.seconds is None else f"It took {span(self.seconds)}."
         then = "" if self.nearest_seconds is None else f" {self.nearest} took {span(self.nearest_seconds)}."
         word = f" ({self.reason})" if self.reason.isidentifier() else ""  # the reason for a demotion is a sentence
         lines = [f"{self.run} {what}: {in_words(self.reason)}{word}.{nearest}"]
@@ -118,7 +118,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 def span(seconds: float | None) -> str:
     """A duration in seconds, a long one also in hours, minutes and seconds."""
     if seconds is None:
-        return "a time that is not known"
+        return "an unknown time"
     long = f" ({timedelta(seconds=round(seconds))})" if seconds >= 120 else ""
     return f"{seconds:.2f} s{long}"
 

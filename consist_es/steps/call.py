@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.drivers.loading import can_load, load, load_table
 from consist_es.errors import BindingError, CallError, ConsistWarning, RuntimeArgumentError
 from consist_es.steps.annotations import hints_of, parts_of
 from consist_es.steps.definition import RUNTIME
@@ -46,10 +45,9 @@ class Form(Enum):
                 return str(path)
             case Form.ARTIFACT:
                 return bound.artifact
-            case Form.TABLE:
-                return load_table(bound.artifact)
-            case Form.DATA:
-                return load(bound.artifact)
+        from consist_es.artifacts.drivers.loading import load, load_table  # with all drivers
+
+        return load_table(bound.artifact) if self is Form.TABLE else load(bound.artifact)
 
 
 class CallPlan(msgspec.Struct, frozen=True):
@@ -156,6 +154,8 @@ def _form(annotation: Any, fn: Callable[..., Any], binding: str | None, driver: 
         return wanted
     if annotation not in (inspect.Parameter.empty, Any):
         return Form.DATA
+    from consist_es.artifacts.drivers.loading import can_load
+
     return Form.DATA if can_load(driver) else Form.ARTIFACT
 
 

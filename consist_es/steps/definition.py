@@ -100,7 +100,7 @@ def define_step(**defaults: Any) -> Callable[[F], F]:
     allowed = (*_PLAIN, *_CACHE, *_EXECUTION, *_OTHER)
     for name in defaults:
         if name in ("config_plan", "hash_inputs"):
-            raise UsageTypeError(f"define_step({name}=…) is not taken: use adapter= or identity_inputs=.")
+            raise UsageTypeError(f"define_step({name}=…) is not supported: use adapter= or identity_inputs=.")
         if name not in allowed:
             raise UsageTypeError(f"define_step() does not take {name!r}. It takes: {', '.join(sorted(allowed))}.")
     CacheOptions(**{name: defaults[name] for name in _CACHE if name in defaults and not callable(defaults[name])})

@@ -149,7 +149,7 @@ def _pairs(inputs: Any, coupler: Mapping[str, Any] | None, binding: str | None) 
     if isinstance(inputs, Mapping):
         for role in inputs:
             if not isinstance(role, str):
-                raise UsageTypeError(f"inputs: names are str, not {type(role).__name__}: {role!r}.")
+                raise UsageTypeError(f"inputs: names must be str, not {type(role).__name__}: {role!r}.")
             if not role or role.startswith("#"):
                 raise UsageError(f"inputs: {role!r} cannot be a name: use the parameter's name.")
         return list(inputs.items())
@@ -184,7 +184,7 @@ def _resolve(ref: Reference, sources: Sources, before: Sequence[BoundInput]) -> 
     if not isinstance(value, str | os.PathLike):
         raise UsageTypeError(
             f"{shown} takes an Artifact, a step's result, a path or a coupler key, not {type(value).__name__}. "
-            "Values that are no files belong into config= or runtime_kwargs."
+            "Values that are not files belong in config= or runtime_kwargs."
         )
     return _from_path(role, os.fspath(value), via, shown, sources, before)
 
@@ -203,7 +203,7 @@ def _from_artifact(
     if not os.path.lexists(path):
         raise InputError(
             f"{shown}: artifact {artifact.key!r} is not at {path}. "
-            f"Run the step that made it ({artifact.run_id or 'an external file'}) again, or restore the file."
+            f"Run the step that made it ({artifact.run_id or 'none: an external file'}) again, or restore the file."
         )
     if artifact.uris is not sources.uris:  # another tracker's: its record may be in another log
         return _from_path(role, str(path), via, shown, sources, before)
@@ -234,7 +234,7 @@ def _from_path(
     if not os.path.lexists(path):
         also = ""
         if sources.coupler is not None:
-            also = f" Nor is it a coupler key: there are {', '.join(map(repr, sources.coupler)) or 'none'}."
+            also = f" It is not a coupler key either. Available: {', '.join(map(repr, sources.coupler)) or 'none'}."
         raise InputError(
             f"{shown}: {text!r} does not exist (looked at {path}).{also} {_begins(text, sources.uris)}: "
             "make the file, or correct the path."
@@ -257,7 +257,7 @@ def _begins(text: str, uris: UriMap) -> str:
     if not colon or scheme not in uris.mounts:
         return "Relative paths begin at the working directory"
     root = Path(uris.mounts[scheme])
-    return f"mounts={{{scheme!r}: …}} is {root}{'' if root.is_dir() else ', where no folder is'}"
+    return f"mounts={{{scheme!r}: …}} is {root}{'' if root.is_dir() else ', which is not a folder'}"
 
 
 def changed_since(bound: Iterable[BoundInput], digester: Digester) -> list[str]:
@@ -293,7 +293,7 @@ def identity_digests(given: Any, root: Path, digester: Digester) -> dict[str, st
         label, path = _labelled(item, root)
         label = readable(label)
         if label in found:
-            raise UsageError(f"identity_inputs: label {label!r} is given twice.")
+            raise UsageError(f"identity_inputs: label {label!r} is given twice. Give each path a label of its own.")
         try:
             found[label] = digester.digest(path).value
         except InputError as error:

@@ -28,7 +28,7 @@ def output_names(value: str | Iterable[str] | None) -> tuple[str, ...]:
     """
     if isinstance(value, Mapping):
         raise UsageTypeError(
-            f"outputs takes a list of str, not {type(value).__name__}, whose values would be ignored. Where they are "
+            f"outputs takes a list of str, not {type(value).__name__}, whose values would be ignored. If they are "
             "the paths of the outputs, use output_paths={key: path}."
         )
     if isinstance(value, set | frozenset):
@@ -72,7 +72,7 @@ class CacheOptions:
         for name in ("cache_version", "cache_epoch"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-                raise UsageTypeError(f"{name} must be an int, not {type(value).__name__}: {value!r}.")
+                raise UsageTypeError(f"{name} takes an int, not {type(value).__name__}: {value!r}.")
         deps = self.code_identity_extra_deps
         if deps is not None and (isinstance(deps, str) or not all(isinstance(dep, str) for dep in deps)):
             raise UsageTypeError(f"code_identity_extra_deps takes a list of str, not {deps!r}.")
@@ -80,8 +80,8 @@ class CacheOptions:
             raise UsageError("cache_hydration_failure='miss' goes with cache_hydration='outputs-requested' only.")
         if self.validate_materialized_inputs:
             raise UsageError(
-                "validate_materialized_inputs=True is not supported: cache_hydration='inputs-missing' puts back what "
-                "is gone, and an input that was edited is digested, warned about and counts as it is now."
+                "validate_materialized_inputs=True is not supported: cache_hydration='inputs-missing' restores "
+                "missing inputs, and an edited input is hashed again and counts with its new content."
             )
         if self.materialize_cached_outputs_source_root is not None:
             raise UsageError(
@@ -139,7 +139,7 @@ class ExecutionOptions:
         if self.container is not None:
             raise UsageError("container= is not supported: call the container from the step's function.")
         if self.load_inputs is not None and self.input_binding is not None:
-            raise UsageError("load_inputs and input_binding say the same thing: give input_binding alone.")
+            raise UsageError("load_inputs and input_binding set the same thing: give input_binding alone.")
         if self.input_paths is not None and self.input_materialization is None:
             raise UsageError("input_paths has no effect alone: add input_materialization='requested'.")
         if self.input_materialization is not None and not self.input_paths:

@@ -80,7 +80,7 @@ class FilenamePattern:
         if unknown := sorted(set(self.captures) - set(fields)):
             raise OutputSetError(f"FilenamePattern({self.template!r}) has no part {unknown[0]!r}: it has {fields}.")
         if len(set(fields)) < len(fields):
-            raise OutputSetError(f"FilenamePattern({self.template!r}) names a part twice.")
+            raise OutputSetError(f"FilenamePattern({self.template!r}) names a part twice. Name each part once.")
 
     def match(self, name: str) -> dict[str, Any] | None:
         """The captured parts of a name, or None if it does not match."""
@@ -176,7 +176,10 @@ class OutputSet:
             OutputSetError: the folder is missing or not a folder, or a member is a link.
         """
         if not folder.is_dir():
-            raise OutputSetError(f"Output set root {folder} is {'no folder' if folder.exists() else 'missing'}.")
+            raise OutputSetError(
+                f"Output set root {folder} {'is not a folder' if folder.exists() else 'does not exist'}. "
+                "Let the step make it."
+            )
         found: dict[str, dict[str, Any]] = {}
         for path in sorted(folder.rglob("*") if self.recursive else folder.iterdir()):
             rel = path.relative_to(folder).as_posix()
@@ -211,7 +214,7 @@ class OutputSet:
         """
         count, wanted = self._expected(config)
         if count is not None and len(members) != count:
-            raise OutputSetError(f"Output set {key!r} has {len(members)} members, {count} were expected.")
+            raise OutputSetError(f"Output set {key!r} has {len(members)} members, but {count} were expected.")
         if wanted is not None and set(wanted) != set(members):
             missing, extra = sorted(set(wanted) - set(members)), sorted(set(members) - set(wanted))
             raise OutputSetError(f"Output set {key!r}: missing members {missing}, unexpected members {extra}.")

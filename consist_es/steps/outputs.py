@@ -178,5 +178,5 @@ def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
         raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
     text = require_path(os.fspath(target), f"output_paths[{key!r}]")
     if "://" not in text and not Path(text).is_absolute():
-        inside("the run's folder", os.path.normpath(text), text)
+        inside("the run's own folder", os.path.normpath(text), text)
     return spec

@@ -60,7 +60,7 @@ class Pending:
         if self.step.outputs is None or self.key not in self.step.outputs:
             raise UsageError(
                 f"{shown} is output {self.key!r} of step {self.step.name!r}, which was only forecast. "
-                "Run that step first, and pass what run() gives."
+                "Run that step first, and pass what run() returns."
             )
         return self.step.outputs[self.key]
 

@@ -373,7 +373,7 @@ def _staging(args: StepArguments, inputs: Sequence[BoundInput]) -> dict[str, Any
     places = dict(args.execution_options.input_paths or {})
     named = [item.role for item in inputs if item.named]
     if unknown := [name for name in places if name not in named]:
-        raise UsageError(f"input_paths names {unknown}, which are no inputs of this step. Inputs: {named}.")
+        raise UsageError(f"input_paths names {unknown}, which are not inputs of this step. Inputs: {named}.")
     return places
 
 
@@ -389,7 +389,9 @@ def _facet(args: StepArguments, defaults: StepDefaults, config_values: Mapping[s
     facet = {**defaults.facet, **(given or {})}
     for key in names(args.facet_from, "facet_from"):
         if args.config is None:
-            raise UsageError("facet_from takes values from config, and this step has none.")
+            raise UsageError(
+                "facet_from takes values from config, and this step has none. Pass config=, or leave facet_from out."
+            )
         if key not in config_values:
             raise MissingKeyError("config key for facet_from", key, config_values)
         facet.setdefault(key, config_values[key])

@@ -6,7 +6,6 @@ others: nobody can make a file that belongs to somebody else.
 """
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +52,7 @@ def _read(place: Path) -> bytes | None:
         found = os.fstat(fd)
         others = stat.S_IRWXG | stat.S_IRWXO
         if not stat.S_ISREG(found.st_mode) or (_keeps_owners() and (not _is_ours(found) or found.st_mode & others)):
-            raise PermissionError(f"{place} is not a file of this user alone")
+            raise PermissionError(f"{place} is not a file of this user only")
         text = os.read(fd, len(_KIND) + _SIZE + 1)
     finally:
         os.close(fd)
@@ -67,11 +66,11 @@ def _make(place: Path) -> None:
     if _keeps_owners() and not _is_ours(above.stat()):
         raise PermissionError(f"{above} belongs to another user")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = place.with_name(f"{place.name}.{secrets.token_hex(8)}")
+    part = place.with_name(f"{place.name}.{os.urandom(8).hex()}")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         try:
-            os.write(fd, _KIND + secrets.token_bytes(_SIZE))
+            os.write(fd, _KIND + os.urandom(_SIZE))
         finally:
             os.close(fd)
         part.replace(place)

@@ -338,7 +338,7 @@ class Lock(WithBlock["Lock"]):
         if self._storage.flock_within(fd, PATIENCE - SLOW):
             return True
         problem = f"{self._storage.lock_holder(fd)} on {self._storage.host()} has held it for {PATIENCE:g} s"
-        raise LogLockError(self.path, problem, "Let that process go on or end it, and try again.")
+        raise LogLockError(self.path, problem, "Let that process finish, or end it, and try again.")
 
     def is_lost(self) -> bool:
         """True if the open file was deleted or replaced: another process may lock the new one."""

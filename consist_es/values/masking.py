@@ -7,7 +7,6 @@ reader of the log cannot test guesses. Digests are taken after masking.
 
 import os
 import re
-import secrets
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -21,6 +20,7 @@ from consist_es.errors import ConsistWarning
 from consist_es.events import Draft, ErrorInfo, Event, FingerprintInfo
 from consist_es.values.plain import frame, is_tagged, to_plain
 from consist_es.values.secret import Masked, Secret
+from consist_es.values.secret_names import SecretNames
 
 MASKED, SECRET = "$masked", "$secret"
 
@@ -30,23 +30,8 @@ VARIABLE = "environment variable "
 
 COMMAND_LINE = "command line"
 """Label of the code part for the program's arguments."""
-_WORDS = (
-    "apikey", "apikeys", "authorization", "bearer", "cookie", "cookies", "credential", "credentials", "passcode",
-    "creds", "jwt", "passphrase", "passwd", "password", "passwords", "pwd", "secret", "secrets", "token",
-)  # fmt: skip
-_ENDS = ("credential", "credentials", "passphrase", "passwd", "password", "passwords", "secret", "secrets", "token")
-"""Words that also count at the end of a longer word: PGPASSWORD, clientsecret."""
-_PAIRS = (
-    "access key", "access keys", "access tokens", "account key", "admin pass", "api key", "api keys", "api tokens",
-    "auth key", "auth pass", "auth tokens", "db pass", "ftp pass", "login pass", "mail pass", "mysql pass", "pg pass",
-    "proxy pass", "root pass", "secret key", "smtp pass", "ssh pass", "user pass",
-    "client key", "encryption key", "master key", "pass phrase", "pass word", "private key", "private keys",
-    "shared key", "signing key", "ssh key", "subscription key",
-)  # fmt: skip
-_WHOLE = frozenset({"auth", "pass", "pw", "tokens"})
-"""Words that mean a credential only if they are the whole key."""
 
-_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
+_HINT = re.compile("://|:/|curl|mysql|sig", re.IGNORECASE)
 _KEY_SIZE = 32
 _HASH_SIZE = 16
 _SHORTEST = 6
@@ -73,31 +58,12 @@ class Masker:
 
     def __init__(self, key_file: Path, names: Iterable[str] = ()) -> None:
         self._key_file = key_file
-        self._more = tuple(words for name in names if (words := _words(name)))
+        self._names = SecretNames(names)
         self._key: bytes | None = None
         self._known: dict[str, str] = {}
         """Masked secrets -> their replacement in texts."""
-        self.hides: Callable[[str], bool] = lru_cache(maxsize=10_000)(self._hides)
+        self.hides: Callable[[str], bool] = lru_cache(maxsize=10_000)(self._names.hides)
         """Takes the name of a key; True if the key's value is masked."""
-        stems = [r"[\W_]?".join(words) for words in (*_BUILT_IN, *((word,) for word in _WHOLE), *self._more)]
-        found = "|".join(sorted(map(str, stems), key=len, reverse=True))
-        name = rf"(?<![\w.\-])(?=[\w.\-]*?(?:{found}))(?P<name>[\w.\-]++)"
-        self._stem = re.compile(found, re.IGNORECASE)
-        self._hint = re.compile(rf"{found}|://|:/|curl|mysql|sig", re.IGNORECASE)
-        self._pair = re.compile(name + _SEPARATOR, re.IGNORECASE)
-        self._flag = re.compile(r"(?=--?\w)" + name + r"\s++", re.IGNORECASE)
-
-    # ------------------------------------------------------------ names
-
-    def _hides(self, name: str) -> bool:
-        if not self._stem.search(name):
-            return False
-        words = _words(name)
-        if len(words) == 1 and words[0] in _WHOLE:
-            return True
-        if any(word.endswith(_ENDS) for word in words):
-            return True
-        return any(_holds(words, wanted) for wanted in (*_BUILT_IN, *self._more))
 
     # ------------------------------------------------------------ values
 
@@ -185,14 +151,14 @@ class Masker:
 
     def text(self, text: str) -> str:
         """The text without anything like a credential: user and password in a URL, ``token=…`` and so on."""
-        if not _SIGNS.search(text) or not self._hint.search(text):
+        if not _SIGNS.search(text) or not (_HINT.search(text) or self._names.stem.search(text)):
             return text
         text = self.places(text)
         text = _PEM.sub(lambda match: f"{match['begin']}{self._mark(match['value'])}{match['end']}", text)
         for pattern in _FURTHER:
             text = pattern.sub(lambda match: f"{match['before']}{self._mark(match['value'])}", text)
         text = _ELEMENT.sub(self._element, text)
-        return self._pairs(self._flag, self._pairs(self._pair, text))
+        return self._pairs(self._names.flag, self._pairs(self._names.pair, text))
 
     def _element(self, match: re.Match[str]) -> str:
         if not self.hides(match["name"]):
@@ -313,7 +279,7 @@ class Masker:
             try:
                 self._key = _read_key(self._key_file) or _make_key(self._key_file)
             except OSError as error:
-                self._key = secrets.token_bytes(_KEY_SIZE)
+                self._key = os.urandom(_KEY_SIZE)
                 warnings.warn(
                     f"The key for masking secrets, {self._key_file}, cannot be used ({error}). Steps with secrets in "
                     "their config are recorded, but not reused. Ask its owner to let you read it, or remove it.",
@@ -325,12 +291,6 @@ class Masker:
 
 # ---------------------------------------------------------------- rules
 
-_BUILT_IN = tuple((word,) for word in _WORDS) + tuple(tuple(pair.split()) for pair in _PAIRS)
-_TYPES = r"(?:str|bytes|int|Any|SecretStr|Secret\[\w+\]|Optional\[\w+\])(?:\s*\|\s*None)?"
-_SEPARATOR = (
-    rf"(?:[\"'\])}}]{{0,3}}+\s*+(?::\s*{_TYPES}\s*=(?!=)|=>|[:=!]?=|:)\s*+|[\"']\s*,\s*(?=[bBrRuU]?[\"']))"
-    r"(?:(?:bearer|basic|token|digest|negotiate)\s+)?(?:[bBrRfFuU]{1,2}(?=[\"']))?"
-)
 _VALUE = re.compile(r"\"(?:[^\"\\]|\\.)++\"|'(?:[^'\\]|\\.)++'|\S*[^\s,;)\]}'\"]")
 """A quoted text, or everything up to the next blank except closing brackets: masks too much rather than too little."""
 _USER = re.compile(r"(?P<before>://)(?P<value>[^\s/?#'\"<>]{1,512})@")
@@ -349,17 +309,6 @@ _MARK = re.compile(r"\$masked:[0-9a-f]{32}")
 _PEM = re.compile(
     r"(?P<begin>-----BEGIN [A-Z ]*PRIVATE KEY-----)(?P<value>[^-]+)(?P<end>-----END [A-Z ]*PRIVATE KEY-----)"
 )
-
-
-def _words(name: str) -> tuple[str, ...]:
-    return tuple(part.lower() for part in _PART.findall(name))
-
-
-def _holds(words: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    joined = "".join(wanted)
-    if len(wanted) > 1 and joined in words:  # apikey
-        return True
-    return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
 
 
 def _open(plain: Any) -> Any:
@@ -394,11 +343,11 @@ def _read_key(path: Path) -> bytes | None:
 def _make_key(path: Path) -> bytes:
     """A new key, or the one that another process made at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    part = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_SIZE))
+            file.write(os.urandom(_KEY_SIZE))
             file.flush()
             os.fsync(file.fileno())
         try:

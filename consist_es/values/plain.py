@@ -38,7 +38,7 @@ from consist_es.values.encoding import frame as frame
 from consist_es.values.encoding import module_name as module_name
 from consist_es.values.encoding import type_name as type_name
 from consist_es.values.secret import Masked, Secret
-from consist_es.values.times import bare_zone, moment, moments_back
+from consist_es.values.times import bare_zone, moment, moments_back, timestamp_back
 
 MAX_DEPTH = 100
 MAX_KEY = 256
@@ -70,7 +70,7 @@ def to_plain(value: Any, where: str = "value") -> Any:
         _SLOW.add(where)
         warnings.warn(
             f"{where}: taking the digest of this {type_name(type(value)).removeprefix('builtins.')} took {took:.1f} s, "
-            "and does so for every step that it counts for. Write it to a file and pass that as an input.",
+            "and takes that long for every step that uses it. Write it to a file and pass that as an input.",
             ConsistWarning,
             stacklevel=2,
         )
@@ -184,7 +184,7 @@ class _Walk:
         if module_name(kind).partition(".")[0] == "pydantic" and hasattr(value, "get_secret_value"):
             return {"$secret": self.plain(value.get_secret_value(), where)}
         raise ConfigTypeError(
-            f"{where}: {type_name(kind).removeprefix('builtins.')} is not supported; it has no canonical form. "
+            f"{where}: {type_name(kind).removeprefix('builtins.')} is not supported: it has no canonical form. "
             "Use numbers, strings, lists, dicts, dates, paths, enums, dataclasses or arrays, "
             "or pass it through runtime_kwargs."
         )
@@ -211,7 +211,9 @@ class _Walk:
 
     def _mapping(self, value: Mapping[Any, Any], where: str) -> Any:
         if len(value) > MAX_KEYS:
-            raise ConfigValueError(f"{where}: {len(value)} keys, at most {MAX_KEYS} are allowed. Use a file as input.")
+            raise ConfigValueError(
+                f"{where}: {len(value)} keys; at most {MAX_KEYS} are allowed. Pass a file as an input."
+            )
         items = self._alike(tuple(value.values()))
         if items is None:
             items = [
@@ -258,7 +260,7 @@ def _is_clean(text: str) -> bool:
 def _key(key: str, where: str) -> str:
     if len(key) > MAX_KEY:
         raise ConfigValueError(
-            f"{where}: the key {key[:40]!r}… has {len(key)} characters, at most {MAX_KEY} are allowed."
+            f"{where}: the key {key[:40]!r}… has {len(key)} characters; at most {MAX_KEY} are allowed."
         )
     return "$" + key if key.startswith("$") else key
 
@@ -266,16 +268,14 @@ def _key(key: str, where: str) -> str:
 def _text(text: str, where: str) -> Any:
     if len(text) > MAX_TEXT:
         raise ConfigValueError(
-            f"{where}: a string of {len(text)} characters, at most {MAX_TEXT} are allowed. Pass a file as an input."
+            f"{where}: a string of {len(text)} characters; at most {MAX_TEXT} are allowed. Pass a file as an input."
         )
     return text if _is_clean(text) else {"$str": text.encode("unicode_escape").decode("ascii")}
 
 
 def _bytes(value: bytes | bytearray, where: str) -> str:
     if len(value) > MAX_TEXT:
-        raise ConfigValueError(
-            f"{where}: {len(value)} bytes, at most {MAX_TEXT} are allowed. Pass a file as input instead."
-        )
+        raise ConfigValueError(f"{where}: {len(value)} bytes; at most {MAX_TEXT} are allowed. Pass a file as an input.")
     return base64.b64encode(value).decode("ascii")
 
 
@@ -402,13 +402,6 @@ def _moment_back(kind: Any) -> Callable[[Any], Any]:
     return restore
 
 
-def _timestamp_back(name: str, iso: str, unit: str, zone: str, fold: int) -> Any:
-    """The datetime that a pandas Timestamp without a zone stands for; nothing else of pandas is restored."""
-    if name != "Timestamp" or zone != "None" or unit not in ("s", "ms", "us"):
-        raise ValueError(name)
-    return dt.datetime.fromisoformat(iso).replace(fold=fold)
-
-
 _RESTORE: dict[str, Callable[[Any], Any]] = {
     "$int": lambda body: int(body, 16),
     "$float": _float_back,
@@ -435,7 +428,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "$map": lambda body: {from_plain(key): from_plain(item) for key, item in body},
     "$scalar": lambda body: moments_back(body[0], from_plain(body[1])),
     "$array": lambda body: moments_back(body[0], from_plain(body[2])),
-    "$pandas": lambda body: _timestamp_back(*body),
+    "$pandas": lambda body: timestamp_back(*body),
 }
 
 

@@ -96,3 +96,10 @@ def _span(value: int, unit: str) -> dt.timedelta:
     if unit in _SECONDS:
         return dt.timedelta(seconds=value * _SECONDS[unit])
     return dt.timedelta(microseconds=value * 10**6 // _PARTS[unit])
+
+
+def timestamp_back(name: str, iso: str, unit: str, zone: str, fold: int) -> Any:
+    """The datetime that a pandas Timestamp without a zone stands for; nothing else of pandas is restored."""
+    if name != "Timestamp" or zone != "None" or unit not in ("s", "ms", "us"):
+        raise ValueError(name)
+    return dt.datetime.fromisoformat(iso).replace(fold=fold)

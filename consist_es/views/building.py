@@ -12,7 +12,7 @@ from consist_es.system.storage import Storage
 from consist_es.views import file as view_file
 from consist_es.views.changes import count_on, describe_schema
 from consist_es.views.folding import BATCH, NoCollector, Projection, cut, fold_all
-from consist_es.views.tables import SET_CHECKPOINT, create_own
+from consist_es.views.tables import ADD_META, SET_CHECKPOINT, Making, create_own
 
 Progress = Callable[[int, int], None]
 
@@ -62,13 +62,11 @@ class Builder:
 
     def build(self, path: Path, until: int | str | None, progress: Progress | None) -> int:
         """Fold the whole log, or its beginning, into a new file; return the last folded position."""
-        import sqlite_utils
-
         head = self._log.head().seq
         events = cut(self._log.read(None), until)
         with closing(view_file.create(path)) as conn, NoCollector():
-            db = sqlite_utils.Database(conn)
-            create_own(db, self.meta())
+            db = Making(conn)
+            create_own(conn, self.meta())
             for projection in self._projections:
                 projection.create(db)
             done = 0
@@ -80,6 +78,6 @@ class Builder:
                     progress(done, max(done, head))
             for projection in self._projections:
                 projection.index(db)
-            db.table("meta").insert_all({"key": key, "value": text} for key, text in describe_schema(conn).items())
+            conn.executemany(ADD_META, describe_schema(conn).items())
             view_file.finish(conn, path, self._storage)
         return done

@@ -202,7 +202,7 @@ class ViewLock(Lock):
             raise ViewAccessError(self._view, error) from error
         if self._log is not None and (holder := self._log.refused()):
             problem = f"{holder} works on it, though the lock file {self.path.name} was deleted"
-            raise ViewAccessError(self._view, problem, "let that process go on or end it")
+            raise ViewAccessError(self._view, problem, "let that process finish, or end it")
         return self
 
     def _end(self, error: BaseException | None) -> None:
@@ -403,4 +403,4 @@ def query(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> lis
         try:
             return cursor.execute(sql, values).fetchall()
         except (UnicodeEncodeError, OverflowError) as error:
-            raise UsageError(f"Nothing that is recorded can be like what is asked for: {error}.") from error
+            raise UsageError(f"No recorded value can equal what is asked for: {error}.") from error

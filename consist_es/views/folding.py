@@ -9,7 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,9 +17,6 @@ from consist_es.errors import UsageError
 from consist_es.events import Recorded
 from consist_es.system.with_block import WithBlock
 from consist_es.views import file as view_file
-
-if TYPE_CHECKING:
-    import sqlite_utils
 
 Statement = tuple[str, Sequence[Any]]
 """SQL text (always a constant) and its parameters."""
@@ -60,10 +57,12 @@ class Projection(Protocol):
 
     # Optional set `TAKES`: classes of the events that change the view; others are not handed to it.
 
-    def create(self, db: "sqlite_utils.Database") -> None:
+    # `db` has all that `sqlite_utils.Database` has, see `consist_es.views.tables.Making`.
+
+    def create(self, db: Any) -> None:
         """Make the tables, with the indexes that folding itself needs."""
 
-    def index(self, db: "sqlite_utils.Database") -> None:
+    def index(self, db: Any) -> None:
         """Make the other indexes and the SQL views; a rebuild does this last."""
 
     def fold(self, recorded: Recorded) -> Iterable[Statement]:

@@ -31,7 +31,7 @@ class Notices:
         """Add: a file was rebuilt from the log, because another program had written to it."""
         self.warn(
             f"The views in {place} {reason}. They were rebuilt from the log ({_events(events)}). Write to a copy of "
-            "the file: what is changed in it by SQL is no record, and does not stay."
+            "the file: changes made in it by SQL are not recorded and do not stay."
         )
 
     def made_again(self, place: Path, reason: str, events: int) -> None:

@@ -377,7 +377,7 @@ class Projector:
         log's."""
         wanted = OWN.union(*(view.tables for view in self._projections))
         if acts_by_itself(conn):
-            return "held statements that act by themselves"
+            return "held triggers or virtual tables"
         if not wanted <= tables(conn) or (at := reached(conn)).seq < 0:
             return ANOTHER_VERSION
         found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._builder.meta()

@@ -1,8 +1,13 @@
-"""The projector's own tables: the file's maker, its checkpoint, and the events that a view could not take."""
+"""Makes tables; and the projector's own: the file's maker, its checkpoint, and the events that a view could not take.
 
+Our own are made without sqlite-utils: it imports pandas where that is installed, half a second for every process that
+makes views.
+"""
+
+import functools
 import sqlite3
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from consist_es.events import Cursor
 
@@ -10,8 +15,8 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 # State of a file against its log.
-LEVEL = "the views are level with the log"
-BEHIND = "the views are a part of the log"
+LEVEL = "the views are up to date with the log"
+BEHIND = "the views lag behind the log"
 OUTDATED = "the views were made by another version"
 ORPHANED = "the views do not fit their log"
 
@@ -20,15 +25,90 @@ SET_CHECKPOINT = "UPDATE checkpoint SET seq = ?, segment = ?, offset = ?, chain 
 OWN = frozenset({"meta", "checkpoint", "dead_letter"})
 
 
-def create_own(db: "sqlite_utils.Database", about: Mapping[str, str]) -> None:
-    """Make the tables; `about` is the content of ``meta``."""
-    meta = db.create_table("meta", {"key": str, "value": str}, pk="key")
-    meta.insert_all({"key": key, "value": value} for key, value in about.items())
+class Database(Protocol):
+    """What tables are made in: a connection, or a `Making`."""
+
+    def execute(self, sql: str, /) -> Any: ...
+
+
+class Making:
+    """The file in which a projection makes its tables.
+
+    It has all that `sqlite_utils.Database` has; that package is imported when more than `execute` is used.
+    """
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self.conn = conn
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        return self.conn.execute(sql, parameters)
+
+    @functools.cached_property
+    def _whole(self) -> "sqlite_utils.Database":
+        import sqlite_utils
+
+        return sqlite_utils.Database(self.conn)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+    def __getitem__(self, table: str) -> Any:
+        return self._whole[table]
+
+
+_TYPES: dict[type, str] = {str: "TEXT", int: "INTEGER", float: "REAL"}
+
+
+def create_table(
+    db: Database,
+    name: str,
+    columns: Mapping[str, type],
+    pk: str | tuple[str, ...],
+    not_null: Collection[str] = (),
+) -> None:
+    """Make a table with columns of text, whole numbers and floats."""
+    lines = []
+    for column, kind in columns.items():
+        rule = " PRIMARY KEY" if column == pk else " NOT NULL" if column in not_null else ""
+        lines.append(f"   {_quoted(column)} {_TYPES[kind]}{rule}")
+    if not isinstance(pk, str):
+        lines.append(f"   PRIMARY KEY ({_listed(pk)})")
+    text = ",\n".join(lines)
+    db.execute(f"CREATE TABLE {_quoted(name)} (\n{text}\n)")
+
+
+def create_index(db: Database, table: str, columns: Sequence[str], name: str, *, unique: bool = False) -> None:
+    """Make an index over columns of a table."""
+    kind = "UNIQUE INDEX" if unique else "INDEX"
+    db.execute(f"CREATE {kind} {_quoted(name)}\n    ON {_quoted(table)} ({_listed(columns)})")
+
+
+def create_view(db: Database, name: str, select: str) -> None:
+    """Make an SQL view."""
+    db.execute(f"CREATE VIEW {_quoted(name)} AS {select}")
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(map(_quoted, columns))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+ADD_META = "INSERT INTO meta (key, value) VALUES (?, ?)"
+
+
+def create_own(conn: sqlite3.Connection, about: Mapping[str, str]) -> None:
+    """Make the projector's tables; `about` is the content of ``meta``."""
+    create_table(conn, "meta", {"key": str, "value": str}, pk="key")
+    conn.executemany(ADD_META, about.items())
     place = {"id": int, "seq": int, "segment": int, "offset": int, "chain": str, "rows": str}
-    start = {"id": 1, "seq": 0, "segment": 1, "offset": 0, "chain": "", "rows": "{}"}
-    db.create_table("checkpoint", place, pk="id").insert(start)
+    create_table(conn, "checkpoint", place, pk="id")
+    conn.execute("INSERT INTO checkpoint VALUES (1, 0, 1, 0, '', '{}')")
     letter = {"seq": int, "projection": str, "type": str, "error": str}
-    db.create_table("dead_letter", letter, pk=("seq", "projection"))
+    create_table(conn, "dead_letter", letter, pk=("seq", "projection"))
 
 
 def reached(conn: sqlite3.Connection) -> Cursor:

@@ -338,12 +338,12 @@ def test_what_the_folder_adapter_refuses(configs: Path) -> None:
     refused(
         OptionError, "formats['*.cfg']='xml' is not allowed: use one of 'yaml'", paths=".", formats={"*.cfg": "xml"}
     )
-    refused(UsageError, "no file in configs fits include=['*.yml']", paths="configs", include="*.yml")
+    refused(UsageError, "no file in configs matches include=['*.yml']", paths="configs", include="*.yml")
     refused(InputError, "FolderAdapter: nowhere.json does not exist", paths="nowhere.json")
     refused(UsageError, "two files are called 'configs/run.ini'", paths=["configs", "configs/run.ini"])
     refused(InputError, "a link to a folder that it lies in", paths=_looping(configs))
     os.mkfifo(configs / "pipe.json")
-    refused(InputError, "no regular file", paths="configs/pipe.json")
+    refused(InputError, "not a regular file", paths="configs/pipe.json")
     Path("bad\nname.json").write_text("{}")
     refused(InputError, "has characters that cannot be recorded", paths="bad\nname.json")
 
@@ -358,7 +358,7 @@ def _looping(configs: Path) -> Path:
 def test_nothing_is_recorded_of_a_step_whose_config_cannot_be_read(tracker: Tracker, configs: Path) -> None:
     (configs / "settings.json").write_text('{\n"a": 1,\n"a": 2}')
     before = tracker.project.log.head().seq
-    with pytest.raises(ConfigFileError, match=r"configs/settings.json, line 3: the key 'a' is twice"):
+    with pytest.raises(ConfigFileError, match=r"configs/settings.json, line 3: the key 'a' is there twice"):
         tracker.run(step, outputs=["o"], adapter=FolderAdapter("configs"))
     assert tracker.project.log.head().seq == before
 
@@ -416,10 +416,10 @@ async def _asynchronous(root: Path) -> None: ...
 @pytest.mark.parametrize(
     ("adapter", "error", "said"),
     [
-        (42, AdapterTypeError, "adapter=42 is no config adapter: it has no name"),
+        (42, AdapterTypeError, "adapter=42 is not a config adapter: it has no name"),
         (Prices, AdapterTypeError, "adapter=Prices is a class: pass an object"),
-        (SimpleNamespace(name=" ", version="1"), AdapterTypeError, "must be a printable text"),
-        (SimpleNamespace(name="x", version=1), AdapterTypeError, "must be a printable text"),
+        (SimpleNamespace(name=" ", version="1"), AdapterTypeError, "must be a printable str"),
+        (SimpleNamespace(name="x", version=1), AdapterTypeError, "must be a printable str"),
         (SimpleNamespace(name="x", version="1"), AdapterTypeError, "no method canonicalize(root)"),
         ("nobody:x", AdapterError, "Config adapter 'nobody': no installed package registers it"),
         ("nobody:x", AdapterError, "Known: folder"),
@@ -441,8 +441,8 @@ def test_what_is_no_adapter_is_refused_before_anything_is_recorded(
     [
         ({"data": None}, AdapterTypeError, "data a mapping with str keys"),
         ({"data": {1: 2}}, AdapterTypeError, "data a mapping with str keys"),
-        ({"data": {}, "references": "configs"}, AdapterTypeError, "references is a list"),
-        ({"data": {}, "references": [3]}, AdapterTypeError, "a reference is a Reference or a path, not 3"),
+        ({"data": {}, "references": "configs"}, AdapterTypeError, "references must be a list"),
+        ({"data": {}, "references": [3]}, AdapterTypeError, "a reference must be a Reference or a path, not 3"),
         ({"data": {}, "references": ["nowhere"]}, InputError, "nowhere"),
         ({"data": {"a": object()}}, ConfigTypeError, "data of adapter 'x'['a']"),
         ({"data": {}, "canonicalize": _asynchronous}, AdapterTypeError, "returned coroutine"),
@@ -588,7 +588,7 @@ def test_an_adapter_of_the_relative_works_by_its_identity(tracker: Tracker, asim
     ("change", "error", "said"),
     [
         ({}, AdapterError, "it does not say where its files are"),
-        ({"root_dirs": 3}, AdapterTypeError, "root_dirs is a path or several, not 3"),
+        ({"root_dirs": 3}, AdapterTypeError, "root_dirs must be a path or a list of paths, not 3"),
         ({"config_dirs": "asim", "model_name": None}, AdapterTypeError, "it has no model_name"),
         ({"config_dirs": "asim", "identity": {"adapter_name": "beam"}}, AdapterError, "its identity is that of 'beam'"),
         ({"config_dirs": "asim", "identity": {"identity_hash": ""}}, AdapterError, "no identity with an identity_hash"),

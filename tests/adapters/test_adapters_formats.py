@@ -56,10 +56,10 @@ def test_json_is_read_with_whole_numbers_and_floats_apart() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
-        ('{"a": 1,\n "b": }', 2, "no valid JSON"),
-        ('{"a": 1} x', 1, "no valid JSON"),
-        ("", 1, "no valid JSON"),
-        ('{"a": 1,\n\n"a": 2}', 3, "the key 'a' is twice"),
+        ('{"a": 1,\n "b": }', 2, "not valid JSON"),
+        ('{"a": 1} x', 1, "not valid JSON"),
+        ("", 1, "not valid JSON"),
+        ('{"a": 1,\n\n"a": 2}', 3, "the key 'a' is there twice"),
         ("[" * 200_000, None, "nested too deep"),
     ],
 )
@@ -107,7 +107,7 @@ def test_toml_is_read() -> None:
 
 @pytest.mark.parametrize(("text", "line"), [("a = 1\nb = ", 2), ("a = 1\na = 2", 2), ("a = [", 1)])
 def test_toml_that_cannot_be_read_is_refused(text: str, line: int) -> None:
-    with pytest.raises(ConfigFileError, match="no valid TOML") as caught:
+    with pytest.raises(ConfigFileError, match="not valid TOML") as caught:
         read("toml", text)
     assert caught.value.line in (line, None)  # TOML's parser says "at end of document" for some
 
@@ -220,13 +220,13 @@ def test_yaml_that_some_program_reads_differently_differs(one: str, other: str) 
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
-        ("a: 1\nb: [1", 2, "no valid YAML"),
-        ("a: 1\n\tb: 2", 2, "no valid YAML"),
+        ("a: 1\nb: [1", 2, "not valid YAML"),
+        ("a: 1\n\tb: 2", 2, "not valid YAML"),
         ("a: 1\nb: 2\na: 3", 3, "the key 'a' is there twice"),
         ("a: 1\n? [x]\n: 2", 2, "a key that is itself a list"),
         ("a: &x [*x]", 1, "an alias inside its own anchor"),
-        ("a: *x", 1, "no valid YAML"),
-        ("a: \x07", None, "no valid YAML"),
+        ("a: *x", 1, "not valid YAML"),
+        ("a: \x07", None, "not valid YAML"),
     ],
 )
 def test_yaml_that_cannot_be_read_is_refused(text: str, line: int | None, problem: str) -> None:

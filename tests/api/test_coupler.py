@@ -50,7 +50,7 @@ def test_only_what_stands_for_a_file_can_be_set(value: Any) -> None:
 
 @pytest.mark.parametrize("key", ["", ".a", "-a", "/a", "a b", "a@b", "a\n", "ä", "a..b", "a//b", "x" * 257])
 def test_keys_follow_the_rules(key: str) -> None:
-    with pytest.raises(errors.KeyNameError, match="no valid coupler key"):
+    with pytest.raises(errors.KeyNameError, match="not a valid coupler key"):
         Coupler().set(key, "x")
 
 

@@ -74,7 +74,7 @@ def test_the_warning_of_a_file_that_is_not_there_names_the_line_that_logs_it(tra
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         tracker.run(logs, execution_options=ExecutionOptions(inject_context=True))
-    (warning,) = [each for each in caught if "is not there" in str(each.message)]
+    (warning,) = [each for each in caught if "is not at" in str(each.message)]
     assert (warning.filename, warning.lineno) == (__file__, MISSING[call].__code__.co_firstlineno)
 
 

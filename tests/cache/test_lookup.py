@@ -182,7 +182,7 @@ def test_what_a_step_read_of_its_scenario_must_be_as_it_was(conn: sqlite3.Connec
         miss = asked(conn, info(conn), around=around)
         assert isinstance(miss, Miss)
         assert miss.reason == "scenario_changed"
-        assert miss.differs == ["coupler x, which the step read itself, is not what it was"]
+        assert miss.differs == ["coupler x, which the step read itself, has changed"]
 
 
 def test_the_newest_run_that_holds_answers(tracker: Tracker, conn: sqlite3.Connection) -> None:

@@ -229,8 +229,8 @@ def test_a_model_that_is_not_installed_is_said_and_counts_as_such(site: Path) ->
         ({"model_packages": 3}, errors.UsageTypeError, "model_packages takes a list of str"),
         ({"model_packages": [3]}, errors.UsageTypeError, "model_packages takes a list of str"),
         ({"ignore_packages": {"a": 1, 2: 3}}, errors.UsageTypeError, "ignore_packages takes a list of str"),
-        ({"model_packages": [" "]}, errors.UsageError, "' ' is none"),
-        ({"model_packages": ["A_b"], "ignore_packages": ["a-B"]}, errors.UsageError, "'a-b' stands in"),
+        ({"model_packages": [" "]}, errors.UsageError, "' ' is not one"),
+        ({"model_packages": ["A_b"], "ignore_packages": ["a-B"]}, errors.UsageError, "'a-b' is in both"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
@@ -414,7 +414,7 @@ def test_several_forecasts_are_told_in_one_sentence() -> None:
         "1 of them wait for others and may be reused; others are reused over numpy 1 -> 2"
     )
     assert forecast_summary([foreseen("miss", reason="x")]) == (
-        "1 of 1 step will run, for a time that is not known, because of x (1)"
+        "1 of 1 step will run, for an unknown time, because of x (1)"
     )
     with pytest.raises(errors.UsageTypeError, match="takes forecasts"):
         forecast_summary([3])  # type: ignore[list-item]

@@ -249,7 +249,7 @@ def test_why_names_the_file_and_forecast_knows_it(here: Path, tracker: Tracker) 
     assert (forecast.verdict, forecast.reason, forecast.differs) == ("miss", "reads_changed", [said])
     assert said in str(tracker.run(by_text, outputs=["out"]).run.why())
     (here / "rates.csv").unlink()
-    assert "it is not there any more" in str(tracker.forecast(by_text, outputs=["out"]))
+    assert "it does not exist any more" in str(tracker.forecast(by_text, outputs=["out"]))
 
 
 @pytest.mark.filterwarnings("error::consist_es.errors.ConsistWarning")

@@ -63,14 +63,14 @@ def test_without_a_list_everybody_is_trusted(by: Trackers) -> None:
 def test_a_run_of_somebody_who_is_not_on_the_list_is_a_miss_that_names_them(by: Trackers) -> None:
     asked(by("mallory-x", everybody=True))
     anna = by("anna-x", "anna-x")
-    said = "run 'step' is the same work, and was recorded by mallory-x@here, who is no trusted writer"
+    said = "run 'step' is the same work, and was recorded by mallory-x@here, who is not a trusted writer"
     foreseen = anna.forecast(step, name="step", outputs=["o"], config={"n": 1})
     assert (foreseen.verdict, foreseen.reason, foreseen.differs) == ("miss", "writer_not_trusted", [said])
     found = asked(anna)
     assert not found.cache_hit
     why = found.run.why()
     assert (why.reason, why.nearest, why.differs) == ("writer_not_trusted", "step", [said])
-    assert "somebody recorded it who is no trusted writer (writer_not_trusted)" in str(why)
+    assert "it was recorded by a writer who is not trusted (writer_not_trusted)" in str(why)
     assert "mallory-x@here" in command("why", "step", "--project", "project.db").stdout
     again = asked(anna)
     assert again.cache_hit  # what she computed herself
@@ -136,7 +136,9 @@ def test_a_change_that_a_stranger_accepted_is_not_followed(by: Trackers) -> None
     assert not found.cache_hit
     why = found.run.why()
     assert (why.reason, why.nearest) == ("writer_not_trusted", "step")
-    assert why.differs == ["accepted as step: trust me; that was said by mallory-x@here, who is no trusted writer"]
+    assert why.differs == [
+        "accepted as step: trust me; that was recorded by mallory-x@here, who is not a trusted writer"
+    ]
     anna.accept("step#2", "step#1", "only a variable")
     assert asked(anna, fn=changed).cache_hit
 

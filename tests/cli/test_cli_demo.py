@@ -57,7 +57,7 @@ def test_the_story_is_told_from_beginning_to_end(here: Path) -> None:
         r"grow_demand .* reused base_grow_demand",
         r"assign_traffic .* computed in \S+ m?s: config changed",
         r"assign_traffic +reused base_assign_traffic +reused widened_assign_traffic",
-        r"demo\.db deleted, but for a copy to compare with, and built again from the \d+ events of the log:",
+        r"demo\.db deleted, except for a copy to compare with, and rebuilt from the \d+ events of the log:",
         r"runs +20 +same",
     ):
         assert re.search(f"^{line}$", shown, re.MULTILINE), line
@@ -86,7 +86,7 @@ def test_a_rebuilt_database_that_differs_is_a_no_and_the_old_one_is_kept(
     monkeypatch.setattr(Projector, "compare", lambda _self, _other: {"runs": [("live", ())]})
     result = run("demo", *own, "--folder", "d", code=1)
     assert re.search(r"^runs +20  DIFFERENT$", result.stdout, re.MULTILINE)
-    assert "that must not be" in result.stderr
+    assert "that is a bug" in result.stderr
     assert Path("d/demo.db.before-replay-1").exists()
 
 

@@ -47,12 +47,12 @@ def test_without_the_flag_repair_says_what_can_be_kept_and_changes_nothing(log: 
 def test_what_is_damaged_can_be_left_behind_and_everybody_says_what_is_lost(log: Path) -> None:
     position = next(event.seq for event in LocalLog(log).read() if event.type == "artifact_logged")
     damage(log, position)
-    assert "behind it" in run("verify", code=1).stdout
+    assert "after it" in run("verify", code=1).stdout
     assert "consist-es repair" in run("verify", code=1).stderr
     result = run("repair", "--keep-damaged")
     assert f"1 record lost: position {position}\n" in result.stdout
     assert "kept as they were" in result.stderr
-    assert f"lost, as a repair says: the record of position {position}\n" in run("verify").stdout
+    assert f"lost, as an earlier repair recorded: the record of position {position}\n" in run("verify").stdout
     told = run("log").stdout
     assert "lost: what was damaged here was an event of type artifact_logged" in told
     assert "log repaired: " in told
@@ -116,7 +116,7 @@ def test_verify_says_which_runs_have_no_end_before_and_after_their_process_is_go
 
 
 def test_verify_deep_derives_views_and_outputs_again(log: Path) -> None:
-    assert "every output is where and what it was" in run("verify", "--deep").stdout
+    assert "every output is in its place and unchanged" in run("verify", "--deep").stdout
     output = next(Path("runs").rglob("scaled*"))
     stat = output.stat()
     content = output.read_bytes()
@@ -130,7 +130,7 @@ def test_verify_deep_derives_views_and_outputs_again(log: Path) -> None:
     with sqlite3.connect("provenance.db") as connection:
         connection.execute("UPDATE runs SET seconds = seconds + 1")
     connection.close()
-    assert "table runs is not what the log says" in run("verify", "--deep", code=1).stdout
+    assert "table runs differs from the log" in run("verify", "--deep", code=1).stdout
 
 
 def test_exit_codes_of_verify_add_up(log: Path) -> None:

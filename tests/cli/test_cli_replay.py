@@ -164,7 +164,7 @@ def test_an_earlier_database_of_ours_is_replaced(log: Path) -> None:
         (["--until", "2026-11-22T08:13:00", "--db", "x.db"], "has no time zone: append Z"),
         (["--db", "provenance.db"], "a database of that name is a live view"),
         (["--db", "provenance.sqlite"], "a database of that name is a live view"),
-        (["--db", "notes.txt"], "there is a text file, not a database of consist-es. It was left untouched"),
+        (["--db", "notes.txt"], "there is a text file, not a consist-es database. It was left untouched"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused(log: Path, options: list[str], said: str) -> None:

@@ -39,7 +39,8 @@ def evil(here: Path) -> Path:
 
 def unsafe(text: str) -> list[str]:
     """Characters that a terminal would obey, or that would turn the text around."""
-    return [char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and char != "\n"]
+    obeyed = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return [char for char in text if unicodedata.category(char) in obeyed and char not in "\n\t"]
 
 
 # ---------------------------------------------------------------- escaping
@@ -87,7 +88,7 @@ def test_names_in_the_log_do_not_reach_the_terminal_as_commands(
 
 
 def test_what_looks_like_markup_is_printed_as_it_is(evil: Path) -> None:
-    for command in (["audit", "#s1"], ["runs"], ["scenarios"], ["log"]):
+    for command in (["audit", "#s1"], ["show", "#s1"], ["scenarios"], ["log"]):
         assert "[bold red]y[/] :smile:" in run(*command).stdout
 
 
@@ -123,7 +124,7 @@ def test_among_several_projects_one_must_be_named(log: Path) -> None:
     result = run("runs", code=2)
     assert "Several projects in" in result.stderr
     assert "other.events, provenance.events. Name it with --project PATH" in result.stderr
-    assert "steep_scale" in run("runs", "--project", "other.events").stdout
+    assert "scale 2030\tsteep" in run("runs", "--project", "other.events").stdout
 
 
 def test_a_project_is_named_by_its_log_its_database_or_the_environment(
@@ -131,7 +132,7 @@ def test_a_project_is_named_by_its_log_its_database_or_the_environment(
 ) -> None:
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     expected = run("runs", "--project", log).stdout
-    assert "steep_scale" in expected
+    assert "scale 2030\tsteep" in expected
     assert run("runs", "--project", here / "provenance.db").stdout == expected
     assert run("runs", CONSIST_ES_PROJECT=str(log)).stdout == expected
     assert run("runs", "--project", log, CONSIST_ES_PROJECT="nowhere").stdout == expected
@@ -141,7 +142,7 @@ def test_a_project_is_named_by_its_log_its_database_or_the_environment(
 def test_a_file_beside_the_log_that_is_no_database_is_not_taken_for_one(log: Path, here: Path) -> None:
     Path("provenance.csv").write_text("zone,people\n")
     result = run("runs", "--project", "provenance.csv", code=2)
-    said = f"Error: {here}/provenance.csv is a text file, not a database of consist-es. Name the log: {log}.\n"
+    said = f"Error: {here}/provenance.csv is a text file, not a consist-es database. Name the log: {log}.\n"
     assert result.stderr == said
     assert Path("provenance.csv").read_text() == "zone,people\n"
 

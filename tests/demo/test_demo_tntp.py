@@ -128,19 +128,19 @@ NETWORK_ERRORS = [
     (NETWORK.replace("\t0\t0\t0\t0\t2\t;", "\t0\t2\t;"), 10, "7 fields in '3\\t2", "10 fields: init_node  term_node"),
     (NETWORK.replace("\t3\t2\t", "\t3\t4\t"), 10, "node 4 does not exist", "a number from 1 to 3"),
     (NETWORK.replace("\t3\t2\t", "\t0\t2\t"), 10, "node 0 does not exist", "a number from 1 to 3"),
-    (NETWORK.replace("\t3\t2\t", "\t3.0\t2\t"), 10, "'3.0' is no node number", "10 fields: init_node"),
-    (NETWORK.replace("1.5e3", "nan"), 10, "capacity 'nan' is no number", "a finite decimal number"),
-    (NETWORK.replace("1.5e3", "1_500"), 10, "capacity '1_500' is no number", "a finite decimal number"),
-    (NETWORK.replace("1.5e3", "1e999"), 10, "capacity '1e999' is no number", "a finite decimal number"),
+    (NETWORK.replace("\t3\t2\t", "\t3.0\t2\t"), 10, "'3.0' is not a node number", "10 fields: init_node"),
+    (NETWORK.replace("1.5e3", "nan"), 10, "capacity 'nan' is not a number", "a finite decimal number"),
+    (NETWORK.replace("1.5e3", "1_500"), 10, "capacity '1_500' is not a number", "a finite decimal number"),
+    (NETWORK.replace("1.5e3", "1e999"), 10, "capacity '1e999' is not a number", "a finite decimal number"),
     (NETWORK.replace("6.5", "-6.5"), 9, "free flow time -6.5 is negative", "free flow time of zero or more"),
-    (NETWORK.replace("\t2\t;", "\ttwo\t;"), 10, "link type 'two' is no whole number", "10 fields"),
+    (NETWORK.replace("\t2\t;", "\ttwo\t;"), 10, "link type 'two' is not a whole number", "10 fields"),
     (NETWORK.replace("\t1\t;\n", "\t1\t; 3\n"), 9, "'3' after the closing ';'", "one row per line"),
 ]
 TRIPS_ERRORS = [
     (TRIPS.replace("Origin \t1\n", ""), 5, "trips '1 :      0.0;     2 :    10.0;' before any", "'Origin n' first"),
-    (TRIPS.replace("Origin \t1", "Origin one"), 5, "'one' is no node number", "Origin n"),
+    (TRIPS.replace("Origin \t1", "Origin one"), 5, "'one' is not a node number", "Origin n"),
     (TRIPS.replace("Origin \t1", "Origin 4"), 5, "node 4 does not exist", "a number from 1 to 3"),
-    (TRIPS.replace("20.5", "2O.5"), 7, "flow '2O.5' is no number", "a finite decimal number"),
+    (TRIPS.replace("20.5", "2O.5"), 7, "flow '2O.5' is not a number", "a finite decimal number"),
     (TRIPS.replace("20.5", "-20.5"), 7, "flow -20.5 is negative", "flow of zero or more"),
     (TRIPS.replace("3 :    20.5;", "3   20.5;"), 7, "no ':' in '3   20.5'", "'destination : flow;'"),
     (TRIPS.replace("3 :    20.5;", "2 :    20.5;"), 7, "trips from 1 to 2 a second time", "every pair once"),
@@ -148,17 +148,17 @@ TRIPS_ERRORS = [
     (
         TRIPS.replace("1 : 30;\n", ""),
         2,
-        "<TOTAL OD FLOW> is 60.5, but the trips sum up to 30.5",
+        "<TOTAL OD FLOW> is 60.5, but the trips sum to 30.5",
         "a complete trip table",
     ),
-    (TRIPS.replace("60.5", "many"), 2, "<TOTAL OD FLOW> 'many' is no number", "a finite decimal number"),
+    (TRIPS.replace("60.5", "many"), 2, "<TOTAL OD FLOW> 'many' is not a number", "a finite decimal number"),
     (TRIPS.replace("<NUMBER OF ZONES> 3\n", ""), None, "no <NUMBER OF ZONES>", "<NUMBER OF ZONES> n"),
 ]
 NODE_ERRORS = [
     ("Node X Y\n1 2\n", 2, "2 fields in '1 2'", "a row: node x y ;"),
-    ("Node X Y\n1 2 north\n", 2, "y 'north' is no number", "a finite decimal number"),
+    ("Node X Y\n1 2 north\n", 2, "y 'north' is not a number", "a finite decimal number"),
     ("Node X Y\n1 2 3\n1 2 3\n", 3, "node 1 a second time", "every node once"),
-    ("Node X Y\nx 2 3\n", 2, "'x' is no node number", "a row: node x y ;"),
+    ("Node X Y\nx 2 3\n", 2, "'x' is not a node number", "a row: node x y ;"),
 ]
 FLOW_ERRORS = [
     ("From To Volume Cost\n1 2 3\n", 2, "3 fields in '1 2 3'", "a row: from to volume cost"),

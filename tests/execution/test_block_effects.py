@@ -357,8 +357,8 @@ def test_the_warning_and_the_reason_say_what_to_do(tracker: Tracker) -> None:
     with pytest.warns(ConsistWarning) as told:
         block()
     assert [str(item.message) for item in told] == [
-        "Step 't' will be computed every time, for it keeps kept.total (int) for later: log it as an output instead, "
-        "or keep it out of the block."
+        "Step 't' will be computed every time, because it keeps kept.total (int) for later: log it as an output "
+        "instead, or keep it out of the block."
     ]
     block()  # it was said
     latest = tracker.get_run("t#2")

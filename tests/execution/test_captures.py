@@ -70,7 +70,7 @@ def idle() -> None:
 
 
 def test_a_step_that_makes_nothing_is_told_once_that_it_will_be_skipped(tracker: Tracker) -> None:
-    with pytest.warns(ConsistWarning, match=r"made no output that is known, and the next call .* is skipped"):
+    with pytest.warns(ConsistWarning, match=r"recorded no output, and the next call .* is skipped"):
         tracker.run(idle, config={"k": 1})
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -381,7 +381,7 @@ print(*{{str(item.message) for item in caught if "trips" not in str(item.message
     assert hits[0] == "miss"
     told = first.splitlines()[-1]
     assert told == (
-        f"Step 'synth' will be computed every time, for it keeps {said} for later: "
+        f"Step 'synth' will be computed every time, because it keeps {said} for later: "
         "return it as an output instead, or make it in the step that needs it."
     )
 

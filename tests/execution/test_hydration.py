@@ -262,7 +262,7 @@ def test_staging_outside_the_allowed_places_is_refused_and_the_tracker_goes_on(t
 
 def test_staging_something_that_is_no_input_is_refused(tracker: Tracker, here: Path) -> None:
     (here / "x.txt").write_text("x")
-    with pytest.raises(errors.UsageError, match=r"\['x'\], which are no inputs of this step\. Inputs: \['y'\]"):
+    with pytest.raises(errors.UsageError, match=r"\['x'\], which are not inputs of this step\. Inputs: \['y'\]"):
         tracker.run(lambda y: made(), name="s", inputs={"y": "x.txt"}, execution_options=staged(here / "runs" / "f"))
 
 

@@ -72,7 +72,7 @@ def test_a_scenario_named_after_another_and_a_run_after_a_run_work_on_every_atte
 
 @pytest.mark.parametrize("run_id", ["a#2", "base#2", "other_base#2", "a#٢"])
 def test_a_run_id_that_looks_like_an_attempt_is_refused_with_a_way_out(run_id: str, tracker: Tracker) -> None:
-    with pytest.raises(errors.InvalidNameError, match="put something behind it"):
+    with pytest.raises(errors.InvalidNameError, match="put something after it"):
         tracker.run(step, run_id=run_id, outputs=["o"])
 
 
@@ -185,7 +185,7 @@ def test_a_cached_function_that_gives_out_another_runs_file_is_told_and_not_reus
     folder.cache_clear()
     first = tracker.run(fn, name="make", year=2025, outputs=["o"])
     for _ in range(2):  # the second time it is asked for, its own record is there as well
-        with pytest.warns(ConsistWarning, match=r"gave out files that it did not write: 'o' is a file of run 'make'"):
+        with pytest.warns(ConsistWarning, match=r"has outputs that it did not write: 'o' is a file of run 'make'"):
             second = tracker.run(fn, name="make", year=2030, outputs=["o"])
         assert not second.cache_hit
     again = tracker.run(fn, name="make", year=2025, outputs=["o"])
@@ -203,7 +203,7 @@ def test_a_block_that_logs_another_runs_file_as_its_own_is_told(tracker: Tracker
         path = consist.output_path("o", "txt")
         path.write_text("1")
         one.log_output(path, "o")
-    with pytest.warns(ConsistWarning, match="gave out files that it did not write"), tracker.trace("two") as two:
+    with pytest.warns(ConsistWarning, match="has outputs that it did not write"), tracker.trace("two") as two:
         two.log_output(path, "o")
 
 

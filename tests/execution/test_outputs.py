@@ -146,11 +146,11 @@ def test_a_returned_path_where_nothing_is_is_a_missing_output(tracker: Tracker, 
     def gone() -> Path:
         return consist.output_path("o")
 
-    with pytest.raises(errors.OutputError, match=r"o\.parquet: nothing is there"):
+    with pytest.raises(errors.OutputError, match=r"o\.parquet, which does not exist"):
         tracker.run(gone, outputs=outputs)
-    with pytest.warns(ConsistWarning, match="nothing is there"):
+    with pytest.warns(ConsistWarning, match="which does not exist"):
         tracker.run(gone, outputs=outputs, output_policy=WARN)
-    with pytest.warns(ConsistWarning, match="nothing is there"):
+    with pytest.warns(ConsistWarning, match="which does not exist"):
         assert not tracker.run(gone, outputs=outputs, output_policy=WARN).cache_hit
 
 
@@ -292,7 +292,7 @@ def test_an_input_returned_as_an_output_is_both(tracker: Tracker) -> None:
 
 def test_missing_files_may_be_logged_with_a_warning_and_are_never_reused(tracker: Tracker) -> None:
     def logs() -> None:
-        with pytest.warns(ConsistWarning, match="is not there"):
+        with pytest.warns(ConsistWarning, match="is not at"):
             consist.log_output("nowhere.txt", "o")
 
     assert not tracker.run(logs).cache_hit
@@ -305,10 +305,10 @@ def test_an_output_that_the_step_removes_again_is_missing_in_the_end(tracker: Tr
         consist.log_output(path, "o")
         path.unlink()
 
-    with pytest.warns(ConsistWarning, match="is not there"):
+    with pytest.warns(ConsistWarning, match="is not at"):
         result = tracker.run(cleans_up)
     assert result.outputs == {}
-    with pytest.warns(ConsistWarning, match="is not there"):
+    with pytest.warns(ConsistWarning, match="is not at"):
         assert not tracker.run(cleans_up).cache_hit
 
 

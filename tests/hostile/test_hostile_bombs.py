@@ -249,20 +249,20 @@ LIMITS: dict[str, tuple[int, Callable[[int], Any], type[Exception], str]] = {
     "nesting of a config": (MAX_DEPTH, lambda n: to_plain(nested(n), "config"), ConfigValueError, r"deep\. Flatten"),
     "keys of a config": (
         MAX_KEYS, lambda n: to_plain(dict.fromkeys(map(str, range(n))), "config"), ConfigValueError,
-        r"100001 keys, at most 100000 are allowed",
+        r"100001 keys; at most 100000 are allowed",
     ),
     "a key of a config": (MAX_KEY, lambda n: to_plain({"k" * n: 1}, "config"), ConfigValueError, "at most 256"),
     "a text in a config": (MAX_TEXT, lambda n: to_plain("x" * n, "config"), ConfigValueError, "at most 1000000"),
     "bytes in a config": (MAX_TEXT, lambda n: to_plain(b"x" * n, "config"), ConfigValueError, "at most 1000000"),
     "an event": (
         EVENT_CAP, lambda n: encode_data(StepAbandoned(reason="x" * (n - _FRAME))), LimitError,
-        "16,777,217 bytes, the limit is 16,777,216",
+        "16,777,217 bytes; the limit is 16,777,216",
     ),
     "nesting of an event": (
         201, lambda n: decode_event("meta_logged", 1, b'{"values":{"x":' + b"[" * (n - 2) + b"]" * (n - 2) + b"}}"),
         Exception, "nested more than 200 deep",
     ),
-    "a name in a path": (255, lambda n: require_path("n" * n, "a path"), PathError, "256 bytes, at most 255"),
+    "a name in a path": (255, lambda n: require_path("n" * n, "a path"), PathError, "256 bytes; at most 255"),
     "a path": (4095, lambda n: require_path("n/" * (n // 2) + "n" * (n % 2), "a path"), PathError, "at most 4,095"),
 }  # fmt: skip
 

@@ -158,7 +158,7 @@ def test_links_in_a_folder_are_copied_as_links(tmp_path: Path) -> None:
 
 def test_a_source_that_became_a_fifo_is_an_error_and_no_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         copy_path(tmp_path / "pipe", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
 

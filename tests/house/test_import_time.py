@@ -1,5 +1,6 @@
 """`import consist_es` stays cheap: what it must not pull in. Counted in modules, for seconds are not reproducible."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -42,3 +43,72 @@ def test_importing_the_package_loads_nothing_heavy(statement: str, nothing: set[
 def test_the_names_that_model_code_imports_load_no_table_library_and_no_command_line(nothing: set[str]) -> None:
     loaded = loaded_by("from consist_es import Tracker, CacheOptions, ExecutionOptions, BindingResult") - nothing
     assert loaded.isdisjoint({"pyarrow", "pandas", "numpy", "click", "rich"})
+
+
+COLLECTOR = """
+import gc, sys
+{before}
+state = lambda: (gc.isenabled(), gc.get_freeze_count() > 0)
+before = state()
+from consist_es import Tracker
+assert state() == before
+sys.modules["consist_es.runs.sets"] = None
+try:
+    from consist_es import RunSet
+except ImportError:
+    assert state() == before
+else:
+    raise AssertionError("the import was to fail")
+"""
+
+
+@pytest.mark.parametrize("before", ["", "gc.disable()", "gc.freeze()"])
+def test_an_import_leaves_the_garbage_collector_as_it_was(before: str) -> None:
+    assert "consist_es.api.tracker" in loaded_by(COLLECTOR.format(before=before))
+
+
+# ---------------------------------------------------------------- a process with one miss and one hit
+
+STEPS = """
+from pathlib import Path
+from consist_es import CacheOptions, Tracker
+
+def grow(trips: Path, growth):
+    (trips.parent / "grown.txt").write_text(trips.read_text() * growth)
+    return {"grown": trips.parent / "grown.txt"}
+
+Path("trips.txt").write_text("1,2,100")
+tracker = Tracker(run_dir="runs", db_path="p.db")
+for expected in (False, True):
+    made = tracker.run(grow, inputs={"trips": "trips.txt"}, config={"growth": 2}, outputs=["grown"])
+    assert made.cache_hit is expected
+tracker.close()
+"""
+NOT_FOR_A_STEP = (
+    *("pandas", "numpy", "pyarrow", "sqlite_utils", "click", "rich"),
+    *("asyncio", "multiprocessing", "concurrent.futures", "importlib.metadata", "ssl", "hashlib", "zipfile", "email"),
+)
+OURS = 238
+"""Most modules of ours for the first tracker, a miss and a hit: each costs 0.3 ms in every process. A step that needs a
+new one raises this number; what only a command or a rare case needs is imported there instead."""
+
+
+@pytest.fixture(scope="module")
+def by_steps(nothing: set[str], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    folder = tmp_path_factory.mktemp("steps")
+    return loaded_by(f"import os\nos.chdir({str(folder)!r})\n{STEPS}") - nothing
+
+
+def test_the_packages_that_a_step_does_without_are_installed() -> None:
+    assert importlib.util.find_spec("pandas"), "sqlite_utils imports it where it is installed, so it must be here"
+    assert importlib.util.find_spec("sqlite_utils")
+
+
+@pytest.mark.parametrize("name", NOT_FOR_A_STEP)
+def test_the_first_tracker_a_miss_and_a_hit_load_nothing_heavy(by_steps: set[str], name: str) -> None:
+    assert name not in by_steps
+
+
+def test_a_process_with_steps_loads_few_modules_of_ours(by_steps: set[str]) -> None:
+    ours = sorted(name for name in by_steps if name.partition(".")[0] == "consist_es")
+    assert len(ours) <= OURS, "\n".join(ours)

@@ -65,22 +65,22 @@ VIEW = '''"""How often each step began."""
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Any
 
 from consist_es.events import Recorded, StepStarted
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
+from consist_es.views.tables import Database, create_table
 
 name = "step_counts"
 version = 1
 tables: tuple[str, ...] = ("step_counts",)
 
 
-def create(db: Any) -> None:
-    db.create_table("step_counts", {"step": str, "runs": int}, pk="step")
+def create(db: Database) -> None:
+    create_table(db, "step_counts", {"step": str, "runs": int}, pk="step")
 
 
-def index(db: Any) -> None:
+def index(db: Database) -> None:
     pass
 
 
@@ -110,6 +110,7 @@ def test_a_view_is_added_by_its_recipe(copy: Path, project: Path) -> None:
     told = recipe("a view")
     python(ROOT, project, "-c", RUN)
     assert "One new file in `projections/`" in told
+    assert "`create_table`" in told
     (copy / "projections" / "step_counts.py").write_text(VIEW, "utf-8")
     edit(copy, told, "projections/__init__.py", "redactions, run_table\n", "redactions, run_table, step_counts\n")
     edit(copy, told, "projections/__init__.py", "redactions)\n", "redactions, step_counts)\n")

@@ -118,7 +118,7 @@ def test_a_file_that_is_there_is_not_written_over(folder: Path, place: Path) -> 
 
 def test_the_place_must_be_there_and_another_one(folder: Path, place: Path) -> None:
     before = [path.read_bytes() for path in segments(folder)]
-    with pytest.raises(ArchiveError, match=r"nowhere: there is no such folder; name another one"):
+    with pytest.raises(ArchiveError, match=r"nowhere: it does not exist; name another folder"):
         list(archive(LocalStorage(), folder, folder.parent / "nowhere"))
     with pytest.raises(ArchiveError, match=r"a link, or the segment itself; name another folder"):
         list(archive(LocalStorage(), folder, folder))

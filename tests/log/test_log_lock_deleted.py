@@ -106,5 +106,5 @@ def test_a_writer_that_never_gets_through_says_which_file_is_deleted(
 ) -> None:
     monkeypatch.setattr(writer, "_TRIES", 1)
     log = LocalLog(tmp_path / "x", storage=Deleting(tmp_path / "x"))
-    with pytest.raises(LogLockError, match=r"lock.*deleted again and again.*Leave the lock file alone"):
+    with pytest.raises(LogLockError, match=r"lock.*deleted repeatedly.*Leave the lock file alone"):
         log.append(batch("a", 1))

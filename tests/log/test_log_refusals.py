@@ -180,9 +180,9 @@ def test_a_log_without_one_whole_batch_ends_where_it_begins(tmp_path: Path, stor
 @pytest.mark.parametrize(
     ("header", "previous", "what"),
     [
-        ({"segment": 2}, None, "it says segment 2"),
-        ({"first": 2}, None, "does not start"),
-        ({}, b"x" * 43, "does not start"),
+        ({"segment": 2}, None, "it belongs to segment 2"),
+        ({"first": 2}, None, "does not fit its chain value"),
+        ({}, b"x" * 43, "does not fit its chain value"),
     ],
 )
 def test_a_first_segment_that_says_it_is_another_one_is_refused_though_its_checksum_holds(
@@ -210,11 +210,11 @@ def test_a_payload_of_many_short_lists_is_not_taken_for_a_deep_one() -> None:
     ("reference", "what"),
     [
         (b'{"$blob":"%b","size":"many"}' % (b"0" * 64), "does not decode"),
-        (b'{"$blob":"%b","size":16777217}' % (b"0" * 64), "a payload of 16777217 bytes, at most 16777216"),
+        (b'{"$blob":"%b","size":16777217}' % (b"0" * 64), "a payload of 16777217 bytes; at most 16777216"),
         (b'{"$blob":"%b","size":-1}' % (b"0" * 64), "a payload of -1 bytes"),
-        (b'{"$blob":"%b","size":1}' % (b"0" * 63), "is no name of a blob"),
-        (b'{"$blob":"%b","size":1}' % (b"A" * 64), "is no name of a blob"),
-        (b'{"$blob":"../%b","size":1}' % (b"0" * 61), "is no name of a blob"),
+        (b'{"$blob":"%b","size":1}' % (b"0" * 63), "is not the name of a blob"),
+        (b'{"$blob":"%b","size":1}' % (b"A" * 64), "is not the name of a blob"),
+        (b'{"$blob":"../%b","size":1}' % (b"0" * 61), "is not the name of a blob"),
         (b'{"$blob":"%b","size":16777216}' % (b"0" * 64), "is missing"),
         (b'{"$blob":"%b","size":0}' % (b"0" * 64), "is missing"),
     ],
@@ -619,7 +619,7 @@ def test_a_long_walk_tells_how_far_it_is(tmp_path: Path) -> None:
 
 def test_a_signature_needs_the_file_of_those_who_may_sign(tmp_path: Path) -> None:
     (tmp_path / "head.sig").write_text("")
-    with pytest.raises(SignatureError, match=f"no file of allowed signers {tmp_path / 'nobody'}"):
+    with pytest.raises(SignatureError, match=f"file of allowed signers {tmp_path / 'nobody'}"):
         check_signature("head", tmp_path / "head.sig", tmp_path / "nobody")
 
 
@@ -628,7 +628,7 @@ def test_a_signing_program_that_cannot_be_started_is_named(tmp_path: Path, monke
     program.write_text("no program")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SignatureError, match="ssh-keygen did not do its work"):
+    with pytest.raises(SignatureError, match="ssh-keygen failed"):
         sign("head", tmp_path / "key")
 
 

@@ -96,7 +96,7 @@ def test_a_segment_that_does_not_go_on_from_the_one_before_it_is_refused(tmp_pat
     for name in "ab":
         log.append(batch(name, 1))
     reheaded(log.folder / SECOND, b"x" * 43)
-    with pytest.raises(LogCorruptError, match="does not go on where the last one ended"):
+    with pytest.raises(LogCorruptError, match="does not go on where the one before it ended"):
         list(log.read())
     damage = log.damage()
     assert damage is not None

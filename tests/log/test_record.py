@@ -158,7 +158,7 @@ def test_a_lone_surrogate_in_the_envelope_is_refused(draft: dict[str, str]) -> N
 def test_an_event_at_the_limit_is_taken_and_one_above_it_is_not() -> None:
     frame = len(encode_data(StepAbandoned(reason="x" * 100))) - 100
     assert len(encode_data(StepAbandoned(reason="x" * (EVENT_CAP - frame)))) == EVENT_CAP
-    with pytest.raises(LimitError, match=r"step_abandoned has 16,777,217 bytes, the limit is 16,777,216"):
+    with pytest.raises(LimitError, match=r"step_abandoned has 16,777,217 bytes; the limit is 16,777,216"):
         encode_data(StepAbandoned(reason="x" * (EVENT_CAP - frame + 1)))
 
 

@@ -226,7 +226,7 @@ def test_an_event_that_would_look_like_a_redaction_is_refused(name: str) -> None
         text: str = msgspec.field(name=name, default="0" * 64)
 
     del REGISTRY[Dollar.TYPE, Dollar.V]
-    with pytest.raises(UsageTypeError, match="kept for the log"):
+    with pytest.raises(UsageTypeError, match="reserved for the log"):
         encode_data(Dollar())
 
 

@@ -1,10 +1,12 @@
 """The record of the software that a run saw."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from consist_es.identity.git import git_state
+from consist_es.identity.installed.metadata import header
 from consist_es.project import environment as environment_module
 from consist_es.project.environment import environment, with_variables
 
@@ -74,6 +77,36 @@ def test_the_commit_and_a_change_since_are_named(repository: Path) -> None:
 def test_without_git_there_is_no_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert git_state(repository) is None
+
+
+def test_git_is_not_asked_where_no_folder_above_has_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unexpected(*_: object, **_given: object) -> None:
+        raise AssertionError("git was started")
+
+    monkeypatch.setattr(subprocess, "run", unexpected)
+    assert git_state(tmp_path) is None
+
+
+@pytest.mark.parametrize("how", ["below", "link", "worktree", "name with newline"])
+def test_a_repository_is_found_from_where_git_finds_it(repository: Path, tmp_path: Path, how: str) -> None:
+    expected = git_state(repository)
+    assert expected is not None
+    place = repository / "below" / "deeper"
+    if how == "name with newline":
+        place = repository / "two\nlines"
+    place.mkdir(parents=True)
+    if how == "link":
+        link = tmp_path.parent / f"{tmp_path.name}-link"
+        link.symlink_to(place, target_is_directory=True)
+        place = link
+    elif how == "worktree":
+        place = tmp_path.parent / f"{tmp_path.name}-tree"
+        git(repository, "worktree", "add", "-q", str(place))
+    found = git_state(place)
+    assert found is not None
+    assert (found.commit, found.dirty) == (expected.commit, expected.dirty)
 
 
 def test_a_repository_without_commit_has_no_state(tmp_path: Path) -> None:
@@ -147,6 +180,129 @@ def test_a_package_that_is_half_removed_is_left_out(tmp_path: Path, monkeypatch:
         assert environment(tmp_path).packages == {"a-b-c-d": "1"}
     finally:
         environment_module._packages.cache_clear()
+
+
+# ---------------------------------------------------------------- the same as importlib.metadata finds
+
+METADATA = {
+    "plain": b"Metadata-Version: 2.1\nName: Plain\nVersion: 1.0\nSummary: x\n\nName: not this\n",
+    "late": b"Metadata-Version: 2.1\nSummary: \xc3\xa9\nName: late\nVersion: 2\n\n",
+    "continued": b"Metadata-Version: 2.1\nPlatform: a\n  b\nName: continued\nVersion: 3\n\n",
+    "continued_name": b"Name: folded\n  name\nVersion: 3\n\n",
+    "continued_version": b"Name: folded-version\nVersion: 3\n\t.1\n\n",
+    "windows": b"Metadata-Version: 2.1\r\nName: windows\r\nVersion: 4\r\n\r\nbody",
+    "old_mac": b"Metadata-Version: 2.1\rName: old-mac\rVersion: 5\r\rbody",
+    "spaces": b"Name:   spaces \t \nVersion:6\n\n",
+    "small_letters": b"name: small-letters\nVERSION: 7\n\n",
+    "twice": b"Name: twice\nName: thrice\nVersion: 8\nVersion: 9\n\n",
+    "foreign": b"Name: f\xc3\xb6reign\nVersion: 10\n\n",
+    "in_body": b"Metadata-Version: 2.1\n\nName: in-body\nVersion: 11\n",
+    "no_header": b"just text\nName: no-header\nVersion: 12\n",
+    "mail": b"From somebody\nName: mail\nVersion: 13\n\n",
+    "empty_name": b"Name: \nVersion: 14\n\n",
+    "no_end": b"Name: no-end\nVersion: 15",
+    "long": b"Name: long\nSummary: " + b"x" * 5000 + b"\nVersion: 16\n\n",
+    "long_version": b"Name: long-version\nSummary: " + b"x" * 4045 + b"\nVersion: 16.1234567890\n\n",
+    "continued_later": b"Name: later\nSummary: " + b"x" * (4096 - 33) + b"\nVersion: 1\n  .2\n\n",
+    "after_many_lines": b"Platform: a\n" * 19 + b"Name: many\nVersion: 1\n\n",
+    "continued_after_many_lines": b"Platform: a\n" * 18 + b"Name: many\nVersion: 1\n  .2\n\n",
+    "control": b"Name: con\x0ctrol\x1c\nVersion: 17\x0b\n\n",
+    "empty": b"",
+}
+_REFERENCE = """
+import importlib.metadata, json, sys
+print(json.dumps([[d.metadata["Name"], d.metadata["Version"]] for d in importlib.metadata.distributions()]))
+"""
+_OURS = """
+import json, sys
+from consist_es.identity.installed.metadata import installed_headers
+print(json.dumps(list(installed_headers())))
+"""
+
+
+def both(*paths: Path) -> tuple[list[Any], list[Any]]:
+    """What we find, and what importlib.metadata does, in fresh processes."""
+    root = Path(environment_module.__file__).parents[2]
+    path = os.pathsep.join(map(str, (*paths, root)))
+    found = []
+    for code in (_OURS, _REFERENCE):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(json.loads(done.stdout))
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_each_form_of_metadata_says_what_importlib_says(tmp_path: Path, name: str) -> None:
+    for file in ("METADATA", "PKG-INFO"):
+        folder = tmp_path / f"{name}-0.{'dist-info' if file == 'METADATA' else 'egg-info'}"
+        folder.mkdir()
+        (folder / file).write_bytes(METADATA[name])
+    expected = importlib.metadata.PathDistribution(tmp_path / f"{name}-0.dist-info").metadata
+    assert header(str(tmp_path / f"{name}-0.dist-info")) == (expected["Name"], expected["Version"])
+    assert header(str(tmp_path / f"{name}-0.egg-info")) == (expected["Name"], expected["Version"])
+
+
+def test_all_that_is_installed_is_found_in_the_order_of_importlib(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        for name, text in METADATA.items():
+            (folder / f"{name}-1.dist-info").mkdir(parents=True)
+            (folder / f"{name}-1.dist-info" / "METADATA").write_bytes(text)
+    (one / "Twice_named-1.dist-info").mkdir()
+    (one / "Twice_named-1.dist-info" / "METADATA").write_text("Name: twice-named\nVersion: 1\n\n")
+    (one / "twice.named-2.dist-info").mkdir()
+    (one / "twice.named-2.dist-info" / "METADATA").write_text("Name: twice-named\nVersion: 2\n\n")
+    (two / "file-3.egg-info").write_text("Name: file\nVersion: 3\n\n")
+    (two / "second-4.dist-info").mkdir()
+    (two / "second-4.dist-info" / "METADATA").write_bytes(b"")
+    (two / "second-4.dist-info" / "PKG-INFO").write_text("Name: second\nVersion: 4\n\n")
+    (two / "removed-5.dist-info").mkdir()
+    ours, reference = both(one, two, tmp_path / "missing")
+    assert ours == reference
+    assert ["Plain", "1.0"] in ours
+
+
+@pytest.mark.parametrize("kind", ["archive", "egg", "finder"])
+def test_archives_eggs_and_finders_of_others_are_left_to_importlib(tmp_path: Path, kind: str) -> None:
+    text = "Name: elsewhere\nVersion: 1\n\n"
+    if kind == "archive":
+        with zipfile.ZipFile(tmp_path / "there.zip", "w") as archive:
+            archive.writestr("elsewhere-1.dist-info/METADATA", text)
+        place = tmp_path / "there.zip"
+    elif kind == "egg":
+        place = tmp_path / "elsewhere-1.egg"
+        (place / "EGG-INFO").mkdir(parents=True)
+        (place / "EGG-INFO" / "PKG-INFO").write_text(text)
+    else:
+        place = tmp_path
+        (tmp_path / "sitecustomize.py").write_text(
+            "import importlib.metadata, pathlib, sys\n"
+            "class Finder:\n"
+            "    def find_spec(*_): return None\n"
+            "    def find_distributions(*_):\n"
+            f"        return [importlib.metadata.Distribution.at(pathlib.Path({str(tmp_path / 'hidden')!r}))]\n"
+            "sys.meta_path.append(Finder)\n"
+        )
+        (tmp_path / "hidden").mkdir()
+        (tmp_path / "hidden" / "METADATA").write_text(text)
+    ours, reference = both(place)
+    assert ours == reference
+    assert ["elsewhere", "1"] in ours
+
+
+def test_an_upgrade_in_place_is_seen_by_the_next_process(tmp_path: Path) -> None:
+    file = tmp_path / "plain-1.dist-info" / "METADATA"
+    file.parent.mkdir()
+    for version in ("1.0", "1.1"):
+        file.write_text(f"Name: plain\nVersion: {version}\n\n")
+        os.utime(file, ns=(1, 1))
+        assert ["plain", version] in both(tmp_path)[0]
 
 
 def test_variables_make_another_environment() -> None:

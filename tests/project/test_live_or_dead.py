@@ -134,7 +134,7 @@ def test_a_suspended_process_lives(here: Path) -> None:
         process.send_signal(signal.SIGSTOP)
         for asks in (LocalStorage(), Another(boot="later"), Another(pid_namespace="pid:[7]")):
             assert at_work(asks) == RUNNING
-        assert "which lives" in run("doctor", "--project", "p.db").stdout
+        assert "which is alive" in run("doctor", "--project", "p.db").stdout
         (here / "on").touch()
         process.send_signal(signal.SIGCONT)
         assert process.communicate(timeout=60)[0] == "completed whole\n"
@@ -171,10 +171,10 @@ def test_who_has_a_run_without_an_end_is_told_and_who_knows_more_can_say_that_it
             monkeypatch.setattr(LocalStorage, name, lambda _self, says=says: says)
         said = [row for row in run_json("doctor", "--project", "p.db") if row["check"] == "runs"]
         assert [row["level"] for row in said] == ["note", "note"]
-        assert f"on {host}, process {pid}: whether that still lives cannot be told from here" in said[0]["what"]
+        assert f"on {host}, process {pid}: it cannot be seen from here if that is alive" in said[0]["what"]
         assert "without an end since 20" in said[0]["what"]
         assert "doctor --abandon base" in said[0]["todo"]
-        assert run("runs", "--project", "p.db").stdout.count(f"on {host}, process {pid}") == 2
+        assert run("runs", "--project", "p.db").stdout.count(f"on {host}, process {pid}") == 1
         assert (
             "Recorded as abandoned: base.\nRecorded as abandoned: base_slow.\n"
             in run("doctor", "--abandon", "base", "--project", "p.db").stderr

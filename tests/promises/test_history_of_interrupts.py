@@ -69,7 +69,7 @@ ENDS: dict[str, tuple[Callable[[], NoReturn], type[BaseException], str, str]] = 
     "ctrl-c": (interrupt, KeyboardInterrupt, "interrupted", ""),
     "exit": (leave, SystemExit, "interrupted", "3"),
     "another base exception": (stop, Stop, "interrupted", "stopped"),
-    "a broken __str__": (broken, Broken, "failed", "(its text cannot be had: RuntimeError)"),
+    "a broken __str__": (broken, Broken, "failed", "(its text is not available: RuntimeError)"),
     "a lone surrogate": (surrogate, ValueError, "failed", "file \\udce9.csv"),
     "a group": (group, ExceptionGroup, "failed", "several (2 sub-exceptions)"),
     "a NUL": (nul, ValueError, "failed", "a\0b"),

@@ -305,7 +305,7 @@ def test_a_run_that_missed_its_output_is_tried_again(tracker: Tracker, here: Pat
 
 def test_a_returned_text_is_no_output_unless_a_file_is_there(tracker: Tracker) -> None:
     """W10: a returned path that does not exist is a missing output."""
-    with pytest.raises(errors.OutputError, match="hello world: nothing is there"):
+    with pytest.raises(errors.OutputError, match="hello world, which does not exist"):
         tracker.run(lambda: "hello world", name="s", outputs=["o"])
     assert found(tracker, "s").status == "failed"
 

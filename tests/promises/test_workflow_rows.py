@@ -194,16 +194,16 @@ def test_a_set_declared_otherwise_is_another_step(tracker: Tracker, spec: Output
 
 def test_a_run_that_was_not_held_against_an_expectation_does_not_answer_for_one_that_is(tracker: Tracker) -> None:
     run_skims(tracker, spec=OutputSet("skims", "*.csv"))
-    with pytest.raises(errors.OutputSetError, match="2 members, 3 were expected"):
+    with pytest.raises(errors.OutputSetError, match="2 members, but 3 were expected"):
         run_skims(tracker, spec=OutputSet("skims", "*.csv", expected_count=3))
 
 
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        (OutputSet("skims", "*.csv", expected_count=3), "has 2 members, 3 were expected"),
+        (OutputSet("skims", "*.csv", expected_count=3), "has 2 members, but 3 were expected"),
         (OutputSet("skims", "*.csv", expected_members=["a.csv"]), r"missing members \['a\.csv'\]"),
-        (OutputSet("nowhere", "*.csv"), "is missing"),
+        (OutputSet("nowhere", "*.csv"), "does not exist"),
         (
             OutputSet("skims", FilenamePattern("skim_{year}_{m}.csv"), partition_key="year"),
             "does not tell members apart",

@@ -474,7 +474,7 @@ def test_the_command_says_what_why_says(tracker: Tracker) -> None:
 
 def test_the_command_refuses_a_run_that_is_not_there(tracker: Tracker) -> None:
     tracker.run(step)
-    assert "No run 'stop'. Available: 'step'" in command("why", "stop", code=2).stderr
+    assert "No step 'stop'. Available: 'step'. Did you mean 'step'?" in command("why", "stop", code=2).stderr
 
 
 def test_the_command_offers_the_nearest_names(tracker: Tracker) -> None:
@@ -482,7 +482,7 @@ def test_the_command_offers_the_nearest_names(tracker: Tracker) -> None:
     for number in range(12):
         tracker.run(step, run_id=f"r{number}")
     said = command("why", "base_assgn", code=2).stderr
-    assert "No run 'base_assgn'. Available: 'base_assign'. These are the nearest names." in said
+    assert "No step 'base_assgn'. Available: 'base_assign'. Did you mean 'base_assign'?" in said
 
 
 def test_a_command_about_a_scenario_offers_the_nearest_scenarios(tracker: Tracker) -> None:

@@ -187,8 +187,8 @@ def test_a_coupler_key_wins_over_a_file_of_its_name_and_a_path_object_is_always_
     [
         ({"x": "nope.txt"}, errors.InputError, "'nope.txt' does not exist"),
         ({"x": None}, errors.UsageTypeError, "not NoneType"),
-        ({"x": {"a": 1}}, errors.UsageTypeError, "belong into config="),
-        ({1: "x.txt"}, errors.UsageTypeError, "names are str, not int"),
+        ({"x": {"a": 1}}, errors.UsageTypeError, "belong in config="),
+        ({1: "x.txt"}, errors.UsageTypeError, "names must be str, not int"),
         ({"": "x.txt"}, errors.UsageError, "cannot be a name"),
         ({"#0": "x.txt"}, errors.UsageError, "cannot be a name"),
         ({"x": "data://x.txt"}, errors.PathError, "'data' is not mounted"),
@@ -280,7 +280,7 @@ def test_a_file_that_the_step_logged_itself_must_be_unchanged_for_a_hit(
 def test_a_logged_input_that_is_gone_is_no_hit(tracker: Tracker, files: Path) -> None:
     tracker.run(reader)
     (files / "x.txt").unlink()
-    with pytest.warns(ConsistWarning, match="is not there"), pytest.raises(FileNotFoundError):
+    with pytest.warns(ConsistWarning, match="is not at"), pytest.raises(FileNotFoundError):
         tracker.run(reader)
 
 

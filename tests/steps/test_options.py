@@ -15,8 +15,8 @@ MAKERS: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: CacheOptions(cache_hydration_failure="eror"), errors.OptionError, "'warn', 'miss'"),
     (lambda: CacheOptions(validate_cached_outputs="lasy"), errors.OptionError, "'lazy', 'eager', 'strict'"),
     (lambda: CacheOptions(code_identity="git"), errors.OptionError, "'repo_git'"),
-    (lambda: CacheOptions(cache_version="1"), errors.UsageTypeError, "cache_version must be an int"),  # type: ignore[arg-type]
-    (lambda: CacheOptions(cache_epoch=True), errors.UsageTypeError, "cache_epoch must be an int, not bool"),
+    (lambda: CacheOptions(cache_version="1"), errors.UsageTypeError, "cache_version takes an int"),  # type: ignore[arg-type]
+    (lambda: CacheOptions(cache_epoch=True), errors.UsageTypeError, "cache_epoch takes an int, not bool"),
     (lambda: CacheOptions(code_identity_extra_deps="a.py"), errors.UsageTypeError, "list of str"),  # type: ignore[arg-type]
     (lambda: CacheOptions(code_identity_extra_deps=[3]), errors.UsageTypeError, "list of str"),  # type: ignore[list-item]
     (

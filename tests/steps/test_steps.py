@@ -163,9 +163,11 @@ def test_a_closure_over_what_has_no_identity_never_hits_and_says_why(tracker: Tr
 
     with pytest.warns(consist.ConsistWarning) as caught:
         first = tracker.run(next_one, outputs=["o"])
-    said = "Step 'next_one' will be computed every time, for its work cannot be identified: closure variable 'numbers'"
+    said = (
+        "Step 'next_one' will be computed every time, because its work cannot be identified: closure variable 'numbers'"
+    )
     assert [str(warning.message)[: len(said)] for warning in caught] == [said]
-    assert str(caught[0].message).endswith("run.why() says all of it.")
+    assert str(caught[0].message).endswith("run.why() shows all reasons.")
     assert "numbers" in str(first.run.why())
     again = tracker.run(next_one, outputs=["o"])  # it is said once
     assert not again.cache_hit

@@ -71,8 +71,9 @@ def run(*arguments: str | Path, code: int | None = 0, **environment: str) -> Res
 
 
 def run_json(*arguments: str | Path, code: int = 0) -> list[Any]:
-    """The JSON values that a command prints, one to a line."""
-    return [json.loads(line) for line in run(*arguments, "--json", code=code).stdout.splitlines()]
+    """The JSON values that a command prints: the items of one list, or one to a line."""
+    found = [json.loads(line) for line in run(*arguments, "--json", code=code).stdout.splitlines()]
+    return found[0] if len(found) == 1 and isinstance(found[0], list) else found
 
 
 def start(*arguments: str | Path, cwd: Path, environment: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":

@@ -146,7 +146,9 @@ def test_who_waits_long_for_a_lock_is_told_for_whom_and_not_left_waiting_for_eve
     try:
         with (
             pytest.warns(ConsistWarning, match=f"Waiting for .*lock: process {pid}, which is stopped, has held it"),
-            pytest.raises(LogLockError, match=rf"process {pid}, which is stopped, on .* Let that process go on or end"),
+            pytest.raises(
+                LogLockError, match=rf"process {pid}, which is stopped, on .* Let that process finish, or end"
+            ),
         ):
             lock.acquire()
     finally:

@@ -393,6 +393,13 @@ def test_names_that_only_look_alike_are_not(masker: Masker, name: str) -> None:
     assert not masker.hides(name)
 
 
+def test_further_names_of_foreign_letters_fit(tmp_path: Path) -> None:
+    masker = Masker(tmp_path / "k", ["schlüssel", "\N{KELVIN SIGN}ennwort"])
+    assert [masker.hides(name) for name in ("SCHLÜSSEL", "mein_schlüssel", "kennwort", "schluessel")] == [
+        True, True, True, False,
+    ]  # fmt: skip
+
+
 def test_further_names_fit_as_whole_words_too(tmp_path: Path) -> None:
     masker = Masker(tmp_path / "k", ["licence_no", "Kennwort", ""])
     assert [masker.hides(name) for name in ("licenceNo", "my-licence-no", "licence", "kennwort", "x")] == [

@@ -190,6 +190,48 @@ def test_an_event_that_a_fold_cannot_take_goes_to_dead_letter_alone(tmp_path: Pa
     views.close()
 
 
+class FullHouse:
+    """A view whose tables are made in each way that `sqlite_utils.Database` has for it, and by SQL."""
+
+    name = "full_house"
+    version = 1
+    tables: tuple[str, ...] = ("by_create", "by_insert", "by_sql", "by_connection")
+
+    def create(self, db: "sqlite_utils.Database") -> None:
+        made = db.create_table(
+            "by_create", {"seq": int, "share": float, "raw": bytes}, pk="seq", defaults={"share": 1.5}
+        )
+        made.create_index(["share"], if_not_exists=True)
+        db["by_insert"].insert({"seq": 0, "text": "start"}, pk="seq")  # type: ignore[union-attr]
+        db.execute("CREATE TABLE by_sql (seq INTEGER PRIMARY KEY, text TEXT)")
+        db.execute("INSERT INTO by_sql VALUES (?, ?)", (0, "start"))
+        db.conn.execute("CREATE TABLE by_connection (seq INTEGER PRIMARY KEY)")
+
+    def index(self, db: "sqlite_utils.Database") -> None:
+        db.table("by_insert").create_index(["text"], "texts")
+        db.create_view("full_house", "SELECT seq FROM by_create")
+        assert "by_create" in db.table_names()
+
+    def fold(self, recorded: Recorded) -> Iterable[Statement]:
+        yield "INSERT INTO by_create (seq) VALUES (?)", (recorded.seq,)
+
+
+def test_a_view_of_somebody_else_is_made_with_all_that_sqlite_utils_has(tmp_path: Path) -> None:
+    log = make_log(tmp_path)
+    log.append([scenario("S")])
+    views = make_views(tmp_path, log, [*BUILTIN, FullHouse()])
+    conn = views.catch_up()
+    assert rows(conn, "SELECT seq, share FROM by_create JOIN full_house USING (seq)") == [(1, 1.5), (2, 1.5)]
+    assert rows(conn, "SELECT * FROM by_insert UNION ALL SELECT * FROM by_sql") == [(0, "start"), (0, "start")]
+    names = rows(conn, "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name LIKE 'by_%' AND sql <> ''")
+    assert sorted(names) == [("idx_by_create_share",), ("texts",)]
+    log.append([scenario("T")])
+    views.catch_up()
+    views.rebuild(target=tmp_path / "new.db")
+    assert views.compare(tmp_path / "new.db") == {}
+    views.close()
+
+
 # ---------------------------------------------------------------- rebuild and compare
 
 

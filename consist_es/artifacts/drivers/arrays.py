@@ -31,7 +31,7 @@ def _netcdf(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
     with path.open("rb") as file:
         magic = file.read(4)
     if magic not in _ENGINES:
-        raise LoadError(f"Cannot load {artifact.key!r}: {path} is no NetCDF file (it begins with {magic!r}).")
+        raise LoadError(f"Cannot load {artifact.key!r}: {path} is not a NetCDF file (it begins with {magic!r}).")
     engine = next((name for name in _ENGINES[magic] if _installed(name)), None)
     if engine is None:
         raise MissingExtraError(f"Loading {artifact.key!r} (netcdf)", " or ".join(_ENGINES[magic]), "netcdf")
@@ -88,7 +88,7 @@ def _omx(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
     xarray, h5py = need("xarray", "omx", artifact), need("h5py", "omx", artifact)
     with h5py.File(path, "r") as file:
         if not isinstance(file.get("data"), h5py.Group):
-            raise LoadError(f"Cannot load {artifact.key!r}: {path} has no group /data, so it is no OMX file.")
+            raise LoadError(f"Cannot load {artifact.key!r}: {path} has no group /data, so it is not an OMX file.")
         found = {name: node for name, node in file["data"].items() if isinstance(node, h5py.Dataset)}
         variables = {
             name: ((_ROWS, _COLUMNS), _lazy(xarray, h5py, path, node), _attributes(node))

@@ -43,7 +43,7 @@ def _tables(file: Any) -> list[str]:
 
 
 def _which(artifact: Artifact, path: Path, table_path: str | None, tables: list[str]) -> str:
-    asked = f"has no table {table_path!r}" if table_path else "is an HDF5 file, and no table_path says which table"
+    asked = f"has no table {table_path!r}" if table_path else "is an HDF5 file; name a table with table_path"
     return f"Cannot load {artifact.key!r}: {path} {asked}. Tables in it: {', '.join(tables) or 'none'}."
 
 

@@ -9,7 +9,6 @@ them.
 
 from __future__ import annotations
 
-import pickletools
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,6 +99,8 @@ def is_plain(text: bytes) -> bool:
     text = text.rstrip(b"\0 ")
     if not text.endswith(b".") or (b"\n" not in text and not _NAMING.intersection(text)):
         return True
+    import pickletools  # heavy, and few files have such text
+
     try:
         called = [_harmless(opcode.name, argument) for opcode, argument, _ in pickletools.genops(text)]
     except (ValueError, IndexError, KeyError, OverflowError):

@@ -124,11 +124,11 @@ def load_df(artifact: Artifact, *, tracker: _Places | None = None, **options: An
         frame = data if isinstance(data, pandas.DataFrame) else data.to_frame()
         return frame
     if artifact.driver != "json" or not isinstance(data, list | dict):
-        raise UsageTypeError(f"{artifact.key!r} holds no table but {type(data).__name__}. Use load().")
+        raise UsageTypeError(f"{artifact.key!r} holds {type(data).__name__}, not a table. Use load().")
     try:
         frame = pandas.DataFrame(data)
     except (ValueError, TypeError) as error:
-        raise UsageTypeError(f"{artifact.key!r} is JSON that is no table: {error}. Use load().") from error
+        raise UsageTypeError(f"{artifact.key!r} is JSON, but not a table: {error}. Use load().") from error
     return frame
 
 
@@ -144,7 +144,9 @@ def load_table(artifact: Artifact) -> pa.Table:
 
     readers = table_drivers.arrow_readers()
     if artifact.driver not in readers:
-        raise LoadError(f"{artifact.key!r} is {artifact.driver!r}, not a table that Arrow reads: {sorted(readers)}.")
+        raise LoadError(
+            f"{artifact.key!r} is {artifact.driver!r}, which Arrow cannot read. It reads: {sorted(readers)}."
+        )
     if not artifact.path.exists():
         raise _missing(artifact)
     try:
@@ -156,5 +158,5 @@ def load_table(artifact: Artifact) -> pa.Table:
 def _missing(artifact: Artifact) -> ArtifactMissingError:
     return ArtifactMissingError(
         f"Artifact {artifact.key!r} ({artifact.id}) is not at {artifact.path}. "
-        f"Run the step that made it ({artifact.run_id or 'an external file'}) again, or restore the file."
+        f"Run the step that made it ({artifact.run_id or 'none: an external file'}) again, or restore the file."
     )

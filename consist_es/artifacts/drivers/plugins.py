@@ -10,9 +10,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,12 +19,17 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers.driver import Driver, check_options, keywords_of
 from consist_es.errors import ConsistWarning
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP = "consist_es.drivers"
 
 
 @cache
 def third_party(name: str) -> Driver | None:
     """The driver of that name from an installed package; loaded once. If loading fails, a warning, and None."""
+    from importlib.metadata import entry_points  # heavy
+
     found = sorted(entry_points(group=GROUP, name=name), key=lambda entry: (_owner(entry), entry.value))
     if not found:
         return None

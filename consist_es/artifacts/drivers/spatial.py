@@ -13,7 +13,9 @@ from consist_es.errors import ArtifactMissingError
 
 def _features(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
     if missing := missing_sidecars(path):
-        raise ArtifactMissingError(f"Artifact {artifact.key!r}: {path} lacks its {' and '.join(missing)} file.")
+        raise ArtifactMissingError(
+            f"Artifact {artifact.key!r}: {path} lacks its {' and '.join(missing)} file. Restore it."
+        )
     return need("geopandas", "geo", artifact).read_file(path, **options)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +38,8 @@ def _csv(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
 
 def _json(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
     """Parsed JSON; a DataFrame if the content is a list of flat objects."""
+    import gzip
+
     text = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
     try:
         value = json.loads(text)

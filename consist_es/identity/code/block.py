@@ -115,7 +115,7 @@ def visit_blocks(visitor: Visitor, blocks: Sequence[Block]) -> Any:
     if not blocks[-1].is_with:
         place = _place(_user_code(blocks[-1].frame), visitor.root)
         visitor.unstable.append(
-            f"{place} enters trace() without a `with` statement around the block, whose code is therefore not known; "
+            f"{place} enters trace() without a `with` statement around the block, so its code is not known; "
             "write `with tracker.trace(...):` there, or in a function made with contextlib.contextmanager"
         )
     elif blocks[-1].yields:

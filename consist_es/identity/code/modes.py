@@ -234,7 +234,7 @@ def _dependencies(extra_deps: Sequence[str] | None, root: Path) -> dict[str, str
     if extra_deps is None:
         return {}
     if isinstance(extra_deps, (str, bytes)) or not isinstance(extra_deps, (list, tuple)):
-        raise UsageTypeError(f"code_identity_extra_deps must be a list of str, not {type(extra_deps).__name__}.")
+        raise UsageTypeError(f"code_identity_extra_deps takes a list of str, not {type(extra_deps).__name__}.")
     found = {}
     for name in extra_deps:
         if not isinstance(name, str):

@@ -3,7 +3,6 @@
 import functools
 import os
 import stat
-import zipfile
 
 _MEMBERS = 4096
 """How many members' contents are cached."""
@@ -38,6 +37,8 @@ def lines_of(filename: str) -> list[str]:
 
 @functools.lru_cache(maxsize=_MEMBERS)
 def _member(archive: str, inner: str, _stamp: tuple[int, ...]) -> bytes | None:
+    import zipfile  # heavy, and few modules are in one
+
     try:
         with zipfile.ZipFile(archive) as opened:
             return opened.read(inner)

@@ -34,10 +34,10 @@ class PackageOptions:
         for what, given in (("model_packages", model), ("ignore_packages", ignore)):
             listed = names(given, what)
             if blank := [name for name in listed if not name.strip()]:
-                raise UsageError(f"{what} takes names of installed distributions; {blank[0]!r} is none.")
+                raise UsageError(f"{what} takes names of installed distributions; {blank[0]!r} is not one.")
             found[what] = tuple(dict.fromkeys(normalised(name.strip()) for name in listed))
         if both := sorted({*found["model_packages"]} & {*found["ignore_packages"]}):
-            raise UsageError(f"{both[0]!r} stands in model_packages and in ignore_packages. Name it in one of them.")
+            raise UsageError(f"{both[0]!r} is in both model_packages and ignore_packages. Name it in one of them.")
         return cls(identity, found["model_packages"], found["ignore_packages"])
 
     def counts(self, name: str) -> bool:

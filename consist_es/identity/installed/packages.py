@@ -4,9 +4,7 @@ Reads only the folders that packages are installed into, never the packages. Cac
 every installation does: it adds or removes the folder with the package's metadata.
 """
 
-import csv
 import functools
-import importlib.metadata
 import json
 import os
 import re
@@ -17,6 +15,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from consist_es.identity.installed.metadata import header
 from consist_es.values.digests import written
 
 FOLDERS = frozenset({"site-packages", "dist-packages"})
@@ -45,13 +44,12 @@ class Distribution:
     def __init__(self, place: Path) -> None:
         self.place, self.folder = place, place.parent
         self.name = normalised(place.name.removesuffix(place.suffix).partition("-")[0])
-        self._metadata = importlib.metadata.Distribution.at(place)
 
     @functools.cached_property
     def version(self) -> str:
         """The version in its metadata, "unknown" without one."""
         try:
-            return self._metadata.version or "unknown"
+            return header(str(self.place))[1] or "unknown"
         except KeyError:  # half removed: the folder exists, its content does not
             return "unknown"
 
@@ -61,13 +59,13 @@ class Distribution:
 
         Conda builds each of its packages from a folder, and some still record that; they do not count.
         """
-        installer = (self._metadata.read_text("INSTALLER") or "").strip().lower()
+        installer = (self._text("INSTALLER") or "").strip().lower()
         return installer != "conda" and bool(self._direct_url)
 
     @functools.cached_property
     def _direct_url(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._metadata.read_text("direct_url.json") or "null")
+            found = json.loads(self._text("direct_url.json") or "null")
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
@@ -75,7 +73,9 @@ class Distribution:
     @functools.cached_property
     def _sizes(self) -> dict[str, int]:
         """Recorded files, relative to its folder -> size in bytes (0 if not recorded)."""
-        rows = [row for row in csv.reader((self._metadata.read_text("RECORD") or "").splitlines()) if row and row[0]]
+        import csv
+
+        rows = [row for row in csv.reader((self._text("RECORD") or "").splitlines()) if row and row[0]]
         return {row[0].replace("\\", "/"): int(row[2]) if row[2:] and row[2].isdecimal() else 0 for row in rows}
 
     @functools.cached_property
@@ -91,7 +91,9 @@ class Distribution:
     @functools.cached_property
     def scripts(self) -> frozenset[str]:
         """Names of the programs that it installs, as far as its metadata names them."""
-        points = self._metadata.entry_points
+        import importlib.metadata  # heavy
+
+        points = importlib.metadata.Distribution.at(self.place).entry_points
         return frozenset(point.name for point in points if point.group in ("console_scripts", "gui_scripts"))
 
     @functools.cached_property
@@ -104,9 +106,16 @@ class Distribution:
     def modules(self) -> frozenset[str]:
         """Names of its top-level modules."""
         tops = {name.partition("/")[0] for name in self.files if not name.startswith((".", "/"))}
-        named = (self._metadata.read_text("top_level.txt") or "").split()
+        named = (self._text("top_level.txt") or "").split()
         known = {top.partition(".")[0] for top in (*tops, *named) if not top.endswith(_METADATA)}
         return frozenset(known or {self.name.replace("-", "_")}) - {"__pycache__"}
+
+    def _text(self, name: str) -> str | None:
+        """Content of a file of its metadata; None if there is none that can be read."""
+        try:
+            return (self.place / name).read_text("utf-8")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
+            return None
 
     @property
     def state(self) -> str:

@@ -10,7 +10,6 @@ import linecache
 import os
 import types
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import decode_source
 from pathlib import Path
@@ -349,6 +348,8 @@ def _with_room(work: Callable[[], T]) -> T:
     try:
         return work()
     except RecursionError:
+        from concurrent.futures import ThreadPoolExecutor  # heavy, and rarely needed
+
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(work).result()
 

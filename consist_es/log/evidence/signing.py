@@ -38,18 +38,20 @@ def check_signature(text: str, signature: Path, signers: Path) -> str:
         SignatureError: ssh-keygen is missing, or none of the signers made the signature.
     """
     if not signature.is_file():
-        raise SignatureError(f"There is no signature {signature}.")
+        raise SignatureError(
+            f"The signature {signature} does not exist. Put it beside its tree head, or go without --signers."
+        )
     if not signers.is_file():
-        raise SignatureError(f"There is no file of allowed signers {signers}.")
+        raise SignatureError(f"The file of allowed signers {signers} does not exist. Correct the path.")
     files = ("-s", str(signature), "-f", str(signers))
     done = _run("find-principals", *files, text="")
     if done.returncode != 0:
-        raise SignatureError(f"{signature} is of nobody whom {signers} lists: {_said(done)}.")
+        raise SignatureError(f"{signature} was not made by a signer that {signers} lists: {_said(done)}.")
     for name in done.stdout.splitlines():
         done = _run("verify", "-n", NAMESPACE, "-I", name, *files, text=text)
         if done.returncode == 0:
             return name
-    raise SignatureError(f"{signature} does not hold for this head: {_said(done)}.")
+    raise SignatureError(f"{signature} does not match this tree head: {_said(done)}.")
 
 
 def _run(action: str, *arguments: str, text: str) -> "subprocess.CompletedProcess[str]":
@@ -68,7 +70,7 @@ def _run(action: str, *arguments: str, text: str) -> "subprocess.CompletedProces
             f"There is no {_PROGRAM} on this machine: install OpenSSH 8.2 or newer, or go without a signature."
         ) from error
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SignatureError(f"{_PROGRAM} did not do its work: {error}.") from error
+        raise SignatureError(f"{_PROGRAM} failed: {error}. Check that it works, or go without a signature.") from error
 
 
 def _said(done: "subprocess.CompletedProcess[str]") -> str:

@@ -54,12 +54,12 @@ def parse_head(text: str, where: object) -> TreeHead:
     if len(lines) != 3 or _CONTROL.search(text) or not lines[0]:
         raise TreeHeadError(where, "not a tree head, which is an origin, a size and a root on three lines")
     if any(line and not line.startswith(_SIGNATURE_START) for line in signatures.split("\n")):
-        raise TreeHeadError(where, "not a tree head: after the blank line there are lines that are no signatures")
+        raise TreeHeadError(where, "not a tree head: after the blank line there are lines that are not signatures")
     origin, size, root = lines
     if not _SIZE.fullmatch(size):
-        raise TreeHeadError(where, f"not a tree head: {size[:40]!r} is no size")
+        raise TreeHeadError(where, f"not a tree head: {size[:40]!r} is not a size")
     if size == "0":
-        raise TreeHeadError(where, "the head of an empty log, which says nothing")
+        raise TreeHeadError(where, "the head of an empty log, which proves nothing")
     return TreeHead(origin, int(size), _root(root, where))
 
 
@@ -69,7 +69,7 @@ def _root(text: str, where: object) -> bytes:
     except (binascii.Error, ValueError):
         root = b""
     if len(root) != HASH_SIZE or base64.b64encode(root).decode() != text:
-        raise TreeHeadError(where, "not a tree head: its third line is no root in base64")
+        raise TreeHeadError(where, "not a tree head: its third line is not a root in base64")
     return root
 
 
@@ -86,4 +86,4 @@ def read_head_file(path: Path) -> TreeHead:
     try:
         return parse_head(data.decode(), path)
     except UnicodeDecodeError as error:
-        raise TreeHeadError(path, "not a tree head: it is no UTF-8 text") from error
+        raise TreeHeadError(path, "not a tree head: it is not UTF-8 text") from error

@@ -76,7 +76,9 @@ def origin_of_log(storage: Storage, folder: Path) -> str:
     try:
         fd, opened = open_segment(storage, folder, 1)
     except FileNotFoundError as error:
-        raise LogFormatError(f"The log {folder} has no first segment: there is nothing to make a head of.") from error
+        raise LogFormatError(
+            f"The log {folder} has no first segment: there is nothing to make a tree head of."
+        ) from error
     except OSError as error:
         raise LogReadError(folder, error) from error
     storage.close(fd)
@@ -182,7 +184,7 @@ def make_head(storage: Storage, folder: Path, progress: Progress | None = None) 
     except LogMismatchError as error:
         raise LogTamperedError(folder, f"{known[-1].path.name} was made of another one ({error.problem})") from error
     if survey.tree.size == 0:
-        raise LogFormatError(f"The log {folder} has no events yet: there is nothing to make a head of.")
+        raise LogFormatError(f"The log {folder} has no events yet: there is nothing to make a tree head of.")
     _check_kept(folder, survey, origin, kept)
     _make_safe(storage, folder, survey.place.segment)
     return TreeHead(origin, survey.tree.size, survey.tree.root()), survey

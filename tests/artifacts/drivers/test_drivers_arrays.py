@@ -70,7 +70,7 @@ def test_without_a_package_for_this_kind_of_netcdf_the_extra_is_named(
 
 def test_what_is_no_netcdf_is_a_load_error(tmp_path: Path) -> None:
     (tmp_path / "t.nc").write_bytes(b"PAR1")
-    with pytest.raises(LoadError, match=r"is no NetCDF file \(it begins with b'PAR1'\)"):
+    with pytest.raises(LoadError, match=r"is not a NetCDF file \(it begins with b'PAR1'\)"):
         load(artifact_at(tmp_path / "t.nc"))
 
 

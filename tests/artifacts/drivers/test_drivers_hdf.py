@@ -133,7 +133,7 @@ def test_load_df_makes_a_frame_of_a_series(tmp_path: Path) -> None:
 
 def test_without_a_table_path_the_tables_are_listed(tmp_path: Path) -> None:
     path = write(tmp_path / "t.h5", NUMBERS, "a/b")
-    with pytest.raises(LoadError, match=r"no table_path says which table\. Tables in it: a/b\."):
+    with pytest.raises(LoadError, match=r"name a table with table_path\. Tables in it: a/b\."):
         load(artifact_at(path, "h5_table"))
     with pytest.raises(LoadError, match=r"has no table 'x'\. Tables in it: a/b\."):
         load(artifact_at(path, "h5_table", "x"))

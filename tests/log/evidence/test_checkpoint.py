@@ -203,7 +203,7 @@ def test_no_head_is_made_where_the_sync_fails(log: Path) -> None:
 
 
 def test_an_empty_log_has_no_head(here: Path) -> None:
-    with pytest.raises(LogFormatError, match="nothing to make a head of"):
+    with pytest.raises(LogFormatError, match="nothing to make a tree head of"):
         make_head(LocalStorage(), here / "no.events")
 
 
@@ -407,7 +407,7 @@ def test_a_file_that_is_there_is_never_written_over(log: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_said_before_anything_is_read(log: Path) -> None:
     result = run("checkpoint", "--out", "missing/head", code=2)
-    assert result.stderr == "Error: --out missing/head: there is no folder missing. Make it, or give another one.\n"
+    assert result.stderr == "Error: --out missing/head: folder missing does not exist. Make it, or give another one.\n"
     assert not (log / "checkpoints").exists()
 
 
@@ -525,7 +525,7 @@ def test_a_signature_of_somebody_else_is_a_negative_answer(log: Path, key: Path)
     new_key(log.parent, "other")
     result = run("verify", "--against", "head", "--signers", "other-allowed", code=2)
     assert "head: NOT SIGNED as asked: " in result.stdout
-    assert "is of nobody whom other-allowed lists" in result.stdout
+    assert "was not made by a signer that other-allowed lists" in result.stdout
 
 
 @needs_ssh
@@ -535,7 +535,7 @@ def test_a_signature_of_another_head_is_a_negative_answer(log: Path, key: Path) 
     run("checkpoint", "--out", "later")
     Path("head.sig").rename("later.sig")
     result = run("verify", "--against", "later", "--signers", "key-allowed", code=2)
-    assert "later.sig does not hold for this head" in result.stdout
+    assert "later.sig does not match this tree head" in result.stdout
 
 
 @needs_ssh
@@ -550,7 +550,9 @@ def test_a_head_without_a_signature_is_a_negative_answer_where_one_is_asked_for(
     run("checkpoint", "--out", "head")
     Path("allowed").touch()
     result = run("verify", "--against", "head", "--signers", "allowed", code=2)
-    assert "There is no signature head.sig." in result.stdout
+    assert (
+        "The signature head.sig does not exist. Put it beside its tree head, or go without --signers." in result.stdout
+    )
 
 
 @needs_ssh
