@@ -2,11 +2,10 @@
 
 import dis
 import functools
-import marshal
 import struct
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from blake3 import blake3
@@ -55,32 +54,28 @@ def code_digest(code: types.CodeType, all_digests: list[tuple[types.CodeType, by
 
     Adds the digests of the code and all nested code to `all_digests`.
     """
-    rest: tuple[Any, ...] = code.co_consts
-    inner = {spot: code_digest(item, all_digests) for spot, item in enumerate(rest) if item.__class__ is _CODE}
-    if inner:
-        rest = tuple([None if item.__class__ is _CODE else item for item in rest])
-    parts = (
-        code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_firstlineno,
-        code.co_name, code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars,
-        code.co_code, code.co_linetable, code.co_exceptiontable, tuple(inner.items()),
-    )  # fmt: skip
-    digest: bytes = blake3(_marshalled((parts, rest)) or _constant((parts, rest))).digest(length=16)
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_firstlineno)
+    names = (code.co_name, code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars)
+    spots = [number for number, item in enumerate(code.co_consts) if isinstance(item, types.CodeType)]
+    inner = [code_digest(code.co_consts[number], all_digests) for number in spots]
+    rest = [None if isinstance(item, types.CodeType) else item for item in code.co_consts] if spots else code.co_consts
+    parts = [repr((counts, names, spots)).encode("utf-8", "surrogatepass"), code.co_code, code.co_linetable]
+    parts += [code.co_exceptiontable, *inner, _constants(rest)]
+    lengths = ",".join([str(len(part)) for part in parts]).encode()
+    digest: bytes = blake3(b";".join([lengths, *parts])).digest(length=16)
     if all_digests is not None:
         all_digests.append((code, digest))
     return digest
 
 
-_CODE = types.CodeType
-_AS_VALUES = 2
-"""Marshal format that writes each value the same, whether or not it is shared or interned."""
+_PLAIN = {int, float, bool, str, bytes, type(None), type(...)}
 
 
-def _marshalled(value: Any) -> bytes:
-    """Bytes for constants, types included; empty for what only other tools put into code."""
-    try:
-        return marshal.dumps(value, _AS_VALUES)
-    except ValueError:
-        return b""
+def _constants(values: Sequence[Any]) -> bytes:
+    """Bytes for constants, types included."""
+    if all(type(item) in _PLAIN or (type(item) is tuple and _PLAIN.issuperset(map(type, item))) for item in values):
+        return repr(list(values)).encode("utf-8", "surrogatepass")  # repr tells all these apart
+    return _constant(tuple(values))
 
 
 def _constant(value: Any) -> bytes:
