@@ -32,7 +32,7 @@ import msgspec
 
 from consist_es.errors import ConfigTypeError, ConfigValueError, ConsistWarning
 from consist_es.text import shortened
-from consist_es.values.encoding import INT64, MANY, alike, by_frame
+from consist_es.values.encoding import INT64, MANY, alike, by_frame, is_itself
 from consist_es.values.encoding import MAX_TEXT as MAX_TEXT
 from consist_es.values.encoding import frame as frame
 from consist_es.values.encoding import module_name as module_name
@@ -204,7 +204,7 @@ class _Walk:
         found = self._alike(items)
         if found is not None:
             return found
-        return [item if _is_itself(item) else self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)]
+        return [item if is_itself(item) else self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)]
 
     def _alike(self, items: Sequence[Any]) -> list[Any] | None:
         return alike(items) if len(items) > MANY and len(self.open) < MAX_DEPTH - 2 else None
@@ -216,9 +216,8 @@ class _Walk:
             )
         items = self._alike(tuple(value.values()))
         if items is None:
-            items = [
-                item if _is_itself(item) else self.plain(item, f"{where}[{_short(key)}]") for key, item in value.items()
-            ]
+            own, pairs = self.plain, value.items()
+            items = [item if is_itself(item) else own(item, f"{where}[{_short(key)}]") for key, item in pairs]
         keys = self._alike(tuple(value))
         if keys is not None and type(keys[0]) is str and max(map(len, keys)) <= MAX_KEY and "$" not in "".join(keys):
             return dict(zip(keys, items, strict=True))
@@ -230,16 +229,6 @@ class _Walk:
 
 
 # ---------------------------------------------------------------- leaves
-
-
-def _is_itself(value: Any) -> bool:
-    """True if a value is its own plain form, as most are: then nobody needs to be told where it is."""
-    kind = type(value)
-    if kind is str:
-        return value.isascii() and len(value) <= MAX_TEXT
-    if kind is float:
-        return math.isfinite(value)
-    return kind is bool or value is None or (kind is int and value in INT64)
 
 
 def _short(value: Any) -> str:

@@ -15,6 +15,7 @@ from consist_es.identity.text.names import (
     statements,
 )
 from consist_es.identity.text.source import Fact, Parsed, Source
+from consist_es.values.plain import is_same
 
 NO_DEFAULTS = ["list", [[], {}]]
 
@@ -133,3 +134,16 @@ def _expression(node: ast.expr) -> Expression:
     if not isinstance(current, ast.Name):
         return Expression((), indexed)
     return Expression((current.id, *reversed(names)), indexed)
+
+
+def are_settled(defaults: tuple[Any, ...] | None, keywords: dict[str, Any], literal: Any) -> bool:
+    """True if all defaults equal those in the source, and none can change or may name a place in the project."""
+    if literal is None or not is_same([list(defaults or ()), keywords], literal[1]):
+        return False
+    return all(
+        type(item) in _NUMBERS or (type(item) is str and "/" not in item and "\\" not in item)
+        for item in (*(defaults or ()), *keywords.values())
+    )
+
+
+_NUMBERS = (int, float, bool, type(None))

@@ -16,7 +16,7 @@ from typing import Any
 
 from consist_es.identity.installed.places import is_first_party, standing
 from consist_es.identity.live.loaded import Held, captures
-from consist_es.identity.live.outline import NO_DEFAULTS, Body, Class, Definition, Expression, outline
+from consist_es.identity.live.outline import NO_DEFAULTS, Body, Class, Definition, Expression, are_settled, outline
 from consist_es.identity.live.witness import Noted
 from consist_es.identity.text.bytecode import essence
 from consist_es.identity.text.source import Source
@@ -225,7 +225,7 @@ def _details(fn: types.FunctionType, definition: Definition | None, path: str, p
     """Defaults and attributes of a function that the source defines."""
     literal = None if definition is None else definition.defaults
     defaults, keywords = fn.__defaults__, fn.__kwdefaults__
-    if _are_settled(defaults, keywords, literal) if keywords else _is_settled(defaults, literal):
+    if are_settled(defaults, keywords, literal) if keywords else _is_settled(defaults, literal):
         pass
     elif (defaults or keywords or literal != NO_DEFAULTS) and (place.certain or literal is not None):
         given = [list(defaults or ()), dict(keywords or {})]
@@ -233,19 +233,6 @@ def _details(fn: types.FunctionType, definition: Definition | None, path: str, p
     for name, value in sorted(vars(fn).items()) if place.certain else ():
         if not name.startswith("__"):
             yield place.held("attribute", f"{path}.{name}", value, added=False)
-
-
-def _are_settled(defaults: tuple[Any, ...] | None, keywords: dict[str, Any], literal: Any) -> bool:
-    """True if all defaults equal those in the source, and none can change or may name a place in the project."""
-    if literal is None or not is_same([list(defaults or ()), keywords], literal[1]):
-        return False
-    return all(
-        type(item) in _NUMBERS or (type(item) is str and "/" not in item and "\\" not in item)
-        for item in (*(defaults or ()), *keywords.values())
-    )
-
-
-_NUMBERS = (int, float, bool, type(None))
 
 
 def _is_settled(defaults: tuple[Any, ...] | None, literal: Any) -> bool:
