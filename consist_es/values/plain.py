@@ -138,8 +138,7 @@ class _Walk:
         return self._inside(value, where)
 
     def _inside(self, value: Any, where: str) -> Any:
-        own = id(value)  # once: each call raises an audit event
-        if own in self.open:
+        if (own := id(value)) in self.open:  # once: each call raises an audit event
             raise ConfigValueError(f"{where}: the value contains itself. Pass a tree of values instead.")
         if len(self.open) >= MAX_DEPTH:
             raise ConfigValueError(f"{where}: nested more than {MAX_DEPTH} deep. Flatten the value.")
@@ -202,9 +201,7 @@ class _Walk:
 
     def _items(self, items: Sequence[Any], where: str) -> list[Any]:
         found = self._alike(items)
-        if found is not None:
-            return found
-        return [item if is_itself(item) else self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)]
+        return found or [v if is_itself(v) else self.plain(v, f"{where}[{i}]") for i, v in enumerate(items)]
 
     def _alike(self, items: Sequence[Any]) -> list[Any] | None:
         return alike(items) if len(items) > MANY and len(self.open) < MAX_DEPTH - 2 else None
@@ -216,8 +213,7 @@ class _Walk:
             )
         items = self._alike(tuple(value.values()))
         if items is None:
-            own, pairs = self.plain, value.items()
-            items = [item if is_itself(item) else own(item, f"{where}[{_short(key)}]") for key, item in pairs]
+            items = [v if is_itself(v) else self.plain(v, f"{where}[{_short(key)}]") for key, v in value.items()]
         keys = self._alike(tuple(value))
         if keys is not None and type(keys[0]) is str and max(map(len, keys)) <= MAX_KEY and "$" not in "".join(keys):
             return dict(zip(keys, items, strict=True))
