@@ -33,6 +33,16 @@ def module_name(cls: type | types.FunctionType | types.BuiltinFunctionType) -> s
     return found if isinstance(found, str) else ""
 
 
+def is_itself(value: Any) -> bool:
+    """True if a value is its own plain form, as most are: then nobody needs to be told where it is."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() and len(value) <= MAX_TEXT
+    if kind is float:
+        return math.isfinite(value)
+    return kind is bool or value is None or (kind is int and value in INT64)
+
+
 def frame(plain: Any) -> bytes:
     """Bytes of a plain form, equal exactly if the forms are: every part carries its type and length.
 

@@ -32,7 +32,7 @@ import msgspec
 
 from consist_es.errors import ConfigTypeError, ConfigValueError, ConsistWarning
 from consist_es.text import shortened
-from consist_es.values.encoding import INT64, MANY, alike, by_frame
+from consist_es.values.encoding import INT64, MANY, alike, by_frame, is_itself
 from consist_es.values.encoding import MAX_TEXT as MAX_TEXT
 from consist_es.values.encoding import frame as frame
 from consist_es.values.encoding import module_name as module_name
@@ -138,15 +138,15 @@ class _Walk:
         return self._inside(value, where)
 
     def _inside(self, value: Any, where: str) -> Any:
-        if id(value) in self.open:
+        if (own := id(value)) in self.open:  # once: each call raises an audit event
             raise ConfigValueError(f"{where}: the value contains itself. Pass a tree of values instead.")
         if len(self.open) >= MAX_DEPTH:
             raise ConfigValueError(f"{where}: nested more than {MAX_DEPTH} deep. Flatten the value.")
-        self.open.add(id(value))
+        self.open.add(own)
         try:
             return self._container(value, where)
         finally:
-            self.open.discard(id(value))
+            self.open.discard(own)
 
     def _container(self, value: Any, where: str) -> Any:
         kind = type(value)
@@ -201,7 +201,7 @@ class _Walk:
 
     def _items(self, items: Sequence[Any], where: str) -> list[Any]:
         found = self._alike(items)
-        return [self.plain(item, f"{where}[{index}]") for index, item in enumerate(items)] if found is None else found
+        return found or [v if is_itself(v) else self.plain(v, f"{where}[{i}]") for i, v in enumerate(items)]
 
     def _alike(self, items: Sequence[Any]) -> list[Any] | None:
         return alike(items) if len(items) > MANY and len(self.open) < MAX_DEPTH - 2 else None
@@ -213,7 +213,7 @@ class _Walk:
             )
         items = self._alike(tuple(value.values()))
         if items is None:
-            items = [self.plain(item, f"{where}[{_short(key)}]") for key, item in value.items()]
+            items = [v if is_itself(v) else self.plain(v, f"{where}[{_short(key)}]") for key, v in value.items()]
         keys = self._alike(tuple(value))
         if keys is not None and type(keys[0]) is str and max(map(len, keys)) <= MAX_KEY and "$" not in "".join(keys):
             return dict(zip(keys, items, strict=True))

@@ -224,7 +224,7 @@ class _Walk:
             value = found.get(name)
             if value.__class__ is list:
                 for item in value:
-                    if isinstance(item, ast.AST):
+                    if isinstance(item, ast.AST) and not (item.__class__ is ast.arg and item.annotation is None):
                         waiting.append((item, sql))
             elif isinstance(value, ast.AST):
                 waiting.append((value, sql))
@@ -306,18 +306,24 @@ def _tidied(node: ast.AST) -> ast.AST | None:
     return node.args[0] if node.args and chain(node.func)[1][-1:] in (("dedent",), ("cleandoc",)) else None
 
 
-def _text(node: ast.AST) -> str | None:
+def _text(node: Any) -> str | None:
     """A literal text; computed parts become a question mark."""
-    if isinstance(node, ast.Constant):
+    kind = node.__class__
+    if kind is ast.Constant:
         return node.value if isinstance(node.value, str) else None
-    if isinstance(node, ast.JoinedStr):
+    if kind is ast.JoinedStr:
         return "".join(_text(item) or " ? " for item in node.values)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return _text(node.left)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        left, right = _text(node.left), _text(node.right)
-        return None if left is None and right is None else f"{left or ' ? '}{right or ' ? '}"
-    return None
+    if kind is not ast.BinOp or node.op.__class__ not in _JOINING:
+        return None
+    left = _text(node.left)
+    if node.op.__class__ is ast.Mod:
+        return left
+    right = _text(node.right)
+    return None if left is None and right is None else f"{left or ' ? '}{right or ' ? '}"
+
+
+_JOINING = {ast.Mod, ast.Add}
+"""Operators that make texts."""
 
 
 def _found_in_file(parsed: Parsed) -> Names:
@@ -331,7 +337,10 @@ def _is_silent(node: ast.AST, scope: Scope) -> bool:
         return False
     if not _LOUD.isdisjoint([item.attr for item in scope.nodes.get(ast.Attribute, ())]):
         return False
-    joined = [_text(item) or "" for kind in (ast.BinOp, ast.JoinedStr) for item in scope.nodes.get(kind, ())]
+    joined = [_text(item) or "" for item in scope.nodes.get(ast.JoinedStr, ())]
+    if len(scope.texts) > bool(ast.get_docstring(node, clean=False)):  # type: ignore[arg-type]
+        operations = [item for item in scope.nodes.get(ast.BinOp, ()) if item.op.__class__ in _JOINING]
+        joined += [_text(item) or "" for item in operations]
     return not any("@" in text or "~" in text or _SQL.match(text) for text in (*scope.texts, *joined))
 
 

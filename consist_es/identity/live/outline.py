@@ -11,9 +11,11 @@ from consist_es.identity.text.names import (
     definitions,
     hidden_constants,
     literal_of,
+    plain_literal,
     statements,
 )
 from consist_es.identity.text.source import Fact, Parsed, Source
+from consist_es.values.plain import is_same
 
 NO_DEFAULTS = ["list", [[], {}]]
 
@@ -89,7 +91,7 @@ def _body(parsed: Parsed, node: ast.Module | ast.ClassDef) -> Body:
         {name: tuple(items) for name, items in classes.items()},
         constants(parsed, node),
         hidden_constants(parsed, node),
-        parsed.once(bound_names, node),
+        bound_names(parsed, node),
         tuple((item.asname, item.name) if item.asname else (item.name.partition(".")[0],) * 2 for item in imported),
     )
 
@@ -104,6 +106,9 @@ def _defaults(arguments: ast.arguments) -> Any:
         return NO_DEFAULTS
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     given = [(item.arg, value) for item, value in named if value is not None]
+    if all(isinstance(item, ast.Constant) for item in (*arguments.defaults, *(value for _, value in given))):
+        values = [getattr(item, "value", None) for item in arguments.defaults]
+        return plain_literal([values, {name: getattr(value, "value", None) for name, value in given}])
     keywords = ast.Dict([ast.Constant(name) for name, _ in given], [value for _, value in given])
     return literal_of(ast.List([ast.List(arguments.defaults, ast.Load()), keywords], ast.Load()))
 
@@ -129,3 +134,16 @@ def _expression(node: ast.expr) -> Expression:
     if not isinstance(current, ast.Name):
         return Expression((), indexed)
     return Expression((current.id, *reversed(names)), indexed)
+
+
+def are_settled(defaults: tuple[Any, ...] | None, keywords: dict[str, Any], literal: Any) -> bool:
+    """True if all defaults equal those in the source, and none can change or may name a place in the project."""
+    if literal is None or not is_same([list(defaults or ()), keywords], literal[1]):
+        return False
+    return all(
+        type(item) in _NUMBERS or (type(item) is str and "/" not in item and "\\" not in item)
+        for item in (*(defaults or ()), *keywords.values())
+    )
+
+
+_NUMBERS = (int, float, bool, type(None))

@@ -16,7 +16,7 @@ from typing import Any
 
 from consist_es.identity.installed.places import is_first_party, standing
 from consist_es.identity.live.loaded import Held, captures
-from consist_es.identity.live.outline import NO_DEFAULTS, Body, Class, Definition, Expression, outline
+from consist_es.identity.live.outline import NO_DEFAULTS, Body, Class, Definition, Expression, are_settled, outline
 from consist_es.identity.live.witness import Noted
 from consist_es.identity.text.bytecode import essence
 from consist_es.identity.text.source import Source
@@ -224,10 +224,11 @@ def own_functions(value: Any) -> list[types.FunctionType]:
 def _details(fn: types.FunctionType, definition: Definition | None, path: str, place: _Place) -> Iterator[Held]:
     """Defaults and attributes of a function that the source defines."""
     literal = None if definition is None else definition.defaults
-    if not fn.__kwdefaults__ and _is_settled(fn.__defaults__, literal):
+    defaults, keywords = fn.__defaults__, fn.__kwdefaults__
+    if are_settled(defaults, keywords, literal) if keywords else _is_settled(defaults, literal):
         pass
-    elif (fn.__defaults__ or fn.__kwdefaults__ or literal != NO_DEFAULTS) and (place.certain or literal is not None):
-        given = [list(fn.__defaults__ or ()), dict(fn.__kwdefaults__ or {})]
+    elif (defaults or keywords or literal != NO_DEFAULTS) and (place.certain or literal is not None):
+        given = [list(defaults or ()), dict(keywords or {})]
         yield place.held("defaults of", path, given, literal=literal, added=False, surely=True, made=2)
     for name, value in sorted(vars(fn).items()) if place.certain else ():
         if not name.startswith("__"):

@@ -5,7 +5,7 @@ import functools
 import struct
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from blake3 import blake3
@@ -56,9 +56,9 @@ def code_digest(code: types.CodeType, all_digests: list[tuple[types.CodeType, by
     """
     counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_firstlineno)
     names = (code.co_name, code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars)
-    inner = [code_digest(item, all_digests) for item in code.co_consts if isinstance(item, types.CodeType)]
-    rest = [None if isinstance(item, types.CodeType) else item for item in code.co_consts]
     spots = [number for number, item in enumerate(code.co_consts) if isinstance(item, types.CodeType)]
+    inner = [code_digest(code.co_consts[number], all_digests) for number in spots]
+    rest = [None if isinstance(item, types.CodeType) else item for item in code.co_consts] if spots else code.co_consts
     parts = [repr((counts, names, spots)).encode("utf-8", "surrogatepass"), code.co_code, code.co_linetable]
     parts += [code.co_exceptiontable, *inner, _constants(rest)]
     lengths = ",".join([str(len(part)) for part in parts]).encode()
@@ -71,10 +71,10 @@ def code_digest(code: types.CodeType, all_digests: list[tuple[types.CodeType, by
 _PLAIN = {int, float, bool, str, bytes, type(None), type(...)}
 
 
-def _constants(values: list[Any]) -> bytes:
+def _constants(values: Sequence[Any]) -> bytes:
     """Bytes for constants, types included."""
     if all(type(item) in _PLAIN or (type(item) is tuple and _PLAIN.issuperset(map(type, item))) for item in values):
-        return repr(values).encode("utf-8", "surrogatepass")  # repr tells all these apart
+        return repr(list(values)).encode("utf-8", "surrogatepass")  # repr tells all these apart
     return _constant(tuple(values))
 
 

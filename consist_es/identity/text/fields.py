@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from consist_es.identity.text.imports import statements_in
+from consist_es.identity.text.normal import Scope
 from consist_es.identity.text.source import Fact, Parsed, Source
 
 _PARTS = ("default", "default_factory", "factory", "converter", "validator", "metadata", "json_schema_extra")
@@ -58,19 +58,18 @@ def with_computed_fields(source: Source) -> tuple[str, ...]:
 def _with_computed_fields(parsed: Parsed) -> tuple[str, ...]:
     if not any(map(_computes_fields, parsed.survey.nodes(ast.ClassDef))):
         return ()
-    return tuple(dict.fromkeys(name for name, node in _classes(parsed.tree, "") if _computes_fields(node)))
+    classes = _classes(parsed.survey.outside, "")
+    return tuple(dict.fromkeys(name for name, node in classes if _computes_fields(node)))
 
 
-def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
-    """All classes below a node with their qualified names; searches statements only."""
-    for item in statements_in(node):
-        inner = prefix
-        if isinstance(item, ast.ClassDef):
-            yield prefix + item.name, item
-            inner = f"{prefix}{item.name}."
-        elif isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            inner = f"{prefix}{item.name}.<locals>."
-        yield from _classes(item, inner)
+def _classes(scope: Scope, prefix: str) -> Iterator[tuple[str, ast.ClassDef]]:
+    """All classes in a scope with their qualified names."""
+    for item in scope.inside:
+        if isinstance(item.node, ast.ClassDef):
+            yield prefix + item.node.name, item.node
+            yield from _classes(item, f"{prefix}{item.node.name}.")
+        elif item.inside and not isinstance(item.node, ast.Lambda):
+            yield from _classes(item, f"{prefix}{item.node.name}.<locals>.")
 
 
 _COMPUTED: Fact[tuple[str, ...]] = Fact("computed fields", tuple[str, ...], _with_computed_fields)

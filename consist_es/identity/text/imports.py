@@ -1,9 +1,11 @@
 """Finds the imports in code, and module-level statements that set something up."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
+
+from consist_es.identity.text.normal import Scope
 
 IMPORTERS = ("import_module", "__import__", "run_module", "run_path", "spec_from_file_location")
 """Functions that import a module by its name."""
@@ -17,11 +19,11 @@ class ImportRef(msgspec.Struct, frozen=True):
     eager: bool
 
 
-def imports_of(node: ast.AST, *, eager: bool = True, calls: bool = True) -> Iterator[ImportRef]:
+def imports_of(node: ast.AST, *, eager: bool = True, within: Container[ast.AST] | None = None) -> Iterator[ImportRef]:
     """Every module that the code below `node` imports, also by `import_module` with a literal name.
 
-    ``eager`` imports run with the file itself: not inside functions, not under a condition. Without `calls`,
-    expressions are not searched: none of them calls one of `IMPORTERS`.
+    ``eager`` imports run with the file itself: not inside functions, not under a condition. With `within`, functions
+    that are not in it are not searched, nor are expressions: none of them calls one of `IMPORTERS`.
     """
     waiting: list[tuple[ast.AST, bool]] = [(node, eager)]
     while waiting:
@@ -35,21 +37,37 @@ def imports_of(node: ast.AST, *, eager: bool = True, calls: bool = True) -> Iter
             name = _constant_name(current)
             if name:
                 yield ImportRef(name, frozenset(), False)
-        inner = eager and not isinstance(current, (*_FUNCTIONS, ast.If, ast.Try))
-        below = ast.iter_child_nodes(current) if calls else statements_in(current)
-        waiting += [(child, inner) for child in below]
+        inner = eager and not isinstance(current, _PERHAPS)
+        if within is None:
+            waiting += [(child, inner) for child in ast.iter_child_nodes(current)]
+        elif not isinstance(current, _FUNCTIONS) or current in within:
+            waiting += [(child, inner) for child in statements_in(current)]
+
+
+def importing(scope: Scope) -> set[ast.AST]:
+    """Functions and classes with import statements, in a scope and those inside of it."""
+    found = set().union(*map(importing, scope.inside))
+    if scope.node is not None and (found or ast.Import in scope.nodes or ast.ImportFrom in scope.nodes):
+        found.add(scope.node)
+    return found
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_PERHAPS = (*_FUNCTIONS, ast.If, ast.Try)
 _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
+_IN: dict[type, tuple[str, ...]] = {}
+"""Class of nodes -> its fields with statements."""
 
 
-def statements_in(node: ast.AST) -> Iterator[ast.AST]:
+def statements_in(node: ast.AST) -> list[ast.AST]:
     """The statements directly inside a node and its branches, in the order of the text."""
-    for name in _BLOCKS:
-        block = node.__dict__.get(name)
-        if isinstance(block, list):
-            yield from block
+    kind = node.__class__
+    if (names := _IN.get(kind)) is None:
+        names = _IN[kind] = tuple(name for name in _BLOCKS if name in kind._fields)
+    if not names:
+        return []
+    blocks = [node.__dict__.get(name) for name in names]
+    return [item for block in blocks if isinstance(block, list) for item in block]
 
 
 def _from_import(node: ast.ImportFrom, eager: bool) -> Iterator[ImportRef]:

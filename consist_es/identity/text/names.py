@@ -1,13 +1,14 @@
 """Reads the names in the source of a module or class."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.text.imports import statements_in
+from consist_es.identity.text.nodes import nodes_in
 from consist_es.identity.text.source import Fact, Parsed
 from consist_es.values.plain import to_plain
 
@@ -36,78 +37,108 @@ class Definition(msgspec.Struct, frozen=True):
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
+class _Bindings:
+    """What a module's or class's own statements bind."""
+
+    def __init__(self) -> None:
+        self.constants: dict[str, Any] = {}
+        """Variables -> type and plain form of the literal that is their one assignment, else None."""
+        self.bound: set[str] = set()
+        self._values: dict[ast.AST, ast.expr | None] = {}
+        """Targets -> what they are plainly assigned."""
+
+    def bind(self, node: ast.AST, name: str | None) -> None:
+        if name:
+            value = None if name in self.constants else self._values.get(node)
+            self.constants[name] = None if value is None else literal_of(value)
+
+    def assignment(self, node: ast.Assign) -> None:
+        for target in node.targets:
+            self._values[target] = node.value
+
+    def annotated(self, node: ast.AnnAssign) -> None:
+        self._values[node.target] = node.value
+
+    def imported(self, node: ast.Import | ast.ImportFrom) -> None:
+        self.bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+
+    def caught(self, node: ast.ExceptHandler) -> None:
+        self.bound |= {node.name} if node.name else set()
+
+    def matched(self, node: ast.MatchAs | ast.MatchStar) -> None:
+        self.bound |= {node.name} if node.name else set()
+        self.bind(node, node.name)
+
+    def rest(self, node: ast.MatchMapping) -> None:
+        self.bind(node, node.rest)
+
+
+_BINDING: dict[type, Callable[[_Bindings, Any], None]] = {
+    ast.Assign: _Bindings.assignment,
+    ast.AnnAssign: _Bindings.annotated,
+    ast.Import: _Bindings.imported,
+    ast.ImportFrom: _Bindings.imported,
+    ast.ExceptHandler: _Bindings.caught,
+    ast.MatchAs: _Bindings.matched,
+    ast.MatchStar: _Bindings.matched,
+    ast.MatchMapping: _Bindings.rest,
+}
+
+
 def constants(parsed: Parsed, node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     """Variables bound in a body -> type and plain form of the literal that is their one assignment, else None."""
-    return {name: item for name, item in parsed.once(_constants, node).items() if not name.startswith("__")}
+    found = parsed.once(_bindings, node).constants
+    return {name: item for name, item in found.items() if not name.startswith("__")}
 
 
 def hidden_constants(parsed: Parsed, node: ast.Module | ast.ClassDef) -> dict[str, Any]:
     """The same for names that begin with two underscores."""
-    return {name: item for name, item in parsed.once(_constants, node).items() if name.startswith("__")}
+    found = parsed.once(_bindings, node).constants
+    return {name: item for name, item in found.items() if name.startswith("__")}
 
 
-def _constants(node: ast.Module | ast.ClassDef) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in _bound(node.body):
-        found[name] = None if name in found or value is None else literal_of(value)
-    return found
+def bound_names(parsed: Parsed, node: ast.Module | ast.ClassDef) -> frozenset[str]:
+    """Every name that a module's or class's own statements bind in any way."""
+    return frozenset(parsed.once(_bindings, node).bound)
 
 
 def literal_of(value: ast.expr) -> Any:
     """Type and plain form of a literal, None for any other expression."""
     try:
-        literal = ast.literal_eval(value)
-        return [type(literal).__name__, to_plain(literal)]
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, ConfigTypeError, ConfigValueError):
+        return plain_literal(value.value if isinstance(value, ast.Constant) else ast.literal_eval(value))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
 
 
-def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
-    """Each binding of a name to a value in a body, with the value if it is a plain assignment."""
-    values: dict[int, ast.expr | None] = {}
-    for item in outside_functions(body):
-        if isinstance(item, ast.Assign):
-            values |= {id(target): item.value for target in item.targets}
-        elif isinstance(item, ast.AnnAssign):
-            values[id(item.target)] = item.value
-        elif isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store):
-            yield item.id, values.get(id(item))
-        elif isinstance(item, (ast.MatchAs, ast.MatchStar)) and item.name:
-            yield item.name, None
-        elif isinstance(item, ast.MatchMapping) and item.rest:
-            yield item.rest, None
+def plain_literal(literal: Any) -> Any:
+    """Type and plain form of a literal's value, None if it has none."""
+    try:
+        return [type(literal).__name__, to_plain(literal)]
+    except (ValueError, TypeError, RecursionError, MemoryError, ConfigTypeError, ConfigValueError):
+        return None
 
 
-def outside_functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """All nodes of a body, parents first; skips insides of functions and classes, targets of comprehensions."""
-    waiting: list[ast.AST] = list(body)
+def _bindings(node: ast.Module | ast.ClassDef) -> _Bindings:
+    """One walk over all that a body does outside of functions and classes."""
+    found = _Bindings()
+    waiting: list[Any] = list(node.body)
     while waiting:
         item = waiting.pop()
-        yield item
-        if isinstance(item, ast.comprehension):
+        kind = item.__class__
+        if kind is ast.Name:
+            found.bound.add(item.id)
+            if item.ctx.__class__ is ast.Store:
+                found.bind(item, item.id)
+        elif kind in _DEFINITIONS:
+            found.bound.add(item.name)
+        elif kind is ast.comprehension:  # its variables live in it alone
+            found.bound.update(inner.id for inner in ast.walk(item.target) if isinstance(inner, ast.Name))
             waiting += [item.iter, *item.ifs]
-        elif not isinstance(item, (*_DEFINITIONS, ast.Lambda)):
-            waiting += ast.iter_child_nodes(item)
-
-
-def bound_names(node: ast.Module | ast.ClassDef) -> frozenset[str]:
-    """Every name that a module's or class's own statements bind in any way."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = list(node.body)
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, _DEFINITIONS):
-            found.add(item.name)
-            continue
-        if isinstance(item, ast.Name):
-            found.add(item.id)
-        elif isinstance(item, (ast.Import, ast.ImportFrom)):
-            found |= {alias.asname or alias.name.partition(".")[0] for alias in item.names}
-        elif isinstance(item, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and item.name:
-            found.add(item.name)
-        if not isinstance(item, ast.Lambda):
-            waiting += ast.iter_child_nodes(item)
-    return frozenset(found)
+        elif kind is not ast.Lambda:
+            if (note := _BINDING.get(kind)) is not None:
+                note(found, item)
+            waiting += nodes_in(item)
+    return found
 
 
 def definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]:
@@ -116,7 +147,7 @@ def definitions(node: ast.Module | ast.ClassDef) -> tuple[ast.FunctionDef | ast.
 
 
 def statements(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """The statements of a body and of its branches, in the order of `outside_functions`."""
+    """The statements of a body and of its branches, the last first."""
     waiting = list(body)
     while waiting:
         item = waiting.pop()
@@ -140,7 +171,7 @@ def _body(parsed: Parsed, node: ast.Module | ast.ClassDef) -> Body:
         for item in parsed.once(definitions, node)
     )
     imports = _imports(node) if isinstance(node, ast.Module) else ()
-    return Body(constants(parsed, node), parsed.once(bound_names, node), defined, tuple(imports))
+    return Body(constants(parsed, node), bound_names(parsed, node), defined, tuple(imports))
 
 
 BODY: Fact[Body] = Fact("body", Body, lambda parsed: _body(parsed, parsed.tree))

@@ -97,9 +97,15 @@ class Reached:
     """A fixed set of reached code, with cached answers about it."""
 
     def __init__(self, code: list[Usage], functions: frozenset[str], names: frozenset[str]) -> None:
-        self._code, self._names = code, names
+        self._names = names
         self._named, self.computes = _named({*names, *functions}, [unit for item in code for unit in item.units])
         self._imported = frozenset().union(*(item.imported for item in code))
+        self._stars = [item for item in code if "*" in item.imported]
+        self._using: dict[str, list[Usage]] = {}
+        """"kind name" -> the code that uses it: of hundreds of files, few use the same."""
+        for item in code:
+            for key in item.found:
+                self._using.setdefault(key, []).append(item)
         self._reads: dict[Any, bool] = {}
         self._state: dict[Any, bool] = {}
         self.found: dict[Any, dict[str, str]] = {}
@@ -139,8 +145,8 @@ class Reached:
     def _reads_elsewhere(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
         if name in self._names or (kind == NAME and name in self._imported):
             return True
-        others = [item for item in self._code if item not in own]
-        stars = [item for item in others if kind == NAME and "*" in item.imported]
+        others = [item for item in self._using.get(f"{ATTRIBUTE} {name}", ()) if item not in own]
+        stars = [item for item in self._stars if kind == NAME and item not in own]
         units = [*_units(others, ATTRIBUTE, name), *_units(stars, NAME, name)]
         return any(map(self._reads_in, units))
 

@@ -22,7 +22,7 @@ from consist_es.artifacts.digest_cache import Stamp, is_of_age, now_ns, stamp_of
 from consist_es.identity.installed.archives import lines_of
 from consist_es.identity.installed.places import is_first_party
 from consist_es.identity.text.bytecode import code_digest, nested_codes
-from consist_es.identity.text.imports import IMPORTERS, ImportRef, computed_imports, effects_of, imports_of
+from consist_es.identity.text.imports import IMPORTERS, ImportRef, computed_imports, effects_of, importing, imports_of
 from consist_es.identity.text.normal import Survey, normal_form
 from consist_es.identity.text.source_cache import SourceCache, source_cache
 from consist_es.values.digests import digest_of
@@ -412,7 +412,9 @@ _CODES: Fact[dict[str, list[bytes]]] = Fact("codes", dict[str, list[bytes]], _co
 _IMPORTS: Fact[tuple[ImportRef, ...]] = Fact(
     "imports",
     tuple[ImportRef, ...],
-    lambda parsed: tuple(imports_of(parsed.tree, calls=parsed.mentions(*IMPORTERS))),
+    lambda parsed: tuple(
+        imports_of(parsed.tree, within=None if parsed.mentions(*IMPORTERS) else importing(parsed.survey.outside))
+    ),
 )
 _DYNAMIC: Fact[bool] = Fact(
     "dynamic", bool, lambda parsed: parsed.mentions(*IMPORTERS) and bool(computed_imports(parsed.tree))

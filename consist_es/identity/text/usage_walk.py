@@ -56,9 +56,9 @@ class Walk:
         self._given: frozenset[str] = frozenset()
         self._clocked: frozenset[str] = frozenset()
         """Local names with a clock's time."""
-        self._silent: set[int] = set()
-        """Ids of nodes that are only written to."""
-        self._nameless: dict[int, int] = {}
+        self._silent: set[ast.AST] = set()
+        """Nodes that are only written to. Themselves, since each call of `id` raises an audit event."""
+        self._nameless: dict[ast.AST, int] = {}
 
     def outside(self, scope: Scope, functions: Container[ast.AST]) -> None:
         """Walk the code outside of functions, including those `functions` in it that are not units."""
@@ -92,14 +92,15 @@ class Walk:
     def _scope(self, scope: Scope, local: frozenset[str], functions: Container[ast.AST] | None = None) -> None:
         """Walk a scope: first the writes, since nodes that are only written to are not read."""
         nodes = scope.nodes
-        self._silent |= {id(item.value) for item in nodes.get(ast.Expr, ()) if _changing(item.value)}
+        self._silent |= {item.value for item in nodes.get(ast.Expr, ()) if _is_change(item.value)}
         for item in nodes.get(ast.Call, ()):
             self._call(item, local)
         for kind in _ASSIGNMENTS:
             for item in nodes.get(kind, ()):
                 self._assignment(item, local)
         for item in nodes.get(ast.Subscript, ()):
-            self._look_up(_looked_up(item))
+            if item.value.__class__ in _HOLDING:
+                self._look_up(_looked_up(item))
         imports = (*nodes.get(ast.Import, ()), *nodes.get(ast.ImportFrom, ()))
         self.mentions |= {alias.name for item in imports for alias in item.names}
         self.mentions.update(filter(str.isidentifier, scope.texts))
@@ -111,14 +112,15 @@ class Walk:
                 self.function(inner, local)
 
     def _read(self, scope: Scope, local: frozenset[str]) -> None:
-        silent = self._silent
+        silent, load = self._silent, ast.Load
         found = {item.id for item in scope.names}
-        read = {item.id for item in scope.names if item.ctx.__class__ is ast.Load and id(item) not in silent}
-        for name in read - local:
+        other = found - local
+        names = [item for item in scope.names if item.id in other and item.ctx.__class__ is load]
+        for name in {item.id for item in names if item not in silent}:
             self._add(NAME, name, "", READ)
         for item in scope.nodes.get(ast.Attribute, ()):
             found.add(item.attr)
-            if item.ctx.__class__ is ast.Load and id(item) not in silent:
+            if item.ctx.__class__ is load and item not in silent:
                 self._add(ATTRIBUTE, item.attr, self._text(item.value), READ)
         self.mentions |= found
         self.computes |= not found.isdisjoint(_LOOK_UPS)
@@ -130,12 +132,15 @@ class Walk:
     # ------------------------------------------------------------ one node each
 
     def _call(self, node: ast.Call, local: frozenset[str]) -> None:
-        if _changing(node):
-            self._change(node, local)
-        if (text := _looked_up(node)) is not None:
-            self._look_up(text)
-        elif getattr(node.func, "id", "") == "getattr":
-            self.computes = True
+        function: Any = node.func
+        if function.__class__ is ast.Attribute:
+            if function.attr in _CHANGING:
+                self._change(node, local)
+        elif function.__class__ is ast.Name and function.id in _GETTING:
+            if (text := _looked_up(node)) is not None:
+                self._look_up(text)
+            elif function.id == "getattr":
+                self.computes = True
 
     def _look_up(self, text: str | None) -> None:
         if text is not None:
@@ -172,7 +177,7 @@ class Walk:
             how = CLOCK
         elif function.attr == "update" and any(self._how(value) == SET for value in values):
             how = SET
-        if id(call) not in self._silent or function.attr in _GIVING:
+        if call not in self._silent or function.attr in _GIVING:
             how |= READ
         self._chain(function.value, how, local)
 
@@ -189,12 +194,12 @@ class Walk:
     def _chain(self, thing: ast.AST, how: int, local: frozenset[str]) -> None:
         """Note a write to an object, and to everything that it is looked up in."""
         while isinstance(thing, (ast.Attribute, ast.Subscript)):
-            self._silent.add(id(thing))
+            self._silent.add(thing)
             if isinstance(thing, ast.Attribute):
                 self._add(ATTRIBUTE, thing.attr, self._text(thing.value), how)
             thing = thing.value
         if isinstance(thing, ast.Name) and thing.id not in local:
-            self._silent.add(id(thing))
+            self._silent.add(thing)
             self._add(NAME, thing.id, "", how)
 
     def _is_clocked(self, value: ast.expr) -> bool:
@@ -231,9 +236,11 @@ class Walk:
             return str(node.id)
         if node.__class__ is ast.Attribute:
             return f"{self._text(node.value)}.{node.attr}"
-        return f"?{self._nameless.setdefault(id(node), len(self._nameless))}"
+        return f"?{self._nameless.setdefault(node, len(self._nameless))}"
 
 
+_GETTING = ("getattr", "attrgetter")
+_HOLDING = (ast.Call, ast.Attribute)
 _ASSIGNMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)
 
 
@@ -246,7 +253,7 @@ def _parameters(arguments: ast.arguments, *, lambdas: bool) -> set[str]:
 
 
 def is_clock(function: ast.expr) -> bool:
-    if isinstance(function, ast.Name):
+    if function.__class__ is ast.Name:
         return function.id in _CLOCKS
     if not isinstance(function, ast.Attribute) or function.attr not in _CLOCKS:
         return False
@@ -255,12 +262,14 @@ def is_clock(function: ast.expr) -> bool:
     return last in _CLOCK_OWNERS
 
 
-def _changing(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING
+def _is_change(node: Any) -> bool:
+    return node.__class__ is ast.Call and node.func.__class__ is ast.Attribute and node.func.attr in _CHANGING
 
 
 def _targets(target: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(target, (ast.Tuple, ast.List)):
+    if target.__class__ is ast.Name:
+        yield target
+    elif isinstance(target, (ast.Tuple, ast.List)):
         for item in target.elts:
             yield from _targets(item)
     else:
@@ -280,7 +289,7 @@ def _is_empty(value: ast.expr) -> bool:
 def _looked_up(node: ast.AST) -> str | None:
     """The text in ``getattr(thing, "x")``, ``vars(thing)["x"]`` and ``thing.__dict__["x"]``."""
     found: ast.AST | None = None
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "attrgetter") and node.args:
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _GETTING and node.args:
         found = node.args[-1 if len(node.args) == 1 else 1]
     elif isinstance(node, ast.Subscript) and (
         (isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") in ("vars", "globals"))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from consist_es.identity.text.normal import Scope
 from consist_es.identity.text.source import Fact, Parsed, Source, digest_plain
 from consist_es.values.masking import COMMAND_LINE, VARIABLE
 
@@ -75,7 +76,16 @@ def _texts(assignments: Iterable[ast.Assign]) -> dict[str, str]:
 def _named_in_file(parsed: Parsed) -> frozenset[str]:
     if not parsed.mentions(*_WORDS):
         return frozenset()
-    return _named_by(parsed.survey.nodes(ast.Subscript, ast.Compare, ast.Call), _names(parsed))
+    names = _names(parsed)
+    scopes = [scope for scope in parsed.survey.scopes if _names_environment(scope, names.aliases)]
+    kinds = (ast.Subscript, ast.Compare, ast.Call)
+    return _named_by((node for scope in scopes for kind in kinds for node in scope.nodes.get(kind, ())), names)
+
+
+def _names_environment(scope: Scope, aliases: dict[str, str]) -> bool:
+    """True if anything in a scope may look up a variable, so that it is worth a search."""
+    attributes = scope.nodes.get(ast.Attribute, ())
+    return any(item.attr in _WORDS for item in attributes) or any(item.id in aliases for item in scope.names)
 
 
 def _named_by(nodes: Iterable[ast.AST], names: _Names) -> frozenset[str]:

@@ -1,7 +1,10 @@
 """What follows from the text of a file: the same digests as ever, from whatever process and cache they come."""
 
 import ast
+import gc
 import inspect
+import textwrap
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consist_es.identity.code.text_names import names_in_file, names_in_texts
+from consist_es.identity.text.names import BODY
+from consist_es.identity.text.nodes import nodes_in
+from consist_es.identity.text.normal import Survey
 from consist_es.identity.text.source import Source, digest_plain
 from consist_es.values.plain import to_plain
 
@@ -108,10 +114,56 @@ def test_the_bytes_that_are_hashed_are_those_of_the_plain_tree(module: Any) -> N
     assert source.digest == digest_plain([plain_tree(ast.parse(text), "__doc__" in text)])
 
 
+@pytest.mark.parametrize("module", [ast, inspect, st.integers])
+def test_a_walk_leaves_out_operators_and_contexts_alone(module: Any) -> None:
+    tree = ast.parse(Path(inspect.getsourcefile(module) or "").read_text(encoding="utf-8"))
+    others = (ast.operator, ast.unaryop, ast.cmpop, ast.boolop, ast.expr_context)
+    for node in ast.walk(tree):
+        assert nodes_in(node) == [item for item in ast.iter_child_nodes(node) if not isinstance(item, others)]
+
+
+def test_a_survey_and_its_tree_are_let_go_of_without_the_garbage_collector() -> None:
+    survey = Survey([ast.parse("@a\ndef f(x: int = 1):\n    class A: y = lambda: x\n")], keep_docstrings=False)
+    there = weakref.ref(survey)
+    gc.disable()
+    try:
+        del survey
+        assert there() is None
+    finally:
+        gc.enable()
+
+
+def test_what_statements_bind_is_found_wherever_they_bind_it() -> None:
+    text = """
+        A = 1
+        B: int = -2
+        C = C = 3
+        D = [E := 4, [F for F in (G := 5,)], lambda: (H := 6)]
+        if A:
+            import a.b, c as d
+            from e import f as g
+            try: I = "i"
+            except ValueError as h: J, *K = 7, 8
+        match A:
+            case {"a": L, **M} | [L, *M] as N: __O = {"o": None}
+        for P.q in A: A[0] = 1
+        def r(s=1): t = 2
+        class U(V): w = 3
+        """
+    body = BODY.of(Source("a.py", textwrap.dedent(text)))
+    assert body.constants == {
+        "A": ["int", 1], "B": ["int", -2], "C": None, "D": None, "E": None, "G": None, "I": ["str", "i"], "J": None,
+        "K": None, "L": None, "M": None, "N": None,
+    }  # fmt: skip
+    assert body.bound == {*"ABCDEFGIJKLMNP", "ValueError", "int", "__O", "a", "d", "g", "h", "r", "U"}
+
+
 LOUD = [
     "def f():\n    return frame.query('x > @LIMIT')\n",
     "def f():\n    return frame.filter('x > ' + '@LIMIT')\n",
     "def f():\n    return table(f'select * from {name} join OTHER')\n",
+    "def f():\n    'Doc.'\n    return table('sele' + 'ct * from OTHER')\n",
+    "def f(*, x, y='a @LIMIT', **z: 'b @OTHER'):\n    return x\n",
     "def f():\n    return connection.sql('x from OTHER')\n",
     "def f(x='y ~ LIMIT + @OTHER'):\n    return x\n",
     "@decorated('a @LIMIT')\ndef f():\n    return 1\n",
