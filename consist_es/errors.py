@@ -56,6 +56,7 @@
     │   └── CodeIdentityUnavailableError   code that no mode can identify
     ├── OutputError (RuntimeError)    outputs missing or mismatched under policy "error"
     │   └── RequiredOutputsError      a scenario ended without its required outputs
+    ├── DryRunStop                    a dry run came to something that only a real run knows
     ├── MaterializeError (RuntimeError)   a verified copy that could not be made
     ├── ReturnTypeError (TypeError)   a step returned a value that cannot be recorded
     ├── LoadError (ValueError)        an artifact that no driver can load
@@ -551,6 +552,20 @@ class RequiredOutputsError(OutputError):
         super().__init__(
             f"Scenario {scenario!r} ended without its required outputs: {', '.join(self.missing)}. "
             "Let a step produce them, or set them in sc.coupler before the block ends."
+        )
+
+
+class DryRunStop(ConsistError):
+    """A dry run came to something that only a real run knows, or that would be recorded.
+
+    A trace block ends there, and so does the block of a scenario; outside both it ends the script.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(
+            f"The dry run stops here: {what}. To get further, run the model: without dry_run=True, and without "
+            "CONSIST_ES_DRY_RUN in the environment."
         )
 
 

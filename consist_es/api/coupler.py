@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -13,10 +13,11 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.checks import check_key
-from consist_es.errors import MissingKeyError, UsageTypeError, warn
+from consist_es.errors import DryRunStop, MissingKeyError, UsageTypeError, warn
 from consist_es.events import CouplerSet, Event, OutputsDeclared
 from consist_es.execution.journal import Journal
 from consist_es.execution.observed import observations, own_observations
+from consist_es.steps.pending import Promised
 
 Stored = str | os.PathLike[str] | ArtifactLike
 """Values that a name can have."""
@@ -82,6 +83,8 @@ class Coupler(Declares, Mapping[str, Any]):
         self._warn_undefined = False
         self._warned: set[str] = set()
         self._journal: Journal | None = None
+        self._beyond: Callable[[], DryRunStop | None] | None = None
+        """In a dry run: the error for reading what is not set, if a step that is not run may set any key."""
 
     # ------------------------------------------------------------ reading
 
@@ -170,19 +173,32 @@ class Coupler(Declares, Mapping[str, Any]):
 
     def _read(self, key: Any) -> None:
         """Note the read: a step that reads a key while it runs depends on its value."""
+        if self._beyond is not None and key not in self._values and (stop := self._beyond()) is not None:
+            raise stop
         for run in observations():
             run.coupler(self, key)
 
     def _store(self, values: Mapping[str, Any]) -> None:
         events: list[Event] = []
         for key, value in values.items():
-            events.append(_event(check_key(key, "coupler key"), value, self._journal))
+            if not self._is_promised(check_key(key, "coupler key"), value):
+                events.append(_event(key, value, self._journal))
         if self._journal is not None:
             self._journal.record(*events)
         for run in own_observations():
             for key in values:
                 run.wrote(key)
         self.absorb(values)
+
+    def _is_promised(self, key: str, value: Any) -> bool:
+        """True for an output of a dry run, which stands here until that ends; a real scenario refuses it.
+
+        Raises:
+            UsageError: a real scenario.
+        """
+        if isinstance(value, Promised) and self._journal is not None:
+            value.made(f"Coupler key {key!r}")
+        return isinstance(value, Promised)
 
     def absorb(self, values: Mapping[str, Any]) -> None:
         """Set values that are recorded in the log already."""
@@ -198,8 +214,13 @@ class Coupler(Declares, Mapping[str, Any]):
         if journal is not None:
             journal.record(*self._state_events())
 
+    def rehearse(self, beyond: Callable[[], DryRunStop | None] | None) -> None:
+        """Take part in a dry run, see `_beyond`; None: it is over."""
+        self._beyond = beyond
+
     def _state_events(self) -> list[Event]:
-        events: list[Event] = [_event(key, value, self._journal) for key, value in self._values.items()]
+        stored = {key: value for key, value in self._values.items() if not self._is_promised(key, value)}
+        events: list[Event] = [_event(key, value, self._journal) for key, value in stored.items()]
         if self._declared:
             events.append(_declaration(self._declared, self._warn_undefined))
         return events

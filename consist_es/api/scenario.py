@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -30,6 +30,9 @@ from consist_es.projections import run_table
 from consist_es.runs.run import Run
 from consist_es.steps.step import StepDefaults
 from consist_es.system.with_block import WithBlock
+
+if TYPE_CHECKING:
+    from consist_es.execution.dry_run import DryRun
 
 
 class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysInstead):
@@ -95,6 +98,11 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         """Read-only view of the external inputs added with `add_input`, by key."""
         self._read("inputs")
         return MappingProxyType(self._inputs)
+
+    @property
+    def dry_run(self) -> DryRun | None:
+        """Of a dry run that has ended: the steps, what a real run would do with each, and the time it may take."""
+        return None
 
     # ------------------------------------------------------------ with
 
@@ -211,12 +219,11 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
     def _header_run(self) -> Run:
         return self._engine.queries.run_by_key(self._key)
 
-    def _check_open(self, call: str) -> Journal:
-        if self._frame is None or self._journal is None:
+    def _check_open(self, call: str) -> None:
+        if self._frame is None:
             raise ClosedError(
                 f"{call}: scenario {self.name!r} is not active. Use it inside `with ….scenario(...) as sc:`."
             )
-        return self._journal
 
     # ------------------------------------------------------------ inputs and outputs
 
@@ -229,15 +236,19 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
             InputError: the file is not there. ClosedError (RuntimeError): not active, or a step has started.
         """
         self._check_open("add_input()")
-        if run_table.last_step(self._engine.project.connection(), self._key) is not None:
+        if self._has_steps():
             raise ClosedError(
                 f"add_input({key!r}): a step of scenario {self.name!r} has started already (run or trace). "
                 "Add the scenario's inputs before its first step."
             )
         return self._log_input(path, key, kwargs)
 
+    def _has_steps(self) -> bool:
+        return run_table.last_step(self._engine.project.connection(), self._key) is not None
+
     def _log_input(self, value: Any, key: str, options: Mapping[str, Any]) -> Artifact:
-        journal, engine = self._check_open("add_input()"), self._engine
+        engine = self._engine
+        self._check_open("add_input()")
         check_key(key, "input key")
         path = value.path if isinstance(value, Artifact) else engine.uris.resolve_given(value)
         event = describe(
@@ -256,7 +267,8 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         before = self._inputs.get(key)
         if before is not None and before.hash == event.digest and before.path == path:
             return before
-        journal.record(event)
+        if self._journal is not None:
+            self._journal.record(event)
         artifact = artifact_of_event(event, engine.uris, run_id=None)
         self._inputs[key] = artifact
         return artifact
@@ -279,7 +291,6 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         key = None if self._journal is None else self._journal.run
         if call is not None:
             self._check_open(call)
-            key = self._key
         defaults = self._defaults
         if self._run is not None:
             defaults = msgspec.structs.replace(defaults, scenario_id=self._run.id)

@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Unpack
 
 from consist_es.adapters.protocol import Adapter
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
 from consist_es.errors import UsageTypeError
+from consist_es.execution.current import top
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.forecast import Forecast, Foresight
 from consist_es.runs.run import RunResult, RunResultLike
@@ -24,6 +25,9 @@ from consist_es.steps.options import (
     StepArguments,
 )
 from consist_es.steps.output_sets import OutputSet
+
+if TYPE_CHECKING:
+    from consist_es.execution.dry_run import Rehearsal
 
 T = TypeVar("T")
 
@@ -196,6 +200,8 @@ class Steps(ABC, Generic[T]):
             output_policy=OutputPolicyOptions() if output_policy is None else output_policy,
             execution_options=ExecutionOptions() if execution_options is None else execution_options,
         )
+        if (dry := self._rehearsal()) is not None:
+            return dry.run(args, self._scope("run()"), self._absorb)
         result = self._engine.run(args, self._scope("run()"))
         self._absorb(result.outputs)
         self._foresight.ran(result)
@@ -206,6 +212,8 @@ class Steps(ABC, Generic[T]):
     ) -> RunResult:
         """As `run`, for ``async def`` steps; takes the same keywords."""
         args = _arguments("arun()", fn, name, arguments)
+        if (dry := self._rehearsal()) is not None:
+            return dry.run(args, self._scope("arun()"), self._absorb)
         result = await self._engine.arun(args, self._scope("arun()"))
         self._absorb(result.outputs)
         self._foresight.ran(result)
@@ -267,8 +275,6 @@ class Steps(ABC, Generic[T]):
         Yields the tracker. In a scenario its outputs are in the coupler after the block (on a hit, from its beginning).
         Takes the arguments of `run`, with the fields of its option groups as arguments of their own.
         """
-        from consist_es.execution.trace import Trace  # with all that judges a block's code
-
         args = StepArguments(
             kind="trace",
             name=name,
@@ -308,11 +314,23 @@ class Steps(ABC, Generic[T]):
             ),
             output_policy=OutputPolicyOptions(output_mismatch=output_mismatch, output_missing=output_missing),
         )
+        if (dry := self._rehearsal()) is not None:
+            from consist_es.execution.dry_block import DryBlock  # few scripts are ever rehearsed
+
+            return DryBlock(dry, args, self._scope("trace()"), self._absorb)
+        from consist_es.execution.trace import Trace  # with all that judges a block's code
+
         return Trace(self._engine, args, self._scope("trace()"), self._absorb)
 
     @abstractmethod
     def _scope(self, call: str | None) -> Scope:
         """The scope of a step of this call. None: nothing will run, so it need not be open."""
+
+    def _rehearsal(self) -> Rehearsal | None:
+        """The rehearsal that its steps belong to, in a dry run; else None."""
+        frame = top()
+        dry: Rehearsal | None = None if frame is None else frame.dry
+        return dry
 
     def _absorb(self, outputs: Mapping[str, Artifact]) -> None:
         """Put the outputs of a step into the coupler, if there is one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from consist_es.api.coupler import Coupler
 from consist_es.api.header import make_header
@@ -35,6 +35,9 @@ from consist_es.runs.queries import Queries
 from consist_es.runs.run import Run
 from consist_es.steps.options import ACCESS_MODES, HASHING, HYDRATIONS, OBSERVE
 from consist_es.steps.step import StepDefaults
+
+if TYPE_CHECKING:
+    from consist_es.execution.dry_run import Rehearsal
 
 
 class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
@@ -90,7 +93,9 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         uris = UriMap.of(self.run_dir, mounts)
         secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
         self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
-        _make_folder(self.run_dir)
+        self._is_dry = _is_set("CONSIST_ES_DRY_RUN")
+        if not self._is_dry:
+            _make_folder(self.run_dir)
         self._answers = Queries(self._project, uris)
         digester = Digester(hashing_strategy, self._project.digests)
         globs = names(ignore_reads, "ignore_reads")
@@ -114,6 +119,8 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         warn_missing(packages)
         self._foresight = Foresight(self._engine)
         self._last_run: Run | None = None
+        self._own_rehearsal: Rehearsal | None = None
+        """In a dry run by the environment: that of the steps outside scenarios."""
 
     def close(self) -> None:
         """Release files and locks; everything is in the log already."""
@@ -157,9 +164,13 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         cache_epoch: int | None = None,
         coupler: Coupler | None = None,
         require_outputs: str | Iterable[str] | None = None,
+        dry_run: bool = False,
         **kwargs: Any,
     ) -> ScenarioContext:
         """A scenario, to be entered with ``with``; nothing is recorded before.
+
+        `dry_run`: forecast its steps instead of running them, record nothing, and print at its end what would run; see
+        docs/dry-run.md. ``CONSIST_ES_DRY_RUN=1`` in the environment does it for all steps of all trackers.
 
         Further keywords: run_id, description, year, iteration, phase, stage, facet, facet_from,
         inputs (key -> path, as `add_input`); everything else is metadata of the header run.
@@ -183,7 +194,20 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             cache_hydration=step_cache_hydration,
             packages=self._defaults.packages,
         )
+        if dry_run or self._rehearsal() is not None:
+            from consist_es.api.dry_scenario import DryScenario  # few scripts are ever rehearsed
+
+            return DryScenario(self._engine, header, defaults, coupler=coupler)
         return ScenarioContext(self._engine, header, defaults, coupler=coupler)
+
+    def _rehearsal(self) -> Rehearsal | None:
+        if (around := super()._rehearsal()) is not None or not self._is_dry:
+            return around
+        if self._own_rehearsal is None:
+            from consist_es.execution.dry_run import Rehearsal
+
+            self._own_rehearsal = Rehearsal(self._engine, None)
+        return self._own_rehearsal
 
     # ------------------------------------------------------------ accepted changes
 
@@ -229,6 +253,8 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         revoke_packages(self._project, reason)
 
     def _check_writable(self, call: str) -> None:
+        if (dry := self._rehearsal()) is not None:
+            raise dry.stop(f"{call} would record something, and a dry run records nothing")
         if self._engine.access_mode != "standard":
             raise AccessModeError(self._engine.access_mode, call)
 
@@ -299,7 +325,11 @@ def _external(given: bool | None) -> bool:
     """True if copies may go outside run_dir and mounts: by the argument, else the environment variable, else False."""
     if given is not None:
         return given
-    return os.environ.get("CONSIST_ALLOW_EXTERNAL_PATHS", "").strip().lower() in ("1", "true", "yes")
+    return _is_set("CONSIST_ALLOW_EXTERNAL_PATHS")
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in ("1", "true", "yes")
 
 
 def _refuse_str(what: str) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ class Frame(msgspec.Struct, frozen=True):
     run: ActiveRun | None = None
     scenario: str | None = None
     """Key of the open scenario, if any."""
+    dry: Any = None
+    """The rehearsal that steps in its body belong to, in a dry run."""
     thread: int = msgspec.field(default_factory=threading.get_ident)
     """Thread that entered it."""
 
@@ -68,6 +70,11 @@ def push(frame: Frame) -> None:
             _listens.append(True)
             _listen()
         board.board().post(frame.run.key, frame.run.described())
+    _frames.set((*_frames.get(), frame))
+
+
+def push_quietly(frame: Frame) -> None:
+    """Make `frame` the current one, and tell no thread or child process of it."""
     _frames.set((*_frames.get(), frame))
 
 

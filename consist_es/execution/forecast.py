@@ -8,7 +8,8 @@ pending step may still change its verdict: a forecast is never wrong.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+import types
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from consist_es.artifacts.uris import below
 from consist_es.cache.lookup import Hit, Miss, artifacts_of
 from consist_es.cache.reads import random_states
 from consist_es.checks import names
-from consist_es.errors import InputError
+from consist_es.errors import DryRunStop, InputError
 from consist_es.execution.collect import declared_path
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.overlay import Overlay
@@ -69,6 +70,9 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """If open: the steps that have to run first, or the process computing it now."""
     outputs: dict[str, Any] = {}
     """On a hit its artifacts; otherwise placeholders."""
+    year: int | None = None
+    iteration: int | None = None
+    phase: str | None = None
 
     @property
     def cache_hit(self) -> bool:
@@ -98,8 +102,12 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 class Foresight:
     """The forecasts of one scenario, or of a tracker outside scenarios, in order."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, stops: Callable[[str], DryRunStop] | None = None) -> None:
         self._engine = engine
+        self._stops = stops
+        """See `Foreseen.stops`."""
+        self.unsure: list[Foreseen] = []
+        """Blocks that a dry run left early, so that variables may not have the values of a real run."""
         self._ahead: list[Foreseen] = []
         """Steps that will run, oldest first."""
         self._overlay = Overlay()
@@ -108,14 +116,19 @@ class Foresight:
         self._fn: Any = None
         """Function of the step that is being forecast."""
 
-    def forecast(self, args: StepArguments, scope: Scope) -> Forecast:
-        """Forecast what `run` would do with these arguments once the steps forecast before have run.
+    def forecast(self, args: StepArguments, scope: Scope, frame: types.FrameType | None = None) -> Forecast:
+        """Forecast what `run` would do with these arguments once the steps forecast before have run; with `frame`, what
+        a block does that this frame is about to enter.
 
         Raises:
             UsageError, UsageTypeError, InputError, MissingKeyError …: what `run` raises before it records anything.
         """
         check_groups(args)
         args, _ = with_definition(args)
+        found = self._forecast(args, scope, frame)
+        return msgspec.structs.replace(found, year=args.year, iteration=args.iteration, phase=args.phase)
+
+    def _forecast(self, args: StepArguments, scope: Scope, frame: types.FrameType | None) -> Forecast:
         self._fn = args.fn
         sketch = outline(args, scope.defaults)
         names_now = self._names(args, scope)
@@ -124,7 +137,7 @@ class Foresight:
                 return self._miss(sketch, Miss(self._certain(args)), None)
             return self._open(sketch, "waits_for_inputs", waiting)
         try:
-            step = prepare(args, scope.defaults, self._sources(names_now), is_async=True)
+            step = prepare(args, scope.defaults, self._sources(names_now), frame=frame, is_async=True)
         except InputError:
             if not self._ahead:
                 raise
@@ -132,10 +145,26 @@ class Foresight:
         if args.parent_run_id is not None:
             self._engine.queries.key_of(args.parent_run_id)
         self._defaults = scope.defaults
-        verdict, _ = self._engine.look_up(step, scope)
+        try:
+            verdict, _ = self._engine.look_up(step, scope)
+        except DryRunStop:  # an earlier run of it read a key of the coupler that is pending now
+            return self._open(sketch, "waits_for_inputs", self._ahead)
         if isinstance(verdict, Hit):
             verdict = self._hydrated(step, verdict, names_now)
         return self._answer(sketch, step, verdict, names_now)
+
+    def reopened(self, args: StepArguments, scope: Scope, reason: str) -> Forecast:
+        """The forecast of a step that was taken for a hit, and may run after all."""
+        return self._open(outline(with_definition(args)[0], scope.defaults), reason, ())
+
+    @property
+    def others(self) -> Foreseen | None:
+        """A step that will or may run, and may set any key."""
+        return next((step for step in self._ahead if step.others), None)
+
+    def left_early(self) -> None:
+        """Make all later forecasts open: the last step is a block that set variables after the point it was left at."""
+        self.unsure = self.unsure or self._ahead[-1:]
 
     def ran(self, result: RunResult) -> None:
         """Replace the forecast of a step that has run by its result."""
@@ -156,7 +185,7 @@ class Foresight:
         if scope.coupler is None:
             return None
         self._overlay.coupler = scope.coupler
-        self._overlay.others = next((step for step in self._ahead if step.others), None)
+        self._overlay.others = self.others
         binding = args.binding if args.binding is not None else args
         self._overlay.asked = names(getattr(binding, "optional_input_keys", None), "optional_input_keys")
         return self._overlay
@@ -192,7 +221,8 @@ class Foresight:
         targets = [*copies.values(), *self._staged(step)]
         changes = self._engine.put_back(step, hit.effects).changed if hit.effects else []
         if targets or changes:
-            ahead = Foreseen(sketch.name, sketch.unit, keys=tuple(copies), writes=targets, changes=changes)
+            keys = tuple(copies)
+            ahead = Foreseen(sketch.name, sketch.unit, keys=keys, writes=targets, changes=changes, stops=self._stops)
             self._ahead.append(ahead)
             outputs |= {
                 key: self._copied(ahead, key, outputs[key], target) for key, target in copies.items() if key in outputs
@@ -213,7 +243,7 @@ class Foresight:
 
     def _copied(self, ahead: Foreseen, key: str, artifact: Artifact, target: Path) -> Any:
         """Stand-in for an output that will be copied: the artifact if the copy keeps its name, else a placeholder."""
-        return artifact if artifact.path.name == target.name else Pending(ahead, key)
+        return artifact if artifact.path.name == target.name else ahead.pending(key)
 
     def _miss(self, sketch: Outline, miss: Miss, step: Step | None) -> Forecast:
         fingerprint = step.fingerprint.digest if step is not None and step.cache_mode != "readonly" else None
@@ -257,7 +287,7 @@ class Foresight:
             seconds = row.seconds if seconds is None and row.cache != "hit" else seconds
             outputs = artifacts_of(conn, lineage.outputs(conn, row.key), engine.uris)
             writes += [artifact.path for artifact in outputs.values() if not self._is_private(artifact)]
-        keys = sketch.declared or tuple(made) or (sketch.fallback,)
+        keys = sketch.declared or tuple(made) or ((sketch.fallback,) if self._fn is not None else ())
         ahead = Foreseen(
             sketch.name,
             sketch.unit,
@@ -268,7 +298,8 @@ class Foresight:
             writes=writes,
             restores=sketch.hydration == "inputs-missing",
             seconds=seconds,
-            changes=may_write(self._fn),
+            changes=[] if self._fn is None else may_write(self._fn),
+            stops=self._stops,
         )
         self._ahead.append(ahead)
         self._overlay.take(PendingOutputs(ahead))
@@ -290,6 +321,8 @@ class Foresight:
 
     def _doubt(self, step: Step, verdict: Hit | Miss) -> tuple[str, list[Foreseen]] | None:
         """Why the verdict may still change and the steps that may change it, or None."""
+        if self.unsure:
+            return "block_stopped", self.unsure
         conn = self._engine.project.connection()
         if (ahead := [*self._ahead, *self._random]) and self._draws(conn, step):
             return "random_state_ahead", ahead

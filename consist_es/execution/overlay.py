@@ -51,7 +51,7 @@ class Overlay(Mapping[str, Any]):
             return self._values[key][0]
         if key in self.coupler or self.others is None:
             return self.coupler[key]  # which says what it lacks
-        return Pending(self.others, key)
+        return self.others.pending(key)
 
     def __contains__(self, key: object) -> bool:
         return self._is_set(key) or key in self.coupler or (self.others is not None and key in self.asked)

@@ -50,8 +50,12 @@ def _time(ahead: Iterable[Forecast]) -> str:
     known = [item.seconds for item in ahead if item.seconds is not None]
     if not known:
         return "for an unknown time"
-    seconds = sum(known)
+    return f"about {duration(sum(known))}" if sum(known) >= 1 else duration(0)
+
+
+def duration(seconds: float) -> str:
+    """A rough duration with its unit: ``3.2 min``."""
     for name, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0)):
         if seconds >= size:
-            return f"about {seconds / size:.1f}".removesuffix(".0") + f" {name}"
+            return f"{seconds / size:.1f}".removesuffix(".0") + f" {name}"
     return "less than 1 s"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consist_es.errors import UsageError
+from consist_es.artifacts.artifact import Artifact
+from consist_es.errors import DryRunStop, UsageError
 
 Unit = tuple[Any, ...]
 """Config, model, year, iteration, phase and stage: runs that differ in one of them are different work."""
@@ -37,6 +38,12 @@ class Foreseen:
     """(object or module, name of the attribute or variable that it will set)."""
     outputs: Mapping[str, Any] | None = None
     """Its outputs, once it has run."""
+    stops: Callable[[str], DryRunStop] | None = None
+    """In a dry run: notes a use of an output that is not there, and returns the error to raise."""
+
+    def pending(self, key: str) -> Pending:
+        """The placeholder for one output."""
+        return Pending(self, key) if self.stops is None else Promised(self, key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +75,29 @@ class Pending:
         return f"<output {self.key!r} of {self.step.name!r}, not there yet>"
 
 
+class Promised(Pending):
+    """One output in a dry run, where an artifact is in a real one: to use it stops the dry run."""
+
+    __slots__ = ()
+
+    def __fspath__(self) -> str:
+        raise self._stop("its file is used")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(Artifact, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise self._stop(f".{name} is asked for")
+
+    def _stop(self, use: str) -> DryRunStop:
+        what = f"output {self.key!r} of step {self.step.name!r} is not there before that step has run, and {use}"
+        return DryRunStop(what) if self.step.stops is None else self.step.stops(what)
+
+
 class PendingOutputs(dict[str, Any]):
     """The outputs of a step that will run, by key; if it declares none, any key may turn out to exist."""
 
     def __init__(self, step: Foreseen) -> None:
-        super().__init__({key: Pending(step, key) for key in step.keys})
+        super().__init__({key: step.pending(key) for key in step.keys})
         self._step = step
 
     def __contains__(self, key: object) -> bool:
@@ -81,4 +106,4 @@ class PendingOutputs(dict[str, Any]):
     def __missing__(self, key: str) -> Pending:
         if not self._step.others:
             raise KeyError(key)
-        return Pending(self._step, key)
+        return self._step.pending(key)
