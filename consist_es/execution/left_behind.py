@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import itertools
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -40,7 +40,7 @@ class LeftBehind:
         block = self._block
         if block is None or any(isinstance(node, _LEAVES) for node in _nodes(block.statements)):
             return ["…"]
-        bound = {*block.given, *(name for node in _nodes(block.statements) for name in _bound(node))}
+        bound = {*block.given, *itertools.chain.from_iterable(map(_bound, _nodes(block.statements)))}
         return sorted({*self._changed, *(name for name in bound if _is_read_outside(name, block))})
 
 
@@ -93,38 +93,41 @@ def _is_pure(fn: types.FunctionType) -> bool:
 
 
 def _is_read_outside(name: str, block: Block) -> bool:
-    assert block.source is not None  # it has statements
-    first, last = block.statements[0].lineno, block.statements[-1].end_lineno or 0
-    return any(not first <= line <= last for line in _reads(name, block.source.tree))
+    if block.source is None:
+        return True
+    inside = range(block.statements[0].lineno, (block.statements[-1].end_lineno or 0) + 1)
+    return any(line not in inside for line in _reads(name, block.source.tree, inside))
 
 
-def _reads(name: str, node: ast.AST) -> Iterator[int]:
-    """Lines that load the name, but for those where it has surely been bound just before: in a function that binds it
-    itself, or in the block of another ``with``."""
+def _reads(name: str, node: ast.AST, inside: range) -> Iterator[int]:
+    """Lines that load the name, but for those before which it has surely been bound: in another function that binds it
+    itself, or in another ``with`` block. `inside`: the lines of the block in question."""
     if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Store):
         yield node.lineno
-    if isinstance(node, ast.With):
-        given = {item.id for each in node.items for item in ast.walk(each) if isinstance(item, ast.Name)}
-        if name in surely_bound_first(node.body, given) and not any(_reads_in_heads(name, node)):
-            return
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, _FUNCTIONS) and _is_own(name, child):
-            continue
-        yield from _reads(name, child)
+    children: Iterable[ast.AST] = ast.iter_child_nodes(node)
+    if isinstance(node, ast.With) and not _holds(node, inside):
+        targets = [item.optional_vars for item in node.items if item.optional_vars is not None]
+        if name in surely_bound_first(node.body, {bound for each in targets for bound in _bound_in(each)}):
+            children = node.items
+    for child in children:
+        if not isinstance(child, _FUNCTIONS) or _holds(child, inside) or not _is_own(name, child):
+            yield from _reads(name, child, inside)
 
 
-def _reads_in_heads(name: str, node: ast.With) -> Iterator[int]:
-    return itertools.chain.from_iterable(_reads(name, item.context_expr) for item in node.items)
+def _holds(node: ast.stmt | ast.expr, inside: range) -> bool:
+    return node.lineno <= inside.start and inside.stop - 1 <= (node.end_lineno or 0)
 
 
-def _is_own(name: str, fn: ast.AST) -> bool:
+def _bound_in(node: ast.AST) -> Iterator[str]:
+    return itertools.chain.from_iterable(map(_bound, ast.walk(node)))
+
+
+def _is_own(name: str, fn: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
     """True if a function binds the name itself before it reads it."""
-    assert isinstance(fn, _FUNCTIONS)
     every = [*fn.args.posonlyargs, *fn.args.args, *fn.args.kwonlyargs, *filter(None, (fn.args.vararg, fn.args.kwarg))]
     if name in {item.arg for item in every}:
         return True
-    if isinstance(fn, ast.Lambda) or any(
-        isinstance(n, ast.Global | ast.Nonlocal) and name in n.names for n in ast.walk(fn)
-    ):
+    outer = (item for item in ast.walk(fn) if isinstance(item, ast.Global | ast.Nonlocal))
+    if isinstance(fn, ast.Lambda) or any(name in item.names for item in outer):
         return False
     return name in surely_bound_first(fn.body, ())

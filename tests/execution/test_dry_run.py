@@ -1,6 +1,5 @@
 """A dry run says what a real run does, calls no step, and writes nothing."""
 
-import itertools
 import json
 import os
 import random
@@ -8,15 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import consist_es as consist
-from consist_es import ExecutionOptions, Tracker, errors
-from consist_es.execution.dry_run import DryRun
 from tests.house.test_docs import script
-from tests.support.api import ROOT, made
+from tests.support.api import ROOT
 
 Verdicts = list[tuple[str, int | None, str]]
 
@@ -30,10 +25,16 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 
 def run_in(folder: Path, *arguments: str, dry: bool, code: int = 0) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "CONSIST_ES_DRY_RUN"}
+    environment |= {"CONSIST_ES_DRY_RUN": "1"} if dry else {}
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **({"CONSIST_ES_DRY_RUN": "1"} if dry else {})},
+        env={
+            **environment,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **({"CONSIST_ES_DRY_RUN": "1"} if dry else {}),
+        },
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -46,7 +47,7 @@ def run_in(folder: Path, *arguments: str, dry: bool, code: int = 0) -> subproces
 
 # ---------------------------------------------------------------- what is said is what a real run does
 
-MODEL = '''
+MODEL = """
 import json, sys
 from pathlib import Path
 import consist_es as consist
@@ -70,10 +71,10 @@ def rounds(a: Path) -> Path:
     return out
 
 
-def scaled(b: Path, scale: float) -> Path:
+def scaled(raw: Path, scale: float) -> Path:
     called.append("scaled")
     out = consist.output_path("c", ext="txt")
-    out.write_text(f"{b.read_text()} {scale}")
+    out.write_text(f"{raw.read_text()} {scale}")
     return out
 
 
@@ -104,8 +105,8 @@ with tracker.scenario("base", config={"k": K}) as scenario:
         scenario.run(unnamed, year=year)
         scenario.run(reads_coupler, year=year, outputs=["e"])
         with scenario.trace("calibrate", input_keys=["b"], year=year):
-            scale = 1.0 + 0 * len(scenario.coupler["b"].path.read_text())
-        scenario.run(scaled, input_keys=["b"], config={"scale": scale}, year=year, outputs=["c"])
+            scale = 1.0 + int(scenario.coupler["b"].path.read_text())
+        scenario.run(scaled, inputs={"raw": "raw.txt"}, config={"scale": scale}, year=year, outputs=["c"])
         scenario.collect_by_keys(scenario.coupler, "b", "r", prefix=f"{year}/")
 
 if scenario.dry_run is None:
@@ -114,7 +115,7 @@ if scenario.dry_run is None:
 else:
     said = [[step.name, step.year, step.verdict] for step in scenario.dry_run.steps]
 print(json.dumps([said, called]))
-'''
+"""
 
 EDITS = {
     "nothing": ("K = 1", "K = 1"),
@@ -123,7 +124,7 @@ EDITS = {
     "code of the first step": ('f"{k} {raw.read_text()}"', 'f"{k}  {raw.read_text()}"'),
     "code of the second step": ("// 3", "// 2"),
     "text of a block": ("path.read_text())\n                t.log", "path.read_text() + '!')\n                t.log"),
-    "what a block sets": ("1.0 + 0 *", "2.0 + 1 *"),
+    "what a block sets": ("1.0 + int", "2.0 + int"),
     "code of a step without outputs": ('f"{year}")\n', 'f"{year}."\n)\n'),
     "only one year": ('config={"k": K}, inputs', 'config={"k": K + (year == 2030)}, inputs'),
 }
@@ -176,3 +177,32 @@ def test_chains_of_random_edits_agree_too(tmp_path: Path) -> None:
         forecast, called = said(run_in(tmp_path, "model.py", dry=True))
         assert (called, tree(tmp_path)) == ([], before)
         agree(forecast, said(run_in(tmp_path, "model.py", dry=False))[0])
+
+
+# ---------------------------------------------------------------- the tutorial
+
+
+def test_the_tutorial_in_a_dry_run_is_listed_and_leaves_no_trace(tmp_path: Path) -> None:
+    page = script((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
+    text = page[: page.index("def model")] + page[page.index("def model") : page.index("again = ")]
+    model = tmp_path / "tutorial.py"
+    model.write_text(text)
+    fresh = run_in(tmp_path, "tutorial.py", dry=True, code=1)
+    assert (
+        "Dry run of base: 3 of 3 steps will run, for an unknown time, because of no_similar_prior_run (1)"
+        in fresh.stderr
+    )
+    assert "DryRunStop: The dry run stops here: output 'total' of step 'total' is not there before" in fresh.stderr
+    assert sorted(tree(tmp_path)) == ["trips.csv", "tutorial.py"]
+    run_in(tmp_path, "tutorial.py", dry=False)
+    before = tree(tmp_path)
+    assert "none of 3 steps will run" in run_in(tmp_path, "tutorial.py", dry=True).stderr
+    assert tree(tmp_path) == before
+    model.write_text(text.replace('model("base", 1.0).output.path.read_text() == "180.0"', 'model("base", 2.0)'))
+    before = tree(tmp_path)
+    lines = run_in(tmp_path, "tutorial.py", dry=True).stderr.splitlines()
+    assert tree(tmp_path) == before
+    assert lines[1].startswith("Dry run of base: 2 of 3 steps will run, less than 1 s, because of config_changed (1)")
+    assert [line.split(":")[0] for line in lines[2:]] == ["  reused   read", "  runs     grow", "  may run  total"]
+    assert "config.growth: 1.0 -> 2.0" in lines[3]
+    assert "if its inputs change, after grow" in lines[4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +76,8 @@ def load(artifact: Artifact, *, tracker: _Places | None = None, **options: Any) 
         MissingExtraError: a package is missing; names the extra that installs it.
     """
     if not isinstance(artifact, Artifact):
+        if isinstance(artifact, os.PathLike):
+            os.fspath(artifact)  # in a dry run, an output that is not there yet tells so itself
         raise UsageTypeError(f"load() takes an Artifact, not {type(artifact).__name__}.")
     artifact = _placed(artifact, tracker, "load()")
     driver = find_driver(artifact.driver)
