@@ -57,6 +57,9 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     never. See docs/steps.md.
     """
 
+    _own_rehearsal: Rehearsal | None = None
+    """In a dry run by the environment: that of the steps outside scenarios."""
+
     def __init__(
         self,
         run_dir: str | os.PathLike[str],
@@ -94,8 +97,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
         self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
         self._is_dry = _is_set("CONSIST_ES_DRY_RUN")
-        if not self._is_dry:
-            _make_folder(self.run_dir)
+        _make_folder(self.run_dir, dry=self._is_dry)
         self._answers = Queries(self._project, uris)
         digester = Digester(hashing_strategy, self._project.digests)
         globs = names(ignore_reads, "ignore_reads")
@@ -119,8 +121,6 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         warn_missing(packages)
         self._foresight = Foresight(self._engine)
         self._last_run: Run | None = None
-        self._own_rehearsal: Rehearsal | None = None
-        """In a dry run by the environment: that of the steps outside scenarios."""
 
     def close(self) -> None:
         """Release files and locks; everything is in the log already."""
@@ -336,7 +336,9 @@ def _refuse_str(what: str) -> tuple[str, ...]:
     raise UsageTypeError(f"{what} takes a list of str, not a single str.")
 
 
-def _make_folder(run_dir: Path) -> None:
+def _make_folder(run_dir: Path, *, dry: bool) -> None:
+    if dry:
+        return
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,5 +1,6 @@
 """Tells the kind of data in an artifact by its driver; narrows the type for type checkers."""
 
+import os
 from typing import TypeGuard
 
 from consist_es.artifacts.artifact import Artifact
@@ -47,4 +48,6 @@ def is_openmatrix_artifact(artifact: object) -> TypeGuard[Artifact]:
 
 
 def _is(artifact: object, drivers: frozenset[str]) -> bool:
+    if isinstance(artifact, os.PathLike) and not isinstance(artifact, Artifact):
+        os.fspath(artifact)  # in a dry run, an output that is not there yet tells so itself
     return isinstance(artifact, Artifact) and artifact.driver in drivers

@@ -100,6 +100,11 @@ def real_path(path: str | os.PathLike[str]) -> str:
         return os.path.abspath(path)
 
 
+def overlap(one: str, other: str) -> bool:
+    """True if the paths are equal or one contains the other."""
+    return below(one, other) is not None or below(other, one) is not None
+
+
 def below(path: str, root: str) -> str | None:
     """`path` relative to `root` with forward slashes, or None if it does not lie below it."""
     if path == root:

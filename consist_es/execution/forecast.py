@@ -17,7 +17,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.materialize import Copier
-from consist_es.artifacts.uris import below
+from consist_es.artifacts.uris import overlap
 from consist_es.cache.lookup import Hit, Miss, artifacts_of
 from consist_es.cache.reads import random_states
 from consist_es.checks import names
@@ -28,7 +28,7 @@ from consist_es.execution.overlay import Overlay
 from consist_es.identity.code.left_out import left_out
 from consist_es.identity.live.owners import Reach
 from consist_es.identity.live.written import may_write
-from consist_es.projections import cache_index, lineage, near, run_table
+from consist_es.projections import cache_index, lineage, run_table
 from consist_es.runs.run import RunResult
 from consist_es.runs.why import REUSED_OVER, in_words
 from consist_es.steps.definition import with_definition
@@ -210,7 +210,7 @@ class Foresight:
         if not certain and (reason := self._doubt(step, verdict)) is not None:
             return self._open(sketch, *reason)
         if isinstance(verdict, Miss):
-            if not certain and (who := self._elsewhere(step)) is not None:
+            if not certain and (who := self._engine.computing(step)) is not None:
                 return self._open(sketch, "computing_elsewhere", [Foreseen(who, ())])
             return self._miss(sketch, verdict, step)
         return self._hit(sketch, step, verdict, names_now)
@@ -329,15 +329,9 @@ class Foresight:
         if not self._ahead:
             return None
         reached = {found for found, _ in cache_index.reached(conn, step.fingerprint.digest or "")}
-        unit = (
-            step.fingerprint.config,
-            step.model,
-            step.args.year,
-            step.args.iteration,
-            step.args.phase,
-            step.args.stage,
-        )
-        same = [item for item in self._ahead if item.fingerprint in reached or (item.unknown and item.unit == unit)]
+        same = [
+            item for item in self._ahead if item.fingerprint in reached or (item.unknown and item.unit == step.unit)
+        ]
         if same:
             return "same_work_ahead", same
         paths = [item.path for item in step.inputs] + self._read_besides(step)
@@ -376,7 +370,7 @@ class Foresight:
         """Steps ahead that write one of these files, something in it, or something around it."""
         wanted = [str(path) for path in paths]
         return [
-            step for step in self._ahead if any(_meet(str(place), path) for place in step.writes for path in wanted)
+            step for step in self._ahead if any(overlap(str(place), path) for place in step.writes for path in wanted)
         ]
 
     def _doubtful_candidates(self, reached: Iterable[str], verdict: Hit | Miss) -> tuple[str, list[Foreseen]] | None:
@@ -409,15 +403,6 @@ class Foresight:
             return False
         return artifact.container_uri.startswith(f"{row.artifact_dir}/")
 
-    def _elsewhere(self, step: Step) -> str | None:
-        """The process or run computing the same work now, or None."""
-        project, digest = self._engine.project, step.fingerprint.digest or ""
-        if (who := project.log.holder(digest)) is not None:
-            return who
-        row = near.same_work(project.connection(), digest)
-        running = row is not None and row.status == "running" and not project.is_gone(row)
-        return f"run {row.id}" if row is not None and running else None
-
     # ------------------------------------------------------------ hydration
 
     def _copies(self, step: Step, names_now: Mapping[str, Any] | None) -> dict[str, Path]:
@@ -442,8 +427,3 @@ class Foresight:
                 return Miss("candidate_outputs_invalid", hit.source, [problem])
             placed[target] = artifact.hash
         return hit
-
-
-def _meet(one: str, other: str) -> bool:
-    """True if the paths are equal or one contains the other."""
-    return below(one, other) is not None or below(other, one) is not None

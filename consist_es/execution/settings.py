@@ -25,6 +25,7 @@ from consist_es.execution.put_back import PutBack
 from consist_es.execution.step_warnings import Warned
 from consist_es.execution.watch import Observer
 from consist_es.project.project import Project
+from consist_es.projections import near
 from consist_es.runs.queries import Queries
 from consist_es.steps.step import Step, StepDefaults
 from consist_es.views.tables import reached
@@ -96,6 +97,15 @@ class Settings:
         conn = self.project.connection()
         seen = reached(conn)
         return ask(self.project, conn, question, self.uris, self.digester), seen
+
+    def computing(self, step: Step) -> str | None:
+        """The process or run computing the same work now, or None."""
+        project, digest = self.project, step.fingerprint.digest or ""
+        if (who := project.log.holder(digest)) is not None:
+            return who
+        row = near.same_work(project.connection(), digest)
+        running = row is not None and row.status == "running" and not project.is_gone(row)
+        return f"run {row.id}" if row is not None and running else None
 
     def put_back(self, step: Step, effects: Sequence[Effect]) -> PutBack:
         """The earlier run's changes to objects, for a hit to replay."""

@@ -97,6 +97,12 @@ class Step(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((*self.output_paths, *self.outputs, *self.output_sets)))
 
     @property
+    def unit(self) -> tuple[Any, ...]:
+        """As that of `Outline`."""
+        args = self.args
+        return (self.fingerprint.config, self.model, args.year, args.iteration, args.phase, args.stage)
+
+    @property
     def options(self) -> dict[str, Any]:
         """Options that differ from their defaults; of runtime kwargs the names only."""
         groups = (self.args.cache_options, self.args.output_policy, self.args.execution_options)

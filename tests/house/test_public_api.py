@@ -47,7 +47,7 @@ LOG_DATAFRAME = "df, key, schema=None, direction='output', path=None, driver=Non
 DECLARE = "*names, required={}, warn_undefined=False, description=None"
 SCENARIO = (
     "name, config=None, tags=None, model='scenario', step_tags=None, step_facet=None, step_cache_hydration=None, "
-    "name_template=None, cache_epoch=None, coupler=None, require_outputs=None, **kwargs"
+    "name_template=None, cache_epoch=None, coupler=None, require_outputs=None, dry_run=False, **kwargs"
 )
 
 LOGGING: tuple[Any, ...] = (consist, RunContext, Tracker)
@@ -224,7 +224,7 @@ def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
     drawn: dict[str, set[str]] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
-        if found := re.match(r"^    ((?:[│├└─ ]{4})*)(\w+(?:Error|Warning))(?: \((\w+)\))?(?: |$)", line):
+        if found := re.match(r"^    ((?:[│├└─ ]{4})*)(\w+(?:Error|Warning|Stop))(?: \((\w+)\))?(?: |$)", line):
             depth = len(found[1]) // 4
             above[depth:] = [found[2]]
             parents = {above[depth - 1]} if depth and found[2] != "ConsistWarning" else set()  # only listed with them
