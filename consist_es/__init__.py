@@ -34,6 +34,7 @@ _NAMES = {
     ),
     "errors": "CodeIdentityUnavailableError ConsistError ConsistWarning",
     "execution.current": "current_tracker set_current_tracker use_tracker",
+    "execution.dry_run": "DryRun DryStep",
     "execution.forecast": "Forecast",
     "execution.run_context": "RunContext",
     "execution.summary": "forecast_summary",

@@ -60,6 +60,8 @@ from consist_es.execution.current import (
     set_current_tracker as set_current_tracker,
     use_tracker as use_tracker,
 )
+from consist_es.execution.dry_run import DryRun as DryRun
+from consist_es.execution.dry_run import DryStep as DryStep
 from consist_es.execution.forecast import Forecast as Forecast
 from consist_es.execution.run_context import RunContext as RunContext
 from consist_es.execution.summary import forecast_summary as forecast_summary

@@ -83,9 +83,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         model_packages: Iterable[str] | None = None,
         ignore_packages: Iterable[str] | None = None,
     ) -> None:
-        check_option("hashing_strategy", hashing_strategy, HASHING, optional=False)
-        check_option("access_mode", access_mode, ACCESS_MODES, optional=False)
-        check_option("observe", observe, OBSERVE, optional=False)
+        _check_options(hashing_strategy=hashing_strategy, access_mode=access_mode, observe=observe)
         trust = Trust.of(trusted_writers)
         packages = PackageOptions.of(package_identity, model_packages, ignore_packages)
         epoch = checked_year("cache_epoch", cache_epoch)
@@ -120,7 +118,6 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
         warn_missing(packages)
         self._foresight = Foresight(self._engine)
-        self._last_run: Run | None = None
 
     def close(self) -> None:
         """Release files and locks; everything is in the log already."""
@@ -306,6 +303,11 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         """Call ``fn(run, error)`` when a run ends with an exception."""
         self._engine.hooks.on_failed.append(fn)
         return fn
+
+
+def _check_options(**given: str) -> None:
+    for name, allowed in (("hashing_strategy", HASHING), ("access_mode", ACCESS_MODES), ("observe", OBSERVE)):
+        check_option(name, given[name], allowed, optional=False)
 
 
 def _opened(

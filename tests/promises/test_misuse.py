@@ -755,6 +755,14 @@ def blank_namespace(tracker: Tracker, here: Path) -> None:
     Coupler().view("")
 
 
+@row(SCENARIOS, errors.DryRunStop)
+def used_what_is_not_there(tracker: Tracker, here: Path) -> None:
+    """An output of a dry run, opened after its scenario"""
+    with tracker.scenario("s", dry_run=True) as sc:
+        result = sc.run(bad, outputs=["trips"])
+    Path(result.outputs["trips"])
+
+
 # ---------------------------------------------------------------- trackers, contexts, queries
 
 TRACKERS = "Trackers, contexts and queries"
