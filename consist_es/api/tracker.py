@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ from consist_es.steps.step import StepDefaults
 
 if TYPE_CHECKING:
     from consist_es.execution.dry_run import Rehearsal
+    from consist_es.execution.progress import Progress
 
 
 class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
@@ -54,11 +56,14 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     ``cache/*``. See docs/observed-reads.md. `carry_over`: False recomputes runs recorded under an earlier version of
     the fingerprint. `package_identity`: ``own`` reuses results over other versions of installed packages, with a
     warning; ``imported`` does not. `model_packages` count by version in either case, for every step; `ignore_packages`
-    never. See docs/steps.md.
+    never. See docs/steps.md. `progress`: tell on stderr how each step ended and how long the rest may take; None asks
+    the environment variable ``CONSIST_ES_PROGRESS``.
     """
 
     _own_rehearsal: Rehearsal | None = None
     """In a dry run by the environment: that of the steps outside scenarios."""
+    _progress: Progress | None = None
+    """None while it tells nothing."""
 
     def __init__(
         self,
@@ -82,6 +87,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         package_identity: str = "own",
         model_packages: Iterable[str] | None = None,
         ignore_packages: Iterable[str] | None = None,
+        progress: bool | None = None,
     ) -> None:
         _check_options(hashing_strategy=hashing_strategy, access_mode=access_mode, observe=observe)
         trust = Trust.of(trusted_writers)
@@ -118,6 +124,16 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
         warn_missing(packages)
         self._foresight = Foresight(self._engine)
+        self._follow(progress)
+
+    def _follow(self, progress: bool | None) -> None:
+        """Tell of steps from now on, if that is asked for or `logging` listens at INFO."""
+        asked = _is_set("CONSIST_ES_PROGRESS") if progress is None else progress
+        if self._progress is None and (asked or logging.getLogger("consist_es").isEnabledFor(logging.INFO)):
+            from consist_es.execution.progress import Progress  # few trackers tell anything
+
+            self._progress = Progress(self._project, on_stderr=asked)
+            self._progress.follow(self._engine.hooks)
 
     def close(self) -> None:
         """Release files and locks; everything is in the log already."""
@@ -172,6 +188,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         Further keywords: run_id, description, year, iteration, phase, stage, facet, facet_from,
         inputs (key -> path, as `add_input`); everything else is metadata of the header run.
         """
+        self._follow(progress=False)  # logging may be set up by now
         for refused in ("cache_mode", "output_sets"):
             if refused in kwargs:
                 raise UsageTypeError(f"scenario({refused}=…): a scenario is never cached; give it to its steps.")
