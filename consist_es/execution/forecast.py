@@ -35,7 +35,7 @@ from consist_es.steps.definition import with_definition
 from consist_es.steps.inputs import Sources, awaited
 from consist_es.steps.options import StepArguments
 from consist_es.steps.outputs import in_declared_order
-from consist_es.steps.pending import Foreseen, Pending, PendingOutputs
+from consist_es.steps.pending import Foreseen, Pending, PendingOutputs, refuse_promised
 from consist_es.steps.step import Outline, Step, check_groups, outline, prepare
 from consist_es.text import shown
 
@@ -125,6 +125,7 @@ class Foresight:
         """
         check_groups(args)
         args, _ = with_definition(args)
+        refuse_promised([args.config, args.facet], "it is a setting of a step")
         found = self._forecast(args, scope, frame)
         return msgspec.structs.replace(found, year=args.year, iteration=args.iteration, phase=args.phase)
 

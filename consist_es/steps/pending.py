@@ -88,9 +88,30 @@ class Promised(Pending):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         raise self._stop(f".{name} is asked for")
 
+    def refuse(self, use: str) -> None:
+        """Stop the dry run.
+
+        Raises:
+            DryRunStop: always.
+        """
+        raise self._stop(use)
+
     def _stop(self, use: str) -> DryRunStop:
         what = f"output {self.key!r} of step {self.step.name!r} is not there before that step has run, and {use}"
         return DryRunStop(what) if self.step.stops is None else self.step.stops(what)
+
+
+def refuse_promised(value: Any, use: str) -> None:
+    """Stop the dry run if a value, or something in a container, is an output that is not there.
+
+    Raises:
+        DryRunStop: it is.
+    """
+    if isinstance(value, Promised):
+        value.refuse(use)
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    for item in inside:
+        refuse_promised(item, use)
 
 
 class PendingOutputs(dict[str, Any]):

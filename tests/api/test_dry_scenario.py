@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -339,3 +340,33 @@ def test_options_reach_the_forecast(tracker: Tracker) -> None:
         handed = ExecutionOptions(runtime_kwargs={"n": 1})
         sc.run(first, outputs=["a"], execution_options=handed)
     assert listed(sc) == [("first", "miss")]
+
+
+def test_a_pending_output_in_a_config_ends_the_list(tracker: Tracker) -> None:
+    with tracker.scenario("s", dry_run=True) as sc:
+        output = sc.run(loose, config={"n": 1}, outputs=["a"]).output
+        sc.run(first, config={"n": 1, "file": output}, outputs=["b"])
+        raise AssertionError("never reached")
+    assert listed(sc) == [("loose", "miss")]
+    assert "'a' of step 'loose' is not there" in (sc.dry_run.stopped if sc.dry_run and sc.dry_run.stopped else "")
+
+
+@pytest.mark.parametrize("mode", ["read_only", "noop"])
+def test_a_tracker_that_cannot_record_can_be_rehearsed(here: Path, mode: str) -> None:
+    with Tracker("runs", "p.db") as real:
+        model(real, 1)
+    before = tree(here)
+    kept = consist.NoopTracker() if mode == "noop" else Tracker("runs", "p.db", access_mode="read_only")
+    with kept as tracker:
+        found = listed(model(tracker, 1, dry_run=True))
+    expected = {"read_only": "hit", "noop": "miss"}[mode]
+    assert found == [("first", expected), ("second", expected)]
+    assert {name: text for name, text in tree(here).items() if name != "consist_outputs"} == before
+
+
+def test_steps_of_threads_are_rehearsed(tracker: Tracker) -> None:
+    with tracker.scenario("s", dry_run=True) as sc, ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(sc.run, first, config={"n": n}, outputs=[f"a{n}"], year=n) for n in range(4)]
+        results = [each.result() for each in done]
+        sc.run(second, inputs={"a": results[0]}, outputs=["b"])
+    assert sorted(listed(sc)) == [("first", "miss")] * 4 + [("second", "open")]
