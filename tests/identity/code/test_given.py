@@ -30,7 +30,7 @@ def test_arguments_and_attributes_that_are_short_are_found() -> None:
     assert given_values(Choice().run) == {"attribute": {"beta": -0.05, "password": "a b c"}}
     assert given_values(Choice().run, {"beta"}) == {"attribute": {"password": "a b c"}}
     assert given_values(share) == given_values(print) == given_values(Choice) == {}
-    assert given_values(functools.partial(share, object())) == {}
+    assert given_values(functools.partial(print, object())) == {}
 
 
 def test_a_changed_one_is_told_by_its_value(tracker: Tracker) -> None:
