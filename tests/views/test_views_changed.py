@@ -100,7 +100,7 @@ EDITS = {
     "candidates deleted": "DELETE FROM cache_index",
     "places deleted": "DELETE FROM audit_index",
     "reads deleted": "DELETE FROM observed_reads",
-    "a column dropped": "ALTER TABLE runs DROP COLUMN description",
+    "a column dropped": "ALTER TABLE runs DROP COLUMN failed_step",
     "a column added": "ALTER TABLE runs ADD COLUMN mine TEXT",
     "a column renamed": "ALTER TABLE artifacts RENAME COLUMN digest TO hash",
     "a table dropped": "DROP TABLE links",
