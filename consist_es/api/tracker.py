@@ -10,6 +10,7 @@ from typing import Any
 from consist_es.api.coupler import Coupler
 from consist_es.api.header import make_header
 from consist_es.api.history import TrackerQueries
+from consist_es.api.limits import Limits
 from consist_es.api.scenario import ScenarioContext
 from consist_es.api.surface import Steps
 from consist_es.artifacts.artifact import Artifact
@@ -91,7 +92,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
         self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
         _make_folder(self.run_dir)
-        self._answers = Queries(self._project, uris)
+        self._answers, self._limits = Queries(self._project, uris), Limits()
         digester = Digester(hashing_strategy, self._project.digests)
         globs = names(ignore_reads, "ignore_reads")
         self._engine = Engine(
