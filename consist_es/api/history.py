@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, overload
 from uuid import UUID
 
 from consist_es.api.lbnl_names import SaysInstead
-from consist_es.api.limits import Limits
 from consist_es.artifacts.artifact import Artifact
 from consist_es.checks import check_option, names
 from consist_es.errors import ArtifactMissingError, MissingKeyError, OptionError, UsageError, UsageTypeError
@@ -79,7 +78,8 @@ class TrackerQueries(SaysInstead):
     """
 
     _answers: Queries
-    _limits: Limits
+    _cut: set[tuple[str, int]]
+    """Lines of code that were warned of a cut by the default limit."""
 
     @property
     def _queries(self) -> Queries:
@@ -132,12 +132,15 @@ class TrackerQueries(SaysInstead):
         def found(limit: int | None) -> list[RunRow]:
             return run_table.find(conn, limit=limit, **given)
 
-        rows = self._limits.find(
+        from consist_es.api.limits import limited  # few processes search
+
+        rows = limited(
             "find_runs()",
             filters,
             ("scenario", "parent", "parent_id"),
             found,
             lambda: run_table.how_many(conn, **given),
+            self._cut,
         )
         return [queries.run(conn, row) for row in rows]
 
@@ -314,7 +317,9 @@ class TrackerQueries(SaysInstead):
             return lineage.find_artifacts(conn, limit=limit, **given)
 
         whole = (*_OF_RUNS, "digest", "uri", "parent")
-        rows = self._limits.find("find_artifacts()", filters, whole, found, lambda: lineage.how_many(conn, **given))
+        from consist_es.api.limits import limited
+
+        rows = limited("find_artifacts()", filters, whole, found, lambda: lineage.how_many(conn, **given), self._cut)
         return [queries.artifact(conn, row) for row in rows]
 
     def find_artifacts_with_same_content(self, artifact: Artifact) -> list[Artifact]:

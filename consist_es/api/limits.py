@@ -15,37 +15,28 @@ T = TypeVar("T")
 DEFAULT = 100
 
 
-class Limits:
-    """Finds with a limit. Remembers the lines of code already warned: a loop asks thousands of times."""
+def limited(
+    what: str,
+    filters: Mapping[str, Any],
+    whole: Collection[str],
+    found: Callable[[int | None], Sequence[T]],
+    count: Callable[[], int],
+    warned: set[tuple[str, int]],
+) -> Sequence[T]:
+    """What `found` gives for the limit asked for.
 
-    def __init__(self) -> None:
-        self._warned: set[tuple[str, int]] = set()
-
-    def find(
-        self,
-        what: str,
-        filters: Mapping[str, Any],
-        whole: Collection[str],
-        found: Callable[[int | None], Sequence[T]],
-        count: Callable[[], int],
-    ) -> Sequence[T]:
-        """What `found` gives for the limit asked for.
-
-        Without one it is `DEFAULT`, or none if `filters` name a thing of which all is meant (`whole`).
-        """
-        if "limit" in filters:
-            return found(checked_limit(filters["limit"]))
-        if any(filters.get(name) is not None for name in whole):
-            return found(None)
-        rows = found(DEFAULT + 1)  # one more shows whether there are more
-        if len(rows) > DEFAULT:
-            self._warn(what, count())
-        return rows[:DEFAULT]
-
-    def _warn(self, what: str, total: int) -> None:
-        if (line := _line_of_user()) not in self._warned:
-            self._warned.add(line)
-            warn(f"{what} gives the newest {DEFAULT} of {total:,}: pass limit=None for all, or limit=… for a number.")
+    Without one it is `DEFAULT`, or none if `filters` name a thing of which all is meant (`whole`). `warned` remembers
+    the lines of code already warned: a loop asks thousands of times.
+    """
+    if "limit" in filters:
+        return found(checked_limit(filters["limit"]))
+    if any(filters.get(name) is not None for name in whole):
+        return found(None)
+    rows = found(DEFAULT + 1)  # one more shows whether there are more
+    if len(rows) > DEFAULT and (line := _line_of_user()) not in warned:
+        warned.add(line)
+        warn(f"{what} gives the newest {DEFAULT} of {count():,}: pass limit=None for all, or limit=… for a number.")
+    return rows[:DEFAULT]
 
 
 def _line_of_user() -> tuple[str, int]:

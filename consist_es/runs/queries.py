@@ -62,8 +62,12 @@ class Queries:
 
     def run(self, conn: sqlite3.Connection, row: RunRow) -> Run:
         """The run of a row."""
-        ids = (_id(conn, row.parent_key), _id(conn, row.cache_source_key))
-        run = run_of_row(row, parent_id=ids[0], source_id=ids[1], account=lambda: self.why(row.key))
+        parent, source = _id(conn, row.parent_key), _id(conn, row.cache_source_key)
+        above = None if row.scenario_key == row.key else row.scenario_key
+        scenario = parent if above == row.parent_key else _id(conn, above)
+        run = run_of_row(
+            row, parent_id=parent, source_id=source, scenario_id=scenario, account=lambda: self.why(row.key)
+        )
         if row.kind == "scenario" and (steps := run_table.step_summaries(conn, row.key)):
             run.meta["steps"] = [step_summary(step) for step in steps]
         return run

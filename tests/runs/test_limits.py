@@ -70,7 +70,7 @@ ALL: list[tuple[Callable[[Tracker], list[Any]], str, int]] = [
 def test_what_the_default_limit_cuts_is_said(
     many: Tracker, ask: Callable[[Tracker], list[Any]], what: str, total: int
 ) -> None:
-    many._limits._warned.clear()
+    many._cut.clear()
     text = rf"{what}\(\) gives the newest 100 of {total}: pass limit=None"
     with pytest.warns(errors.ConsistWarning, match=text) as caught:
         assert len(ask(many)) == 100
@@ -82,7 +82,7 @@ def test_exactly_as_many_as_the_default_limit_are_all_and_no_reason_to_warn(many
 
 
 def test_a_line_of_code_is_warned_once_however_often_it_asks(many: Tracker) -> None:
-    many._limits._warned.clear()
+    many._cut.clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(5):
