@@ -15,7 +15,7 @@ from consist_es.events import (
     StepCompleted,
     StepStarted,
 )
-from consist_es.projections import rarest
+from consist_es.projections import for_people, rarest
 from consist_es.projections.artifact_rows import COLUMNS, ArtifactRow, artifact_row
 from consist_es.projections.lineage_tree import ArtifactNode, RunNode, downstream, upstream
 from consist_es.projections.plumbing import first, run_of, to_text
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 name = "lineage"
-version = 2
+version = 3
 tables: tuple[str, ...] = ("artifacts", "links", "materializations")
 
 # ---------------------------------------------------------------- tables
@@ -83,12 +83,15 @@ WHERE l.direction = 'input' ORDER BY r.started_seq, l.seq, l.position
 
 def create(db: Database) -> None:
     """Make the tables."""
-    create_table(db, "artifacts", COLUMNS, pk="artifact_id")
+    of_artifact = {"producer_key": ("runs", "key"), "parent_id": ("artifacts", "artifact_id")}
+    create_table(db, "artifacts", COLUMNS, pk="artifact_id", references=of_artifact)
     link: dict[str, type] = {"run_key": str, "direction": str, "name": str, "artifact_id": str, "position": int}
     of_link = ("run_key", "direction", "name", "artifact_id")
-    create_table(db, "links", {**link, "via": str, "result": int, "seq": int}, pk=of_link)
+    both = {"run_key": ("runs", "key"), "artifact_id": ("artifacts", "artifact_id")}
+    create_table(db, "links", {**link, "via": str, "result": int, "seq": int}, pk=of_link, references=both)
     copy: dict[str, type] = {"seq": int, "artifact_id": str, "key": str, "uri": str, "source_uri": str, "digest": str}
-    create_table(db, "materializations", {**copy, "reason": str, "run_key": str, "at": str}, pk="seq")
+    more = {"reason": str, "run_key": str, "at": str}
+    create_table(db, "materializations", {**copy, **more}, pk="seq", references=both)
 
 
 def index(db: Database) -> None:
@@ -105,6 +108,7 @@ def index(db: Database) -> None:
     create_view(db, "run_inputs", _RUN_INPUTS)
     create_view(db, "run_outputs", _RUN_OUTPUTS)
     create_view(db, "lineage_edges", _LINEAGE_EDGES)
+    create_view(db, "files", for_people.FILES)
 
 
 # ---------------------------------------------------------------- fold

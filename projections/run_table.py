@@ -31,7 +31,7 @@ from consist_es.events import (
     ValuesRecorded,
     WriterAttached,
 )
-from consist_es.projections import facets, rarest, redactions, run_filters, run_meta, shared_values
+from consist_es.projections import facets, for_people, rarest, redactions, run_filters, run_meta, shared_values
 from consist_es.projections.plumbing import columns_of, first, run_of, texts, to_text
 from consist_es.projections.run_rows import (
     COLUMNS,
@@ -44,10 +44,10 @@ from consist_es.projections.run_rows import (
 )
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
-from consist_es.views.tables import Database, create_index, create_table
+from consist_es.views.tables import Database, create_index, create_table, create_view
 
 name = "run_table"
-version = 8
+version = 9
 tables: tuple[str, ...] = (
     "runs",
     "run_tags",
@@ -61,14 +61,25 @@ tables: tuple[str, ...] = (
 
 # ---------------------------------------------------------------- tables
 
+_REFERENCES = {
+    "parent_key": ("runs", "key"),
+    "scenario_key": ("runs", "key"),
+    "cache_source_key": ("runs", "key"),
+    "environment": ("environments", "digest"),
+    "writer": ("writers", "writer"),
+}
+
 
 def create(db: Database) -> None:
     """Make the tables."""
-    create_table(db, "runs", COLUMNS, pk="key", not_null={"run_id", "attempt", "id", "kind", "status"})
+    not_null = {"run_id", "attempt", "id", "kind", "status"}
+    create_table(db, "runs", COLUMNS, pk="key", not_null=not_null, references=_REFERENCES)
     # Numbers the attempts while folding:
     create_index(db, "runs", ["run_id", "attempt"], "runs_by_attempt", unique=True)
-    create_table(db, "run_tags", {"run_key": str, "tag": str, "seq": int}, pk=("run_key", "tag"))
-    create_table(db, "run_facets", facets.COLUMNS, pk=("run_key", "key"))
+    of_run = {"run_key": ("runs", "key")}
+    tags = {"run_key": str, "tag": str, "seq": int}
+    create_table(db, "run_tags", tags, pk=("run_key", "tag"), references=of_run)
+    create_table(db, "run_facets", facets.COLUMNS, pk=("run_key", "key"), references=of_run)
     create_table(db, "writers", columns_of(WriterRow), pk="writer")
     software = {"digest": str, "python": str, "platform": str, "packages": str, "git_commit": str, "git_dirty": str}
     create_table(db, "environments", {**software, "variables": str, "at": str, "seq": int}, pk="digest")
@@ -91,6 +102,8 @@ def index(db: Database) -> None:
         db.execute(sql)
     run_meta.index(db)
     shared_values.index(db)
+    create_view(db, "steps", for_people.STEPS)
+    create_view(db, "scenarios", for_people.SCENARIOS)
 
 
 PARTIAL_INDEXES = (

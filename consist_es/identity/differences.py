@@ -318,10 +318,17 @@ def _code(new: FingerprintInfo, old: FingerprintInfo) -> list[_Found]:
         return found
     found += [_Found(f"code of {name}: removed", name) for name in paired.removed if name not in inner]
     found += [_Found(f"code of {name}: added", name) for name in paired.added if name not in inner]
+    if values := _tree(new.code_values, old.code_values, "", ""):
+        found = [*map(_as_given, values), *(item for item in found if item.key != _CALLABLE)]
     if all(item.key == _CALLABLE for item in found):
         moved = [_Found(f"code of {_both(*names)}: the same, elsewhere", names[1]) for names in paired.renamed]
         found = [*moved, *found]
     return found or [_Found("code differs")]
+
+
+def _as_given(item: _Found) -> _Found:
+    """A changed argument or attribute: ``argument k: 1 -> 2``."""
+    return _Found(item.text.lstrip(".").replace(".", " ", 1), item.key.replace(".", " ", 1), item.before, item.after)
 
 
 _CALLABLE = "callable"

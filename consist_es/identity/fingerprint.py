@@ -60,7 +60,7 @@ def fingerprint(
     extra = {} if identity_inputs is None else dict(identity_inputs)
     plain_adapter = None if adapter is None else to_plain(dict(adapter), "adapter")
     rows = sorted((part.row() for part in inputs), key=frame)
-    parts = {
+    parts: dict[str, Any] = {
         "code": code.digest,
         "config": config_digest(config) if config_plain is None else digest_of_plain(config_plain),
         "inputs": _digest("inputs", rows),

@@ -60,7 +60,7 @@ def _read(hint: Path) -> bytes:
 def find_project(given: str | os.PathLike[str] | None, working: Path) -> Path:
     """The database path of a command's project.
 
-    `given` names the log folder or the database; without it, the only ``*.events`` folder in `working`.
+    `given` names the log folder, the database, or a folder with one project; without it, `working` is that folder.
 
     Raises:
         ProjectNotFoundError: no project there, or more than one. LogPlaceError: `given` is a URL.
@@ -74,11 +74,16 @@ def find_project(given: str | os.PathLike[str] | None, working: Path) -> Path:
             if path != database_of(folder) and (what := identify(path)) not in (NOTHING, OURS):
                 raise ProjectNotFoundError(f"{path} is {what}, not a consist-es database. Name the log: {folder}.")
             return path
+        if path.is_dir():
+            return _only_project(path, "Name its log folder or database.")
         raise ProjectNotFoundError(f"No project at {path}: neither a log folder (*.events) nor a database beside one.")
-    found = sorted(path for path in working.glob("*.events") if path.is_dir())
+    return _only_project(working, "Name it with --project PATH or CONSIST_ES_PROJECT.")
+
+
+def _only_project(folder: Path, hint: str) -> Path:
+    found = sorted(path for path in folder.glob("*.events") if path.is_dir())
     if len(found) == 1:
         return database_of(found[0])
-    where = "Name it with --project PATH or CONSIST_ES_PROJECT."
     if not found:
-        raise ProjectNotFoundError(f"No *.events folder in {working}. {where}")
-    raise ProjectNotFoundError(f"Several projects in {working}: {', '.join(path.name for path in found)}. {where}")
+        raise ProjectNotFoundError(f"No *.events folder in {folder}. {hint}")
+    raise ProjectNotFoundError(f"Several projects in {folder}: {', '.join(path.name for path in found)}. {hint}")

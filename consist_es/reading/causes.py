@@ -13,6 +13,7 @@ from consist_es.identity.differences import explain
 from consist_es.projections import run_table
 from consist_es.projections.plumbing import to_text
 from consist_es.projections.run_rows import RunRow
+from consist_es.reading.labels import moment
 from consist_es.runs.why import in_words
 from consist_es.values.written import written
 from consist_es.views.file import query
@@ -20,11 +21,8 @@ from consist_es.views.file import query
 _MISSES = ("missed", "demoted")
 _SEVERAL = ("callable", "variable ")
 """Beginnings of parts of code that mostly change along with a function, which says more."""
-_EARLIER = {
-    "year": "SELECT 1 FROM runs WHERE name = ? AND year = ? AND started_seq < ? LIMIT 1",
-    "iteration": "SELECT 1 FROM runs WHERE name = ? AND iteration = ? AND started_seq < ? LIMIT 1",
-}
-"""Label -> asks for an earlier run of a step with it."""
+_EARLIER = "SELECT 1 FROM runs WHERE name = ? AND year IS ? AND iteration IS ? AND started_seq < ? LIMIT 1"
+_MOMENT = ("year", "iteration")
 NEW = "nothing like it ran before"
 
 
@@ -62,7 +60,8 @@ def telling(found: Iterable[Difference]) -> list[Difference]:
 
 def in_short(item: Difference) -> str:
     """One difference in a few words: ``config growth: 1.0 → 1.1``, ``code model.py:demand``, ``input zones``."""
-    if item.kind in ("config", "label") and item.key:
+    told = item.kind in ("config", "label") or (item.kind == "code" and item.before is not None)
+    if told and item.key:
         name = f"config {item.key}" if item.kind == "config" else item.key
         return f"{name}: {written(item.before)} → {written(item.after)}"
     if item.kind in ("code", "input") and item.key:
@@ -104,11 +103,14 @@ class Causes:
 
     def _causes(self, row: RunRow) -> dict[str, dict[str, None]]:
         found: dict[str, dict[str, None]] = {}
-        for item in self._differences(row):
+        items = self._differences(row)
+        if any(item.kind == "label" and item.key in _MOMENT for item in items) and (first := self._first_of(row)):
+            items = [item for item in items if item.kind != "label" or item.key not in _MOMENT]
+            found[first] = {row.key: None}
+        for item in items:
             made = self._miss_behind(item, row)
             if made is None:
-                what = self._first_of(item, row) or in_short(item)
-                found.setdefault(what, {})[row.key] = None
+                found.setdefault(in_short(item), {})[row.key] = None
                 continue
             for what, runs in self._found[made.key].items():
                 found.setdefault(what, {}).update(runs)
@@ -117,13 +119,11 @@ class Causes:
             found[reason] = {row.key: None}
         return found
 
-    def _first_of(self, item: Difference, row: RunRow) -> str | None:
-        """``first run of year 2030``, if no earlier run of the step had that label."""
-        if item.kind != "label" or item.key not in _EARLIER or item.after is None:
+    def _first_of(self, row: RunRow) -> str | None:
+        """``first run of 2030·1``, if no earlier run of the step had that year and iteration."""
+        if query(self._conn, _EARLIER, (row.name, row.year, row.iteration, row.started_seq)):
             return None
-        if query(self._conn, _EARLIER[item.key], (row.name, item.after, row.started_seq)):
-            return None
-        return f"first run of {item.key} {item.after}"
+        return f"first run of {moment(row)}"
 
     def _differences(self, row: RunRow) -> list[Difference]:
         return telling(differences(self._conn, row))

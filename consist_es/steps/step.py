@@ -16,6 +16,7 @@ from consist_es.artifacts.describe import Digester
 from consist_es.checks import check_key, check_labels, check_name, check_run_id, names
 from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
 from consist_es.events import LABELS, FingerprintInfo
+from consist_es.identity.code.given import given_values
 from consist_es.identity.code.modes import CodeIdentity, code_identity, trace_identity, with_parts
 from consist_es.identity.config import as_mapping, config_digest, said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
@@ -187,6 +188,8 @@ def prepare(
     unread = NOTHING if plan is None else only_written(args.fn, {**plan.values, "config": args.config})
     code = _code(args, defaults, frame, unread)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
+    if values := defaults.masker.plain(given_values(args.fn, unread.names)):
+        info = msgspec.structs.replace(info, code_values=values)
     return Step(
         args=args,
         name=name,

@@ -251,6 +251,8 @@ class Masker:
 
     def fingerprint(self, info: FingerprintInfo) -> FingerprintInfo:
         """An identity without the secrets in the values that explain it."""
+        if info.code_values:
+            info = msgspec.structs.replace(info, code_values=self.plain(info.code_values))
         adapter = info.adapter
         if not adapter or not isinstance(adapter.get("values"), dict):
             return info

@@ -34,7 +34,9 @@ def _text(plain: Any) -> str:
 
 def _restored(plain: Any) -> str:
     value = from_plain(plain)
-    return _text(value) if isinstance(value, dict) and value != plain else str(value) if value != plain else repr(value)
+    if value == plain or isinstance(value, str):
+        return repr(value)
+    return _text(value) if isinstance(value, dict) else str(value)
 
 
 def _listed(items: Iterable[Any]) -> str:
@@ -56,7 +58,7 @@ _TAGS: dict[str, Callable[[Any], str]] = {
     "$set": lambda body: f"{{{_listed(body)}}}" if body else "set()",
     "$frozenset": lambda body: f"frozenset({{{_listed(body)}}})",
     "$map": lambda body: f"{{{', '.join(f'{_text(key)}: {_text(item)}' for key, item in body)}}}",
-    "$path": lambda body: repr(body[-1] if isinstance(body, list) else body),
+    "$path": lambda body: _text(body[-1] if isinstance(body, list) else body),
     "$scalar": lambda body: _text(body[1]),
     "$object": _object,
     "$enum": lambda body: f"{str(body[0]).rpartition('.')[2]}.{body[1]}",

@@ -66,11 +66,19 @@ def create_table(
     columns: Mapping[str, type],
     pk: str | tuple[str, ...],
     not_null: Collection[str] = (),
+    references: Mapping[str, tuple[str, str]] | None = None,
 ) -> None:
-    """Make a table with columns of text, whole numbers and floats; one of bytes takes all of them as they are."""
+    """Make a table with columns of text, whole numbers and floats; one of bytes takes all of them as they are.
+
+    `references` are foreign keys: column -> table and its key. SQLite does not check them unless it is asked to
+    (sqlite.org/foreignkeys.html, 2); they tell tools how the tables are linked.
+    """
     lines = []
     for column, kind in columns.items():
         rule = " PRIMARY KEY" if column == pk else " NOT NULL" if column in not_null else ""
+        if references is not None and column in references:
+            table, key = references[column]
+            rule += f" REFERENCES {_quoted(table)}({_quoted(key)})"
         lines.append(f"   {_quoted(column)} {_TYPES[kind]}{rule}")
     if not isinstance(pk, str):
         lines.append(f"   PRIMARY KEY ({_listed(pk)})")

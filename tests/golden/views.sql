@@ -1,3 +1,13 @@
+CREATE VIEW "files" AS 
+SELECT a.uri, a.digest, min(a.key) AS key, a.driver, max(a.rows) AS rows,
+    max(a.size) AS bytes,
+    min(p.id) AS made_by, count(DISTINCT a.artifact_id) AS records,
+    (SELECT count(DISTINCT l.run_key) FROM artifacts b JOIN links l ON l.artifact_id = b.artifact_id
+        JOIN runs u ON u.key = l.run_key
+        WHERE b.uri = a.uri AND b.digest IS a.digest AND l.direction = 'input' AND u.kind <> 'scenario')
+        AS used_by,
+    min(a.created_at) AS first_recorded
+FROM artifacts a LEFT JOIN runs p ON p.key = a.producer_key GROUP BY a.uri, a.digest;
 CREATE VIEW "lineage_edges" AS 
 SELECT p.id AS producer, a.key AS artifact, l.name AS role, r.id AS consumer, a.producer_key, l.artifact_id,
     l.run_key AS consumer_key
@@ -14,6 +24,24 @@ SELECT r.id AS run, l.name AS key, a.uri, a.digest, a.kind, a.size, p.id AS prod
 FROM links l JOIN runs r ON r.key = l.run_key LEFT JOIN artifacts a ON a.artifact_id = l.artifact_id
     LEFT JOIN runs p ON p.key = a.producer_key
 WHERE l.direction = 'output' ORDER BY r.started_seq, l.seq, l.position;
+CREATE VIEW "scenarios" AS 
+SELECT r.id AS scenario, r.name, r.attempt, r.status, r.started_at, r.ended_at, r.seconds, r.description,
+    (SELECT count(*) FROM runs i WHERE i.scenario_key = r.key AND i.kind <> 'scenario') AS steps,
+    (SELECT count(*) FROM runs i
+        WHERE i.scenario_key = r.key AND i.kind <> 'scenario' AND i.cache = 'hit') AS hits,
+    (SELECT count(*) FROM runs i WHERE i.scenario_key = r.key AND i.kind <> 'scenario'
+        AND i.status IN ('failed', 'interrupted', 'abandoned')) AS failed,
+    r.key AS scenario_key, r.started_seq
+FROM runs r WHERE r.kind = 'scenario' ORDER BY r.started_seq;
+CREATE VIEW "steps" AS 
+SELECT r.id AS run, s.id AS scenario, r.name AS step, r.year, r.iteration, r.phase, r.stage, r.model,
+    CASE WHEN r.status <> 'completed' THEN r.status WHEN r.cache IN ('hit', 'demoted') THEN r.cache
+        ELSE 'computed' END AS outcome,
+    r.seconds, CASE WHEN r.cache = 'hit' THEN max(0.0, q.seconds - r.seconds) END AS saved_seconds,
+    r.cache_reason AS reason, q.id AS source, r.started_at, r.ended_at, r.error_type, r.error_message, r.function,
+    r.fingerprint, r.key AS run_key, r.scenario_key, r.cache_source_key AS source_key, r.started_seq
+FROM runs r LEFT JOIN runs s ON s.key = r.scenario_key LEFT JOIN runs q ON q.key = r.cache_source_key
+WHERE r.kind <> 'scenario' ORDER BY r.started_seq;
 CREATE TABLE "acceptances" (
    "seq" INTEGER PRIMARY KEY,
    "fingerprint" TEXT,
@@ -38,10 +66,10 @@ CREATE TABLE "artifacts" (
    "digest_method" TEXT,
    "size" INTEGER,
    "mtime_ns" INTEGER,
-   "producer_key" TEXT,
+   "producer_key" TEXT REFERENCES "runs"("key"),
    "table_path" TEXT,
    "array_path" TEXT,
-   "parent_id" TEXT,
+   "parent_id" TEXT REFERENCES "artifacts"("artifact_id"),
    "schema" TEXT,
    "rows" INTEGER,
    "facet" TEXT,
@@ -128,10 +156,10 @@ CREATE TABLE "environments" (
    "seq" INTEGER
 );
 CREATE TABLE "links" (
-   "run_key" TEXT,
+   "run_key" TEXT REFERENCES "runs"("key"),
    "direction" TEXT,
    "name" TEXT,
-   "artifact_id" TEXT,
+   "artifact_id" TEXT REFERENCES "artifacts"("artifact_id"),
    "position" INTEGER,
    "via" TEXT,
    "result" INTEGER,
@@ -140,13 +168,13 @@ CREATE TABLE "links" (
 );
 CREATE TABLE "materializations" (
    "seq" INTEGER PRIMARY KEY,
-   "artifact_id" TEXT,
+   "artifact_id" TEXT REFERENCES "artifacts"("artifact_id"),
    "key" TEXT,
    "uri" TEXT,
    "source_uri" TEXT,
    "digest" TEXT,
    "reason" TEXT,
-   "run_key" TEXT,
+   "run_key" TEXT REFERENCES "runs"("key"),
    "at" TEXT
 );
 CREATE TABLE "meta" (
@@ -181,7 +209,7 @@ CREATE TABLE "redactions" (
    "seq" INTEGER
 );
 CREATE TABLE "run_facets" (
-   "run_key" TEXT,
+   "run_key" TEXT REFERENCES "runs"("key"),
    "key" TEXT,
    "value_type" TEXT,
    "value_str" TEXT,
@@ -200,7 +228,7 @@ CREATE TABLE "run_meta" (
    PRIMARY KEY ("run_key", "key")
 );
 CREATE TABLE "run_tags" (
-   "run_key" TEXT,
+   "run_key" TEXT REFERENCES "runs"("key"),
    "tag" TEXT,
    "seq" INTEGER,
    PRIMARY KEY ("run_key", "tag")
@@ -214,8 +242,8 @@ CREATE TABLE "runs" (
    "name" TEXT,
    "model" TEXT,
    "function" TEXT,
-   "parent_key" TEXT,
-   "scenario_key" TEXT,
+   "parent_key" TEXT REFERENCES "runs"("key"),
+   "scenario_key" TEXT REFERENCES "runs"("key"),
    "status" TEXT NOT NULL,
    "description" TEXT,
    "year" INTEGER,
@@ -236,7 +264,7 @@ CREATE TABLE "runs" (
    "inputs" TEXT,
    "cache_mode" TEXT,
    "cache" TEXT,
-   "cache_source_key" TEXT,
+   "cache_source_key" TEXT REFERENCES "runs"("key"),
    "cache_reason" TEXT,
    "cache_differs" TEXT,
    "cache_differences" TEXT,
@@ -249,8 +277,8 @@ CREATE TABLE "runs" (
    "mounts" TEXT,
    "run_dir" TEXT,
    "artifact_dir" TEXT,
-   "environment" TEXT,
-   "writer" TEXT,
+   "environment" TEXT REFERENCES "environments"("digest"),
+   "writer" TEXT REFERENCES "writers"("writer"),
    "started_at" TEXT,
    "ended_at" TEXT,
    "seconds" REAL,

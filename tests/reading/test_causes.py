@@ -98,7 +98,7 @@ def test_against_another_scenario_every_change_of_a_package_is_named(model: Mode
 def test_nothing_like_it_ran_before(model: Model) -> None:
     header = model.play("base")
     account = of_scenario(model.conn, header)
-    assert account.causes == [(NEW, 15), ("first run of year 2030", 10), ("first run of year 2035", 5)]
+    assert account.causes == [(NEW, 15), ("first run of 2030·0", 10), ("first run of 2035·0", 5)]
     assert account.outcomes == {"computed": 15}
 
 

@@ -314,7 +314,7 @@ def test_a_miss_is_recorded_with_a_near_run_and_why_tells_the_nearest(tracker: T
     assert nearest is not None
     assert why.nearest_seconds == nearest.duration_seconds
     (said,) = run_json("why", "asked")
-    assert (said["why"]["nearest"], said["why"]["differs"]) == (why.nearest, why.differs)
+    assert (said["nearest"], said["differs"]) == (why.nearest, why.differs)
     assert [(item["key"], item["before"], item["after"]) for item in said["differences"]] == [("demand", 1, 9)]
 
 
