@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from consist_es.notebook import ROWS, box
 from consist_es.runs.labels import brief, label, tally
-from consist_es.runs.why import span
-from consist_es.text import counted
+from consist_es.text import counted, span
 from consist_es.values.flat import flat
 from consist_es.values.plain import from_plain
 

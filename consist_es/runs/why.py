@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from consist_es.projections import cache_index, near, run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.differences import described, differences
 from consist_es.text import shortened, shown
+from consist_es.text import span as span
 from consist_es.values.masking import Masker
 
 REASONS = {
@@ -134,14 +134,6 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         word = f" ({self.reason})" if self.reason.isidentifier() else ""  # the reason for a demotion is a sentence
         lines = [f"{self.run} {what}: {in_words(self.reason)}{word}.{nearest}"]
         return [*lines, *(f"  {text}" for text in self.differs), f"  {took}{then}"]
-
-
-def span(seconds: float | None) -> str:
-    """A duration in seconds, a long one also in hours, minutes and seconds."""
-    if seconds is None:
-        return "an unknown time"
-    long = f" ({timedelta(seconds=round(seconds))})" if seconds >= 120 else ""
-    return f"{seconds:.2f} s{long}"
 
 
 def why(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) -> Why:
