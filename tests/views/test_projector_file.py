@@ -177,11 +177,11 @@ def test_the_command_line_says_once_that_it_made_the_views_again(tmp_path: Path)
     log = make_log(tmp_path)
     log.append([scenario("S")])
     log.close()
-    said = run("runs", "--project", tmp_path / "p.events").stderr
+    said = run("scenarios", "--project", tmp_path / "p.events").stderr
     assert said.count("\n") == 1
     assert said.startswith("Note: The views in ")
     assert "were not there: rebuilt from the log (" in said
-    assert run("runs", "--project", tmp_path / "p.events").stderr == ""
+    assert run("scenarios", "--project", tmp_path / "p.events").stderr == ""
 
 
 def test_an_empty_file_is_filled(views: Projector) -> None:

@@ -57,6 +57,8 @@ WITNESSES: dict[str, tuple[str, ...]] = {
     "consist_es/log/writer.py": _WRITING,
     "consist_es/log/lookback.py": _WRITING,
     "consist_es/log/local.py": _WRITING,
+    "consist_es/log/engine.py": ("engine_conformance", "cli_engines"),
+    "consist_es/log/claims.py": ("compute_once", "engine_conformance"),
     "consist_es/log/watermark.py": ("log_append", "log_handles", "log_verify_again", "log_damage", "log_faults"),
     "consist_es/log/files.py": _WRITING,
     "consist_es/log/places.py": ("views_changed", "lookup"),
