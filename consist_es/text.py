@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import timedelta
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
@@ -45,6 +46,14 @@ def shortened(text: str, longest: int) -> str:
 def counted(number: int, noun: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def span(seconds: float | None) -> str:
+    """A duration in seconds, a long one also in hours, minutes and seconds."""
+    if seconds is None:
+        return "an unknown time"
+    long = f" ({timedelta(seconds=round(seconds))})" if seconds >= 120 else ""
+    return f"{seconds:.2f} s{long}"
 
 
 NEAR = 0.8

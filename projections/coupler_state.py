@@ -101,6 +101,12 @@ def state(conn: sqlite3.Connection, scenario_key: str) -> dict[str, CouplerRow]:
     }
 
 
+def latest(conn: sqlite3.Connection, key: str) -> str | None:
+    """Id of the artifact that any scenario set last under a name; None if there is none."""
+    sql = "SELECT artifact_id FROM coupler WHERE key = ? AND artifact_id IS NOT NULL ORDER BY seq DESC LIMIT 1"
+    return next((artifact for (artifact,) in query(conn, sql, (key,))), None)
+
+
 def declared(conn: sqlite3.Connection, scenario_key: str) -> dict[str, DeclaredRow]:
     """The declared names of a scenario, in the order of their declaration."""
     sql = """

@@ -1,7 +1,7 @@
 """Lineage: every artifact, the run that made it, and the runs that used it, with roles."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from consist_es.errors import OptionError
@@ -15,11 +15,11 @@ from consist_es.events import (
     StepCompleted,
     StepStarted,
 )
-from consist_es.projections import for_people
+from consist_es.projections import for_people, rarest
 from consist_es.projections.artifact_rows import COLUMNS, ArtifactRow, artifact_row
 from consist_es.projections.lineage_tree import ArtifactNode, RunNode, downstream, upstream
 from consist_es.projections.plumbing import first, run_of, to_text
-from consist_es.projections.rarest import condition, newest
+from consist_es.projections.rarest import Condition, condition, newest
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
 from consist_es.views.tables import Database, create_index, create_table, create_view
@@ -36,6 +36,7 @@ __all__ = [
     "downstream",
     "find_artifacts",
     "fold",
+    "how_many",
     "index",
     "inputs",
     "latest_by_key",
@@ -384,10 +385,18 @@ def find_artifacts(conn: sqlite3.Connection, *, limit: int | None = 100, **equal
     Raises:
         OptionError: an unknown filter.
     """
+    return [artifact_row(row) for row in newest(conn, "a.*", _EVERYTHING, _met(equal), limit)]
+
+
+def how_many(conn: sqlite3.Connection, **equal: str | None) -> int:
+    """The number of artifacts that `find_artifacts` gives without a limit."""
+    return rarest.how_many(conn, _EVERYTHING, _met(equal))
+
+
+def _met(equal: Mapping[str, str | None]) -> list[Condition]:
     if unknown := equal.keys() - _SOURCES.keys():
         raise OptionError("filter", min(unknown), (*_SOURCES, "limit"))
-    conditions = [condition(*_SOURCES[name], (value,)) for name, value in equal.items() if value is not None]
-    return [artifact_row(row) for row in newest(conn, "a.*", _EVERYTHING, conditions, limit)]
+    return [condition(*_SOURCES[name], (value,)) for name, value in equal.items() if value is not None]
 
 
 _EVERYTHING = ("FROM artifacts a WHERE 1", "a.rowid")

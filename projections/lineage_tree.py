@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -33,10 +33,12 @@ class RunNode(msgspec.Struct, kw_only=True):
     artifacts: list[ArtifactNode] = []
 
 
-_MAKERS = "SELECT producer_key FROM artifacts WHERE artifact_id = ? AND producer_key IS NOT NULL"
 _USERS = """
-SELECT DISTINCT l.run_key FROM links l JOIN runs r ON r.key = l.run_key
-WHERE l.artifact_id = ? AND l.direction = 'input' ORDER BY r.started_seq
+SELECT DISTINCT l.run_key FROM artifacts a JOIN links l ON l.artifact_id = a.artifact_id AND l.direction = 'input'
+JOIN runs r ON r.key = l.run_key
+WHERE r.kind <> 'scenario' AND (a.artifact_id = ?1
+    OR (a.digest = ?2 AND (a.uri = ?3 OR (a.producer_key IS NULL AND ?4 IS NULL))))
+ORDER BY r.started_seq
 """
 _INPUTS = """
 SELECT l.name, a.* FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
@@ -48,18 +50,35 @@ WHERE l.run_key = ? AND l.direction = 'output' ORDER BY l.seq, l.position
 """
 
 
+def users(conn: sqlite3.Connection, row: ArtifactRow) -> list[str]:
+    """Keys of all steps that used an artifact, or another record of it: a file from outside gets one in each scenario.
+
+    Equal bytes that another step made are another artifact.
+    """
+    return [key for (key,) in query(conn, _USERS, (row.artifact_id, row.digest, row.uri, row.producer_key))]
+
+
+def _makers(conn: sqlite3.Connection, row: ArtifactRow) -> list[str]:
+    return [] if row.producer_key is None else [row.producer_key]
+
+
 def upstream(conn: sqlite3.Connection, artifact_id: str, max_depth: int | None = None) -> ArtifactNode | None:
     """Artifact -> the run that made it -> its inputs -> …, `max_depth` runs deep; None for an unknown id."""
-    return _tree(conn, artifact_id, max_depth, _MAKERS, _INPUTS)
+    return _tree(conn, artifact_id, max_depth, _makers, _INPUTS)
 
 
 def downstream(conn: sqlite3.Connection, artifact_id: str, max_depth: int | None = None) -> ArtifactNode | None:
-    """Artifact -> the runs that used it -> their outputs -> …, `max_depth` runs deep; None for an unknown id."""
-    return _tree(conn, artifact_id, max_depth, _USERS, _MADE)
+    """Artifact -> the steps that used it (see `users`) -> their outputs -> …, `max_depth` runs deep; None for an
+    unknown id."""
+    return _tree(conn, artifact_id, max_depth, users, _MADE)
 
 
 def _tree(
-    conn: sqlite3.Connection, artifact_id: str, max_depth: int | None, runs_of: str, artifacts_of: str
+    conn: sqlite3.Connection,
+    artifact_id: str,
+    max_depth: int | None,
+    runs_of: Callable[[sqlite3.Connection, ArtifactRow], list[str]],
+    artifacts_of: str,
 ) -> ArtifactNode | None:
     """Build the tree breadth first, opening every artifact and run once: its size is that of the graph, not of its
     paths."""
@@ -74,7 +93,7 @@ def _tree(
         node = waiting.popleft()
         if max_depth is not None and node.depth >= max_depth:
             continue
-        for (run_key,) in query(conn, runs_of, (node.artifact.artifact_id,)):
+        for run_key in runs_of(conn, node.artifact):
             run = run_table.by_key(conn, run_key)
             if run is None:
                 continue

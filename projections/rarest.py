@@ -48,14 +48,26 @@ def newest(
     limit: int | None,
 ) -> list[tuple[Any, ...]]:
     """The rows that meet all conditions, newest first. `everything`: source and order if there is no condition."""
+    where, order = _where(conn, everything, conditions)
+    parts = ("SELECT", columns, where.text, "ORDER BY", order, "DESC LIMIT ?")
+    return query(conn, " ".join(parts), (*where.values, -1 if limit is None else limit))
+
+
+def how_many(conn: sqlite3.Connection, everything: tuple[str, str], conditions: Sequence[Condition]) -> int:
+    """The number of rows that `newest` gives without a limit."""
+    where, _ = _where(conn, everything, conditions)
+    ((number,),) = query(conn, " ".join(("SELECT count(*)", where.text)), where.values)
+    return int(number)
+
+
+def _where(conn: sqlite3.Connection, everything: tuple[str, str], conditions: Sequence[Condition]) -> tuple[Sql, str]:
+    """``FROM … WHERE …`` for all conditions, and the order."""
     source, order, others = Sql(everything[0]), everything[1], list(conditions)
     if conditions:
         leading = others.pop(_rarest(conn, conditions))
         source, order = leading.source, leading.order
-    where = " AND ".join((source.text, *(other.holds.text for other in others)))
-    values = (*source.values, *(value for other in others for value in other.holds.values))
-    parts = ("SELECT", columns, where, "ORDER BY", order, "DESC LIMIT ?")
-    return query(conn, " ".join(parts), (*values, -1 if limit is None else limit))
+    text = " AND ".join((source.text, *(other.holds.text for other in others)))
+    return Sql(text, (*source.values, *(value for other in others for value in other.holds.values))), order
 
 
 def _rarest(conn: sqlite3.Connection, conditions: Sequence[Condition]) -> int:

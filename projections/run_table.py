@@ -7,7 +7,7 @@ own number appended, so that ids stay unique.
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from consist_es.events import (
@@ -31,9 +31,8 @@ from consist_es.events import (
     ValuesRecorded,
     WriterAttached,
 )
-from consist_es.projections import facets, redactions, run_filters, run_meta, shared_values
+from consist_es.projections import facets, rarest, redactions, run_filters, run_meta, shared_values
 from consist_es.projections.plumbing import first, run_of, texts, to_text
-from consist_es.projections.rarest import newest
 from consist_es.projections.run_rows import (
     COLUMNS,
     RunRow,
@@ -320,12 +319,16 @@ def find(conn: sqlite3.Connection, *, limit: int | None = 100, **filters: Any) -
         OptionError: an unknown filter.
         ConfigTypeError: a facet or metadata value that cannot have been recorded.
     """
+    return [run_row(row) for row in rarest.newest(conn, "runs.*", run_filters.EVERYTHING, _met(conn, filters), limit)]
 
-    def key_of(ref: str) -> str:
-        return named.key if (named := get(conn, ref)) else ""
 
-    conditions = run_filters.conditions(key_of, **filters)
-    return [run_row(row) for row in newest(conn, "runs.*", run_filters.EVERYTHING, conditions, limit)]
+def how_many(conn: sqlite3.Connection, **filters: Any) -> int:
+    """The number of runs that `find` gives without a limit."""
+    return rarest.how_many(conn, run_filters.EVERYTHING, _met(conn, filters))
+
+
+def _met(conn: sqlite3.Connection, filters: Mapping[str, Any]) -> list[rarest.Condition]:
+    return run_filters.conditions(lambda ref: named.key if (named := get(conn, ref)) else "", **filters)
 
 
 def steps(conn: sqlite3.Connection, scenario_key: str) -> list[RunRow]:

@@ -9,17 +9,25 @@ from uuid import UUID
 
 from consist_es.api.lbnl_names import SaysInstead
 from consist_es.artifacts.artifact import Artifact
-from consist_es.checks import check_option, checked_limit, names
+from consist_es.checks import check_option, names
 from consist_es.errors import ArtifactMissingError, MissingKeyError, OptionError, UsageError, UsageTypeError
 from consist_es.execution.observed import observations
 from consist_es.projections import lineage, lineage_tree, run_table
+from consist_es.projections.artifact_rows import ArtifactRow
 from consist_es.projections.run_names import run_named
+from consist_es.projections.run_rows import RunRow
 from consist_es.runs.queries import Queries, artifact_row, ref
 from consist_es.runs.run import Run, RunResult
 from consist_es.text import shown
 
 if TYPE_CHECKING:
     from consist_es.runs.sets import RunSet
+
+
+_LISTED = 5
+"""Number of runs that an error lists."""
+_OF_RUNS = ("creator", "consumer", "run")
+"""Filters of artifacts that name a run."""
 
 
 class RunFilters(TypedDict, total=False):
@@ -52,6 +60,7 @@ class ArtifactFilters(TypedDict, total=False):
     kind: str | None
     creator: str | None
     consumer: str | None
+    run: str | None
     limit: int | None
 
 
@@ -69,6 +78,8 @@ class TrackerQueries(SaysInstead):
     """
 
     _answers: Queries
+    _cut: set[tuple[str, int]]
+    """Lines of code that were warned of a cut by the default limit."""
 
     @property
     def _queries(self) -> Queries:
@@ -96,15 +107,15 @@ class TrackerQueries(SaysInstead):
         """Runs that match all filters, newest first.
 
         Filters: tags (has all), year, iteration, stage, phase, model, status, name, kind, parent_id, scenario, facet
-        (dotted key -> value), metadata, limit (100; None for all). With `index_by`, a field or ``facet.<key>``, a
-        dict of the newest run per value.
+        (dotted key -> value), metadata, limit (None for all). With `index_by`, a field or ``facet.<key>``, a dict of
+        the newest run per value. Without a limit all are given if a scenario, a parent or `index_by` is named; else
+        the newest 100, with a warning if there are more.
 
         Raises:
             OptionError: a filter that does not exist.
         """
-        runs = self._find(filters)
         if index_by is None:
-            return runs
+            return self._find(filters)
         name = index_by if isinstance(index_by, str) else getattr(index_by, "name", None)
         if not isinstance(name, str):
             raise OptionError(
@@ -112,19 +123,37 @@ class TrackerQueries(SaysInstead):
             )
         from consist_es.runs.sets import field_of
 
-        return {field_of(run, name): run for run in reversed(runs)}
+        return {field_of(run, name): run for run in reversed(self._find({"limit": None, **filters}))}
 
     def _find(self, filters: Mapping[str, Any]) -> list[Run]:
-        given = {"limit": 100, **filters}
-        parent, limit = given.pop("parent_id", None), given.pop("limit")
-        if parent is not None:
+        queries = self._queries
+        conn, given = queries.conn, self._given(filters)
+
+        def found(limit: int | None) -> list[RunRow]:
+            return run_table.find(conn, limit=limit, **given)
+
+        from consist_es.api.limits import limited  # few processes search
+
+        rows = limited(
+            "find_runs()",
+            filters,
+            ("scenario", "parent", "parent_id"),
+            found,
+            lambda: run_table.how_many(conn, **given),
+            self._cut,
+        )
+        return [queries.run(conn, row) for row in rows]
+
+    @staticmethod
+    def _given(filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Filters for the run table, without the limit."""
+        given = {name: value for name, value in filters.items() if name not in ("limit", "parent_id")}
+        if (parent := filters.get("parent_id")) is not None:
             given["parent"] = parent
         for name in ("facet", "metadata"):
             if not isinstance(given.get(name) or {}, Mapping):
                 raise UsageTypeError(f"{name} takes a mapping of key to value, not {type(given[name]).__name__}.")
-        queries = self._queries
-        conn = queries.conn
-        return [queries.run(conn, row) for row in run_table.find(conn, limit=checked_limit(limit), **given)]
+        return given
 
     def find_run(
         self, run_id: str | Run | None = None, *, id: str | Run | None = None, **filters: Unpack[RunFilters]
@@ -139,11 +168,12 @@ class TrackerQueries(SaysInstead):
             queries = self._queries
             conn = queries.conn
             return queries.run(conn, run_named(conn, ref(wanted)))
-        runs = self._find(filters)
+        runs = self._find({"limit": _LISTED + 1, **filters})
         if len(runs) != 1:
-            listed = ", ".join(run.id for run in runs[:5]) or "none"
+            number = run_table.how_many(self._queries.conn, **self._given(filters)) if runs else 0
+            listed = ", ".join(run.id for run in runs[:_LISTED]) or "none"
             raise UsageError(
-                f"find_run({_shown(filters)}) needs exactly one run and found {len(runs)}: {listed}. "
+                f"find_run({_shown(filters)}) needs exactly one run and found {number:,}: {listed}. "
                 "Filter further, or ask find_latest_run() or find_runs()."
             )
         return runs[0]
@@ -236,7 +266,7 @@ class TrackerQueries(SaysInstead):
         return queries.artifacts(conn, find(conn, row.key))
 
     def get_run_artifact(self, run_id: str | Run, key: str | None = None) -> Artifact:
-        """One output of a run: that of `key`, or its only one.
+        """One output of a run: that of `key`, or its only one. A scenario's collected keys count.
 
         Raises:
             MissingKeyError: no such run or output; lists the outputs.
@@ -244,6 +274,8 @@ class TrackerQueries(SaysInstead):
         outputs = self._queries.outputs(run_id)
         if key is None and len(outputs) == 1:
             return next(iter(outputs.values()))
+        if key is not None and key not in outputs:
+            outputs = {**outputs, **self._queries.collected(run_id)}
         if key is None or key not in outputs:
             raise MissingKeyError("output", key, outputs, f"These are the outputs of run {run_id!r}.")
         return outputs[key]
@@ -257,7 +289,11 @@ class TrackerQueries(SaysInstead):
     # ------------------------------------------------------------ artifacts
 
     def get_artifact(self, key_or_id: str | UUID, run_id: str | None = None) -> Artifact | None:
-        """An artifact by id, or the newest of a key (of one run, by its binding name or output key); None if none."""
+        """An artifact by id, or the newest of a key; None if there is none.
+
+        With `run_id`, of that run by binding name or output key; of a scenario also of its steps and its coupler, where
+        `collect_by_keys(prefix=…)` puts names.
+        """
         queries = self._queries
         conn = queries.conn
         try:
@@ -266,13 +302,25 @@ class TrackerQueries(SaysInstead):
             return None
 
     def find_artifacts(self, **filters: Unpack[ArtifactFilters]) -> list[Artifact]:
-        """Artifacts that match, newest first: key, digest, uri, driver, kind, creator and consumer (run ids), limit."""
+        """Artifacts that match, newest first: key, digest, uri, driver, kind, creator, consumer and run (either of the
+        two) by run id, limit.
+
+        Without a limit all are given if a run, a digest or a URI is named; else the newest 100, with a warning if there
+        are more.
+        """
         queries = self._queries
-        given: dict[str, Any] = {"limit": 100, **filters}
-        runs = {name: queries.key_of(given[name]) for name in ("creator", "consumer") if given.get(name) is not None}
+        given: dict[str, Any] = {name: value for name, value in filters.items() if name != "limit"}
+        given |= {name: queries.key_of(given[name]) for name in _OF_RUNS if given.get(name) is not None}
         conn = queries.conn
-        given |= {**runs, "limit": checked_limit(given["limit"])}
-        return [queries.artifact(conn, row) for row in lineage.find_artifacts(conn, **given)]
+
+        def found(limit: int | None) -> list[ArtifactRow]:
+            return lineage.find_artifacts(conn, limit=limit, **given)
+
+        whole = (*_OF_RUNS, "digest", "uri", "parent")
+        from consist_es.api.limits import limited
+
+        rows = limited("find_artifacts()", filters, whole, found, lambda: lineage.how_many(conn, **given), self._cut)
+        return [queries.artifact(conn, row) for row in rows]
 
     def find_artifacts_with_same_content(self, artifact: Artifact) -> list[Artifact]:
         """Every artifact with the same bytes, newest first, including itself."""
@@ -292,6 +340,8 @@ class TrackerQueries(SaysInstead):
         self, key_or_id: str | UUID | Artifact, max_depth: int | None = None
     ) -> dict[str, Any]:
         """Artifacts made from an artifact: ``{"artifact", "runs": [{"run", "outputs": {name: …}}]}``, nested.
+
+        Every step counts that used the same bytes of it: a file from outside has a record in each scenario.
 
         Raises:
             MissingKeyError: no such artifact.

@@ -61,6 +61,23 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
 
     # ------------------------------------------------------------ what it is
 
+    def __repr__(self) -> str:
+        from consist_es.runs.labels import brief
+
+        state = "open" if self._frame is not None else "not entered" if self._run is None else "closed"
+        return f"<ScenarioContext {brief(self.run_id)}: {state}>"
+
+    def _repr_html_(self) -> str:
+        """Its steps so far, for a notebook."""
+        from consist_es.runs.sets import RunSet
+
+        if self._run is None:
+            return RunSet((), self.run_id)._repr_html_()
+        queries = self._engine.queries
+        conn = queries.conn
+        steps = run_table.find(conn, limit=None, scenario=self._key)
+        return RunSet(tuple(queries.run(conn, row) for row in steps), self.run_id)._repr_html_()
+
     @property
     def run_id(self) -> str:
         """Id of the header run; before the scenario is first entered, the requested id."""

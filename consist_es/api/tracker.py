@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,23 +20,27 @@ from consist_es.artifacts.uris import UriMap, given_folder, given_path
 from consist_es.cache.packages import accept_packages, in_words, revoke_packages, warn_missing
 from consist_es.cache.trust import Trust
 from consist_es.checks import check_option, checked_year, names
-from consist_es.errors import AccessModeError, PathError, UsageTypeError
+from consist_es.errors import AccessModeError, ConsistError, PathError, UsageTypeError
 from consist_es.execution import current as context
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.forecast import Foresight
 from consist_es.execution.hooks import Hook, Hooks
 from consist_es.execution.log_calls import LogCalls
+from consist_es.execution.observed import observations
 from consist_es.execution.watch import Observer
 from consist_es.execution.workers import active_run
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.identity.live.modules import label_root
 from consist_es.log.engine import require_path
 from consist_es.project.project import Project
+from consist_es.projections import run_table
 from consist_es.runs.queries import Queries
 from consist_es.runs.run import Run
 from consist_es.steps.options import ACCESS_MODES, HASHING, HYDRATIONS, OBSERVE
 from consist_es.steps.step import StepDefaults
+from consist_es.text import counted, shown
+from consist_es.views.tables import reached
 
 if TYPE_CHECKING:
     from consist_es.execution.dry_run import Rehearsal
@@ -102,7 +107,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
         self._is_dry = _is_set("CONSIST_ES_DRY_RUN")
         _make_folder(self.run_dir, dry=self._is_dry)
-        self._answers = Queries(self._project, uris)
+        self._answers, self._cut = Queries(self._project, uris), set()
         digester = Digester(hashing_strategy, self._project.digests)
         globs = names(ignore_reads, "ignore_reads")
         self._engine = Engine(
@@ -144,6 +149,21 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<Tracker of {shown(self.db_path)}{self._counts()}>"
+
+    def _counts(self) -> str:
+        """Numbers of events and scenarios; "" if the views cannot be read, and inside a step, where to print a tracker
+        would be to read other runs."""
+        if observations():
+            return ""
+        try:
+            conn = self._project.connection()
+            scenarios = counted(run_table.how_many(conn, kind="scenario"), "scenario")
+            return f": {counted(reached(conn).seq, 'event')}, {scenarios}"
+        except (ConsistError, OSError, sqlite3.Error):
+            return ""
 
     @property
     def project(self) -> Project:

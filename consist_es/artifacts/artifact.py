@@ -13,8 +13,12 @@ from uuid import UUID
 from consist_es.artifacts.formats import MATRIX_DRIVERS, TABULAR_DRIVERS
 from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.errors import PathError
+from consist_es.text import counted, shortened, shown
 
 T = TypeVar("T")
+
+_LONGEST = 200
+"""Most characters of a part of a `repr`."""
 
 
 @runtime_checkable
@@ -70,6 +74,25 @@ class Artifact(os.PathLike[str]):
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def __repr__(self) -> str:
+        words = [*self._words(), f"made by {self.run_id}" if self.run_id else "from outside", self.container_uri]
+        return f"<Artifact {shown(shortened(self.key, _LONGEST))}: {shown(shortened(', '.join(words), _LONGEST))}>"
+
+    def _repr_html_(self) -> str:
+        """Where it lies, what made it and its columns, for a notebook."""
+        from consist_es.notebook import box
+
+        rows = [("where", self.container_uri), ("made by", self.run_id), ("digest", self.hash), ("id", self.id)]
+        rows = [row for row in rows if row[1] is not None]
+        rows += [(f"column {name}", kind) for name, kind in (self.schema or {}).items()]
+        return box(self.key, ", ".join(self._words()), rows, total=len(rows))
+
+    def _words(self) -> list[str]:
+        """Format, rows and size."""
+        rows = None if self.rows is None else counted(self.rows, "row")
+        size = None if self.size is None else counted(self.size, "byte")
+        return [word for word in (self.driver, rows, size) if word]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Artifact) and other.id == self.id

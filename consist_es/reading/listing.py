@@ -8,11 +8,11 @@ from typing import Any
 
 from consist_es.projections import run_table
 from consist_es.projections.artifact_rows import ArtifactRow
+from consist_es.projections.lineage_tree import users as users
 from consist_es.projections.origins import writer_details
 from consist_es.projections.run_rows import RunRow, ScenarioRow, in_words
 from consist_es.reading.causes import Causes
 from consist_es.reading.labels import label, outcome
-from consist_es.views.file import query
 
 RUN_COLUMNS = (
     "outcome", "step", "scenario", "seconds", "because", "run", "name", "year", "iteration", "phase", "stage", "model",
@@ -121,20 +121,3 @@ class Listing:
         if key not in self._ids:
             self._ids[key] = run_table.id_of(self._conn, key)
         return self._ids[key]
-
-
-_USERS = """
-SELECT DISTINCT l.run_key FROM artifacts a JOIN links l ON l.artifact_id = a.artifact_id AND l.direction = 'input'
-JOIN runs r ON r.key = l.run_key
-WHERE r.kind <> 'scenario' AND (a.artifact_id = ?1
-    OR (a.digest = ?2 AND (a.uri = ?3 OR (a.producer_key IS NULL AND ?4 IS NULL))))
-ORDER BY r.started_seq
-"""
-
-
-def users(conn: sqlite3.Connection, row: ArtifactRow) -> list[str]:
-    """Keys of all steps that used an artifact, or another record of it: a file from outside gets one in each scenario.
-
-    Equal bytes that another step made are another artifact.
-    """
-    return [key for (key,) in query(conn, _USERS, (row.artifact_id, row.digest, row.uri, row.producer_key))]

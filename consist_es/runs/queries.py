@@ -11,7 +11,7 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap
 from consist_es.errors import MissingKeyError
 from consist_es.project.project import Project
-from consist_es.projections import lineage, run_table
+from consist_es.projections import coupler_state, lineage, run_table
 from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_names import run_named
 from consist_es.projections.run_rows import RunRow
@@ -62,8 +62,12 @@ class Queries:
 
     def run(self, conn: sqlite3.Connection, row: RunRow) -> Run:
         """The run of a row."""
-        ids = (_id(conn, row.parent_key), _id(conn, row.cache_source_key))
-        run = run_of_row(row, parent_id=ids[0], source_id=ids[1], account=lambda: self.why(row.key))
+        parent, source = _id(conn, row.parent_key), _id(conn, row.cache_source_key)
+        above = None if row.scenario_key == row.key else row.scenario_key
+        scenario = parent if above == row.parent_key else _id(conn, above)
+        run = run_of_row(
+            row, parent_id=parent, source_id=source, scenario_id=scenario, account=lambda: self.why(row.key)
+        )
         if row.kind == "scenario" and (steps := run_table.step_summaries(conn, row.key)):
             run.meta["steps"] = [step_summary(step) for step in steps]
         return run
@@ -98,13 +102,19 @@ class Queries:
         find = lineage.scenario_outputs if row.kind == "scenario" else lineage.outputs
         return self.artifacts(conn, find(conn, row.key))
 
+    def collected(self, run_id: str | Run) -> dict[str, Artifact]:
+        """The artifacts in a scenario's coupler by name; {} for other runs."""
+        conn = self.conn
+        return self.artifacts(conn, collected(conn, run_named(conn, ref(run_id)).key))
+
     def artifacts(self, conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow]) -> dict[str, Artifact]:
         """The artifacts of rows, under the same names."""
         return {key: self.artifact(conn, row) for key, row in rows.items()}
 
 
 def artifact_row(conn: sqlite3.Connection, key_or_id: str | UUID | Artifact, run_id: str | None = None) -> ArtifactRow:
-    """The row of an artifact: by id, or the newest of a key; if `run_id` is given, of that run.
+    """The row of an artifact: by id, or the newest of a key, also one that only a coupler has; if `run_id` is given,
+    of that run.
 
     Raises:
         MissingKeyError: there is none; lists the run's outputs or some recent keys.
@@ -112,15 +122,35 @@ def artifact_row(conn: sqlite3.Connection, key_or_id: str | UUID | Artifact, run
     wanted = key_or_id.id if isinstance(key_or_id, Artifact) else key_or_id
     if run_id is not None:
         row = run_named(conn, ref(run_id))
-        named = {**lineage.inputs(conn, row.key), **lineage.outputs(conn, row.key)}
+        named = _named(conn, row)
         if str(wanted) in named:
             return named[str(wanted)]
         raise MissingKeyError("artifact", wanted, named, f"These are the inputs and outputs of run {row.id!r}.")
     found = lineage.artifact(conn, str(wanted)) or lineage.latest_by_key(conn, str(wanted))
+    if found is None and (collected := coupler_state.latest(conn, str(wanted))) is not None:
+        found = lineage.artifact(conn, collected)
     if found is None:
         recent = {row.key for row in lineage.find_artifacts(conn, limit=50)}
         raise MissingKeyError("artifact", wanted, recent, "These are keys of the newest ones.")
     return found
+
+
+def _named(conn: sqlite3.Connection, row: RunRow) -> dict[str, ArtifactRow]:
+    """Artifacts of a run by name: its inputs and outputs; of a scenario also those that its coupler has."""
+    if row.kind != "scenario":
+        return {**lineage.inputs(conn, row.key), **lineage.outputs(conn, row.key)}
+    return {
+        **lineage.scenario_inputs(conn, row.key),
+        **collected(conn, row.key),
+        **lineage.scenario_outputs(conn, row.key),
+    }
+
+
+def collected(conn: sqlite3.Connection, scenario_key: str) -> dict[str, ArtifactRow]:
+    """The artifacts in the coupler of a scenario, by name, as `collect_by_keys` and `set` put them there."""
+    ids = {key: row.artifact_id for key, row in coupler_state.state(conn, scenario_key).items()}
+    rows = lineage.by_ids(conn, filter(None, ids.values()))
+    return {key: rows[artifact] for key, artifact in ids.items() if artifact in rows}
 
 
 def _id(conn: sqlite3.Connection, key: str | None) -> str | None:

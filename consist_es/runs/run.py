@@ -44,6 +44,20 @@ class Account:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What the views have of a run besides its fields; empty for one that did not come from there."""
+
+    scenario: str | None = None
+    """Id of its scenario's header."""
+    cache: str | None = None
+    """``hit``, ``missed`` or ``demoted``."""
+    reason: str | None = None
+    source: str | None = None
+    """Id of the run that a hit came from, or of the nearest run of a miss."""
+    differs: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Run:
     """One execution of a step, one cache hit, or one scenario header, as recorded in the log.
@@ -91,6 +105,30 @@ class Run:
     duration_seconds: float | None = None
     """By the monotonic clock; None while running."""
     _account: Account | None = field(default=None, repr=False, compare=False)
+    _record: RunRecord = field(default=RunRecord(), repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        from consist_es.runs.looks import run_text  # no step shows anything
+
+        return run_text(self)
+
+    def _repr_html_(self) -> str:
+        from consist_es.runs.looks import run_html
+
+        return run_html(self)
+
+    @property
+    def scenario(self) -> str | None:
+        """Id of the scenario that it belongs to; None for a scenario itself and outside any."""
+        return self._record.scenario
+
+    @property
+    def outcome(self) -> str:
+        """``hit``, ``computed``, ``demoted`` (a trace that had hit, and then made an output of its own), or its status
+        if it did not complete."""
+        from consist_es.runs.labels import outcome_of
+
+        return outcome_of(self.status, self._record.cache)
 
     def why(self) -> Why:
         """Why it was a hit or a miss: the nearest earlier run, the differences, and the time taken or saved; printable.
@@ -166,12 +204,14 @@ def run_of_row(
     *,
     parent_id: str | None = None,
     source_id: str | None = None,
+    scenario_id: str | None = None,
     account: Callable[[], Why] | None = None,
 ) -> Run:
     """The public form of a row of the run table.
 
     `source_id` is the id of the run that a hit came from; `account` answers `Run.why`.
     """
+    record = RunRecord(scenario_id, row.cache, row.cache_reason, source_id, tuple(row.cache_differs))
     return Run(
         id=row.id,
         key=row.key,
@@ -201,6 +241,7 @@ def run_of_row(
         ended_at=moment_of(row.ended_at),
         duration_seconds=row.seconds,
         _account=None if account is None else Account(account, row.key),
+        _record=record,
     )
 
 
@@ -237,6 +278,16 @@ class RunResult:
     run: Run
     outputs: dict[str, Artifact] = field(default_factory=dict)
     cache_hit: bool = False
+
+    def __repr__(self) -> str:
+        from consist_es.runs.looks import result_text
+
+        return result_text(self)
+
+    def _repr_html_(self) -> str:
+        from consist_es.runs.looks import result_html
+
+        return result_html(self)
 
     @property
     def output(self) -> Artifact | None:

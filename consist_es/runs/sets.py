@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, overload
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from consist_es.errors import UsageError, UsageTypeError
 from consist_es.events import LABELS
 from consist_es.runs.run import Run
+from consist_es.values.flat import flat as flat
 from consist_es.values.plain import from_plain
 
 if TYPE_CHECKING:
@@ -33,19 +34,8 @@ _COLUMNS = (
 _FIELDS = tuple(name for name in Run.__dataclass_fields__ if not name.startswith("_"))
 
 
-_FILTERS = {"model": "model_name"}
-"""Filters of `find_runs` -> the field that they compare, if it has another name."""
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted keys; dots inside keys are escaped as ``\\\\.``."""
-    if not isinstance(value, Mapping):
-        return {prefix: value} if prefix else {}
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        name = str(key).replace(".", "\\.")
-        found |= flat(item, f"{prefix}.{name}" if prefix else name)
-    return found
+_FILTERS = {"model": "model_name", "scenario": "scenario", "outcome": "outcome"}
+"""Further names -> the attribute that they mean, unless a facet has the name."""
 
 
 def field_of(run: Run, name: str) -> Any:
@@ -64,12 +54,16 @@ def field_of(run: Run, name: str) -> Any:
         return getattr(run, _FILTERS[name])
     if name.startswith("facet.") or facets or "." in name:
         return None
-    raise UsageError(f"Runs have no field or facet {name!r}. Fields: {', '.join(_FIELDS)}.")
+    raise UsageError(f"Runs have no field or facet {name!r}. Fields: {', '.join((*_FIELDS, *_FILTERS))}.")
 
 
 @dataclass(frozen=True)
-class RunSet(Sequence[Run]):
-    """An ordered set of runs with a label."""
+class RunSet:
+    """An ordered set of runs with a label, which polars, pandas, duckdb and pyarrow read as a table.
+
+    Iterable, sized and indexable, but no `collections.abc.Sequence`: libraries would take it for a list of objects
+    before they ask for its Arrow stream.
+    """
 
     runs: tuple[Run, ...]
     label: str = ""
@@ -90,8 +84,26 @@ class RunSet(Sequence[Run]):
     def __iter__(self) -> Iterator[Run]:
         return iter(self.runs)
 
-    def __getitem__(self, index: Any) -> Any:
-        return self.runs[index]
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> RunSet: ...
+    def __getitem__(self, index: int | slice) -> Run | RunSet:
+        return RunSet(self.runs[index], self.label) if isinstance(index, slice) else self.runs[index]
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow stream of `to_table()`, by which other libraries read it."""
+        return self.to_table().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        from consist_es.runs.looks import set_text
+
+        return set_text(self)
+
+    def _repr_html_(self) -> str:
+        from consist_es.runs.looks import set_html
+
+        return set_html(self)
 
     def filter(self, **fields: Any) -> RunSet:
         """The runs with these values in their fields (or facet keys)."""
@@ -137,25 +149,22 @@ class RunSet(Sequence[Run]):
         names = _fields(on, "align(on=…)")
         return AlignedPair(self, other, names, _by(self, names), _by(other, names))
 
-    def to_table(self) -> pa.Table:
-        """One row per run: its fields, then its facet by dotted key, as an Arrow table."""
-        import pyarrow as pa
+    def to_table(self, facets: str | Sequence[str] = ()) -> pa.Table:
+        """One row per run as an Arrow table; the columns are the same for every set, also an empty one.
 
-        return pa.Table.from_pylist(self._rows()) if self.runs else pa.table({name: [] for name in _COLUMNS})
+        `config` and `facet` are JSON text. `facets`: dotted keys of facets that become columns of their own.
 
-    def to_frame(self) -> pd.DataFrame:
+        Raises:
+            UsageError: no run has such a facet. UsageTypeError: neither a str nor a list of str.
+        """
+        from consist_es.runs.tables import table  # pyarrow is heavy
+
+        return table(self.runs, _fields(facets, "to_table(facets=…)") if facets else ())
+
+    def to_frame(self, facets: str | Sequence[str] = ()) -> pd.DataFrame:
         """`to_table` as a pandas DataFrame."""
-        frame: pd.DataFrame = self.to_table().to_pandas()
+        frame: pd.DataFrame = self.to_table(facets).to_pandas()
         return frame
-
-    def _rows(self) -> list[dict[str, Any]]:
-        facets = [flat(from_plain(run.facet)) for run in self.runs]
-        keys = sorted({key for found in facets for key in found})
-        clash = {key: f"facet.{key}" if key in _COLUMNS else key for key in keys}
-        return [
-            {name: getattr(run, name) for name in _COLUMNS} | {clash[key]: _cell(found.get(key)) for key in keys}
-            for run, found in zip(self.runs, facets, strict=True)
-        ]
 
 
 def _fields(given: str | Sequence[str], what: str) -> tuple[str, ...]:
@@ -167,10 +176,6 @@ def _fields(given: str | Sequence[str], what: str) -> tuple[str, ...]:
     if not given:
         raise UsageError(f"{what} takes at least one field, and this list is empty.")
     return tuple(given)
-
-
-def _cell(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
 
 
 def _by(runs: RunSet, names: Sequence[str]) -> dict[Any, Run]:
@@ -213,9 +218,16 @@ class AlignedPair:
             return pd.concat(results, ignore_index=True)
         return results
 
-    def config_diffs(self) -> dict[Any, dict[str, tuple[Any, Any]]]:
-        """Per pair, the config values that differ: dotted key -> (left, right); None for a side that lacks it."""
-        return {key: config_diff(left, right) for key, left, right in self.pairs()}
+    def config_diffs(self, namespace: str | None = None) -> dict[Any, dict[str, tuple[Any, Any]]]:
+        """Per pair, the config values that differ: dotted key -> (left, right); None for a side that lacks it.
+
+        `namespace`: only of this key and those below it.
+        """
+        below = "" if namespace is None else f"{namespace}."
+        return {
+            key: {name: sides for name, sides in config_diff(left, right).items() if f"{name}.".startswith(below)}
+            for key, left, right in self.pairs()
+        }
 
     def to_frame(self) -> pd.DataFrame:
         """One row per pair: the value, the two runs' ids, and ``left.…``/``right.…`` fields."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -16,7 +15,8 @@ from consist_es.identity.code.left_out import left_out
 from consist_es.projections import cache_index, near, run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.differences import described, differences
-from consist_es.text import shown
+from consist_es.text import shortened, shown
+from consist_es.text import span as span
 from consist_es.values.masking import Masker
 
 REASONS = {
@@ -56,6 +56,10 @@ def in_words(reason: str) -> str:
     return REASONS.get(reason, reason.replace("_", " "))
 
 
+_REPR = 300
+"""Most characters of a `repr`."""
+
+
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run was a hit or a miss, and the time taken or saved; `str()` gives readable text."""
 
@@ -89,7 +93,20 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """The error that ended a run which did not complete: ``ValueError: no zone 7``."""
 
     def __str__(self) -> str:
-        return "\n".join(map(shown, [*self._end(), *(self._hit() if self.verdict == "hit" else self._miss())]))
+        return "\n".join(map(shown, self._lines()))
+
+    def __repr__(self) -> str:
+        return f"<Why {shown(shortened(' '.join(self._lines()[0].split()), _REPR))}>"
+
+    def _repr_html_(self) -> str:
+        """The text of `str()` for a notebook."""
+        from consist_es.notebook import box
+
+        first, *lines = self._lines()
+        return box(self.verdict, self.run, [("", first), *(("", line) for line in lines)], total=1 + len(lines))
+
+    def _lines(self) -> list[str]:
+        return [*self._end(), *(self._hit() if self.verdict == "hit" else self._miss())]
 
     def _end(self) -> list[str]:
         """A line on how a run ended that did not complete; empty for one that did."""
@@ -117,14 +134,6 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         word = f" ({self.reason})" if self.reason.isidentifier() else ""  # the reason for a demotion is a sentence
         lines = [f"{self.run} {what}: {in_words(self.reason)}{word}.{nearest}"]
         return [*lines, *(f"  {text}" for text in self.differs), f"  {took}{then}"]
-
-
-def span(seconds: float | None) -> str:
-    """A duration in seconds, a long one also in hours, minutes and seconds."""
-    if seconds is None:
-        return "an unknown time"
-    long = f" ({timedelta(seconds=round(seconds))})" if seconds >= 120 else ""
-    return f"{seconds:.2f} s{long}"
 
 
 def why(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) -> Why:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"text", "version"}),
     frozenset({"errors"}),
-    frozenset({"events", "checks"}),
+    frozenset({"events", "checks", "notebook"}),
     frozenset({"system"}),
     frozenset({"values", "storage"}),
     frozenset({"log", "views", "artifacts"}),

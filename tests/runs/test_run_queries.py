@@ -240,7 +240,7 @@ def test_lineage_is_printed_as_a_tree(asked: Tracker, capsys: pytest.CaptureFixt
 # ---------------------------------------------------------------- sets of runs
 
 
-def test_a_run_set_is_a_sequence_that_filters_and_splits(asked: Tracker) -> None:
+def test_a_run_set_is_indexed_filtered_and_split(asked: Tracker) -> None:
     runs = asked.run_set("sources", name="source")
     assert (len(runs), runs[0].id, runs.label) == (4, "high_source#2", "sources")
     assert [run.id for run in runs.filter(year=2020, policy="base")] == ["base_source"]
@@ -269,11 +269,11 @@ def test_a_run_set_groups_by_facets_that_json_cannot_say(
         sc.run(lambda: None, name="step", facet=facet)
     runs = tracker.run_set(name="step")
     assert list(runs.split_by(name)) == [value]
-    assert name in runs.to_table().column_names
+    assert name in runs.to_table(facets=[name]).column_names
 
 
 def test_a_run_set_is_an_arrow_table_of_fields_and_facets(asked: Tracker) -> None:
-    table = asked.run_set(name="source").to_table()
+    table = asked.run_set(name="source").to_table(facets=["policy"])
     assert isinstance(table, pa.Table)
     assert table.select(["id", "year", "policy"]).to_pylist()[0] == {
         "id": "high_source#2",
@@ -300,7 +300,7 @@ def test_two_sets_are_aligned_by_a_field_and_compared(asked: Tracker) -> None:
 def test_a_run_set_and_a_pair_are_data_frames_where_pandas_is(asked: Tracker) -> None:
     pandas: Any = pytest.importorskip("pandas")
     runs = asked.run_set(name="source")
-    assert list(runs.to_frame()["policy"]) == ["high", "high", "base", "base"]
+    assert list(runs.to_frame(facets="policy")["policy"]) == ["high", "high", "base", "base"]
     pair = runs.filter(policy="base").align(runs.filter(policy="high"), on="year")
     assert list(pair.to_frame()["on"]) == ["2030", "2020"]
     stacked = pair.apply(lambda left, right, year: pandas.DataFrame({"year": [year]}))
