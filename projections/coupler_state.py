@@ -13,7 +13,7 @@ from consist_es.views.projector import Statement
 from consist_es.views.tables import Database, create_index, create_table
 
 name = "coupler_state"
-version = 1
+version = 2
 tables: tuple[str, ...] = ("coupler", "declared_outputs")
 
 
@@ -48,8 +48,9 @@ def create(db: Database) -> None:
 
 
 def index(db: Database) -> None:
-    """Make the index by artifact."""
+    """Make the indexes by artifact and by key."""
     create_index(db, "coupler", ["artifact_id"], "coupler_by_artifact")
+    create_index(db, "coupler", ["key", "seq"], "coupler_by_key")
 
 
 _SET = """

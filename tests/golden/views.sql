@@ -344,6 +344,8 @@ CREATE INDEX "cache_index_by_fingerprint"
     ON "cache_index" ("fingerprint", "seq");
 CREATE INDEX "coupler_by_artifact"
     ON "coupler" ("artifact_id");
+CREATE INDEX "coupler_by_key"
+    ON "coupler" ("key", "seq");
 CREATE INDEX "links_by_artifact"
     ON "links" ("artifact_id", "direction");
 CREATE INDEX "materializations_by_artifact"

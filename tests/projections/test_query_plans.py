@@ -195,6 +195,7 @@ QUERIES: dict[str, Case] = {
     ),
     "number of events": Case(audit_index.count, set(), ("audit_index",)),
     "coupler": Case(lambda conn: coupler_state.state(conn, "s"), {"sqlite_autoindex_coupler_1"}),
+    "coupler by key": Case(lambda conn: coupler_state.latest(conn, "k"), {"coupler_by_key"}),
     "declared": Case(lambda conn: coupler_state.declared(conn, "s"), {"sqlite_autoindex_declared_outputs_1"}),
     "writer": Case(lambda conn: origins.writer_details(conn, "w"), {"sqlite_autoindex_writers_1"}),
     "environment": Case(lambda conn: origins.environment(conn, "e"), {"sqlite_autoindex_environments_1"}),
