@@ -214,7 +214,7 @@ class Coupler(Declares, Mapping[str, Any]):
         if journal is not None:
             journal.record(*self._state_events())
 
-    def rehearse(self, beyond: Callable[[], DryRunStop | None] | None) -> None:
+    def _rehearse(self, beyond: Callable[[], DryRunStop | None] | None) -> None:
         """Take part in a dry run, see `_beyond`; None: it is over."""
         self._beyond = beyond
 

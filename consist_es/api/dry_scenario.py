@@ -43,7 +43,7 @@ class DryScenario(ScenarioContext):
         self._foresight = self._rehearsed.foresight
         self._frame = Frame(self._engine.owner, dry=self._rehearsed)
         push_quietly(self._frame)
-        self.coupler.rehearse(self._rehearsed.any_key)
+        self.coupler._rehearse(self._rehearsed.any_key)
         _say(f"Dry run of {self.name}: no step is run and nothing is recorded; all other code of the script runs.")
         if self._header.require_outputs:
             self.coupler.require_outputs(*self._header.require_outputs)
@@ -65,7 +65,7 @@ class DryScenario(ScenarioContext):
         if self._frame is None or self._rehearsed is None:
             return
         pop(self._frame)
-        self.coupler.rehearse(None)
+        self.coupler._rehearse(None)
         self._frame = None
         stop = error if isinstance(error, DryRunStop) else None
         if error is not None and stop is None:

@@ -7,6 +7,7 @@ with all that they call: these are stories of their own, entered at one place ea
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -157,12 +158,15 @@ def outcome(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def walk(outcome: str, tmp_path: Path) -> Counts:
-    """In a process of its own: packages that other tests have loaded lead over more files."""
+    """In a process of its own, for packages that other tests have loaded lead over more files; and in a folder of its
+    own, for the folder where a process runs is watched."""
     code = "import json, sys, pathlib; from tests.house.test_step_walk import counts; "
     code += "print(json.dumps(counts(sys.argv[1], pathlib.Path(sys.argv[2]))))"
-    command = [sys.executable, "-W", "ignore", "-c", code, outcome, str(tmp_path)]
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, outcome, str(tmp_path)],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
     return Counts(*json.loads(done.stdout))
 
 
