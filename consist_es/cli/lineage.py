@@ -9,7 +9,8 @@ from rich.text import Text
 
 from consist_es.cli.common import json_document, opened, project_option
 from consist_es.cli.marks import mark, style, took
-from consist_es.cli.output import emit_json, note, print_text, shown
+from consist_es.cli.output import emit_json, print_text, shown
+from consist_es.cli.tell import note_others
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading import select
 from consist_es.reading.family import Relative, of_artifact, of_step
@@ -40,9 +41,7 @@ def lineage(what: str, down: bool, depth: int, as_json: bool, db_path: Path) -> 
     with opened(db_path) as project:
         views = project.connection()
         found = select.anything(views, what)
-        if found.others:
-            name = found.run.id if isinstance(found, select.Selected) else found.artifact.uri
-            note(f"{what!r} may be one of {found.others + 1}: the newest was taken, {name!r}.")
+        note_others(what, found)
         if isinstance(found, select.SelectedArtifact):
             root = of_artifact(views, found.artifact, down=down, depth=depth)
         elif found.run.kind == "scenario":

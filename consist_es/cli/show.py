@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from consist_es.cli.common import json_document, opened, project_option
-from consist_es.cli.output import emit_json, note
-from consist_es.cli.tell import plain_artifact, tell_artifact, tell_scenario, tell_step
+from consist_es.cli.output import emit_json
+from consist_es.cli.tell import note_others, plain_artifact, tell_artifact, tell_scenario, tell_step
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading import account, select
 from consist_es.reading.causes import in_short
@@ -27,9 +27,7 @@ def show(what: str, as_json: bool, db_path: Path) -> None:
     with opened(db_path) as project:
         views = project.connection()
         found = select.anything(views, what)
-        if found.others:
-            name = found.run.id if isinstance(found, select.Selected) else found.artifact.uri
-            note(f"{what!r} may be one of {found.others + 1}: the newest was taken, {name!r}.")
+        note_others(what, found)
         if isinstance(found, select.SelectedArtifact):
             artifact = account.of_artifact(views, found.artifact)
             if as_json:

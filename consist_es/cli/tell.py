@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from consist_es.cli.marks import STYLES, mark, marked, size, style, took
-from consist_es.cli.output import emit, entry, shown
+from consist_es.cli.output import emit, entry, note, shown
 from consist_es.cli.output import print_text as emit_text
 from consist_es.cli.units import short_digest
 from consist_es.projections.artifact_rows import ArtifactRow
@@ -15,12 +15,20 @@ from consist_es.projections.run_rows import RunRow, in_words
 from consist_es.reading.account import ArtifactAccount, ScenarioAccount, StepAccount
 from consist_es.reading.causes import in_short
 from consist_es.reading.labels import label, outcome
+from consist_es.reading.select import Selected, SelectedArtifact
 from consist_es.runs.sets import flat
 from consist_es.runs.why import in_words as reason_in_words
 from consist_es.values.plain import from_plain
 
 _LISTED = 5
 _FILES = 20
+
+
+def note_others(text: str, found: Selected | SelectedArtifact) -> None:
+    """Say that a text could mean others too, and which one was taken."""
+    if found.others:
+        name = found.run.id if isinstance(found, Selected) else found.artifact.uri
+        note(f"{text!r} may be one of {found.others + 1}: the newest was taken, {name!r}.")
 
 
 def line(name: str, text: str, style: str = "") -> None:
