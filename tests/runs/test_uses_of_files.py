@@ -101,3 +101,22 @@ def test_a_name_set_again_is_the_latest_and_a_value_without_a_record_is_no_artif
     assert found.path.read_text() == "2"
     assert tracker.get_artifact("elsewhere", run_id="base") is None
     assert tracker.get_artifact("elsewhere") is None
+
+
+def test_a_file_that_was_written_again_with_the_same_bytes_keeps_its_users(tracker: Tracker, tmp_path: Path) -> None:
+    place = tmp_path / "same.txt"
+
+    def write() -> None:
+        place.write_text("x")
+
+    for number in range(2):
+        with tracker.scenario(f"s{number}") as sc:
+            result = sc.run(
+                write,
+                outputs=["same"],
+                output_paths={"same": place},
+                cache_options=consist.CacheOptions(cache_mode="overwrite"),
+            )
+            sc.run(lambda n=number: None, name="use", inputs={"same": result.outputs["same"]}, config={"k": number})
+    found = tracker.get_artifact_descendants(result.outputs["same"])
+    assert sorted(node["run"].id for node in found["runs"]) == ["s0_use", "s1_use"]
