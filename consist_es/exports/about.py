@@ -18,9 +18,9 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T.+)?")
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """The options of a RO-Crate."""
 
-    script: Path | None = None
+    script: Path = Path()
     """The model's script, which becomes the workflow of the crate."""
-    license: str | None = None
+    license: str = ""
     """A URL, or an identifier of https://spdx.org/licenses."""
     author: str | None = None
     """A name, or an ORCID as a URL."""

@@ -6,8 +6,10 @@ The terms that RO-Crate 1.1 lacks are written out, so that its context is the on
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
@@ -42,7 +44,8 @@ def write(walk: Walk, header: RunRow, about: About, folder: Path, tick: Callable
     """
     if next(walk.steps(header), None) is None:
         raise ExportError("ro-crate", f"scenario {header.id!r} has no steps, and a valid crate has one. Name another")
-    assert about.script is not None
+    if about.script.name in (METADATA, "data"):
+        raise ExportError("ro-crate", f"--script {about.script}: the crate needs that name. Give the script another")
     shutil.copyfile(about.script, folder / about.script.name)
     with Files(walk, header, folder if about.data else None) as files:
         crate = _Crate(walk, header, about, files)
@@ -62,11 +65,16 @@ def strange(folder: Path) -> Path | None:
     try:
         graph = msgspec.json.decode((folder / METADATA).read_bytes())["@graph"]
         root = next(entity for entity in graph if entity["@id"] == "./")
-        parts = {folder / METADATA, *(folder / unquote(part["@id"]) for part in root["hasPart"])}
+        parts = {folder / METADATA, *(folder / unquote(part["@id"]) for part in _listed(root["hasPart"]))}
     except (OSError, msgspec.DecodeError, LookupError, TypeError, StopIteration):
         parts = set()
     files = (file for file in sorted(folder.rglob("*")) if file.is_symlink() or not file.is_dir())
     return next((file for file in files if parts.isdisjoint((file, *file.parents))), None)
+
+
+def _listed(value: Any) -> list[Any]:
+    """One reference, or several, as a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def _put(out: BinaryIO, entity: Mapping[str, Any]) -> None:
@@ -75,14 +83,23 @@ def _put(out: BinaryIO, entity: Mapping[str, Any]) -> None:
     for name, value in entity.items():
         out.write(before + msgspec.json.encode(name) + b":")
         if isinstance(value, Iterator):
-            out.write(b"[")
-            for number, item in enumerate(value):
-                out.write((b"," if number else b"") + msgspec.json.encode(ref(item)))
-            out.write(b"]")
+            _put_refs(out, value)
         else:
             out.write(msgspec.json.encode(value))
         before = b","
     out.write(b"}")
+
+
+def _put_refs(out: BinaryIO, identities: Iterator[str]) -> None:
+    start = [*islice(identities, 2)]
+    if len(start) == 1:
+        out.write(msgspec.json.encode(ref(start[0])))
+        return
+    before = b"["
+    for identity in chain(start, identities):
+        out.write(before + msgspec.json.encode(ref(identity)))
+        before = b","
+    out.write(b"]" if start else b"[]")
 
 
 def _entity(identity: str, kind: str | list[str], **values: Any) -> Entity:
@@ -92,9 +109,8 @@ def _entity(identity: str, kind: str | list[str], **values: Any) -> Entity:
 
 class _Crate:
     def __init__(self, walk: Walk, header: RunRow, about: About, files: Files) -> None:
-        assert about.script is not None
         self._walk, self._header, self._about, self._files = walk, header, about, files
-        self._main = quote(about.script.name)
+        self._main = quote(os.fsencode(about.script.name))
         self._plan = Plan.of(walk, header, self._main)
         writer = walk.writer(header.writer)
         self._user = writer.user if writer is not None else ""
@@ -146,7 +162,7 @@ class _Crate:
     # ------------------------------------------------------------ people, licence
 
     def _license(self) -> str:
-        said = str(self._about.license)
+        said = self._about.license
         return said if "://" in said else f"{_SPDX}{quote(said)}"
 
     def _author(self) -> Entity | None:
@@ -163,7 +179,7 @@ class _Crate:
         return _entity(said, kind, url=said) if "://" in said else _entity(f"#publisher-{local(said)}", kind, name=said)
 
     def _people(self) -> Iterator[Entity]:
-        yield _entity(self._license(), "CreativeWork", name=str(self._about.license), identifier=self._license())
+        yield _entity(self._license(), "CreativeWork", name=self._about.license, identifier=self._license())
         yield from (entity for entity in (self._author(), self._publisher()) if entity is not None)
         if self._user:
             yield _entity(self._agent(), "Person", name=self._user)
@@ -221,7 +237,7 @@ class _Crate:
             startTime=_seconds(row.started_at),
             endTime=None if row.ended_at is None else _seconds(row.ended_at),
             agent=ref(self._agent()) if self._user else None,
-            actionStatus=ref(_STATUS.get(row.status, _FAILED)),
+            actionStatus=_STATUS.get(row.status, _FAILED),
             error=row.error_message if is_own else None,
             **values,
         )
@@ -235,5 +251,3 @@ class _Crate:
 def _seconds(text: str) -> str:
     """A time without fractions, as the profiles want it."""
     return f"{text[:19]}+00:00"
-
-

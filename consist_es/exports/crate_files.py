@@ -27,7 +27,8 @@ _MEDIA = {
     "parquet": "application/vnd.apache.parquet", "csv": "text/csv", "json": "application/json", "text": "text/plain",
     "txt": "text/plain", "yaml": "application/yaml", "hdf5": "application/x-hdf5", "netcdf": "application/x-netcdf",
 }  # fmt: skip
-"""Format -> media type; others are told by their own name."""
+"""Format -> media type."""
+_BYTES = "application/octet-stream"
 _SHOWN = 5
 
 
@@ -77,7 +78,7 @@ class Files:
                 "name": row.key,
                 "identifier": row.digest,
                 "contentSize": None if row.size is None else str(row.size),
-                "encodingFormat": _MEDIA.get(row.driver, row.driver) if row.kind != "folder" else None,
+                "encodingFormat": _MEDIA.get(row.driver, _BYTES) if row.kind != "folder" else None,
                 "contentUrl": None if name.startswith("data/") else address(row),
                 "exampleOfWork": refs(fills),
             }
@@ -97,7 +98,7 @@ class Files:
         if left:
             more = "" if len(left) <= _SHOWN else f" and {len(left) - _SHOWN} more"
             self.notices.append(
-                f"{counted(len(left), 'file')} not in the crate, because the bytes are gone, changed or part of another "
+                f"{counted(len(left), 'file')} not in the crate, because bytes are gone, changed, or part of another "
                 f"file: {', '.join(left[:_SHOWN])}{more}. The crate says where they were."
             )
 

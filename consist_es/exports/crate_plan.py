@@ -30,9 +30,10 @@ def ref(identity: str) -> dict[str, str]:
     return {"@id": identity}
 
 
-def refs(identities: Iterable[str]) -> list[dict[str, str]]:
-    """References to entities, each once."""
-    return [ref(identity) for identity in dict.fromkeys(identities)]
+def refs(identities: Iterable[str]) -> list[dict[str, str]] | dict[str, str]:
+    """References to entities, each once; a single one is no list."""
+    found = [ref(identity) for identity in dict.fromkeys(identities)]
+    return found[0] if len(found) == 1 else found
 
 
 class Tool(msgspec.Struct):

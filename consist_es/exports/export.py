@@ -10,11 +10,12 @@ from typing import Any, BinaryIO, NamedTuple
 
 from consist_es.checks import check_option
 from consist_es.errors import ExportError
-from consist_es.exports import crate, dot, mermaid, openlineage, parquet, prov, target, trace
+from consist_es.exports import crate, dot, mermaid, openlineage, prov, target, trace
 from consist_es.exports.about import About
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading import select
 from consist_es.reading.walk import Walk, walk
+from consist_es.views.file import side_files
 
 Tick = Callable[[], None]
 Progress = Callable[[int, int], None]
@@ -74,6 +75,8 @@ def export(
         place = Path(path)
         target.check(place, force=force, folder=format in FOLDERS, ours=ours)
         if format == "parquet":
+            from consist_es.exports import parquet  # pyarrow is slow to import
+
             with target.folder_at(place, parquet.strange) as folder:
                 parquet.write(found, folder, count)
         elif format == "ro-crate":
@@ -84,6 +87,11 @@ def export(
             with target.file_at(place) as file:
                 FILES[format](found, file, count)
         return Exported(str(place), count.total, _of_graph(format, found, notices))
+
+
+def own_places(log: Path, views: Path) -> tuple[Path, ...]:
+    """Where a project lies: its log, its views, and the files beside those."""
+    return (log, views, *side_files(views), views.with_name(f"{views.name}.lock"))
 
 
 class _Count:

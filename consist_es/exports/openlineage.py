@@ -171,7 +171,9 @@ def _dataset(row: ArtifactRow, direction: str) -> dict[str, Any]:
     if row.digest is not None:
         facets["version"] = _facet("version", datasetVersion=row.digest)
     if isinstance(row.schema, dict) and row.schema:
-        facets["schema"] = _facet("schema", fields=[{"name": key, "type": str(kind)} for key, kind in row.schema.items()])
+        facets["schema"] = _facet(
+            "schema", fields=[{"name": key, "type": str(kind)} for key, kind in row.schema.items()]
+        )
     found = {"namespace": space, "name": name, "facets": facets}
     if statistics := _known({"rowCount": row.rows, "size": row.size}):
         found[f"{direction}Facets"] = {f"{direction}Statistics": _facet(f"{direction}Statistics", **statistics)}

@@ -88,7 +88,9 @@ def _table(walk: Walk, path: Path, sql: str, about: dict[str, str]) -> None:
     schema = pa.schema([(name, _TYPES.get(name, pa.string())) for name in names], metadata=about)
     with pq.ParquetWriter(path, schema, compression="zstd") as file:
         for rows in _groups(streamed(walk.conn, sql, wanted)):
-            columns = [_column(list(column), field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)]
+            columns = [
+                _column(list(column), field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)
+            ]
             file.write_batch(pa.record_batch(columns, schema=schema))
 
 
