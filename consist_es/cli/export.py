@@ -16,7 +16,7 @@ _STDOUT = "-"
 
 
 @click.command(short_help="Write scenarios in formats of others.")
-@click.argument("format", type=click.Choice(_FORMATS))
+@click.argument("format", metavar="FORMAT", type=click.Choice(_FORMATS))
 @click.argument("scenarios", metavar="[SCENARIO]...", nargs=-1)
 @click.option(
     "-o", "--out", metavar="PATH", type=click.Path(path_type=Path), required=True,
@@ -31,7 +31,7 @@ _STDOUT = "-"
 @click.option("--data", is_flag=True, help="ro-crate: copy the files whose bytes are still the recorded ones.")
 @project_option
 def export(format: str, scenarios: tuple[str, ...], out: Path, force: bool, db_path: Path, **about: Any) -> None:
-    """Write scenarios in a format of others; without SCENARIO the whole project.
+    """Write scenarios in a format of others; without SCENARIO the whole project. Formats:
 
     \b
     openlineage  OpenLineage 2-0-2 events, one to a line (Marquez, DataHub)

@@ -43,7 +43,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageTypeError(f"export() has no argument {min(unknown)!r}.")
         if format != "ro-crate":
             if found:
-                raise ExportError(format, f"{_options(sorted(found))} are of ro-crate alone. Leave them out")
+                raise ExportError(format, f"only ro-crate takes {_options(sorted(found))}. Leave it out")
             return cls()
         if missing := [name for name in ("script", "license") if name not in found]:
             raise ExportError(

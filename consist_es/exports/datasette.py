@@ -28,7 +28,7 @@ TABLES: dict[str, dict[str, Any]] = {
         "title": "Steps",
         "description": "One line for each step, in the order in which they began.",
         "facets": ["outcome", "step", "year", "scenario"],
-        "size": 50,
+        "size": 20,
         "units": {"seconds": "s", "saved_seconds": "s"},
         "columns": {
             "outcome": "hit, computed, demoted, failed, interrupted, abandoned or running",
