@@ -102,10 +102,10 @@ def export(tracker: Tracker, out: Path, scenarios: tuple[str, ...]) -> None:
     for number, name in enumerate(scenarios):
         for kind in FORMATS:
             tracker.export(kind, out / f"{number}.{kind}", [name])
-        author, publisher = ("A. Modeller", "An Institute") if number % 2 else (None, None)
         more: CrateOptions = {"script": script, "license": "CC-BY-4.0", "data": number % 3 > 0}
-        crate = out / f"{number}.ro-crate"
-        tracker.export("ro-crate", crate, name, author=author, publisher=publisher, **more)
+        if number % 2:
+            more |= {"author": "A. Modeller", "publisher": "An Institute"}
+        tracker.export("ro-crate", out / f"{number}.ro-crate", name, **more)
 
 
 def graphs(out: Path) -> bool:
