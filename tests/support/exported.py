@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import consist_es as consist
 from consist_es import Tracker
+from consist_es.views.file import connect
 from tests.support.api import made
 from tests.support.children import fork
 
@@ -115,3 +117,34 @@ def crate_options(folder: Path) -> dict[str, Any]:
 def lines(path: Path) -> list[Any]:
     """The JSON values of a file, one to a line."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+_MORE_RUNS = """
+WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1)
+INSERT INTO runs SELECT {columns} FROM number JOIN runs r ON r.id = 'edited_report'
+"""
+_MORE_LINKS = """
+INSERT INTO links SELECT m.key, l.direction, l.name, l.artifact_id, l.position, l.via, l.result, l.seq
+FROM runs m JOIN runs r ON r.id = 'edited_report' JOIN links l ON l.run_key = r.key WHERE m.key LIKE 'more-%'
+"""
+_OTHER = {
+    "key": "'more-' || n",
+    "run_id": "'more'",
+    "attempt": "n",
+    "id": "'more#' || n",
+    "iteration": "n",
+    "started_seq": "1000000 + 2 * n",
+    "ended_seq": "1000001 + 2 * n",
+}
+
+
+def multiplied(views: Path, copy: Path, steps: int) -> sqlite3.Connection:
+    """A copy of a project's views with so many more steps in scenario `edited`, each with its links."""
+    with contextlib.closing(sqlite3.connect(views)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        columns = [row[1] for row in target.execute("PRAGMA table_info(runs)")]
+        shown = ", ".join(_OTHER.get(column, f"r.{column}") for column in columns)
+        target.execute(_MORE_RUNS.format(columns=shown), (steps,))
+        target.execute(_MORE_LINKS)
+        target.commit()
+    return connect(copy)
