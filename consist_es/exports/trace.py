@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from heapq import heappop, heappush
 from typing import Any, BinaryIO
 
 import msgspec
@@ -71,15 +72,35 @@ def _scenario(walk: Walk, number: int, header: RunRow | None, tick: Callable[[],
             tick()
 
 
+class _Lanes:
+    """Lanes from 1 on; each has one step at a time."""
+
+    def __init__(self) -> None:
+        self._ends: list[float] = []
+        """Lane -> when its last step ended."""
+        self._busy: list[tuple[float, int]] = []
+        self._free: list[int] = []
+
+    def take(self, begin: int, duration: int | None) -> int:
+        """The first lane that is free from there on; a step whose end is unknown keeps it."""
+        while self._busy and self._busy[0][0] <= begin:
+            heappush(self._free, heappop(self._busy)[1])
+        if self._free and self._ends[self._free[0]] <= begin:  # clocks of processes may differ a little
+            lane = heappop(self._free)
+        else:
+            lane = len(self._ends)
+            self._ends.append(0)
+        self._ends[lane] = math.inf if duration is None else begin + duration
+        heappush(self._busy, (self._ends[lane], lane))
+        return lane + 1
+
+
 def _lay_out(walk: Walk, header: RunRow | None, slices: Scratch) -> None:
     """Give steps that overlap a lane each."""
-    free: list[float] = []
-    """Lane -> when its last step ended."""
+    lanes = _Lanes()
     for row in walk.steps(header):
         drawn = _drawn(row, 0)
-        at = next((lane for lane, end in enumerate(free) if end <= drawn.begin), len(free))
-        drawn.lane = at + 1
-        free[at : at + 1] = [math.inf if drawn.duration is None else drawn.begin + drawn.duration]
+        drawn.lane = lanes.take(drawn.begin, drawn.duration)
         slices.put([(row.key, 0, msgspec.json.encode(drawn).decode())])
 
 

@@ -1,8 +1,11 @@
 """What each format says of hits, misses, failures, killed and running runs. The official validators read them in
 `tools/dev.py external exports`."""
 
+import itertools
 import json
+import math
 import os
+import random
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from consist_es import Tracker
+from consist_es.exports.trace import _Lanes
 from tests.support.exported import HOSTILE, LICENCE, SCENARIOS, SECRET, crate_options, lines
 
 pytestmark = pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
@@ -342,3 +346,18 @@ def test_names_are_no_markup_in_charts(tracker: Tracker, tmp_path: Path) -> None
     dot = exported(tracker, "dot", tmp_path, HOSTILE).read_text()
     (label,) = re.findall(r"^  label=(.*);$", dot, re.MULTILINE)
     assert json.loads(label) == HOSTILE
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_steps_at_the_same_time_have_lanes_of_their_own(seed: int) -> None:
+    draw = random.Random(seed)
+    lanes, last = _Lanes(), 0
+    taken: dict[int, list[tuple[int, float]]] = {}
+    for _ in range(60):
+        last = max(0, last + draw.randint(-2, 9))  # starts are in the order of the log, on several clocks
+        length = None if draw.random() < 0.05 else draw.randint(1, 25)
+        end = math.inf if length is None else last + length
+        taken.setdefault(lanes.take(last, length), []).append((last, end))
+    assert sorted(taken) == list(range(1, len(taken) + 1))
+    for times in taken.values():
+        assert all(one[1] <= other[0] for one, other in itertools.pairwise(times))
