@@ -231,15 +231,19 @@ class _Walk:
             self._all([*(item for item in node.keys if item and _text(item) is None), *node.values], sql)
         elif kind is ast.BinOp or kind is ast.JoinedStr:
             self._joined(node, sql)
-        elif kind is ast.Attribute and node.attr == "modules" and getattr(node.value, "id", "") == "sys":
+        elif kind is ast.Attribute:
+            self._attribute(node, sql)
+        elif kind is not ast.Raise and not (kind is ast.Expr and node.value.__class__ is ast.Constant):
+            self._below(node, sql)
+
+    def _attribute(self, node: ast.Attribute, sql: bool) -> None:
+        if node.attr == "modules" and getattr(node.value, "id", "") == "sys":
             # lookups in ``sys.modules[__name__]`` use the attributes of this code
             self._sure |= {item.attr for item in ast.walk(self._whole) if isinstance(item, ast.Attribute)}
             self._code = True
-        elif kind is ast.Attribute and node.attr in _MODULE_SPACES:
-            self._code = True
-            self._below(node, sql)
-        elif kind is not ast.Raise and not (kind is ast.Expr and node.value.__class__ is ast.Constant):
-            self._below(node, sql)
+            return
+        self._code |= node.attr in _MODULE_SPACES
+        self._below(node, sql)
 
     def _text(self, text: str, sql: bool) -> None:
         self.texts.append(text)
