@@ -28,6 +28,7 @@ from consist_es.execution.forecast import Foresight
 from consist_es.execution.hooks import Hook, Hooks
 from consist_es.execution.log_calls import LogCalls
 from consist_es.execution.observed import observations
+from consist_es.execution.sources import SourceKeeper
 from consist_es.execution.watch import Observer
 from consist_es.execution.workers import active_run
 from consist_es.identity.installed.package_options import PackageOptions
@@ -62,7 +63,9 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     the fingerprint. `package_identity`: ``own`` reuses results over other versions of installed packages, with a
     warning; ``imported`` does not. `model_packages` count by version in either case, for every step; `ignore_packages`
     never. See docs/steps.md. `progress`: tell on stderr how each step ended and how long the rest may take; None asks
-    the environment variable ``CONSIST_ES_PROGRESS``.
+    the environment variable ``CONSIST_ES_PROGRESS``. `record_source`: keep the source text of the project's code that
+    steps ran, once per version of each function, so that `why` and `diff` show the changed lines; None keeps it unless
+    `trusted_writers` is given. See docs/why.md.
     """
 
     _own_rehearsal: Rehearsal | None = None
@@ -93,6 +96,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         model_packages: Iterable[str] | None = None,
         ignore_packages: Iterable[str] | None = None,
         progress: bool | None = None,
+        record_source: bool | None = None,
     ) -> None:
         _check_options(hashing_strategy=hashing_strategy, access_mode=access_mode, observe=observe)
         trust = Trust.of(trusted_writers)
@@ -123,6 +127,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             trust=trust,
             carry_over=bool(carry_over),
             observer=Observer(self._project, uris, digester, observe, globs),
+            sources=SourceKeeper() if (trust is None if record_source is None else record_source) else None,
         )
         root = given_folder(project_root, "project_root")
         place = label_root(project_root, self.db_path.parent)
