@@ -21,7 +21,7 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?P<info>[^`\n]*)\n(?P<body>.*?)^(?P=indent)```[ \t]*$", re.MULTILINE | re.DOTALL
 )
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
-LANGUAGES = {"bash", "console", "json", "python", "sql", "text", "toml"}
+LANGUAGES = {"{eval-rst}", "bash", "console", "json", "python", "sql", "text", "toml"}
 
 
 @dataclass(frozen=True)
