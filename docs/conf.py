@@ -36,7 +36,7 @@ autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
 # Unions of many types keep the names that the code has for them; docs/api.md says what they are.
-ALIASES = "IdentityInputs Input Inputs Loggable OutputPaths Place Stored".split()
+ALIASES = ("IdentityInputs", "Input", "Inputs", "Loggable", "OutputPaths", "Place", "Stored")
 autodoc_type_aliases = {name: name for name in ALIASES}
 
 TOP = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "ARCHITECTURE.md": "architecture.md"}
@@ -44,10 +44,11 @@ TOP["CONTRIBUTING.md"] = "contributing.md"
 STUBS = {Path(page).stem: name for name, page in TOP.items() if name != "README.md"}
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<file>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
-MADE_BY_US = """
-AlignedPair Artifact Coupler CouplerView DriverType DryRun DryStep Forecast Run RunContext RunResult ScenarioContext
-StepContext Why FacetIndex RunFieldIndex CodeIdentityUnavailableError
-""".split()
+MADE_BY_US = {
+    "AlignedPair", "Artifact", "CodeIdentityUnavailableError", "Coupler", "CouplerView", "DriverType", "DryRun",
+    "DryStep", "FacetIndex", "Forecast", "Run", "RunContext", "RunFieldIndex", "RunResult", "ScenarioContext",
+    "StepContext", "Why",
+}  # fmt: skip
 """Classes that users are given and do not make: how they are made is not shown."""
 
 
@@ -78,13 +79,17 @@ def read_page(app: Any, name: str, content: list[str]) -> None:
     content[0] = LINK.sub(moved, content[0])
 
 
-def shown_signature(app: Any, kind: str, name: str, thing: Any, options: Any, given: str | None, back: str | None) -> Any:
+def shown_signature(
+    app: Any, kind: str, name: str, thing: Any, options: Any, given: str | None, back: str | None
+) -> Any:
     """Leave out how a class is made that users only get, and the names that aliases have inside Sphinx."""
     if kind in ("class", "exception") and name.rpartition(".")[2] in MADE_BY_US:
         return "", None
     if given is None:
         return None
-    return re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", given).replace("_Places", "Tracker"), back
+    return re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", given).replace("_Places", "Tracker").replace(
+        "=<factory>", " = {}"
+    ), back
 
 
 def public_name(app: Any, env: Any, node: Any, text: Any) -> Any:

@@ -112,8 +112,8 @@ class TrackerQueries(SaysInstead):
         Args:
             index_by: a field or ``facet.<key>``: gives a dict of the newest run per value.
             tags: has all of them.
-            year, iteration, stage, phase, model, status, name, kind, parent_id, scenario: equal to this; `parent` is the
-                same as `parent_id`.
+            year, iteration, stage, phase, model, status, name, kind, parent_id, scenario: equal to this.
+            parent: the same as `parent_id`.
             facet: dotted key -> value.
             metadata: key -> value.
             limit: at most so many; None for all.
