@@ -45,9 +45,9 @@ STUBS = {Path(page).stem: name for name, page in TOP.items() if name != "README.
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<file>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
 MADE_BY_US = {
-    "AlignedPair", "Artifact", "CodeIdentityUnavailableError", "Coupler", "CouplerView", "DriverType", "DryRun",
-    "DryStep", "FacetIndex", "Forecast", "Run", "RunContext", "RunFieldIndex", "RunResult", "ScenarioContext",
-    "StepContext", "Why",
+    "AlignedPair", "Artifact", "ArtifactLike", "CodeIdentityUnavailableError", "Coupler", "CouplerView", "DriverType",
+    "DryRun", "DryStep", "FacetIndex", "Forecast", "Run", "RunContext", "RunFieldIndex", "RunResult", "RunResultLike",
+    "ScenarioContext", "StepContext", "Why",
 }  # fmt: skip
 """Classes that users are given and do not make: how they are made is not shown."""
 
