@@ -1,8 +1,8 @@
-"""Makes the pictures of docs/pictures from the demo: ``.venv/bin/python -m tools.pictures``.
+"""Makes the pictures of docs/pictures from the demo: ``.venv/bin/python tools/pictures.py``.
 
 Each command runs in a terminal of its own, and what it wrote becomes an SVG that needs no font from elsewhere. A
 picture is written anew only if something other than its figures changed; ``--all`` writes all of them. Look at them
-before you commit them: tests/house/test_pictures.py fails until they are what the commands write today.
+before you commit them: tests/tools/test_pictures.py fails until they are what the commands write today.
 """
 
 import argparse

@@ -91,7 +91,7 @@ def test_a_dead_link_is_found() -> None:
 def test_every_public_name_has_one_entry_in_the_reference() -> None:
     pages = [page.read_text(encoding="utf-8") for page in sorted((DOCS / "api").glob("*.md"))]
     listed = [name for page in pages for name in DIRECTIVE.findall(page)]
-    assert sorted(listed) == consist_es.__all__, "each once, on one of the pages in docs/api"
+    assert sorted(listed) == vars(consist_es)["__all__"], "each once, on one of the pages in docs/api"
 
 
 def test_every_command_has_a_heading() -> None:

@@ -1,12 +1,16 @@
 """The pictures of the documentation are what the commands write today."""
 
 import re
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tools.pictures import FOLDER, draw, stale, words
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+from pictures import FOLDER, draw, stale, words
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +23,7 @@ def pictures() -> Iterator[str]:
 
 
 def test_every_picture_is_what_its_commands_write(drawn: dict[str, str]) -> None:
-    assert stale(drawn) == [], "python -m tools.pictures makes them again: look at them before you commit"
+    assert stale(drawn) == [], "python tools/pictures.py makes them again: look at them before you commit"
 
 
 def test_another_word_is_seen_and_another_figure_is_not(drawn: dict[str, str]) -> None:
