@@ -35,6 +35,7 @@ default_role = "py:obj"  # single backticks in docstrings: a link if it names so
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
 # Unions of many types keep the names that the code has for them; docs/api.md says what they are.
 ALIASES = ("IdentityInputs", "Input", "Inputs", "Loggable", "OutputPaths", "Place", "Stored")
 autodoc_type_aliases = {name: name for name in ALIASES}
