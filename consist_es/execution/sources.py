@@ -23,6 +23,11 @@ class SourceKeeper:
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
+    @classmethod
+    def if_asked(cls, asked: bool | None, *, by_default: bool) -> SourceKeeper | None:
+        """One if source texts are to be recorded, else None."""
+        return cls() if (by_default if asked is None else asked) else None
+
     def fresh(self, conn: sqlite3.Connection, step: Step, root: Path) -> Iterator[SourceRecorded]:
         """The texts of a step's code below `root` that the views in `conn` lack."""
         parts = {digest: label for label, digest in step.code.parts.items() if digest not in self._seen}

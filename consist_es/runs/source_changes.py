@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sqlite3
 from collections.abc import Callable
 
@@ -55,6 +54,8 @@ def source_changes(
 
 
 def _changed(before: str, after: str) -> list[str]:
+    import difflib  # few processes ask why
+
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=_AROUND)
     return list(lines)[2:]  # without the names of the two files
 
