@@ -144,7 +144,8 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             sources=SourceKeeper.if_asked(record_source, by_default=trust is None),
         )
         root = given_folder(project_root, "project_root")
-        self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=label_root(project_root, self.db_path.parent), packages=packages)
+        place = label_root(project_root, self.db_path.parent)
+        self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
         warn_missing(packages)
         self._foresight = Foresight(self._engine)
         self._follow(progress)

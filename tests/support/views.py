@@ -191,6 +191,7 @@ def one_of_each() -> list[Draft]:
         Draft(ScenarioExited(status="failed", seconds=9.0, error=error, failed_step="C", missing_outputs=["z"])),
         on("S", ScenarioExited(status="failed", seconds=9.0, error=error, failed_step="C", missing_outputs=["zones"])),
         on("A", PayloadRedacted(position=10, event="meta_logged", digest="00", size=80, reason="a password", user="u")),
+        on("A", PayloadRedacted(position=11, event="source_recorded", digest="01", size=90, reason="a", source="b3:t")),
     ]
 
 
