@@ -117,10 +117,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         trust = Trust.of(trusted_writers)
         packages = PackageOptions.of(package_identity, model_packages, ignore_packages)
         epoch = checked_year("cache_epoch", cache_epoch)
-        require_path(run_dir if db_path is None else db_path)  # before a folder is made of a URL
-        self.run_dir = given_folder(run_dir, "run_dir")
-        self.db_path = self.run_dir / "provenance.db" if db_path is None else given_path(db_path, "db_path")
-        given_folder(self.db_path.parent, "the folder of db_path")
+        self.run_dir, self.db_path = _places(run_dir, db_path)
         uris = UriMap.of(self.run_dir, mounts)
         secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
         self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
@@ -398,6 +395,15 @@ def _is_set(variable: str) -> bool:
 
 def _refuse_str(what: str) -> tuple[str, ...]:
     raise UsageTypeError(f"{what} takes a list of str, not a single str.")
+
+
+def _places(run_dir: str | os.PathLike[str], db_path: str | os.PathLike[str] | None) -> tuple[Path, Path]:
+    """The folder for outputs and the file of the views, checked."""
+    require_path(run_dir if db_path is None else db_path)  # before a folder is made of a URL
+    folder = given_folder(run_dir, "run_dir")
+    database = folder / "provenance.db" if db_path is None else given_path(db_path, "db_path")
+    given_folder(database.parent, "the folder of db_path")
+    return folder, database
 
 
 def _make_folder(run_dir: Path, *, dry: bool) -> None:
