@@ -127,10 +127,17 @@ class TrackerQueries(SaysInstead):
     ) -> list[Run] | dict[Any, Run]:
         """Runs that match all filters, newest first.
 
-        Filters: tags (has all), year, iteration, stage, phase, model, status, name, kind, parent_id, scenario, facet
-        (dotted key -> value), metadata, limit (None for all). With `index_by`, a field or ``facet.<key>``, a dict of
-        the newest run per value. Without a limit all are given if a scenario, a parent or `index_by` is named; else
-        the newest 100, with a warning if there are more.
+        Without a limit all are given if a scenario, a parent or `index_by` is named; else the newest 100, with a
+        warning if there are more.
+
+        Args:
+            index_by: a field or ``facet.<key>``: gives a dict of the newest run per value.
+            tags: has all of them.
+            year, iteration, stage, phase, model, status, name, kind, parent_id, scenario: equal to this.
+            parent: the same as `parent_id`.
+            facet: dotted key -> value.
+            metadata: key -> value.
+            limit: at most so many; None for all.
 
         Raises:
             OptionError: a filter that does not exist.
@@ -229,7 +236,10 @@ class TrackerQueries(SaysInstead):
     ) -> RunResult:
         """The result of an earlier run as its caller received it, for use with `ref`.
 
-        `validate`: ``lazy`` and ``none`` do not look at the files, ``strict`` requires each to exist.
+        Args:
+            run_id: of the run.
+            keys: the outputs to give; None for all.
+            validate: ``lazy`` and ``none`` do not look at the files, ``strict`` requires each to exist.
 
         Raises:
             MissingKeyError: no such run or output. ArtifactMissingError: strict, and a file is gone.
@@ -323,11 +333,15 @@ class TrackerQueries(SaysInstead):
             return None
 
     def find_artifacts(self, **filters: Unpack[ArtifactFilters]) -> list[Artifact]:
-        """Artifacts that match, newest first: key, digest, uri, driver, kind, creator, consumer and run (either of the
-        two) by run id, limit.
+        """Artifacts that match all filters, newest first.
 
         Without a limit all are given if a run, a digest or a URI is named; else the newest 100, with a warning if there
         are more.
+
+        Args:
+            key, digest, uri, driver, kind: equal to this.
+            creator, consumer, run: id of the run that made it, that used it, or either of the two.
+            limit: at most so many; None for all.
         """
         queries = self._queries
         given: dict[str, Any] = {name: value for name, value in filters.items() if name != "limit"}
@@ -401,10 +415,17 @@ class TrackerQueries(SaysInstead):
     ) -> Path:
         """Write scenarios, or the whole record, in a format of others; gives the path. See docs/exports.md.
 
-        `format`: ``openlineage``, ``prov``, ``trace``, ``mermaid`` or ``dot``, which are files, or ``parquet`` and
-        ``ro-crate``, which are folders. `scenarios`: names, or ``NAME#2`` for an earlier attempt. `force` replaces an
-        earlier export. A RO-Crate is of one scenario and needs `script` and `license`; `author`, `publisher`,
-        `published` (a date) and `data` (copy the files) are as you like.
+        Args:
+            format: ``openlineage``, ``prov``, ``trace``, ``mermaid`` or ``dot``, which are files, or ``parquet`` and
+                ``ro-crate``, which are folders.
+            path: the file or folder to make.
+            scenarios: names, ``NAME#2`` for an earlier attempt; None for the whole record. A RO-Crate is of one.
+            force: replace an earlier export.
+            script: for a RO-Crate, which needs it: the script of the model.
+            license: for a RO-Crate, which needs it: an identifier of SPDX, or a URL.
+            author, publisher: for a RO-Crate: a name or a URL.
+            published: for a RO-Crate: a date; the end of the scenario without one.
+            data: for a RO-Crate: copy the files whose bytes are still the recorded ones.
 
         Raises:
             OptionError: no such format. MissingKeyError: no such scenario. ExportError: the place is taken, or the
