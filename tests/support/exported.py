@@ -133,6 +133,8 @@ _OTHER = {
     "attempt": "n",
     "id": "'more#' || n",
     "iteration": "n",
+    "started_at": "strftime('%Y-%m-%dT%H:%M:%S.000000Z', '2030-01-01', n || ' seconds')",
+    "ended_at": "strftime('%Y-%m-%dT%H:%M:%S.900000Z', '2030-01-01', n || ' seconds')",
     "started_seq": "1000000 + 2 * n",
     "ended_seq": "1000001 + 2 * n",
 }
