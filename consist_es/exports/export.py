@@ -72,7 +72,7 @@ def export(
                 raise ExportError("-", f"{format} is a folder, which is no stream. Give a path")
             FILES[format](found, path, count)
             return Exported("-", count.total, _of_graph(format, found, notices))
-        place = Path(path)
+        place = Path(os.path.abspath(path))
         target.check(place, force=force, folder=format in FOLDERS, ours=ours)
         if format == "parquet":
             from consist_es.exports import parquet  # pyarrow is slow to import

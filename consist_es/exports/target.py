@@ -19,6 +19,8 @@ def check(path: Path, *, force: bool, folder: bool, ours: Sequence[Path]) -> Non
     Raises:
         ExportError: what is in the way, and what to do.
     """
+    if not path.name:
+        raise ExportError(path, "it is the root of a file system. Give another path")
     place = real_path(path.parent) + os.sep + path.name
     for own in ours:
         if below(place, real_path(own)) is not None:

@@ -16,7 +16,8 @@ import pytest
 
 from consist_es import Tracker
 from consist_es.exports.trace import _Lanes
-from tests.support.exported import HOSTILE, LICENCE, SCENARIOS, SECRET, crate_options, lines
+from tests.support.exported import HOSTILE, LICENCE, SCENARIOS, SECRET, break_down, crate_options, lines, play
+from tests.support.exported import tracker as opened
 
 pytestmark = pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
 SCHEMAS = Path(os.environ.get("OPENLINEAGE_SCHEMAS", Path(__file__).parents[3] / "shared" / "data" / "openlineage"))
@@ -66,6 +67,28 @@ def test_without_scenarios_everything_is_exported_also_steps_outside_of_them(tra
     only = lines(exported(tracker, "openlineage", tmp_path, ["edited", "baseline#2", "edited"]))
     assert {event["job"]["name"].partition(".")[0] for event in only} == {"edited", "baseline"}
     assert sum(event["eventType"] == "START" for event in only) == 8
+
+
+def test_what_was_redacted_is_in_no_export(here: Path) -> None:
+    (here / "inputs").mkdir()
+    (here / "inputs" / "zones.csv").write_text("zone,people\n1,20\n")
+    with opened(here) as own:
+        with pytest.raises(ValueError, match="no zone"):
+            play(own, "failing", last=break_down, note="told too much")
+        types = (
+            "scenario_started",
+            "step_started",
+            "step_failed",
+            "scenario_exited",
+            "artifact_logged",
+            "cache_missed",
+        )
+        found = own.project.connection().execute("SELECT seq, type FROM audit_index").fetchall()
+        own.project.redact([seq for seq, kind in found if kind in types], "a test")
+        written = [text for each in FORMATS for text in bytes_of(exported(own, each, here, "failing")).values()]
+    assert len(written) == 5 + 6 + 2
+    for word in (b"told too much", b"no zone", b"How failing goes", b"zones.csv"):
+        assert not any(word in text for text in written), word
 
 
 # ---------------------------------------------------------------- OpenLineage
@@ -261,8 +284,6 @@ def test_failures_are_told_and_ends_that_are_unknown_are_left_out(tracker: Track
 
 
 def test_a_crate_with_data_has_the_recorded_bytes_and_no_others(record: Path, tmp_path: Path) -> None:
-    from tests.support.exported import tracker as opened
-
     with opened(record) as tracker:
         (artifact,) = (item for item in tracker.find_artifacts(key="report", limit=None) if "edited" in str(item.path))
         before = artifact.path.read_bytes()

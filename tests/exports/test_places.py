@@ -78,6 +78,21 @@ def test_the_project_itself_is_never_written_to(name: str, through: str, record:
     assert {path: path.stat().st_size for path in record.rglob("*.jsonl")} == before
 
 
+def test_the_root_of_a_file_system_is_no_place() -> None:
+    assert "root of a file system" in run("export", "parquet", "-o", "/", "--force", code=2).stderr
+
+
+@pytest.mark.parametrize("format", ["parquet", "dot"])
+def test_the_working_folder_is_named_by_its_own_name(
+    format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "mine.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path / "work")
+    run("export", format, "-o", ".", "--force", code=2)
+    assert [path.name for path in tmp_path.rglob("*")] == ["work", "mine.txt"]
+
+
 def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
     assert "does not exist. Make it" in run("export", "dot", "-o", tmp_path / "no" / "x.dot", code=2).stderr
 
