@@ -13,9 +13,11 @@ from consist_es.cli.archive import archive
 from consist_es.cli.audit import audit
 from consist_es.cli.checkpoint import checkpoint
 from consist_es.cli.common import INTERRUPTED, Program
+from consist_es.cli.datasette import datasette_config
 from consist_es.cli.demo import demo
 from consist_es.cli.diff import diff
 from consist_es.cli.doctor import doctor
+from consist_es.cli.export import export
 from consist_es.cli.lineage import lineage
 from consist_es.cli.log import log
 from consist_es.cli.prove import prove
@@ -48,6 +50,7 @@ def program() -> None:
 _GROUPS: dict[str, tuple[click.Command, ...]] = {
     "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, audit, log),
     "Trust": (verify, doctor, checkpoint, prove),
+    "Share": (export, datasette_config),
     "Act": (accept, replay, repair, redact, archive, demo),
 }
 for _command in [command for commands in _GROUPS.values() for command in commands]:

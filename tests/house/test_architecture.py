@@ -28,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"project", "adapters", "observe"}),
     frozenset({"runs"}),
     frozenset({"reading"}),
-    frozenset({"steps", "cache"}),
+    frozenset({"steps", "cache", "exports"}),
     frozenset({"execution"}),
     frozenset({"api", "doctor"}),
     frozenset({"__init__"}),
