@@ -3,7 +3,7 @@ import { useMemo } from 'preact/hooks'
 import { BY_INPUTS, cameOut, compare, ITSELF, ONLY_A, ONLY_B, ownConfig, SAME } from './differences.js'
 import { clock, percent, span } from './format.js'
 import { scenarios, totals } from './model.js'
-import { Card, Link, ScenarioSelect, Tag } from './parts.jsx'
+import { Card, Link, ScenarioSelect, Scroll, Tag } from './parts.jsx'
 import { go, within } from './route.js'
 
 const SIGN = { [SAME]: '=', [ITSELF]: '≠', [BY_INPUTS]: '~', [ONLY_A]: '−', [ONLY_B]: '+' }
@@ -18,16 +18,17 @@ export function Compare({ route }) {
 
 function All({ A }) {
   const list = useMemo(() => real().filter(scenario => scenario.at !== A).map(scenario => ({ scenario, ...compare(A, scenario.at), config: ownConfig(A, scenario.at) })), [A])
+  const sided = list.some(({ counts }) => counts[ONLY_A] || counts[ONLY_B])
   return <Card id="compare" title={<>All scenarios against <bdi>{scenarios[A].id}</bdi></>}>
     <div class="controls"><ScenarioSelect name="against" value={A} onPick={a => go({ a })} /><small class="quiet">a scenario's name shows the two step by step</small></div>
-    <div class="scroll"><table class="rows" id="all"><thead><tr><th>scenario</th><th>config that differs</th><th>they part at</th><th>because of</th><th class="num">same</th><th class="num">differ</th><th class="num">by inputs</th><th class="num">one side</th><th class="num">took</th><th class="num">reused</th><th>status</th></tr></thead><tbody>
+    <Scroll name="all against one"><table class="rows" id="all"><thead><tr><th>scenario</th><th>config that differs</th><th>they part at</th><th>because of</th><th class="num">same</th><th class="num">differ</th><th class="num">by inputs</th>{sided && <th class="num">one side</th>}<th class="num">took</th><th class="num">reused</th><th>status</th></tr></thead><tbody>
       {list.map(({ scenario, counts, first, config }) => { const sum = totals(scenario.steps); const one = (counts[ONLY_A] || 0) + (counts[ONLY_B] || 0); return <tr key={scenario.at} data-id={scenario.id}>
         <td><Link to={{ view: 'compare', a: A, b: scenario.at }}><bdi>{scenario.id}</bdi></Link></td>
         <td class="cut" title={config.map(({ key, a, b }) => `${key} ${a} → ${b}`).join(', ')}>{config.length ? config.map(({ key, a, b }) => `${key} ${a} → ${b}`).join(', ') : <span class="quiet">none</span>}</td>
         <td>{first ? first.label : <span class="quiet">nowhere</span>}</td><td class="cut" title={first?.words}>{first?.words}</td>
-        <td class="num">{counts[SAME] || 0}</td><td class="num">{counts[ITSELF] || ''}</td><td class="num">{counts[BY_INPUTS] || ''}</td><td class="num">{one || ''}</td>
+        <td class="num">{counts[SAME] || 0}</td><td class="num">{counts[ITSELF] || ''}</td><td class="num">{counts[BY_INPUTS] || ''}</td>{sided && <td class="num">{one || ''}</td>}
         <td class="num">{span(scenario.d)}</td><td class="num">{percent(sum.hits, sum.n)}</td><td class={scenario.st === 'completed' ? 'quiet' : 'badtext'}>{scenario.st}</td></tr> })}
-    </tbody></table></div></Card>
+    </tbody></table></Scroll></Card>
 }
 
 function Two({ A, B, every }) {
@@ -44,7 +45,7 @@ function Two({ A, B, every }) {
     <div class={'verdict ' + (first ? '' : 'good')} role="status">{first
       ? <><b>They part at {first.label}</b>: {first.words}. <span class="block">{said(counts)}</span></>
       : <b>✓ Every step is the same work.</b>}</div>
-    <div class="scroll"><table class="sides"><thead><tr><td /><th>A: <bdi>{a.id}</bdi></th><th>B: <bdi>{b.id}</bdi></th></tr></thead><tbody>
+    <Scroll name="two scenarios"><table class="sides"><thead><tr><td /><th>A: <bdi>{a.id}</bdi></th><th>B: <bdi>{b.id}</bdi></th></tr></thead><tbody>
       <tr><th scope="row">status</th><td>{a.st}</td><td>{b.st}</td></tr>
       <tr><th scope="row">entered</th><td>{clock(a.t)}</td><td>{clock(b.t)}</td></tr>
       <tr><th scope="row">took</th><td>{span(a.d)}</td><td>{span(b.d)}</td></tr>
@@ -52,14 +53,14 @@ function Two({ A, B, every }) {
       <tr class={a.env !== b.env ? 'differs' : ''}><th scope="row">software</th><td colSpan={2}>{software}</td></tr>
       {config.map(({ key, a: before, b: after }) => <tr key={key} class="differs"><th scope="row">config {key}</th><td>{before}</td><td>{after}</td></tr>)}
       {!config.length && <tr><th scope="row">config</th><td colSpan={2}>the same</td></tr>}
-    </tbody></table></div>
-    {shown.length > 0 && <div class="scroll"><table class="rows" id="pairs"><thead><tr><th>step</th><th>A</th><th>B</th><th class="num">time A</th><th class="num">time B</th><th>verdict</th><th>what differs</th><th>outputs</th></tr></thead><tbody>
+    </tbody></table></Scroll>
+    {shown.length > 0 && <Scroll name="steps that differ"><table class="rows" id="pairs"><thead><tr><th>step</th><th>A</th><th>B</th><th class="num">time A</th><th class="num">time B</th><th>verdict</th><th>what differs</th><th>outputs</th></tr></thead><tbody>
       {shown.map(pair => <tr key={pair.slot} class={pair === first ? 'first' : ''} data-verdict={pair.verdict}>
         <td>{pair.label}{pair === first && <b class="badge">first</b>}</td><Side step={pair.a} /><Side step={pair.b} />
         <td class="num">{pair.a && span(pair.a.d)}</td><td class="num">{pair.b && span(pair.b.d)}</td>
         <td class={pair.verdict === ITSELF ? 'strong' : 'quiet'}><span aria-hidden="true">{SIGN[pair.verdict]} </span>{pair.verdict}</td>
         <td class="cut" title={pair.words}>{pair.verdict === SAME ? '' : pair.words}</td><td class={cameOut(pair) === 'same bytes' ? 'strong' : 'quiet'}>{cameOut(pair)}</td></tr>)}
-    </tbody></table></div>}
+    </tbody></table></Scroll>}
   </Card>
 }
 

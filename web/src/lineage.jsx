@@ -3,11 +3,12 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { span } from './format.js'
 import { laidOut } from './layout.js'
 import { above, below, moment, outcomes, scenarios, steps, texts, totals } from './model.js'
-import { Card, Legend, MARK, open, ScenarioSelect, Select, StepLink, WORD, Zoom } from './parts.jsx'
+import { Card, Legend, MARK, open, ScenarioSelect, Scroll, Select, StepLink, WORD, Zoom } from './parts.jsx'
 import { go, within } from './route.js'
 
 export const MOST = 250
 const FEW = 24
+const SMALLEST = 0.72, LARGEST = 1.2
 
 /** Numbers of the steps at most `far` steps before or after one, nearest first; and whether some were left out. */
 export function around(start, far) {
@@ -34,7 +35,7 @@ export function around(start, far) {
 function stepGraph(numbers) {
   const there = new Set(numbers)
   const edges = numbers.flatMap(at => [...above(steps[at])].filter(([from]) => there.has(from)).map(([from, roles]) => ({ from, to: at, names: roles.map(role => texts[role]) })))
-  const nodes = numbers.map(at => ({ id: at, label: steps[at].n, sub: [moment(steps[at]), steps[at].p, span(steps[at].d)].filter(Boolean).join(' '), step: steps[at] }))
+  const nodes = numbers.map(at => ({ id: at, label: steps[at].n, wide: 2, sub: [moment(steps[at]), span(steps[at].d)].filter(Boolean).join(' '), step: steps[at] }))
   return laidOut(nodes, edges, { named: numbers.length <= 60 })
 }
 
@@ -88,11 +89,21 @@ export function Lineage({ route }) {
 function Drawing({ graph, kinds, focus, sc, matches }) {
   const [view, setView] = useState(null)
   useEffect(() => setView(null), [graph])
-  const wide = Math.min(2400, Math.max(graph.width + 40, 1000)) // never so small that it cannot be read: the rest is a drag away
-  const tall = Math.max(graph.height + 40, 160)
-  const whole = { x: -20 - Math.max(0, wide - graph.width - 40) / 2, y: -20 - Math.max(0, tall - graph.height - 40) / 2, w: wide, h: tall }
+  const [room, setRoom] = useState(1300)
+  // neither so large that a few boxes fill the page, nor so small that they cannot be read: the rest is a drag away
+  const wide = Math.min(room / SMALLEST, Math.max(graph.width + 40, room / LARGEST))
+  const height = Math.min(640, Math.max(220, ((graph.height + 72) * room) / wide))
+  const tall = (height * wide) / room
+  const middle = graph.nodes.find(node => node.id === focus)
+  const left = graph.width + 40 <= wide ? (graph.width - wide) / 2 : middle && !kinds ? Math.min(graph.width + 20 - wide, Math.max(-20, middle.x + middle.w / 2 - wide / 2)) : -20
+  const whole = { x: left, y: graph.height + 40 <= tall ? (graph.height - tall) / 2 : middle && !kinds ? middle.y - tall / 2 : -20, w: wide, h: tall }
   const now = view || whole
   const svg = useRef(), drag = useRef(null)
+  useEffect(() => {
+    const watch = new ResizeObserver(([entry]) => setRoom(Math.max(300, entry.contentRect.width)))
+    watch.observe(svg.current)
+    return () => watch.disconnect()
+  }, [])
   const zoom = (by, cx = 0.5, cy = 0.5) => setView(last => { const v = last || whole; return { x: v.x + v.w * (1 - by) * cx, y: v.y + v.h * (1 - by) * cy, w: v.w * by, h: v.h * by } })
   useEffect(() => {
     const there = svg.current
@@ -120,7 +131,7 @@ function Drawing({ graph, kinds, focus, sc, matches }) {
   const dim = node => (matches ? (matches(node) ? ' found' : ' dim') : '')
   const named = kinds || graph.nodes.length <= 60
   return <div class="drawing"><Zoom onZoom={zoom} onAll={() => setView(null)} />
-    <svg ref={svg} class="graph" viewBox={`${now.x} ${now.y} ${now.w} ${now.h}`} role="group" tabIndex={0} style={{ height: Math.min(660, Math.max(240, (tall / wide) * 1400)) + 'px' }}
+    <svg ref={svg} class="graph" viewBox={`${now.x} ${now.y} ${now.w} ${now.h}`} role="group" tabIndex={0} style={{ height: height + 'px' }}
       aria-label="Steps from left to right. What one made leads to those that used it. The table below has the same."
       onKeyDown={key} onPointerDown={event => { drag.current = { x: event.clientX, y: event.clientY, from: now } }} onPointerMove={pull} onPointerUp={() => { drag.current = null }}>
       <defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" class="arrow" /></marker></defs>
@@ -147,8 +158,8 @@ function Shares({ list, width, y }) {
 
 function Table({ graph, kinds }) {
   const name = id => { const node = graph.nodes.find(item => item.id === id); return kinds ? node.label : <StepLink step={node.step} /> }
-  return <details class="table"><summary>The same as a table</summary><div class="scroll"><table><thead><tr><th>made by</th><th>files</th><th>used by</th></tr></thead><tbody>
+  return <details class="table"><summary>The same as a table</summary><Scroll name="lines of the drawing"><table><thead><tr><th>made by</th><th>files</th><th>used by</th></tr></thead><tbody>
     {graph.edges.map((edge, nth) => <tr key={nth}><td class="keep">{name(edge.from)}</td><td>{edge.names.join(', ')}</td><td class="keep">{name(edge.to)}</td></tr>)}
     {!graph.edges.length && <tr><td colSpan={3} class="quiet">No step used what another one made.</td></tr>}
-  </tbody></table></div></details>
+  </tbody></table></Scroll></details>
 }

@@ -42,7 +42,7 @@ function App() {
     <main><View route={route} dark={dark} key={route.view} /></main>
     {at !== undefined && <Sheet at={at} />}
     <footer class="quiet">Made by consist-es {data.version} from the record; the page asks nothing of any network.
-      <details><summary>Licences of what is in it</summary><pre>{document.getElementById('licences').textContent.trim()}</pre></details></footer>
+      <details><summary>Licences of what is in it</summary><pre tabIndex={0}>{document.getElementById('licences').textContent.trim()}</pre></details></footer>
   </div>
 }
 

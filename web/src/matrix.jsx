@@ -2,10 +2,10 @@
 import { useMemo, useRef, useState } from 'preact/hooks'
 import { percent, short, span } from './format.js'
 import { aligned, BAD, outcomes, scenarios, totals } from './model.js'
-import { Card, Legend, Link, MARK, open, Tip, WORD } from './parts.jsx'
+import { Card, Legend, Link, MARK, open, Scroll, Tip, WORD } from './parts.jsx'
 import { go } from './route.js'
 
-const H = 20, LEFT = 176, RIGHT = 118, WIDE = 1400
+const H = 20, LEFT = 176, RIGHT = 132, WIDE = 1400
 
 export function Matrix() {
   const columns = useMemo(aligned, [])
@@ -45,7 +45,7 @@ export function Matrix() {
   }
   const here = at && cells[at[0]]?.[at[1]]
   return <Card id="matrix" title="Every step of every scenario" aside={<Legend />}>
-    <div class="scroll matrixbox"><div class="plot" style={{ width: width + 'px' }}>
+    <Scroll class="matrixbox" name="every step of every scenario"><div class="plot" style={{ width: width + 'px' }}>
       <svg ref={svg} class="matrix" tabIndex={0} role="img" width={width} height={height} viewBox={`0 0 ${width} ${height}`}
         aria-label={`${scenarios.length} rows, one for each scenario, and ${count} columns, one for each step. Move with the arrow keys, open with Enter. The steps as a table: view Steps.`}
         onPointerMove={move} onPointerLeave={() => setTip(null)} onKeyDown={key} onBlur={() => setAt(null)}
@@ -59,11 +59,11 @@ export function Matrix() {
         {at && <rect class="cursor" x={LEFT + at[1] * W - 1} y={top + at[0] * H + 1} width={W} height={H - 2} rx="3" />}
       </svg>
       <Tip tip={tip} />
-    </div></div>
+    </div></Scroll>
     <p class="quiet" role="status">{at ? (here ? `${scenarios[at[0]].id}, ${here.label}: ${WORD[here.o]}${here.d === undefined ? '' : ', ' + span(here.d)}` : `${scenarios[at[0]].id}: no step here`) : ''}</p>
-    <details class="table"><summary>The scenarios as a table</summary><div class="scroll"><table><thead><tr><th>scenario</th><th>status</th><th class="num">steps</th><th class="num">reused</th><th class="num">bad</th><th class="num">took</th><th>description</th></tr></thead><tbody>
+    <details class="table"><summary>The scenarios as a table</summary><Scroll name="scenarios"><table><thead><tr><th>scenario</th><th>status</th><th class="num">steps</th><th class="num">reused</th><th class="num">bad</th><th class="num">took</th><th>description</th></tr></thead><tbody>
       {scenarios.map(scenario => { const sum = totals(scenario.steps); return <tr key={scenario.at}><td class="keep"><Link to={{ view: 'steps', sc: scenario.at }}>{scenario.id}</Link></td><td>{scenario.st}</td><td class="num">{sum.n}</td><td class="num">{sum.hits}</td><td class="num">{sum.failed || ''}</td><td class="num">{span(scenario.d)}</td><td class="long">{scenario.ds}</td></tr> })}
-    </tbody></table></div></details>
+    </tbody></table></Scroll></details>
   </Card>
 }
 

@@ -2,7 +2,7 @@ import { useMemo } from 'preact/hooks'
 import { clock, counted, number, percent, span } from './format.js'
 import { Matrix } from './matrix.jsx'
 import { BAD, causes, data, scenarios, steps, texts, totals } from './model.js'
-import { Card, Link, StepLink, Tag } from './parts.jsx'
+import { Card, Link, Scroll, StepLink, Tag } from './parts.jsx'
 
 const Tile = ({ value, name, note, kind = '', to }) => <div class={'tile ' + kind}><b>{value}</b><span>{to ? <Link to={to}>{name}</Link> : name}</span>{note && <small>{note}</small>}</div>
 
@@ -34,9 +34,9 @@ export function Overview() {
 
 function Bad({ list }) {
   const shown = list.slice(-20).reverse()
-  return <Card id="bad" title="Without a good end"><div class="scroll"><table><thead><tr><th>step</th><th>scenario</th><th>end</th><th>message</th></tr></thead><tbody>
+  return <Card id="bad" title="Without a good end"><Scroll name="steps without a good end"><table><thead><tr><th>step</th><th>scenario</th><th>end</th><th>message</th></tr></thead><tbody>
     {shown.map(step => <tr key={step.at}><td class="keep"><StepLink step={step} /></td><td class="keep"><bdi>{scenarios[step.s].id}</bdi></td><td><Tag o={step.o} /></td><td class="long">{step.et && step.em ? `${step.et}: ${step.em}` : step.em || step.et}</td></tr>)}
-  </tbody></table></div>{list.length > shown.length && <p class="quiet">The newest {shown.length} of {list.length}; the <Link to={{ view: 'steps', o: 'failed' }}>steps</Link> have all.</p>}</Card>
+  </tbody></table></Scroll>{list.length > shown.length && <p class="quiet">The newest {shown.length} of {list.length}; the <Link to={{ view: 'steps', o: 'failed' }}>steps</Link> have all.</p>}</Card>
 }
 
 function Causes() {
@@ -57,12 +57,12 @@ function Causes() {
 function Sums() {
   const list = data.sums
   const most = Math.max(...list.map(item => item.seconds), 1e-9)
-  return <Card id="sums" title="Where the time went"><div class="scroll"><table class="bars" id="sums"><thead><tr><th>step</th><th class="num">computed</th><th class="num">reused</th>{list.some(item => item.failed) && <th class="num">bad</th>}<th class="num">time</th><td class="barcell" /><th class="num">mean</th><th class="num">saved</th></tr></thead><tbody>
+  return <Card id="sums" title="Where the time went"><Scroll name="sums by step"><table class="bars" id="sums"><thead><tr><th>step</th><th class="num">computed</th><th class="num">reused</th>{list.some(item => item.failed) && <th class="num">bad</th>}<th class="num">time</th><td class="barcell" /><th class="num">mean</th><th class="num">saved</th></tr></thead><tbody>
     {list.map(item => <tr key={item.step}><td class="keep"><Link to={{ view: 'steps', q: texts[item.step] }}>{texts[item.step]}</Link></td><td class="num">{number(item.computed)}</td><td class="num">{number(item.hits)}</td>
       {list.some(other => other.failed) && <td class={'num ' + (item.failed ? 'badtext' : '')}>{item.failed || ''}</td>}
       <td class="num">{span(item.seconds)}</td><td class="barcell" aria-hidden="true"><i class="bar" style={{ width: (100 * item.seconds) / most + '%' }} /></td>
       <td class="num">{item.computed ? span(item.seconds / item.computed) : ''}</td><td class="num">{item.hits ? span(item.saved_seconds) : ''}</td></tr>)}
-  </tbody></table></div></Card>
+  </tbody></table></Scroll></Card>
 }
 
 function Integrity() {

@@ -39,6 +39,9 @@ export const Zoom = ({ onZoom, onAll }) => <span class="buttons" role="group" ar
 export const Card = ({ id, title, aside, class: kind = '', children }) => <section class={'card ' + kind} aria-labelledby={'h-' + id}>
   <div class="head"><h2 id={'h-' + id}>{title}</h2>{aside}</div>{children}</section>
 
+/** A box that scrolls if there is no room; by keys, too. */
+export const Scroll = ({ name, class: kind = '', children, ...rest }) => <div class={'scroll ' + kind} tabIndex={0} role="group" aria-label={name} {...rest}>{children}</div>
+
 export function Tip({ tip }) {
   if (!tip) return null
   const { step, x, y } = tip

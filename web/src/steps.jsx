@@ -45,7 +45,7 @@ export function Steps({ route }) {
       <small role="status">{list.length} of {steps.length}</small>
       {(route.q || route.o || sc !== undefined) && <button onClick={() => go({ q: '', o: '', sc: '' })}>show all</button>}
     </div>
-    <div class="scroll tall" ref={box} tabIndex={0} role="region" aria-label="steps" onScroll={event => setTop(event.target.scrollTop)}>
+    <div class="scroll tall" ref={box} tabIndex={0} role="group" aria-label="rows of steps" onScroll={event => setTop(event.target.scrollTop)}>
       <table class="rows" aria-rowcount={list.length + 1}><thead><tr>{COLUMNS.map(([name, , kind], nth) => <th key={name} class={kind} aria-sort={column === nth ? (down > 0 ? 'ascending' : 'descending') : undefined}>
         <button class="th" onClick={() => go({ sort: column === nth && down > 0 ? '-' + nth : nth })}>{name}<span aria-hidden="true">{column === nth ? (down > 0 ? ' ↑' : ' ↓') : ''}</span></button></th>)}</tr></thead>
         <tbody>{from > 0 && <tr class="space" style={{ height: from * H + 'px' }} aria-hidden="true" />}

@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { clock, short, span } from './format.js'
 import { BAD, moment, scenarios, steps, totals } from './model.js'
-import { Card, Legend, open, ScenarioSelect, StepLink, Tag, Tip, Zoom } from './parts.jsx'
+import { Card, Legend, open, ScenarioSelect, Scroll, StepLink, Tag, Tip, Zoom } from './parts.jsx'
 import { go, within } from './route.js'
 
 const ROW = 22, LEFT = 176, TOP = 26, LISTED = 200
@@ -144,12 +144,12 @@ function nice(value) {
 }
 
 function Table({ only, lanes, offset }) {
-  if (only === undefined) return <details class="table"><summary>The same as a table</summary><div class="scroll"><table><thead><tr><th>scenario</th><th>began</th><th class="num">steps</th><th class="num">reused</th><th class="num">last step ended after</th><th>longest step</th></tr></thead><tbody>
+  if (only === undefined) return <details class="table"><summary>The same as a table</summary><Scroll name="scenarios in time"><table><thead><tr><th>scenario</th><th>began</th><th class="num">steps</th><th class="num">reused</th><th class="num">last step ended after</th><th>longest step</th></tr></thead><tbody>
     {lanes.map(lane => { const longest = lane.steps.reduce((best, step) => (seconds(step) > seconds(best) ? step : best)); return <tr key={lane.name}><td class="keep">{lane.name}</td><td class="keep">{clock(lane.began)}</td><td class="num">{lane.steps.length}</td><td class="num">{totals(lane.steps).hits}</td><td class="num">{span(Math.max(...lane.steps.map(step => (step.t - lane.began) / 1000 + seconds(step))))}</td><td><StepLink step={longest} /> <small>{span(longest.d)}</small></td></tr> })}
-  </tbody></table></div></details>
+  </tbody></table></Scroll></details>
   const list = scenarios[only].steps
   const lane = lanes.find(item => item.steps.length) || { began: 0 }
-  return <details class="table"><summary>The same as a table</summary><div class="scroll"><table><thead><tr><th>step</th><th>outcome</th><th class="num">began after</th><th class="num">took</th></tr></thead><tbody>
+  return <details class="table"><summary>The same as a table</summary><Scroll name="steps in time"><table><thead><tr><th>step</th><th>outcome</th><th class="num">began after</th><th class="num">took</th></tr></thead><tbody>
     {list.slice(0, LISTED).map(step => <tr key={step.at}><td class="keep"><StepLink step={step} /></td><td><Tag o={step.o} /></td><td class="num">{span(offset(lane, step))}</td><td class="num">{span(step.d)}</td></tr>)}
-  </tbody></table></div>{list.length > LISTED && <p class="quiet">The first {LISTED}; view Steps has all {list.length}.</p>}</details>
+  </tbody></table></Scroll>{list.length > LISTED && <p class="quiet">The first {LISTED}; view Steps has all {list.length}.</p>}</details>
 }
