@@ -15,6 +15,7 @@ import msgspec
 from consist_es.identity.config import digest_of_plain
 from consist_es.projections import origins, run_table
 from consist_es.projections.run_rows import RunRow
+from consist_es.reading.compare import leaves
 from consist_es.reading.found import find_steps
 from consist_es.reading.labels import OUTCOMES
 from consist_es.reading.links import links_of
@@ -24,9 +25,7 @@ from consist_es.report.makings import Makings
 from consist_es.report.sharing import Sharing
 from consist_es.report.steps import Configs, Steps
 from consist_es.report.tables import Keys, Texts, Values, columns, moment_of
-from consist_es.runs.sets import flat
 from consist_es.values.masking import Masker
-from consist_es.values.plain import from_plain
 from consist_es.values.written import written
 
 Progress = Callable[[int, int], object]
@@ -57,16 +56,18 @@ class _Extract:
         self._headers = headers
         self._whole = whole
         self._masker = masker
+        self._sharing = sharing
         self._rows = find_steps(conn, newest_first=False) if whole else _steps_of(conn, headers)
         self._texts = texts = Texts(sharing.altered(() if sharing.paths else self._private()))
         self._values = Values(texts)
         self._environments = Keys()
+        self._leaves = Keys()
         digests, places = Keys(), {row.key: number for number, row in enumerate(self._rows)}
         links = links_of(conn, places)
         files = Files(conn, texts, digests, sharing, places)
         files.know(link.artifact for found in links.values() for link in (*found.inputs, *found.outputs))
         self._files = files
-        self._configs = Configs(self._values, digests, masker, digest_of_plain(None))
+        self._configs = Configs(self._values, texts, digests, masker, digest_of_plain(None))
         self._makings = Makings(texts)
         self._steps = Steps(
             conn, self._rows, texts, links=links, files=files, digests=digests, configs=self._configs,
@@ -136,10 +137,17 @@ class _Extract:
         }
 
     def _flat(self, plain: Any) -> list[int | None] | None:
-        """Leaves of a scenario's config: name, and what it is compared by and written as."""
-        leaves = flat(from_plain(self._masker.plain(plain)))
-        found = [(self._texts(str(name)), self._steps.leaf(value)) for name, value in leaves.items()]
-        return [number for pair in found for number in pair] or None
+        """Leaves of a scenario's config: name, what it is compared by, and how it is written."""
+        found = leaves(self._masker.plain(plain))
+        rows = [(self._texts(name), self._leaf(value), self._texts(written(value))) for name, value in found.items()]
+        return [number for row in rows for number in row] or None
+
+    def _leaf(self, value: Any) -> int | None:
+        """What equal leaves have in common, 1 and 1.0 too; None for None."""
+        try:
+            return None if value is None else self._leaves((isinstance(value, str), value))
+        except TypeError:  # a list
+            return self._leaves(repr(value))
 
     def _environment(self, digest: str) -> dict[str, Any]:
         row = origins.environment(self._conn, digest)
@@ -155,6 +163,8 @@ class _Extract:
         }
 
     def _writers(self) -> list[int | None]:
+        if not self._sharing.paths:
+            return []
         found = (origins.writer_details(self._conn, name) for name in {row.writer for row in self._headers})
         return [self._texts(text) for text in sorted({f"{row.user or 'somebody'} on {row.host}" for row in found if row})]
 

@@ -69,16 +69,16 @@ def make_report(
         "integrity": msgspec.structs.asdict(state),
         "every": every,
     }
-    statuses = {data["texts"][number] for number in data["scenarios"].get("st", ()) if number is not None}
+    statuses = [data["texts"][number] for number in data["scenarios"].get("st", ()) if number is not None]
     outcomes = {data["outcomes"][number] for number in data["steps"].get("o", ())}
     return Report(
         text=page(payload),
         ok=state.ok,
         problems=state.problems,
-        scenarios=len(data["scenarios"].get("st", ())),
+        scenarios=len(statuses),
         steps=len(data["steps"].get("id", ())),
         position=state.position,
-        ended="running" not in statuses | outcomes,
+        ended="running" not in {*statuses, *outcomes},
     )
 
 

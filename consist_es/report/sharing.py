@@ -11,7 +11,7 @@ import msgspec
 _START = r"(?:[a-z][a-z0-9+]*:///?|/|~[\w.-]*/|\\\\|[A-Za-z]:[\\/])"
 _QUOTED = re.compile(rf"(?P<quote>[\"']){_START}[^\"'\n]*[\\/](?=[^\"'\n]*(?P=quote))")
 """In quotes a path may hold spaces."""
-_BARE = re.compile(rf"(?<![\w.:/\\]){_START}(?:[^\s\"'(),;<>|\\/]+[\\/])+|(?<![\w.:/\\]){_START}(?=[\w.])")
+_BARE = re.compile(rf"(?<![\w.:/\\…]){_START}(?:[^\s\"'(),;<>|\\/]+[\\/])+|(?<![\w.:/\\…]){_START}(?=[\w.])")
 
 
 class Sharing(msgspec.Struct, frozen=True):

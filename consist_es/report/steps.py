@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from consist_es.events import Difference
+from consist_es.identity.differences import by_text
 from consist_es.projections import run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading.causes import Cause, Causes, differences, in_short, telling
@@ -25,10 +26,11 @@ _MISSES = ("missed", "demoted")
 
 
 class Configs:
-    """Configs by number; a row is the value, its digest, and 1 if a redaction took the value."""
+    """Configs by number; a row is the value, its digest, 1 if a redaction took the value, and how it is written."""
 
-    def __init__(self, values: Values, digests: Keys, masker: Masker, none: str) -> None:
+    def __init__(self, values: Values, texts: Texts, digests: Keys, masker: Masker, none: str) -> None:
         """`none` is the digest of no config at all."""
+        self._texts = texts
         self.all: list[list[int | None]] = []
         self._numbers: dict[tuple[int, str | None], int] = {}
         self._values = values
@@ -41,10 +43,13 @@ class Configs:
         if row.fingerprint_info is None:
             return None
         digest = row.fingerprint_info.config
-        value = self._values(self._masker.plain(row.config))
+        plain = self._masker.plain(row.config)
+        value = self._values(plain)
         if (number := self._numbers.get((value, digest))) is None:
             number = self._numbers[value, digest] = len(self.all)
-            self.all.append([value, self._digests(digest), int(row.config is None and digest != self._none)])
+            is_gone = row.config is None and digest != self._none
+            said = self._texts(repr(plain) if plain is None else written(by_text(plain)))
+            self.all.append([value, self._digests(digest), int(is_gone), said])
         return number
 
 
@@ -75,7 +80,6 @@ class Steps:
         self._masker = masker
         self._sharing = sharing
         self._fingerprints = Keys()
-        self._leaves: dict[Any, int | None] = {}
         self._causes = Causes(conn, rows)
         self._places = {row.key: number for number, row in enumerate(rows)}
         self._known: dict[str, RunRow | None] = {row.key: row for row in rows}
@@ -104,14 +108,6 @@ class Steps:
             **self._of_lookup(row),
             **self._of_end(row),
         }
-
-    def leaf(self, value: Any) -> int | None:
-        """A leaf of a scenario's config as text; equal values have the same one, 1 and 1.0 too."""
-        try:
-            key: Any = (isinstance(value, str), value)
-            return self._leaves.setdefault(key, self._texts(written(value)))
-        except TypeError:  # a list
-            return self._texts(written(value))
 
     def _of_files(self, row: RunRow) -> dict[str, Any]:
         """Inputs as role, file, and for those that count for identity how they came and their digest; outputs."""

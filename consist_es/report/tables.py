@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,8 @@ from consist_es.text import shown
 from consist_es.values.plain import frame, is_tagged
 from consist_es.values.written import written
 
+_MASK = re.compile(r"\$masked:[0-9a-f]{32}")
+"""What stands in recorded texts for a secret: a keyed hash of it."""
 DICT, LIST, OBJECT = 0, 1, 2
 """Kinds of values with parts."""
 
@@ -28,7 +31,7 @@ class Texts:
         """The number of a text; None for None."""
         if text is None:
             return None
-        safe = "\n".join(map(shown, self._altered(text).split("\n")))
+        safe = "\n".join(map(shown, self._altered(_MASK.sub("masked", text)).split("\n")))
         if (number := self._numbers.get(safe)) is None:
             number = self._numbers[safe] = len(self.all)
             self.all.append(safe)
@@ -54,6 +57,7 @@ class Values:
     """Plain values by number. Equal values have equal numbers, as `explain` compares them: 1 and 1.0 differ.
 
     A row is [text], [text, DICT, [key, value, …]], [text, LIST, [value, …]], or [text, OBJECT, [fields], class, unset].
+    A mapping with keys such as 2025 has its text with '2025' at the end.
     """
 
     def __init__(self, texts: Texts) -> None:
@@ -63,10 +67,12 @@ class Values:
 
     def __call__(self, plain: Any) -> int:
         """The number of a value, in plain form."""
-        plain = by_text(plain)
         key = frame(plain)
         if (number := self._numbers.get(key)) is None:
-            row = [self._texts(written(kept(plain))), *self._parts(plain)]
+            tree = by_text(plain)
+            row = [self._texts(written(kept(plain))), *self._parts(tree)]
+            if tree is not plain:
+                row.append(self._texts(written(kept(tree))))
             number = self._numbers[key] = len(self.all)
             self.all.append(row)
         return number

@@ -10,7 +10,7 @@ const DICT = 0, LIST = 1, OBJECT = 2
 const text = number => texts[number]
 const pairsOf = flat => { const found = new Map(); for (let k = 0; k < flat.length; k += 2) found.set(flat[k], flat[k + 1]); return found }
 const written = number => (number === undefined ? text(data.none) : text(data.values[number][0]))
-const config = (key, before, after) => ({ kind: 'config', key, words: key ? `config ${key}: ${written(before)} → ${written(after)}` : `config: ${written(before)} -> ${written(after)}` })
+const config = (key, before, after) => ({ kind: 'config', key, words: `config ${key}: ${written(before)} → ${written(after)}` })
 
 function tree(before, after, key) {
   if (before === after) return []
@@ -30,14 +30,15 @@ function tree(before, after, key) {
   }
   if (a[1] === LIST && b[1] === LIST && a[2].length === b[2].length)
     return a[2].flatMap((item, at) => tree(item, b[2][at], `${key}[${at}]`))
-  return [config(key, before, after)]
+  const both = [a, b].map(row => text(row[1] === DICT && row[3] !== undefined ? row[3] : row[0]))
+  return [{ kind: 'config', key, words: `config ${key}: ${both[0]} → ${both[1]}` }]
 }
 
 function configs(a, b) {
   const [old, now] = [data.configs[a.cf], data.configs[b.cf]]
   if (old[1] === now[1]) return []
   if (old[2]) return [{ kind: 'config', key: '', words: 'config differs; what it was is no longer recorded' }]
-  const found = tree(old[0], now[0], '')
+  const found = tree(old[0], now[0], '').map(item => (item.key ? item : { ...item, words: `config: ${text(old[3])} -> ${text(now[3])}` }))
   return found.length ? found : [{ kind: 'config', key: '', words: 'config differs' }]
 }
 
@@ -117,9 +118,16 @@ export function compare(A, B) {
   return { pairs, counts, first: pairs.find(item => item.verdict !== SAME) }
 }
 
+/** Name -> what it is compared by, and how it is written. */
+function leavesOf(flat) {
+  const found = new Map()
+  for (let k = 0; k < flat.length; k += 3) found.set(flat[k], [flat[k + 1], flat[k + 2]])
+  return found
+}
+
 /** Leaves of two scenarios' configs that differ: key, before, after, as text. */
 export function ownConfig(A, B) {
-  const [old, now] = [A, B].map(at => pairsOf(scenarios[at].cf || []))
-  const side = (leaves, name) => leaves.get(name) ?? data.none
-  return [...new Set([...old.keys(), ...now.keys()])].filter(name => side(old, name) !== side(now, name)).map(name => ({ key: text(name), a: text(side(old, name)), b: text(side(now, name)) }))
+  const [old, now] = [A, B].map(at => leavesOf(scenarios[at].cf || []))
+  const side = (leaves, name) => leaves.get(name) || [null, data.none]
+  return [...new Set([...old.keys(), ...now.keys()])].filter(name => side(old, name)[0] !== side(now, name)[0]).map(name => ({ key: text(name), a: text(side(old, name)[1]), b: text(side(now, name)[1]) }))
 }

@@ -1,7 +1,7 @@
 // The data of the page: columns and tables of numbers become steps, scenarios and files. Nothing here touches the page.
 //
 // Texts, values, configs and files stand once each, and are meant by number. The short names of columns:
-//   scenarios  id name at(tempt) st(atus) t(ime, ms) d(uration, s) ds (description) tg (tags) cf (config, as leaves)
+//   scenarios  id name at(tempt) st(atus) t(ime, ms) d(uration, s) ds (description) tg (tags) cf (config: name, key, text of each leaf)
 //              fa (facet, as leaves) env(ironment) er(ror) fs (step that failed) x (1: steps outside any scenario)
 //   steps      s(cenario) id n(ame) y(ear) i(teration) p(hase) g (stage) m(odel, if it is not the name) o(utcome)
 //              t(ime, ms) d(uration, s) q (position) fn (function) fp (fingerprint) cf (config) iq (inputs) mk (makings)

@@ -30,7 +30,7 @@ export function Sheet({ at }) {
     <h3>Outputs</h3><Files list={step.out} step={step} made />
     {step.fn && <><h3>Function</h3><p><code>{step.fn}</code></p></>}
     <p class="buttons"><Link to={{ view: 'lineage', focus: at, sc: step.s }} class="button">lineage</Link>
-      <Copy text={`consist-es why '${step.id.replaceAll("'", `'\\''`)}'`} /></p>
+      <Copy text={`consist-es why '${exact(step.id).replaceAll("'", `'\\''`)}'`} /></p>
   </aside>
 }
 
@@ -42,9 +42,11 @@ function Why({ step }) {
     <p>{sentence(step.re || 'computed')}{near ? <>. The nearest earlier run is <RunLink at={step.src} id={step.srx} />{step.df ? ':' : '.'}</> : '.'}</p>
     {step.df && <ul class="differences">{step.df.map(([words, file]) => <li key={words}>{texts[words]}{file !== undefined && <Maker file={file} step={step} />}</li>)}</ul>}
     {step.rc.length > 0 && <div class="roots"><b>First cause</b><ul>{step.rc.map(({ what, first, runs, outside }) => <li key={what}>{what}{first !== step.at && <span class="quiet">, in <RunLink at={first} id={outside} />{runs > 1 && ` and ${runs - 1} later`}</span>}</li>)}</ul></div>}
-    {step.sb && <p class="note">It was computed to the same bytes as that run. If the change is harmless, <code>consist-es accept {step.id}</code> spares such runs.</p>}
+    {step.sb && <p class="note">It was computed to the same bytes as that run. If the change is harmless, <code>consist-es accept {exact(step.id)}</code> spares such runs.</p>}
   </>
 }
+/** An id as selector: without a number it would mean the latest attempt. */
+const exact = id => (/#\d+$/.test(id) ? id : id + '#1')
 const sentence = text => text.charAt(0).toUpperCase() + text.slice(1)
 
 function Maker({ file, step }) {
