@@ -23,7 +23,7 @@ from consist_es.reading.sums import Sum, sums
 from consist_es.report.files import Files
 from consist_es.report.makings import Makings
 from consist_es.report.sharing import Sharing
-from consist_es.report.steps import Configs, Steps
+from consist_es.report.steps import Configs, Steps, Tables
 from consist_es.report.tables import Keys, Texts, Values, columns, moment_of
 from consist_es.values.masking import Masker
 from consist_es.values.written import written
@@ -64,15 +64,12 @@ class _Extract:
         self._leaves = Keys()
         digests, places = Keys(), {row.key: number for number, row in enumerate(self._rows)}
         links = links_of(conn, places)
-        files = Files(conn, texts, digests, sharing, places)
+        self._files = files = Files(conn, texts, digests, sharing, places)
         files.know(link.artifact for found in links.values() for link in (*found.inputs, *found.outputs))
-        self._files = files
         self._configs = Configs(self._values, texts, digests, masker, digest_of_plain(None))
         self._makings = Makings(texts)
-        self._steps = Steps(
-            conn, self._rows, texts, links=links, files=files, digests=digests, configs=self._configs,
-            makings=self._makings, masker=masker, sharing=sharing,
-        )  # fmt: skip
+        tables = Tables(texts, files, digests, self._configs, self._makings)
+        self._steps = Steps(conn, self._rows, links, tables, masker, sharing)
 
     def payload(self, progress: Progress) -> dict[str, Any]:
         """The data, as columns."""
@@ -166,7 +163,9 @@ class _Extract:
         if not self._sharing.paths:
             return []
         found = (origins.writer_details(self._conn, name) for name in {row.writer for row in self._headers})
-        return [self._texts(text) for text in sorted({f"{row.user or 'somebody'} on {row.host}" for row in found if row})]
+        return [
+            self._texts(text) for text in sorted({f"{row.user or 'somebody'} on {row.host}" for row in found if row})
+        ]
 
 
 def _steps_of(conn: sqlite3.Connection, headers: Sequence[RunRow]) -> list[RunRow]:
@@ -175,6 +174,12 @@ def _steps_of(conn: sqlite3.Connection, headers: Sequence[RunRow]) -> list[RunRo
 
 
 def _added(one: Sum, other: Sum) -> Sum:
-    counts = msgspec.structs.asdict(other)
-    return Sum(**{name: value if name == "step" else value + counts[name] for name, value in msgspec.structs.asdict(one).items()})
-
+    return Sum(
+        step=one.step,
+        computed=one.computed + other.computed,
+        hits=one.hits + other.hits,
+        failed=one.failed + other.failed,
+        running=one.running + other.running,
+        seconds=one.seconds + other.seconds,
+        saved_seconds=one.saved_seconds + other.saved_seconds,
+    )

@@ -59,7 +59,9 @@ def make_report(
     """
     with _one_state(project) as conn:
         headers = [select.scenario(conn, name) for name in names] if names else None
-        data = extract(conn, _each_once(headers), masker=project.masker, sharing=sharing or Sharing(), progress=progress)
+        data = extract(
+            conn, _each_once(headers), masker=project.masker, sharing=sharing or Sharing(), progress=progress
+        )
         state = integrity(project, conn)
     payload = {
         **data,
@@ -126,4 +128,3 @@ def _one_state(project: Project) -> Iterator[Connection]:
         yield conn
     finally:
         conn.execute("ROLLBACK")
-

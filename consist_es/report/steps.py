@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from consist_es.events import Difference
 from consist_es.identity.differences import by_text
@@ -53,6 +53,16 @@ class Configs:
         return number
 
 
+class Tables(NamedTuple):
+    """The tables that rows refer to by number."""
+
+    texts: Texts
+    files: Files
+    digests: Keys
+    configs: Configs
+    makings: Makings
+
+
 class Steps:
     """Makes the rows of steps."""
 
@@ -60,23 +70,14 @@ class Steps:
         self,
         conn: sqlite3.Connection,
         rows: Sequence[RunRow],
-        texts: Texts,
-        *,
         links: Mapping[str, Links],
-        files: Files,
-        digests: Keys,
-        configs: Configs,
-        makings: Makings,
+        tables: Tables,
         masker: Masker,
         sharing: Sharing,
     ) -> None:
         self._conn = conn
-        self._texts = texts
         self._links = links
-        self._files = files
-        self._digests = digests
-        self._configs = configs
-        self._makings = makings
+        self._texts, self._files, self._digests, self._configs, self._makings = tables
         self._masker = masker
         self._sharing = sharing
         self._fingerprints = Keys()
@@ -203,4 +204,5 @@ class _SameBytes:
         return all(item.kind != "input" for item in differences(self._conn, row))
 
     def _digests(self, key: str | None) -> dict[str, str | None]:
-        return {name: item.digest for name, item in self._outputs[key].items()} if key in self._outputs else {}
+        outputs = {} if key is None else self._outputs.get(key, {})
+        return {name: item.digest for name, item in outputs.items()}

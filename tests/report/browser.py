@@ -25,37 +25,7 @@ _OPTIONS = (
     "--disable-component-update", "--no-first-run", "--hide-scrollbars", "--enable-logging=stderr", "--lang=en",
 )  # fmt: skip
 _NOISE = re.compile(r"CONSOLE[^\n]*")
-_SCRIPT = """
-const pause = ms => new Promise(done => setTimeout(done, ms))
-const texts = selector => [...document.querySelectorAll(selector)].map(row => [...row.cells].map(cell => cell.innerText.trim()))
-addEventListener('load', async () => {
-  while (!document.documentElement.dataset.ready) await pause(20)
-  const found = []
-  for (const [address, theme, axed] of VISITS) {
-    if (document.documentElement.dataset.theme !== theme) document.querySelector('.theme').click()
-    history.pushState(null, '', address)
-    dispatchEvent(new HashChangeEvent('hashchange'))
-    await pause(60)
-    const tables = Object.fromEntries(['sums', 'all', 'pairs'].map(id => [id, texts(`#${id} tbody tr`)]))
-    const visit = { address, theme, text: document.body.innerText, tables, titles: [...document.querySelectorAll('#pairs td.cut')].map(cell => cell.title), problems: [] }
-    visit.sheet = document.querySelector('.sheet')?.innerText || ''
-    visit.boxes = document.querySelectorAll('.node').length
-    if (axed) {
-      document.querySelectorAll('details').forEach(item => { item.open = true })
-      await pause(60)
-      const result = await axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice'] })
-      visit.passes = result.passes.length
-      visit.problems = result.violations.map(item => [item.id, item.nodes.length, item.nodes[0].html.slice(0, 200)])
-    }
-    found.push(visit)
-  }
-  const resources = performance.getEntriesByType('resource').map(entry => entry.name)
-  const pre = document.createElement('pre')
-  pre.id = 'visits'
-  pre.textContent = JSON.stringify({ found, resources, happened: globalThis.happened || [] })
-  document.body.append(pre)
-})
-"""
+_SCRIPT = Path(__file__).with_name("visits.js")
 
 
 class Visit(msgspec.Struct):
@@ -97,13 +67,22 @@ def browser() -> str:
     pytest.skip("no browser here (Debian: apt install chromium)")
 
 
-def opened(file: Path, address: str = "", *, size: str = "1400,1000", shot: Path | None = None) -> tuple[str, list[str]]:
+def opened(
+    file: Path, address: str = "", *, size: str = "1400,1000", shot: Path | None = None
+) -> tuple[str, list[str]]:
     """The page as it is after a few seconds of its own time, and what it wrote to the console."""
     profile = file.parent / f".profile-{file.stem}"
     told = [f"--screenshot={shot}"] if shot else ["--dump-dom"]
+    for _ in range(3):  # its own time may be over before a stream of the page was read
+        text, noise = _asked(file, address, [f"--user-data-dir={profile}", f"--window-size={size}", *told])
+        if shot or 'data-ready="1"' in text or "data-failed" in text:
+            break
+    return text, noise
+
+
+def _asked(file: Path, address: str, options: list[str]) -> tuple[str, list[str]]:
     done = subprocess.run(
-        [browser(), *_OPTIONS, f"--window-size={size}", f"--user-data-dir={profile}", "--virtual-time-budget=60000",
-         *told, f"{file.resolve().as_uri()}{address}"],
+        [browser(), *_OPTIONS, *options, "--virtual-time-budget=60000", f"{file.resolve().as_uri()}{address}"],
         capture_output=True, text=True, timeout=240, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -118,9 +97,11 @@ def visited(file: Path, visits: Sequence[tuple[str, str, bool]]) -> Visits:
     page, there = _POLICY.subn("", file.read_text(encoding="utf-8"))
     assert there == 1
     axe = AXE.read_text(encoding="utf-8") if any(axed for _, _, axed in visits) else ""
-    script = _SCRIPT.replace("VISITS", json.dumps(list(visits)))
+    script = _SCRIPT.read_text(encoding="utf-8").replace("[...VISITS]", json.dumps(list(visits)))
     copy = file.with_name(f"visited-{file.name}")
-    copy.write_text(page.replace("</body>", f"<script>{axe}</script><script>{script}</script></body>"), encoding="utf-8")
+    copy.write_text(
+        page.replace("</body>", f"<script>{axe}</script><script>{script}</script></body>"), encoding="utf-8"
+    )
     text, noise = opened(copy)
     assert noise == []
     match = re.search(r'<pre id="visits">(.*?)</pre>', text, re.DOTALL)

@@ -194,9 +194,7 @@ def test_its_steps_are_told_as_show_tells_them(page: str) -> None:
         at = [texts[number] for number in steps["id"]].index(name)
         (told,) = run_json("show", exact(name))
         assert [texts[item[0]] for item in steps["df"][at] or []] == [item["words"] for item in told["differences"]]
-        causes = [
-            (texts[cause[0]], cause[1] - 1, texts[steps["id"][cause[2]]]) for cause in steps["rc"][at] or []
-        ]
+        causes = [(texts[cause[0]], cause[1] - 1, texts[steps["id"][cause[2]]]) for cause in steps["rc"][at] or []]
         assert causes == [(item["what"], item["later"], item["run"]) for item in told["first_causes"]]
         files = data["files"]
         outputs = {texts[key]: texts[files["u"][file]] for key, file in steps["out"][at]}
@@ -253,8 +251,6 @@ def test_an_empty_project_has_a_report(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- while it runs
 
 
-
-
 def test_it_is_written_again_as_the_scenario_runs(tmp_path: Path) -> None:
     target, gate, begun = tmp_path / "live.html", threading.Event(), threading.Event()
 
@@ -267,10 +263,12 @@ def test_it_is_written_again_as_the_scenario_runs(tmp_path: Path) -> None:
         return made("o", "2\n")
 
     def play() -> None:
-        with consist.Tracker(run_dir=tmp_path / "runs", db_path=tmp_path / "p.db") as tracker:
-            with tracker.scenario("live") as sc:
-                sc.run(first, outputs=["o"])
-                sc.run(second, outputs=["o"])
+        with (
+            consist.Tracker(run_dir=tmp_path / "runs", db_path=tmp_path / "p.db") as tracker,
+            tracker.scenario("live") as sc,
+        ):
+            sc.run(first, outputs=["o"])
+            sc.run(second, outputs=["o"])
 
     def outcomes() -> list[str]:
         data = data_of(target.read_text(encoding="utf-8"))

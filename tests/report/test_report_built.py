@@ -18,7 +18,12 @@ NAMES = ("report.js", "report.css", "THIRD-PARTY.txt")
 
 def digest_of_sources() -> str:
     """As `web/build.mjs` makes it: name, size and bytes of each source."""
-    names = ["build.mjs", "package-lock.json", "package.json", *(f"src/{path.name}" for path in (WEB / "src").iterdir())]
+    names = [
+        "build.mjs",
+        "package-lock.json",
+        "package.json",
+        *(f"src/{path.name}" for path in (WEB / "src").iterdir()),
+    ]
     found = hashlib.sha256()
     for name in sorted(names):
         text = (WEB / name).read_bytes()
@@ -42,7 +47,11 @@ def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_licences_of_what_is_bundled_are_shipped() -> None:
     text = built("THIRD-PARTY.txt")
-    assert re.findall(r"^(\S+) [\d.]+ \(MIT\)$", text, re.MULTILINE) == ["@dagrejs/dagre", "@dagrejs/graphlib", "preact"]
+    assert re.findall(r"^(\S+) [\d.]+ \(MIT\)$", text, re.MULTILINE) == [
+        "@dagrejs/dagre",
+        "@dagrejs/graphlib",
+        "preact",
+    ]
     assert text.count("Permission is hereby granted") == 3
 
 

@@ -69,8 +69,8 @@ unpacked(document.getElementById('data')).then(text => {
   load(JSON.parse(text))
   page.textContent = ''
   render(<App />, page)
-  performance.mark('ready')
-  requestAnimationFrame(() => requestAnimationFrame(() => { performance.mark('painted'); document.documentElement.dataset.ready = '1' }))
+  document.documentElement.dataset.ready = '1'
+  requestAnimationFrame(() => requestAnimationFrame(() => performance.mark('painted')))
 }).catch(error => {
   document.documentElement.dataset.failed = String(error)
   document.getElementById('why').textContent = `The data of this report could not be shown here: ${error.message}. A newer browser may do it.`
