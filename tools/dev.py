@@ -44,6 +44,7 @@ NIGHT: dict[str, tuple[str, ...]] = {
 }
 """Name -> arguments of Python."""
 EXTERNAL: dict[str, tuple[str, ...]] = {
+    "report": ("-m", "tools.report"),
     "types": ("tools/typed.py",),
 }
 """The same, of what needs other programs or data than this checkout's."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Connection
+from tempfile import TemporaryDirectory
 
 import msgspec
 
-from consist_es.errors import UsageError
+from consist_es.errors import LogCorruptError, UsageError
 from consist_es.project.project import Project
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading import select
@@ -21,6 +22,7 @@ from consist_es.report.page import GENERATOR, page
 from consist_es.report.sharing import Sharing
 from consist_es.text import shown
 from consist_es.version import __version__
+from consist_es.views.file import connect
 
 _BEGINNING = 4096
 """Bytes in which the mark of a report stands."""
@@ -121,10 +123,21 @@ def _each_once(headers: list[RunRow] | None) -> list[RunRow] | None:
 
 @contextmanager
 def _one_state(project: Project) -> Iterator[Connection]:
-    """The views, caught up, and the same for all questions whatever is written meanwhile."""
-    conn = project.connection()
-    conn.execute("BEGIN")
-    try:
-        yield conn
-    finally:
-        conn.execute("ROLLBACK")
+    """The views, caught up, and the same for all questions whatever is written meanwhile.
+
+    Of a damaged log that the views cannot follow: views of what lies before the damage, in a folder of their own.
+    """
+    with ExitStack() as stack:
+        try:
+            conn = project.connection()
+        except LogCorruptError as error:
+            if not error.after:
+                raise
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="consist-es-report-")))
+            project.views.rebuild(target=folder / "good.db", until=error.after)
+            conn = stack.enter_context(closing(connect(folder / "good.db")))
+        conn.execute("BEGIN")
+        try:
+            yield conn
+        finally:
+            conn.execute("ROLLBACK")

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from consist_es.text import shown
+
 GENERATOR = '<meta name="generator" content="consist-es report">'
 """Marks a file as a report of ours, which may be written again."""
 PACKED = 2_000_000
@@ -24,7 +26,7 @@ _PAGE = """<!doctype html>
 {generator}<meta name="color-scheme" content="light dark">
 <title>{title}</title><link rel="icon" href="data:,">
 <style>{style}</style></head>
-<body><div id="app"><main><h1>{project}</h1><p id="why">This report shows more where scripts may run.</p>
+<body><div id="app"><main><h1>{project}</h1>{state}<p id="why">This report shows more where scripts may run.</p>
 {table}</main></div>
 <script type="{kind}" id="data">{data}</script>
 <script type="text/plain" id="licences">{licences}</script>
@@ -49,6 +51,7 @@ def page(payload: Mapping[str, Any]) -> str:
         title=f"{project}: {steps} steps",
         style=style,
         project=project,
+        state=_state(payload["integrity"]),
         table=_table(payload),
         kind=kind,
         data=data,
@@ -83,6 +86,14 @@ def _data(payload: Mapping[str, Any]) -> tuple[str, str]:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _state(integrity: Mapping[str, Any]) -> str:
+    """What is wrong with the record, as plain HTML; nothing if it is whole."""
+    if integrity["ok"]:
+        return ""
+    found = "".join(f"<li>{html.escape(shown(problem))}</li>" for problem in integrity["problems"])
+    return f"<p><b>The record is not whole:</b></p><ul>{found}</ul>\n"
 
 
 def _table(payload: Mapping[str, Any]) -> str:

@@ -76,3 +76,11 @@ def _redact(tracker: consist.Tracker) -> None:
 
 
 _LOST = f"SELECT started_seq FROM runs WHERE config LIKE '%{REDACTED}%' AND kind <> 'scenario'"
+
+
+def damage(folder: Path) -> None:
+    """Change one byte of an event in the middle of the log."""
+    (segment,) = (folder / "p.events").glob("*.jsonl")
+    blob = bytearray(segment.read_bytes())
+    blob[blob.index(b"model_steps", len(blob) // 2)] ^= 1
+    segment.write_bytes(bytes(blob))

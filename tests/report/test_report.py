@@ -21,7 +21,7 @@ from consist_es.report.page import in_script
 from consist_es.report.sharing import Sharing
 from consist_es.report.tables import Texts
 from tests.report.browser import data_of
-from tests.report.gallery import FOLDER, HOSTILE, REDACTED, SECRET, record
+from tests.report.gallery import FOLDER, HOSTILE, REDACTED, SECRET, damage, record
 from tests.support.api import made
 from tests.support.cli import run, run_json
 
@@ -204,18 +204,35 @@ def test_its_steps_are_told_as_show_tells_them(page: str) -> None:
 # ---------------------------------------------------------------- damage, refusals
 
 
-def test_a_damaged_log_is_told_in_red_and_by_the_exit_code(gallery: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("views", ["there", "gone"])
+def test_a_damaged_log_is_told_in_red_and_by_the_exit_code(
+    gallery: Path, page: str, tmp_path: Path, views: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(gallery, copy, ignore=shutil.ignore_patterns("*.html", "runs"))
+    damage(copy)
+    if views == "gone":
+        for path in copy.glob("p.db*"):
+            path.unlink()
+    said = run("report", "-o", tmp_path / "bad.html", "--project", copy / "p.db", code=1)
+    assert "The record is not whole" in said.stderr
+    data = data_of((tmp_path / "bad.html").read_text(encoding="utf-8"))
+    assert data["integrity"]["ok"] is False
+    assert data["integrity"]["problems"]
+    whole = data_of((gallery / "page.html").read_text(encoding="utf-8"))
+    assert 0 < data["integrity"]["position"] <= whole["integrity"]["position"]
+    assert (data["integrity"]["position"] < whole["integrity"]["position"]) is (views == "gone")
+    assert 0 < len(data["steps"]["id"]) <= len(whole["steps"]["id"])
+
+
+def test_a_log_that_lost_its_end_is_told_too(gallery: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(gallery, copy, ignore=shutil.ignore_patterns("*.html", "runs"))
     (segment,) = (copy / "p.events").glob("*.jsonl")
-    blob = bytearray(segment.read_bytes())
-    blob[blob.index(b"model_steps", len(blob) // 2)] ^= 1
-    segment.write_bytes(bytes(blob))
-    said = run("report", "-o", tmp_path / "bad.html", "--project", copy / "p.db", code=1)
-    assert "The record is not whole" in said.stderr
+    segment.write_bytes(segment.read_bytes()[:-40])
+    run("report", "-o", tmp_path / "bad.html", "--project", copy / "p.db", code=1)
     state = data_of((tmp_path / "bad.html").read_text(encoding="utf-8"))["integrity"]
-    assert state["ok"] is False
-    assert state["problems"]
+    assert any("incomplete last record" in problem for problem in state["problems"])
 
 
 def test_a_file_that_is_no_report_is_not_overwritten() -> None:

@@ -1,6 +1,7 @@
 """The report in a real Chromium: what it shows, that nothing hostile runs, and that everybody can use it."""
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from itertools import permutations
@@ -12,9 +13,10 @@ from consist_es.cli.marks import took
 from consist_es.project.project import Project
 from consist_es.reading import select
 from consist_es.reading.compare import Comparison, compare
+from consist_es.report import page
 from consist_es.text import shown
 from tests.report.browser import AXE, Visits, opened, visited
-from tests.report.gallery import SECRET, record
+from tests.report.gallery import SECRET, damage, record
 from tests.support.cli import run, run_json
 
 pytestmark = pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
@@ -167,17 +169,10 @@ def test_as_it_is_the_page_shows_itself_under_its_own_policy(report: Path) -> No
 def test_a_packed_page_of_a_damaged_record_opens_in_red(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
-    from consist_es.report import page
-
     monkeypatch.setattr(page, "PACKED", 1000)
     copy = tmp_path / "copy"
     shutil.copytree(project.parent, copy, ignore=shutil.ignore_patterns("*.html", "runs", ".profile*"))
-    (segment,) = (copy / "p.events").glob("*.jsonl")
-    blob = bytearray(segment.read_bytes())
-    blob[blob.index(b"model_steps", len(blob) // 2)] ^= 1
-    segment.write_bytes(bytes(blob))
+    damage(copy)
     run("report", "-o", tmp_path / "bad.html", "--project", copy / "p.db", code=1)
     text, noise = opened(tmp_path / "bad.html")
     assert noise == []

@@ -138,7 +138,8 @@ export function aligned() {
   const order = []
   const known = new Set()
   for (const scenario of scenarios) {
-    let after = -1
+    const first = scenario.steps.find(step => known.has(step.slot))
+    let after = (first ? order.indexOf(first.slot) : order.length) - 1
     for (const step of scenario.steps) {
       if (known.has(step.slot)) { after = order.indexOf(step.slot); continue }
       known.add(step.slot)

@@ -15,6 +15,7 @@ export function Overview() {
   const names = new Set(real.map(scenario => scenario.name)).size
   return <>
     <h2 class="sr">Overview</h2>
+    {!data.integrity.ok && <Integrity />}
     <div class="tiles">
       <Tile value={number(real.length)} name={real.length === 1 ? 'scenario' : 'scenarios'} note={names === real.length ? '' : `of ${counted(names, 'name')}`} />
       <Tile value={number(sum.n)} name={sum.n === 1 ? 'step' : 'steps'} note={`${number(sum.computed)} computed`} to={{ view: 'steps' }} />
@@ -24,7 +25,6 @@ export function Overview() {
       {running.length > 0 && <Tile value={number(running.length)} name="running" note="at the time of the report" kind="running" to={{ view: 'steps', o: 'running' }} />}
       <Tile value={number(bad.length)} name="without a good end" kind={bad.length ? 'bad' : ''} />
     </div>
-    {!data.integrity.ok && <Integrity />}
     {bad.length > 0 && <Bad list={bad} />}
     <Matrix />
     <div class="two"><Causes /><Sums /></div>

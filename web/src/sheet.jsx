@@ -5,7 +5,7 @@ import { data, files, madeFor, scenarios, steps, texts } from './model.js'
 import { Link, RunLink, Tag } from './parts.jsx'
 import { go } from './route.js'
 
-const SHOWN = 40
+const SHOWN = 40, FEW = 6
 
 export function Sheet({ at }) {
   const step = steps[at], scenario = scenarios[step.s], sheet = useRef()
@@ -41,10 +41,13 @@ function Why({ step }) {
   return <>
     <p>{sentence(step.re || 'computed')}{near ? <>. The nearest earlier run is <RunLink at={step.src} id={step.srx} />{step.df ? ':' : '.'}</> : '.'}</p>
     {step.df && <ul class="differences">{step.df.map(([words, file]) => <li key={words}>{texts[words]}{file !== undefined && <Maker file={file} step={step} />}</li>)}</ul>}
-    {step.rc.length > 0 && <div class="roots"><b>First cause</b><ul>{step.rc.map(({ what, first, runs, outside }) => <li key={what}>{what}{first !== step.at && <span class="quiet">, in <RunLink at={first} id={outside} />{runs > 1 && ` and ${runs - 1} later`}</span>}</li>)}</ul></div>}
+    {step.rc.length > 0 && <div class="roots"><b>First cause</b><ul>{step.rc.slice(0, FEW).map(cause => <Cause key={cause.what} cause={cause} step={step} />)}</ul>
+      {step.rc.length > FEW && <details><summary>{step.rc.length - FEW} more</summary><ul>{step.rc.slice(FEW).map(cause => <Cause key={cause.what} cause={cause} step={step} />)}</ul></details>}</div>}
     {step.sb && <p class="note">It was computed to the same bytes as that run. If the change is harmless, <code>consist-es accept {exact(step.id)}</code> spares such runs.</p>}
   </>
 }
+const Cause = ({ cause: { what, first, runs, outside }, step }) => <li>{what}{first !== step.at && <span class="quiet">, in <RunLink at={first} id={outside} />{runs > 1 && ` and ${runs - 1} later`}</span>}</li>
+
 /** An id as selector: without a number it would mean the latest attempt. */
 const exact = id => (/#\d+$/.test(id) ? id : id + '#1')
 const sentence = text => text.charAt(0).toUpperCase() + text.slice(1)
