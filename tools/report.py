@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import consist_es as consist
@@ -131,22 +132,32 @@ def record(folder: Path, scenarios: int) -> None:
             _play(tracker, f"scenario_{number}", config)
 
 
-def _play(tracker: consist.Tracker, name: str, config: dict[str, float]) -> None:
-    def run(function, year=None, iteration=None, config=None, **inputs):  # type: ignore[no-untyped-def]
-        given = {role: consist.ref(made) for role, made in inputs.items() if made is not None}
-        return sc.run(function, year=year, iteration=iteration, config=config or {}, inputs=given, outputs=["out"],
-                      execution_options=consist.ExecutionOptions(input_binding="paths"))  # fmt: skip
+Made = consist.RunResult | None
 
+
+def _play(tracker: consist.Tracker, name: str, config: dict[str, float]) -> None:
     with tracker.scenario(name, config=config, description=f"number {name.rpartition('_')[2]}") as sc:
-        zones, skims = run(prepare, config={"base": 1.0}), None
+
+        def run(
+            function: Callable[..., Path], year: int | None, config: dict[str, float], iteration: int | None = None,
+            **inputs: Made,
+        ) -> consist.RunResult:  # fmt: skip
+            given = {role: consist.ref(made) for role, made in inputs.items() if made is not None}
+            return sc.run(
+                function, year=year, iteration=iteration, config=config, inputs=given, outputs=["out"],
+                execution_options=consist.ExecutionOptions(input_binding="paths"),
+            )  # fmt: skip
+
+        zones = run(prepare, None, {"base": 1.0})
+        skims: Made = None
         for year in YEARS:
-            zones = run(land_use, year, config={"growth": config["growth"], "year": year}, zones=zones, skims=skims)
-            persons = run(population, year, config={"seed": config["seed"], "year": year}, zones=zones)
+            zones = run(land_use, year, {"growth": config["growth"], "year": year}, zones=zones, skims=skims)
+            persons = run(population, year, {"seed": config["seed"], "year": year}, zones=zones)
             for iteration in ITERATIONS:
-                trips = run(demand, year, iteration, {"price": config["price"]}, persons=persons, skims=skims)
-                skims = run(assign, year, iteration, {"capacity": config["capacity"]}, trips=trips)
+                trips = run(demand, year, {"price": config["price"]}, iteration, persons=persons, skims=skims)
+                skims = run(assign, year, {"capacity": config["capacity"]}, iteration, trips=trips)
             for share in ("share", "final"):
-                run(summary, year, config={"share": config[share]}, skims=skims)
+                run(summary, year, {"share": config[share]}, skims=skims)
 
 
 if __name__ == "__main__":
