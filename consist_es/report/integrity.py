@@ -12,17 +12,13 @@ from consist_es.log.engine import Progress
 from consist_es.log.evidence.tree_heads import SIGNATURE, kept_heads
 from consist_es.log.report import VerifyReport
 from consist_es.project.project import Project
+from consist_es.reading.accepted import accepted
 from consist_es.text import counted
-from consist_es.views.file import query
 from consist_es.views.folding import dead_letters
 from consist_es.views.tables import reached
 
 _LISTED = 20
 _PATIENCE = 0.3
-_ACCEPTED = """
-SELECT (SELECT count(*) FROM acceptances WHERE revoked_seq IS NULL)
-    + (SELECT count(*) FROM package_acceptances WHERE revoked_seq IS NULL)
-"""
 
 
 class Integrity(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +61,7 @@ def integrity(project: Project, conn: sqlite3.Connection, progress: Progress | N
         lost=len(report.lost),
         quarantined=len(report.quarantined),
         unfolded=len(letters),
-        accepted=query(conn, _ACCEPTED)[0][0],
+        accepted=accepted(conn),
         head=head,
         signed=signed,
     )
