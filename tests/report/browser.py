@@ -48,6 +48,8 @@ class Visits(msgspec.Struct):
     """What a page held at several addresses, one after another."""
 
     found: list[Visit]
+    keys: list[str]
+    """Sheet and address after a step was opened in the overview by keys, and after Escape."""
     resources: list[str]
     happened: list[str]
     """What hostile text did, if it did anything."""

@@ -21,6 +21,7 @@ from tests.support.cli import run, run_json
 
 pytestmark = pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
 BASES = ("base", "base#2", "config", "code", "input", "shorter")
+WRONG = "#/nowhere?a=99&b=-1&step=1e9&sort=-99&sc=x"
 SHAPES = tuple(f"shape_{number}" for number in range(8))
 VIEWS = (
     "#/overview", "#/timeline", "#/timeline?sc=2&by=clock", "#/lineage?sc=0", "#/lineage?focus=20&far=2",
@@ -66,7 +67,13 @@ def visits(report: Path, ids: list[str]) -> Visits:
     wanted = [(view, theme, axed) for theme in ("light", "dark") for view in VIEWS]
     wanted += [(address_of(ids, a, b), "light", False) for a, b in pairs_of(ids)]
     wanted += [(f"#/compare?a={number}", "light", False) for number in range(1, len(BASES))]
-    steps = ("#/steps?q=nothing%20like%20this", "#/steps?o=failed", "#/steps?q=edited", "#/steps?q=shape_3%20part")
+    steps = (
+        "#/steps?q=nothing%20like%20this",
+        "#/steps?o=failed",
+        "#/steps?q=edited",
+        "#/steps?q=shape_3%20part",
+        WRONG,
+    )
     return visited(report, [*wanted, *((address, "light", False) for address in steps)])
 
 
@@ -143,6 +150,20 @@ def test_steps_are_found_by_words(visits: Visits) -> None:
     assert "0 of " in visits.at("#/steps?q=nothing%20like%20this").text
     assert re.search(r"1 of \d+", visits.at("#/steps?o=failed").text)
     assert "2 of " not in visits.at("#/steps?q=shape_3%20part").text
+
+
+def test_an_address_of_nothing_shows_the_overview(visits: Visits) -> None:
+    visit = visits.at(WRONG)
+    assert "Every step of every scenario" in visit.text
+    assert visit.sheet == ""
+
+
+def test_a_step_is_opened_and_closed_by_keys(visits: Visits, ids: list[str]) -> None:
+    sheet, opened_at, closed, back = visits.keys
+    assert sheet.startswith("supply 2025·0\n")
+    assert f"of {ids[1]}, run" in sheet
+    assert re.fullmatch(r"#/overview\?step=\d+", opened_at)
+    assert (closed, back) == ("", "#/overview")
 
 
 def test_a_step_has_a_sheet_of_its_own(visits: Visits, project: Path) -> None:

@@ -22,9 +22,19 @@ addEventListener('load', async () => {
     }
     found.push(visit)
   }
+  const press = (where, key) => where.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }))
+  const keys = []
+  history.pushState(null, '', '#/overview')
+  dispatchEvent(new HashChangeEvent('hashchange'))
+  await pause(60)
+  for (const key of ['ArrowDown', 'ArrowDown', 'ArrowRight', 'Enter']) { press(document.querySelector('.matrix'), key); await pause(40) }
+  keys.push(document.querySelector('.sheet')?.innerText || '', location.hash)
+  press(document.activeElement, 'Escape')
+  await pause(40)
+  keys.push(document.querySelector('.sheet')?.innerText || '', location.hash)
   const resources = performance.getEntriesByType('resource').map(entry => entry.name)
   const pre = document.createElement('pre')
   pre.id = 'visits'
-  pre.textContent = JSON.stringify({ found, resources, happened: globalThis.happened || [] })
+  pre.textContent = JSON.stringify({ found, keys, resources, happened: globalThis.happened || [] })
   document.body.append(pre)
 })

@@ -51,7 +51,7 @@ function Again() {
   const [on, set] = useState(true)
   useEffect(() => {
     if (!data.every || !on) return undefined
-    const timer = setTimeout(() => location.reload(), data.every * 1000)
+    const timer = setTimeout(() => location.reload(), Math.max(2, data.every) * 1000)
     return () => clearTimeout(timer)
   }, [on])
   if (!data.every) return null

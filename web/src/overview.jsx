@@ -27,8 +27,7 @@ export function Overview() {
     </div>
     {bad.length > 0 && <Bad list={bad} />}
     <Matrix />
-    <div class="two"><Causes /><Sums /></div>
-    <div class="two">{data.integrity.ok && <Integrity />}<Software /></div>
+    <div class="two"><Causes /><div><Sums />{data.integrity.ok && <Integrity />}<Software /></div></div>
   </>
 }
 

@@ -35,7 +35,7 @@ export function Timeline({ route, dark }) {
     watch.observe(box.current)
     return () => watch.disconnect()
   }, [])
-  useEffect(() => { boxes.current = draw(canvas.current, { lanes, view, width, offset, only }) }, [lanes, view, width, offset, dark])
+  useEffect(() => { boxes.current = draw(canvas.current, { lanes, view, width, offset, only, zero: byClock ? first : undefined }) }, [lanes, view, width, offset, dark])
 
   const zoom = (factor, at = 0.5) => setView(([from, to]) => {
     const wide = Math.min(extent, Math.max(extent / 5000, (to - from) * factor))
@@ -91,7 +91,7 @@ export function Timeline({ route, dark }) {
   </Card>
 }
 
-function draw(canvas, { lanes, view, width, offset, only }) {
+function draw(canvas, { lanes, view, width, offset, only, zero }) {
   const ratio = devicePixelRatio || 1, pen = canvas.getContext('2d'), height = TOP + lanes.length * ROW + 6
   canvas.width = width * ratio
   canvas.height = height * ratio
@@ -110,7 +110,7 @@ function draw(canvas, { lanes, view, width, offset, only }) {
   for (let t = Math.ceil(view[0] / tick) * tick; t <= view[1] + 1e-9; t += tick) {
     const at = Math.round(x(t)) + 0.5
     pen.beginPath(); pen.moveTo(at, TOP - 6); pen.lineTo(at, height); pen.stroke()
-    pen.fillText(t < 1e-9 ? '0' : span(t), Math.min(at, width - 24), 10)
+    if (at < width - 34) pen.fillText(zero === undefined ? (t < 1e-9 ? '0' : span(t)) : clock(zero + t * 1000).slice(tick >= 86400 ? 5 : 11, tick >= 86400 ? 10 : tick >= 60 ? 16 : 19), at, 10)
   }
   const found = []
   lanes.forEach((lane, row) => {
@@ -138,7 +138,11 @@ function draw(canvas, { lanes, view, width, offset, only }) {
   return found
 }
 
+const WHOLE = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]
+
 function nice(value) {
+  if (value > 86400) return 86400 * Math.ceil(value / 86400)
+  if (value > 30) return WHOLE.find(whole => whole >= value)
   const power = 10 ** Math.floor(Math.log10(value)), rest = value / power
   return (rest < 1.5 ? 1 : rest < 3.5 ? 2 : rest < 7.5 ? 5 : 10) * power
 }
