@@ -50,19 +50,33 @@ if TYPE_CHECKING:
 class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     """Runs steps and scenarios, and records them in one project.
 
-    `run_dir` receives outputs. `db_path` is the SQLite file of the views, under any name, with the log beside it
-    (``provenance.db`` and ``provenance.events/``); by default both are in `run_dir`. `sync`: when appends are made
-    durable against a power cut, ``commit`` (ends of runs and scenarios), ``always`` or ``os``. `mask_keys`: keys to
-    mask the values of wherever they are recorded, besides ``password``, ``token`` and the like. `record_env`: the only
-    environment variables to record. See docs/secrets-and-redaction.md. `trusted_writers`: names of users, ``anna`` or
-    ``anna@host`` as in the log. Only their runs are reused, your own only if you are on the list. None: all runs. See
-    docs/security.md. `observe`: undeclared reads of a step must be unchanged for a hit (``count``), only cause a
-    warning (``warn``), or are not observed (``off``). `ignore_reads`: glob patterns of files that never count, such as
-    ``cache/*``. See docs/observed-reads.md. `carry_over`: False recomputes runs recorded under an earlier version of
-    the fingerprint. `package_identity`: ``own`` reuses results over other versions of installed packages, with a
-    warning; ``imported`` does not. `model_packages` count by version in either case, for every step; `ignore_packages`
-    never. See docs/steps.md. `progress`: tell on stderr how each step ended and how long the rest may take; None asks
-    the environment variable ``CONSIST_ES_PROGRESS``.
+    Args:
+        run_dir: the folder that receives outputs.
+        db_path: the SQLite file of the views, under any name, with the log beside it (``provenance.db`` and
+            ``provenance.events/``); by default both are in `run_dir`.
+        mounts: name -> folder, for files outside of `run_dir`: recorded as ``name://…``, and found again after a move.
+        project_root: the folder of the model's code. Files in it count by content.
+        hashing_strategy: ``full`` digests the content of files; ``fast`` compares sizes and times only.
+        cache_epoch: counts for every step. Raise it, and everything is computed again.
+        access_mode: ``standard``, or ``read_only`` and ``analysis``, which look things up and run nothing.
+        run_subdir_fn: gives the folder of a run, relative to ``run_dir/outputs``.
+        allow_external_paths: True lets copies of files go outside of `run_dir` and the mounts.
+        sync: when appends are made durable against a power cut: ``commit`` (ends of runs and scenarios), ``always`` or
+            ``os``.
+        mask_keys: keys to mask the values of wherever they are recorded, besides ``password``, ``token`` and the like.
+        record_env: the only environment variables to record. See docs/secrets-and-redaction.md.
+        trusted_writers: names of users, ``anna`` or ``anna@host`` as in the log. Only their runs are reused, your own
+            only if you are on the list. None: all runs. See docs/security.md.
+        observe: undeclared reads of a step must be unchanged for a hit (``count``), only cause a warning (``warn``), or
+            are not observed (``off``). See docs/observed-reads.md.
+        ignore_reads: glob patterns of files that never count, such as ``cache/*``.
+        carry_over: False recomputes runs recorded under an earlier version of the fingerprint.
+        package_identity: ``own`` reuses results over other versions of installed packages, with a warning;
+            ``imported`` does not. See docs/steps.md.
+        model_packages: packages that count by version in either case, for every step.
+        ignore_packages: packages that never count.
+        progress: tell on stderr how each step ended and how long the rest may take; None asks the environment variable
+            ``CONSIST_ES_PROGRESS``.
     """
 
     _own_rehearsal: Rehearsal | None = None
@@ -202,11 +216,17 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     ) -> ScenarioContext:
         """A scenario, to be entered with ``with``; nothing is recorded before.
 
-        `dry_run`: forecast its steps instead of running them, record nothing, and print at its end what would run; see
-        docs/dry-run.md. ``CONSIST_ES_DRY_RUN=1`` in the environment does it for all steps of all trackers.
-
-        Further keywords: run_id, description, year, iteration, phase, stage, facet, facet_from,
-        inputs (key -> path, as `add_input`); everything else is metadata of the header run.
+        Args:
+            name: of the scenario, and the id of its first attempt.
+            config: a mapping or record, read in ``sc.config``.
+            tags, model: labels of the header run.
+            step_tags, step_facet, step_cache_hydration, name_template, cache_epoch: defaults of every step.
+            coupler: one to share with other scenarios.
+            require_outputs: keys without which the scenario fails at its end.
+            dry_run: forecast its steps instead of running them, record nothing, and print at its end what would run;
+                see docs/dry-run.md. ``CONSIST_ES_DRY_RUN=1`` in the environment does it for all steps of all trackers.
+            kwargs: run_id, description, year, iteration, phase, stage, facet, facet_from, inputs (key -> path, as
+                `add_input`); everything else is metadata of the header run.
         """
         self._follow(progress=False)  # logging may be set up by now
         for refused in ("cache_mode", "output_sets"):
