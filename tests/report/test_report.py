@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import threading
+import time
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterator
@@ -266,6 +267,15 @@ def test_an_empty_project_has_a_report(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- while it runs
+
+
+def test_watching_ends_with_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    said = run("report", "--watch", "-o", "watched.html", code=130)
+    assert said.stdout.startswith("watched.html: 15 scenarios, ")
 
 
 def test_it_is_written_again_as_the_scenario_runs(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import consist_es as consist
 from consist_es.cli.marks import took
 from consist_es.project.project import Project
 from consist_es.reading import select
@@ -17,6 +19,7 @@ from consist_es.report import page
 from consist_es.text import shown
 from tests.report.browser import AXE, Visits, opened, visited
 from tests.report.gallery import SECRET, damage, record
+from tests.support.api import PATHS, made
 from tests.support.cli import run, run_json
 
 pytestmark = pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
@@ -185,6 +188,27 @@ def test_as_it_is_the_page_shows_itself_under_its_own_policy(report: Path) -> No
     assert "<img" not in shown_part
     assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&lt;!-- " in shown_part
     assert SECRET not in text
+
+
+def again(before: Path | None = None) -> Path:
+    return made("o", f"{'' if before is None else before.read_text()[:9]}x\n")
+
+
+def test_a_long_scenario_is_never_laid_out_whole(tmp_path: Path) -> None:
+    with (
+        consist.Tracker(run_dir=tmp_path / "runs", db_path=tmp_path / "p.db", sync="os") as tracker,
+        tracker.scenario("long") as sc,
+    ):
+        inputs: dict[str, Any] = {}
+        for year in range(2000, 2260):
+            last = sc.run(again, year=year, inputs=inputs, outputs=["o"], execution_options=PATHS)
+            inputs = {"before": consist.ref(last)}
+    run("report", "-o", tmp_path / "long.html", "--project", tmp_path / "p.db")
+    whole, all_around, near = ("#/lineage", "#/lineage?focus=130&far=all", "#/lineage?focus=130&far=2")
+    seen = visited(tmp_path / "long.html", [(address, "light", False) for address in (whole, all_around, near)])
+    assert [seen.at(address).boxes for address in (whole, all_around, near)] == [1, 250, 5]
+    assert "260 steps are too many to draw" in seen.at(whole).text
+    assert "Only 250 steps are drawn" in seen.at(all_around).text
 
 
 def test_a_packed_page_of_a_damaged_record_opens_in_red(

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { span } from './format.js'
 import { laidOut } from './layout.js'
-import { above, below, moment, outcomes, scenarios, steps, texts, totals } from './model.js'
+import { above, below, byName, moment, outcomes, scenarios, steps, texts, totals } from './model.js'
 import { Card, Legend, MARK, open, ScenarioSelect, Scroll, Select, StepLink, WORD, Zoom } from './parts.jsx'
 import { go, within } from './route.js'
 
@@ -40,10 +40,9 @@ function stepGraph(numbers) {
 }
 
 function kindGraph(list) {
-  const kinds = new Map()
+  const kinds = byName(list)
   const edges = new Map()
   for (const step of list) {
-    kinds.set(step.n, [...(kinds.get(step.n) || []), step])
     for (const [from, roles] of above(step)) {
       if (steps[from].s !== step.s) continue
       const key = JSON.stringify([steps[from].n, step.n])

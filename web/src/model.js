@@ -55,6 +55,16 @@ export function load(found) {
 
 const renamed = (columns, names) => Object.fromEntries(Object.entries(columns).map(([name, values]) => [names[name] || name, values]))
 
+/** Name of a step -> its steps. */
+export function byName(list) {
+  const found = new Map()
+  for (const step of list) {
+    if (!found.has(step.n)) found.set(step.n, [])
+    found.get(step.n).push(step)
+  }
+  return found
+}
+
 /** Year and iteration: `2030·1`, `2030`, `·1`; empty without. */
 export const moment = step => (step.y ?? '') + (step.i === undefined ? '' : '·' + step.i)
 

@@ -22,10 +22,12 @@ export function go(change, replace = false) {
 
 export function useRoute() {
   const [route, set] = useState(read)
+  const [first] = useState(location.hash)
   useEffect(() => {
     const changed = () => set(read())
     addEventListener('hashchange', changed)
     addEventListener('popstate', changed)
+    if (location.hash !== first) changed() // it changed before anybody listened
     return () => { removeEventListener('hashchange', changed); removeEventListener('popstate', changed) }
   }, [])
   return route

@@ -1,7 +1,7 @@
 // When steps ran. A canvas, for there may be thousands; below it the same as a table.
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { clock, short, span } from './format.js'
-import { BAD, moment, scenarios, steps, totals } from './model.js'
+import { BAD, byName, moment, scenarios, steps, totals } from './model.js'
 import { Card, Legend, open, ScenarioSelect, Scroll, StepLink, Tag, Tip, Zoom } from './parts.jsx'
 import { go, within } from './route.js'
 
@@ -12,8 +12,7 @@ const seconds = step => (step.d === undefined ? 0 : step.d)
 /** All scenarios: a lane for each; one scenario: a lane for each kind of step. */
 function lanesOf(only) {
   if (only === undefined) return scenarios.filter(scenario => scenario.steps.length).map(scenario => ({ name: scenario.id, began: scenario.t ?? scenario.steps[0].t, steps: scenario.steps }))
-  const kinds = new Map()
-  for (const step of scenarios[only].steps) kinds.set(step.n, [...(kinds.get(step.n) || []), step])
+  const kinds = byName(scenarios[only].steps)
   const began = scenarios[only].t ?? scenarios[only].steps[0]?.t ?? 0
   return [...kinds].map(([name, list]) => ({ name, began, steps: list }))
 }
@@ -24,7 +23,7 @@ export function Timeline({ route, dark }) {
   const lanes = useMemo(() => lanesOf(only), [only])
   const first = Math.min(...lanes.map(lane => lane.began))
   const offset = useCallback((lane, step) => (step.t - (byClock ? first : lane.began)) / 1000, [byClock, first])
-  const extent = useMemo(() => Math.max(0.001, ...lanes.map(lane => Math.max(...lane.steps.map(step => offset(lane, step) + seconds(step))))), [lanes, offset])
+  const extent = useMemo(() => lanes.reduce((most, lane) => lane.steps.reduce((longest, step) => Math.max(longest, offset(lane, step) + seconds(step)), most), 0.001), [lanes, offset])
   const [view, setView] = useState([0, extent])
   useEffect(() => setView([0, extent]), [extent])
   const [width, setWidth] = useState(1000)
@@ -149,7 +148,7 @@ function nice(value) {
 
 function Table({ only, lanes, offset }) {
   if (only === undefined) return <details class="table"><summary>The same as a table</summary><Scroll name="scenarios in time"><table><thead><tr><th>scenario</th><th>began</th><th class="num">steps</th><th class="num">reused</th><th class="num">last step ended after</th><th>longest step</th></tr></thead><tbody>
-    {lanes.map(lane => { const longest = lane.steps.reduce((best, step) => (seconds(step) > seconds(best) ? step : best)); return <tr key={lane.name}><td class="keep">{lane.name}</td><td class="keep">{clock(lane.began)}</td><td class="num">{lane.steps.length}</td><td class="num">{totals(lane.steps).hits}</td><td class="num">{span(Math.max(...lane.steps.map(step => (step.t - lane.began) / 1000 + seconds(step))))}</td><td><StepLink step={longest} /> <small>{span(longest.d)}</small></td></tr> })}
+    {lanes.map(lane => { const longest = lane.steps.reduce((best, step) => (seconds(step) > seconds(best) ? step : best)); return <tr key={lane.name}><td class="keep">{lane.name}</td><td class="keep">{clock(lane.began)}</td><td class="num">{lane.steps.length}</td><td class="num">{totals(lane.steps).hits}</td><td class="num">{span(lane.steps.reduce((most, step) => Math.max(most, (step.t - lane.began) / 1000 + seconds(step)), 0))}</td><td><StepLink step={longest} /> <small>{span(longest.d)}</small></td></tr> })}
   </tbody></table></Scroll></details>
   const list = scenarios[only].steps
   const lane = lanes.find(item => item.steps.length) || { began: 0 }
