@@ -1,7 +1,7 @@
 // Where boxes and lines of a lineage go: dagre, from left to right.
 import * as dagre from '@dagrejs/dagre'
 
-const CHARACTER = 7.1
+const CHARACTER = 7.7
 
 /** Nodes [{ id, label, sub }] and edges [{ from, to, names }] with places; `names` stand on the lines if they fit. */
 export function laidOut(nodes, edges, { named = true, tall = 38 } = {}) {

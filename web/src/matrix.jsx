@@ -5,12 +5,12 @@ import { aligned, BAD, outcomes, scenarios, totals } from './model.js'
 import { Card, Legend, Link, MARK, open, Scroll, Tip, WORD } from './parts.jsx'
 import { go } from './route.js'
 
-const H = 20, LEFT = 176, RIGHT = 132, WIDE = 1400
+const H = 20, LEFT = 176, RIGHT = 132, WIDE = 1400, FEW = 14
 
 export function Matrix() {
   const columns = useMemo(aligned, [])
   const count = columns ? columns.size : Math.max(1, ...scenarios.map(scenario => scenario.steps.length))
-  const W = Math.max(5, Math.min(26, Math.floor((WIDE - LEFT - RIGHT - 40) / Math.max(1, count))))
+  const W = Math.max(5, Math.min(count <= FEW ? 96 : 26, Math.floor((WIDE - LEFT - RIGHT - 40) / Math.max(1, count))))
   const gap = W > 9 ? 2 : 1
   const width = LEFT + count * W + RIGHT, top = columns ? 18 : 0, height = top + scenarios.length * H + 2
   const cells = useMemo(() => scenarios.map(scenario => {
@@ -20,6 +20,7 @@ export function Matrix() {
   }), [columns])
   const paths = useMemo(() => drawn(cells, W, gap, top), [cells, W])
   const years = useMemo(() => (columns ? yearsOf(cells, count) : []), [cells])
+  const names = useMemo(() => (years.length || !columns || W < 48 ? [] : Array.from({ length: count }, (_, column) => cells.find(row => row[column])?.[column].n ?? '')), [cells, W])
   const [at, setAt] = useState(null)
   const [tip, setTip] = useState(null)
   const svg = useRef()
@@ -51,6 +52,7 @@ export function Matrix() {
         onPointerMove={move} onPointerLeave={() => setTip(null)} onKeyDown={key} onBlur={() => setAt(null)}
         onClick={event => { const [row, column] = cellAt(event); const step = cells[row]?.[column]; if (step) open(step); else if (scenarios[row] && column < 0) go({ view: 'timeline', sc: row }) }}>
         {years.map(([year, from, to]) => <g key={from}><text x={LEFT + ((from + to) * W) / 2} y="12" text-anchor="middle" class="year">{(to - from) * W > 30 ? year : ''}</text><path class="rule" d={`M${LEFT + from * W - gap / 2 - 0.5} 4V${height - 2}`} /></g>)}
+        {names.map((name, column) => <text key={column} x={LEFT + column * W + (W - gap) / 2} y="12" text-anchor="middle" class="year">{short(name, Math.floor(W / 6.6))}</text>)}
         {scenarios.map((scenario, row) => <g key={row}>
           <text x={LEFT - 8} y={top + row * H + 14} text-anchor="end" class="rowname">{short(scenario.id, 24)}</text>
           <text x={width - RIGHT + 8} y={top + row * H + 14} class="rowend">{rowEnd(scenario)}</text></g>)}

@@ -11,6 +11,7 @@ export function Overview() {
   const bad = steps.filter(step => BAD.has(step.o))
   const running = steps.filter(step => step.o === 'running')
   const same = steps.filter(step => step.sb)
+  const few = useMemo(() => causes(steps).length < 6, [])
   const real = scenarios.filter(scenario => !scenario.x)
   const names = new Set(real.map(scenario => scenario.name)).size
   return <>
@@ -27,7 +28,7 @@ export function Overview() {
     </div>
     {bad.length > 0 && <Bad list={bad} />}
     <Matrix />
-    <div class="two"><Causes /><div><Sums />{data.integrity.ok && <Integrity />}<Software /></div></div>
+    <div class="two"><div><Causes />{few && <Software />}</div><div><Sums />{data.integrity.ok && <Integrity />}{!few && <Software />}</div></div>
   </>
 }
 
