@@ -28,6 +28,7 @@ from consist_es.execution.forecast import Foresight
 from consist_es.execution.hooks import Hook, Hooks
 from consist_es.execution.log_calls import LogCalls
 from consist_es.execution.observed import observations
+from consist_es.execution.sources import SourceKeeper
 from consist_es.execution.watch import Observer
 from consist_es.execution.workers import active_run
 from consist_es.identity.installed.package_options import PackageOptions
@@ -77,6 +78,9 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         ignore_packages: packages that never count.
         progress: tell on stderr how each step ended and how long the rest may take; None asks the environment variable
             ``CONSIST_ES_PROGRESS``.
+        record_source: keep the source text of the project's code that steps ran, once per version of each function, so
+            that `why` and `diff` show the changed lines; None keeps it unless `trusted_writers` is given. See
+            docs/why.md.
     """
 
     _own_rehearsal: Rehearsal | None = None
@@ -107,15 +111,13 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         model_packages: Iterable[str] | None = None,
         ignore_packages: Iterable[str] | None = None,
         progress: bool | None = None,
+        record_source: bool | None = None,
     ) -> None:
         _check_options(hashing_strategy=hashing_strategy, access_mode=access_mode, observe=observe)
         trust = Trust.of(trusted_writers)
         packages = PackageOptions.of(package_identity, model_packages, ignore_packages)
         epoch = checked_year("cache_epoch", cache_epoch)
-        require_path(run_dir if db_path is None else db_path)  # before a folder is made of a URL
-        self.run_dir = given_folder(run_dir, "run_dir")
-        self.db_path = self.run_dir / "provenance.db" if db_path is None else given_path(db_path, "db_path")
-        given_folder(self.db_path.parent, "the folder of db_path")
+        self.run_dir, self.db_path = _places(run_dir, db_path)
         uris = UriMap.of(self.run_dir, mounts)
         secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
         self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
@@ -123,7 +125,6 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         _make_folder(self.run_dir, dry=self._is_dry)
         self._answers, self._cut = Queries(self._project, uris), set()
         digester = Digester(hashing_strategy, self._project.digests)
-        globs = names(ignore_reads, "ignore_reads")
         self._engine = Engine(
             project=self._project,
             queries=self._answers,
@@ -136,7 +137,8 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             allow_external_paths=_external(allow_external_paths),
             trust=trust,
             carry_over=bool(carry_over),
-            observer=Observer(self._project, uris, digester, observe, globs),
+            observer=Observer(self._project, uris, digester, observe, names(ignore_reads, "ignore_reads")),
+            sources=SourceKeeper.if_asked(record_source, by_default=trust is None),
         )
         root = given_folder(project_root, "project_root")
         place = label_root(project_root, self.db_path.parent)
@@ -393,6 +395,15 @@ def _is_set(variable: str) -> bool:
 
 def _refuse_str(what: str) -> tuple[str, ...]:
     raise UsageTypeError(f"{what} takes a list of str, not a single str.")
+
+
+def _places(run_dir: str | os.PathLike[str], db_path: str | os.PathLike[str] | None) -> tuple[Path, Path]:
+    """The folder for outputs and the file of the views, checked."""
+    require_path(run_dir if db_path is None else db_path)  # before a folder is made of a URL
+    folder = given_folder(run_dir, "run_dir")
+    database = folder / "provenance.db" if db_path is None else given_path(db_path, "db_path")
+    given_folder(database.parent, "the folder of db_path")
+    return folder, database
 
 
 def _make_folder(run_dir: Path, *, dry: bool) -> None:
