@@ -46,6 +46,7 @@ NIGHT: dict[str, tuple[str, ...]] = {
 }
 """Name -> arguments of Python."""
 EXTERNAL: dict[str, tuple[str, ...]] = {
+    "report": ("-m", "tools.report"),
     "types": ("tools/typed.py",),
     "exports": ("tools/exports/check.py",),
     "datasette": ("tools/exports/datasette_live.py",),

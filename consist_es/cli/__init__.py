@@ -24,6 +24,7 @@ from consist_es.cli.prove import prove
 from consist_es.cli.redact import redact
 from consist_es.cli.repair import repair
 from consist_es.cli.replay import replay
+from consist_es.cli.report import report
 from consist_es.cli.runs import artifacts, runs, scenarios
 from consist_es.cli.show import show
 from consist_es.cli.stats import stats
@@ -48,7 +49,7 @@ def program() -> None:
 
 
 _GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, audit, log),
+    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, report, audit, log),
     "Trust": (verify, doctor, checkpoint, prove),
     "Share": (export, datasette_config),
     "Act": (accept, replay, repair, redact, archive, demo),
