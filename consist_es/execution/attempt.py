@@ -40,6 +40,7 @@ from consist_es.execution.run_context import RunContext
 from consist_es.execution.settings import Scope, Settings
 from consist_es.execution.watch import Observed
 from consist_es.execution.workers import take_in
+from consist_es.identity.live import cached_results
 from consist_es.log.engine import Claim
 from consist_es.observe.generators import restore_random
 from consist_es.observe.watch import Watch
@@ -242,6 +243,7 @@ class Attempt(WithBlock["Attempt"]):
         """Stop observing, once the function has returned or the block has ended."""
         if self._watch is not None:
             self._watch.stop()
+        cached_results.step_ended()
 
     # ------------------------------------------------------------ end
 
