@@ -26,6 +26,7 @@ from consist_es.cli.runs import artifacts, runs, scenarios
 from consist_es.cli.show import show
 from consist_es.cli.stats import stats
 from consist_es.cli.verify import verify
+from consist_es.cli.watch import watch
 from consist_es.cli.why import why
 from consist_es.version import __version__
 
@@ -46,7 +47,7 @@ def program() -> None:
 
 
 _GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, audit, log),
+    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, watch, audit, log),
     "Trust": (verify, doctor, checkpoint, prove),
     "Act": (accept, replay, repair, redact, archive, demo),
 }

@@ -94,6 +94,13 @@ def _start(
     )
 
 
+def start_on(
+    terminal: int, *arguments: str | Path, cwd: Path, environment: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start a command as a process whose output is an open terminal."""
+    return _start(arguments, cwd, environment, terminal)
+
+
 def in_terminal(*arguments: str, cwd: Path, columns: int) -> str:
     """What a command writes to a terminal of that width."""
     master, slave = pty.openpty()
