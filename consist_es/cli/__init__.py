@@ -13,6 +13,7 @@ from consist_es.cli.archive import archive
 from consist_es.cli.audit import audit
 from consist_es.cli.checkpoint import checkpoint
 from consist_es.cli.common import INTERRUPTED, Program
+from consist_es.cli.completion import completion
 from consist_es.cli.demo import demo
 from consist_es.cli.diff import diff
 from consist_es.cli.doctor import doctor
@@ -49,7 +50,7 @@ def program() -> None:
 _GROUPS: dict[str, tuple[click.Command, ...]] = {
     "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, watch, audit, log),
     "Trust": (verify, doctor, checkpoint, prove),
-    "Act": (accept, replay, repair, redact, archive, demo),
+    "Act": (accept, replay, repair, redact, archive, completion, demo),
 }
 for _command in [command for commands in _GROUPS.values() for command in commands]:
     program.add_command(_command)

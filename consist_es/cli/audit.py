@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from consist_es.cli import wording
+from consist_es.cli import complete, wording
 from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names, scenario_named
 from consist_es.cli.output import emit, emit_json
@@ -21,7 +21,7 @@ _STATUS_STYLES = {"completed": wording.GOOD, "running": wording.ODD}
 
 
 @click.command()
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=complete.scenarios)
 @click.option("--all", "every", is_flag=True, help="Every attempt, the first one first.")
 @click.option("--proof", is_flag=True, help="Print the events with proofs, for people without the log.")
 @against_option

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from consist_es.cli import complete
 from consist_es.cli.common import NEGATIVE, opened, project_option
 from consist_es.cli.forms import Column, forms_option, print_rows
 from consist_es.cli.marks import took
@@ -39,8 +40,8 @@ _COLUMNS = (
 
 
 @click.command(short_help="Show what differs between A and B.")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=complete.sides)
+@click.argument("b", shell_complete=complete.sides)
 @click.option("--all", "every", is_flag=True, help="Also the steps that are the same work.")
 @click.option("--summary", is_flag=True, help="Only where they part, and how many steps differ.")
 @forms_option

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from consist_es.cli import complete
 from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names
 from consist_es.cli.output import note
@@ -22,7 +23,14 @@ _PAUSE = 0.2
 @click.command()
 @click.option("--follow", is_flag=True, help="Keep printing new events, until Ctrl-C.")
 @click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Only events after position N.")
-@click.option("--type", "types", multiple=True, metavar="TYPE", help="Only events of this type; may be repeated.")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="TYPE",
+    shell_complete=complete.types,
+    help="Only events of this type; may be repeated.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the last N of these.")
 @json_option
 @project_option

@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+from consist_es.cli import complete
 from consist_es.cli.common import opened, project_option
 from consist_es.cli.forms import Column, forms_option, print_rows
 from consist_es.cli.marks import style, took
@@ -31,7 +32,7 @@ _COLUMNS = (
 
 
 @click.command(short_help="Show where time went, and what the cache saved.")
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=complete.scenarios)
 @forms_option
 @project_option
 def stats(scenario: str | None, form: str | None, db_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from rich.console import Group
 
+from consist_es.cli import complete
 from consist_es.cli.common import opened, project_option
 from consist_es.cli.forms import Column, table_lines
 from consist_es.cli.marks import mark, style, took
@@ -31,7 +32,7 @@ _MARKS = 16
 
 
 @click.command(short_help="Watch scenarios while they run.")
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=complete.scenarios)
 @click.option("--nl", "as_json", is_flag=True, help="Print JSON, one object for each change.")
 @click.option("--json", "as_json", is_flag=True, help="The same: what goes on cannot be one document.")
 @project_option

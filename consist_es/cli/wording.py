@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from consist_es.cache.packages import in_words as changes_of
 from consist_es.cli.names import Names
 from consist_es.cli.phrases import after_colon, cut, listed, pairs, parts
 from consist_es.cli.units import duration as duration
@@ -256,6 +255,8 @@ def _revoked(event: AcceptanceRevoked, _names: Names) -> Line:
 
 
 def _packages(event: PackagesAccepted, _names: Names) -> Line:
+    from consist_es.cache.packages import in_words as changes_of  # seldom, and it brings all of identity with it
+
     return Line(f"accepted by {event.user or 'somebody'}: {', '.join(changes_of(event))}: {event.reason}", ODD)
 
 

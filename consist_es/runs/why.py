@@ -11,7 +11,7 @@ import msgspec
 
 from consist_es.errors import UsageError
 from consist_es.events import Difference
-from consist_es.identity.code.left_out import left_out
+from consist_es.identity.left_out import left_out
 from consist_es.projections import cache_index, near, run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.differences import described, differences
