@@ -5,9 +5,8 @@ prints what a completion prints in the middle of what is being typed.
 """
 
 import os
-import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,86 +17,15 @@ from click.shell_completion import BashComplete, CompletionItem, FishComplete, a
 from consist_es.cli.output import shown
 from consist_es.errors import ConsistError
 from consist_es.events import REGISTRY
+from consist_es.reading import beginnings
 from consist_es.views import file as view_file
-from consist_es.views.file import query
 
+Source = Callable[[sqlite3.Connection, str], Iterable[str]]
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
-_MOST = 200
-"""Names offered at once."""
-_AFTER = "\U0010ffff"
-"""Behind all texts that begin alike."""
-_IDS = """
-SELECT DISTINCT run_id FROM runs WHERE run_id >= ? AND run_id < ? AND (kind = 'scenario') = ? LIMIT ?
-"""
-_ATTEMPTS = """
-SELECT r.run_id || '#' || r.attempt FROM runs r WHERE run_id = ? AND kind = 'scenario' ORDER BY attempt
-"""
-_STEPS = """
-SELECT DISTINCT r.name, r.year, r.iteration FROM runs r WHERE r.kind <> 'scenario' AND r.scenario_key = (
-    SELECT key FROM runs WHERE run_id = ? AND kind = 'scenario' AND (? IS NULL OR attempt = ?)
-    ORDER BY attempt DESC LIMIT 1
-) ORDER BY r.started_seq
-"""
-_NAMES = "SELECT DISTINCT name FROM runs WHERE kind <> 'scenario' AND name >= ? AND name < ? LIMIT ?"
-_MODELS = "SELECT DISTINCT model FROM runs WHERE kind <> 'scenario' AND model >= ? AND model < ? LIMIT ?"
-_KEYS = "SELECT DISTINCT key FROM artifacts WHERE key >= ? AND key < ? LIMIT ?"
-_FORMATS = "SELECT DISTINCT driver FROM artifacts WHERE driver >= ? AND driver < ? LIMIT ?"
-
-
-# ---------------------------------------------------------------- what is completed
-
-
-def _beginning(sql: str) -> Callable[[sqlite3.Connection, str], Iterator[str]]:
-    """Texts of one query that begin with what was typed."""
-
-    def found(conn: sqlite3.Connection, typed: str) -> Iterator[str]:
-        for (text,) in query(conn, sql, (typed, typed + _AFTER, _MOST)):
-            yield text
-
-    return found
-
-
-def _scenarios(conn: sqlite3.Connection, typed: str) -> Iterator[str]:
-    name, numbered, _ = typed.rpartition("#")
-    if numbered:
-        yield from (text for (text,) in query(conn, _ATTEMPTS, (name,)))
-    for (text,) in query(conn, _IDS, (typed, typed + _AFTER, True, _MOST)):
-        yield text
-
-
-def _steps(conn: sqlite3.Connection, typed: str) -> Iterator[str]:
-    """``baseline/demand@2030.1`` behind a slash; before one, run ids and names of steps."""
-    for place in [found.start() for found in re.finditer("/", typed)]:
-        scenario = typed[:place]
-        for name, year, iteration in query(conn, _STEPS, _attempt(scenario)):
-            when = f"{'' if year is None else year}{'' if iteration is None else f'.{iteration}'}"
-            yield f"{scenario}/{name}{f'@{when}' if when else ''}"
-    for (text,) in query(conn, _IDS, (typed, typed + _AFTER, False, _MOST)):
-        yield text
-    yield from _beginning(_NAMES)(conn, typed)
-
-
-def _attempt(scenario: str) -> tuple[str, int | None, int | None]:
-    name, _, number = scenario.rpartition("#")
-    attempt = int(number) if name and number.isdecimal() and len(number) < 10 else None
-    return (scenario if attempt is None else name), attempt, attempt
-
-
-def _sides(conn: sqlite3.Connection, typed: str) -> Iterator[str]:
-    """Scenarios, then what leads to their steps."""
-    yield from _scenarios(conn, typed)
-    yield from _steps(conn, typed)
-
-
-def _anything(conn: sqlite3.Connection, typed: str) -> Iterator[str]:
-    yield from _sides(conn, typed)
-    yield from _beginning(_KEYS)(conn, typed)
-
-
 # ---------------------------------------------------------------- completers
 
 
-def _completer(*sources: Callable[[sqlite3.Connection, str], Iterable[str]]) -> Completer:
+def _completer(*sources: Source) -> Completer:
     def complete(ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:
         try:
             return _items(_found(ctx.params.get("db_path"), sources, typed), typed)
@@ -107,9 +35,7 @@ def _completer(*sources: Callable[[sqlite3.Connection, str], Iterable[str]]) -> 
     return complete
 
 
-def _found(
-    db_path: Any, sources: Iterable[Callable[[sqlite3.Connection, str], Iterable[str]]], typed: str
-) -> list[str]:
+def _found(db_path: Any, sources: Iterable[Source], typed: str) -> list[str]:
     if not isinstance(db_path, Path) or view_file.identify(db_path) != view_file.OURS:
         return []
     with closing(view_file.connect(db_path)) as conn:
@@ -120,17 +46,17 @@ def _items(texts: Iterable[object], typed: str) -> list[CompletionItem]:
     """Texts that begin with what was typed, each once; none that a shell or terminal may take for something else."""
     wanted = [text for text in dict.fromkeys(texts) if isinstance(text, str) and text.startswith(typed)]
     safe = [text for text in wanted if text and shown(text) == text and not text.startswith("-")]
-    return [CompletionItem(text) for text in safe[:_MOST]]
+    return [CompletionItem(text) for text in safe[: beginnings.MOST]]
 
 
-scenarios = _completer(_scenarios)
-steps = _completer(_steps)
-sides = _completer(_sides)
-anything = _completer(_anything)
-names = _completer(_beginning(_NAMES))
-models = _completer(_beginning(_MODELS))
-keys = _completer(_beginning(_KEYS))
-formats = _completer(_beginning(_FORMATS))
+scenarios = _completer(beginnings.scenarios)
+steps = _completer(beginnings.steps)
+sides = _completer(beginnings.sides)
+anything = _completer(beginnings.anything)
+names = _completer(beginnings.names)
+models = _completer(beginnings.models)
+keys = _completer(beginnings.keys)
+formats = _completer(beginnings.formats)
 
 
 def columns(known: Sequence[str]) -> Completer:
