@@ -17,6 +17,7 @@ from consist_es.execution.current import Frame, pop, push_quietly
 from consist_es.execution.dry_run import DryRun, Rehearsal
 from consist_es.execution.engine import Scope
 from consist_es.steps.pending import Pending
+from consist_es.text import fitted
 
 
 class DryScenario(ScenarioContext):
@@ -122,4 +123,4 @@ class _Settled(Mapping[str, Any]):
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(fitted(text, sys.stderr), file=sys.stderr, flush=True)

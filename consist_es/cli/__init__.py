@@ -17,6 +17,7 @@ from consist_es.cli.completion import completion
 from consist_es.cli.demo import demo
 from consist_es.cli.diff import diff
 from consist_es.cli.doctor import doctor
+from consist_es.cli.forecast import forecast
 from consist_es.cli.lineage import lineage
 from consist_es.cli.log import log
 from consist_es.cli.prove import prove
@@ -48,7 +49,7 @@ def program() -> None:
 
 
 _GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, watch, audit, log),
+    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, forecast, watch, audit, log),
     "Trust": (verify, doctor, checkpoint, prove),
     "Act": (accept, replay, repair, redact, archive, completion, demo),
 }

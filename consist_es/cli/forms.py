@@ -12,7 +12,7 @@ import click
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from consist_es.cli.output import console_of, emit_json, shown
+from consist_es.cli.output import emit_json, shown, write_line
 from consist_es.errors import OptionError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -126,11 +126,8 @@ def _texts(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> list
 
 def _table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
     room = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 1 << 20
-    console = console_of(sys.stdout)
     for line in table_lines(columns, rows, room):
-        with console.capture() as captured:
-            console.print(line, soft_wrap=True)
-        sys.stdout.write(captured.get())
+        write_line(line)
 
 
 def table_lines(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], room: int) -> Iterator[Text]:

@@ -15,7 +15,7 @@ from consist_es.reading.expected import Expected
 from consist_es.reading.labels import label, place
 from consist_es.runs.run import Run
 from consist_es.runs.why import in_words
-from consist_es.text import counted, shown
+from consist_es.text import counted, fitted, shown
 
 log = logging.getLogger("consist_es")
 _MOST = 2
@@ -65,7 +65,7 @@ class Progress:
         text = shown(line)
         log.info("%s", text)
         if self.on_stderr:
-            print(text, file=sys.stderr, flush=True)
+            print(fitted(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 class _Scenario:

@@ -131,8 +131,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         nearest = f" The nearest earlier run is {self.nearest}{colon}" if self.nearest else ""
         took = "Its end is not known." if self.seconds is None else f"It took {span(self.seconds)}."
         then = "" if self.nearest_seconds is None else f" {self.nearest} took {span(self.nearest_seconds)}."
-        word = f" ({self.reason})" if self.reason.isidentifier() else ""  # the reason for a demotion is a sentence
-        lines = [f"{self.run} {what}: {in_words(self.reason)}{word}.{nearest}"]
+        lines = [f"{self.run} {what}: {in_words(self.reason)}.{nearest}"]
         return [*lines, *(f"  {text}" for text in self.differs), f"  {took}{then}"]
 
 
