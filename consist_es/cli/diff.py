@@ -55,15 +55,7 @@ def diff(a: str, b: str, every: bool, summary: bool, form: str | None, db_path: 
     """
     with opened(db_path) as project:
         views = project.connection()
-        one, other = (select.anything(views, text) for text in (a, b))
-        if not isinstance(one, select.Selected) or not isinstance(other, select.Selected):
-            raise click.UsageError(
-                "Compare two scenarios or two steps. `consist-es lineage` shows how a file was made."
-            )
-        if (one.run.kind == "scenario") != (other.run.kind == "scenario"):
-            raise click.UsageError(
-                f"{one.run.id!r} and {other.run.id!r} are not both scenarios or both steps: compare two of a kind."
-            )
+        one, other = (select.scenario_or_step(views, text) for text in (a, b))
         found = compare(views, one.run, other.run)
         for said, text in ((one, a), (other, b)):
             if said.others:

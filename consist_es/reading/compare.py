@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from consist_es.errors import UsageError
 from consist_es.events import Difference
 from consist_es.projections import run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
@@ -19,6 +20,9 @@ from consist_es.reading.labels import label, place
 from consist_es.runs.sets import flat
 from consist_es.values.plain import from_plain
 from consist_es.views.file import query
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SAME, ITSELF, BY_INPUTS, ONLY_A, ONLY_B = "same", "differs itself", "by its inputs", "only in A", "only in B"
 VERDICTS = (SAME, ITSELF, BY_INPUTS, ONLY_A, ONLY_B)
@@ -63,9 +67,10 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Two scenarios side by side, or two steps."""
+    """Two scenarios side by side, or two steps; polars, pandas, duckdb and pyarrow read its steps as a table."""
 
     a: RunRow
+    """Of the scenarios themselves, or of the steps."""
     b: RunRow
     config: list[Difference]
     """Of the scenarios' own configs."""
@@ -85,12 +90,37 @@ class Comparison(msgspec.Struct, frozen=True):
         found = Counter(pair.verdict for pair in self.pairs)
         return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
 
+    def to_table(self) -> pa.Table:
+        """One row per step: `verdict`, the run, outcome and seconds on both sides, and what differs."""
+        from consist_es.reading.side_by_side import comparison_table
+
+        return comparison_table(self)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow stream of `to_table()`, by which other libraries read it."""
+        return self.to_table().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        from consist_es.reading.side_by_side import comparison_text
+
+        return comparison_text(self)
+
+    def _repr_html_(self) -> str:
+        from consist_es.reading.side_by_side import comparison_html
+
+        return comparison_html(self)
+
 
 def compare(conn: sqlite3.Connection, a: RunRow, b: RunRow) -> Comparison:
     """Compare two scenarios by their header runs, or two steps by theirs.
 
     Steps are paired by name, year, iteration, phase and how often that came before.
+
+    Raises:
+        UsageError: one is a scenario and the other a step.
     """
+    if (a.kind == "scenario") != (b.kind == "scenario"):
+        raise UsageError(f"{a.id!r} and {b.id!r} are not both scenarios or both steps: compare two of a kind.")
     software = None if a.environment == b.environment else (a.environment, b.environment)
     if a.kind == b.kind == "scenario":
         sides = (run_table.steps(conn, a.key), run_table.steps(conn, b.key))
