@@ -158,7 +158,7 @@ class _Pairing:
         rows = list(rows)
         self._conn = conn
         self._makers = makers(conn, [link.artifact for row in rows for link in row.inputs])
-        self._outputs = outputs_of(conn, [row.key for row in rows])
+        self._outputs = _results(conn, [row.key for row in rows])
 
     def pair(self, a: RunRow | None, b: RunRow | None) -> Pair:
         there = a or b
@@ -182,10 +182,24 @@ class _Pairing:
     def _compared(self, a: RunRow, b: RunRow) -> list[OutputChange]:
         left, right = self._outputs[a.key], self._outputs[b.key]
         return [
-            OutputChange(key, one.digest is not None and one.digest == right[key].digest, (one.rows, right[key].rows))
-            for key, one in left.items()
+            OutputChange(key, digest is not None and digest == right[key][0], (rows, right[key][1]))
+            for key, (digest, rows) in left.items()
             if key in right
         ]
+
+
+_RESULTS = """
+SELECT l.run_key, l.name, a.digest, a.rows FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE l.run_key IN (SELECT value FROM json_each(?)) AND l.direction = 'output' ORDER BY l.seq, l.position
+"""
+
+
+def _results(conn: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, dict[str, tuple[str | None, int | None]]]:
+    """Key of a run -> digest and number of rows of its outputs, by key; {} for one without any."""
+    found: defaultdict[str, dict[str, tuple[str | None, int | None]]] = defaultdict(dict)
+    for run, name, digest, rows in query(conn, _RESULTS, (to_text(list(runs)),)):
+        found[run][name] = digest, rows
+    return found
 
 
 _OUTPUTS = """
