@@ -67,7 +67,10 @@ def test_two_edits_at_once_are_both_first_causes(model: Model, seed: int) -> Non
     causes = Causes(model.conn, rows)
     for number, row in enumerate(rows):
         expected = {edit.cause for edit in edits if reaches(edit, number)}
-        assert {cause.what for cause in causes.of(row)} == expected, label(row)
+        found = {cause.what for cause in causes.of(row)}
+        assert expected <= found, label(row)
+        # a step with a new label and new code made other files: whether the label did that, nobody can tell
+        assert found - expected <= {edit.cause for edit in edits if edit.kind == "label"}, label(row)
 
 
 @pytest.mark.parametrize("seed", seeds(12, 50))
