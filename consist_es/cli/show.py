@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from consist_es.cli import complete
 from consist_es.cli.common import json_document, opened, project_option
@@ -86,7 +87,8 @@ def plain_differences(found: account.StepAccount) -> dict[str, Any]:
         {"kind": item.kind, "key": item.key, "before": item.before, "after": item.after, "words": in_short(item)}
         for item in found.differences
     ]
-    return {"differences": items}
+    changes = [msgspec.to_builtins(change) for change in found.source_changes]
+    return {"differences": items, "source_changes": changes}
 
 
 def plain_causes(found: account.StepAccount) -> dict[str, Any]:

@@ -29,9 +29,10 @@ HOPS = {"miss": 755, "hit": 640}
 `system/storage`, so that tests can have any of them fail; another quarter is the fold of the step's events."""
 WATCHING = {"miss": 150, "hit": 0}
 """Hops of the watch. A hit is not watched; it is only compared with what the earlier run read, here nothing."""
-FILES = {"miss": 68, "hit": 65}
-"""Five more than at first, and 20 hops: signatures stand once, in `api/surface`; the run table is in three files. A
-miss is explained by the run that `near` finds, in the words of `runs/differences`, which `why` uses too."""
+FILES = {"miss": 69, "hit": 65}
+"""Six more than at first, and 20 hops: signatures stand once, in `api/surface`; the run table is in three files. A
+miss is explained by the run that `near` finds, in the words of `runs/differences`, which `why` uses too; and the source
+text of its code is recorded if no run had it, by `execution/sources`."""
 LEADING = {"miss": 19, "hit": 21}
 """Files from which the way leads to three others or more: the spine. From all others one comes straight back."""
 CATCH_UPS = {"miss": 2, "hit": 2}
