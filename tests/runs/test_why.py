@@ -370,9 +370,7 @@ def test_a_miss_says_what_differs_and_what_both_runs_took(tracker: Tracker) -> N
 
 
 def test_the_first_run_of_a_step_says_that_there_was_none(tracker: Tracker) -> None:
-    assert str(told(tracker.run(step))).startswith(
-        "step was computed: nothing like it ran before."
-    )
+    assert str(told(tracker.run(step))).startswith("step was computed: nothing like it ran before.")
 
 
 def test_a_run_that_was_asked_for_again_says_so(tracker: Tracker) -> None:
