@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
+from consist_es.system.bar import Meter
 from consist_es.system.keyed_file import KeyedFile
 
 _RACY_NS = 3_000_000_000
@@ -42,6 +43,8 @@ class DigestCache(KeyedFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _TABLE)
+        self.meter: Meter | None = None
+        """Makes the bar for much to read; None for none."""
 
     def lookup(self, stamps: Mapping[bytes, Stamp]) -> dict[bytes, str]:
         """Digests of the files that still have the recorded stamp."""

@@ -175,6 +175,7 @@ json_document = click.option("--json", "as_json", is_flag=True, help="Print one 
 def opened(db_path: Path, *, read_only: bool = True) -> Iterator[Project]:
     """The project; with `read_only` nothing is ever added to its log."""
     project = Project(db_path, read_only=read_only)
+    project.show_bars()
     try:
         yield project
     finally:

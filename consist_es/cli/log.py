@@ -15,12 +15,12 @@ from consist_es.cli import complete
 from consist_es.cli.common import json_forms, opened, project_option
 from consist_es.cli.names import Names
 from consist_es.cli.output import note
-from consist_es.cli.progress import Bar
 from consist_es.cli.teller import Teller
 from consist_es.events import REGISTRY, Cursor, Recorded
 from consist_es.project.project import Project
 from consist_es.projections import audit_index
 from consist_es.reading import select
+from consist_es.system.bar import Bar
 from consist_es.views.tables import reached
 
 _PAUSE = 0.2

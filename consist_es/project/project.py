@@ -21,6 +21,7 @@ from consist_es.project.environment import environment, with_variables
 from consist_es.project.find import log_folder, remember_database
 from consist_es.projections import BUILTIN, origins, run_table, shared_values
 from consist_es.projections.run_rows import RunRow
+from consist_es.system.bar import Bar
 from consist_es.system.storage import LocalStorage, Storage
 from consist_es.text import readable
 from consist_es.values.masking import Masker, key_file
@@ -116,6 +117,10 @@ class Project:
             event = with_variables(event, variables)
         known = origins.environment_known(conn or self.views_as_seen(), event.digest)
         return event.digest, [] if known else [Draft(event)]
+
+    def show_bars(self) -> None:
+        """Show a bar on a terminal while views are built, or more than 1 GB is read for digests, after a second."""
+        self.views.meter = self.digests.meter = Bar
 
     def close(self) -> None:
         """Release files and locks. The next use reopens them."""

@@ -22,6 +22,7 @@ from consist_es.errors import (
     ViewRoomError,
 )
 from consist_es.events import Cursor, PayloadRedacted
+from consist_es.system.bar import Meter
 from consist_es.system.storage import LocalStorage, Storage, on_fork
 from consist_es.views import file as view_file
 from consist_es.views import places as view_places
@@ -79,6 +80,8 @@ class Projector:
         self._mutex = threading.RLock()
         self._connections: dict[int, _Open] = {}
         self._is_local = False
+        self.meter: Meter | None = None
+        """Makes the bar for views that are built on opening; None for none."""
         self._moves = iter(view_places.ELSEWHERE)
         """Places for the views that were not tried yet."""
         self._counted: tuple[int, int] | None = None
@@ -435,7 +438,7 @@ class Projector:
         """Build a new file and put it at `place`; with `why`, the file there is set aside."""
         built = view_file.built_for(place)
         try:
-            done = self._builder.build(built, until, progress)
+            done = self._built(built, until, progress)
             if why:
                 self._set_aside(place, why, problem, done)
             try:
@@ -448,6 +451,12 @@ class Projector:
         finally:
             view_file.discard(built)
         return done
+
+    def _built(self, built: Path, until: int | str | None, progress: Progress | None) -> int:
+        if progress is not None or self.meter is None:
+            return self._builder.build(built, until, progress)
+        with self.meter("Building the views", "") as bar:
+            return self._builder.build(built, until, bar)
 
     def _set_aside(self, place: Path, why: str, problem: str, done: int) -> None:
         self._forget()
