@@ -43,7 +43,7 @@ def answers(folder: Path, columns: int) -> list[str]:
     calls = [[sys.executable if word == "python" else word for word in call] for call in QUESTIONS.values()]
     found = in_terminals(calls, cwd=folder, columns=columns)
     assert [code for code, _ in found] == [int(call[0] == "diff") for call in QUESTIONS.values()]
-    return [STYLE.sub("", text).removeprefix("n\n") for _, text in found]  # the n is what the server types
+    return [re.sub(r"(?m)^n\n", "", STYLE.sub("", text)) for _, text in found]  # the n is what the server types
 
 
 def transcript(folder: Path, columns: int) -> str:
@@ -53,7 +53,8 @@ def transcript(folder: Path, columns: int) -> str:
         parts.append(f"# {question}\n$ consist-es {' '.join(call)}\n{answer}")
     text = "\n".join(parts).replace(str(folder), "/model")
     text = re.sub(r"-[0-9a-f]{12}\b", "-" + "0" * 12, text)
-    text = re.sub(r"\d+ bytes", "N bytes", text)
+    text = re.sub(r"\d+ (bytes|events)", r"N \1", text)
+    text = re.sub(r"(position) \d+", r"\1 N", text)
     return re.sub(r"process \d+", "process 4711", text)
 
 
