@@ -5,12 +5,15 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from blake3 import blake3
 
-from consist_es.system.bar import Meter
 from consist_es.system.keyed_file import KeyedFile
+
+if TYPE_CHECKING:
+    from consist_es.system.bar import Meter
 
 _RACY_NS = 3_000_000_000
 _BATCH = 500

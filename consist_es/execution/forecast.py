@@ -159,19 +159,8 @@ class Foresight:
         return self._open(outline(with_definition(args)[0], scope.defaults), reason, ())
 
     def coupler_then(self, name: str) -> Mapping[str, Any]:
-        """The scenario's coupler as the step that is being forecast will find it.
-
-        Raises:
-            DryRunStop: the part `name` of it is not known before a step has run that is forecast to.
-        """
-        then = self._overlay
-        key = next((key for key in then if name == f"coupler key {key!r}"), None)
-        pending = None if key is None else then.pending(key)
-        unknown = key is None and name.startswith(("coupler key ", "the coupler's keys"))
-        if pending is not None or (unknown and self.others is not None):
-            step = self.others if pending is None else pending.step
-            raise DryRunStop(f"{name} is not known before step {step.name if step else ''!r} has run")
-        return then
+        """See `Overlay.then`."""
+        return self._overlay.then(name)
 
     @property
     def others(self) -> Foreseen | None:

@@ -21,7 +21,6 @@ from consist_es.project.environment import environment, with_variables
 from consist_es.project.find import log_folder, remember_database
 from consist_es.projections import BUILTIN, origins, run_table, shared_values
 from consist_es.projections.run_rows import RunRow
-from consist_es.system.bar import Bar
 from consist_es.system.storage import LocalStorage, Storage
 from consist_es.text import readable
 from consist_es.values.masking import Masker, key_file
@@ -120,6 +119,8 @@ class Project:
 
     def show_bars(self) -> None:
         """Show a bar on a terminal while views are built, or more than 1 GB is read for digests, after a second."""
+        from consist_es.system.bar import Bar  # most processes show none
+
         self.views.meter = self.digests.meter = Bar
 
     def close(self) -> None:

@@ -22,7 +22,6 @@ from consist_es.errors import (
     ViewRoomError,
 )
 from consist_es.events import Cursor, PayloadRedacted
-from consist_es.system.bar import Meter
 from consist_es.system.storage import LocalStorage, Storage, on_fork
 from consist_es.views import file as view_file
 from consist_es.views import places as view_places
@@ -42,7 +41,7 @@ from consist_es.views.notices import Notices
 from consist_es.views.tables import BEHIND, LEVEL, OUTDATED, OWN, reached, same_place
 
 if TYPE_CHECKING:
-    pass
+    from consist_es.system.bar import Meter
 
 __all__ = ["Log", "Projection", "Projector", "Statement"]
 

@@ -12,6 +12,8 @@ from consist_es.project.project import Project
 from consist_es.system import bar
 from tests.support.cli import record, run
 
+REAL = bar.Bar
+
 
 class Recorder:
     """Stands for a bar."""
@@ -35,7 +37,7 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> type[Recorder]:
     monkeypatch.setattr(Recorder, "made", [])
     monkeypatch.setattr(Recorder, "calls", [])
-    monkeypatch.setattr("consist_es.project.project.Bar", Recorder)
+    monkeypatch.setattr(bar, "Bar", Recorder)
     return Recorder
 
 
@@ -94,6 +96,6 @@ def test_a_bar_of_bytes_has_their_units(monkeypatch: pytest.MonkeyPatch, capsys:
         monkeypatch.setattr(bar, "PATIENCE", 0.0)
         monkeypatch.setattr(sys, "stderr", written)
         monkeypatch.setenv("COLUMNS", "120")
-        with bar.Bar("Reading files", unit) as shown:
+        with REAL("Reading files", unit) as shown:
             shown(2_000_000, 4_000_000)
         assert words in written.getvalue()
