@@ -121,7 +121,8 @@ class Project:
         """Show a bar on a terminal while views are built, or more than 1 GB is read for digests, after a second."""
         from consist_es.system.bar import Bar  # most processes show none
 
-        self.views.meter = self.digests.meter = Bar
+        self.digests.meter = Bar
+        self.views.show_bars(Bar)
 
     def close(self) -> None:
         """Release files and locks. The next use reopens them."""

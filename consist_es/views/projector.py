@@ -192,6 +192,10 @@ class Projector:
             next(self._log.read(at if at.seq else None), None)  # raises if that event is not in the log
             return BEHIND
 
+    def show_bars(self, meter: "Meter") -> None:
+        """Show how far it is while views are built on opening."""
+        self._builder.meter = meter
+
     def settle(self) -> bool:
         """Leave nothing of deleted rows in the file or beside it; False if another program is reading meanwhile."""
         conn = self.catch_up()
@@ -437,7 +441,7 @@ class Projector:
         """Build a new file and put it at `place`; with `why`, the file there is set aside."""
         built = view_file.built_for(place)
         try:
-            done = self._built(built, until, progress)
+            done = self._builder.build(built, until, progress)
             if why:
                 self._set_aside(place, why, problem, done)
             try:
@@ -450,12 +454,6 @@ class Projector:
         finally:
             view_file.discard(built)
         return done
-
-    def _built(self, built: Path, until: int | str | None, progress: Progress | None) -> int:
-        if progress is not None or self.meter is None:
-            return self._builder.build(built, until, progress)
-        with self.meter("Building the views", "") as bar:
-            return self._builder.build(built, until, bar)
 
     def _set_aside(self, place: Path, why: str, problem: str, done: int) -> None:
         self._forget()
