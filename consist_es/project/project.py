@@ -122,7 +122,7 @@ class Project:
         from consist_es.system.bar import Bar  # most processes show none
 
         self.digests.meter = Bar
-        self.views.show_bars(Bar)
+        self.views.builder.meter = Bar
 
     def close(self) -> None:
         """Release files and locks. The next use reopens them."""
