@@ -76,8 +76,6 @@ class Projector:
         self._mutex = threading.RLock()
         self._connections: dict[int, _Open] = {}
         self._is_local = False
-        self.meter: Meter | None = None
-        """Makes the bar for views that are built on opening; None for none."""
         self._moves = iter(view_places.ELSEWHERE)
         """Places for the views that were not tried yet."""
         self._counted: tuple[int, int] | None = None
