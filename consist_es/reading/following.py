@@ -28,8 +28,8 @@ from consist_es.projections.run_rows import RunRow
 from consist_es.reading.expected import Expected, Place
 from consist_es.reading.labels import label
 from consist_es.runs.labels import outcome_of
-from consist_es.views import file as view_file
 from consist_es.views.file import query
+from consist_es.views.snapshot import Snapshot
 from consist_es.views.tables import reached
 
 ENDED = 8
@@ -159,7 +159,7 @@ class Follower:
         self.scenarios: dict[str, Watched] = {}
         """By key, those that run last."""
         self._outside = Watched("", "", "", "", "", "")
-        with view_file.Snapshot(conn):
+        with Snapshot(conn):
             self._reached: Cursor = reached(conn)
             self._begin(conn)
 

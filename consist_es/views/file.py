@@ -182,20 +182,6 @@ class Transaction(WithBlock[None]):
                 self._conn.execute("PRAGMA query_only = ON")
 
 
-class Snapshot(WithBlock[None]):
-    """Queries in the block see one state of the file, whatever other processes write meanwhile. It holds up nobody."""
-
-    def __init__(self, conn: sqlite3.Connection) -> None:
-        self._conn = conn
-
-    def _begin(self) -> None:
-        self._conn.execute("BEGIN")
-
-    def _end(self, error: BaseException | None) -> None:
-        if self._conn.in_transaction:
-            self._conn.execute("ROLLBACK")
-
-
 class ViewLock(Lock):
     """Write lock of a view file: on a file beside it, and on the folder of its log.
 
