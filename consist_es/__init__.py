@@ -38,6 +38,7 @@ _NAMES = {
     "execution.forecast": "Forecast",
     "execution.run_context": "RunContext",
     "execution.summary": "forecast_summary",
+    "reading.compare": "Comparison",
     "runs.run": "Run RunResult RunResultLike",
     "runs.sets": "AlignedPair RunSet",
     "runs.why": "Why",

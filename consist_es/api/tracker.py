@@ -120,7 +120,9 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         self.run_dir, self.db_path = _places(run_dir, db_path)
         uris = UriMap.of(self.run_dir, mounts)
         secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
-        self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
+        tells = _is_set("CONSIST_ES_PROGRESS") if progress is None else progress
+        read_only = access_mode != "standard"
+        self._project = _opened(self.db_path, uris, sync, secrets, read_only=read_only, bars=tells)
         self._is_dry = _is_set("CONSIST_ES_DRY_RUN")
         _make_folder(self.run_dir, dry=self._is_dry)
         self._answers, self._cut = Queries(self._project, uris), set()
@@ -370,7 +372,13 @@ def _check_options(**given: str) -> None:
 
 
 def _opened(
-    db_path: Path, uris: UriMap, sync: str, secrets: tuple[tuple[str, ...], tuple[str, ...]], *, read_only: bool
+    db_path: Path,
+    uris: UriMap,
+    sync: str,
+    secrets: tuple[tuple[str, ...], tuple[str, ...]],
+    *,
+    read_only: bool,
+    bars: bool,
 ) -> Project:
     """Open a project; refuses a `db_path` that is another program's file at once, not at the first step.
 
@@ -378,6 +386,8 @@ def _opened(
     """
     roots, (mask_keys, record_env) = (uris.run_dir, *uris.mounts.values()), secrets
     project = Project(db_path, sync=sync, read_only=read_only, roots=roots, mask_keys=mask_keys, record_env=record_env)
+    if bars:
+        project.show_bars()
     project.connection()
     return project
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+from consist_es.cli import complete
 from consist_es.cli.common import json_document, opened, project_option
 from consist_es.cli.output import emit_json
 from consist_es.cli.tell import note_others, plain_artifact, tell_artifact, tell_scenario, tell_step
@@ -16,7 +17,7 @@ from consist_es.reading.labels import label, outcome
 
 
 @click.command(short_help="Show all about a scenario, step or artifact.")
-@click.argument("what")
+@click.argument("what", shell_complete=complete.anything)
 @json_document
 @project_option
 def show(what: str, as_json: bool, db_path: Path) -> None:

@@ -1,11 +1,13 @@
 """``consist-es stats``: where the time went, and what the cache saved."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from consist_es.cli import complete
 from consist_es.cli.common import opened, project_option
 from consist_es.cli.forms import Column, forms_option, print_rows
 from consist_es.cli.marks import style, took
@@ -31,21 +33,23 @@ _COLUMNS = (
 
 
 @click.command(short_help="Show where time went, and what the cache saved.")
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=complete.scenarios)
 @forms_option
 @project_option
 def stats(scenario: str | None, form: str | None, db_path: Path) -> None:
     """Show where the time went, and what the cache saved, by step.
 
     Of all scenarios, or of SCENARIO: its latest attempt, or NAME#2 for an earlier one. "seconds" is the time spent on
-    computing; "saved_seconds" what the runs that answered had taken, less what the hits took.
+    computing; "saved_seconds" what the runs that answered had taken, less what the hits took. A table ends with the
+    sums.
     """
     with opened(db_path) as project:
         views = project.connection()
         found = sums(views, None if scenario is None else select.scenario(views, scenario).key)
     if not found:
         note("No step has run yet.")
-    rows = [_row(item) for item in ([*found, total(found)] if found and form is None else found)]
+    for_people = form == "table" or (form is None and sys.stdout.isatty())
+    rows = [_row(item) for item in ([*found, total(found)] if found and for_people else found)]
     print_rows(_COLUMNS, rows, form)
 
 

@@ -21,7 +21,7 @@ from consist_es.events import (
     StepFailed,
     StepStarted,
 )
-from consist_es.identity.code.left_out import left_out
+from consist_es.identity.left_out import left_out
 from consist_es.runs.run import Run
 from consist_es.steps.outputs import in_declared_order
 from consist_es.steps.step import Step
