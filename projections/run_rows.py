@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from consist_es.events import Difference, FingerprintInfo, InputLink
+from consist_es.events import Difference, FingerprintInfo, InputLink, Resources, StepLogInfo
 from consist_es.projections.plumbing import ANYTHING, Columns, columns_of, decode_columns
 
 _LISTS = ("tags", "cache_differs", "declared", "missing", "missing_outputs")
@@ -16,6 +16,8 @@ _JSON: Columns = {
     **dict.fromkeys(("config", "facet"), (ANYTHING, lambda: None)),
     "cache_differences": (_DIFFERENCES, list),
     "fingerprint_info": (msgspec.json.Decoder(FingerprintInfo), lambda: None),
+    "log": (msgspec.json.Decoder(StepLogInfo), lambda: None),
+    "resources": (msgspec.json.Decoder(Resources), lambda: None),
     "inputs": (msgspec.json.Decoder(list[InputLink]), None),
 }
 
@@ -76,6 +78,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error_traceback: str | None
     failed_step: str | None
     missing_outputs: list[str]
+    log: StepLogInfo | None
+    resources: Resources | None
     started_seq: int
     ended_seq: int | None
 

@@ -47,7 +47,7 @@ from consist_es.views.file import query
 from consist_es.views.projector import Statement
 
 name = "run_table"
-version = 9
+version = 10
 tables: tuple[str, ...] = (
     "runs",
     "run_tags",
@@ -76,12 +76,13 @@ _TAG = "INSERT INTO run_tags (run_key, tag, seq) VALUES (?, ?, ?)"
 _COMPLETED = """
 UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?,
     reusable = ? AND not_reusable_reason IS NULL, not_reusable_reason = coalesce(not_reusable_reason, ?),
-    fingerprint = coalesce(?, fingerprint), error_message = NULL, ended_seq = ?
+    fingerprint = coalesce(?, fingerprint), error_message = NULL, log = ?, resources = ?,
+    ended_seq = ?
 WHERE key = ?
 """
 _FAILED = """
 UPDATE runs SET status = ?, ended_at = ?, seconds = ?, error_type = ?, error_message = ?, error_traceback = ?,
-    failed_step = ?, missing_outputs = ?, ended_seq = ?
+    failed_step = ?, missing_outputs = ?, log = ?, resources = ?, ended_seq = ?
 WHERE key = ?
 """
 # A run that ended although it was taken for dead keeps its end.
@@ -181,28 +182,27 @@ def _started(recorded: Recorded, event: ScenarioStarted | StepStarted, own: dict
 
 def _step_completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
     outcome = (to_text(event.missing), event.reusable, event.reason, event.fingerprint)
-    return [(_COMPLETED, (recorded.at, event.seconds, *outcome, recorded.seq, run_of(recorded)))]
+    return [(_COMPLETED, (recorded.at, event.seconds, *outcome, *_witnessed(event), recorded.seq, run_of(recorded)))]
 
 
 def _step_failed(recorded: Recorded, event: StepFailed) -> list[Statement]:
-    return [_ended(recorded, event.status, event.seconds, event.error, None, [])]
+    return [_ended(recorded, event, event.error, (None, to_text([]), *_witnessed(event)))]
 
 
 def _scenario_exited(recorded: Recorded, event: ScenarioExited) -> list[Statement]:
-    return [_ended(recorded, event.status, event.seconds, event.error, event.failed_step, event.missing_outputs)]
+    return [_ended(recorded, event, event.error, (event.failed_step, to_text(event.missing_outputs), None, None))]
 
 
 def _ended(
-    recorded: Recorded,
-    status: str,
-    seconds: float,
-    error: ErrorInfo | None,
-    failed_step: str | None,
-    missing: list[str],
+    recorded: Recorded, event: StepFailed | ScenarioExited, error: ErrorInfo | None, rest: tuple[Any, ...]
 ) -> Statement:
     said = (error.type, error.message, error.traceback) if error else (None, None, None)
-    why = (*said, failed_step, to_text(missing))
-    return _FAILED, (status, recorded.at, seconds, *why, recorded.seq, run_of(recorded))
+    return _FAILED, (event.status, recorded.at, event.seconds, *said, *rest, recorded.seq, run_of(recorded))
+
+
+def _witnessed(event: StepCompleted | StepFailed) -> tuple[str | None, str | None]:
+    """The columns `log` and `resources`."""
+    return (None if event.log is None else to_text(event.log), event.resources and to_text(event.resources))
 
 
 def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:

@@ -62,7 +62,8 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     the fingerprint. `package_identity`: ``own`` reuses results over other versions of installed packages, with a
     warning; ``imported`` does not. `model_packages` count by version in either case, for every step; `ignore_packages`
     never. See docs/steps.md. `progress`: tell on stderr how each step ended and how long the rest may take; None asks
-    the environment variable ``CONSIST_ES_PROGRESS``.
+    the environment variable ``CONSIST_ES_PROGRESS``. `capture_log`: keep what each step prints in a file below
+    `run_dir`; see docs/step-logs.md.
     """
 
     _own_rehearsal: Rehearsal | None = None
@@ -93,6 +94,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         model_packages: Iterable[str] | None = None,
         ignore_packages: Iterable[str] | None = None,
         progress: bool | None = None,
+        capture_log: bool = True,
     ) -> None:
         _check_options(hashing_strategy=hashing_strategy, access_mode=access_mode, observe=observe)
         trust = Trust.of(trusted_writers)
@@ -123,6 +125,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             trust=trust,
             carry_over=bool(carry_over),
             observer=Observer(self._project, uris, digester, observe, globs),
+            capture_log=bool(capture_log),
         )
         root = given_folder(project_root, "project_root")
         place = label_root(project_root, self.db_path.parent)

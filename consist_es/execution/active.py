@@ -33,6 +33,7 @@ from consist_es.execution.journal import Begun, Journal, WorkersJournal
 from consist_es.execution.observed import Observations
 from consist_es.runs.run import Run, metadata
 from consist_es.steps.inputs import BoundInput
+from consist_es.system.tee import Sink
 from consist_es.system.with_block import WithBlock
 from consist_es.values.arrays import listed
 from consist_es.values.plain import to_plain
@@ -95,6 +96,8 @@ class ActiveRun:
         self.late_inputs: list[BoundInput] = []
         """Inputs that the run logged itself."""
         self.observations = Observations(None)
+        self.printed: Sink | None = None
+        """Takes what it prints, while its function executes."""
         self.told: list[dict[str, Any]] = []
         """Reports of child processes about this run."""
         self._lock = threading.RLock()

@@ -22,6 +22,7 @@ from consist_es.execution.attempt_events import provisional_run
 from consist_es.execution.hooks import Hooks
 from consist_es.execution.observed import Surroundings
 from consist_es.execution.put_back import PutBack
+from consist_es.execution.step_log import FOLDER
 from consist_es.execution.step_warnings import Warned
 from consist_es.execution.watch import Observer
 from consist_es.project.project import Project
@@ -63,6 +64,8 @@ class Settings:
     """Accept runs recorded under version 1 of the fingerprint."""
     observer: Observer | None = None
     """Observes the undeclared reads of steps; None if off."""
+    capture_log: bool = True
+    """Keep what steps print."""
     warned: Warned = field(default_factory=Warned)
 
     _voucher: Voucher = field(init=False)
@@ -120,6 +123,11 @@ class Settings:
         if not isinstance(name, str):
             raise UsageTypeError(f"run_subdir_fn must return a str, not {type(name).__name__}.")
         return inside(outputs, name.strip("/") or key, name)
+
+    def log_of(self, step: Step, key: str) -> Path | None:
+        """The file for what a run prints; None if it is not kept."""
+        asked = step.args.execution_options.capture_log
+        return Path(self.uris.run_dir, FOLDER, f"{key}.log") if self.capture_log and asked is not False else None
 
     def _reads_every_output(self, asked: str | None) -> bool:
         """Re-hash every output if `strict`, or if nothing was asked and writers are restricted."""

@@ -17,6 +17,7 @@ from consist_es.errors import PathError
 from consist_es.events import ObservedRead, ReadsObserved
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.observed import Surroundings
+from consist_es.execution.step_log import FOLDER
 from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.installed.places import first_party_of
 from consist_es.identity.text.source import load_source
@@ -159,7 +160,8 @@ class Observer(msgspec.Struct, frozen=True):
 
     def _skipped(self) -> tuple[str, ...]:
         views = self.project.db_path
-        own = (str(self.project.folder), str(key_file(self.project.folder)))
+        printed = str(Path(self.uris.run_dir, FOLDER))
+        own = (str(self.project.folder), str(key_file(self.project.folder)), printed)
         return (*own, str(views), f"{views}.lock", f"{views}.rebuild")
 
     def _hash(self, path: str, method: str) -> str:

@@ -1,0 +1,254 @@
+"""The file with what one step prints: written as it comes, masked, its first and last 512 kB kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from blake3 import blake3
+
+from consist_es.events import StepLogInfo
+from consist_es.observe import board
+from consist_es.system.storage import LocalStorage, on_fork
+
+FOLDER = "step_logs"
+"""Folder of these files below the run directory."""
+HEAD = TAIL = 512_000
+"""Bytes kept of the beginning and of the end."""
+_LONGEST, _LIMIT = 1_000_000, 64_000
+"""Characters of a line without an end that are held back, as secrets are looked for in whole lines; and from how many
+on it is looked whether a part of them was overwritten."""
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_MARK = b"\n[... %012d bytes left out ...]\n"
+_MARKED = re.compile(rb"\n\[\.\.\. (\d{12}) bytes left out \.\.\.\]\n")
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
+"""What a carriage return has the terminal write over, as progress bars do."""
+_KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
+_OPEN: weakref.WeakSet[StepLog] = weakref.WeakSet()
+
+
+class StepLog:
+    """Takes what a step prints. Nothing raises: a log that cannot be written is no reason for a step to fail.
+
+    The threads of a step share it. So do forked children, each with a descriptor of its own and a lock around each
+    write, because any of them may cut out the middle.
+    """
+
+    def __init__(self, path: Path, run: str, mask: Callable[[str], str]) -> None:
+        self.path = path
+        self.problem: str | None = None
+        """Why it is not whole."""
+        self._run, self._mask = run, mask
+        self._mutex = threading.RLock()
+        self._fd: int | None = None
+        self._size = 0
+        self._parts: deque[str] = deque()
+        """The beginning of a line."""
+        self._held, self._limit = 0, _LIMIT
+        self._secret = False
+        """True between the first and the last line of a private key."""
+        self._closed = self._is_child = self._shared = False
+        _OPEN.add(self)
+        on_fork(self)
+
+    def write(self, text: str) -> None:
+        """Take some text; whole lines are in the file when this returns."""
+        if "\n" not in text and self._held < self._limit:  # most writes: one atomic append, without the lock
+            self._held += len(text)
+            self._parts.append(text)
+            return
+        with self._mutex:
+            if self._closed or self.problem is not None:
+                return
+            begin = text.rfind("\n") + 1
+            if not begin:
+                self._hold(text)
+                return
+            lines = self._drained() + text[:begin] if self._parts else text[:begin]
+            self._held, self._limit = len(text) - begin, _LIMIT
+            if begin < len(text):
+                self._parts.append(text[begin:])
+            self._put(lines)
+
+    def _drained(self) -> str:
+        parts = self._parts  # never another deque: threads append to it
+        return "".join(parts.popleft() for _ in range(len(parts)))
+
+    def _hold(self, text: str) -> None:
+        line = _OVERWRITTEN.sub("", self._drained() + text)
+        if len(line) > _LONGEST:  # not in pieces, whose end may be the middle of a secret
+            line = f"[{len(line)} characters of a line without an end were left out] "
+        self._parts.append(line)
+        self._held = len(line)
+        self._limit = max(_LIMIT, 2 * len(line))
+
+    def _put(self, lines: str) -> None:
+        try:
+            if data := self._cleaned(lines).encode("utf-8", "backslashreplace"):
+                self._append(data)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the step goes on
+            self.problem = f"{getattr(problem, 'strerror', None) or problem}"
+
+    def _cleaned(self, lines: str) -> str:
+        if "\r" in lines:
+            lines = _OVERWRITTEN.sub("", lines.replace("\r\n", "\n"))
+        if "\x1b" in lines:
+            lines = _COLOURS.sub("", lines)
+        if self._secret or (_KEY_BEGINS in lines and "PRIVATE KEY" in lines):
+            lines = "".join(self._without_key(lines))
+        return self._mask(lines)
+
+    def _without_key(self, lines: str) -> Iterator[str]:
+        for line in lines.splitlines(keepends=True):
+            begins = _KEY_BEGINS in line and "PRIVATE KEY" in line
+            ends = _KEY_ENDS in line
+            if begins and not ends:
+                yield "[a private key was left out]\n"
+            elif begins or not self._secret:
+                yield line
+            self._secret = (self._secret or begins) and not ends
+
+    # ------------------------------------------------------------ the file
+
+    def _append(self, data: bytes) -> None:
+        if self._fd is None and not self._open():
+            return
+        fd = self._fd
+        if fd is None:
+            return
+        if not self._shared:
+            self._append_to(fd, data)
+            return
+        with self._alone(fd):
+            if self._is_child and not os.fstat(fd).st_mode & stat.S_IWUSR:
+                self._closed = True  # the run has ended
+                return
+            self._size = os.fstat(fd).st_size
+            self._append_to(fd, data)
+
+    def _append_to(self, fd: int, data: bytes) -> None:
+        while data:
+            done = os.write(fd, data)
+            data = data[done:]
+            self._size += done
+        if self._size > HEAD + 2 * TAIL:
+            self._cut()
+
+    def _open(self) -> bool:
+        if self._is_child and self._run not in board.posted():
+            self._closed = True
+            return False
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _FLAGS, 0o666)
+        self._size = os.fstat(self._fd).st_size
+        return True
+
+    @contextmanager
+    def _alone(self, fd: int) -> Iterator[None]:
+        """Block that no other process is in."""
+        locked = False
+        with contextlib.suppress(OSError):  # no locks here
+            locked = LocalStorage().flock(fd, blocking=True)
+        try:
+            yield
+        finally:
+            if locked:
+                with contextlib.suppress(OSError):
+                    LocalStorage().unlock(fd)
+
+    def _cut(self) -> None:
+        """Leave out the middle. The end is written over it before the file is shortened: a kill loses nothing."""
+        fd = os.open(self.path, os.O_RDWR | _FLAGS)
+        try:
+            size = os.fstat(fd).st_size
+            head, marked = _middle(os.pread(fd, HEAD + 64, 0))
+            before, kept = (int(marked[1]), marked.end()) if marked else (0, head + 1)
+            tail = os.pread(fd, TAIL, max(size - TAIL, kept))
+            tail = tail[tail.find(b"\n", 0, _LIMIT) + 1 :]
+            middle = _MARK % (before + size - len(tail) - kept) + tail
+            os.pwrite(fd, middle, head)
+            os.ftruncate(fd, head + len(middle))
+            self._size = head + len(middle)
+        finally:
+            os.close(fd)
+
+    # ------------------------------------------------------------ its end
+
+    def close(self, uri: Callable[[Path], str]) -> StepLogInfo | None:
+        """End it; gives what to record of the file, None if there is none."""
+        with self._mutex:
+            if self._parts and self.problem is None and not self._closed:
+                self._put(f"{self._drained()}\n")
+            self._closed = True
+            fd, self._fd = self._fd, None
+            try:
+                return self._ended(fd, uri)
+            except OSError as problem:
+                return self._lost(uri, problem.strerror or str(problem))
+            finally:
+                if fd is not None:
+                    os.close(fd)
+
+    def _ended(self, fd: int | None, uri: Callable[[Path], str]) -> StepLogInfo | None:
+        if fd is None:
+            try:
+                fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | _FLAGS)  # a child may have made it
+            except FileNotFoundError:
+                return None if self.problem is None else self._lost(uri, self.problem)
+            try:
+                return self._ended(fd, uri)
+            finally:
+                os.close(fd)
+        with self._alone(fd):
+            if os.fstat(fd).st_size > HEAD + TAIL + len(_MARK % 0):
+                self._cut()
+            if self._shared:
+                os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) & ~0o222)  # tells children that it has ended
+        data = self.path.read_bytes()
+        marked = _middle(data[: HEAD + 64])[1] if len(data) > HEAD else None
+        return StepLogInfo(
+            uri=uri(self.path),
+            bytes=len(data),
+            left_out=int(marked[1]) if marked else 0,
+            digest=blake3(data).hexdigest(),
+            problem=self.problem,
+        )
+
+    def _lost(self, uri: Callable[[Path], str], problem: str) -> StepLogInfo:
+        self.problem = problem
+        return StepLogInfo(uri=uri(self.path), bytes=self._size, problem=problem)
+
+    def after_fork(self) -> None:
+        """Reset in a child: the lock, the descriptor and what is held back are the parent's."""
+        self._mutex = threading.RLock()
+        self._is_child = self._shared = True
+        self._parts, self._held = deque(), 0
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def _middle(begin: bytes) -> tuple[int, re.Match[bytes] | None]:
+    """Where the beginning that is kept ends, and the mark there if something was left out behind it."""
+    head = begin.rfind(b"\n", 0, HEAD)
+    head = HEAD - 1 if head < 0 else head  # within a line
+    return head, _MARKED.match(begin, head)
+
+
+def _before_fork() -> None:
+    for log in list(_OPEN):
+        log._shared = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
