@@ -202,7 +202,7 @@ def _ended(
 
 def _witnessed(event: StepCompleted | StepFailed) -> tuple[str | None, str | None]:
     """The columns `log` and `resources`."""
-    return (None if event.log is None else to_text(event.log), event.resources and to_text(event.resources))
+    return to_text(event.log), to_text(event.resources)
 
 
 def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:

@@ -98,6 +98,8 @@ class ActiveRun:
         self.observations = Observations(None)
         self.printed: Sink | None = None
         """Takes what it prints, while its function executes."""
+        self.children: list[tuple[int, int]] = []
+        """Peak memory in bytes, and page faults, of programs that it waited for through `consist_es.call`."""
         self.told: list[dict[str, Any]] = []
         """Reports of child processes about this run."""
         self._lock = threading.RLock()

@@ -252,7 +252,7 @@ class Attempt(WithBlock["Attempt"]):
         if self._watch is not None:
             self._watch.stop()
         if self._witness is not None:
-            self._witness.end(self._settings.uris.uri)
+            self._witness.end()
 
     # ------------------------------------------------------------ end
 
@@ -378,6 +378,8 @@ class Attempt(WithBlock["Attempt"]):
             return
         if isinstance(error, LogWriteError):
             error.keep(self.step.run_id, self._kept())
+        if self._witness is not None:
+            self._witness.annotate(error)
         try:
             recorded = self._record_failure(error)
         except (ConsistError, OSError) as unrecorded:

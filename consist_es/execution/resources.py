@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -53,7 +56,7 @@ def moved() -> Moved | None:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb", buffering=0) as file:
+        with Path(path).open("rb", buffering=0) as file:
             return file.read()
     except OSError:  # not Linux, or not allowed
         return b""
@@ -62,22 +65,29 @@ def _read(path: str) -> bytes:
 def begin_peak() -> bool:
     """Have the system begin anew with the most resident memory of this process; False if it cannot."""
     try:
-        with open("/proc/self/clear_refs", "wb", buffering=0) as file:
+        with Path("/proc/self/clear_refs").open("wb", buffering=0) as file:
             file.write(_RESET_PEAK)
     except OSError:
         return False
     return True
 
 
-def between(before: Reading, after: Reading, began: Moved | None, *, with_peak: bool) -> Resources:
+def peak_and_faults(usage: Any) -> tuple[int, int]:
+    """What `_peak` needs of a child, from the rusage struct that `os.wait4` gave."""
+    return usage.ru_maxrss * _KB, usage.ru_minflt
+
+
+def between(
+    before: Reading, after: Reading, began: Moved | None, children: Sequence[tuple[int, int]], *, with_peak: bool
+) -> Resources:
     """What was taken between two readings. `began`: what `moved` gave at the first; `with_peak`: `begin_peak` had
-    succeeded then."""
+    succeeded then; `children`: `peak_and_faults` of those that are known by themselves."""
     ended = None if began is None else moved()
     cpu = None if before.cpu is None or after.cpu is None else round(after.cpu - before.cpu, 6)
     return Resources(
         wall_s=wall(before, after),
         cpu_s=cpu,
-        peak_memory_bytes=_peak(before, after) if with_peak else None,
+        peak_memory_bytes=_peak(before, after, children) if with_peak else None,
         read_bytes=None if began is None or ended is None else ended[0] - began[0],
         written_bytes=None if began is None or ended is None else ended[1] - began[1],
     )
@@ -88,11 +98,17 @@ def wall(before: Reading, after: Reading) -> float:
     return round(after.wall - before.wall, 6)
 
 
-def _peak(before: Reading, after: Reading) -> int | None:
-    """The largest of this process and the children waited for; None if a child may have been larger than is known."""
+def _peak(before: Reading, after: Reading, children: Sequence[tuple[int, int]]) -> int | None:
+    """The largest of this process and the children waited for; None if one may have been larger than is known.
+
+    The system has one number for all children of the process so far, which says something only if it has grown.
+    """
     found = _PEAK.search(_read("/proc/self/status"))
-    own = int(found[1]) * _KB if found else None
-    largest = after.children_peak
-    if own is None or largest is None or after.children_faults == before.children_faults or largest <= own:
-        return own
-    return largest if largest != before.children_peak else None  # else it may be an earlier step's child
+    if found is None or after.children_peak is None:
+        return None
+    own, faults = int(found[1]) * _KB, after.children_faults - before.children_faults
+    if after.children_peak != before.children_peak:
+        return max(own, after.children_peak)
+    if faults == sum(each for _, each in children):
+        return max((own, *(peak for peak, _ in children)))
+    return own if after.children_peak <= own else None

@@ -22,12 +22,12 @@ from consist_es.execution.attempt_events import provisional_run
 from consist_es.execution.hooks import Hooks
 from consist_es.execution.observed import Surroundings
 from consist_es.execution.put_back import PutBack
-from consist_es.execution.step_log import FOLDER
 from consist_es.execution.step_warnings import Warned
 from consist_es.execution.watch import Observer
 from consist_es.project.project import Project
 from consist_es.projections import near
 from consist_es.runs.queries import Queries
+from consist_es.runs.step_logs import place_of
 from consist_es.steps.step import Step, StepDefaults
 from consist_es.views.tables import reached
 
@@ -127,7 +127,7 @@ class Settings:
     def log_of(self, step: Step, key: str) -> Path | None:
         """The file for what a run prints; None if it is not kept."""
         asked = step.args.execution_options.capture_log
-        return Path(self.uris.run_dir, FOLDER, f"{key}.log") if self.capture_log and asked is not False else None
+        return place_of(self.uris.run_dir, key) if self.capture_log and asked is not False else None
 
     def _reads_every_output(self, asked: str | None) -> bool:
         """Re-hash every output if `strict`, or if nothing was asked and writers are restricted."""

@@ -19,8 +19,6 @@ from consist_es.events import StepLogInfo
 from consist_es.observe import board
 from consist_es.system.storage import LocalStorage, on_fork
 
-FOLDER = "step_logs"
-"""Folder of these files below the run directory."""
 HEAD = TAIL = 512_000
 """Bytes kept of the beginning and of the end."""
 _LONGEST, _LIMIT = 1_000_000, 64_000
@@ -33,10 +31,10 @@ _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
 """What a carriage return has the terminal write over, as progress bars do."""
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
-_OPEN: weakref.WeakSet[StepLog] = weakref.WeakSet()
+_OPEN: weakref.WeakSet[Printed] = weakref.WeakSet()
 
 
-class StepLog:
+class Printed:
     """Takes what a step prints. Nothing raises: a log that cannot be written is no reason for a step to fail.
 
     The threads of a step share it. So do forked children, each with a descriptor of its own and a lock around each
@@ -183,7 +181,7 @@ class StepLog:
 
     # ------------------------------------------------------------ its end
 
-    def close(self, uri: Callable[[Path], str]) -> StepLogInfo | None:
+    def close(self, uri: str) -> StepLogInfo | None:
         """End it; gives what to record of the file, None if there is none."""
         with self._mutex:
             if self._parts and self.problem is None and not self._closed:
@@ -198,7 +196,7 @@ class StepLog:
                 if fd is not None:
                     os.close(fd)
 
-    def _ended(self, fd: int | None, uri: Callable[[Path], str]) -> StepLogInfo | None:
+    def _ended(self, fd: int | None, uri: str) -> StepLogInfo | None:
         if fd is None:
             try:
                 fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | _FLAGS)  # a child may have made it
@@ -216,16 +214,16 @@ class StepLog:
         data = self.path.read_bytes()
         marked = _middle(data[: HEAD + 64])[1] if len(data) > HEAD else None
         return StepLogInfo(
-            uri=uri(self.path),
+            uri=uri,
             bytes=len(data),
             left_out=int(marked[1]) if marked else 0,
             digest=blake3(data).hexdigest(),
             problem=self.problem,
         )
 
-    def _lost(self, uri: Callable[[Path], str], problem: str) -> StepLogInfo:
+    def _lost(self, uri: str, problem: str) -> StepLogInfo:
         self.problem = problem
-        return StepLogInfo(uri=uri(self.path), bytes=self._size, problem=problem)
+        return StepLogInfo(uri=uri, bytes=self._size, problem=problem)
 
     def after_fork(self) -> None:
         """Reset in a child: the lock, the descriptor and what is held back are the parent's."""

@@ -17,7 +17,6 @@ from consist_es.errors import PathError
 from consist_es.events import ObservedRead, ReadsObserved
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.observed import Surroundings
-from consist_es.execution.step_log import FOLDER
 from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.installed.places import first_party_of
 from consist_es.identity.text.source import load_source
@@ -26,6 +25,7 @@ from consist_es.observe.reads import Places, Reads
 from consist_es.observe.scope import Scope, is_below
 from consist_es.observe.watch import Watch
 from consist_es.project.project import Project
+from consist_es.runs.step_logs import FOLDER
 from consist_es.steps.step import Step, StepDefaults
 from consist_es.values.masking import key_file
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from consist_es.errors import ProgramError
 from consist_es.events import Resources, StepLogInfo
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.current import company, frames_of_thread, top
-from consist_es.execution.resources import Moved, Reading, begin_peak, between, moved, now, wall
-from consist_es.execution.step_log import StepLog
+from consist_es.execution.resources import Moved, Reading, begin_peak, between, moved, now, peak_and_faults, wall
+from consist_es.execution.step_log import Printed
+from consist_es.runs.step_logs import StepLog, uri_of
 from consist_es.system.storage import on_fork
 from consist_es.system.tee import Sink, Tees
+from consist_es.text import shown
 
 
 class Witness:
@@ -21,7 +25,8 @@ class Witness:
         self.log: StepLogInfo | None = None
         self.taken: Resources | None = None
         self._active = active
-        self._file = None if place is None else StepLog(place, active.key, mask)
+        self._place = place
+        self._file = None if place is None else Printed(place, active.key, mask)
         self._before: Reading | None = None
         self._after: Reading | None = None
         self._alone = self._with_peak = self._told = False
@@ -47,12 +52,12 @@ class Witness:
         if self._before is not None and self._after is None:
             self._after = now()
 
-    def end(self, uri: Callable[[Path], str]) -> None:
+    def end(self) -> None:
         """End it; later calls do nothing."""
         before, self._before = self._before, None
         if before is not None and self._after is not None:
             if self._alone and company()[1] == self._begun:
-                self.taken = between(before, self._after, self._moved, with_peak=self._with_peak)
+                self.taken = between(before, self._after, self._moved, self._active.children, with_peak=self._with_peak)
             else:
                 self.taken = Resources(wall_s=wall(before, self._after), shared=True)
         if self._told:
@@ -60,16 +65,37 @@ class Witness:
             _tees.end()
         if (file := self._file) is not None:
             self._file = None
-            self.log = file.close(uri)
+            self.log = file.close(uri_of(self._active.key))
+
+    def annotate(self, error: BaseException) -> None:
+        """Add to the step's error what it printed last, unless that is in the message."""
+        says_it = isinstance(error, ProgramError) or not isinstance(error, Exception)
+        if self.log is None or self._place is None or says_it:
+            return
+        if tail := StepLog("", self._place).tail():
+            lines = "\n".join(f"  {shown(line)}" for line in tail.splitlines())
+            error.add_note(f"The step printed last (all of it: {shown(self._place)}):\n{lines}")
 
 
-def _sink() -> Sink | None:
-    """Where the work of this thread or task goes."""
+def sink_of_step() -> Sink | None:
+    """Takes what this thread or task prints for its step; None outside one."""
     if (frame := top()) is not None and frame.run is not None:
         return frame.run.printed
+    run = _only_run()
+    return None if run is None else run.printed
+
+
+def note_child(usage: Any) -> None:
+    """Note for the step of this thread or task what `os.wait4` said of a program."""
+    if (run := _only_run()) is not None and run.is_own:
+        run.children.append(peak_and_faults(usage))
+
+
+def _only_run() -> ActiveRun | None:
+    """The run that this thread or task works for; None if there is none, or if it may be one of several."""
     frames = frames_of_thread()
-    return frames[0].run.printed if len(frames) == 1 and frames[0].run is not None else None
+    return frames[0].run if len(frames) == 1 else None
 
 
-_tees = Tees(_sink)
+_tees = Tees(sink_of_step)
 on_fork(_tees)

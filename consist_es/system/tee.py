@@ -83,7 +83,7 @@ class Tee:
         """The stream's binary buffer, if it has one; the sink is told of it as well."""
         return _Bytes(self._stream.buffer, self)
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # so that `isinstance(sys.stdout, io.TextIOWrapper)` is what it was
         return type(self._stream)
 
