@@ -28,8 +28,7 @@ _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _MARK = b"\n[... %012d bytes left out ...]\n"
 _MARKED = re.compile(rb"\n\[\.\.\. (\d{12}) bytes left out \.\.\.\]\n")
 _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
-"""What a carriage return has the terminal write over, as progress bars do."""
+_UNUSUAL = re.compile("[\r\x1b]|PRIVATE KEY")
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 _OPEN: weakref.WeakSet[Printed] = weakref.WeakSet()
 
@@ -79,10 +78,10 @@ class Printed:
 
     def _drained(self) -> str:
         parts = self._parts  # never another deque: threads append to it
-        return "".join(parts.popleft() for _ in range(len(parts)))
+        return parts.popleft() if len(parts) == 1 else "".join([parts.popleft() for _ in range(len(parts))])
 
     def _hold(self, text: str) -> None:
-        line = _OVERWRITTEN.sub("", self._drained() + text)
+        line = _last_shown(self._drained() + text)
         if len(line) > _LONGEST:  # not in pieces, whose end may be the middle of a secret
             line = f"[{len(line)} characters of a line without an end were left out] "
         self._parts.append(line)
@@ -91,19 +90,18 @@ class Printed:
 
     def _put(self, lines: str) -> None:
         try:
-            if data := self._cleaned(lines).encode("utf-8", "backslashreplace"):
+            if self._secret or _UNUSUAL.search(lines):
+                lines = self._cleaned(lines)
+            data = self._mask(lines).encode("utf-8", "backslashreplace")
+            if data and (self._fd is not None or self._open()):
                 self._append(data)
         except Exception as problem:  # noqa: BLE001 - whatever it is, the step goes on
             self.problem = f"{getattr(problem, 'strerror', None) or problem}"
 
     def _cleaned(self, lines: str) -> str:
-        if "\r" in lines:
-            lines = _OVERWRITTEN.sub("", lines.replace("\r\n", "\n"))
-        if "\x1b" in lines:
-            lines = _COLOURS.sub("", lines)
-        if self._secret or (_KEY_BEGINS in lines and "PRIVATE KEY" in lines):
-            lines = "".join(self._without_key(lines))
-        return self._mask(lines)
+        """Lines as a terminal would show them, without colours and private keys."""
+        lines = _COLOURS.sub("", "\n".join(map(_last_shown, lines.replace("\r\n", "\n").split("\n"))))
+        return "".join(self._without_key(lines))
 
     def _without_key(self, lines: str) -> Iterator[str]:
         for line in lines.splitlines(keepends=True):
@@ -118,8 +116,6 @@ class Printed:
     # ------------------------------------------------------------ the file
 
     def _append(self, data: bytes) -> None:
-        if self._fd is None and not self._open():
-            return
         fd = self._fd
         if fd is None:
             return
@@ -134,10 +130,10 @@ class Printed:
             self._append_to(fd, data)
 
     def _append_to(self, fd: int, data: bytes) -> None:
-        while data:
-            done = os.write(fd, data)
+        self._size += (done := os.write(fd, data))
+        while done < len(data):  # a disk that is nearly full
             data = data[done:]
-            self._size += done
+            self._size += (done := os.write(fd, data))
         if self._size > HEAD + 2 * TAIL:
             self._cut()
 
@@ -234,6 +230,11 @@ class Printed:
         if fd is not None:
             with contextlib.suppress(OSError):
                 os.close(fd)
+
+
+def _last_shown(line: str) -> str:
+    """What is left of a line that carriage returns have a terminal write over, as progress bars do."""
+    return line[line.rfind("\r", 0, len(line.rstrip("\r"))) + 1 :]
 
 
 def _middle(begin: bytes) -> tuple[int, re.Match[bytes] | None]:

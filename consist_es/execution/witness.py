@@ -14,7 +14,7 @@ from consist_es.execution.resources import Moved, Reading, begin_peak, between, 
 from consist_es.execution.step_log import Printed
 from consist_es.runs.step_logs import StepLog, uri_of
 from consist_es.system.storage import on_fork
-from consist_es.system.tee import Sink, Tees
+from consist_es.system.tee import Sink, Tees, mine
 from consist_es.text import shown
 
 
@@ -41,6 +41,7 @@ class Witness:
         if self._file is not None:
             self._active.printed = self._file
             self._told = True
+            mine.set(self._file)
             _tees.begin()
 
     def begin(self) -> None:
@@ -63,6 +64,7 @@ class Witness:
         if self._told:
             self._told = False
             _tees.end()
+            mine.set(None)
         if (file := self._file) is not None:
             self._file = None
             self.log = file.close(uri_of(self._active.key))

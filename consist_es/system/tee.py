@@ -13,6 +13,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 
@@ -40,12 +41,15 @@ class _Busy(threading.local):
 
 
 _busy = _Busy()
+mine: ContextVar[Sink | None] = ContextVar("consist_es_prints_to", default=None)
+"""The sink of the step that this thread or task executes: what most writes need, without asking anybody."""
+_mine = mine.get
 
 
 class Tee:
     """Stands for a text stream, and tells the present step's sink what is written to it."""
 
-    __slots__ = ("_sink_of", "_stream")
+    __slots__ = ("__weakref__", "_sink_of", "_stream")
 
     def __init__(self, stream: Any, sink_of: SinkOf) -> None:
         object.__setattr__(self, "_stream", stream)
@@ -54,7 +58,7 @@ class Tee:
     def write(self, text: str) -> int:
         """Write to the stream, after the sink."""
         busy = _busy
-        if not busy.within and (sink := self._sink_of()) is not None and isinstance(text, str):
+        if not busy.within and (sink := _mine() or self._sink_of()) is not None and isinstance(text, str):
             busy.told = True
             sink.write(text)
             if type(self._stream) not in _PLAIN:
