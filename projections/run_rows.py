@@ -17,7 +17,6 @@ _JSON: Columns = {
     "cache_differences": (_DIFFERENCES, list),
     "fingerprint_info": (msgspec.json.Decoder(FingerprintInfo), lambda: None),
     "log": (msgspec.json.Decoder(StepLogInfo), lambda: None),
-    "resources": (msgspec.json.Decoder(Resources), lambda: None),
     "inputs": (msgspec.json.Decoder(list[InputLink]), None),
 }
 
@@ -79,9 +78,28 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failed_step: str | None
     missing_outputs: list[str]
     log: StepLogInfo | None
-    resources: Resources | None
+    wall_s: float | None
+    cpu_s: float | None
+    peak_memory_bytes: int | None
+    read_bytes: int | None
+    written_bytes: int | None
+    shared: int | None
     started_seq: int
     ended_seq: int | None
+
+    @property
+    def resources(self) -> Resources | None:
+        """What the step took; None if that is not recorded."""
+        if self.wall_s is None:
+            return None
+        return Resources(
+            wall_s=self.wall_s,
+            cpu_s=self.cpu_s,
+            peak_memory_bytes=self.peak_memory_bytes,
+            read_bytes=self.read_bytes,
+            written_bytes=self.written_bytes,
+            shared=bool(self.shared),
+        )
 
 
 COLUMNS = columns_of(RunRow)

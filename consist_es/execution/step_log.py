@@ -17,6 +17,7 @@ from blake3 import blake3
 
 from consist_es.events import StepLogInfo
 from consist_es.observe import board
+from consist_es.observe.hook import busy
 from consist_es.system.storage import LocalStorage, on_fork
 
 HEAD = TAIL = 512_000
@@ -89,6 +90,7 @@ class Printed:
         self._limit = max(_LIMIT, 2 * len(line))
 
     def _put(self, lines: str) -> None:
+        before, busy.quiet = busy.quiet, True  # the step reads none of the files that we need
         try:
             if self._secret or _UNUSUAL.search(lines):
                 lines = self._cleaned(lines)
@@ -97,6 +99,8 @@ class Printed:
                 self._append(data)
         except Exception as problem:  # noqa: BLE001 - whatever it is, the step goes on
             self.problem = f"{getattr(problem, 'strerror', None) or problem}"
+        finally:
+            busy.quiet = before
 
     def _cleaned(self, lines: str) -> str:
         """Lines as a terminal would show them, without colours and private keys."""

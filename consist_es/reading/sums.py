@@ -43,8 +43,8 @@ SELECT r.name,
     count(*) FILTER (WHERE r.status = 'running'),
     total(r.seconds) FILTER (WHERE r.cache IS NOT 'hit'),
     total(max(0.0, q.seconds - r.seconds)) FILTER (WHERE r.cache = 'hit'),
-    sum(json_extract(r.resources, '$.cpu_s')), max(json_extract(r.resources, '$.peak_memory_bytes')),
-    sum(json_extract(r.resources, '$.read_bytes')), sum(json_extract(r.resources, '$.written_bytes'))
+    sum(r.cpu_s), max(r.peak_memory_bytes),
+    sum(r.read_bytes), sum(r.written_bytes)
 FROM runs r LEFT JOIN runs q ON q.key = r.cache_source_key
 WHERE r.kind <> 'scenario' AND (? IS NULL OR r.scenario_key = ?) GROUP BY r.name ORDER BY 6 DESC, 1
 """

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import consist_es as consist
 from consist_es import ConsistWarning, ExecutionOptions, Tracker
 from consist_es.errors import StepLogMissingError
 from consist_es.runs.run import Run
@@ -49,7 +50,7 @@ def chatty() -> Path:
     print("now", end=" ")
     sys.stdout.write("and ")
     sys.stdout.writelines(["then\n", "lines\n"])
-    sys.stdout.buffer.write("bytes\n".encode())
+    sys.stdout.buffer.write(b"bytes\n")
     sys.stdout.flush()
     print("no end", end="")
     return made()
@@ -65,7 +66,7 @@ def test_stdout_stderr_and_logging_go_to_the_log_and_where_they_went(
     assert done.run.log is not None
     assert done.run.log.recorded is not None
     assert done.run.log.recorded.uri == f"./step_logs/{done.run.key}.log"
-    assert tracker.get_run(done.run.id).log == done.run.log == pickle.loads(pickle.dumps(done.run)).log  # noqa: S301
+    assert tracker.get_run(done.run.id).log == done.run.log == pickle.loads(pickle.dumps(done.run)).log
 
 
 def test_every_way_to_write_is_seen_and_an_unfinished_line_too(
@@ -126,7 +127,7 @@ def keeps(wrap: Callable[[object], object]) -> Callable[[], Path]:
 
 def through_a_logger() -> Path:
     logging.basicConfig(level=logging.INFO)
-    logging.info("set up")  # noqa: LOG015
+    logging.info("set up")
     print(sys.stdout.encoding)
     return made()
 
@@ -384,6 +385,21 @@ def test_secrets_are_masked(here: Path) -> None:
     assert "example.org" in text
 
 
+@pytest.mark.parametrize("way", ["printed", "logged"])
+def test_the_first_secret_of_a_project_makes_no_step_run_again(tracker: Tracker, way: str, capsys: object) -> None:
+    """The key to mask with is made then, while the step is watched."""
+
+    def tells(way: str) -> Path:
+        if way == "printed":
+            print("token=abc123def456")
+        else:
+            consist.log_meta(password="abc123def456")
+        return made()
+
+    for hit in (False, True):
+        assert tracker.run(tells, config={"way": way}, outputs=["o"]).cache_hit is hit
+
+
 def test_progress_bars_and_colours_leave_what_a_terminal_shows_at_last(tracker: Tracker, capsys: object) -> None:
     def shows() -> Path:
         for n in range(101):
@@ -452,7 +468,7 @@ def test_a_deleted_log_is_said_and_loses_nothing(tracker: Tracker, capsys: objec
     done.run.log.path.unlink()
     with pytest.raises(StepLogMissingError, match=r"If the file was deleted.*nothing else depends on it") as caught:
         done.run.log.text()
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert isinstance(caught.value, FileNotFoundError)
     assert done.run.log.tail() == ""
     assert tracker.run(talk, outputs=["o"]).cache_hit
