@@ -26,7 +26,8 @@ from tests.support.api import made, run_script
 KEPT = 512_000
 
 
-def text_of(run: Run) -> str:
+def text_of(run: Run | None) -> str:
+    assert run is not None
     assert run.log is not None
     return run.log.text()
 
@@ -76,7 +77,7 @@ def test_every_way_to_write_is_seen_and_an_unfinished_line_too(
     monkeypatch.setattr(sys, "stdout", stream)
     done = tracker.run(chatty, outputs=["o"])
     assert text_of(done.run) == "now and then\nlines\nbytes\nno end\n"
-    assert stream.buffer.getvalue() == b"now and then\nlines\nbytes\nno end"  # type: ignore[attr-defined]
+    assert stream.buffer.getvalue() == b"now and then\nlines\nbytes\nno end"
     assert sys.stdout is stream
 
 
@@ -331,6 +332,7 @@ def test_what_a_killed_step_printed_is_there(tmp_path: Path) -> None:
     with Tracker(run_dir=tmp_path / "runs") as tracker:
         tracker.run(quiet, outputs=["o"])  # the first thing recorded notices that the other process is gone
         run = tracker.get_run("step")
+        assert run is not None
         assert run.status == "abandoned"
         assert text_of(run) == "the last words\n"
 
@@ -570,7 +572,7 @@ def test_streams_of_notebooks_work(tracker: Tracker, monkeypatch: pytest.MonkeyP
 
     def shows() -> Path:
         print("cell")
-        sys.stdout.colour = "red"  # type: ignore[attr-defined]
+        setattr(sys.stdout, "colour", "red")  # noqa: B010 - it has no such attribute for type checkers
         with pytest.raises(AttributeError):
             sys.stdout.fileno()
         with pytest.raises(TypeError):
