@@ -207,8 +207,8 @@ def _ended(
 
 def _witnessed(event: StepCompleted | StepFailed) -> tuple[Any, ...]:
     """The columns from `log` to `shared`."""
-    took = event.resources
-    return (to_text(event.log), *(_NOTHING_TOOK if took is None else msgspec.structs.astuple(took)))
+    log, took = event.log, event.resources
+    return (None if log is None else to_text(log), *(_NOTHING_TOOK if took is None else msgspec.structs.astuple(took)))
 
 
 def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:

@@ -111,7 +111,6 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         _make_folder(self.run_dir, dry=self._is_dry)
         self._answers, self._cut = Queries(self._project, uris), set()
         digester = Digester(hashing_strategy, self._project.digests)
-        globs = names(ignore_reads, "ignore_reads")
         self._engine = Engine(
             project=self._project,
             queries=self._answers,
@@ -124,11 +123,10 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             allow_external_paths=_external(allow_external_paths),
             trust=trust,
             carry_over=bool(carry_over),
-            observer=Observer(self._project, uris, digester, observe, globs),
+            observer=Observer(self._project, uris, digester, observe, names(ignore_reads, "ignore_reads")),
             capture_log=bool(capture_log),
         )
-        root = given_folder(project_root, "project_root")
-        place = label_root(project_root, self.db_path.parent)
+        root, place = given_folder(project_root, "project_root"), label_root(project_root, self.db_path.parent)
         self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
         warn_missing(packages)
         self._foresight = Foresight(self._engine)

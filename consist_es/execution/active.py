@@ -32,9 +32,8 @@ from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink
 from consist_es.execution.journal import Begun, Journal, WorkersJournal
 from consist_es.execution.observed import Observations
 from consist_es.runs.run import Run, metadata
-from consist_es.runs.step_logs import place_of
+from consist_es.runs.step_logs import outside_logs
 from consist_es.steps.inputs import BoundInput
-from consist_es.system.tee import Sink
 from consist_es.system.with_block import WithBlock
 from consist_es.values.arrays import listed
 from consist_es.values.plain import to_plain
@@ -97,10 +96,6 @@ class ActiveRun:
         self.late_inputs: list[BoundInput] = []
         """Inputs that the run logged itself."""
         self.observations = Observations(None)
-        self.printed: Sink | None = None
-        """Takes what it prints, while its function executes."""
-        self.children: list[tuple[int, int]] = []
-        """Peak memory in bytes, and page faults, of programs that it waited for through `consist_es.call`."""
         self.told: list[dict[str, Any]] = []
         """Reports of child processes about this run."""
         self._lock = threading.RLock()
@@ -344,8 +339,7 @@ class ActiveRun:
     def log_captured(self, snapshot: Snapshot) -> dict[str, Artifact]:
         """Record the files that appeared since a snapshot, by key."""
         notes = ArtifactNotes(meta={CAPTURED: True})
-        logs = place_of(self.journal.uris.run_dir, self.key).parent
-        keys = capture_keys(snapshot.folder, [path for path in snapshot.appeared() if path.parent != logs])
+        keys = capture_keys(snapshot.folder, outside_logs(self.journal.uris.run_dir, snapshot.appeared()))
         found = {key: self._log_if_there(path, key, notes) for key, path in keys.items()}
         return {key: artifact for key, artifact in found.items() if artifact is not None}
 

@@ -65,7 +65,6 @@ class DryActive:
     """Stands where the executing run stands in a real block: it knows the forecast, and every other use is a stop."""
 
     is_own = True
-    printed = None
 
     def __init__(self, rehearsal: Rehearsal, found: Forecast) -> None:
         self._rehearsal, self._found = rehearsal, found

@@ -9,7 +9,7 @@ from typing import Any
 from consist_es.errors import ProgramError
 from consist_es.events import Resources, StepLogInfo
 from consist_es.execution.active import ActiveRun
-from consist_es.execution.current import company, frames_of_thread, top
+from consist_es.execution.current import company, frames_of_thread
 from consist_es.execution.resources import Moved, Reading, begin_peak, between, moved, now, peak_and_faults, wall
 from consist_es.execution.step_log import Printed
 from consist_es.runs.step_logs import StepLog, uri_of
@@ -31,6 +31,7 @@ class Witness:
         self._after: Reading | None = None
         self._alone = self._with_peak = self._told = False
         self._begun = 0
+        self._children: list[tuple[int, int]] = []
         self._moved: Moved | None = None
 
     def prepare(self) -> None:
@@ -38,8 +39,8 @@ class Witness:
         running, self._begun = company()
         if running == 1:
             self._alone, self._with_peak, self._moved = True, begin_peak(), moved()
+        _witnesses[self._active.key] = self
         if self._file is not None:
-            self._active.printed = self._file
             self._told = True
             mine.set(self._file)
             _tees.begin()
@@ -55,10 +56,11 @@ class Witness:
 
     def end(self) -> None:
         """End it; later calls do nothing."""
+        _witnesses.pop(self._active.key, None)
         before, self._before = self._before, None
         if before is not None and self._after is not None:
             if self._alone and company()[1] == self._begun:
-                self.taken = between(before, self._after, self._moved, self._active.children, with_peak=self._with_peak)
+                self.taken = between(before, self._after, self._moved, self._children, with_peak=self._with_peak)
             else:
                 self.taken = Resources(wall_s=wall(before, self._after), shared=True)
         if self._told:
@@ -79,24 +81,29 @@ class Witness:
             error.add_note(f"The step printed last (all of it: {shown(self._place)}):\n{lines}")
 
 
+_witnesses: dict[str, Witness] = {}
+"""Those of the runs that execute in this process, by key."""
+
+
 def sink_of_step() -> Sink | None:
     """Takes what this thread or task prints for its step; None outside one."""
-    if (frame := top()) is not None and frame.run is not None:
-        return frame.run.printed
-    run = _only_run()
-    return None if run is None else run.printed
+    found = _present()
+    return None if found is None else found._file
 
 
 def note_child(usage: Any) -> None:
     """Note for the step of this thread or task what `os.wait4` said of a program."""
-    if (run := _only_run()) is not None and run.is_own:
-        run.children.append(peak_and_faults(usage))
+    if (found := _present()) is not None:
+        found._children.append(peak_and_faults(usage))
 
 
-def _only_run() -> ActiveRun | None:
-    """The run that this thread or task works for; None if there is none, or if it may be one of several."""
+def _present() -> Witness | None:
+    """That of the run that this thread or task works for; None if there is none, or if it may be one of several."""
+    if not _witnesses:
+        return None
     frames = frames_of_thread()
-    return frames[0].run if len(frames) == 1 else None
+    run = frames[0].run if len(frames) == 1 and frames[0].dry is None else None
+    return None if run is None else _witnesses.get(run.key)
 
 
 _tees = Tees(sink_of_step)

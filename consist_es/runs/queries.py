@@ -72,7 +72,7 @@ class Queries:
             source_id=source,
             scenario_id=scenario,
             account=lambda: self.why(row.key),
-            log=step_log(row, self.uris),
+            log=None if row.cache == "hit" else step_log(row, self.uris),
         )
         if row.kind == "scenario" and (steps := run_table.step_summaries(conn, row.key)):
             run.meta["steps"] = [step_summary(step) for step in steps]

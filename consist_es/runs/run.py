@@ -250,7 +250,7 @@ def run_of_row(
         started_at=moment_of(row.started_at),
         ended_at=moment_of(row.ended_at),
         duration_seconds=row.seconds,
-        resources=row.resources,
+        resources=None if row.wall_s is None else row.resources,
         _account=None if account is None else Account(account, row.key),
         _record=record,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from consist_es.artifacts.moved import root_now
 from consist_es.artifacts.uris import UriMap, inside, quote, unquote
 from consist_es.errors import PathError, StepLogMissingError
 from consist_es.events import StepLogInfo
@@ -58,6 +58,11 @@ def place_of(run_dir: str, key: str) -> Path:
     return Path(run_dir, FOLDER, f"{key}.log")
 
 
+def outside_logs(run_dir: str, paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths that are no such file."""
+    return [path for path in paths if path.parent != Path(run_dir, FOLDER)]
+
+
 def step_log(row: RunRow, uris: UriMap | None = None, project: Path | None = None) -> StepLog | None:
     """What a run printed; None if nothing, or if it was not kept.
 
@@ -69,6 +74,8 @@ def step_log(row: RunRow, uris: UriMap | None = None, project: Path | None = Non
     uri = found.uri if found is not None else uri_of(row.key)
     root = unquote(row.run_dir)
     if project is not None:
+        from consist_es.artifacts.moved import root_now  # no step looks for a moved project
+
         root = root_now(root, project, [uri])
     elif uris is not None and not row.run_dir:
         root = uris.run_dir

@@ -67,7 +67,9 @@ def test_stdout_stderr_and_logging_go_to_the_log_and_where_they_went(
     assert done.run.log is not None
     assert done.run.log.recorded is not None
     assert done.run.log.recorded.uri == f"./step_logs/{done.run.key}.log"
-    assert tracker.get_run(done.run.id).log == done.run.log == pickle.loads(pickle.dumps(done.run)).log
+    found = tracker.get_run(done.run.id)
+    assert found is not None
+    assert found.log == done.run.log == pickle.loads(pickle.dumps(done.run)).log
 
 
 def test_every_way_to_write_is_seen_and_an_unfinished_line_too(
