@@ -16,7 +16,7 @@ _JSON: Columns = {
     **dict.fromkeys(("config", "facet"), (ANYTHING, lambda: None)),
     "cache_differences": (_DIFFERENCES, list),
     "fingerprint_info": (msgspec.json.Decoder(FingerprintInfo), lambda: None),
-    "log": (msgspec.json.Decoder(StepLogInfo), lambda: None),
+    "log": (msgspec.json.Decoder(StepLogInfo), type(None)),
     "inputs": (msgspec.json.Decoder(list[InputLink]), None),
 }
 
