@@ -8,16 +8,15 @@ import re
 import stat
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 
 from blake3 import blake3
 
 from consist_es.events import StepLogInfo
 from consist_es.observe import board
-from consist_es.observe.hook import busy
 from consist_es.system.storage import LocalStorage, on_fork
 
 HEAD = TAIL = 512_000
@@ -26,12 +25,43 @@ _LONGEST, _LIMIT = 1_000_000, 64_000
 """Characters of a line without an end that are held back, as secrets are looked for in whole lines; and from how many
 on it is looked whether a part of them was overwritten."""
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-_MARK = b"\n[... %012d bytes left out ...]\n"
-_MARKED = re.compile(rb"\n\[\.\.\. (\d{12}) bytes left out \.\.\.\]\n")
+_MARK = b"\n[... %d bytes left out ...%s]\n"
+_MARKED = re.compile(rb"\n\[\.\.\. (\d+) bytes left out \.+\]\n")
+_SPOT = HEAD + 64
+"""Where the mark of what is left out ends; dots fill it up."""
+_BACK = 256
+"""How far before `HEAD` a line's end is looked for."""
 _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _UNUSUAL = re.compile("[\r\x1b]|PRIVATE KEY")
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 _OPEN: weakref.WeakSet[Printed] = weakref.WeakSet()
+
+
+class _Line:
+    """The beginning of a line, of one thread: lines of several are not mixed."""
+
+    __slots__ = ("held", "limit", "parts")
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.held, self.limit = 0, _LIMIT
+
+    def add(self, text: str) -> None:
+        """Add text; what a terminal does not show any more is forgotten, as soon as there is much of it."""
+        self.parts.append(text)
+        self.held += len(text)
+        if self.held > self.limit:
+            line = _last_shown("".join(self.parts))
+            if len(line) > _LONGEST:  # not in pieces, whose end may be the middle of a secret
+                line = f"[{len(line)} characters of a line without an end were left out] "
+            self.parts, self.held = [line], len(line)
+            self.limit = max(_LIMIT, 2 * len(line))
+
+    def taken(self) -> str:
+        """The text; nothing of it is left here."""
+        parts, self.parts = self.parts, []
+        self.held, self.limit = 0, _LIMIT
+        return "".join(parts)
 
 
 class Printed:
@@ -49,9 +79,8 @@ class Printed:
         self._mutex = threading.RLock()
         self._fd: int | None = None
         self._size = 0
-        self._parts: deque[str] = deque()
-        """The beginning of a line."""
-        self._held, self._limit = 0, _LIMIT
+        self._lines: dict[int, _Line] = {}
+        """Thread -> the line that it has not ended."""
         self._secret = False
         """True between the first and the last line of a private key."""
         self._closed = self._is_child = self._shared = False
@@ -60,37 +89,26 @@ class Printed:
 
     def write(self, text: str) -> None:
         """Take some text; whole lines are in the file when this returns."""
-        if "\n" not in text and self._held < self._limit:  # most writes: one atomic append, without the lock
-            self._held += len(text)
-            self._parts.append(text)
+        line = self._lines.get(get_ident())
+        if "\n" not in text and line is not None and line.held < line.limit:  # most writes
+            line.parts.append(text)
+            line.held += len(text)
             return
+        if line is None:
+            line = self._lines[get_ident()] = _Line()
         with self._mutex:
             if self._closed or self.problem is not None:
                 return
             begin = text.rfind("\n") + 1
             if not begin:
-                self._hold(text)
+                line.add(text)
                 return
-            lines = self._drained() + text[:begin] if self._parts else text[:begin]
-            self._held, self._limit = len(text) - begin, _LIMIT
+            lines = f"{line.taken()}{text[:begin]}" if line.parts else text[:begin]
             if begin < len(text):
-                self._parts.append(text[begin:])
+                line.add(text[begin:])
             self._put(lines)
 
-    def _drained(self) -> str:
-        parts = self._parts  # never another deque: threads append to it
-        return parts.popleft() if len(parts) == 1 else "".join([parts.popleft() for _ in range(len(parts))])
-
-    def _hold(self, text: str) -> None:
-        line = _last_shown(self._drained() + text)
-        if len(line) > _LONGEST:  # not in pieces, whose end may be the middle of a secret
-            line = f"[{len(line)} characters of a line without an end were left out] "
-        self._parts.append(line)
-        self._held = len(line)
-        self._limit = max(_LIMIT, 2 * len(line))
-
     def _put(self, lines: str) -> None:
-        before, busy.quiet = busy.quiet, True  # the step reads none of the files that we need
         try:
             if self._secret or _UNUSUAL.search(lines):
                 lines = self._cleaned(lines)
@@ -99,8 +117,6 @@ class Printed:
                 self._append(data)
         except Exception as problem:  # noqa: BLE001 - whatever it is, the step goes on
             self.problem = f"{getattr(problem, 'strerror', None) or problem}"
-        finally:
-            busy.quiet = before
 
     def _cleaned(self, lines: str) -> str:
         """Lines as a terminal would show them, without colours and private keys."""
@@ -168,11 +184,11 @@ class Printed:
         fd = os.open(self.path, os.O_RDWR | _FLAGS)
         try:
             size = os.fstat(fd).st_size
-            head, marked = _middle(os.pread(fd, HEAD + 64, 0))
-            before, kept = (int(marked[1]), marked.end()) if marked else (0, head + 1)
+            head, before = _middle(os.pread(fd, _SPOT, 0))
+            kept = head if before is None else _SPOT
             tail = os.pread(fd, TAIL, max(size - TAIL, kept))
             tail = tail[tail.find(b"\n", 0, _LIMIT) + 1 :]
-            middle = _MARK % (before + size - len(tail) - kept) + tail
+            middle = _mark((before or 0) + size - len(tail) - kept, _SPOT - head) + tail
             os.pwrite(fd, middle, head)
             os.ftruncate(fd, head + len(middle))
             self._size = head + len(middle)
@@ -184,8 +200,9 @@ class Printed:
     def close(self, uri: str) -> StepLogInfo | None:
         """End it; gives what to record of the file, None if there is none."""
         with self._mutex:
-            if self._parts and self.problem is None and not self._closed:
-                self._put(f"{self._drained()}\n")
+            for line in self._lines.values() if self.problem is None and not self._closed else ():
+                if line.parts:
+                    self._put(f"{line.taken()}\n")
             self._closed = True
             fd, self._fd = self._fd, None
             try:
@@ -207,16 +224,15 @@ class Printed:
             finally:
                 os.close(fd)
         with self._alone(fd):
-            if os.fstat(fd).st_size > HEAD + TAIL + len(_MARK % 0):
+            if os.fstat(fd).st_size > _SPOT + TAIL:
                 self._cut()
             if self._shared:
                 os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) & ~0o222)  # tells children that it has ended
         data = self.path.read_bytes()
-        marked = _middle(data[: HEAD + 64])[1] if len(data) > HEAD else None
         return StepLogInfo(
             uri=uri,
             bytes=len(data),
-            left_out=int(marked[1]) if marked else 0,
+            left_out=_middle(data[:_SPOT])[1] or 0,
             digest=blake3(data).hexdigest(),
             problem=self.problem,
         )
@@ -229,7 +245,7 @@ class Printed:
         """Reset in a child: the lock, the descriptor and what is held back are the parent's."""
         self._mutex = threading.RLock()
         self._is_child = self._shared = True
-        self._parts, self._held = deque(), 0
+        self._lines = {}
         fd, self._fd = self._fd, None
         if fd is not None:
             with contextlib.suppress(OSError):
@@ -241,11 +257,18 @@ def _last_shown(line: str) -> str:
     return line[line.rfind("\r", 0, len(line.rstrip("\r"))) + 1 :]
 
 
-def _middle(begin: bytes) -> tuple[int, re.Match[bytes] | None]:
-    """Where the beginning that is kept ends, and the mark there if something was left out behind it."""
-    head = begin.rfind(b"\n", 0, HEAD)
-    head = HEAD - 1 if head < 0 else head  # within a line
-    return head, _MARKED.match(begin, head)
+def _middle(begin: bytes) -> tuple[int, int | None]:
+    """Where the beginning that is kept ends, and how many bytes were left out behind it; None if none were yet."""
+    head = begin.rfind(b"\n[... ", HEAD - _BACK, _SPOT)
+    if head >= 0 and (marked := _MARKED.fullmatch(begin, head, _SPOT)):
+        return head, int(marked[1])
+    return max(begin.rfind(b"\n", HEAD - _BACK, HEAD) + 1, HEAD - _BACK), None
+
+
+def _mark(left_out: int, size: int) -> bytes:
+    """A line of this size that says how many bytes were left out, and ends the line before it."""
+    short = _MARK % (left_out, b"")
+    return _MARK % (left_out, b"." * (size - len(short)))
 
 
 def _before_fork() -> None:

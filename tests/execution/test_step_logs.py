@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -37,6 +38,13 @@ def failed(tracker: Tracker, step: Callable[..., object], kind: type[BaseExcepti
     with pytest.raises(kind) as caught:
         tracker.run(step, outputs=["o"])
     return caught.value
+
+
+def split_at_the_mark(text: str, left_out: int) -> list[str]:
+    """A long log: its beginning, the mark of what was left out, its end."""
+    parts = re.split(rf"(\n\[\.\.\. {left_out} bytes left out \.+\]\n)", text)
+    assert len(parts) == 3
+    return parts
 
 
 def talk() -> Path:
@@ -173,9 +181,12 @@ def test_the_handler_of_last_resort_speaks_as_ever(tracker: Tracker, capsys: pyt
 
 
 HELD = """
-import logging, sys, threading
+import io, logging, sys, threading
 import consist_es as consist
 
+mode = sys.argv[1]
+if mode == "notebook":
+    sys.stdout = io.TextIOWrapper(sys.stdout.buffer, write_through=True)  # not sys.__stdout__
 held = sys.stdout
 handler = logging.StreamHandler(sys.stdout)
 
@@ -185,7 +196,7 @@ class Both:
     def flush(self): self.stream.flush()
 
 def talk(n):
-    if n == "wrap":
+    if n == "wrap" and mode == "plain":
         sys.stdout = Both(sys.stdout)
     import late
     print("talk", file=held); print("print"); late.say(); handler.flush()
@@ -195,8 +206,9 @@ def waits(entered, leave):
     print("waits"); entered.set(); leave.wait(60)
     path = consist.output_path("o", "txt"); path.write_text("x"); return path
 
-with consist.Tracker(run_dir="runs") as tracker:
-    done = [tracker.run(talk, config={"n": n}, outputs=["o"]).cache_hit for n in ("plain", "wrap", "again")]
+with consist.Tracker(run_dir="runs", capture_log=sys.argv[2] == "keep") as tracker:
+    # the first of them imports `late`, with proxies in place or without
+    done = [tracker.run(talk, config={"n": n}, outputs=["o"]).cache_hit for n in (sys.argv[2], "wrap", "again")]
     entered, leave = threading.Event(), threading.Event()
     other = threading.Thread(target=lambda: tracker.run(
         waits, outputs=["o"], execution_options=consist.ExecutionOptions(
@@ -204,20 +216,22 @@ with consist.Tracker(run_dir="runs") as tracker:
     other.start()
     while not entered.wait(0.01) and other.is_alive(): pass
       # a step is open, and its proxies are in place
-    done += [tracker.run(talk, config={"n": n}, outputs=["o"]).cache_hit for n in ("plain", "again", "new")]
+    done += [tracker.run(talk, config={"n": n}, outputs=["o"]).cache_hit for n in (sys.argv[2], "again", "new")]
     leave.set(); other.join()
     done += [tracker.run(talk, config={"n": "new"}, outputs=["o"]).cache_hit]
-    print(*done, file=sys.__stdout__)
+    print(*done, file=sys.__stderr__)
 """
 LATE = "import sys\nstream = sys.stdout\ndef say():\n    print('late', file=stream)\n"
 
 
-def test_proxies_are_no_part_of_a_steps_identity(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["plain", "notebook"])
+def test_proxies_are_no_part_of_a_steps_identity(tmp_path: Path, mode: str) -> None:
     (tmp_path / "model.py").write_text(HELD)
     (tmp_path / "late.py").write_text(LATE)
-    first = run_script(tmp_path / "model.py").stdout.splitlines()[-1]
+    first = run_script(tmp_path / "model.py", mode, "keep").stderr.splitlines()[-1]
     assert first.split() == ["False", "False", "False", "True", "True", "False", "True"]
-    assert run_script(tmp_path / "model.py").stdout.splitlines()[-1].split() == ["True"] * 7
+    again = run_script(tmp_path / "model.py", mode, "off").stderr.splitlines()[-1]
+    assert again.split() == ["False", "True", "True", "True", "True", "True", "True"]
 
 
 def test_a_stream_in_a_closure_changes_nothing(tracker: Tracker, capsys: object) -> None:
@@ -291,6 +305,36 @@ def test_forked_children_write_to_the_log_line_by_line(tracker: Tracker, capsys:
     assert sorted(line for line in lines if "child" in line) == sorted(f"child {n} {'x' * 50}" for n in range(40))
 
 
+def say_much(n: int) -> None:
+    for line in range(0, 1000, 10):  # ten lines at once, which is quicker
+        print("\n".join(f"{n}:{line + more:04d}:" + "x" * 1000 for more in range(10)))
+
+
+def test_children_that_write_much_lose_no_line_that_is_not_counted(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+
+    def forks() -> Path:
+        workers = [get_context("fork").Process(target=say_much, args=(n,)) for n in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        say_much(4)
+        return made()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        run = tracker.run(forks, outputs=["o"]).run
+    text = text_of(run)
+    assert run.log is not None
+    assert run.log.recorded is not None
+    head, _, tail = split_at_the_mark(text, run.log.recorded.left_out)
+    assert len(head) + len(tail) + run.log.recorded.left_out == 5000 * 1008
+    assert {len(line) for line in [*head.splitlines()[:-1], *tail.splitlines()]} == {1007}
+
+
 def test_a_child_that_outlives_the_run_adds_nothing_to_its_log(tracker: Tracker, capfd: object) -> None:
     read, write = os.pipe()
 
@@ -357,9 +401,8 @@ def test_the_beginning_and_the_end_of_a_long_log_are_kept(tracker: Tracker, monk
     left_out = run.log.recorded.left_out
     assert len(text) == run.log.recorded.bytes < 2 * KEPT + 100
     assert len(text) > 2 * KEPT - 200
-    head, mark, tail = text.partition(f"\n[... {left_out:012d} bytes left out ...]\n")
-    assert mark
-    assert len(head) + 1 + left_out + len(tail) == 60_000 * 53
+    head, _, tail = split_at_the_mark(text, left_out)
+    assert len(head) + left_out + len(tail) == 60_000 * 53
     lines = [*head.splitlines(), *tail.splitlines()]
     assert (lines[0][:11], lines[-1][:11]) == ("line 000000", "line 059999")
     assert all(len(line) == 52 for line in lines)
@@ -490,8 +533,7 @@ def test_a_log_is_not_kept_if_nobody_wants_it(here: Path, by_tracker: bool, caps
 
 def test_logs_are_never_outputs_or_reads(tracker: Tracker, capsys: object) -> None:
     def lists() -> Path:
-        print(sorted(os.listdir("runs")))  # noqa: PTH208
-        return made()
+        return made(text=str(sorted(os.listdir("runs"))))  # noqa: PTH208
 
     def captured() -> None:
         print("captured")

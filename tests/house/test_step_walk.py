@@ -26,8 +26,8 @@ from consist_es.views.projector import Projector
 
 HOPS = {"miss": 812, "hit": 640}
 """Between files, without what is counted apart. A quarter of them are system calls, each of which goes through
-`system/storage`, so that tests can have any of them fail; another quarter is the fold of the step's events. Of a miss 57
-are for what the step prints and takes: proxies put in place and taken away, two readings of what the process took."""
+`system/storage`, so that tests can have any of them fail; another quarter is the fold of the step's events. Of a
+miss 57 are for what the step prints and takes: proxies put in place and taken away, two readings."""
 WATCHING = {"miss": 150, "hit": 0}
 """Hops of the watch. A hit is not watched; it is only compared with what the earlier run read, here nothing."""
 FILES = {"miss": 73, "hit": 65}
