@@ -17,7 +17,7 @@ from typing import Any
 
 from consist_es.errors import ProgramError, UsageTypeError
 from consist_es.execution.witness import note_child, sink_of_step
-from consist_es.system.tee import Sink
+from consist_es.system.tee import Sink, write_beside
 from consist_es.text import span
 
 _TAIL = 16_000
@@ -82,7 +82,7 @@ def call(
         kind = ProgramNotFoundError if isinstance(error, FileNotFoundError) else ProgramError
         where = f" ({os.fspath(error.filename)!r})" if error.filename is not None else ""
         raise kind(command, f"cannot be started: {error.strerror}{where}", "") from error
-    output = _Output(process.stdout)
+    output = _Output(process.stdout, sink)
     try:
         code = _waited(process, timeout)
     except BaseException:
@@ -150,8 +150,9 @@ def _failed(kind: type[ProgramError], command: str, problem: str, tail: str, **a
 class _Output:
     """Passes on what a program prints, from a thread, so that a program that goes quiet can still be timed."""
 
-    def __init__(self, pipe: Any) -> None:
+    def __init__(self, pipe: Any, sink: Sink | None) -> None:
         self.tail = ""
+        self._sink = sink
         self._pipe = pipe
         self._shows = True
         work = contextvars.copy_context()  # it works for the step of the caller
@@ -171,12 +172,11 @@ class _Output:
 
     def _show(self, text: str) -> None:
         self.tail = (self.tail + text)[-_TAIL:]
+        _say(self._sink, text)
         stream = sys.stdout
         if not (text and self._shows) or stream is None:
             return
         try:
-            encoding = getattr(stream, "encoding", None) or "utf-8"
-            stream.write(text.encode(encoding, "replace").decode(encoding))
-            stream.flush()
+            write_beside(stream, text)
         except (OSError, ValueError):  # nobody reads it any more; the program goes on
             self._shows = False

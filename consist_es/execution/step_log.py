@@ -201,8 +201,8 @@ class Printed:
         """End it; gives what to record of the file, None if there is none."""
         with self._mutex:
             for line in self._lines.values() if self.problem is None and not self._closed else ():
-                if line.parts:
-                    self._put(f"{line.taken()}\n")
+                if rest := line.taken():
+                    self._put(f"{rest}\n")
             self._closed = True
             fd, self._fd = self._fd, None
             try:

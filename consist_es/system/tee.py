@@ -132,6 +132,18 @@ class _Bytes:
         return getattr(self._buffer, name)
 
 
+def write_beside(stream: Any, text: str) -> None:
+    """Write a text to a stream that a sink has got already: no proxy tells it again. Characters that the stream cannot
+    encode are replaced."""
+    before, _busy.within = _busy.within, True
+    try:
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        stream.write(text.encode(encoding, "replace").decode(encoding))
+        stream.flush()
+    finally:
+        _busy.within = before
+
+
 def original(stream: Any) -> Any:
     """What a proxy stands for; any other object itself."""
     while type(stream) is Tee:

@@ -7,9 +7,13 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from consist_es import Tracker
+from consist_es.events import StepLogInfo
+from consist_es.projections import run_table
+from consist_es.runs.step_logs import step_log
 from tests.support.api import made
 from tests.support.cli import run
 
@@ -108,6 +112,17 @@ def test_stats_sum_what_is_known() -> None:
     if one["written_bytes"] is not None:
         assert int(rows["breaks"]["written_bytes"]) == one["written_bytes"] + two["written_bytes"]
         assert int(rows["breaks"]["peak_memory_bytes"]) == max(one["peak_memory_bytes"], two["peak_memory_bytes"])
+
+
+@pytest.mark.parametrize(
+    "uri", ["/etc/passwd", "./../x", "./step_logs/../../x", "file:///etc/passwd", "./other/x.log", "./step_logs/a\0b"]
+)
+def test_a_foreign_log_names_no_file_outside_the_folder_of_logs(folder: Path, uri: str) -> None:
+    with Tracker(run_dir=folder / "runs", db_path=folder / "provenance.db", access_mode="read_only") as tracker:
+        row = run_table.get(tracker.project.connection(), "base_talks#1")
+        assert row is not None
+        assert step_log(row) is not None
+        assert step_log(msgspec.structs.replace(row, log=StepLogInfo(uri=uri, bytes=1)), project=folder) is None
 
 
 def test_a_copied_project_shows_the_copied_log_and_a_deleted_one_is_said(folder: Path, tmp_path: Path) -> None:

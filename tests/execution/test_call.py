@@ -1,5 +1,6 @@
 """`consist_es.call` runs a program as `subprocess.run` does; its output is seen there, in the log and in the error."""
 
+import contextlib
 import io
 import pickle
 import subprocess
@@ -137,6 +138,24 @@ def test_a_step_keeps_the_command_its_output_and_its_end(tracker: Tracker, capsy
     assert tracker.run(runs, outputs=["o"]).cache_hit  # what the program reads is known, as with subprocess
     Path("model.py").write_text(MODEL.replace("zone", "area"))
     assert not tracker.run(runs, outputs=["o"]).cache_hit
+
+
+def test_the_log_has_the_text_itself_wherever_stdout_goes(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    def runs() -> Path:
+        python("import sys; sys.stdout.buffer.write('Zürich\\n'.encode())")
+        with contextlib.redirect_stdout(io.StringIO()) as caught:
+            python("print('caught')")
+        return made(text=caught.getvalue())
+
+    done = tracker.run(runs, outputs=["o"])
+    assert done.run.log is not None
+    lines = [line for line in done.run.log.text().splitlines() if line[0] not in "$["]
+    assert lines == ["Zürich", "caught"]
+    assert done.outputs["o"].path.read_text() == "caught\n"
+    assert stream.buffer.getvalue() == b"Z?rich\n"
 
 
 def test_without_a_log_the_output_is_still_seen(tracker: Tracker, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,7 @@ def quiet() -> Path:
 
 def test_a_step_that_prints_nothing_makes_no_file(tracker: Tracker) -> None:
     assert tracker.run(quiet, outputs=["o"]).run.log is None
+    assert tracker.run(lambda: print("", end="") or made(), "empty", outputs=["o"]).run.log is None  # type: ignore[func-returns-value]
     assert not Path("runs/step_logs").exists()
 
 
@@ -239,6 +240,25 @@ def test_a_stream_in_a_closure_changes_nothing(tracker: Tracker, capsys: object)
         step = keeps(wrap)
         runs = [tracker.run(step, outputs=["o"], config={"kind": kind}) for _ in range(2)]
         assert [done.cache_hit for done in runs] == [False, True]
+
+
+def test_a_proxy_that_outlives_its_step_counts_as_the_stream_that_it_stands_for(
+    tracker: Tracker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    got = []
+
+    def gives_away() -> Path:
+        got.append(sys.stdout)
+        return made()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConsistWarning)  # of the list that it changes
+        tracker.run(gives_away, outputs=["o"])
+    assert type(got[0]) is not type(sys.stdout)
+    assert not tracker.run(keeps(lambda stream: stream), outputs=["o"]).cache_hit
+    assert tracker.run(keeps(lambda _stream: got[0]), outputs=["o"]).cache_hit
+    print("nobody's", file=got[0])
+    assert capsys.readouterr().out == "x\nnobody's\n"
 
 
 # ---------------------------------------------------------------- threads, tasks, processes
