@@ -195,7 +195,9 @@ def _step_failed(recorded: Recorded, event: StepFailed) -> list[Statement]:
 
 
 def _scenario_exited(recorded: Recorded, event: ScenarioExited) -> list[Statement]:
-    return [_ended(recorded, event, event.error, (event.failed_step, to_text(event.missing_outputs), None, *_NOTHING_TOOK))]
+    return [
+        _ended(recorded, event, event.error, (event.failed_step, to_text(event.missing_outputs), None, *_NOTHING_TOOK))
+    ]
 
 
 def _ended(
