@@ -331,6 +331,8 @@ class PayloadRedacted(Event, frozen=True, kw_only=True):
     user: str = ""
     status: str | None = None
     """Status of the run, if the earlier event was its end."""
+    source: str | None = None
+    """`SourceRecorded.digest`, if the earlier event was one: that text is not recorded again."""
 
 
 class EnvironmentRecorded(Event, frozen=True, kw_only=True):
@@ -483,6 +485,20 @@ class ReadsObserved(Event, frozen=True, kw_only=True):
 
     digest: str
     reads: list[ObservedRead] = []
+
+
+class SourceRecorded(Event, frozen=True, kw_only=True):
+    """The source text behind a part of a step's code, without secrets; recorded once per digest.
+
+    It is recorded with the first run that was computed with it, and explains later differences. It is no part of any
+    identity.
+    """
+
+    digest: str
+    """Of the part in `FingerprintInfo.code_parts`: over its normal form, so texts that differ in comments share it."""
+    part: str
+    """Label of the part in that run: ``model.py:assign``."""
+    text: str
 
 
 class StepFailed(Event, frozen=True, kw_only=True):

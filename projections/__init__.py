@@ -4,8 +4,16 @@ The folder is at the top of the repository, and is imported as `consist_es.proje
 (docs/decisions/0003-projections-folder.md).
 """
 
-from consist_es.projections import audit_index, cache_index, coupler_state, lineage, redactions, run_table
+from consist_es.projections import audit_index, cache_index, coupler_state, lineage, redactions, run_table, source_texts
 from consist_es.views.projector import Projection
 
-BUILTIN: tuple[Projection, ...] = (run_table, lineage, coupler_state, cache_index, audit_index, redactions)
+BUILTIN: tuple[Projection, ...] = (
+    run_table,
+    lineage,
+    coupler_state,
+    cache_index,
+    audit_index,
+    redactions,
+    source_texts,
+)
 """All views of a project."""

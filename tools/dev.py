@@ -5,6 +5,7 @@
     python3 tools/dev.py demo [arguments of consist-es demo]
     python3 tools/dev.py test [arguments of pytest]
     python3 tools/dev.py coverage [parts of the names of modules]
+    python3 tools/dev.py docs
     python3 tools/dev.py night [names]
     python3 tools/dev.py external [names]
     python3 tools/dev.py workflows [arguments of zizmor]
@@ -12,9 +13,10 @@
 All but the last install the checkout, editable, into ``.venv`` beside pyproject.toml, and skip that where the last
 install saw the same pyproject.toml. ``test`` runs every gate even when one has failed, and names those that did.
 ``coverage`` fails unless every branch of the modules in tools/torture/tests_of.py is taken by their tests; it takes
-minutes. ``night`` runs what takes hours, ``external`` what needs more than this checkout; both run all their parts, or
-those that are named, and say which failed. ``workflows`` looks for weak places in .github/workflows, with one version
-of zizmor, which it installs into ``.venv`` too.
+minutes. ``docs`` builds the documentation site into build/site, and any warning is an error. ``night`` runs what takes
+hours, ``external`` what needs more than this checkout; both run all their parts, or those that are named, and say which
+failed. ``workflows`` looks for weak places in .github/workflows, with one version of zizmor, which it installs into
+``.venv`` too.
 """
 
 import sys
@@ -45,6 +47,7 @@ NIGHT: dict[str, tuple[str, ...]] = {
 """Name -> arguments of Python."""
 EXTERNAL: dict[str, tuple[str, ...]] = {
     "types": ("tools/typed.py",),
+    "docs": ("tools/dev.py", "docs"),
 }
 """The same, of what needs other programs or data than this checkout's."""
 
@@ -121,7 +124,9 @@ def install(extra: str) -> None:
     target = f"{ROOT}[{extra}]" if extra else str(ROOT)
     STAMP.unlink(missing_ok=True)
     fetch("-e", target)
-    STAMP.write_text(stamp if extra == "" else stamp + stamp.replace(f"[{extra}]", "[]"), encoding="utf-8")
+    same = [line for line in done.splitlines() if line.startswith(stamp.partition(" ")[0])]  # other extras stay
+    now = [stamp.strip(), stamp.strip().replace(f"[{extra}]", "[]")]
+    STAMP.write_text("".join(f"{line}\n" for line in sorted({*same, *now})), encoding="utf-8")
 
 
 def fetch(*wanted: str) -> None:
@@ -170,6 +175,12 @@ def coverage(arguments: list[str]) -> int:
     return run(PYTHON, "-c", code, *arguments)
 
 
+def docs(arguments: list[str]) -> int:
+    """Build the documentation site, strictly."""
+    install("docs")
+    return run(PYTHON, "tools/build_docs.py", *arguments)
+
+
 def night(arguments: list[str]) -> int:
     """Run the long forms."""
     return parts("night", NIGHT, arguments)
@@ -202,7 +213,7 @@ def workflows(arguments: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Choose the command."""
-    commands = {"demo": demo, "test": test, "coverage": coverage, "night": night, "external": external}
+    commands = {"demo": demo, "test": test, "coverage": coverage, "docs": docs, "night": night, "external": external}
     commands["workflows"] = workflows
     if not arguments or arguments[0] not in commands:
         print(__doc__)

@@ -52,9 +52,14 @@ class Declares(ABC):
     ) -> None:
         """Declare names that should be in the coupler when the scenario ends, with descriptions.
 
-        `required` holds for all names, or per name by a mapping; once required, a name stays required. A scenario that
-        ends without a required one raises `RequiredOutputsError`. `warn_undefined`: warn once for each name that is set
-        but was never declared. The names of a view are those below its namespace.
+        A scenario that ends without a required one raises `RequiredOutputsError`. The names of a view are those below
+        its namespace.
+
+        Args:
+            names: the keys.
+            required: for all names, or per name by a mapping; once required, a name stays required.
+            warn_undefined: warn once for each name that is set but was never declared.
+            description: name -> what it is.
         """
         self._declare(names, required, warn_undefined, description)
 

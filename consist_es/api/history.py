@@ -106,10 +106,17 @@ class TrackerQueries(SaysInstead):
     ) -> list[Run] | dict[Any, Run]:
         """Runs that match all filters, newest first.
 
-        Filters: tags (has all), year, iteration, stage, phase, model, status, name, kind, parent_id, scenario, facet
-        (dotted key -> value), metadata, limit (None for all). With `index_by`, a field or ``facet.<key>``, a dict of
-        the newest run per value. Without a limit all are given if a scenario, a parent or `index_by` is named; else
-        the newest 100, with a warning if there are more.
+        Without a limit all are given if a scenario, a parent or `index_by` is named; else the newest 100, with a
+        warning if there are more.
+
+        Args:
+            index_by: a field or ``facet.<key>``: gives a dict of the newest run per value.
+            tags: has all of them.
+            year, iteration, stage, phase, model, status, name, kind, parent_id, scenario: equal to this.
+            parent: the same as `parent_id`.
+            facet: dotted key -> value.
+            metadata: key -> value.
+            limit: at most so many; None for all.
 
         Raises:
             OptionError: a filter that does not exist.
@@ -208,7 +215,10 @@ class TrackerQueries(SaysInstead):
     ) -> RunResult:
         """The result of an earlier run as its caller received it, for use with `ref`.
 
-        `validate`: ``lazy`` and ``none`` do not look at the files, ``strict`` requires each to exist.
+        Args:
+            run_id: of the run.
+            keys: the outputs to give; None for all.
+            validate: ``lazy`` and ``none`` do not look at the files, ``strict`` requires each to exist.
 
         Raises:
             MissingKeyError: no such run or output. ArtifactMissingError: strict, and a file is gone.
@@ -302,11 +312,15 @@ class TrackerQueries(SaysInstead):
             return None
 
     def find_artifacts(self, **filters: Unpack[ArtifactFilters]) -> list[Artifact]:
-        """Artifacts that match, newest first: key, digest, uri, driver, kind, creator, consumer and run (either of the
-        two) by run id, limit.
+        """Artifacts that match all filters, newest first.
 
         Without a limit all are given if a run, a digest or a URI is named; else the newest 100, with a warning if there
         are more.
+
+        Args:
+            key, digest, uri, driver, kind: equal to this.
+            creator, consumer, run: id of the run that made it, that used it, or either of the two.
+            limit: at most so many; None for all.
         """
         queries = self._queries
         given: dict[str, Any] = {name: value for name, value in filters.items() if name != "limit"}

@@ -28,6 +28,7 @@ from consist_es.execution.forecast import Foresight
 from consist_es.execution.hooks import Hook, Hooks
 from consist_es.execution.log_calls import LogCalls
 from consist_es.execution.observed import observations
+from consist_es.execution.sources import SourceKeeper
 from consist_es.execution.watch import Observer
 from consist_es.execution.workers import active_run
 from consist_es.identity.installed.package_options import PackageOptions
@@ -50,20 +51,37 @@ if TYPE_CHECKING:
 class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     """Runs steps and scenarios, and records them in one project.
 
-    `run_dir` receives outputs. `db_path` is the SQLite file of the views, under any name, with the log beside it
-    (``provenance.db`` and ``provenance.events/``); by default both are in `run_dir`. `sync`: when appends are made
-    durable against a power cut, ``commit`` (ends of runs and scenarios), ``always`` or ``os``. `mask_keys`: keys to
-    mask the values of wherever they are recorded, besides ``password``, ``token`` and the like. `record_env`: the only
-    environment variables to record. See docs/secrets-and-redaction.md. `trusted_writers`: names of users, ``anna`` or
-    ``anna@host`` as in the log. Only their runs are reused, your own only if you are on the list. None: all runs. See
-    docs/security.md. `observe`: undeclared reads of a step must be unchanged for a hit (``count``), only cause a
-    warning (``warn``), or are not observed (``off``). `ignore_reads`: glob patterns of files that never count, such as
-    ``cache/*``. See docs/observed-reads.md. `carry_over`: False recomputes runs recorded under an earlier version of
-    the fingerprint. `package_identity`: ``own`` reuses results over other versions of installed packages, with a
-    warning; ``imported`` does not. `model_packages` count by version in either case, for every step; `ignore_packages`
-    never. See docs/steps.md. `progress`: tell on stderr how each step ended and how long the rest may take; None asks
-    the environment variable ``CONSIST_ES_PROGRESS``. `capture_log`: keep what each step prints in a file below
-    `run_dir`; see docs/step-logs.md.
+    Args:
+        run_dir: the folder that receives outputs.
+        db_path: the SQLite file of the views, under any name, with the log beside it (``provenance.db`` and
+            ``provenance.events/``); by default both are in `run_dir`.
+        mounts: name -> folder, for files outside of `run_dir`: recorded as ``name://…``, and found again after a move.
+        project_root: the folder of the model's code. Files in it count by content.
+        hashing_strategy: ``full`` digests the content of files; ``fast`` compares sizes and times only.
+        cache_epoch: counts for every step. Raise it, and everything is computed again.
+        access_mode: ``standard``, or ``read_only`` and ``analysis``, which look things up and run nothing.
+        run_subdir_fn: gives the folder of a run, relative to ``run_dir/outputs``.
+        allow_external_paths: True lets copies of files go outside of `run_dir` and the mounts.
+        sync: when appends are made durable against a power cut: ``commit`` (ends of runs and scenarios), ``always`` or
+            ``os``.
+        mask_keys: keys to mask the values of wherever they are recorded, besides ``password``, ``token`` and the like.
+        record_env: the only environment variables to record. See docs/secrets-and-redaction.md.
+        trusted_writers: names of users, ``anna`` or ``anna@host`` as in the log. Only their runs are reused, your own
+            only if you are on the list. None: all runs. See docs/security.md.
+        observe: undeclared reads of a step must be unchanged for a hit (``count``), only cause a warning (``warn``), or
+            are not observed (``off``). See docs/observed-reads.md.
+        ignore_reads: glob patterns of files that never count, such as ``cache/*``.
+        carry_over: False recomputes runs recorded under an earlier version of the fingerprint.
+        package_identity: ``own`` reuses results over other versions of installed packages, with a warning;
+            ``imported`` does not. See docs/steps.md.
+        model_packages: packages that count by version in either case, for every step.
+        ignore_packages: packages that never count.
+        progress: tell on stderr how each step ended and how long the rest may take; None asks the environment variable
+            ``CONSIST_ES_PROGRESS``.
+        capture_log: keep what each step prints in a file below `run_dir`; see docs/step-logs.md.
+        record_source: keep the source text of the project's code that steps ran, once per version of each function, so
+            that `why` and `diff` show the changed lines; None keeps it unless `trusted_writers` is given. See
+            docs/why.md.
     """
 
     _own_rehearsal: Rehearsal | None = None
@@ -95,15 +113,13 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         ignore_packages: Iterable[str] | None = None,
         progress: bool | None = None,
         capture_log: bool = True,
+        record_source: bool | None = None,
     ) -> None:
         _check_options(hashing_strategy=hashing_strategy, access_mode=access_mode, observe=observe)
         trust = Trust.of(trusted_writers)
         packages = PackageOptions.of(package_identity, model_packages, ignore_packages)
         epoch = checked_year("cache_epoch", cache_epoch)
-        require_path(run_dir if db_path is None else db_path)  # before a folder is made of a URL
-        self.run_dir = given_folder(run_dir, "run_dir")
-        self.db_path = self.run_dir / "provenance.db" if db_path is None else given_path(db_path, "db_path")
-        given_folder(self.db_path.parent, "the folder of db_path")
+        self.run_dir, self.db_path = _places(run_dir, db_path)
         uris = UriMap.of(self.run_dir, mounts)
         secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
         self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
@@ -125,6 +141,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             carry_over=bool(carry_over),
             observer=Observer(self._project, uris, digester, observe, names(ignore_reads, "ignore_reads")),
             capture_log=bool(capture_log),
+            sources=SourceKeeper.if_asked(record_source, by_default=trust is None),
         )
         root, place = given_folder(project_root, "project_root"), label_root(project_root, self.db_path.parent)
         self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
@@ -203,11 +220,17 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     ) -> ScenarioContext:
         """A scenario, to be entered with ``with``; nothing is recorded before.
 
-        `dry_run`: forecast its steps instead of running them, record nothing, and print at its end what would run; see
-        docs/dry-run.md. ``CONSIST_ES_DRY_RUN=1`` in the environment does it for all steps of all trackers.
-
-        Further keywords: run_id, description, year, iteration, phase, stage, facet, facet_from,
-        inputs (key -> path, as `add_input`); everything else is metadata of the header run.
+        Args:
+            name: of the scenario, and the id of its first attempt.
+            config: a mapping or record, read in ``sc.config``.
+            tags, model: labels of the header run.
+            step_tags, step_facet, step_cache_hydration, name_template, cache_epoch: defaults of every step.
+            coupler: one to share with other scenarios.
+            require_outputs: keys without which the scenario fails at its end.
+            dry_run: forecast its steps instead of running them, record nothing, and print at its end what would run;
+                see docs/dry-run.md. ``CONSIST_ES_DRY_RUN=1`` in the environment does it for all steps of all trackers.
+            kwargs: run_id, description, year, iteration, phase, stage, facet, facet_from, inputs (key -> path, as
+                `add_input`); everything else is metadata of the header run.
         """
         self._follow(progress=False)  # logging may be set up by now
         for refused in ("cache_mode", "output_sets"):
@@ -374,6 +397,15 @@ def _is_set(variable: str) -> bool:
 
 def _refuse_str(what: str) -> tuple[str, ...]:
     raise UsageTypeError(f"{what} takes a list of str, not a single str.")
+
+
+def _places(run_dir: str | os.PathLike[str], db_path: str | os.PathLike[str] | None) -> tuple[Path, Path]:
+    """The folder for outputs and the file of the views, checked."""
+    require_path(run_dir if db_path is None else db_path)  # before a folder is made of a URL
+    folder = given_folder(run_dir, "run_dir")
+    database = folder / "provenance.db" if db_path is None else given_path(db_path, "db_path")
+    given_folder(database.parent, "the folder of db_path")
+    return folder, database
 
 
 def _make_folder(run_dir: Path, *, dry: bool) -> None:

@@ -23,6 +23,9 @@ from consist_es.artifacts.tree import Entry, is_still, refuse, require_regular, 
 from consist_es.errors import InputError, OptionError
 from consist_es.values.digests import CONTENT, METHODS, TIMES, written
 
+OURS = os.O_RDONLY | os.O_NONBLOCK | os.O_APPEND
+"""Flags of the descriptors that files are digested through. `O_NONBLOCK`: if the path has become a FIFO since, opening
+it must not wait for a writer. `O_APPEND` means nothing to a reader, and so tells these descriptors from a step's."""
 _FOLDER_DOMAIN = "consist-es folder digest 1"
 _CHUNK = 1 << 20
 _LARGE = 16 << 20
@@ -114,8 +117,7 @@ def _hash_files(files: list[tuple[bytes, os.stat_result]]) -> list[str]:
 def _hash_file(path: bytes, expected: os.stat_result) -> str:
     """Read the whole file and check that it was the same one, unchanged, from `expected` to the end."""
     try:
-        # O_NONBLOCK: if the path has become a FIFO since, opening it must not wait for a writer
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, OURS | os.O_CLOEXEC)
     except OSError as problem:
         refuse(path, problem)
     try:

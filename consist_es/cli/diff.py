@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from consist_es.cli.common import NEGATIVE, opened, project_option
 from consist_es.cli.forms import Column, forms_option, print_rows
 from consist_es.cli.marks import took
 from consist_es.cli.output import emit, emit_json, note
+from consist_es.cli.tell import tell_source_changes
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading import select
 from consist_es.reading.causes import in_short
 from consist_es.reading.compare import BY_INPUTS, ITSELF, ONLY_A, ONLY_B, SAME, Comparison, Pair, compare
+from consist_es.runs.source_changes import source_changes
 
 _SIGNS = {SAME: "=", ITSELF: "≠", BY_INPUTS: "~", ONLY_A: "-", ONLY_B: "+"}
 _STYLES = {ITSELF: "yellow", BY_INPUTS: "dim", ONLY_A: "red", ONLY_B: "green"}
@@ -64,16 +67,18 @@ def diff(a: str, b: str, every: bool, summary: bool, form: str | None, db_path: 
                 f"{one.run.id!r} and {other.run.id!r} are not both scenarios or both steps: compare two of a kind."
             )
         found = compare(views, one.run, other.run)
+        changes = source_changes(views, other.run, one.run) if one.run.kind != "scenario" else []
         for said, text in ((one, a), (other, b)):
             if said.others:
                 note(f"{text!r} may be one of {said.others + 1} runs: the newest was taken, {said.run.id!r}.")
     shown = [pair for pair in found.pairs if every or pair.verdict != SAME]
     if form == "json":
-        emit_json(_document(found, shown))
+        emit_json({**_document(found, shown), "source_changes": [msgspec.to_builtins(item) for item in changes]})
     elif form is not None:
         print_rows(_COLUMNS, [_row(pair) for pair in shown], form)
     else:
         _print(found, shown, summary=summary)
+        tell_source_changes(changes)
     sys.exit(0 if found.first is None else NEGATIVE)
 
 

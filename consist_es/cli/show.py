@@ -130,7 +130,8 @@ def plain_differences(found: account.StepAccount) -> dict[str, Any]:
         {"kind": item.kind, "key": item.key, "before": item.before, "after": item.after, "words": in_short(item)}
         for item in found.differences
     ]
-    return {"differences": items}
+    changes = [msgspec.to_builtins(change) for change in found.source_changes]
+    return {"differences": items, "source_changes": changes}
 
 
 def plain_causes(found: account.StepAccount) -> dict[str, Any]:

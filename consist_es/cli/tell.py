@@ -17,6 +17,7 @@ from consist_es.reading.causes import in_short
 from consist_es.reading.labels import label, outcome
 from consist_es.reading.select import Selected, SelectedArtifact
 from consist_es.runs.sets import flat
+from consist_es.runs.source_changes import SourceChange
 from consist_es.runs.step_logs import StepLog
 from consist_es.runs.why import in_words as reason_in_words
 from consist_es.values.plain import from_plain
@@ -123,7 +124,21 @@ def _tell_why(found: StepAccount) -> None:
         _lines("", map(in_short, found.differences), "yellow")
     elif row.cache_differs:
         _lines("", row.cache_differs, "yellow")
+    tell_source_changes(found.source_changes)
     _lines("first cause", where_it_came_in(found), "bold")
+
+
+_SIGNS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def tell_source_changes(changes: list[SourceChange]) -> None:
+    """Changed lines of code, below the names of their parts."""
+    for change in changes:
+        line("", f"{change.part}:", "bold")
+        for text in change.lines:
+            emit_text(Text(f"               {shown(text)}", _SIGNS.get(text[:1], "")))
+        if change.more:
+            line("", f"… and {change.more} more lines", "dim")
 
 
 def where_it_came_in(found: StepAccount) -> list[str]:

@@ -41,6 +41,7 @@ from consist_es.events import (
     ScenarioExited,
     ScenarioStarted,
     SegmentSealed,
+    SourceRecorded,
     StepAbandoned,
     StepCompleted,
     StepFailed,
@@ -246,6 +247,11 @@ def _reads(event: ReadsObserved, _names: Names) -> Line:
     return Line(f"read without declaring it: {cut(listed([read.text for read in event.reads]))}", QUIET)
 
 
+def _source(event: SourceRecorded, _names: Names) -> Line:
+    size = counted(event.text.count("\n") + 1, "line")
+    return Line(f"source text of {event.part} recorded: {short_digest(event.digest)}, {size}", QUIET)
+
+
 def _accepted(event: ChangeAccepted, names: Names) -> Line:
     change = f" (the change: {'; '.join(event.differs)})" if event.differs else ""
     return Line(f"accepted as {names.run(event.as_run)} by {event.user or 'somebody'}: {event.reason}{change}", ODD)
@@ -392,6 +398,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     ScenarioExited: _scenario_exited,
     ScenarioStarted: _scenario_started,
     SegmentSealed: _sealed,
+    SourceRecorded: _source,
     StepAbandoned: _step_abandoned,
     StepCompleted: _step_completed,
     StepFailed: _step_failed,

@@ -154,6 +154,8 @@ class Attempt(WithBlock["Attempt"]):
             *verdict_events(step, self._verdict),
             *copies,
         ]
+        if hit is None and settings.sources is not None:
+            events += settings.sources.fresh(conn, step, self.scope.defaults.project_root)
         ends = hit is not None and step.args.kind == "run"
         if hit is not None:
             events += self._coupler_events(links(hit_outputs(step, hit)))

@@ -58,11 +58,17 @@ def call(
     check: bool = True,
     timeout: float | None = None,
 ) -> Called:
-    """Run a program and wait for it, as `subprocess.run` does: `args` are the program and its arguments.
+    """Run a program and wait for it, as `subprocess.run` does.
 
     What it prints, on stdout and stderr, goes to `sys.stdout` as it comes, and inside a step to the step's log, with
-    the command and its exit code. `check`: an exit code other than 0 is an error. `timeout`: seconds until it is
-    killed.
+    the command and its exit code. See docs/step-logs.md.
+
+    Args:
+        args: the program and its arguments.
+        cwd: the folder that it runs in; None for that of this process.
+        env: all of its environment variables; None for those of this process.
+        check: True makes an exit code other than 0 an error.
+        timeout: seconds until it is killed; None waits for ever.
 
     Raises:
         ProgramError: its exit code is not 0 (then also a `subprocess.CalledProcessError`), it was killed after

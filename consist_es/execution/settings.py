@@ -22,6 +22,7 @@ from consist_es.execution.attempt_events import provisional_run
 from consist_es.execution.hooks import Hooks
 from consist_es.execution.observed import Surroundings
 from consist_es.execution.put_back import PutBack
+from consist_es.execution.sources import SourceKeeper
 from consist_es.execution.step_warnings import Warned
 from consist_es.execution.watch import Observer
 from consist_es.project.project import Project
@@ -66,6 +67,8 @@ class Settings:
     """Observes the undeclared reads of steps; None if off."""
     capture_log: bool = True
     """Keep what steps print."""
+    sources: SourceKeeper | None = None
+    """Records source texts; None if they are not to be recorded."""
     warned: Warned = field(default_factory=Warned)
 
     _voucher: Voucher = field(init=False)

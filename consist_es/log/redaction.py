@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from consist_es.errors import LogCorruptError, LogError, RedactionError
-from consist_es.events import Cursor, PayloadRedacted, RecordLost
+from consist_es.events import Cursor, PayloadRedacted, RecordLost, SourceRecorded
 from consist_es.log.blobs import BLOB_FOLDER, blob_name
 from consist_es.log.files import REDACTION, REDACTION_PART, copy_of
 from consist_es.log.reader import read_lines
@@ -170,6 +170,7 @@ def _target(line: Line, reason: str, user: str, own_id: str) -> Target:
         reason=reason,
         user=user,
         status=_status(line),
+        source=_source(line),
     )
     blob = blob_name(line.data) if line.data.startswith(BLOB_START) else None
     return Target(event, own_id, line.head.scenario, line.head.run, blob)
@@ -181,6 +182,15 @@ def _status(line: Line) -> str | None:
         return None
     status = getattr(decode_event(line.head.type, line.head.v, line.data), "status", None)
     return status if status in ("completed", "failed", "interrupted") else None
+
+
+def _source(line: Line) -> str | None:
+    """The digest that a source text was recorded under. It is made from the text without its comments, and stands in
+    the runs' identities anyway."""
+    if line.head.type != SourceRecorded.TYPE or line.data.startswith(BLOB_START):
+        return None
+    event = decode_event(line.head.type, line.head.v, line.data)
+    return event.digest if isinstance(event, SourceRecorded) else None
 
 
 def _check_blobs(storage: Storage, folder: Path, targets: list[Target]) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
+from consist_es.artifacts.digest import OURS
 from consist_es.observe.notes import Stamp
 from consist_es.observe.scope import Scope
 
@@ -47,8 +48,10 @@ def open_handles(scope: Scope) -> list[Handle]:
 def _handle(fd: int, path: str) -> Handle | None:
     import fcntl
 
-    state = os.fstat(fd)
-    if not stat.S_ISREG(state.st_mode) or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+    state, flags = os.fstat(fd), fcntl.fcntl(fd, fcntl.F_GETFL)
+    if not stat.S_ISREG(state.st_mode) or flags & os.O_ACCMODE == os.O_WRONLY:
+        return None
+    if flags & OURS == OURS and not flags & os.O_ACCMODE:  # another thread's digest, or one that was interrupted
         return None
     place = os.lseek(fd, 0, os.SEEK_CUR)
     return Handle(fd, path, place, (state.st_size, state.st_mtime_ns, state.st_ino, state.st_dev))

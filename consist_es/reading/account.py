@@ -16,6 +16,7 @@ from consist_es.reading.causes import Cause, Causes, differences, telling
 from consist_es.reading.labels import outcome
 from consist_es.reading.listing import users
 from consist_es.reading.sums import Sum, sums, total
+from consist_es.runs.source_changes import SourceChange, source_changes
 
 
 class FirstCause(msgspec.Struct, frozen=True):
@@ -39,6 +40,8 @@ class StepAccount(msgspec.Struct, frozen=True):
     causes: list[FirstCause]
     inputs: dict[str, ArtifactRow]
     outputs: dict[str, ArtifactRow]
+    source_changes: list[SourceChange]
+    """Lines of code that changed since `nearest`, as far as their texts are recorded."""
 
 
 class ScenarioAccount(msgspec.Struct, frozen=True):
@@ -73,9 +76,9 @@ def of_step(conn: sqlite3.Connection, row: RunRow, against: RunRow | None = None
     found = telling(differences(conn, row, against))
     causes = [] if against is not None else first_causes(conn, row)
     above = None if row.scenario_key is None else run_table.by_key(conn, row.scenario_key)
-    return StepAccount(
-        row, above, nearest, found, causes, lineage.inputs(conn, row.key), lineage.outputs(conn, row.key)
-    )
+    changes = [] if row.cache == "hit" and against is None else source_changes(conn, row, nearest)
+    inputs, outputs = lineage.inputs(conn, row.key), lineage.outputs(conn, row.key)
+    return StepAccount(row, above, nearest, found, causes, inputs, outputs, changes)
 
 
 def first_causes(conn: sqlite3.Connection, row: RunRow) -> list[FirstCause]:

@@ -15,6 +15,7 @@ from consist_es.identity.code.left_out import left_out
 from consist_es.projections import cache_index, near, run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.differences import described, differences
+from consist_es.runs.source_changes import SourceChange, in_lines, source_changes
 from consist_es.text import shortened, shown
 from consist_es.text import span as span
 from consist_es.values.masking import Masker
@@ -87,6 +88,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Duration of the run; None while it runs, or if its end is unknown."""
     nearest_seconds: float | None = None
     """Duration of `nearest`: on a hit, the time saved."""
+    source_changes: list[SourceChange] = []
+    """On a miss: the lines of code that changed, as far as their texts are recorded."""
     status: str = "completed"
     """Status of the run: ``running``, ``completed``, ``failed``, ``interrupted`` or ``abandoned``."""
     error: str | None = None
@@ -133,7 +136,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         then = "" if self.nearest_seconds is None else f" {self.nearest} took {span(self.nearest_seconds)}."
         word = f" ({self.reason})" if self.reason.isidentifier() else ""  # the reason for a demotion is a sentence
         lines = [f"{self.run} {what}: {in_words(self.reason)}{word}.{nearest}"]
-        return [*lines, *(f"  {text}" for text in self.differs), f"  {took}{then}"]
+        lines += [f"  {text}" for text in (*self.differs, *in_lines(self.source_changes))]
+        return [*lines, f"  {took}{then}"]
 
 
 def why(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) -> Why:
@@ -163,6 +167,7 @@ def why(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) -> 
         notes=_notes(row, details) if verdict == "hit" else [],
         packages=list(details.get("packages", ())) if verdict == "hit" else [],
         put_back=cache_index.changed_by(conn, row.cache_source_key or "") if verdict == "hit" else [],
+        source_changes=[] if verdict == "hit" else _source_changes(conn, row, nearest, masker),
         seconds=row.seconds,
         nearest_seconds=None if nearest is None else nearest.seconds,
         status=row.status,
@@ -209,6 +214,12 @@ def ranked(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) 
     words = [difference.text for difference in found]
     more = {"cache_source_key": best.key, "cache_reason": reason, "cache_differs": words}
     return msgspec.structs.replace(row, **more, cache_differences=found)
+
+
+def _source_changes(
+    conn: sqlite3.Connection, row: RunRow, nearest: RunRow | None, masker: Masker | None
+) -> list[SourceChange]:
+    return source_changes(conn, row, nearest) if masker is None else source_changes(conn, row, nearest, masker.error)
 
 
 def _reason_of_hit(details: Mapping[str, Any]) -> str:

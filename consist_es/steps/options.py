@@ -43,18 +43,25 @@ class CacheOptions:
     cache_mode: str | None = None
     """``reuse`` (look up, run on a miss), ``overwrite`` (always run) or ``readonly`` (look up; a run is not kept)."""
     cache_hydration: str | None = None
+    """Where the bytes of a hit are put: ``metadata`` (nowhere, the default), ``outputs-requested``, ``outputs-all`` or
+    ``inputs-missing``. See docs/steps.md."""
     cache_hydration_failure: str = "warn"
     """If ``outputs-requested`` fails, the step runs: with a warning (``warn``) or without (``miss``)."""
     cache_version: int | None = None
+    """A whole number in the fingerprint: raise it to compute this step again."""
     cache_epoch: int | None = None
+    """The same; wins over the scenario's and the tracker's."""
     validate_cached_outputs: str | None = None
     """``lazy`` and ``eager`` digest files that changed by size or time; ``strict`` digests all, and is the default of a
     tracker with `trusted_writers`."""
     validate_materialized_inputs: bool | None = None
+    """True is refused: inputs are always digested."""
     materialize_cached_outputs_source_root: str | os.PathLike[str] | None = None
+    """Refused, with what to do instead."""
     code_identity: str | None = None
     """``imports`` (default), ``repo_git``, ``callable_module`` or ``callable_source``."""
     code_identity_extra_deps: list[str] | None = None
+    """Files of code that count too, by content, whatever the mode."""
     compute_once: bool | None = None
     """False: compute even while another process computes the same step; otherwise wait for its result."""
 
@@ -114,9 +121,13 @@ class ExecutionOptions:
     input_paths: Mapping[str, str | os.PathLike[str]] | None = None
     """Input name -> path that it is copied to before the function runs."""
     input_materialization: str | None = None
+    """``requested`` goes with `input_paths`."""
     input_materialization_mode: str | None = None
+    """``copy``, the only one."""
     executor: str | None = None
+    """``python``, the only one."""
     container: Mapping[str, Any] | None = None
+    """Refused: call the container from the step's function."""
     runtime_kwargs: Mapping[str, Any] | None = None
     """Arguments of the function that do not count for the step's identity."""
     inject_context: bool | str | None = None
@@ -162,14 +173,26 @@ class BindingResult:
     """Inputs, required and optional coupler keys of a step in one object. `metadata` has no effect."""
 
     inputs: Any = None
+    """As the keyword of `run`."""
     input_keys: str | Sequence[str] | None = None
+    """Names in the coupler."""
     optional_input_keys: str | Sequence[str] | None = None
+    """Names that need not be there."""
     metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OutputArtifactSpec:
-    """A value of `output_paths`: the file's path, and what to record about it."""
+    """A value of `output_paths`: the file's path, and what to record about it.
+
+    Args:
+        path: relative to the run's own folder, or absolute.
+        schema: a name or class, kept as metadata.
+        driver: the file's format, if the suffix does not tell.
+        facet, facet_schema_version: values to find it by, and the version of their names.
+        meta: metadata by name.
+        facet_index, profile_file_schema, file_schema_sample_rows: for compatibility; facets are always indexed.
+    """
 
     path: Any
     schema: Any = None

@@ -121,10 +121,16 @@ class FilenamePattern:
 class OutputSet:
     """Files below `root` that together are one output.
 
-    `root`: relative to the run's own folder, or absolute. `include`: a glob, several, or a `FilenamePattern`;
-    matched against names, with `recursive` against relative paths. `expected_count` and `expected_members` (relative
-    paths) may be functions of the step's config. `member_facets(path, relative path, config)` adds facets of
-    one member to those captured from its name. `partition_key`: a captured part that must differ between members.
+    Args:
+        root: relative to the run's own folder, or absolute.
+        include: a glob, several, or a `FilenamePattern`; matched against names.
+        exclude: globs of what to leave out.
+        recursive: match relative paths, in all folders below.
+        expected_count, expected_members: how many members, and their relative paths; or functions of the step's config.
+        partition_key: a captured part that must differ between members.
+        member_facets: ``member_facets(path, relative path, config)`` adds facets of one member to those captured from
+            its name.
+        validate: ``manifest`` or ``exists``, for compatibility; it changes nothing.
     """
 
     root: str | os.PathLike[str]

@@ -46,6 +46,7 @@ _TEXT_TAGS = frozenset({"$path", "$str"})
 _TREES = frozenset({"config", "facet", "meta", "values", "options"})
 _TEXTS = frozenset({"description", "descriptions", "reason"})
 _PLACES = frozenset({"differs", "value"})
+_SOURCES = frozenset({"text"})
 
 
 class Masker:
@@ -244,6 +245,8 @@ class Masker:
             return self.plain(value)
         if name in _TEXTS:
             return self.text(value) if isinstance(value, str) else {key: self.text(item) for key, item in value.items()}
+        if name in _SOURCES:
+            return self.error(value)
         if name in _PLACES:
             return self.places(value) if isinstance(value, str) else [self.places(item) for item in value]
         if isinstance(value, FingerprintInfo):

@@ -137,8 +137,6 @@ def test_the_context_says_which_run_it_is_and_with_which_config(tracker: Tracker
     run(tracker, step, config={"a": 1})
 
 
-# A thread may begin while the output of another one is being hashed: that is told, and not what is tested here.
-@pytest.mark.filterwarnings("ignore:.*was open before the step began")
 def test_attempts_that_begin_at_once_have_the_ids_that_are_recorded(here: Path) -> None:
     """Also where others record something between a look-up and the beginning of the run."""
     told: list[tuple[str, ...]] = []

@@ -310,6 +310,11 @@ CREATE TABLE "shared_values" (
    "digest" TEXT,
    "value" TEXT
 );
+CREATE TABLE "source_texts" (
+   "digest" TEXT PRIMARY KEY,
+   "part" TEXT,
+   "text" TEXT
+);
 CREATE TABLE "writers" (
    "writer" TEXT PRIMARY KEY,
    "host" TEXT,

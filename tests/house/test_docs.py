@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from consist_es.cli import program
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.joinpath("docs").rglob("*.md")])
@@ -21,7 +24,7 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?P<info>[^`\n]*)\n(?P<body>.*?)^(?P=indent)```[ \t]*$", re.MULTILINE | re.DOTALL
 )
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
-LANGUAGES = {"bash", "console", "json", "python", "sql", "text", "toml"}
+LANGUAGES = {"{eval-rst}", "bash", "console", "json", "python", "sql", "text", "toml"}
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,16 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
-def test_the_page_runs_as_printed(path: Path, tmp_path: Path) -> None:
+def test_the_page_runs_as_printed(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = path.read_text(encoding="utf-8")
     if code := script(page):
         example = tmp_path / f"{path.stem.lower().replace('-', '_')}_page.py"
         example.write_text(code, encoding="utf-8")
         run(example, cwd=tmp_path)
-    for arguments in commands(page):
-        run("-c", "from consist_es.cli import main; main()", *arguments, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for arguments in commands(page):  # in this process: an interpreter for each is most of the time
+        result = CliRunner().invoke(program, arguments, prog_name="consist-es")
+        assert result.exit_code == 0, (arguments, result.output, result.exception)
 
 
 def test_the_readmes_example_is_reused_the_second_time(tmp_path: Path) -> None:

@@ -30,10 +30,11 @@ HOPS = {"miss": 812, "hit": 640}
 miss 57 are for what the step prints and takes: proxies put in place and taken away, two readings."""
 WATCHING = {"miss": 150, "hit": 0}
 """Hops of the watch. A hit is not watched; it is only compared with what the earlier run read, here nothing."""
-FILES = {"miss": 73, "hit": 65}
-"""Five more than at first, and 20 hops: signatures stand once, in `api/surface`; the run table is in three files. A
-miss is explained by the run that `near` finds, in the words of `runs/differences`, which `why` uses too. Five of a miss
-keep what it prints and measure what it takes: `execution/witness` leads to the other four."""
+FILES = {"miss": 74, "hit": 65}
+"""Six more than at first, and 20 hops: signatures stand once, in `api/surface`; the run table is in three files. A
+miss is explained by the run that `near` finds, in the words of `runs/differences`, which `why` uses too; and the source
+text of its code is recorded if no run had it, by `execution/sources`. Five of a miss keep what it prints and measure
+what it takes: `execution/witness` leads to the other four."""
 LEADING = {"miss": 20, "hit": 21}
 """Files from which the way leads to three others or more: the spine. From all others one comes straight back. One of a
 miss is `execution/witness`."""

@@ -11,6 +11,7 @@ import mmap
 import os
 import shutil
 import sqlite3
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from consist_es.artifacts import digest
 from consist_es.observe.reads import Limits
 from tests.support.observe import content, names, watched
 
@@ -437,6 +439,30 @@ def test_a_handle_that_was_open_before_counts_and_if_it_is_read_on_the_run_is_un
         assert (reads.files, reads.unsure) == ({str(path): content(path)}, [])
         assert watched(root, lambda: file.read(1)).unsure
         assert watched(root, file.close).unsure
+
+
+def test_a_file_that_another_thread_digests_meanwhile_is_no_read_of_the_step(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reading, go_on = root / "d/x.csv", threading.Event(), threading.Event()
+    whole = digest._hash_descriptor
+
+    def slowly(descriptor: int, size: int) -> tuple[str, int]:
+        reading.set()
+        assert go_on.wait(20)
+        return whole(descriptor, size)
+
+    monkeypatch.setattr(digest, "_hash_descriptor", slowly)
+    other = threading.Thread(target=digest.digest_path, args=[path])
+    other.start()
+    assert reading.wait(20)
+
+    def step() -> None:
+        go_on.set()
+        other.join(20)
+
+    reads = watched(root, step)
+    assert (reads.files, reads.unsure) == ({}, [])
 
 
 # ---------------------------------------------------------------- listings

@@ -31,6 +31,7 @@ from consist_es.projections import (
     run_names,
     run_table,
     shared_values,
+    source_texts,
 )
 from tests.support.views import MemoryLog, artifact, completed, fingerprint, one_of_each, step
 
@@ -201,6 +202,7 @@ QUERIES: dict[str, Case] = {
     "environment": Case(lambda conn: origins.environment(conn, "e"), {"sqlite_autoindex_environments_1"}),
     "environment known": Case(lambda conn: origins.environment_known(conn, "e"), {"sqlite_autoindex_environments_1"}),
     "redaction": Case(lambda conn: redactions.redaction(conn, 1), {"INTEGER PRIMARY KEY"}),
+    "source texts": Case(lambda conn: source_texts.texts(conn, ["b3:s"]), {"sqlite_autoindex_source_texts_1"}),
     "values known": Case(lambda conn: shared_values.known(conn, "d"), {"shared_values_by_digest"}),
     "values": Case(lambda conn: shared_values.values_of(conn, "d"), {"shared_values_by_digest"}),
     "places of values": Case(lambda conn: shared_values.positions(conn, "d"), {"shared_values_by_digest"}),

@@ -250,16 +250,13 @@ def test_a_transaction_that_an_interrupt_left_open_is_undone(tracker: Tracker) -
 
 
 HAMMERED = """
-import random, signal, warnings
+import random, signal
 from pathlib import Path
 from types import FrameType
 import consist_es as consist
 from consist_es import CacheOptions, Tracker
 from consist_es.execution.current import top
 
-# Once in some thirty runs on a busy machine a block is told to have read an output of the step that was interrupted
-# before it: one read too many, so it may run again without need. It is not what this test is about.
-warnings.filterwarnings("ignore", message=".*without declaring it")
 tracker = Tracker(run_dir="runs", db_path="p.db", sync="os")
 
 def step(n: int) -> Path:

@@ -43,6 +43,7 @@ from consist_es.events import (
     ScenarioExited,
     ScenarioStarted,
     SegmentSealed,
+    SourceRecorded,
     StepAbandoned,
     StepCompleted,
     StepFailed,
@@ -184,6 +185,7 @@ def one_of_each() -> list[Draft]:
         on("D", AcceptanceRevoked(fingerprint="fp2", reason="it was not", user="u")),
         on("C", ChangeAccepted(fingerprint="fp3", as_fingerprint="fp", as_run="A", reason="moved", differs=["code"])),
         on("A", ReadsObserved(digest="b3:r", reads=[ObservedRead(kind="file", name="rates.csv", digest="b3:f")])),
+        on("A", SourceRecorded(digest="b3:s", part="model.py:step", text="def step():\n    return 1\n")),
         on("D", ValuesRecorded(digest="b3:v", values={"growth": [1, None]})),
         within("S", step("E", shared={"config": "b3:v", "code_parts": "b3:w"})),
         on("D", KeyCarriedOver(fingerprint="fp2", before="fp0")),
@@ -202,6 +204,7 @@ def one_of_each() -> list[Draft]:
         Draft(ScenarioExited(status="failed", seconds=9.0, error=error, failed_step="C", missing_outputs=["z"])),
         on("S", ScenarioExited(status="failed", seconds=9.0, error=error, failed_step="C", missing_outputs=["zones"])),
         on("A", PayloadRedacted(position=10, event="meta_logged", digest="00", size=80, reason="a password", user="u")),
+        on("A", PayloadRedacted(position=11, event="source_recorded", digest="01", size=90, reason="a", source="b3:t")),
     ]
 
 
@@ -266,6 +269,7 @@ EVENTS = st.one_of(
         size=st.integers(80, 99),
         reason=TEXT,
         status=st.none() | st.sampled_from(["completed", "failed", "interrupted"]),
+        source=st.none() | FPS,
     ),
     st.builds(
         EnvironmentRecorded, digest=NAMES, python=TEXT, platform=TEXT, packages=st.dictionaries(TEXT, TEXT, max_size=2)
@@ -317,6 +321,7 @@ EVENTS = st.one_of(
     st.builds(ChangeAccepted, fingerprint=FPS, as_fingerprint=FPS, as_run=KEYS, reason=TEXT),
     st.builds(AcceptanceRevoked, fingerprint=FPS, reason=OPTIONAL_TEXT),
     st.builds(ReadsObserved, digest=TEXT, reads=st.lists(st.builds(ObservedRead, kind=TEXT, name=TEXT), max_size=2)),
+    st.builds(SourceRecorded, digest=FPS, part=TEXT, text=TEXT),
     st.builds(KeyCarriedOver, fingerprint=FPS, before=FPS),
     st.builds(OutputsDoubted, by=KEYS),
     st.builds(PackagesAccepted, before=VERSIONS, after=VERSIONS, reason=TEXT),

@@ -1,6 +1,8 @@
 """Collects the parts of a code identity: those of version 1 of the fingerprint, and those added since."""
 
+import ast
 import types
+from typing import Any
 
 from consist_es.identity.code.setup import set_ups
 from consist_es.identity.code.text_names import names_in_file
@@ -12,6 +14,7 @@ from consist_es.identity.live.objects import names_in
 from consist_es.identity.live.scope import resolve
 from consist_es.identity.text.fields import with_computed_fields
 from consist_es.identity.text.source import digest_plain, load_source
+from consist_es.identity.text.statements import chain
 from consist_es.identity.text.usage import NAME, file_usage
 
 
@@ -80,9 +83,19 @@ class WholeVisitor(Visitor):
         source = load_source(self.own)
         for root, statement in [] if source is None else source.effects:
             module = self._reached.get(root)
-            if root in harmless.SILENT:
+            if root in harmless.SILENT or _only_makes_files(statement, module):
                 continue
             if isinstance(module, types.ModuleType) and not is_ours(module.__name__) and source is not None:
                 label = f"statement {root} at {file_label(self.own, self.root)}"
                 values = {n: portable_or_none(self._namespace.get(n), self.root) for n in names_in(statement)}
                 self.parts[self._unique(label)] = digest_plain([source.digest_of(statement), values])
+
+
+def _only_makes_files(statement: ast.stmt, module: Any) -> bool:
+    """True for a bare call such as ``os.makedirs("plots")``."""
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
+        return False
+    root, names, broken = chain(statement.value.func)
+    inner = [item for item in ast.walk(statement) if isinstance(item, ast.Call)]
+    package = harmless.package_of_value(module)
+    return not broken and len(inner) == 1 and not harmless.sets_something(package, [root, *names])

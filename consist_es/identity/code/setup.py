@@ -105,7 +105,7 @@ class Finder:
         root, names, broken = chain(node)
         value = scope.value(root) if root else MISSING
         package = scope.imported(root) if root else ""
-        if not root or harmless.is_of_ours(value):
+        if not root or harmless.is_of_ours(value) or (not names and harmless.is_getter(value)):
             return False
         target = MISSING if broken or act.kind == TARGET else resolve(value, names)
         if (fn := function_of(target)) is not None:

@@ -36,7 +36,9 @@ _NEUTRAL = {
     "log_dataframe", "Path", "open",
 }  # fmt: skip
 """Calls with texts that are messages, file names, or names in our own API."""
-_LOUD = frozenset(_CODE | _QUERY | _FORMULAS | _SPACES | {"__dict__", "modules"})
+_MODULE_SPACES = ("__globals__", "f_globals")
+"""Attributes that hold the names of a module."""
+_LOUD = frozenset({*_CODE, *_QUERY, *_FORMULAS, *_SPACES, *_MODULE_SPACES, "__dict__", "modules"})
 """In a function without these names, only the form of a text can show that it names something."""
 _TIDY = {"cleandoc", "dedent", "format", "lower", "strip"}
 _AT = re.compile(r"(?<![\w.@`'\"])@\s*([^\W\d]\w*)")
@@ -110,6 +112,39 @@ def names_in_value(value: Any, code: Names) -> Names:
 @functools.lru_cache(maxsize=65536)
 def _walked(node: ast.AST) -> "_Walk":
     return _Walk(node)
+
+
+@functools.lru_cache(maxsize=4096)
+def looks_up_computed(node: ast.AST) -> bool:
+    """True if code uses the names of a module, as ``globals()`` gives them, for more than those that it spells out."""
+    nodes = list(ast.walk(node))
+    spelt = {id(space) for item in nodes if (space := _spelt_out(item)) is not None}
+    return any(_is_module_space(item) and id(item) not in spelt for item in nodes)
+
+
+def _spelt_out(node: ast.AST) -> ast.AST | None:
+    """The ``globals`` in ``globals()["X"]`` and ``globals().get("X")``, if the name is wholly literal."""
+    if isinstance(node, ast.Subscript):
+        space: ast.AST | None = node.value if isinstance(node.ctx, ast.Load) and _is_spelt(node.slice) else None
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+        space = node.func.value if node.args and _is_spelt(node.args[0]) else None
+    else:
+        return None
+    return space.func if isinstance(space, ast.Call) and not space.args else space
+
+
+def _is_module_space(node: ast.AST) -> bool:
+    """True for ``globals``, ``__globals__`` of a function and ``f_globals`` of a frame."""
+    return (isinstance(node, ast.Name) and node.id == "globals") or (
+        isinstance(node, ast.Attribute) and node.attr in _MODULE_SPACES
+    )
+
+
+def _is_spelt(node: ast.AST) -> bool:
+    """True for a text that is wholly literal, also in pieces."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _is_spelt(node.left) and _is_spelt(node.right)
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 @functools.lru_cache(maxsize=65536)
@@ -196,12 +231,19 @@ class _Walk:
             self._all([*(item for item in node.keys if item and _text(item) is None), *node.values], sql)
         elif kind is ast.BinOp or kind is ast.JoinedStr:
             self._joined(node, sql)
-        elif kind is ast.Attribute and node.attr == "modules" and getattr(node.value, "id", "") == "sys":
+        elif kind is ast.Attribute:
+            self._attribute(node, sql)
+        elif kind is not ast.Raise and not (kind is ast.Expr and node.value.__class__ is ast.Constant):
+            self._below(node, sql)
+
+    def _attribute(self, node: ast.Attribute, sql: bool) -> None:
+        if node.attr == "modules" and getattr(node.value, "id", "") == "sys":
             # lookups in ``sys.modules[__name__]`` use the attributes of this code
             self._sure |= {item.attr for item in ast.walk(self._whole) if isinstance(item, ast.Attribute)}
             self._code = True
-        elif kind is not ast.Raise and not (kind is ast.Expr and node.value.__class__ is ast.Constant):
-            self._below(node, sql)
+            return
+        self._code |= node.attr in _MODULE_SPACES
+        self._below(node, sql)
 
     def _text(self, text: str, sql: bool) -> None:
         self.texts.append(text)
@@ -236,7 +278,7 @@ class _Walk:
         root, names, broken = chain(call.func)
         name = names[-1] if names else root
         values = [*call.args, *(item.value for item in call.keywords)]
-        if _is_space(call.func):  # globals().get("X")
+        if isinstance(call.func, ast.Attribute) and _is_space(call.func):  # globals().get("X")
             self._add(Names(frozenset(_texts_in(values)[:1]), code=_computes_first(values)))
             return
         if not names and name in _SPACES and call.args:  # vars(thing): attributes
@@ -288,7 +330,7 @@ def _is_space(node: ast.AST) -> bool:
         return False
     inner = node.value
     if isinstance(inner, ast.Attribute):
-        return inner.attr == "__dict__"
+        return inner.attr == "__dict__" or inner.attr in _MODULE_SPACES
     return isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id in _SPACES
 
 

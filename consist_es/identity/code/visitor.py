@@ -5,11 +5,12 @@ import collections
 import functools
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from consist_es.identity.code.reach import Code, Reach, namespace_of
+from consist_es.identity.code.text_names import looks_up_computed
 from consist_es.identity.code.values import Values
 from consist_es.identity.installed.packages import spot_of
 from consist_es.identity.installed.places import is_first_party
@@ -18,6 +19,7 @@ from consist_es.identity.live.modules import (
     file_label,
     file_of,
     is_ours,
+    loaded_as,
 )
 from consist_es.identity.live.objects import (
     class_file,
@@ -233,8 +235,8 @@ class Visitor(Values):
             if _computes_imports(node):
                 self.modules.computed.append(label)
         if source is not None:
-            self.modules.follow([ref for ref in source.imports if ref.bound & (names | {"*"})], package)
-        if names & _DYNAMIC or (node is not None and reads_modules(node)):
+            self.modules.follow([ref for ref in source.imports if _gives(ref, names, package)], package)
+        if _is_dynamic(names & _DYNAMIC, node):
             self._dynamic(label, source, package)
 
     def _dynamic(self, label: str, source: Source | None, package: str) -> None:
@@ -312,6 +314,26 @@ class Visitor(Values):
                 self.parts[f"member {name} of {label}"] = digest_plain(
                     [self.reference(item, f"attribute {name!r} of {label}") for item in found]
                 )
+
+
+def _is_dynamic(found: set[str], node: ast.AST | None) -> bool:
+    """True if code with these names of `_DYNAMIC` may reach anything in its file."""
+    if node is None:
+        return bool(found)
+    # names that it spells out are found in its texts
+    return bool(found - {"globals"}) or looks_up_computed(node) or reads_modules(node)
+
+
+def _gives(ref: ImportRef, names: Set[str], package: str) -> bool:
+    """True if an import may bind one of these names; of a star import, the loaded module tells."""
+    if "*" not in ref.bound:
+        return not ref.bound.isdisjoint(names)
+    module = loaded_as(ref.name, package)
+    # a module with `__getattr__` makes names up as they are asked for
+    if module is None or "__getattr__" in vars(module):
+        return True
+    listed = getattr(module, "__all__", ())
+    return any(name in vars(module) and (name[:1] != "_" or name in listed) for name in names)
 
 
 # cached: a step is looked at again and again

@@ -1,5 +1,6 @@
 """Knows which packages' calls, items and decorators set up nothing that a step can read."""
 
+import operator
 import re
 import sys
 import types
@@ -133,6 +134,11 @@ def is_data(value: Any) -> bool:
         and not callable(value)
         and not isinstance(value, types.ModuleType)
     )
+
+
+def is_getter(value: Any) -> bool:
+    """True for a callable that only reads an item or attribute of what it is given."""
+    return type(value) in (operator.itemgetter, operator.attrgetter)
 
 
 def is_of_ours(value: Any) -> bool:

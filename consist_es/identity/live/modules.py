@@ -242,6 +242,11 @@ def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.Mo
                 yield module
 
 
+def loaded_as(name: str, package: str) -> types.ModuleType | None:
+    """The loaded module of a name as it is written in an import, seen from `package`."""
+    return sys.modules.get((_absolute(name, package) or [""])[-1])
+
+
 def label_root(given: str | os.PathLike[str], log_folder: Path) -> Path:
     """The folder that names of code files are relative to: the project's own, if one is `given`.
 

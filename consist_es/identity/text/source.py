@@ -9,7 +9,7 @@ import gc
 import linecache
 import os
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import decode_source
 from pathlib import Path
@@ -194,6 +194,15 @@ class Source:
             self._digests[nodes] = _form_digest(normal_form(nodes, keep_docstrings=self.keep_docstrings))
         return self._digests[nodes]
 
+    def texts(self, wanted: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Digest and text of the whole file and of the nodes digested so far, as far as their digests are `wanted`."""
+        if self.digest in wanted:
+            yield self.digest, self.text
+        lines = self.text.splitlines(keepends=True)
+        for nodes, digest in self._digests.items():
+            if digest in wanted:
+                yield digest, "".join("".join(lines[slice(*_lines_of(node))]) for node in nodes)
+
     # ------------------------------------------------------------ loaded code
 
     def find(self, code: types.CodeType) -> Function | None:
@@ -355,6 +364,12 @@ def _with_room(work: Callable[[], T]) -> T:
 
 
 # ---------------------------------------------------------------- positions
+
+
+def _lines_of(node: Any) -> tuple[int, int]:
+    """Index of a node's first line, with its decorators, and of the line behind its last."""
+    first = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
+    return first - 1, node.end_lineno or node.lineno
 
 
 def _body_range(node: ast.Lambda) -> tuple[int, int, int, int]:

@@ -451,3 +451,72 @@ GROUP.add("set_up_in_a_loop_of_calls", "miss",
 GROUP.add("set_up_in_a_loop_of_calls_with_one_value", "hit",
           "import random\nfrom model import step\nfor seed in (1, 1):\n    random.seed(seed)\n    call(step)\n",
           files={"model.py": USES})  # fmt: skip
+
+# ---------------------------------------------------------------- star imports, and names that are spelt out
+OTHER = "def rate(): return 0\n"
+STAR = "from model import *\nimport other\nfrom unittest import mock\nmock.patch.object(other, 'rate', lambda: {}).start()\ncall(step)\n"
+PATCHED = "import other\nLEVEL = 1\n__UNDER = 1\ndef unused(): return 1\ndef step():\n    ran(other.rate())\n"
+for name, verdict, shown, change in (
+    ("function_beside_it", "hit", "3", ("unused(): return 1", "unused(): return 2")),
+    ("constant_beside_it", "hit", "3", ("LEVEL = 1", "LEVEL = 2")),
+    ("module_variable_that_is_not_given", "hit", "__name__", ("LEVEL = 1", "LEVEL = 2")),
+    ("name_that_it_gives", "miss", "LEVEL", ("LEVEL = 1", "LEVEL = 2")),
+    ("name_that_it_gives_in_an_inner_lambda", "miss", "(lambda: LEVEL)()", ("LEVEL = 1", "LEVEL = 2")),
+    ("name_that_it_gives_in_a_text", "miss", "eval('LEVEL')", ("LEVEL = 1", "LEVEL = 2")),
+    ("builtin_that_it_begins_to_hide", "miss", "len('abc')", ("LEVEL = 1", "LEVEL = 1\ndef len(x): return 7")),
+):
+    case(f"star_import_in_a_patch_{name}", verdict, PATCHED, change, main=STAR.format(shown), other=OTHER)
+case(
+    "star_import_with_a_list_of_hidden_names", "miss", "import other\n__all__ = ['_level', 'step']\n_level = 1\ndef step():\n    ran(other.rate())\n",
+    ("_level = 1", "_level = 2"), main=STAR.format("_level"), other=OTHER,
+)  # fmt: skip
+case(
+    "star_import_through_a_star_import", "miss", PATCHED + "from deep import *\n",
+    ("DEEP = 1", "DEEP = 2"), main=STAR.format("DEEP"), other=OTHER, deep="DEEP = 1\n",
+)  # fmt: skip
+SPELT = "RATE = 1\ndef car(): return RATE\nUNUSED = 1\ndef kind(): return 'ca'\ndef step():\n    ran({}())\n"
+for name, text in (
+    ("item", "globals()['car']"),
+    ("pieces", "globals()['c' + 'ar']"),
+    ("get", "globals().get('car')"),
+    ("get_with_a_default", "globals().get('car', print)"),
+    ("lambda", "(lambda: globals()['car'])()"),
+    ("globals_of_a_frame", "__import__('sys')._getframe().f_globals['car']"),
+    ("dict_of_its_own_globals", "step.__globals__['car']"),
+):
+    case(f"globals_by_a_spelt_name_in_{name}", "miss", SPELT.format(text), ("RATE = 1", "RATE = 2"))
+    if "__import__" not in text:  # which may reach anything
+        case(
+            f"globals_by_a_spelt_name_in_{name}_beside_an_edit", "hit", SPELT.format(text), ("UNUSED = 1", "UNUSED = 2")
+        )
+for name, text in (
+    ("computed_item", "globals()[kind() + 'r']"),
+    ("formatted_item", "globals()[f'{kind()}r']"),
+    ("filled_item", "globals()['%sr' % kind()]"),
+    ("variable", "(lambda space: space[kind() + 'r'])(globals())"),
+    ("function_under_another_name", "(lambda of: of()[kind() + 'r'])(globals)"),
+    ("computed_item_of_its_own_globals", "step.__globals__[kind() + 'r']"),
+    ("computed_item_of_a_frame", "sys._getframe().f_globals[kind() + 'r']"),
+    ("both_ways", "[globals()['kind'], globals()[kind() + 'r']][1]"),
+    ("update", "(globals().update(car=globals()['car']) or globals()[kind() + 'r'])"),
+):
+    case(f"globals_by_a_{name}", "miss", "import sys\n" + SPELT.format(text), ("RATE = 1", "RATE = 2"))
+case(
+    "neutral_folder_beside_a_step_that_uses_its_module", "hit",
+    "import os\nos.makedirs('a', exist_ok=True)\ndef step():\n    ran(os.environ.get('X'))\n",
+    ("os.makedirs('a', exist_ok=True)\n", "os.makedirs('b', exist_ok=True)\nos.makedirs('c', exist_ok=True)\n"),
+)  # fmt: skip
+case(
+    "folder_of_a_function_with_effects_beside_a_step", "miss",
+    "import os, random\ndef place():\n    random.seed(1)\n    return 'a'\nos.makedirs(place(), exist_ok=True)\ndef step():\n    ran([os.sep, random.random()])\n",
+    ("seed(1)", "seed(2)"),
+)  # fmt: skip
+for name, made, given in (
+    ("itemgetter", "operator.itemgetter(0)", "[5]"),
+    ("attrgetter", "operator.attrgetter('real')", "5"),
+):
+    case(
+        f"neutral_{name}_that_a_helper_calls", "hit", USES, ("x = 1\n", "x = get()\n"),
+        main="from helper import get\nfrom model import step\nx = 1\ncall(step)\n",
+        helper=f"import operator\nfirst = {made}\ndef get(): return first({given})\n",
+    )  # fmt: skip

@@ -173,6 +173,8 @@ def script(root: Path, env: dict[str, str], log: Path) -> int:
     os.environ.update(env)
     sys.path.insert(0, str(root))
     sys.path_importer_cache.clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "attacks"]:
+        del sys.modules[name]  # ours, not the program's: names in its text would be names that the program reads
     if (root / INSTALLED).is_dir():
         site.addsitedir(str(root / INSTALLED))
     sys.argv = ["main.py"]
