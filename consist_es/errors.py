@@ -33,6 +33,7 @@
     │   ├── PathError                 a path that leaves the place it must stay in
     │   ├── LogPlaceError             a place where no log can be kept, such as a URL
     │   ├── OutputSetError            an output set that is not as it was declared
+    │   ├── ExportError               an export that cannot be made, or not there
     │   ├── ArchiveError              a segment of the log that cannot be archived
     │   ├── TreeHeadError             a file that is not a tree head, or not of this log
     │   ├── ProofError                something that cannot be proved with the tree head
@@ -357,6 +358,15 @@ class LimitError(UsageError):
 
 class PathError(UsageError):
     """A path leaves the folder that it must stay in."""
+
+
+class ExportError(UsageError):
+    """An export cannot be made, or not in the place that was named."""
+
+    def __init__(self, what: object, problem: str, *, names: Iterable[str] = ()) -> None:
+        self.what, self.problem, self.names = what, problem, tuple(names)
+        """`names`: options that are missing."""
+        super().__init__(f"{what} was not written: {problem}.")
 
 
 class LogPlaceError(UsageError):

@@ -46,7 +46,10 @@ NIGHT: dict[str, tuple[str, ...]] = {
 }
 """Name -> arguments of Python."""
 EXTERNAL: dict[str, tuple[str, ...]] = {
+    "report": ("-m", "tools.report"),
     "types": ("tools/typed.py",),
+    "exports": ("tools/exports/check.py",),
+    "datasette": ("tools/exports/datasette_live.py",),
     "docs": ("tools/dev.py", "docs"),
 }
 """The same, of what needs other programs or data than this checkout's."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, overload
 from uuid import UUID
 
 from consist_es.api.lbnl_names import SaysInstead
 from consist_es.artifacts.artifact import Artifact
 from consist_es.checks import check_option, names
-from consist_es.errors import ArtifactMissingError, MissingKeyError, OptionError, UsageError, UsageTypeError
+from consist_es.errors import (
+    ArtifactMissingError,
+    ConsistWarning,
+    MissingKeyError,
+    OptionError,
+    UsageError,
+    UsageTypeError,
+)
 from consist_es.execution.observed import observations
 from consist_es.projections import lineage, lineage_tree, run_table
 from consist_es.projections.artifact_rows import ArtifactRow
@@ -69,6 +79,17 @@ class Index(Protocol):
 
     @property
     def name(self) -> str: ...
+
+
+class CrateOptions(TypedDict, total=False):
+    """What a RO-Crate needs beyond the record."""
+
+    script: str | os.PathLike[str]
+    license: str
+    author: str | None
+    publisher: str | None
+    published: str | None
+    data: bool
 
 
 class TrackerQueries(SaysInstead):
@@ -380,6 +401,45 @@ class TrackerQueries(SaysInstead):
         """Print the lineage of an artifact as an indented tree; control characters are shown as ``\\x1b``."""
         for line in _lines(self.get_artifact_lineage(key_or_id, max_depth), 0, set()):
             print(shown(line))
+
+    # ------------------------------------------------------------ exports
+
+    def export(
+        self,
+        format: str,
+        path: str | os.PathLike[str],
+        scenarios: str | Iterable[str] | None = None,
+        *,
+        force: bool = False,
+        **about: Unpack[CrateOptions],
+    ) -> Path:
+        """Write scenarios, or the whole record, in a format of others; gives the path. See docs/exports.md.
+
+        Args:
+            format: ``openlineage``, ``prov``, ``trace``, ``mermaid`` or ``dot``, which are files, or ``parquet`` and
+                ``ro-crate``, which are folders.
+            path: the file or folder to make.
+            scenarios: names, ``NAME#2`` for an earlier attempt; None for the whole record. A RO-Crate is of one.
+            force: replace an earlier export.
+            script: for a RO-Crate, which needs it: the script of the model.
+            license: for a RO-Crate, which needs it: an identifier of SPDX, or a URL.
+            author, publisher: for a RO-Crate: a name or a URL.
+            published: for a RO-Crate: a date; the end of the scenario without one.
+            data: for a RO-Crate: copy the files whose bytes are still the recorded ones.
+
+        Raises:
+            OptionError: no such format. MissingKeyError: no such scenario. ExportError: the place is taken, or the
+            crate lacks something.
+        """
+        from consist_es.exports.export import export, own_places  # few processes export
+
+        project, conn = self._queries.project, self._queries.conn
+        ours = own_places(project.folder, project.db_path)
+        wanted = names(scenarios, "scenarios")
+        done = export(conn, format, path, wanted, ours=ours, force=force, about=dict(about))
+        for notice in done.notices:
+            warnings.warn(notice, ConsistWarning, stacklevel=2)
+        return Path(done.path)
 
 
 def _nested(queries: Queries, conn: sqlite3.Connection, node: lineage_tree.ArtifactNode, below: str) -> dict[str, Any]:

@@ -13,15 +13,18 @@ from consist_es.cli.archive import archive
 from consist_es.cli.audit import audit
 from consist_es.cli.checkpoint import checkpoint
 from consist_es.cli.common import INTERRUPTED, Program
+from consist_es.cli.datasette import datasette_config
 from consist_es.cli.demo import demo
 from consist_es.cli.diff import diff
 from consist_es.cli.doctor import doctor
+from consist_es.cli.export import export
 from consist_es.cli.lineage import lineage
 from consist_es.cli.log import log
 from consist_es.cli.prove import prove
 from consist_es.cli.redact import redact
 from consist_es.cli.repair import repair
 from consist_es.cli.replay import replay
+from consist_es.cli.report import report
 from consist_es.cli.runs import artifacts, runs, scenarios
 from consist_es.cli.show import show
 from consist_es.cli.stats import stats
@@ -46,8 +49,9 @@ def program() -> None:
 
 
 _GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, audit, log),
+    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, report, audit, log),
     "Trust": (verify, doctor, checkpoint, prove),
+    "Share": (export, datasette_config),
     "Act": (accept, replay, repair, redact, archive, demo),
 }
 for _command in [command for commands in _GROUPS.values() for command in commands]:

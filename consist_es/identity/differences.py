@@ -124,7 +124,7 @@ def _configs(new: FingerprintInfo, old: FingerprintInfo, new_config: Any, old_co
 
 def _tree(new: Any, old: Any, path: str, key: str) -> list[_Found]:
     """Differences of two plain trees, leaf by leaf. `path` names the leaf in words, `key` in data."""
-    new, old = _by_text(new), _by_text(old)
+    new, old = by_text(new), by_text(old)
     if isinstance(new, dict) and isinstance(old, dict) and not (is_tagged(new) or is_tagged(old)):
         found: list[_Found] = []
         for name in [*old, *(name for name in new if name not in old)]:
@@ -134,7 +134,7 @@ def _tree(new: Any, old: Any, path: str, key: str) -> list[_Found]:
             else:
                 found += _tree(new[name], old[name], f"{path}.{name}", inner)
         return found
-    one, other = _object(new), _object(old)
+    one, other = object_of(new), object_of(old)
     if one is not None and other is not None and one[0] == other[0]:
         (_, fields, unset), (_, before, missing) = one, other
         given = f"{path}, not given: {missing or 'none'} -> {unset or 'none'}"
@@ -144,10 +144,10 @@ def _tree(new: Any, old: Any, path: str, key: str) -> list[_Found]:
         return [found for i, pair in pairs for found in _tree(*pair, f"{path}[{i}]", f"{key}[{i}]")]
     if frame(new) == frame(old):
         return []
-    return [_Found(f"{path}: {_both_shown(old, new)}", key, _kept(old), _kept(new))]
+    return [_Found(f"{path}: {_both_shown(old, new)}", key, kept(old), kept(new))]
 
 
-def _object(plain: Any) -> tuple[Any, Any, str] | None:
+def object_of(plain: Any) -> tuple[Any, Any, str] | None:
     """Class, fields and unset field names of an object; None for other values."""
     match plain:
         case {"$object": [cls, fields]}:
@@ -159,11 +159,11 @@ def _object(plain: Any) -> tuple[Any, Any, str] | None:
 
 def _one_sided(new: Mapping[str, Any], old: Mapping[str, Any], name: str, path: str, key: str) -> _Found:
     if name in old:
-        return _Found(f"{path}: {_show(old[name])} -> (missing)", key, _kept(old[name]))
-    return _Found(f"{path}: (missing) -> {_show(new[name])}", key, None, _kept(new[name]))
+        return _Found(f"{path}: {_show(old[name])} -> (missing)", key, kept(old[name]))
+    return _Found(f"{path}: (missing) -> {_show(new[name])}", key, None, kept(new[name]))
 
 
-def _by_text(plain: Any) -> Any:
+def by_text(plain: Any) -> Any:
     """A mapping with keys such as 2025 as one with keys of text; anything else as it is."""
     if not isinstance(plain, dict) or plain.keys() != {"$map"}:
         return plain
@@ -185,7 +185,7 @@ def _show(plain: Any) -> str:
     return repr(plain) if plain is None else written(plain, _SHOWN)
 
 
-def _kept(plain: Any) -> Any:
+def kept(plain: Any) -> Any:
     """A value as it stands in a difference; of a long one its beginning, as text."""
     return plain if is_masked(plain) or len(text := repr(plain)) <= _KEPT else shortened(text, _KEPT)
 

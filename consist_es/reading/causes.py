@@ -50,11 +50,16 @@ def differences(conn: sqlite3.Connection, row: RunRow, against: RunRow | None = 
     return explain(row.fingerprint_info, against.fingerprint_info, *configs, row.inputs, against.inputs)[1]
 
 
+def follows(item: Difference) -> bool:
+    """True for a part of code that mostly changes along with a function, which says more."""
+    return item.kind == "code" and item.key.startswith(_SEVERAL)
+
+
 def telling(found: Iterable[Difference]) -> list[Difference]:
     """Differences without parts of code that only follow from another one."""
     items = [item for item in found if item.kind != "more"]
     code = [item for item in items if item.kind == "code"]
-    kept = [item for item in code if not item.key.startswith(_SEVERAL)] or code
+    kept = [item for item in code if not follows(item)] or code
     return [item for item in items if item.kind != "code" or item in kept]
 
 

@@ -17,7 +17,7 @@ from consist_es.projections.run_rows import RunRow
 from consist_es.reading.causes import differences, in_short, makers, telling
 from consist_es.reading.labels import label, place
 from consist_es.runs.sets import flat
-from consist_es.values.plain import from_plain
+from consist_es.values.plain import from_plain, to_plain
 from consist_es.views.file import query
 
 SAME, ITSELF, BY_INPUTS, ONLY_A, ONLY_B = "same", "differs itself", "by its inputs", "only in A", "only in B"
@@ -115,8 +115,20 @@ def _places(rows: Iterable[RunRow]) -> dict[tuple[Any, ...], RunRow]:
     return found
 
 
+def leaves(config: Any) -> dict[str, Any]:
+    """Leaves of a recorded config by their dotted keys, in plain form; a masked value is one of them."""
+    found = flat(from_plain(config))
+    return {
+        name.removesuffix(_MASKED): {_MASKED[1:]: value} if name.endswith(_MASKED) else to_plain(value)
+        for name, value in found.items()
+    }
+
+
+_MASKED = ".$masked"
+
+
 def _configs(a: RunRow, b: RunRow) -> list[Difference]:
-    before, after = flat(from_plain(a.config)), flat(from_plain(b.config))
+    before, after = leaves(a.config), leaves(b.config)
     names = [name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)]
     return [Difference(kind="config", key=name, before=before.get(name), after=after.get(name)) for name in names]
 

@@ -406,6 +406,28 @@ def query(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> lis
             raise UsageError(f"No recorded value can equal what is asked for: {error}.") from error
 
 
+def streamed(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+    """As `query`, but one row at a time: for queries whose answer may be larger than the memory."""
+    with translated("this project"):
+        cursor = conn.cursor()
+        cursor.row_factory = None
+        yield from cursor.execute(sql, values)
+
+
+@contextmanager
+def snapshot(conn: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """The file of a connection as it is now, however it grows meanwhile: a connection of its own, for queries."""
+    with translated("this project"):
+        (place,) = (row[2] for row in query(conn, "PRAGMA database_list") if row[1] == "main")
+        own = connect(Path(place))
+    try:
+        query(own, "BEGIN")
+        query(own, "SELECT count(*) FROM sqlite_master")  # a transaction begins with its first look at the file
+        yield own
+    finally:
+        own.close()
+
+
 _AFTER_ALL = b"\xff"
 """What SQLite sorts behind every position, even behind a text that stands where a position should."""
 _PAGES = (2, 64)

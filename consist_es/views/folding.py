@@ -165,7 +165,7 @@ def cut(events: Iterator[Recorded], until: int | str | None) -> Iterator[Recorde
     if until is None:
         return events
     if isinstance(until, int):
-        return itertools.takewhile(lambda recorded: recorded.seq <= until, events)
+        return _up_to(until, events)
     try:
         moment = datetime.fromisoformat(until)
     except ValueError as error:
@@ -174,6 +174,14 @@ def cut(events: Iterator[Recorded], until: int | str | None) -> Iterator[Recorde
         raise UsageError(f"until={until!r} has no time zone: append Z for UTC, or an offset like +01:00.")
     last = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # the form of `Recorded.at`, so texts compare
     return itertools.takewhile(lambda recorded: recorded.at <= last, events)
+
+
+def _up_to(position: int, events: Iterator[Recorded]) -> Iterator[Recorded]:
+    for recorded in events:
+        if recorded.seq <= position:
+            yield recorded
+        if recorded.seq >= position:  # what lies behind is not read: it may be damaged
+            return
 
 
 class NoCollector(WithBlock[None]):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from consist_es.cli import program
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
-BLOCK = re.compile(r"^```text\nUsage: consist-es ?([a-z]*)\b.*?^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```text\nUsage: consist-es ?([a-z-]*)\b.*?^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = ["", *sorted(program.commands)]
 
 

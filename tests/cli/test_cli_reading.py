@@ -6,12 +6,14 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
+import consist_es as consist
 from consist_es.cli import program
 from tests.reading.model import Edit, Model
 from tests.support.cli import in_terminals, run
@@ -253,3 +255,19 @@ def test_no_line_is_longer_than_the_terminal(folder: Path, width: int) -> None:
 def test_no_short_help_is_too_long_for_80_columns(name: str) -> None:
     command = program.commands[name]
     assert len(command.get_short_help_str(limit=200)) + len(max(program.commands, key=len)) + 4 <= 80
+
+
+def test_configs_of_scenarios_differ_in_plain_form(tmp_path: Path) -> None:
+    values: dict[str, tuple[Any, Any]] = {
+        "nan": (float("nan"), 1.0), "day": (date(2030, 1, 31), date(2031, 1, 31)), "api_key": ("first", "second"),
+        "same": (float("nan"), float("nan")), "path": (Path("a"), Path("b")),
+    }  # fmt: skip
+    with consist.Tracker(run_dir=tmp_path / "runs", db_path=tmp_path / "p.db") as tracker:
+        for side in (0, 1):
+            with tracker.scenario(f"side_{side}", config={name: pair[side] for name, pair in values.items()}):
+                pass
+    found = document("diff", "side_0", "side_1", "--project", str(tmp_path / "p.db"))
+    assert [item["key"] for item in found["config"]] == ["nan", "day", "api_key", "path"]
+    told = run("diff", "side_0", "side_1", "--project", tmp_path / "p.db").stdout
+    assert "config day: 2030-01-31 → 2031-01-31\n" in told
+    assert "config api_key: masked → masked\n" in told

@@ -28,9 +28,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"project", "adapters", "observe"}),
     frozenset({"runs"}),
     frozenset({"reading"}),
-    frozenset({"steps", "cache"}),
+    frozenset({"steps", "cache", "exports"}),
     frozenset({"execution"}),
-    frozenset({"api", "doctor"}),
+    frozenset({"api", "doctor", "report"}),
     frozenset({"__init__"}),
     frozenset({"demo"}),
     frozenset({"cli"}),
@@ -519,7 +519,7 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def text_files() -> Iterator[tuple[str, str]]:
     """Name and text of what belongs to the project; what a demo or a trial left in the checkout does not."""
-    folders = [ROOT / name for name in (".ci", "consist_es", "docs", "projections", "tests", "tools")]
+    folders = [ROOT / name for name in (".ci", "consist_es", "docs", "projections", "tests", "tools", "web/src")]
     paths = [*ROOT.iterdir(), *(path for folder in folders for path in folder.rglob("*"))]
     for path in paths:
         if path.is_file() and "__pycache__" not in path.parts:

@@ -19,7 +19,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 USER = ROOT / "tests" / "house" / "typed_user.py"
 IN_SDIST = {
     "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md",
-    "consist_es", "consist_es.egg-info", "docs", "projections", "pyproject.toml", "setup.cfg", "tests", "tools",
+    "consist_es", "consist_es.egg-info", "docs", "projections", "pyproject.toml", "setup.cfg", "tests", "tools", "web",
 }  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     needed = "setuptools 80 or newer is needed: run python3 tools/dev.py test"
     assert int(importlib.metadata.version("setuptools").partition(".")[0]) >= 80, needed
     folder = tmp_path_factory.mktemp("packaging")
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "node_modules")
     shutil.copytree(ROOT, folder / "copy", symlinks=True, ignore=ignored)
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", ".", cwd=folder / "copy")
     return folder / "dist"
@@ -108,7 +108,8 @@ def test_the_wheel_holds_every_module_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {name for name in names if not name.partition("/")[0].endswith(".dist-info")}
-    assert code == source_modules() | {"consist_es/__init__.pyi", "consist_es/py.typed"}
+    page = {f"consist_es/report/built/{name}" for name in ("report.js", "report.css", "THIRD-PARTY.txt")}
+    assert code == source_modules() | page | {"consist_es/__init__.pyi", "consist_es/py.typed"}
     (info,) = {name.partition("/")[0] for name in names - code}
     assert f"{info}/licenses/LICENSE" in names
 

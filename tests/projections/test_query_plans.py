@@ -42,6 +42,7 @@ OTHERS = {
     "artifacts": "the cache of digests",
     "identity": "the cache of sources",
     "doctor": "looks at every output on purpose",
+    "exports": "goes through everything, as one streams it; a table of its own; questions for Datasette",
     "reading": "lists, sums and suggestions of the command line, which go through everything",
 }
 """Rooms with other SQL than queries on the views."""

@@ -908,6 +908,27 @@ def strict_result(tracker: Tracker, here: Path) -> None:
     tracker.get_run_result("step", validate="strict")
 
 
+@row(TRACKERS, ValueError)
+def export_that_is_there(tracker: Tracker, here: Path) -> None:
+    """`export` to a file that is there"""
+    tracker.export("dot", here / "all.dot")
+    tracker.export("dot", here / "all.dot")
+
+
+@row(TRACKERS, ValueError)
+def crate_without_license(tracker: Tracker, here: Path) -> None:
+    """`export("ro-crate", …)` without what only people know"""
+    tracker.export("ro-crate", here / "crate", "base")
+
+
+@row(TRACKERS, KeyError)
+def export_of_nothing(tracker: Tracker, here: Path) -> None:
+    """`export` of a misspelt scenario"""
+    with tracker.scenario("baseline"):
+        pass
+    tracker.export("prov", here / "prov.json", "basline")
+
+
 # ---------------------------------------------------------------- the page
 
 
