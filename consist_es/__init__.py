@@ -33,6 +33,7 @@ _NAMES = {
         "is_spatial_artifact is_tabular_artifact is_zarr_artifact"
     ),
     "errors": "CodeIdentityUnavailableError ConsistError ConsistWarning",
+    "execution.call": "Called call",
     "execution.current": "current_tracker set_current_tracker use_tracker",
     "execution.dry_run": "DryRun DryStep",
     "execution.forecast": "Forecast",

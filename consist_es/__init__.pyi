@@ -55,6 +55,7 @@ from consist_es.errors import (
     ConsistError as ConsistError,
     ConsistWarning as ConsistWarning,
 )
+from consist_es.execution.call import Called as Called, call as call
 from consist_es.execution.current import (
     current_tracker as current_tracker,
     set_current_tracker as set_current_tracker,

@@ -78,6 +78,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         ignore_packages: packages that never count.
         progress: tell on stderr how each step ended and how long the rest may take; None asks the environment variable
             ``CONSIST_ES_PROGRESS``.
+        capture_log: keep what each step prints in a file below `run_dir`; see docs/step-logs.md.
         record_source: keep the source text of the project's code that steps ran, once per version of each function, so
             that `why` and `diff` show the changed lines; None keeps it unless `trusted_writers` is given. See
             docs/why.md.
@@ -111,6 +112,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         model_packages: Iterable[str] | None = None,
         ignore_packages: Iterable[str] | None = None,
         progress: bool | None = None,
+        capture_log: bool = True,
         record_source: bool | None = None,
     ) -> None:
         _check_options(hashing_strategy=hashing_strategy, access_mode=access_mode, observe=observe)
@@ -140,10 +142,10 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             trust=trust,
             carry_over=bool(carry_over),
             observer=Observer(self._project, uris, digester, observe, names(ignore_reads, "ignore_reads")),
+            capture_log=bool(capture_log),
             sources=SourceKeeper.if_asked(record_source, by_default=trust is None),
         )
-        root = given_folder(project_root, "project_root")
-        place = label_root(project_root, self.db_path.parent)
+        root, place = given_folder(project_root, "project_root"), label_root(project_root, self.db_path.parent)
         self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
         warn_missing(packages)
         self._foresight = Foresight(self._engine)

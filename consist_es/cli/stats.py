@@ -10,7 +10,7 @@ import msgspec
 from consist_es.cli import complete
 from consist_es.cli.common import opened, project_option
 from consist_es.cli.forms import Column, forms_option, print_rows
-from consist_es.cli.marks import style, took
+from consist_es.cli.marks import size, style, took
 from consist_es.cli.output import note
 from consist_es.reading import select
 from consist_es.reading.sums import Sum, sums, total
@@ -29,6 +29,10 @@ _COLUMNS = (
     Column("seconds", took, right=True),
     Column("mean", took, right=True),
     Column("saved_seconds", took, right=True),
+    Column("cpu_s", took, right=True),
+    Column("peak_memory_bytes", size, right=True),
+    Column("read_bytes", size, right=True),
+    Column("written_bytes", size, right=True),
 )
 
 
@@ -40,8 +44,9 @@ def stats(scenario: str | None, form: str | None, db_path: Path) -> None:
     """Show where the time went, and what the cache saved, by step.
 
     Of all scenarios, or of SCENARIO: its latest attempt, or NAME#2 for an earlier one. "seconds" is the time spent on
-    computing; "saved_seconds" what the runs that answered had taken, less what the hits took. A table ends with the
-    sums.
+    computing; "saved_seconds" what the runs that answered had taken, less what the hits took. CPU time, most
+    memory of one process, and bytes read and written are of computed steps whose resources are recorded; see
+    docs/step-logs.md. A table ends with the sums.
     """
     with opened(db_path) as project:
         views = project.connection()
