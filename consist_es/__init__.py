@@ -33,11 +33,13 @@ _NAMES = {
         "is_spatial_artifact is_tabular_artifact is_zarr_artifact"
     ),
     "errors": "CodeIdentityUnavailableError ConsistError ConsistWarning",
+    "execution.call": "Called call",
     "execution.current": "current_tracker set_current_tracker use_tracker",
     "execution.dry_run": "DryRun DryStep",
     "execution.forecast": "Forecast",
     "execution.run_context": "RunContext",
     "execution.summary": "forecast_summary",
+    "reading.compare": "Comparison",
     "runs.run": "Run RunResult RunResultLike",
     "runs.sets": "AlignedPair RunSet",
     "runs.why": "Why",

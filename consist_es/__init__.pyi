@@ -55,6 +55,7 @@ from consist_es.errors import (
     ConsistError as ConsistError,
     ConsistWarning as ConsistWarning,
 )
+from consist_es.execution.call import Called as Called, call as call
 from consist_es.execution.current import (
     current_tracker as current_tracker,
     set_current_tracker as set_current_tracker,
@@ -65,6 +66,7 @@ from consist_es.execution.dry_run import DryStep as DryStep
 from consist_es.execution.forecast import Forecast as Forecast
 from consist_es.execution.run_context import RunContext as RunContext
 from consist_es.execution.summary import forecast_summary as forecast_summary
+from consist_es.reading.compare import Comparison as Comparison
 from consist_es.runs.run import Run as Run, RunResult as RunResult, RunResultLike as RunResultLike
 from consist_es.runs.sets import AlignedPair as AlignedPair, RunSet as RunSet
 from consist_es.runs.why import Why as Why

@@ -57,6 +57,8 @@
     │   └── CodeIdentityUnavailableError   code that no mode can identify
     ├── OutputError (RuntimeError)    outputs missing or mismatched under policy "error"
     │   └── RequiredOutputsError      a scenario ended without its required outputs
+    ├── ProgramError                  a program that `consist_es.call` started failed, or could not be started
+    ├── StepLogMissingError (FileNotFoundError)   what a step printed is not there any more
     ├── DryRunStop                    a dry run came to something that only a real run knows
     ├── MaterializeError (RuntimeError)   a verified copy that could not be made
     ├── ReturnTypeError (TypeError)   a step returned a value that cannot be recorded
@@ -74,6 +76,9 @@ from pathlib import PurePath
 from typing import Any
 
 from consist_es.text import shortened, shown
+
+_LINES = 20
+"""Lines of a program's output that a message shows."""
 
 
 class ConsistError(Exception):
@@ -585,6 +590,37 @@ class MaterializeError(ConsistError, RuntimeError):
     def __init__(self, key: str, target: object, problem: str) -> None:
         self.key, self.target, self.problem = key, target, problem
         super().__init__(f"Artifact {key!r} cannot be copied to {target}: {problem}.")
+
+
+class ProgramError(ConsistError):
+    """A program that `consist_es.call` started failed: its exit code is not 0, it took too long or could not start."""
+
+    def __init__(self, command: str, problem: str, tail: str) -> None:
+        self.command, self.problem, self.tail = command, problem, tail
+        Exception.__init__(self, command, problem, tail)
+
+    def __str__(self) -> str:
+        lines = [f"A program {self.problem}: {self.command}."]
+        printed = self.tail.rstrip().splitlines()[-_LINES:]
+        if printed:
+            lines += ["It printed last:", *(f"  {shortened(line, 500)}" for line in printed)]
+        elif not self.problem.startswith("cannot"):
+            lines[0] += " It printed nothing."
+        return "\n".join(map(shown, lines))
+
+
+class StepLogMissingError(ConsistError, FileNotFoundError):
+    """The file with what a step printed is not there any more."""
+
+    def __init__(self, run: str, path: object, problem: str) -> None:
+        self.run, self.path, self.problem = run, path, problem
+        Exception.__init__(self, run, path, problem)
+
+    def __str__(self) -> str:
+        return shown(
+            f"What run {self.run!r} printed cannot be read: {self.path}: {self.problem}. If the file was deleted, put "
+            "a copy there; nothing else depends on it."
+        )
 
 
 class ReturnTypeError(ConsistError, TypeError):

@@ -223,6 +223,38 @@ class ObservedRead(msgspec.Struct, frozen=True, kw_only=True):
         return f"{said} ({self.digest})" if self.kind == "program" and self.digest else said
 
 
+class StepLogInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The file with what a step printed, as it was when the run ended."""
+
+    uri: str
+    """Portable URI of the file."""
+    bytes: int
+    """Its size."""
+    left_out: int = 0
+    """Bytes that were left out of its middle."""
+    digest: str | None = None
+    """blake3 of the file, 64 hex digits."""
+    problem: str | None = None
+    """Why it is not whole, if the disk was full or the like."""
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a step took, with the child processes it waited for. None: it could not be measured."""
+
+    wall_s: float
+    """From the call of the function to its return."""
+    cpu_s: float | None = None
+    """Of all threads of the process."""
+    peak_memory_bytes: int | None = None
+    """Most resident memory of one process: of this one while the step ran, or of its largest child."""
+    read_bytes: int | None = None
+    """Moved by read calls, also from the page cache, pipes and terminals."""
+    written_bytes: int | None = None
+    """Moved by write calls."""
+    shared: bool = False
+    """True if other steps ran in the process meanwhile: then only `wall_s` is known."""
+
+
 # ---------------------------------------------------------------- the log itself
 
 
@@ -439,6 +471,10 @@ class StepCompleted(Event, frozen=True, kw_only=True):
     """The step's changes to objects that outlive it. For a hit the changes that it replayed, without values."""
     logged_inputs: list[InputLink] | None = None
     """Inputs that the step logged itself; None for a hit, and in older events."""
+    log: StepLogInfo | None = None
+    """What it printed; None if nothing, if that is not kept, for a hit, and in older events."""
+    resources: Resources | None = None
+    """What it took; None for a hit, and in older events."""
 
 
 class ReadsObserved(Event, frozen=True, kw_only=True):
@@ -472,6 +508,10 @@ class StepFailed(Event, frozen=True, kw_only=True):
     """``failed`` or ``interrupted``."""
     seconds: float
     error: ErrorInfo
+    log: StepLogInfo | None = None
+    """As in `StepCompleted`."""
+    resources: Resources | None = None
+    """As in `StepCompleted`; None also if its function was never called."""
 
 
 class StepAbandoned(Event, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import TextIO
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
@@ -41,6 +42,21 @@ def readable(text: str) -> str:
 def shortened(text: str, longest: int) -> str:
     """A text, or its beginning and ``…`` if it is longer than `longest` characters."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """A text whose lines are broken between words if the stream is a terminal, and indented where they go on."""
+    if not stream.isatty():
+        return text
+    import shutil
+    import textwrap
+
+    width = max(shutil.get_terminal_size((80, 24)).columns, 20)
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    return "\n".join(lines)
 
 
 def counted(number: int, noun: str) -> str:

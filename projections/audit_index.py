@@ -50,6 +50,27 @@ def positions(conn: sqlite3.Connection, scenario_key: str) -> list[tuple[int, in
     return [(seq, segment, offset) for seq, segment, offset in query(conn, sql, (scenario_key,))]
 
 
+_NEWEST = """
+SELECT seq, segment, offset FROM audit_index WHERE seq > ? AND (? OR type IN (SELECT value FROM json_each(?)))
+ORDER BY seq DESC LIMIT ?
+"""
+_NEWEST_OF = """
+SELECT seq, segment, offset FROM audit_index
+WHERE scenario_key = ? AND seq > ? AND (? OR type IN (SELECT value FROM json_each(?))) ORDER BY seq DESC LIMIT ?
+"""
+
+
+def newest(
+    conn: sqlite3.Connection, after: int, types: Iterable[str], scenario_key: str | None, limit: int | None
+) -> list[tuple[int, int, int]]:
+    """(position, segment, offset) of events, the newest first; of all types if `types` is empty."""
+    wanted = list(types)
+    values = (after, not wanted, to_text(wanted), -1 if limit is None else limit)
+    if scenario_key is None:
+        return [(seq, segment, offset) for seq, segment, offset in query(conn, _NEWEST, values)]
+    return [(seq, segment, offset) for seq, segment, offset in query(conn, _NEWEST_OF, (scenario_key, *values))]
+
+
 def places(conn: sqlite3.Connection, positions: Iterable[int]) -> dict[int, list[int]]:
     """Position -> segment and offset of the event, for existing ones."""
     sql = "SELECT seq, segment, offset FROM audit_index WHERE seq IN (SELECT value FROM json_each(?))"

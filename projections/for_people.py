@@ -6,6 +6,7 @@ SELECT r.id AS run, s.id AS scenario, r.name AS step, r.year, r.iteration, r.pha
         ELSE 'computed' END AS outcome,
     r.seconds, CASE WHEN r.cache = 'hit' THEN max(0.0, q.seconds - r.seconds) END AS saved_seconds,
     r.cache_reason AS reason, q.id AS source, r.started_at, r.ended_at, r.error_type, r.error_message, r.function,
+    r.wall_s, r.cpu_s, r.peak_memory_bytes, r.read_bytes, r.written_bytes,
     r.fingerprint, r.key AS run_key, r.scenario_key, r.cache_source_key AS source_key, r.started_seq
 FROM runs r LEFT JOIN runs s ON s.key = r.scenario_key LEFT JOIN runs q ON q.key = r.cache_source_key
 WHERE r.kind <> 'scenario' ORDER BY r.started_seq

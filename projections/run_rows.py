@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from consist_es.events import Difference, FingerprintInfo, InputLink
+from consist_es.events import Difference, FingerprintInfo, InputLink, Resources, StepLogInfo
 from consist_es.projections.plumbing import ANYTHING, Columns, columns_of, decode_columns
 
 _LISTS = ("tags", "cache_differs", "declared", "missing", "missing_outputs")
@@ -16,6 +16,7 @@ _JSON: Columns = {
     **dict.fromkeys(("config", "facet"), (ANYTHING, lambda: None)),
     "cache_differences": (_DIFFERENCES, list),
     "fingerprint_info": (msgspec.json.Decoder(FingerprintInfo), lambda: None),
+    "log": (msgspec.json.Decoder(StepLogInfo), type(None)),
     "inputs": (msgspec.json.Decoder(list[InputLink]), None),
 }
 
@@ -76,8 +77,29 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error_traceback: str | None
     failed_step: str | None
     missing_outputs: list[str]
+    log: StepLogInfo | None
+    wall_s: float | None
+    cpu_s: float | None
+    peak_memory_bytes: int | None
+    read_bytes: int | None
+    written_bytes: int | None
+    shared: int | None
     started_seq: int
     ended_seq: int | None
+
+    @property
+    def resources(self) -> Resources | None:
+        """What the step took; None if that is not recorded."""
+        if self.wall_s is None:
+            return None
+        return Resources(
+            wall_s=self.wall_s,
+            cpu_s=self.cpu_s,
+            peak_memory_bytes=self.peak_memory_bytes,
+            read_bytes=self.read_bytes,
+            written_bytes=self.written_bytes,
+            shared=bool(self.shared),
+        )
 
 
 COLUMNS = columns_of(RunRow)

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from consist_es.events import (
     LABELS,
     CacheHit,
@@ -22,6 +24,7 @@ from consist_es.events import (
     PayloadRedacted,
     Recorded,
     RedactedEvent,
+    Resources,
     ScenarioExited,
     ScenarioStarted,
     StepAbandoned,
@@ -47,7 +50,7 @@ from consist_es.views.file import query
 from consist_es.views.projector import Statement
 
 name = "run_table"
-version = 9
+version = 10
 tables: tuple[str, ...] = (
     "runs",
     "run_tags",
@@ -76,12 +79,14 @@ _TAG = "INSERT INTO run_tags (run_key, tag, seq) VALUES (?, ?, ?)"
 _COMPLETED = """
 UPDATE runs SET status = 'completed', ended_at = ?, seconds = ?, missing = ?,
     reusable = ? AND not_reusable_reason IS NULL, not_reusable_reason = coalesce(not_reusable_reason, ?),
-    fingerprint = coalesce(?, fingerprint), error_message = NULL, ended_seq = ?
+    fingerprint = coalesce(?, fingerprint), error_message = NULL, log = ?, wall_s = ?, cpu_s = ?,
+    peak_memory_bytes = ?, read_bytes = ?, written_bytes = ?, shared = ?, ended_seq = ?
 WHERE key = ?
 """
 _FAILED = """
 UPDATE runs SET status = ?, ended_at = ?, seconds = ?, error_type = ?, error_message = ?, error_traceback = ?,
-    failed_step = ?, missing_outputs = ?, ended_seq = ?
+    failed_step = ?, missing_outputs = ?, log = ?, wall_s = ?, cpu_s = ?, peak_memory_bytes = ?, read_bytes = ?,
+    written_bytes = ?, shared = ?, ended_seq = ?
 WHERE key = ?
 """
 # A run that ended although it was taken for dead keeps its end.
@@ -98,6 +103,7 @@ _DEMOTED = """
 UPDATE runs SET cache = 'demoted', cache_reason = ?, cache_details = json_merge(cache_details, ?) WHERE key = ?
 """
 _DOUBTED = "UPDATE runs SET reusable = 0 * reusable, not_reusable_reason = ? WHERE key = ?"
+_NOTHING_TOOK = (None,) * len(Resources.__struct_fields__)
 _META = """
 UPDATE runs SET meta = json_merge(meta, ?), phase = coalesce(?, phase), stage = coalesce(?, stage) WHERE key = ?
 """
@@ -181,28 +187,30 @@ def _started(recorded: Recorded, event: ScenarioStarted | StepStarted, own: dict
 
 def _step_completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
     outcome = (to_text(event.missing), event.reusable, event.reason, event.fingerprint)
-    return [(_COMPLETED, (recorded.at, event.seconds, *outcome, recorded.seq, run_of(recorded)))]
+    return [(_COMPLETED, (recorded.at, event.seconds, *outcome, *_witnessed(event), recorded.seq, run_of(recorded)))]
 
 
 def _step_failed(recorded: Recorded, event: StepFailed) -> list[Statement]:
-    return [_ended(recorded, event.status, event.seconds, event.error, None, [])]
+    return [_ended(recorded, event, event.error, (None, to_text([]), *_witnessed(event)))]
 
 
 def _scenario_exited(recorded: Recorded, event: ScenarioExited) -> list[Statement]:
-    return [_ended(recorded, event.status, event.seconds, event.error, event.failed_step, event.missing_outputs)]
+    return [
+        _ended(recorded, event, event.error, (event.failed_step, to_text(event.missing_outputs), None, *_NOTHING_TOOK))
+    ]
 
 
 def _ended(
-    recorded: Recorded,
-    status: str,
-    seconds: float,
-    error: ErrorInfo | None,
-    failed_step: str | None,
-    missing: list[str],
+    recorded: Recorded, event: StepFailed | ScenarioExited, error: ErrorInfo | None, rest: tuple[Any, ...]
 ) -> Statement:
     said = (error.type, error.message, error.traceback) if error else (None, None, None)
-    why = (*said, failed_step, to_text(missing))
-    return _FAILED, (status, recorded.at, seconds, *why, recorded.seq, run_of(recorded))
+    return _FAILED, (event.status, recorded.at, event.seconds, *said, *rest, recorded.seq, run_of(recorded))
+
+
+def _witnessed(event: StepCompleted | StepFailed) -> tuple[Any, ...]:
+    """The columns from `log` to `shared`."""
+    log, took = event.log, event.resources
+    return (None if log is None else to_text(log), *(_NOTHING_TOOK if took is None else msgspec.structs.astuple(took)))
 
 
 def _abandoned(recorded: Recorded, event: StepAbandoned) -> list[Statement]:

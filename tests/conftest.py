@@ -14,6 +14,15 @@ settings.register_profile("house", deadline=None, derandomize=bool(os.environ.ge
 settings.load_profile("house")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes a night, unless it is asked for."""
+    if "night" in str(config.getoption("markexpr")):
+        return
+    for item in items:
+        if item.get_closest_marker("night") is not None:
+            item.add_marker(pytest.mark.skip(reason="by night: python3 tools/dev.py night counts"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing is left in the home of whoever runs the tests."""

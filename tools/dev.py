@@ -43,6 +43,7 @@ ZIZMOR = "zizmor==1.32.0"
 NIGHT: dict[str, tuple[str, ...]] = {
     "fresh": ("tools/attacks/run.py", "--fresh", "5000"),
     "torture": ("-m", "tools.torture", "--night"),
+    "counts": ("-m", "pytest", "-p", "no:cacheprovider", "-q", "-m", "night"),
 }
 """Name -> arguments of Python."""
 EXTERNAL: dict[str, tuple[str, ...]] = {

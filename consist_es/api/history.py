@@ -31,6 +31,7 @@ from consist_es.runs.run import Run, RunResult
 from consist_es.text import shown
 
 if TYPE_CHECKING:
+    from consist_es.reading.compare import Comparison
     from consist_es.runs.sets import RunSet
 
 
@@ -267,6 +268,22 @@ class TrackerQueries(SaysInstead):
         from consist_es.runs.sets import config_diff
 
         return config_diff(self.find_run(run_id_1), self.find_run(run_id_2))
+
+    def compare(self, a: str | Run, b: str | Run) -> Comparison:
+        """Compare two scenarios, or two steps: where they part, and what differs at each step.
+
+        `a` and `b` are runs, or what selects them on the command line: ``"base"``, ``"base#1"``,
+        ``"base/demand@2030.1"``. Of several that a text may mean the newest is taken.
+
+        Raises:
+            MissingKeyError: there is no such scenario or step. UsageError: one is a scenario and the other a step.
+        """
+        from consist_es.reading.compare import compare
+        from consist_es.reading.select import scenario_or_step
+
+        conn = self._queries.conn
+        sides = [scenario_or_step(conn, side.key if isinstance(side, Run) else side).run for side in (a, b)]
+        return compare(conn, *sides)
 
     def run_set(self, label: str = "", **filters: Unpack[RunFilters]) -> RunSet:
         """The runs that match as a set to split, align and compare, or to turn into an Arrow table."""

@@ -43,7 +43,7 @@ class NoopTracker(Tracker):
             hashing_strategy="fast",
             sync="os",
         )
-        self._engine.use_cache = False
+        self._engine.use_cache = self._engine.capture_log = False
         weakref.finalize(self, self._project.close)
 
     def close(self) -> None:

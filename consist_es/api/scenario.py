@@ -311,7 +311,8 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         defaults = self._defaults
         if self._run is not None:
             defaults = msgspec.structs.replace(defaults, scenario_id=self._run.id)
-        return Scope(defaults, key, self.coupler, Surroundings(self, self.coupler, self._now, self._paths))
+        now = self._then if call is None else self._now
+        return Scope(defaults, key, self.coupler, Surroundings(self, self.coupler, now, self._paths))
 
     def _read(self, what: str) -> None:
         """Note the read: a step that reads this while it runs depends on the value."""
@@ -324,6 +325,13 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
 
     def _now(self, name: str) -> str:
         """See `Surroundings.now`."""
+        return self._digest(name, values_of(self.coupler))
+
+    def _then(self, name: str) -> str:
+        """The same for a forecast: with what the steps forecast so far will have set in the coupler."""
+        return self._digest(name, self._foresight.coupler_then(name))
+
+    def _digest(self, name: str, coupler: Mapping[str, Any]) -> str:
         engine, header = self._engine, self._header
         config = engine.project.masker.plain(header.config_plain)
-        return digest_now(name, header.run_id, config, self._inputs, values_of(self.coupler), engine.digester)
+        return digest_now(name, header.run_id, config, self._inputs, coupler, engine.digester)

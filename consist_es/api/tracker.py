@@ -78,6 +78,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         ignore_packages: packages that never count.
         progress: tell on stderr how each step ended and how long the rest may take; None asks the environment variable
             ``CONSIST_ES_PROGRESS``.
+        capture_log: keep what each step prints in a file below `run_dir`; see docs/step-logs.md.
         record_source: keep the source text of the project's code that steps ran, once per version of each function, so
             that `why` and `diff` show the changed lines; None keeps it unless `trusted_writers` is given. See
             docs/why.md.
@@ -111,6 +112,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         model_packages: Iterable[str] | None = None,
         ignore_packages: Iterable[str] | None = None,
         progress: bool | None = None,
+        capture_log: bool = True,
         record_source: bool | None = None,
     ) -> None:
         _check_options(hashing_strategy=hashing_strategy, access_mode=access_mode, observe=observe)
@@ -120,7 +122,9 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         self.run_dir, self.db_path = _places(run_dir, db_path)
         uris = UriMap.of(self.run_dir, mounts)
         secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
-        self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard")
+        tells = _is_set("CONSIST_ES_PROGRESS") if progress is None else progress
+        read_only = access_mode != "standard"
+        self._project = _opened(self.db_path, uris, sync, secrets, read_only=read_only, bars=tells)
         self._is_dry = _is_set("CONSIST_ES_DRY_RUN")
         _make_folder(self.run_dir, dry=self._is_dry)
         self._answers, self._cut = Queries(self._project, uris), set()
@@ -138,10 +142,10 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             trust=trust,
             carry_over=bool(carry_over),
             observer=Observer(self._project, uris, digester, observe, names(ignore_reads, "ignore_reads")),
+            capture_log=bool(capture_log),
             sources=SourceKeeper.if_asked(record_source, by_default=trust is None),
         )
-        root = given_folder(project_root, "project_root")
-        place = label_root(project_root, self.db_path.parent)
+        root, place = given_folder(project_root, "project_root"), label_root(project_root, self.db_path.parent)
         self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
         warn_missing(packages)
         self._foresight = Foresight(self._engine)
@@ -370,7 +374,13 @@ def _check_options(**given: str) -> None:
 
 
 def _opened(
-    db_path: Path, uris: UriMap, sync: str, secrets: tuple[tuple[str, ...], tuple[str, ...]], *, read_only: bool
+    db_path: Path,
+    uris: UriMap,
+    sync: str,
+    secrets: tuple[tuple[str, ...], tuple[str, ...]],
+    *,
+    read_only: bool,
+    bars: bool,
 ) -> Project:
     """Open a project; refuses a `db_path` that is another program's file at once, not at the first step.
 
@@ -378,6 +388,8 @@ def _opened(
     """
     roots, (mask_keys, record_env) = (uris.run_dir, *uris.mounts.values()), secrets
     project = Project(db_path, sync=sync, read_only=read_only, roots=roots, mask_keys=mask_keys, record_env=record_env)
+    if bars:
+        project.show_bars()
     project.connection()
     return project
 

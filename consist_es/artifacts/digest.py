@@ -12,6 +12,9 @@ named error.
 
 import os
 import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,6 +36,10 @@ _LARGE = 16 << 20
 _MANY = 16 << 20
 """Bytes in several files from which on they are hashed in parallel."""
 _THREADS = 8
+_LONG = 10**9
+"""Bytes from which on a bar may appear."""
+Tell = Callable[[int], None]
+"""Called with the number of bytes that were read, by several threads."""
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -97,24 +104,44 @@ def _file_digests(files: list[tuple[bytes, os.stat_result]], cache: DigestCache 
     known = cache.lookup(stamps) if cache else {}
     unknown = list({path: (path, found) for path, found in files if path not in known}.values())
     began = now_ns()
-    fresh = dict(zip((path for path, _ in unknown), _hash_files(unknown), strict=True))
+    with _metered(sum(found.st_size for _, found in unknown), cache) as tell:
+        fresh = dict(zip((path for path, _ in unknown), _hash_files(unknown, tell), strict=True))
     if cache and fresh:
         cache.record({path: (stamps[path], digest, began) for path, digest in fresh.items()})
     known.update(fresh)
     return [known[path] for path, _ in files]
 
 
-def _hash_files(files: list[tuple[bytes, os.stat_result]]) -> list[str]:
+@contextmanager
+def _metered(total: int, cache: DigestCache | None) -> Iterator[Tell]:
+    """A function to call with numbers of bytes read; it shows a bar if there are many, and that is asked for."""
+    if cache is None or cache.meter is None or total < _LONG:
+        yield lambda _count: None
+        return
+    done, lock = 0, threading.Lock()
+
+    with cache.meter("Reading files", "bytes") as bar:
+
+        def tell(count: int) -> None:
+            nonlocal done
+            with lock:
+                done += count
+            bar(done, total)
+
+        yield tell
+
+
+def _hash_files(files: list[tuple[bytes, os.stat_result]], tell: Tell) -> list[str]:
     """Digests in order; in parallel if there is enough to read for threads to pay."""
     if len(files) < 2 or sum(found.st_size for _, found in files) < _MANY:
-        return [_hash_file(path, found) for path, found in files]
+        return [_hash_file(path, found, tell) for path, found in files]
     from concurrent.futures import ThreadPoolExecutor  # heavy, and few steps have so much to read
 
     with ThreadPoolExecutor(max_workers=min(_THREADS, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda file: _hash_file(*file), files))
+        return list(pool.map(lambda file: _hash_file(file[0], file[1], tell), files))
 
 
-def _hash_file(path: bytes, expected: os.stat_result) -> str:
+def _hash_file(path: bytes, expected: os.stat_result, tell: Tell) -> str:
     """Read the whole file and check that it was the same one, unchanged, from `expected` to the end."""
     try:
         descriptor = os.open(path, OURS | os.O_CLOEXEC)
@@ -122,7 +149,7 @@ def _hash_file(path: bytes, expected: os.stat_result) -> str:
         refuse(path, problem)
     try:
         _require_same(path, expected, os.fstat(descriptor))
-        digest, count = _hash_descriptor(descriptor, expected.st_size)
+        digest, count = _hash_descriptor(descriptor, expected.st_size, tell)
         _require_same(path, expected, os.fstat(descriptor))
     except OSError as problem:
         refuse(path, problem)
@@ -134,7 +161,7 @@ def _hash_file(path: bytes, expected: os.stat_result) -> str:
     return digest
 
 
-def _hash_descriptor(descriptor: int, size: int) -> tuple[str, int]:
+def _hash_descriptor(descriptor: int, size: int, tell: Tell) -> tuple[str, int]:
     large = size >= _LARGE
     hasher = blake3(max_threads=blake3.AUTO if large else 1)
     buffer = memoryview(bytearray(min(_LARGE if large else _CHUNK, size + 1)))
@@ -142,6 +169,7 @@ def _hash_descriptor(descriptor: int, size: int) -> tuple[str, int]:
     while count := os.readv(descriptor, [buffer]):
         hasher.update(buffer[:count])
         total += count
+        tell(count)
     return written(hasher), total
 
 

@@ -5,11 +5,15 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from blake3 import blake3
 
 from consist_es.system.keyed_file import KeyedFile
+
+if TYPE_CHECKING:
+    from consist_es.system.bar import Meter
 
 _RACY_NS = 3_000_000_000
 _BATCH = 500
@@ -42,6 +46,8 @@ class DigestCache(KeyedFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _TABLE)
+        self.meter: Meter | None = None
+        """Makes the bar for much to read; None for none."""
 
     def lookup(self, stamps: Mapping[bytes, Stamp]) -> dict[bytes, str]:
         """Digests of the files that still have the recorded stamp."""

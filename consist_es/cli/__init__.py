@@ -13,11 +13,13 @@ from consist_es.cli.archive import archive
 from consist_es.cli.audit import audit
 from consist_es.cli.checkpoint import checkpoint
 from consist_es.cli.common import INTERRUPTED, Program
+from consist_es.cli.completion import completion
 from consist_es.cli.datasette import datasette_config
 from consist_es.cli.demo import demo
 from consist_es.cli.diff import diff
 from consist_es.cli.doctor import doctor
 from consist_es.cli.export import export
+from consist_es.cli.forecast import forecast
 from consist_es.cli.lineage import lineage
 from consist_es.cli.log import log
 from consist_es.cli.prove import prove
@@ -29,6 +31,7 @@ from consist_es.cli.runs import artifacts, runs, scenarios
 from consist_es.cli.show import show
 from consist_es.cli.stats import stats
 from consist_es.cli.verify import verify
+from consist_es.cli.watch import watch
 from consist_es.cli.why import why
 from consist_es.version import __version__
 
@@ -49,10 +52,10 @@ def program() -> None:
 
 
 _GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, report, audit, log),
+    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, report, forecast, watch, audit, log),
     "Trust": (verify, doctor, checkpoint, prove),
     "Share": (export, datasette_config),
-    "Act": (accept, replay, repair, redact, archive, demo),
+    "Act": (accept, replay, repair, redact, archive, completion, demo),
 }
 for _command in [command for commands in _GROUPS.values() for command in commands]:
     program.add_command(_command)

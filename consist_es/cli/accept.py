@@ -5,16 +5,17 @@ from pathlib import Path
 import click
 import msgspec
 
-from consist_es.cache import accept as acceptance
-from consist_es.cache.packages import accept_packages, in_words, revoke_packages
+from consist_es.cli import complete
 from consist_es.cli.common import json_option, opened, project_option
 from consist_es.cli.names import Names
 from consist_es.cli.output import emit, emit_json
 
 
 @click.command()
-@click.argument("run", required=False)
-@click.option("--as", "as_run", metavar="RUN", help="The earlier run whose results still hold.")
+@click.argument("run", required=False, shell_complete=complete.steps)
+@click.option(
+    "--as", "as_run", metavar="RUN", shell_complete=complete.steps, help="The earlier run whose results still hold."
+)
 @click.option("--reason", metavar="TEXT", help="Why the change leaves the results equal.")
 @click.option("--packages", is_flag=True, help="Accept the versions of packages here, for all steps.")
 @click.option("--revoke", "taken_back", is_flag=True, help="Revoke what was accepted for RUN, or for packages.")
@@ -38,6 +39,10 @@ def accept(
     With --packages and no RUN: accept the versions of packages in this environment. Steps that were computed over the
     versions before are reused. The change is taken from the last run with other versions, and printed.
     """
+    # imported here, for all other commands do without
+    from consist_es.cache import accept as acceptance
+    from consist_es.cache.packages import accept_packages, in_words, revoke_packages
+
     _check(run, as_run, reason, packages, taken_back)
     with opened(db_path, read_only=False) as project:
         event: msgspec.Struct

@@ -7,10 +7,10 @@ import click
 
 from consist_es.cli.common import NEGATIVE, json_option, opened, project_option, short
 from consist_es.cli.output import emit, emit_json, note
-from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD
 from consist_es.log.archive import archive as put_away
 from consist_es.log.engine import files_of
+from consist_es.system.bar import Bar
 from consist_es.text import counted
 
 

@@ -5,31 +5,49 @@ from pathlib import Path
 
 import click
 
-from consist_es.cli import wording
-from consist_es.cli.common import json_option, opened, project_option
+from consist_es.cli import complete, wording
+from consist_es.cli.common import json_forms, opened, project_option
+from consist_es.cli.forms import Column, print_rows
+from consist_es.cli.marks import marked, style, took
 from consist_es.cli.names import Names, scenario_named
-from consist_es.cli.output import emit, emit_json
+from consist_es.cli.output import emit
 from consist_es.cli.prove import against_option, evidence, out_option, write_proof
 from consist_es.cli.teller import Teller
 from consist_es.project.project import Project
 from consist_es.projections import audit_index, origins, run_table
 from consist_es.projections.run_rows import RunRow, in_words
+from consist_es.reading.listing import RUN_COLUMNS, Listing
 from consist_es.text import counted
 from consist_es.views.folding import dead_letters
 
+_STEP = (
+    Column("position", right=True),
+    Column("outcome", marked, style),
+    Column("step"),
+    Column("seconds", took, right=True),
+    Column("because", flexible=True),
+)
 _STATUS_STYLES = {"completed": wording.GOOD, "running": wording.ODD}
 
 
 @click.command()
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=complete.scenarios)
 @click.option("--all", "every", is_flag=True, help="Every attempt, the first one first.")
+@click.option("--brief", is_flag=True, help="One line a step instead of one an event.")
 @click.option("--proof", is_flag=True, help="Print the events with proofs, for people without the log.")
 @against_option
 @out_option
-@json_option
+@json_forms
 @project_option
 def audit(
-    scenario: str, every: bool, proof: bool, against: Path | None, out: Path | None, as_json: bool, db_path: Path
+    scenario: str,
+    every: bool,
+    brief: bool,
+    proof: bool,
+    against: Path | None,
+    out: Path | None,
+    form: str | None,
+    db_path: Path,
 ) -> None:
     """Show what happened in SCENARIO, event by event.
 
@@ -39,28 +57,45 @@ def audit(
     The events are read from the log itself, and each is checked against its chain. With --proof they are printed as one
     line of JSON, together with the events that recorded their files, the tree head, and a proof for each event;
     tools/check_proof.py checks it anywhere.
+
+    --brief has one line a step, from the views: the position of its start, its outcome, and what made it run or which
+    run answered.
     """
     if (against or out) and not proof:
         raise click.UsageError("--against and --out belong to --proof: give that too.")
+    if brief and proof:
+        raise click.UsageError("--proof is about events, --brief about steps: give one of them.")
     with opened(db_path) as project:
         views = project.connection()
-        teller = Teller(Names(project.connection), as_json)
         header = scenario_named(views, scenario)
         attempts = run_table.attempts(views, header.run_id)
         chosen = [attempt for attempt in (attempts if every else [header]) if attempt.kind == "scenario"]
         if proof:
             write_proof(project.log, evidence(project, [attempt.key for attempt in chosen]), against, out)
             return
-        _tell_dead_letters(views, as_json)
-        for attempt in chosen:
-            _tell(project, attempt, len(attempts), teller)
+        with Teller(Names(project.connection), form) as teller:
+            _tell_dead_letters(views, teller)
+            for attempt in chosen:
+                if not teller.as_json:
+                    emit(_heading(views, attempt, len(attempts)), _STATUS_STYLES.get(attempt.status, wording.BAD))
+                    emit(_circumstances(views, attempt), wording.QUIET)
+                (_tell_steps if brief else _tell_events)(project, attempt, teller)
 
 
-def _tell(project: Project, header: RunRow, attempts: int, teller: Teller) -> None:
+def _tell_steps(project: Project, header: RunRow, teller: Teller) -> None:
     views = project.connection()
+    steps = run_table.steps(views, header.key)
+    lines = Listing(views, steps)
+    rows = [{"position": step.started_seq, **lines.run(step)} for step in steps]
     if not teller.as_json:
-        emit(_heading(views, header, attempts), _STATUS_STYLES.get(header.status, wording.BAD))
-        emit(_circumstances(views, header), wording.QUIET)
+        print_rows(_STEP, rows, None)
+        return
+    for row in rows:
+        teller.tell_json({name: row[name] for name in ("position", *RUN_COLUMNS)})
+
+
+def _tell_events(project: Project, header: RunRow, teller: Teller) -> None:
+    views = project.connection()
     for position, segment, offset in audit_index.positions(views, header.key):
         teller.tell(project.log.at(position, (segment, offset)))
 
@@ -85,11 +120,11 @@ def _circumstances(views: sqlite3.Connection, header: RunRow) -> str:
     return "; ".join(said)
 
 
-def _tell_dead_letters(views: sqlite3.Connection, as_json: bool) -> None:
+def _tell_dead_letters(views: sqlite3.Connection, teller: Teller) -> None:
     """Report events of the log that are missing from a view."""
     for letter in dead_letters(views):
-        if as_json:
-            emit_json({"dead_letter": {name: getattr(letter, name) for name in letter.__struct_fields__}})
+        if teller.as_json:
+            teller.tell_json({"dead_letter": {name: getattr(letter, name) for name in letter.__struct_fields__}})
         else:
             what = f"event {letter.seq} ({letter.type}) is missing from view {letter.projection}: {letter.error}"
             emit(f"DEAD LETTER: {what}", wording.BAD)

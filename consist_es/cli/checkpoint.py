@@ -7,13 +7,13 @@ import click
 from consist_es.cli.common import json_option, opened, project_option, short
 from consist_es.cli.evidence import new_file, readable_file, require_new, signature_of, write_new
 from consist_es.cli.output import emit, emit_json, note
-from consist_es.cli.progress import Bar
 from consist_es.log.engine import files_of
 from consist_es.log.evidence.signing import sign
 from consist_es.log.evidence.survey import Survey
 from consist_es.log.evidence.tree_head import TreeHead
 from consist_es.log.evidence.tree_heads import keep, make_head
 from consist_es.log.local import LocalLog
+from consist_es.system.bar import Bar
 from consist_es.system.storage import READ_ONLY
 
 

@@ -161,6 +161,13 @@ def project_option(command: _Command) -> _Command:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object to a line.")
 
 
+def json_forms(command: _Command) -> _Command:
+    """``--json`` and ``--nl``; `form` is the one given, or None."""
+    for name, text in (("nl", "Print JSON, one object to a line."), ("json", "Print one JSON document.")):
+        command = click.option(f"--{name}", "form", flag_value=name, help=text)(command)
+    return command
+
+
 json_document = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -168,6 +175,7 @@ json_document = click.option("--json", "as_json", is_flag=True, help="Print one 
 def opened(db_path: Path, *, read_only: bool = True) -> Iterator[Project]:
     """The project; with `read_only` nothing is ever added to its log."""
     project = Project(db_path, read_only=read_only)
+    project.show_bars()
     try:
         yield project
     finally:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import msgspec
 
+from consist_es.cli import complete
 from consist_es.cli.common import NEGATIVE, opened, project_option
 from consist_es.cli.forms import Column, forms_option, print_rows
 from consist_es.cli.marks import took
@@ -42,8 +43,8 @@ _COLUMNS = (
 
 
 @click.command(short_help="Show what differs between A and B.")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=complete.sides)
+@click.argument("b", shell_complete=complete.sides)
 @click.option("--all", "every", is_flag=True, help="Also the steps that are the same work.")
 @click.option("--summary", is_flag=True, help="Only where they part, and how many steps differ.")
 @forms_option
@@ -57,15 +58,7 @@ def diff(a: str, b: str, every: bool, summary: bool, form: str | None, db_path: 
     """
     with opened(db_path) as project:
         views = project.connection()
-        one, other = (select.anything(views, text) for text in (a, b))
-        if not isinstance(one, select.Selected) or not isinstance(other, select.Selected):
-            raise click.UsageError(
-                "Compare two scenarios or two steps. `consist-es lineage` shows how a file was made."
-            )
-        if (one.run.kind == "scenario") != (other.run.kind == "scenario"):
-            raise click.UsageError(
-                f"{one.run.id!r} and {other.run.id!r} are not both scenarios or both steps: compare two of a kind."
-            )
+        one, other = (select.scenario_or_step(views, text) for text in (a, b))
         found = compare(views, one.run, other.run)
         changes = source_changes(views, other.run, one.run) if one.run.kind != "scenario" else []
         for said, text in ((one, a), (other, b)):

@@ -8,12 +8,12 @@ import msgspec
 
 from consist_es.cli.common import NEGATIVE, json_option, project_option
 from consist_es.cli.output import emit, emit_json, note
-from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
 from consist_es.doctor.examine import abandon as declare_over
 from consist_es.doctor.examine import examine, mend
 from consist_es.doctor.finding import ERROR, NOTE, OK, WARNING, Finding
 from consist_es.project.project import Project
+from consist_es.system.bar import Bar
 from consist_es.text import counted
 
 _STYLES = {OK: GOOD, NOTE: QUIET, WARNING: ODD, ERROR: BAD}

@@ -9,13 +9,13 @@ import msgspec
 
 from consist_es.cli.common import short
 from consist_es.cli.output import emit, emit_json, note
-from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD
 from consist_es.errors import ProofError, SignatureError, UsageError
 from consist_es.log.evidence.signing import check_signature
 from consist_es.log.evidence.tree_head import TreeHead, read_head_file
 from consist_es.log.evidence.tree_heads import FOLDER, SIGNATURE, Verdict, changed_between, compare, kept_heads
 from consist_es.log.local import LocalLog
+from consist_es.system.bar import Bar
 
 readable_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 new_file = click.Path(dir_okay=False, path_type=Path)

@@ -6,9 +6,10 @@ from typing import Any, BinaryIO
 
 import click
 
+from consist_es.cli import complete
 from consist_es.cli.common import opened, project_option, short
 from consist_es.cli.output import note
-from consist_es.cli.progress import Bar
+from consist_es.system.bar import Bar
 from consist_es.text import counted
 
 _FORMATS = ("openlineage", "prov", "ro-crate", "parquet", "trace", "mermaid", "dot")
@@ -17,7 +18,7 @@ _STDOUT = "-"
 
 @click.command(short_help="Write scenarios in formats of others.")
 @click.argument("format", metavar="FORMAT", type=click.Choice(_FORMATS))
-@click.argument("scenarios", metavar="[SCENARIO]...", nargs=-1)
+@click.argument("scenarios", metavar="[SCENARIO]...", nargs=-1, shell_complete=complete.scenarios)
 @click.option(
     "-o", "--out", metavar="PATH", type=click.Path(path_type=Path), required=True,
     help="File to write, a folder for ro-crate and parquet, or - for stdout.",

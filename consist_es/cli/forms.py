@@ -5,14 +5,14 @@ import io
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import click
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from consist_es.cli.output import console_of, emit_json, shown
+from consist_es.cli.output import emit_json, shown, write_line
 from consist_es.errors import OptionError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -125,19 +125,24 @@ def _texts(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> list
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows that fit the terminal: the flexible column gives way, then columns are left out from the right."""
+    room = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 1 << 20
+    for line in table_lines(columns, rows, room):
+        write_line(line)
+
+
+def table_lines(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], room: int) -> Iterator[Text]:
+    """Headings and rows in `room` characters: flexible columns give way, then columns are left out from the right."""
     cells = _texts(columns, rows)
     kept = [place for place in range(len(columns)) if not rows or any(line[place] for line in cells)]
-    room = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 1 << 20
     widths = {place: max(cell_len(text) for text in _column(columns, cells, place)) for place in kept}
     while len(kept) > 1 and _least(columns, widths, kept) > room:
         kept.pop()
     spare = room - sum(widths[place] for place in kept) - _GAP * (len(kept) - 1)
-    for place in kept:
+    for place in reversed(kept):
         if columns[place].flexible and spare < 0:
-            widths[place] = max(widths[place] + spare, min(widths[place], _FLEXIBLE_AT_LEAST))
-            spare = 0
-    console = console_of(sys.stdout)
+            narrow = max(widths[place] + spare, min(widths[place], _FLEXIBLE_AT_LEAST))
+            spare += widths[place] - narrow
+            widths[place] = narrow
     for number in range(-1, len(cells)):
         line = Text()
         for place in kept:
@@ -148,9 +153,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None
             line.append(" " * _GAP if place != kept[-1] else "")
         line.rstrip()
         line.truncate(room)
-        with console.capture() as captured:
-            console.print(line, soft_wrap=True)
-        sys.stdout.write(captured.get())
+        yield line
 
 
 def _column(columns: Sequence[Column], cells: Sequence[Sequence[str]], place: int) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from consist_es.cli import complete
 from consist_es.cli.common import json_document, opened, project_option
 from consist_es.cli.marks import mark, style, took
 from consist_es.cli.output import emit_json, print_text, shown
@@ -20,7 +21,7 @@ _DEPTH = 4
 
 
 @click.command(short_help="Show where a step or file comes from.")
-@click.argument("what")
+@click.argument("what", shell_complete=complete.anything)
 @click.option("--down", is_flag=True, help="Show what was made from it instead.")
 @click.option(
     "--depth",

@@ -10,6 +10,7 @@ from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.redactions import Redaction
 from consist_es.projections.run_names import no_run
 from consist_es.projections.run_rows import RunRow, in_words
+from consist_es.reading.labels import moment
 
 
 class Names:
@@ -18,6 +19,7 @@ class Names:
     def __init__(self, views: Callable[[], sqlite3.Connection]) -> None:
         self._views = views
         self._runs: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
         self._artifacts: dict[str, ArtifactRow] = {}
 
     def run(self, key: str) -> str:
@@ -28,6 +30,15 @@ class Names:
                 return key
             self._runs[key] = row.id
         return self._runs[key]
+
+    def labelled(self, key: str) -> str:
+        """The id of a run, with its year and iteration, which the id does not have: ``base_demand#3 2030·1``."""
+        if key not in self._labels:
+            row = run_table.by_key(self._views(), key)
+            if row is None:
+                return key
+            self._labels[key] = f"{row.id} {moment(row)}".rstrip()
+        return self._labels[key]
 
     def artifact(self, artifact_id: str) -> ArtifactRow | None:
         """The row of an artifact, or None if the views lack it."""

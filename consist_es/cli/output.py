@@ -4,6 +4,7 @@ The content of a log is untrusted. So every text is escaped before it reaches a 
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -50,25 +51,22 @@ def note(text: str, style: str = "") -> None:
 def entry(columns: Sequence[str], text: str, style: str = "", *, to: TextIO | None = None) -> None:
     """Print columns and a text after them; on a terminal the text is wrapped between words, below its beginning.
 
-    In a pipe or file it is one line without styles, for programs to read.
+    In a pipe or file it is one line, for programs to read.
     """
     stream = to or sys.stdout
     head, body = "".join(f"{shown(column)}  " for column in columns), shown(text)
-    if not stream.isatty():
-        stream.write(f"{head}{body}".rstrip() + "\n")
-        return
     console = console_of(stream)
+    if not stream.isatty():
+        _write(console, stream, Text.assemble(head, (body, style)))
+        return
     indent = " " * (len(body) - len(body.lstrip(" ")))
     below = " " * (cell_len(head) if head else len(indent) + 2 if indent else 0)
     room = console.width - max(cell_len(head + indent), len(below))
     whole = Text(body[len(indent) :], style)
     lines = whole.wrap(console, room) if room >= _NARROW else [whole]
     starts = [Text(head + indent, "dim" if style else ""), *(Text(below) for _ in lines[1:])]
-    with console.capture() as captured:
-        for start, line in zip(starts, lines or [whole], strict=True):
-            line.rstrip()
-            console.print(Text.assemble(start, line), soft_wrap=True)
-    stream.write(captured.get())
+    for start, line in zip(starts, lines or [whole], strict=True):
+        _write(console, stream, Text.assemble(start, line))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, to: TextIO | None = None) -> None:
@@ -97,13 +95,23 @@ def console_of(stream: TextIO) -> Console:
 
 
 def print_text(text: Text) -> None:
-    """Print a line in several styles to stdout; in a pipe without styles. The caller has escaped its parts."""
-    if not sys.stdout.isatty():
-        sys.stdout.write(text.plain.rstrip() + "\n")
-        return
+    """Print a line in several styles to stdout; in a pipe whole. The caller has escaped its parts."""
     console = console_of(sys.stdout)
+    for piece in text.wrap(console, console.width) if sys.stdout.isatty() else [text]:
+        _write(console, sys.stdout, piece)
+
+
+def write_line(text: Text) -> None:
+    """Print a line as it is, which fits already."""
+    _write(console_of(sys.stdout), sys.stdout, text)
+
+
+def _write(console: Console, stream: TextIO, line: Text) -> None:
+    """Write one line; without styles in a pipe, unless the variable FORCE_COLOR is set and NO_COLOR is not."""
+    line.rstrip()
+    if not stream.isatty() and (not os.environ.get("FORCE_COLOR") or os.environ.get("NO_COLOR")):
+        stream.write(line.plain + "\n")
+        return
     with console.capture() as captured:
-        for piece in text.wrap(console, console.width):
-            piece.rstrip()
-            console.print(piece, soft_wrap=True)
-    sys.stdout.write(captured.get())
+        console.print(line, soft_wrap=True)
+    stream.write(captured.get())

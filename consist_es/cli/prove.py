@@ -9,13 +9,13 @@ import click
 from consist_es.cli.common import opened, project_option, short
 from consist_es.cli.evidence import head_to_prove_against, new_file, readable_file, require_new, write_new
 from consist_es.cli.output import note
-from consist_es.cli.progress import Bar
 from consist_es.events import CacheHit, CouplerSet, Recorded, ScenarioStarted, StepCompleted, StepStarted
 from consist_es.log.engine import EventLog, files_of
 from consist_es.log.evidence.proof import prove as make_proof
 from consist_es.log.evidence.tree_head import TreeHead, read_head_file
 from consist_es.project.project import Project
 from consist_es.projections import audit_index, lineage, shared_values
+from consist_es.system.bar import Bar
 from consist_es.text import counted
 
 against_option = click.option(

@@ -13,11 +13,11 @@ import click
 
 from consist_es.cli.common import NEGATIVE, json_option, opened, project_option, short
 from consist_es.cli.output import emit, emit_json, note, table
-from consist_es.cli.progress import Bar
 from consist_es.cli.wording import duration
 from consist_es.errors import NotOurDatabaseError, UsageError
 from consist_es.project.find import log_folder
 from consist_es.project.project import Project
+from consist_es.system.bar import Bar
 from consist_es.text import counted
 from consist_es.views import file as view_file
 from consist_es.views.compare import Difference, counts, keys

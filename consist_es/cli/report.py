@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from consist_es.cli import complete
 from consist_es.cli.common import NEGATIVE, opened, project_option, short
 from consist_es.cli.marks import size
 from consist_es.cli.output import emit, note
-from consist_es.cli.progress import Bar
 from consist_es.project.project import Project
 from consist_es.report.making import Report, make_report, require_report, write_report
 from consist_es.report.sharing import Sharing
+from consist_es.system.bar import Bar
 from consist_es.text import counted
 
 _SHARE = 10
@@ -20,7 +21,7 @@ _SHARE = 10
 
 
 @click.command(short_help="Write the record as one HTML file.")
-@click.argument("scenario", nargs=-1)
+@click.argument("scenario", nargs=-1, shell_complete=complete.scenarios)
 @click.option(
     "-o", "--out", "path", metavar="FILE", default="report.html", show_default=True,
     type=click.Path(path_type=Path), help="The file; a report of that name is written again.",

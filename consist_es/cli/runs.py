@@ -1,12 +1,13 @@
 """``consist-es runs``, ``scenarios`` and ``artifacts``: lists of them."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from consist_es.cli import complete
 from consist_es.cli.common import opened, project_option
 from consist_es.cli.forms import Column, chosen, forms_option, print_rows
 from consist_es.cli.marks import marked, size, style, took
@@ -18,32 +19,49 @@ from consist_es.reading.found import find_steps
 from consist_es.reading.labels import OUTCOMES
 from consist_es.reading.listing import ARTIFACT_COLUMNS, RUN_COLUMNS, SCENARIO_COLUMNS, Listing
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _STATUSES = ("running", "completed", "failed", "interrupted", "abandoned")
 _ON_A_TERMINAL = 20
 """Rows shown on a terminal unless told otherwise."""
 
-limit_option = click.option(
-    "--limit", metavar="N", type=click.IntRange(min=1),
-    help="Show at most this many.  [default: 20 on a terminal, else all]",
-)  # fmt: skip
-columns_option = click.option("--columns", metavar="A,B", help="Show these columns, or all.")
-sort_option = click.option("--sort", metavar="COLUMN", help="Sort by this column; -COLUMN the other way round.")
+
+def list_options(known: Sequence[str]) -> Callable[[_Command], _Command]:
+    """``--sort``, ``--columns``, ``--limit`` and the forms of a list with these columns."""
+
+    def options(command: _Command) -> _Command:
+        command = click.option(
+            "--limit",
+            metavar="N",
+            type=click.IntRange(min=1),
+            help="Show at most this many.  [default: 20 on a terminal, else all]",
+        )(forms_option(command))
+        command = click.option(
+            "--columns", metavar="A,B", shell_complete=complete.columns(known), help="Show these columns, or all."
+        )(command)
+        return click.option(
+            "--sort",
+            metavar="COLUMN",
+            shell_complete=complete.sorting(known),
+            help="Sort by this column; -COLUMN the other way round.",
+        )(command)
+
+    return options
 
 
 @click.command(short_help="List runs of steps: computed or reused, and why.")
 @click.option(
-    "--scenario", metavar="NAME", help="Only this scenario: its latest attempt, or NAME#2 for an earlier one."
+    "--scenario",
+    metavar="NAME",
+    shell_complete=complete.scenarios,
+    help="Only this scenario: its latest attempt, or NAME#2 for an earlier one.",
 )
-@click.option("--name", metavar="NAME", help="Only this step.")
+@click.option("--name", metavar="NAME", shell_complete=complete.names, help="Only this step.")
 @click.option("--year", type=int, help="Only this year.")
 @click.option("--iteration", type=int, help="Only this iteration.")
 @click.option("--outcome", type=click.Choice(OUTCOMES), help="Only with this outcome.")
 @click.option("--status", type=click.Choice(_STATUSES), help="Only with this status.")
-@click.option("--model", metavar="NAME", help="Only this model.")
-@sort_option
-@columns_option
-@limit_option
-@forms_option
+@click.option("--model", metavar="NAME", shell_complete=complete.models, help="Only this model.")
+@list_options(RUN_COLUMNS)
 @project_option
 def runs(
     scenario: str | None,
@@ -73,10 +91,7 @@ def runs(
 
 
 @click.command(short_help="List scenarios with outcomes of their steps.")
-@sort_option
-@columns_option
-@limit_option
-@forms_option
+@list_options(SCENARIO_COLUMNS)
 @project_option
 def scenarios(sort: str | None, columns: str | None, limit: int | None, form: str | None, db_path: Path) -> None:
     """List scenarios with outcomes of their steps, newest first."""
@@ -91,13 +106,12 @@ def scenarios(sort: str | None, columns: str | None, limit: int | None, form: st
 
 
 @click.command(short_help="List files and tables: what made and used them.")
-@click.option("--key", metavar="KEY", help="Only with this key.")
-@click.option("--run", metavar="RUN", help="Only inputs and outputs of this step.")
-@click.option("--format", "driver", metavar="NAME", help="Only this format, such as parquet.")
-@sort_option
-@columns_option
-@limit_option
-@forms_option
+@click.option("--key", metavar="KEY", shell_complete=complete.keys, help="Only with this key.")
+@click.option("--run", metavar="RUN", shell_complete=complete.steps, help="Only inputs and outputs of this step.")
+@click.option(
+    "--format", "driver", metavar="NAME", shell_complete=complete.formats, help="Only this format, such as parquet."
+)
+@list_options(ARTIFACT_COLUMNS)
 @project_option
 def artifacts(
     key: str | None,

@@ -6,20 +6,33 @@ from typing import Any
 import click
 import msgspec
 
+from consist_es.cli import complete
 from consist_es.cli.common import json_document, opened, project_option
 from consist_es.cli.output import emit_json
-from consist_es.cli.tell import note_others, plain_artifact, tell_artifact, tell_scenario, tell_step
+from consist_es.cli.output import shown as shown_text
+from consist_es.cli.tell import (
+    note_others,
+    plain_artifact,
+    tell_artifact,
+    tell_no_log,
+    tell_printed,
+    tell_scenario,
+    tell_step,
+)
+from consist_es.errors import UsageError
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading import account, select
 from consist_es.reading.causes import in_short
 from consist_es.reading.labels import label, outcome
+from consist_es.runs.step_logs import step_log
 
 
 @click.command(short_help="Show all about a scenario, step or artifact.")
-@click.argument("what")
+@click.argument("what", shell_complete=complete.anything)
+@click.option("--log", "as_log", is_flag=True, help="Print what the step printed while it ran, or prints now.")
 @json_document
 @project_option
-def show(what: str, as_json: bool, db_path: Path) -> None:
+def show(what: str, as_log: bool, as_json: bool, db_path: Path) -> None:
     """Show all about WHAT: a scenario, a step or an artifact.
 
     A scenario is baseline, or baseline#2 for an earlier attempt; a step baseline/demand@2030.1 (year 2030, iteration
@@ -29,6 +42,9 @@ def show(what: str, as_json: bool, db_path: Path) -> None:
         views = project.connection()
         found = select.anything(views, what)
         note_others(what, found)
+        if as_log:
+            _show_log(what, found, project.folder, as_json=as_json)
+            return
         if isinstance(found, select.SelectedArtifact):
             artifact = account.of_artifact(views, found.artifact)
             if as_json:
@@ -47,6 +63,33 @@ def show(what: str, as_json: bool, db_path: Path) -> None:
                 emit_json(plain_step(step))
             else:
                 tell_step(step, whole=True)
+                tell_printed(step.row, step_log(step.row, project=project.folder))
+
+
+def _show_log(
+    what: str, found: select.Selected | select.SelectedArtifact, folder: Path | None, *, as_json: bool
+) -> None:
+    if isinstance(found, select.SelectedArtifact) or found.run.kind == "scenario":
+        raise UsageError(f"{what!r} is no step: --log shows what one step printed. `consist-es runs` lists the steps.")
+    row = found.run
+    log = step_log(row, project=folder)
+    text = None if log is None else log.text()
+    if as_json:
+        emit_json({**_run(row), "log": None if log is None else {**_log(row), "path": str(log.path), "text": text}})
+    elif text is None:
+        tell_no_log(row)
+    else:
+        for line in text.splitlines():
+            click.echo(shown_text(line))
+
+
+def _log(row: RunRow) -> dict[str, Any]:
+    return {} if row.log is None else plain(row.log)
+
+
+def plain(found: msgspec.Struct) -> dict[str, Any]:
+    """A struct as JSON says it, with what is None."""
+    return msgspec.structs.asdict(found)
 
 
 def _run(row: RunRow) -> dict[str, Any]:
@@ -74,6 +117,8 @@ def plain_step(found: account.StepAccount) -> dict[str, Any]:
         "nearest": None if found.nearest is None else found.nearest.id,
         **plain_differences(found),
         **plain_causes(found),
+        "log": None if row.log is None else plain(row.log),
+        "resources": None if row.resources is None else plain(row.resources),
         "config": row.config,
         "inputs": {name: plain_artifact(item) for name, item in found.inputs.items()},
         "outputs": {name: plain_artifact(item) for name, item in found.outputs.items()},

@@ -18,11 +18,14 @@ from consist_es.reading.labels import label, outcome
 from consist_es.reading.select import Selected, SelectedArtifact
 from consist_es.runs.sets import flat
 from consist_es.runs.source_changes import SourceChange
+from consist_es.runs.step_logs import StepLog
 from consist_es.runs.why import in_words as reason_in_words
 from consist_es.values.plain import from_plain
 
 _LISTED = 5
 _FILES = 20
+_LAST = 10
+"""Lines of what a failed step printed."""
 
 
 def note_others(text: str, found: Selected | SelectedArtifact) -> None:
@@ -58,11 +61,52 @@ def tell_step(found: StepAccount, *, whole: bool) -> None:
         line("error", f"{row.error_type}: {row.error_message}" if row.error_type else row.error_message, "red")
     _tell_why(found)
     if whole:
+        tell_resources(row)
         config = flat(from_plain(row.config))
         if config:
             line("config", ", ".join(f"{key}={value}" for key, value in config.items()))
         _lines("inputs", _files(found.inputs))
         _lines("outputs", _files(found.outputs))
+
+
+def tell_resources(row: RunRow) -> None:
+    """What a step took, as far as it is known."""
+    taken = row.resources
+    if taken is None:
+        return
+    if taken.shared:
+        line("took", f"{took(taken.wall_s)}, beside other steps of its process")
+        return
+    parts = [
+        f"{took(taken.wall_s)}",
+        None if taken.cpu_s is None else f"CPU {took(taken.cpu_s)}",
+        None if taken.peak_memory_bytes is None else f"peak memory {size(taken.peak_memory_bytes)}",
+        None if taken.read_bytes is None else f"read {size(taken.read_bytes)}",
+        None if taken.written_bytes is None else f"wrote {size(taken.written_bytes)}",
+    ]
+    line("took", ", ".join(filter(None, parts)))
+
+
+def tell_printed(row: RunRow, log: StepLog | None) -> None:
+    """How much a step printed; of a step that failed also the last lines."""
+    if log is None:
+        return
+    if not log.path.is_file():
+        line("printed", f"{size(row.log.bytes) if row.log else 'something'}, but the file is not there: {log.path}")
+        return
+    cut = f", {size(row.log.left_out)} of it left out" if row.log is not None and row.log.left_out else ""
+    broken = f", not whole: {row.log.problem}" if row.log is not None and row.log.problem else ""
+    line("printed", f"{size(log.path.stat().st_size)}{cut}{broken}; show it with --log")
+    if row.status != "completed":
+        _lines("last lines", log.tail(_LAST).splitlines(), "dim")
+
+
+def tell_no_log(row: RunRow) -> None:
+    """Why there is nothing to show."""
+    if row.cache == "hit" and row.status == "completed":
+        note("A hit prints nothing: its function was not called. Show the run that it came from.")
+    else:
+        note("It printed nothing, or that was not kept (capture_log=False, or an earlier version).")
 
 
 def _tell_why(found: StepAccount) -> None:

@@ -10,7 +10,6 @@ from consist_es.cli.common import json_option, opened, place_of, project_option
 from consist_es.cli.doctor import show_finding
 from consist_es.cli.evidence import check_heads, readable_file
 from consist_es.cli.output import emit, emit_json, note, shown, table
-from consist_es.cli.progress import Bar
 from consist_es.cli.wording import BAD, GOOD, ODD, QUIET
 from consist_es.doctor.examine import derive_again
 from consist_es.log.engine import EventLog, files_of
@@ -19,6 +18,7 @@ from consist_es.log.report import VerifyReport
 from consist_es.log.segment import segment_name
 from consist_es.log.unended import Unended
 from consist_es.project.project import Project
+from consist_es.system.bar import Bar
 from consist_es.system.storage import LocalStorage
 from consist_es.text import counted
 

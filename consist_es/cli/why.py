@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from consist_es.cli import complete
 from consist_es.cli.common import json_document, opened, project_option
 from consist_es.cli.output import emit, emit_json, note
 from consist_es.cli.show import plain_causes, plain_differences, plain_step
@@ -19,8 +20,11 @@ from consist_es.runs.why import why as account_of
 
 
 @click.command(short_help="Explain why a step was computed or reused.")
-@click.argument("run")
-@click.option("--against", metavar="SCENARIO", help="Compare with the same step of this scenario, or with this run.")
+@click.argument("run", shell_complete=complete.sides)
+@click.option(
+    "--against", metavar="SCENARIO", shell_complete=complete.sides,
+    help="Compare with the same step of this scenario, or with this run.",
+)  # fmt: skip
 @json_document
 @project_option
 def why(run: str, against: str | None, as_json: bool, db_path: Path) -> None:

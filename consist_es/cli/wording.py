@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from consist_es.cache.packages import in_words as changes_of
 from consist_es.cli.names import Names
 from consist_es.cli.phrases import after_colon, cut, listed, pairs, parts
 from consist_es.cli.units import duration as duration
@@ -52,7 +51,7 @@ from consist_es.events import (
 )
 from consist_es.identity.shared_values import CONFIG
 from consist_es.log.segment import segment_name
-from consist_es.runs.why import REASONS, REUSED_OVER, in_words
+from consist_es.runs.why import REUSED_OVER, in_words
 from consist_es.text import counted
 
 GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
@@ -69,7 +68,7 @@ def line_of(recorded: Recorded, names: Names) -> Line:
     """The line of an event, with the name of the run that it is about."""
     line = _said(recorded, names)
     about = recorded.run or recorded.scenario
-    return line if about is None else Line(f"{names.run(about)}: {line.text}", line.style)
+    return line if about is None else Line(f"{names.labelled(about)}: {line.text}", line.style)
 
 
 def _said(recorded: Recorded, names: Names) -> Line:
@@ -232,10 +231,9 @@ def _hit(event: CacheHit, names: Names) -> Line:
 
 
 def _missed(event: CacheMissed, names: Names) -> Line:
-    gloss = f" ({in_words(event.reason)})" if event.reason in REASONS else ""
     nearest = f"; nearest run {names.run(event.nearest)}" if event.nearest else ""
     differs = after_colon("; ".join(event.differs))
-    return Line(f"cache miss: {event.reason}{gloss}{nearest}{differs}", ODD)
+    return Line(f"cache miss: {in_words(event.reason)}{nearest}{differs}", ODD)
 
 
 def _carried(event: KeyCarriedOver, _names: Names) -> Line:
@@ -262,6 +260,8 @@ def _revoked(event: AcceptanceRevoked, _names: Names) -> Line:
 
 
 def _packages(event: PackagesAccepted, _names: Names) -> Line:
+    from consist_es.cache.packages import in_words as changes_of  # seldom, and it brings all of identity with it
+
     return Line(f"accepted by {event.user or 'somebody'}: {', '.join(changes_of(event))}: {event.reason}", ODD)
 
 

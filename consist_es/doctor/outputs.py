@@ -11,9 +11,9 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.digest import stat_matches
 from consist_es.artifacts.digest_cache import DigestCache
+from consist_es.artifacts.moved import root_now
 from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.doctor.finding import NOTE, OK, WARNING, Finding, listed
-from consist_es.doctor.moved import root_now
 from consist_es.errors import InputError, PathError
 from consist_es.projections import run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row

@@ -32,6 +32,7 @@ from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink
 from consist_es.execution.journal import Begun, Journal, WorkersJournal
 from consist_es.execution.observed import Observations
 from consist_es.runs.run import Run, metadata
+from consist_es.runs.step_logs import outside_logs
 from consist_es.steps.inputs import BoundInput
 from consist_es.system.with_block import WithBlock
 from consist_es.values.arrays import listed
@@ -338,7 +339,7 @@ class ActiveRun:
     def log_captured(self, snapshot: Snapshot) -> dict[str, Artifact]:
         """Record the files that appeared since a snapshot, by key."""
         notes = ArtifactNotes(meta={CAPTURED: True})
-        keys = capture_keys(snapshot.folder, snapshot.appeared())
+        keys = capture_keys(snapshot.folder, outside_logs(self.journal.uris.run_dir, snapshot.appeared()))
         found = {key: self._log_if_there(path, key, notes) for key, path in keys.items()}
         return {key: artifact for key, artifact in found.items() if artifact is not None}
 

@@ -39,6 +39,7 @@ from consist_es.execution.reusable import not_reusable
 from consist_es.execution.run_context import RunContext
 from consist_es.execution.settings import Scope, Settings
 from consist_es.execution.watch import Observed
+from consist_es.execution.witness import Witness
 from consist_es.execution.workers import take_in
 from consist_es.identity.live import cached_results
 from consist_es.log.engine import Claim
@@ -72,6 +73,8 @@ class Attempt(WithBlock["Attempt"]):
         self._snapshot: Snapshot | None = None
         self._watch: Watch | None = None
         """Observes the step's undeclared reads."""
+        self._witness: Witness | None = None
+        """Keeps what the step prints, and measures what it takes."""
         self._beside: list[str] = []
         """Keys of the runs still open when it started."""
         self.comparison: Comparison | None = None
@@ -232,17 +235,27 @@ class Attempt(WithBlock["Attempt"]):
         return plan.arguments(RunContext(self.active), self._staged) if plan is not None else {}
 
     def watch(self) -> None:
-        """Begin to observe the step's undeclared reads."""
+        """Begin to observe the step's undeclared reads, what it prints and what it takes."""
+        if self.hit is None:
+            place = self._settings.log_of(self.step, self._key)
+            self._witness = Witness(self.active, place, self._project.masker.error)
+            self._witness.prepare()
         if (observer := self._settings.observer) is not None:
             made = observer.watch(self.step, self._directory, self._staged.values(), self.scope.defaults)
             self._watch = made  # set before begin(), so that an interrupted begin() is undone too
             if made is not None:
                 made.begin()
+        if self._witness is not None:
+            self._witness.begin()
 
     def stop_watching(self) -> None:
         """Stop observing, once the function has returned or the block has ended."""
+        if self._witness is not None:
+            self._witness.stop()
         if self._watch is not None:
             self._watch.stop()
+        if self._witness is not None:
+            self._witness.end()
         cached_results.step_ended()
 
     # ------------------------------------------------------------ end
@@ -333,6 +346,8 @@ class Attempt(WithBlock["Attempt"]):
             reads=None if observed.event is None else observed.event.digest,
             effects=changes.effects,
             logged_inputs=[item.link() for item in active.late_inputs],
+            log=None if self._witness is None else self._witness.log,
+            resources=None if self._witness is None else self._witness.taken,
         )
 
     def _coupler_events(self, outputs: list[OutputLink]) -> list[Event]:
@@ -352,6 +367,7 @@ class Attempt(WithBlock["Attempt"]):
     def end(self, error: BaseException | None) -> None:
         """Record `error` if there is one and no end is logged yet, close the run, and give up its turn."""
         try:
+            self.stop_watching()
             if error is not None:
                 self._failed(error)
         finally:
@@ -366,6 +382,8 @@ class Attempt(WithBlock["Attempt"]):
             return
         if isinstance(error, LogWriteError):
             error.keep(self.step.run_id, self._kept())
+        if self._witness is not None:
+            self._witness.annotate(error)
         try:
             recorded = self._record_failure(error)
         except (ConsistError, OSError) as unrecorded:
@@ -386,7 +404,7 @@ class Attempt(WithBlock["Attempt"]):
         self._ended = not self._settings.queries.is_open(self._key)
         if self._ended:
             return False
-        self._journal.record(failed_event(error, self._seconds, self._project.masker.error), commit=True)
+        self._journal.record(failed_event(error, self._seconds, self._project.masker.error, self._witness), commit=True)
         self._ended = True
         return True
 

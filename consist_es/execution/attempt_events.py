@@ -21,7 +21,8 @@ from consist_es.events import (
     StepFailed,
     StepStarted,
 )
-from consist_es.identity.code.left_out import left_out
+from consist_es.execution.witness import Witness
+from consist_es.identity.left_out import left_out
 from consist_es.runs.run import Run
 from consist_es.steps.outputs import in_declared_order
 from consist_es.steps.step import Step
@@ -104,10 +105,13 @@ def hit_completed(step: Step, hit: Hit, seconds: float) -> StepCompleted:
     )
 
 
-def failed_event(error: BaseException, seconds: float, mask: Callable[[str], str]) -> StepFailed:
-    """The end event of a run that raised."""
+def failed_event(
+    error: BaseException, seconds: float, mask: Callable[[str], str], witness: Witness | None = None
+) -> StepFailed:
+    """The end event of a run that raised; `witness` knows what it printed and took, if its function was called."""
     status = "failed" if isinstance(error, Exception) else "interrupted"
-    return StepFailed(status=status, seconds=seconds, error=error_info(error, mask))
+    log, taken = (None, None) if witness is None else (witness.log, witness.taken)
+    return StepFailed(status=status, seconds=seconds, error=error_info(error, mask), log=log, resources=taken)
 
 
 def links(outputs: Mapping[str, Artifact]) -> list[OutputLink]:

@@ -17,7 +17,7 @@ from consist_es.reading.labels import label
 from consist_es.runs.run import Run, RunResult
 from consist_es.runs.why import in_words
 from consist_es.steps.options import StepArguments
-from consist_es.text import shown
+from consist_es.text import fitted, shown
 
 Absorb = Callable[[Mapping[str, Any]], object]
 _OPEN = {
@@ -155,7 +155,7 @@ class Rehearsal:
         self._raised = None  # the forecast itself looked at what is pending
         self.forecasts.append(found)
         if self._scenario is None:
-            print(f"Dry run: {_step_of(found, None)}", file=sys.stderr)
+            print(fitted(f"Dry run: {_step_of(found, None)}", sys.stderr), file=sys.stderr)
         return found
 
     # ------------------------------------------------------------ stops

@@ -25,7 +25,7 @@ from consist_es.errors import DryRunStop, InputError
 from consist_es.execution.collect import declared_path
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.overlay import Overlay
-from consist_es.identity.code.left_out import left_out
+from consist_es.identity.left_out import left_out
 from consist_es.identity.live.owners import Reach
 from consist_es.identity.live.written import may_write
 from consist_es.projections import cache_index, lineage, run_table
@@ -157,6 +157,10 @@ class Foresight:
     def reopened(self, args: StepArguments, scope: Scope, reason: str) -> Forecast:
         """The forecast of a step that was taken for a hit, and may run after all."""
         return self._open(outline(with_definition(args)[0], scope.defaults), reason, ())
+
+    def coupler_then(self, name: str) -> Mapping[str, Any]:
+        """See `Overlay.then`."""
+        return self._overlay.then(name)
 
     @property
     def others(self) -> Foreseen | None:

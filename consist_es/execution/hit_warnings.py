@@ -6,7 +6,7 @@ import warnings
 
 from consist_es.cache.lookup import Hit
 from consist_es.errors import ConsistWarning
-from consist_es.identity.code.left_out import left_out
+from consist_es.identity.left_out import left_out
 from consist_es.runs.why import REUSED_OVER
 from consist_es.steps.step import Step
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from consist_es.errors import DryRunStop
 from consist_es.steps.pending import Foreseen, Pending
 
 
@@ -45,6 +46,20 @@ class Overlay(Mapping[str, Any]):
             return None
         value = self[key]
         return value if isinstance(value, Pending) and not value.is_there else None
+
+    def then(self, name: str) -> Mapping[str, Any]:
+        """The coupler as the step that is being forecast will find it.
+
+        Raises:
+            DryRunStop: the part `name` of it is not known before a step has run that is forecast to.
+        """
+        key = next((key for key in self if name == f"coupler key {key!r}"), None)
+        pending = None if key is None else self.pending(key)
+        unknown = key is None and name.startswith(("coupler key ", "the coupler's keys"))
+        step = self.others if unknown else None if pending is None else pending.step
+        if step is not None:
+            raise DryRunStop(f"{name} is not known before step {step.name!r} has run")
+        return self
 
     def __getitem__(self, key: str) -> Any:
         if self._is_set(key):

@@ -11,14 +11,12 @@ from typing import Any
 from consist_es.execution.hooks import Hooks
 from consist_es.execution.summary import duration
 from consist_es.project.project import Project
-from consist_es.projections import run_table
-from consist_es.projections.run_rows import RunRow
+from consist_es.reading.expected import Expected
 from consist_es.reading.labels import label, place
 from consist_es.runs.run import Run
 from consist_es.runs.why import in_words
-from consist_es.text import counted, shown
+from consist_es.text import counted, fitted, shown
 
-Place = tuple[str, int | None, int | None, str | None]
 log = logging.getLogger("consist_es")
 _MOST = 2
 """Differences told of one step."""
@@ -43,7 +41,7 @@ class Progress:
     def _started(self, run: Run) -> None:
         if run.kind == "scenario":
             with self._lock:
-                self._scenarios[run.id] = _Scenario(_last_whole(self._project, run), self._project)
+                self._scenarios[run.id] = _Scenario(Expected(self._project.connection(), run.name))
 
     def _completed(self, run: Run, _outputs: Mapping[str, Any]) -> None:
         self._ended(run, "")
@@ -67,18 +65,14 @@ class Progress:
         text = shown(line)
         log.info("%s", text)
         if self.on_stderr:
-            print(text, file=sys.stderr, flush=True)
+            print(fitted(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 class _Scenario:
     """How far one open scenario is, and what the last whole attempt says about the rest."""
 
-    def __init__(self, before: list[RunRow], project: Project) -> None:
-        self._total = len(before)
-        self._left: dict[Place, list[RunRow]] = {}
-        for row in before:
-            self._left.setdefault(place(row), []).append(row)
-        self._project = project
+    def __init__(self, expected: Expected) -> None:
+        self._expected = expected
         self._computed = self._reused = self._failed = 0
         self._seconds = 0.0
 
@@ -89,21 +83,12 @@ class _Scenario:
         self._reused += hit and not failed
         self._computed += not hit and not failed
         self._seconds += 0.0 if hit else run.duration_seconds or 0.0
-        if same := self._left.get(place(run)):
-            same.pop(0)
+        self._expected.ended(place(run))
         done = self._computed + self._reused + self._failed
-        if self._total < done:
+        if self._expected.steps < done:
             return ""
-        left = [row for rows in self._left.values() for row in rows]
-        rest = sum(self._expected(row) for row in left)
-        return f"; {done} of {self._total}" + (f", about {duration(rest)} left" if rest >= 1 else "")
-
-    def _expected(self, row: RunRow) -> float:
-        """Time that a step may take: that of the last attempt; once a step was computed, that of computing it."""
-        if self._computed and row.cache == "hit" and row.cache_source_key is not None:
-            source = run_table.by_key(self._project.views_as_seen(), row.cache_source_key)
-            row = row if source is None else source
-        return row.seconds or 0.0
+        rest = self._expected.rest(computing=self._computed > 0)  # what changed, changes what follows
+        return f"; {done} of {self._expected.steps}" + (f", about {duration(rest)} left" if rest >= 1 else "")
 
     def summary(self, run: Run, problem: str) -> str:
         """The scenario as a whole, in one sentence."""
@@ -114,13 +99,6 @@ class _Scenario:
         listed = f" ({', '.join(parts)})" if parts else ""
         end = problem or "completed"
         return f"{end} after {duration(run.duration_seconds or 0.0)}, {steps}{listed}"
-
-
-def _last_whole(project: Project, header: Run) -> list[RunRow]:
-    """Steps of the last completed attempt at a scenario of this name; [] if there is none."""
-    conn = project.connection()
-    found = run_table.find(conn, kind="scenario", name=header.name, status="completed", limit=1)
-    return run_table.steps(conn, found[0].key) if found else []
 
 
 def _outcome(run: Run) -> str:

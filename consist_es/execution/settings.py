@@ -28,6 +28,7 @@ from consist_es.execution.watch import Observer
 from consist_es.project.project import Project
 from consist_es.projections import near
 from consist_es.runs.queries import Queries
+from consist_es.runs.step_logs import place_of
 from consist_es.steps.step import Step, StepDefaults
 from consist_es.views.tables import reached
 
@@ -64,6 +65,8 @@ class Settings:
     """Accept runs recorded under version 1 of the fingerprint."""
     observer: Observer | None = None
     """Observes the undeclared reads of steps; None if off."""
+    capture_log: bool = True
+    """Keep what steps print."""
     sources: SourceKeeper | None = None
     """Records source texts; None if they are not to be recorded."""
     warned: Warned = field(default_factory=Warned)
@@ -123,6 +126,11 @@ class Settings:
         if not isinstance(name, str):
             raise UsageTypeError(f"run_subdir_fn must return a str, not {type(name).__name__}.")
         return inside(outputs, name.strip("/") or key, name)
+
+    def log_of(self, step: Step, key: str) -> Path | None:
+        """The file for what a run prints; None if it is not kept."""
+        asked = step.args.execution_options.capture_log
+        return place_of(self.uris.run_dir, key) if self.capture_log and asked is not False else None
 
     def _reads_every_output(self, asked: str | None) -> bool:
         """Re-hash every output if `strict`, or if nothing was asked and writers are restricted."""

@@ -40,6 +40,7 @@ class Warned:
         self._without_output(step, event)
         self._of_reads(step, observed)
         self._changed(step, changes)
+        self._of_log(step, event)
 
     @staticmethod
     def _wants_reuse(step: Step) -> bool:
@@ -97,6 +98,15 @@ class Warned:
         """Warn of changes that a hit cannot replay, or that not all was compared."""
         if changes.lost or changes.over:
             self._once(step, changes.warning(step.name))
+
+    def _of_log(self, step: Step, event: StepCompleted) -> None:
+        """Warn that what it printed could not all be kept."""
+        if event.log is not None and event.log.problem is not None:
+            self._once(
+                step,
+                f"What step {step.name!r} printed could not all be kept ({event.log.problem}). Its results are not "
+                "affected. Make room, or pass capture_log=False.",
+            )
 
 
 def _say(text: str) -> None:

@@ -27,6 +27,7 @@ from consist_es.observe.reads import Places, Reads
 from consist_es.observe.scope import Scope, is_below
 from consist_es.observe.watch import Watch
 from consist_es.project.project import Project
+from consist_es.runs.step_logs import FOLDER
 from consist_es.steps.step import Step, StepDefaults
 from consist_es.values.masking import key_file
 
@@ -161,7 +162,8 @@ class Observer(msgspec.Struct, frozen=True):
 
     def _skipped(self) -> tuple[str, ...]:
         views = self.project.db_path
-        own = (str(self.project.folder), str(key_file(self.project.folder)))
+        printed = str(Path(self.uris.run_dir, FOLDER))
+        own = (str(self.project.folder), str(key_file(self.project.folder)), printed)
         return (*own, str(views), f"{views}.lock", f"{views}.rebuild")
 
     def _hash(self, path: str, method: str) -> str:

@@ -322,9 +322,10 @@ def _removed(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
 
 
 def _linked(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
-    for sink in sinks:
-        sink.opened(args[0], os.O_RDONLY, frame)
-        sink.wrote(args[1])
+    if _kind(frame) != OURS:
+        for sink in sinks:
+            sink.opened(args[0], os.O_RDONLY, frame)
+            sink.wrote(args[1])
 
 
 def _started(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:

@@ -161,7 +161,7 @@ class Kernel:
             for pending in self.runs:
                 pending.notes.doubt("so many files were opened that the system lost count")
             new = [] if walked else list(self._roots)  # new folders may be among the lost events
-        for folder in new:
+        for folder in filter(self._is_walked, new):
             self._mark_below(folder)
 
     def _hand_on(self, told: Told) -> None:

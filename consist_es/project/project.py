@@ -117,6 +117,13 @@ class Project:
         known = origins.environment_known(conn or self.views_as_seen(), event.digest)
         return event.digest, [] if known else [Draft(event)]
 
+    def show_bars(self) -> None:
+        """Show a bar on a terminal while views are built, or more than 1 GB is read for digests, after a second."""
+        from consist_es.system.bar import Bar  # most processes show none
+
+        self.digests.meter = Bar
+        self.views.builder.meter = Bar
+
     def close(self) -> None:
         """Release files and locks. The next use reopens them."""
         self.views.close()

@@ -21,7 +21,10 @@ from consist_es.views.file import query
 _MISSES = ("missed", "demoted")
 _SEVERAL = ("callable", "variable ")
 """Beginnings of parts of code that mostly change along with a function, which says more."""
-_EARLIER = "SELECT 1 FROM runs WHERE name = ? AND year IS ? AND iteration IS ? AND started_seq < ? LIMIT 1"
+_EARLIER = """
+SELECT key FROM runs WHERE name = ? AND year IS ? AND iteration IS ? AND phase IS ? AND started_seq < ?
+ORDER BY started_seq DESC LIMIT 1
+"""
 _MOMENT = ("year", "iteration")
 NEW = "nothing like it ran before"
 
@@ -82,6 +85,7 @@ class Causes:
         self._conn = conn
         self._rows: dict[str, RunRow | None] = {row.key: row for row in rows}
         self._makers: dict[str, str | None] = {}
+        self._differ: dict[str, list[Difference]] = {}
         self._found: dict[str, dict[str, dict[str, None]]] = {}
         """Run -> what -> runs."""
         self._made_for(self._rows.values())
@@ -109,9 +113,9 @@ class Causes:
     def _causes(self, row: RunRow) -> dict[str, dict[str, None]]:
         found: dict[str, dict[str, None]] = {}
         items = self._differences(row)
-        if any(item.kind == "label" and item.key in _MOMENT for item in items) and (first := self._first_of(row)):
-            items = [item for item in items if item.kind != "label" or item.key not in _MOMENT]
-            found[first] = {row.key: None}
+        if any(map(_is_moment, items)):  # and there is no earlier run of that moment
+            items = [item for item in items if not _is_moment(item)]
+            found[f"first run of {moment(row)}"] = {row.key: None}
         for item in items:
             made = self._miss_behind(item, row)
             if made is None:
@@ -124,14 +128,16 @@ class Causes:
             found[reason] = {row.key: None}
         return found
 
-    def _first_of(self, row: RunRow) -> str | None:
-        """``first run of 2030·1``, if no earlier run of the step had that year and iteration."""
-        if query(self._conn, _EARLIER, (row.name, row.year, row.iteration, row.started_seq)):
-            return None
-        return f"first run of {moment(row)}"
-
     def _differences(self, row: RunRow) -> list[Difference]:
-        return telling(differences(self._conn, row))
+        """Differences from the nearest run; if that has another year or iteration, from the last one that has not."""
+        if row.key not in self._differ:
+            found = telling(differences(self._conn, row))
+            if any(map(_is_moment, found)):
+                when = (row.name, row.year, row.iteration, row.phase, row.started_seq)
+                for (earlier,) in query(self._conn, _EARLIER, when):
+                    found = telling(differences(self._conn, row, self._run(earlier)))
+            self._differ[row.key] = found
+        return self._differ[row.key]
 
     def _miss_behind(self, item: Difference, row: RunRow) -> RunRow | None:
         """The run that made an input anew; None if another cause is behind the difference."""
@@ -157,6 +163,10 @@ class Causes:
     def _made_for(self, rows: Iterable[RunRow | None]) -> None:
         links = [link.artifact for row in rows if row is not None for link in row.inputs]
         self._makers |= makers(self._conn, links)
+
+
+def _is_moment(item: Difference) -> bool:
+    return item.kind == "label" and item.key in _MOMENT
 
 
 _MAKERS = "SELECT artifact_id, producer_key FROM artifacts WHERE artifact_id IN (SELECT value FROM json_each(?))"

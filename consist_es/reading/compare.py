@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from consist_es.errors import UsageError
 from consist_es.events import Difference
 from consist_es.projections import run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
@@ -19,6 +20,9 @@ from consist_es.reading.labels import label, place
 from consist_es.runs.sets import flat
 from consist_es.values.plain import from_plain, to_plain
 from consist_es.views.file import query
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SAME, ITSELF, BY_INPUTS, ONLY_A, ONLY_B = "same", "differs itself", "by its inputs", "only in A", "only in B"
 VERDICTS = (SAME, ITSELF, BY_INPUTS, ONLY_A, ONLY_B)
@@ -63,9 +67,10 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Two scenarios side by side, or two steps."""
+    """Two scenarios side by side, or two steps; polars, pandas, duckdb and pyarrow read its steps as a table."""
 
     a: RunRow
+    """Of the scenarios themselves, or of the steps."""
     b: RunRow
     config: list[Difference]
     """Of the scenarios' own configs."""
@@ -85,12 +90,37 @@ class Comparison(msgspec.Struct, frozen=True):
         found = Counter(pair.verdict for pair in self.pairs)
         return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
 
+    def to_table(self) -> pa.Table:
+        """One row per step: `verdict`, the run, outcome and seconds on both sides, and what differs."""
+        from consist_es.reading.side_by_side import comparison_table
+
+        return comparison_table(self)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow stream of `to_table()`, by which other libraries read it."""
+        return self.to_table().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        from consist_es.reading.side_by_side import comparison_text
+
+        return comparison_text(self)
+
+    def _repr_html_(self) -> str:
+        from consist_es.reading.side_by_side import comparison_html
+
+        return comparison_html(self)
+
 
 def compare(conn: sqlite3.Connection, a: RunRow, b: RunRow) -> Comparison:
     """Compare two scenarios by their header runs, or two steps by theirs.
 
     Steps are paired by name, year, iteration, phase and how often that came before.
+
+    Raises:
+        UsageError: one is a scenario and the other a step.
     """
+    if (a.kind == "scenario") != (b.kind == "scenario"):
+        raise UsageError(f"{a.id!r} and {b.id!r} are not both scenarios or both steps: compare two of a kind.")
     software = None if a.environment == b.environment else (a.environment, b.environment)
     if a.kind == b.kind == "scenario":
         sides = (run_table.steps(conn, a.key), run_table.steps(conn, b.key))
@@ -140,7 +170,7 @@ class _Pairing:
         rows = list(rows)
         self._conn = conn
         self._makers = makers(conn, [link.artifact for row in rows for link in row.inputs])
-        self._outputs = outputs_of(conn, [row.key for row in rows])
+        self._outputs = _results(conn, [row.key for row in rows])
 
     def pair(self, a: RunRow | None, b: RunRow | None) -> Pair:
         there = a or b
@@ -164,10 +194,24 @@ class _Pairing:
     def _compared(self, a: RunRow, b: RunRow) -> list[OutputChange]:
         left, right = self._outputs[a.key], self._outputs[b.key]
         return [
-            OutputChange(key, one.digest is not None and one.digest == right[key].digest, (one.rows, right[key].rows))
-            for key, one in left.items()
+            OutputChange(key, digest is not None and digest == right[key][0], (rows, right[key][1]))
+            for key, (digest, rows) in left.items()
             if key in right
         ]
+
+
+_RESULTS = """
+SELECT l.run_key, l.name, a.digest, a.rows FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
+WHERE l.run_key IN (SELECT value FROM json_each(?)) AND l.direction = 'output' ORDER BY l.seq, l.position
+"""
+
+
+def _results(conn: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, dict[str, tuple[str | None, int | None]]]:
+    """Key of a run -> digest and number of rows of its outputs, by key; {} for one without any."""
+    found: defaultdict[str, dict[str, tuple[str | None, int | None]]] = defaultdict(dict)
+    for run, name, digest, rows in query(conn, _RESULTS, (to_text(list(runs)),)):
+        found[run][name] = digest, rows
+    return found
 
 
 _OUTPUTS = """

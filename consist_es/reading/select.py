@@ -82,6 +82,20 @@ def step(conn: sqlite3.Connection, text: str) -> Selected:
     raise _missing("step", text, _known(conn, text))
 
 
+def scenario_or_step(conn: sqlite3.Connection, text: str) -> Selected:
+    """The scenario or step that a text means, for a comparison.
+
+    Raises:
+        MissingKeyError: there is none; suggests similar ones. UsageError: it is an artifact.
+    """
+    found = anything(conn, text)
+    if isinstance(found, Selected):
+        return found
+    raise UsageError(
+        f"{text!r} is an artifact: only scenarios and steps are compared. `lineage` shows how it was made."
+    )
+
+
 def anything(conn: sqlite3.Connection, text: str) -> Selected | SelectedArtifact:
     """The scenario, step or artifact that a text means, tried in this order.
 

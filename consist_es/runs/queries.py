@@ -17,6 +17,7 @@ from consist_es.projections.run_names import run_named
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.artifacts import artifact_of_row
 from consist_es.runs.run import Run, run_of_row, step_summary
+from consist_es.runs.step_logs import step_log
 from consist_es.runs.why import Why, why
 
 
@@ -66,7 +67,12 @@ class Queries:
         above = None if row.scenario_key == row.key else row.scenario_key
         scenario = parent if above == row.parent_key else _id(conn, above)
         run = run_of_row(
-            row, parent_id=parent, source_id=source, scenario_id=scenario, account=lambda: self.why(row.key)
+            row,
+            parent_id=parent,
+            source_id=source,
+            scenario_id=scenario,
+            account=lambda: self.why(row.key),
+            log=None if row.cache == "hit" else step_log(row, self.uris),
         )
         if row.kind == "scenario" and (steps := run_table.step_summaries(conn, row.key)):
             run.meta["steps"] = [step_summary(step) for step in steps]

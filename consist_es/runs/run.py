@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.errors import MissingKeyError, StateError, UsageError
-from consist_es.events import LABELS
+from consist_es.events import LABELS, Resources
 from consist_es.values.plain import from_plain
 
 if TYPE_CHECKING:
     from consist_es.projections.run_rows import RunRow, StepSummary
+    from consist_es.runs.step_logs import StepLog
     from consist_es.runs.why import Why
 
 
@@ -56,6 +57,7 @@ class RunRecord:
     source: str | None = None
     """Id of the run that a hit came from, or of the nearest run of a miss."""
     differs: tuple[str, ...] = ()
+    log: StepLog | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +106,8 @@ class Run:
     ended_at: datetime | None = None
     duration_seconds: float | None = None
     """By the monotonic clock; None while running."""
+    resources: Resources | None = None
+    """What the step took, with the programs it waited for; None for a hit, a scenario, and while running."""
     _account: Account | None = field(default=None, repr=False, compare=False)
     _record: RunRecord = field(default=RunRecord(), repr=False, compare=False)
 
@@ -129,6 +133,11 @@ class Run:
         from consist_es.runs.labels import outcome_of
 
         return outcome_of(self.status, self._record.cache)
+
+    @property
+    def log(self) -> StepLog | None:
+        """The file with what the step printed; None if nothing, if that was not kept, and for a hit."""
+        return self._record.log
 
     def why(self) -> Why:
         """Why it was a hit or a miss: the nearest earlier run, the differences, and the time taken or saved; printable.
@@ -206,12 +215,13 @@ def run_of_row(
     source_id: str | None = None,
     scenario_id: str | None = None,
     account: Callable[[], Why] | None = None,
+    log: StepLog | None = None,
 ) -> Run:
     """The public form of a row of the run table.
 
     `source_id` is the id of the run that a hit came from; `account` answers `Run.why`.
     """
-    record = RunRecord(scenario_id, row.cache, row.cache_reason, source_id, tuple(row.cache_differs))
+    record = RunRecord(scenario_id, row.cache, row.cache_reason, source_id, tuple(row.cache_differs), log)
     return Run(
         id=row.id,
         key=row.key,
@@ -240,6 +250,7 @@ def run_of_row(
         started_at=moment_of(row.started_at),
         ended_at=moment_of(row.ended_at),
         duration_seconds=row.seconds,
+        resources=None if row.wall_s is None else row.resources,
         _account=None if account is None else Account(account, row.key),
         _record=record,
     )

@@ -11,7 +11,7 @@ import msgspec
 
 from consist_es.errors import UsageError
 from consist_es.events import Difference
-from consist_es.identity.code.left_out import left_out
+from consist_es.identity.left_out import left_out
 from consist_es.projections import cache_index, near, run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.differences import described, differences
@@ -134,8 +134,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         nearest = f" The nearest earlier run is {self.nearest}{colon}" if self.nearest else ""
         took = "Its end is not known." if self.seconds is None else f"It took {span(self.seconds)}."
         then = "" if self.nearest_seconds is None else f" {self.nearest} took {span(self.nearest_seconds)}."
-        word = f" ({self.reason})" if self.reason.isidentifier() else ""  # the reason for a demotion is a sentence
-        lines = [f"{self.run} {what}: {in_words(self.reason)}{word}.{nearest}"]
+        lines = [f"{self.run} {what}: {in_words(self.reason)}.{nearest}"]
         lines += [f"  {text}" for text in (*self.differs, *in_lines(self.source_changes))]
         return [*lines, f"  {took}{then}"]
 

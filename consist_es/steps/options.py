@@ -136,6 +136,8 @@ class ExecutionOptions:
     """Undeclared reads: ``count``, ``warn`` or ``off``; None: the tracker's setting."""
     ignore_reads: Sequence[str] | None = None
     """Glob patterns of files that never count, besides the tracker's."""
+    capture_log: bool | None = None
+    """False: do not keep what the step prints; None: the tracker's setting."""
 
     def __post_init__(self) -> None:
         check_options(

@@ -20,7 +20,7 @@ from consist_es.errors import ConsistWarning
 from consist_es.events import Draft, ErrorInfo, Event, FingerprintInfo
 from consist_es.values.plain import frame, is_tagged, to_plain
 from consist_es.values.secret import Masked, Secret
-from consist_es.values.secret_names import SecretNames
+from consist_es.values.secret_names import SecretNames, folded
 
 MASKED, SECRET = "$masked", "$secret"
 
@@ -31,7 +31,7 @@ VARIABLE = "environment variable "
 COMMAND_LINE = "command line"
 """Label of the code part for the program's arguments."""
 
-_HINT = re.compile("://|:/|curl|mysql|sig", re.IGNORECASE)
+_HINTS = (":/", "curl", "mysql", "sig")
 _KEY_SIZE = 32
 _HASH_SIZE = 16
 _SHORTEST = 6
@@ -152,7 +152,10 @@ class Masker:
 
     def text(self, text: str) -> str:
         """The text without anything like a credential: user and password in a URL, ``token=…`` and so on."""
-        if not _SIGNS.search(text) or not (_HINT.search(text) or self._names.stem.search(text)):
+        if not _SIGNS.search(text):
+            return text
+        small, names = folded(text), self._names
+        if not any(hint in small for hint in _HINTS) and not (names.may_be_in(small) and names.stem.search(text)):
             return text
         text = self.places(text)
         text = _PEM.sub(lambda match: f"{match['begin']}{self._mark(match['value'])}{match['end']}", text)
@@ -176,8 +179,9 @@ class Masker:
 
     def error(self, text: str) -> str:
         """An error's text, also without all secrets masked so far."""
-        for secret in sorted(self._known, key=len, reverse=True):
-            text = text.replace(secret, self._known[secret])
+        if self._known:
+            for secret in sorted(self._known, key=len, reverse=True):
+                text = text.replace(secret, self._known[secret])
         return self.text(text)
 
     def _pairs(self, pattern: re.Pattern[str], text: str) -> str:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from consist_es.events import Cursor, Recorded
 from consist_es.system.storage import Storage
@@ -13,6 +13,9 @@ from consist_es.views import file as view_file
 from consist_es.views.changes import count_on, describe_schema
 from consist_es.views.folding import BATCH, NoCollector, Projection, cut, fold_all
 from consist_es.views.tables import ADD_META, SET_CHECKPOINT, Making, create_own
+
+if TYPE_CHECKING:
+    from consist_es.system.bar import Meter
 
 Progress = Callable[[int, int], None]
 
@@ -52,6 +55,8 @@ class Builder:
 
     def __init__(self, log: Log, projections: Sequence[Projection], storage: Storage) -> None:
         self._log, self._projections, self._storage = log, projections, storage
+        self.meter: Meter | None = None
+        """Makes the bar for whoever passes no `progress`; None for none."""
 
     def meta(self) -> dict[str, str]:
         """The content of a file's table ``meta``, without the schema."""
@@ -68,6 +73,9 @@ class Builder:
 
     def build(self, path: Path, until: int | str | None, progress: Progress | None) -> int:
         """Fold the whole log, or its beginning, into a new file; return the last folded position."""
+        if progress is None and self.meter is not None:
+            with self.meter("Building the views", "") as bar:
+                return self.build(path, until, bar)
         head = self._log.head(fresh=False).seq  # only for the progress
         events = cut(self._log.read(None), until)
         with closing(view_file.create(path)) as conn, NoCollector():

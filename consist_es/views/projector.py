@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from consist_es.errors import (
     LogCorruptError,
@@ -39,9 +39,6 @@ from consist_es.views.compare import Difference, acts_by_itself, compared, table
 from consist_es.views.folding import BATCH, Projection, Statement, whole
 from consist_es.views.notices import Notices
 from consist_es.views.tables import BEHIND, LEVEL, OUTDATED, OWN, reached, same_place
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Log", "Projection", "Projector", "Statement"]
 
@@ -74,7 +71,7 @@ class Projector:
         self._log = log
         self._projections = tuple(projections)
         self._storage = storage or LocalStorage()
-        self._builder = Builder(log, self._projections, self._storage)
+        self.builder = Builder(log, self._projections, self._storage)
         self._notices = Notices()
         self._mutex = threading.RLock()
         self._connections: dict[int, _Open] = {}
@@ -380,7 +377,7 @@ class Projector:
             return "held triggers or virtual tables"
         if not wanted <= tables(conn) or (at := reached(conn)).seq < 0:
             return ANOTHER_VERSION
-        found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self._builder.meta()
+        found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self.builder.meta()
         if found.get("project", expected["project"]) != expected["project"] and at.seq:
             raise LogMismatchError(self._log.place, "the views are of another project")
         schema = {key: found.pop(key) for key in (SCHEMA, OBJECTS) if key in found}
@@ -409,7 +406,7 @@ class Projector:
                 return False
             anew = any(isinstance(recorded.event, PayloadRedacted) for recorded in events) or self._log.moved(at)
             if not anew:
-                self._builder.apply(conn, events)
+                self.builder.apply(conn, events)
         if anew:
             self._replace(self.path)
         return anew or len(events) >= BATCH
@@ -435,7 +432,7 @@ class Projector:
         """Build a new file and put it at `place`; with `why`, the file there is set aside."""
         built = view_file.built_for(place)
         try:
-            done = self._builder.build(built, until, progress)
+            done = self.builder.build(built, until, progress)
             if why:
                 self._set_aside(place, why, problem, done)
             try:

@@ -1,5 +1,6 @@
 """`consist-es audit`: every event of a scenario, in order, in words that an auditor can use."""
 
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -62,18 +63,20 @@ def test_the_heading_says_how_it_ended_and_who_ran_it(log: Path) -> None:
 def test_a_step_says_what_it_was_given_and_what_it_made(log: Path) -> None:
     text = "\n".join(words for _, words in told("baseline#1"))
     assert "baseline: scenario baseline entered: description times 1.5; config factor=1.5" in text
-    given = r"baseline_scale: step scale started \(year 2030\): inputs raw b3:\w{10}… from baseline_prepare; "
+    given = r"baseline_scale 2030: step scale started \(year 2030\): inputs raw b3:\w{10}… from baseline_prepare; "
     assert re.search(given + r"config factor=1\.5; outputs declared: scaled; code b3:\w{10}… \(imports\)", text)
-    assert re.search(r"baseline_scale: output scaled: \./outputs/scale/\S+/scaled\.txt \(.*4 bytes\) b3:\w{10}…", text)
-    assert re.search(r"baseline_scale: coupler: scaled is now b3:\w{10}… from baseline_scale", text)
-    assert re.search(r"baseline_scale: completed in [\d.]+ m?s: outputs scaled", text)
+    assert re.search(
+        r"baseline_scale 2030: output scaled: \./outputs/scale/\S+/scaled\.txt \(.*4 bytes\) b3:\w{10}…", text
+    )
+    assert re.search(r"baseline_scale 2030: coupler: scaled is now b3:\w{10}… from baseline_scale", text)
+    assert re.search(r"baseline_scale 2030: completed in [\d.]+ m?s: outputs scaled", text)
     assert re.search(r"baseline: scenario completed after [\d.]+ m?s", text)
 
 
 def test_a_miss_says_why_and_what_differs(log: Path) -> None:
-    first = "baseline_prepare: cache miss: no_similar_prior_run (nothing like it ran before)"
+    first = "baseline_prepare: cache miss: nothing like it ran before"
     assert first in [words for _, words in told("baseline#1")]
-    miss = "steep_scale: cache miss: config_changed; nearest run baseline_scale: config.factor: 1.5 -> 2.5"
+    miss = "steep_scale 2030: cache miss: config changed; nearest run baseline_scale: config.factor: 1.5 -> 2.5"
     assert miss in [words for _, words in told("steep")]
 
 
@@ -98,7 +101,44 @@ def test_json_gives_every_event_whole(log: Path) -> None:
     ]
     started = next(said for said in found if said["run_id"] == "steep_scale" and said["type"] == "step_started")
     assert started["data"]["config"] == {"factor": 2.5}
-    assert started["text"].startswith("steep_scale: step scale started (year 2030)")
+    assert started["text"].startswith("steep_scale 2030: step scale started (year 2030)")
+
+
+def test_brief_is_one_line_a_step(log: Path) -> None:
+    lines = run("audit", "steep", "--brief").stdout.splitlines()
+    assert lines[0].startswith("Scenario steep: failed")
+    assert lines[2].split("\t") == ["position", "outcome", "step", "seconds", "because"]
+    rows = [line.split("\t") for line in lines[3:]]
+    assert [(row[1], row[2], row[4]) for row in rows] == [
+        ("↺ hit", "prepare", "baseline_prepare"),
+        ("● computed", "scale 2030", "config factor: 1.5 → 2.5"),
+        ("✕ failed", "break_down", "ValueError: no zone [red]7[/red]"),
+    ]
+    started = [event.seq for event in events(log, "steep") if event.type == "step_started"]
+    assert [int(row[0]) for row in rows] == started
+
+
+def test_brief_of_all_attempts_has_the_same_rows_in_each_form(log: Path) -> None:
+    found = run_json("audit", "baseline", "--all", "--brief")
+    assert [(item["step"], item["scenario"]) for item in found] == [
+        (step, attempt) for attempt in ("baseline", "baseline#2") for step in ("prepare", "scale 2030")
+    ]
+    assert [
+        json.loads(line) for line in run("audit", "baseline", "--all", "--brief", "--nl").stdout.splitlines()
+    ] == found
+    text = run("audit", "baseline", "--all", "--brief").stdout
+    assert [int(line.split("\t")[0]) for line in text.splitlines() if "\tscale" in line or "\tprepare" in line] == [
+        item["position"] for item in found
+    ]
+    assert "give one of them" in run("audit", "baseline", "--brief", "--proof", code=2).stderr
+
+
+@pytest.mark.parametrize("command", [["audit", "steep"], ["log"]])
+def test_json_is_one_document_and_nl_a_line_each(log: Path, command: list[str]) -> None:
+    whole = json.loads(run(*command, "--json").stdout)
+    assert [json.loads(line) for line in run(*command, "--nl").stdout.splitlines()] == whole
+    assert len(whole) > 10
+    assert json.loads(run("log", "--after", "9999", "--json").stdout) == []
 
 
 # ---------------------------------------------------------------- which scenario

@@ -105,6 +105,30 @@ def test_the_log_can_be_cut(log: Path) -> None:
     assert run_json("log", "--after", str(head)) == []
 
 
+def test_the_log_of_one_scenario(log: Path) -> None:
+    wanted = [event.seq for event in LocalLog(log).read() if (event.scenario or "").startswith("steep-")]
+    assert [said["seq"] for said in run_json("log", "--scenario", "steep")] == wanted
+    assert [said["seq"] for said in run_json("log", "--scenario", "steep", "--limit", "2")] == wanted[-2:]
+    assert "No scenario 'stepe'" in run("log", "--scenario", "stepe", code=2).stderr
+
+
+def test_the_end_of_the_log_is_printed_without_reading_the_rest(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("scenarios")  # the views have everything then
+    monkeypatch.setattr(LocalLog, "read", lambda *_: pytest.fail("the whole log is read"))
+    assert len(run_json("log", "--limit", "3")) == 3
+    assert len(run_json("log", "--after", "5", "--type", "cache_hit")) == 3
+
+
+def test_following_begins_with_the_last_ten(log: Path, here: Path) -> None:
+    head = LocalLog(log).head().seq
+    for options, first in (([], head - 9), (["--limit", "2"], head - 1), (["--after", "3"], 4)):
+        with start("log", "--follow", *options, cwd=here, environment={"PYTHONUNBUFFERED": ""}) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(head - first + 1)]
+            process.send_signal(signal.SIGTERM)
+        assert [int(line.split()[0]) for line in lines] == list(range(first, head + 1))
+
+
 def test_a_type_that_does_not_exist_is_said(log: Path) -> None:
     result = run("log", "--type", "cache_hti")
     assert result.stdout == ""

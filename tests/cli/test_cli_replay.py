@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from consist_es.cli import progress
 from consist_es.log.local import LocalLog
 from consist_es.projections import BUILTIN
+from consist_es.system import bar
 from consist_es.views.compare import dump
 from tests.support.cli import append, record, run, run_json
 
@@ -193,11 +193,11 @@ def test_a_bar_shows_on_a_terminal_once_it_takes_long(
     monkeypatch: pytest.MonkeyPatch, patience: float, seen: bool, stream: Callable[[], io.StringIO]
 ) -> None:
     written = stream()
-    monkeypatch.setattr(progress, "PATIENCE", patience)
+    monkeypatch.setattr(bar, "PATIENCE", patience)
     monkeypatch.setattr(sys, "stderr", written)
-    with progress.Bar("Replaying") as bar:
-        bar(1, 2)
-        bar(2, 2)
+    with bar.Bar("Replaying") as shown:
+        shown(1, 2)
+        shown(2, 2)
     assert ("Replaying" in written.getvalue()) == (seen and written.isatty())
 
 

@@ -1,5 +1,6 @@
 """A forecast says what a run would do, records nothing, and is never wrong."""
 
+import itertools
 import os
 import random
 import tempfile
@@ -531,3 +532,55 @@ def test_a_hit_rests_on_an_acceptance(tracker: Tracker) -> None:
         said = fresh.forecast(**changed)
     assert (said.verdict, said.reason) == ("hit", "accepted")
     assert said.differs == ["accepted as make: the text does not matter"]
+
+
+# ---------------------------------------------------------------- what a body reads of the coupler
+
+READERS: dict[str, Callable[[Any], object]] = {
+    "a key": lambda coupler: coupler["a"].path.read_text(),
+    "a key that may be missing": lambda coupler: None if coupler.get("a") is None else "there",
+    "a key through a view": lambda coupler: coupler.view("v").get("x"),
+    "another key": lambda coupler: "b" in coupler,
+    "the keys": lambda coupler: list(coupler),
+}
+
+
+@pytest.mark.parametrize("reads", READERS)
+def test_what_a_body_reads_of_the_coupler_is_what_the_forecast_so_far_puts_there(tracker: Tracker, reads: str) -> None:
+    """Compared with the real coupler, a hit was forecast as a miss, and a hit on the wrong run."""
+    scenario: list[Any] = []
+
+    def reader(n: int) -> Path:
+        return made("c", f"{READERS[reads](scenario[0].coupler)} {n}\n")
+
+    def first(n: int) -> Path:
+        return made("a", f"{n}\n")
+
+    def call(sc: Any, how: str, n: int) -> list[Any]:
+        scenario[:] = [sc]
+        act = getattr(sc, how)
+        return [
+            act(first, name="first", config={"n": n}, outputs=["a"]),
+            act(reader, name="reader", config={"n": 1}, outputs=["c"]),
+        ]
+
+    for n in (1, 2):
+        with tracker.scenario("s") as sc:
+            call(sc, "run", n)
+    hits = []
+    for before, n in itertools.product((None, 1), (2, 1, 3)):
+        with tracker.scenario("s") as sc:
+            if before is not None:
+                sc.run(first, name="first", config={"n": before}, outputs=["a"])
+            said, done = call(sc, "forecast", n), call(sc, "run", n)
+        hits += [agrees(*both) for both in zip(said, done, strict=True)]
+    assert hits.count(True) >= 8
+
+
+def agrees(forecast: Forecast, result: Any) -> bool:
+    """True for a hit; a forecast may be open, and otherwise is what the run did."""
+    if forecast.verdict == "open":
+        return False
+    assert forecast.cache_hit == result.cache_hit
+    assert not result.cache_hit or forecast.source == result.run.meta["cache_source"]
+    return bool(result.cache_hit)

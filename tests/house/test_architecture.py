@@ -70,6 +70,8 @@ BROAD_EXCEPTS = {
     "consist_es/identity/live/states.py:_asked": "asking an installed object for its state runs its package's code",
     "consist_es/api/noop.py:create_tracker": "a user's factory that raises is a warning: the run goes on, untracked",
     "consist_es/observe/hook.py:guarded": "an exception there would be the user's open() failing",
+    "consist_es/execution/step_log.py:Printed._put": "an exception there would be the user's print() failing",
+    "consist_es/system/tee.py:_formatted": "the arguments of a log message are the user's objects",
     "consist_es/execution/hooks.py:_call": "a user's hook that raises is a warning, never a failed run",
 }
 FORMATTED_SQL = {

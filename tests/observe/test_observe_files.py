@@ -447,10 +447,10 @@ def test_a_file_that_another_thread_digests_meanwhile_is_no_read_of_the_step(
     path, reading, go_on = root / "d/x.csv", threading.Event(), threading.Event()
     whole = digest._hash_descriptor
 
-    def slowly(descriptor: int, size: int) -> tuple[str, int]:
+    def slowly(descriptor: int, size: int, tell: digest.Tell) -> tuple[str, int]:
         reading.set()
         assert go_on.wait(20)
-        return whole(descriptor, size)
+        return whole(descriptor, size, tell)
 
     monkeypatch.setattr(digest, "_hash_descriptor", slowly)
     other = threading.Thread(target=digest.digest_path, args=[path])

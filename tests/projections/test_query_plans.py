@@ -190,6 +190,10 @@ QUERIES: dict[str, Case] = {
         lambda conn: conn.execute("SELECT * FROM lineage_edges WHERE artifact_id = ?", ("a",)), {"links_by_artifact"}
     ),
     "events of a scenario": Case(lambda conn: audit_index.positions(conn, "s"), {"audit_index_by_scenario"}),
+    "newest events": Case(lambda conn: audit_index.newest(conn, 1, ["t"], None, 5), {"INTEGER PRIMARY KEY"}),
+    "newest events of a scenario": Case(
+        lambda conn: audit_index.newest(conn, 1, ["t"], "s", 5), {"audit_index_by_scenario"}
+    ),
     "places of events": Case(lambda conn: audit_index.places(conn, [1]), {"INTEGER PRIMARY KEY"}),
     "start of a run": Case(lambda conn: audit_index.begins(conn, "k"), {"audit_index_by_run"}),
     "revocations": Case(

@@ -3,9 +3,12 @@
 import importlib.util
 import random
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
+
+import pytest
 
 import consist_es as consist
 from consist_es.projections.run_rows import RunRow
@@ -17,8 +20,13 @@ YEARS = (2025, 2030, 2035)
 _HEAD = "from tests.support.api import made\n"
 _STEP = """
 
+def helps_{name}():
+    return "helped{helper}"
+
+
 def {name}(before=None, table=None, a=0, b=0):
-    texts = ["{name}", *(path.read_text() for path in (before, table) if path is not None), f"{{a}} {{b}}"]
+    given = [path.read_text() for path in (before, table) if path is not None]
+    texts = ["{name}", helps_{name}(), *given, f"{{a}} {{b}}"]
     return made("out", "\\n".join(texts){edit})
 """
 
@@ -28,16 +36,20 @@ class Edit(NamedTuple):
 
     step: str
     kind: str
-    """``config``, ``code`` or ``input``."""
+    """``config``, ``code`` (of the step), ``helper`` (code that it calls), ``input`` (a file) or ``label``."""
     key: str
     """The key of the config; "" for others."""
 
     @property
     def cause(self) -> str:
         """How its cause begins."""
-        return {"config": f"config {self.key}: 0 → 1", "code": f"code model_steps.py:{self.step}"}.get(
-            self.kind, "input table"
-        )
+        return {
+            "config": f"config {self.key}: 0 → 1",
+            "code": f"code model_steps.py:{self.step}",
+            "helper": f"code model_steps.py:helps_{self.step}",
+            "label": "stage: 'draft' → 'final'",
+            "input": "input table",
+        }[self.kind]
 
 
 class Model:
@@ -54,7 +66,7 @@ class Model:
 
     def play(self, scenario: str, *edits: Edit, skip: str = "") -> RunRow:
         """Run all steps but one, with these edits."""
-        code = self._code({edit.step for edit in edits if edit.kind == "code"})
+        code = self._code(edits)
         for step in STEPS:
             changed = Edit(step, "input", "") in edits
             (self.folder / f"{step}.csv").write_text(f"{step} {changed}\n")
@@ -67,15 +79,22 @@ class Model:
                     last = sc.run(
                         getattr(code, step), year=year, iteration=0, config={key: int(key in keys) for key in "ab"},
                         inputs={**before, "table": self.folder / f"{step}.csv"}, outputs=["out"],
-                        execution_options=PATHS,
+                        stage="final" if Edit(step, "label", "") in edits else "draft", execution_options=PATHS,
                     )  # fmt: skip
         return select.scenario(self.conn, scenario)
 
-    def _code(self, edited: set[str]) -> ModuleType:
+    def _code(self, edits: Iterable[Edit]) -> ModuleType:
+        edited = {(edit.step, edit.kind) for edit in edits}
         file = self.folder / "model_steps.py"
-        file.write_text(
-            _HEAD + "".join(_STEP.format(name=name, edit=" + '!'" if name in edited else "") for name in STEPS)
-        )
+        steps = [
+            _STEP.format(
+                name=name,
+                edit=" + '!'" if (name, "code") in edited else "",
+                helper="!" if (name, "helper") in edited else "",
+            )
+            for name in STEPS
+        ]
+        file.write_text(_HEAD + "".join(steps))
         spec = importlib.util.spec_from_file_location("model_steps", file)
         assert spec is not None
         assert spec.loader is not None
@@ -88,5 +107,10 @@ class Model:
 def some_edits(seed: int, count: int) -> list[Edit]:
     """Different edits, the same for the same seed."""
     draw = random.Random(seed)
-    kinds = [("config", "a"), ("config", "b"), ("code", ""), ("input", "")]
+    kinds = [("config", "a"), ("config", "b"), ("code", ""), ("helper", ""), ("input", ""), ("label", "")]
     return draw.sample([Edit(step, *kind) for step in STEPS for kind in kinds], count)
+
+
+def seeds(few: int, many: int) -> list[Any]:
+    """A few seeds for every day, and the rest of many for the night."""
+    return [*range(few), *(pytest.param(seed, marks=pytest.mark.night) for seed in range(few, many))]

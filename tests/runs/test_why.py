@@ -363,16 +363,14 @@ def test_a_miss_says_what_differs_and_what_both_runs_took(tracker: Tracker) -> N
     tracker.run(step, config={"growth": 1.0})
     why = told(tracker.run(step, config={"growth": 1.5}))
     lines = str(why).splitlines()
-    assert lines[0] == "step#2 was computed: config changed (config_changed). The nearest earlier run is step:"
+    assert lines[0] == "step#2 was computed: config changed. The nearest earlier run is step:"
     assert lines[1] == "  config.growth: 1.0 -> 1.5"
     assert lines[2].startswith("  It took ")
     assert " step took " in lines[2]
 
 
 def test_the_first_run_of_a_step_says_that_there_was_none(tracker: Tracker) -> None:
-    assert str(told(tracker.run(step))).startswith(
-        "step was computed: nothing like it ran before (no_similar_prior_run)."
-    )
+    assert str(told(tracker.run(step))).startswith("step was computed: nothing like it ran before.")
 
 
 def test_a_run_that_was_asked_for_again_says_so(tracker: Tracker) -> None:
@@ -446,7 +444,7 @@ def test_a_run_that_did_not_complete_says_so_first(
         tracker.run(fn, name="slow")
     why = tracker.find_run("slow").why()
     assert why.status == status
-    assert str(why).splitlines()[:2] == [line, "slow was begun: nothing like it ran before (no_similar_prior_run)."]
+    assert str(why).splitlines()[:2] == [line, "slow was begun: nothing like it ran before."]
     assert command("why", "slow").stdout == f"{why}\n"
     assert run_json("why", "slow")[0]["status"] == status
 

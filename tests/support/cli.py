@@ -94,6 +94,13 @@ def _start(
     )
 
 
+def start_on(
+    terminal: int, *arguments: str | Path, cwd: Path, environment: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start a command as a process whose output is an open terminal."""
+    return _start(arguments, cwd, environment, terminal)
+
+
 def in_terminal(*arguments: str, cwd: Path, columns: int) -> str:
     """What a command writes to a terminal of that width."""
     master, slave = pty.openpty()
@@ -108,12 +115,14 @@ def in_terminal(*arguments: str, cwd: Path, columns: int) -> str:
     return written.decode().replace("\r\n", "\n")
 
 
-def in_terminals(calls: Sequence[Sequence[str]], *, cwd: Path, columns: int) -> list[tuple[int, str]]:
+def in_terminals(
+    calls: Sequence[Sequence[str]], *, cwd: Path, columns: int, **environment: str
+) -> list[tuple[int, str]]:
     """Exit status and output of commands that each have a terminal of that width (`terminal_server.py`)."""
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "support" / "terminal_server.py"],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns), "TERM": "xterm-256color"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns), "TERM": "xterm-256color", **environment},
         input=json.dumps([list(call) for call in calls]),
         capture_output=True,
         text=True,

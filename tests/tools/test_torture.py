@@ -397,9 +397,9 @@ def record_exceptions_only(self: Attempt, error: BaseException) -> None:
         RECORD_FAILURE(self, error)
 
 
-def digest_of_nothing(path: bytes, expected: os.stat_result) -> str:
+def digest_of_nothing(path: bytes, expected: os.stat_result, tell: digest.Tell) -> str:
     try:
-        return HASH_FILE(path, expected)
+        return HASH_FILE(path, expected, tell)
     except InputError:
         return "b3:error"
 

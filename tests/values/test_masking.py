@@ -25,6 +25,7 @@ from consist_es.events import CacheMissed, EnvironmentRecorded, StepFailed, Step
 from consist_es.log.local import LocalLog
 from consist_es.values.masking import Masker, key_file
 from consist_es.values.plain import frame, from_plain, to_plain
+from consist_es.values.secret_names import _BUILT_IN, _WHOLE, SecretNames, folded
 from tests.values.test_plain import values as plain_values
 
 HASH = "[0-9a-f]{32}"
@@ -406,6 +407,24 @@ def test_further_names_fit_as_whole_words_too(tmp_path: Path) -> None:
         True, True, False, True, False,
     ]  # fmt: skip
     assert "L-1" not in masker.text("licence_no=L-1")
+
+
+@given(
+    st.sampled_from([*_BUILT_IN, *((word,) for word in _WHOLE)]),
+    st.text("_- .\u00e9", max_size=1),
+    st.text("aK\u212a \u00fc", max_size=3),
+    st.booleans(),
+)
+def test_what_the_pattern_finds_the_quick_look_finds_too(
+    words: tuple[str, ...], between: str, around: str, upper: bool
+) -> None:
+    names = SecretNames()
+    word = between.join(words)
+    text = f"{around}{word.upper() if upper else word}{around}"
+    variants = [text, text.replace("s", "\u017f").replace("S", "\u017f"), text.replace("k", "\u212a"),
+                text.replace("i", "\u0131").replace("I", "\u0130")]  # fmt: skip
+    for variant in variants:
+        assert names.may_be_in(folded(variant)) or not names.stem.search(variant)
 
 
 @pytest.mark.parametrize("value", [None, True, False, "", [], {}])

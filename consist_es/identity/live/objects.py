@@ -23,6 +23,7 @@ from consist_es.identity.live.states import is_ignored, known_name
 from consist_es.identity.text.bytecode import essence
 from consist_es.identity.text.readers import keeps
 from consist_es.identity.text.source import Function, Source, digest_plain, load_source
+from consist_es.system.tee import original
 from consist_es.values.plain import module_name, object_fields, type_name
 
 CONTAINERS = (list, tuple, dict, collections.defaultdict, set, frozenset)
@@ -148,6 +149,7 @@ def package_of(namespace: Mapping[str, Any]) -> str:
 
 def known_form(value: Any) -> Any:
     """Plain form of an object of a type we know; None for others."""
+    value = original(value)
     if is_ours(module_name(type(value))):
         return {"$ours": artifact_content(value)}
     if (form := environment_form(value)) is not None:

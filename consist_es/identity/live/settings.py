@@ -13,6 +13,7 @@ from consist_es.identity.live.objects import class_sources, keeps_results
 from consist_es.identity.text.readers import Readers, writes_to
 from consist_es.identity.text.source import Source, digest_plain
 from consist_es.identity.text.usage import ATTRIBUTE, NAME, file_usage
+from consist_es.system.tee import original
 from consist_es.values.plain import is_same, type_name
 
 _NOTHING = ["NoneType", None]
@@ -115,4 +116,4 @@ class HeldValues:
         if found is None or (isinstance(found, dict) and "$ignored" in found):
             replaced = held.literal is not None and held.literal != _NOTHING
             return {"$unknown": type_name(type(held.value))} if replaced else None
-        return [type_name(type(held.value)), found]
+        return [type_name(type(original(held.value))), found]

@@ -23,6 +23,7 @@ from consist_es.identity.installed.places import is_first_party
 from consist_es.identity.live.cached_results import results_from_before
 from consist_es.identity.live.modules import file_of, is_ours
 from consist_es.identity.text.bytecode import essence
+from consist_es.system.tee import original
 from consist_es.values.plain import module_name, to_plain, type_name
 
 _IGNORED = (
@@ -59,9 +60,9 @@ def is_ignored(value: Any) -> bool:
 
 def known_name(value: Any) -> str | None:
     """Name of an object known by identity: a standard stream, a ufunc of numpy or scipy."""
-    streams = {id(stream): name for name in _STREAMS if (stream := getattr(sys, name, None)) is not None}
-    if id(value) in streams:
-        return f"sys.{streams[id(value)]}"
+    streams = {id(original(stream)): name for name in _STREAMS if (stream := getattr(sys, name, None)) is not None}
+    if (number := id(original(value))) in streams:  # while another step runs, a proxy stands for it
+        return f"sys.{streams[number]}"
     if type_name(type(value)) != "numpy.ufunc":
         return None
     here = [getattr(sys.modules.get(module), value.__name__, None) for module in ("numpy", "scipy.special")]

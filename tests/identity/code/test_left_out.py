@@ -11,8 +11,8 @@ import pytest
 
 from consist_es import CacheOptions, ConsistWarning, Tracker
 from consist_es.events import CacheHit
-from consist_es.identity.code.left_out import left_out
 from consist_es.identity.code.modes import MODES
+from consist_es.identity.left_out import left_out
 from tests.support.cli import run as command
 from tests.support.cli import run_json
 
