@@ -44,7 +44,7 @@ _seen: "weakref.WeakKeyDictionary[Any, _Seen]" = weakref.WeakKeyDictionary()
 def results_from_before(wrapper: Any, *, is_own: Callable[[Any], bool]) -> list[Any]:
     """Plain forms of results, and objects of the project's classes, in an order that use does not change. Other objects
     are left out, as no form of them says what they hold."""
-    if (wrapper.cache_info().currsize == 0 and wrapper not in _seen) or not _may_read(wrapper, set()):
+    if not _may_read(wrapper, set()):
         return []
     seen = _seen.setdefault(wrapper, _Seen())
     entries = {id(key): (key, result) for key, result in _entries(wrapper)}
