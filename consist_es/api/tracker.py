@@ -123,12 +123,11 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         uris = UriMap.of(self.run_dir, mounts)
         secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
         tells = _is_set("CONSIST_ES_PROGRESS") if progress is None else progress
-        read_only = access_mode != "standard"
-        self._project = _opened(self.db_path, uris, sync, secrets, read_only=read_only, bars=tells)
+        self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard", bars=tells)
         self._is_dry = _is_set("CONSIST_ES_DRY_RUN")
         _make_folder(self.run_dir, dry=self._is_dry)
         self._answers, self._cut = Queries(self._project, uris), set()
-        digester = Digester(hashing_strategy, self._project.digests)
+        digester, globs = Digester(hashing_strategy, self._project.digests), names(ignore_reads, "ignore_reads")
         self._engine = Engine(
             project=self._project,
             queries=self._answers,
@@ -141,7 +140,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             allow_external_paths=_external(allow_external_paths),
             trust=trust,
             carry_over=bool(carry_over),
-            observer=Observer(self._project, uris, digester, observe, names(ignore_reads, "ignore_reads")),
+            observer=Observer(self._project, uris, digester, observe, globs),
             capture_log=bool(capture_log),
             sources=SourceKeeper.if_asked(record_source, by_default=trust is None),
         )

@@ -41,6 +41,7 @@ from consist_es.execution.settings import Scope, Settings
 from consist_es.execution.watch import Observed
 from consist_es.execution.witness import Witness
 from consist_es.execution.workers import take_in
+from consist_es.identity.live import cached_results
 from consist_es.log.engine import Claim
 from consist_es.observe.generators import restore_random
 from consist_es.observe.watch import Watch
@@ -255,6 +256,7 @@ class Attempt(WithBlock["Attempt"]):
             self._watch.stop()
         if self._witness is not None:
             self._witness.end()
+        cached_results.step_ended()
 
     # ------------------------------------------------------------ end
 

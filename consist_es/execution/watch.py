@@ -19,8 +19,10 @@ from consist_es.execution.active import ActiveRun
 from consist_es.execution.observed import Surroundings
 from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.installed.places import first_party_of
+from consist_es.identity.live.modules import imported_files
 from consist_es.identity.text.source import load_source
 from consist_es.observe.keeping import inherited
+from consist_es.observe.now import module_now
 from consist_es.observe.reads import Places, Reads
 from consist_es.observe.scope import Scope, is_below
 from consist_es.observe.watch import Watch
@@ -115,7 +117,7 @@ class Observer(msgspec.Struct, frozen=True):
         known |= {str(step.project_root / reference.path) for reference in references}
         files = {**inherited(step.code.reaches), **found.files}
         files = {path: files[path] for path in files if not any(is_below(path, each) for each in known)}
-        found = msgspec.structs.replace(found, files=files)
+        found = msgspec.structs.replace(found, files=files, modules={**found.modules, **_unpickled(found, step.code)})
         reads = as_read(found, self._places(defaults))
         counts = self.mode_of(step) == "count"
         return Observed(
@@ -172,6 +174,14 @@ class Observer(msgspec.Struct, frozen=True):
         return (
             None if value is None else self.project.masker.keyed(f"{name}\0{value}".encode("utf-8", "surrogateescape"))
         )
+
+
+def _unpickled(found: Reads, code: CodeIdentity) -> dict[str, str]:
+    """Digests of the modules behind names in pickles, and of what these import, unless the code counts them already."""
+    named = {file for file, name in found.unpickled if not code.reaches(file, name.partition(".")[0])}
+    files = {file for start in named for file in imported_files(start)}
+    digests = {file: module_now(file) for file in sorted(files - code.files)}
+    return {file: digest for file, digest in digests.items() if digest is not None}
 
 
 def _draws(code: CodeIdentity) -> bool:

@@ -153,6 +153,9 @@ class Reporter:
 
     def uncounted(self, raw: RawPath) -> None: ...
 
+    def unpickled(self, file: str, name: str) -> None:
+        self.imported(file)
+
     def imported(self, file: str) -> None:
         if self.is_first_party(file):
             self._tell(_MODULE, file, counts=False)

@@ -359,6 +359,14 @@ def _forked(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
         sink.had_child()
 
 
+def _unpickled(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
+    module, name = sys.modules.get(args[0]), args[1]
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str) and isinstance(name, str) and _kind(frame) != OURS:
+        for sink in sinks:
+            sink.unpickled(os.path.abspath(file), name)
+
+
 def _changed_folder(sinks: Sinks, frame: FrameType, args: tuple[Any, ...]) -> None:
     for sink in _open:  # the current folder belongs to the whole process
         sink.moved_on()
@@ -382,6 +390,7 @@ _HANDLERS: dict[str, Callable[[Sinks, FrameType, tuple[Any, ...]], None]] = {
     "os.fork": _forked,
     "os.forkpty": _forked,
     "os.chdir": _changed_folder,
+    "pickle.find_class": _unpickled,
 }
 # The hook is called for every audit event of the process, so it looks up as little as it can.
 _handler, _mine_of = _HANDLERS.get, _mine.get

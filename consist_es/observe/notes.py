@@ -46,6 +46,7 @@ class Sink(Protocol):
     def removed(self, raw: RawPath) -> None: ...
     def uncounted(self, raw: RawPath) -> None: ...
     def imported(self, file: str) -> None: ...
+    def unpickled(self, file: str, name: str) -> None: ...
     def variable(self, name: str, value: str | None) -> None: ...
     def set_variable(self, name: str) -> None: ...
     def copied_variables(self, values: Callable[[], dict[str, str]], *, for_fields: bool) -> None: ...
@@ -106,6 +107,8 @@ class Notes:
         self.own_variables: set[str] = set()
         self.copies: dict[bool, dict[str, str]] = {}
         self.modules: dict[str, None] = {}
+        self.unpickled_names: dict[tuple[str, str], None] = {}
+        """File and name of each class and function of the project that a pickle named."""
         self.programs: list[Program] = []
         self.arguments: dict[str, Stamp | None] = {}
         """Files and folders (None) passed to programs."""
@@ -238,6 +241,11 @@ class Notes:
         """Note the file of a loaded module."""
         if file not in self.modules and self.is_first_party(file):
             self.modules[file] = None
+
+    def unpickled(self, file: str, name: str) -> None:
+        """Note a class or function that a pickle named; its module may have been loaded before."""
+        if self.is_first_party(file):
+            self.unpickled_names[file, name] = None
 
     def variable(self, name: str, value: str | None) -> None:
         """Note an environment variable that was read."""

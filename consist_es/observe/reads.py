@@ -96,6 +96,8 @@ class Reads(msgspec.Struct, frozen=True):
     with that prefix."""
     modules: dict[str, str] = {}
     """File of a first-party module loaded within -> digest of its normalised source."""
+    unpickled: list[tuple[str, str]] = []
+    """File and name of each class and function of the project that a pickle named."""
     programs: list[Program] = []
     random: dict[str, RandomMove] = {}
     relative: bool = False

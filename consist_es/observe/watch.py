@@ -166,6 +166,7 @@ class Watch:
             folders=settle.not_in_stores(listings, files),
             variables=notes.variables,
             modules=settle.module_digests(modules, notes),
+            unpickled=list(notes.unpickled_names),
             programs=notes.programs,
             random=self._random.moved(self._sources),
             relative=notes.relative,

@@ -50,6 +50,9 @@ class Log(Protocol):
     def cursor_after(self, recorded: Recorded, /) -> Cursor: ...
 
 
+_SAY_PROJECT = "UPDATE meta SET value = ? WHERE key = 'project'"
+
+
 class Builder:
     """Builds view files from a log, and adds events to existing ones."""
 
@@ -92,6 +95,7 @@ class Builder:
                     progress(done, max(done, head))
             for projection in self._projections:
                 projection.index(db)
+            conn.execute(_SAY_PROJECT, (self.meta()["project"],))  # it may have begun since
             conn.executemany(ADD_META, describe_schema(conn).items())
             view_file.finish(conn, path, self._storage)
         return done

@@ -378,7 +378,8 @@ class Projector:
         if not wanted <= tables(conn) or (at := reached(conn)).seq < 0:
             return ANOTHER_VERSION
         found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self.builder.meta()
-        if found.get("project", expected["project"]) != expected["project"] and at.seq:
+        # views may be made just before the first event, when the project has no id yet
+        if found.get("project") not in (None, "", expected["project"]) and at.seq:
             raise LogMismatchError(self._log.place, "the views are of another project")
         schema = {key: found.pop(key) for key in (SCHEMA, OBJECTS) if key in found}
         if found != expected:

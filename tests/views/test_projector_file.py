@@ -7,6 +7,7 @@ import stat
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -531,3 +532,33 @@ def test_an_empty_file_is_nothing_and_a_damaged_header_does_not_hide_whose_the_f
         view_file.OURS,
         view_file.OURS,
     ]
+
+
+def test_views_that_are_built_while_the_first_event_is_written_know_their_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next process takes them for views of another project, and sets them aside."""
+    log, other = LocalLog(tmp_path / "p.events"), LocalLog(tmp_path / "p.events")
+    read = log.read
+
+    def late(*args: Any, **options: Any) -> Any:
+        other.append([scenario("s")])
+        return read(*args, **options)
+
+    monkeypatch.setattr(log, "read", late)
+    make_views(tmp_path, log).rebuild()
+    conn = sqlite3.connect(tmp_path / "p.db")
+    assert conn.execute("SELECT value FROM meta WHERE key = 'project'").fetchone() == (other.project_id,)
+    conn.close()
+
+
+def test_views_that_do_not_name_a_project_are_made_again(tmp_path: Path) -> None:
+    log = make_log(tmp_path)
+    log.append([scenario("s")])
+    make_views(tmp_path, log).catch_up()
+    conn = sqlite3.connect(tmp_path / "p.db")
+    conn.execute("UPDATE meta SET value = '' WHERE key = 'project'")
+    conn.commit()
+    conn.close()
+    assert rows(make_views(tmp_path, log).catch_up(), IDS) == [("base",)]
+    assert not [path for path in tmp_path.iterdir() if "orphaned" in path.name]

@@ -7,12 +7,14 @@ from typing import Any
 from consist_es.identity.code.setup import set_ups
 from consist_es.identity.code.text_names import names_in_file
 from consist_es.identity.code.visitor import Visitor
-from consist_es.identity.live import harmless
+from consist_es.identity.live import harmless, states
 from consist_es.identity.live.builtin_names import put_on_builtins
 from consist_es.identity.live.modules import file_label, is_ours, portable_or_none
+from consist_es.identity.live.named_modules import modules_named
 from consist_es.identity.live.objects import names_in
 from consist_es.identity.live.scope import resolve
 from consist_es.identity.text.fields import with_computed_fields
+from consist_es.identity.text.places import places_in_file
 from consist_es.identity.text.source import digest_plain, load_source
 from consist_es.identity.text.statements import chain
 from consist_es.identity.text.usage import NAME, file_usage
@@ -51,6 +53,8 @@ class WholeVisitor(Visitor):
         """Count what the visited code reaches other than by the names it reads."""
         self._lenient = True
         for label, source, module in self.modules.loaded:
+            for named in modules_named(places_in_file(source), alone=False):
+                self._follow_named(named)
             texts = names_in_file(source)
             self._readers.names |= texts.sure | texts.data
             for name in with_computed_fields(source):
@@ -59,6 +63,15 @@ class WholeVisitor(Visitor):
                     self.reach.add_class(cls, f"{label}:{name}")
         while self.reach.take() or self._waiting:
             self._visit_all()
+        self._kept_results()
+
+    def _kept_results(self) -> None:
+        """Count what functions of followed modules keep from before any step; those of the own file have a state."""
+        for label, cached in self.modules.caches:
+            name = getattr(cached, "__name__", "")
+            if self._readers.mentions(name) and (found := states.kept_results(cached)):
+                self._note(f"results kept by {name} in {label}", self.reference(found, f"results of {name}"))
+        self._visit_all()
 
     def _visit_builtins(self) -> None:
         """Count what was put on `builtins`, as far as the visited code names it."""

@@ -4,6 +4,7 @@ the statements that made the values it reads or set something up for it."""
 import ast
 import collections
 import functools
+import itertools
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -17,9 +18,13 @@ from consist_es.identity.code.text_names import (
     names_in_annotations,
     names_in_texts,
     names_in_value,
+    texts_in,
+    texts_of,
 )
 from consist_es.identity.live import harmless
 from consist_es.identity.live.modules import file_label, file_of
+from consist_es.identity.live.named_modules import modules_named
+from consist_es.identity.live.objects import reads_modules
 from consist_es.identity.live.scope import MISSING, Scope, is_own, resolve
 from consist_es.identity.text.fields import field_values
 from consist_es.identity.text.source import Source, digest_plain
@@ -56,10 +61,11 @@ class Reach:
         parts: dict[str, str],
         refer: Callable[[Any, str], Any],
         read: Callable[[set[str], Mapping[str, Any], str, Source | None], None],
+        follow: Callable[[types.ModuleType], None],
     ) -> None:
         self.given: list[Any] = []
         """Values that the step is passed or its code holds, besides variables: texts in them may be run as code."""
-        self._root, self._parts, self._refer, self._read = root, parts, refer, read
+        self._root, self._parts, self._refer, self._read, self._follow = root, parts, refer, read, follow
         self._waiting: collections.deque[Code] = collections.deque()
         self._taken: list[Code] = []
         self._open = Names()
@@ -111,6 +117,7 @@ class Reach:
                 texts = texts.with_(loose_names(node, code=self._open.code, query=self._open.query))
         for name in code.names & code.namespace.keys():
             texts = texts.with_(names_in_value(code.namespace[name], self._open))
+        self._follow_named(code)
         found |= texts.with_(self._handed()).bound_in(code.namespace)
         new = (found & code.namespace.keys()) - code.names - self._read_of.setdefault(code.label, set())
         if new:
@@ -119,6 +126,15 @@ class Reach:
         if code.source is not None:
             for name in sorted(code.names & code.namespace.keys()):
                 self._made(name, code.namespace, code.source)
+
+    def _follow_named(self, code: Code) -> None:
+        """Follow the modules that texts name: those in the code, in values that it reads, and in what it is given."""
+        values = [code.namespace[name] for name in code.names & code.namespace.keys()]
+        for module in modules_named(
+            itertools.chain(*map(texts_in, code.nodes), *map(texts_of, (*values, *self.given))),
+            alone=any(map(reads_modules, code.nodes)),
+        ):
+            self._follow(module)
 
     def _handed(self) -> Names:
         """Names in the texts of `given`."""

@@ -104,7 +104,7 @@ def loose_names(node: ast.AST, *, code: bool, query: bool) -> Names:
 def names_in_value(value: Any, code: Names) -> Names:
     """Names in the texts of a variable or config, which `code` may run."""
     found = Names()
-    for text in _texts_of(value):
+    for text in texts_of(value):
         found = found.with_(_names(text, sql=False)).with_(_loose(text, code))
     return found
 
@@ -155,7 +155,13 @@ def names_in_annotations(node: ast.AST) -> frozenset[str]:
     return frozenset(name for text in texts for name in _NAME.findall(text))
 
 
-def _texts_of(value: Any) -> Iterator[str]:
+def texts_in(node: ast.AST) -> list[str]:
+    """The texts below a node that may be run, or name something."""
+    return [*_walked(node).texts, *_walked(node).keys]
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """The texts in a value, as far as `_ITEMS` parts of it reach."""
     waiting, left = [value], _ITEMS
     while waiting and left:
         item, left = waiting.pop(), left - 1

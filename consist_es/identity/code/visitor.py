@@ -62,7 +62,7 @@ class Visitor(Values):
         """Namespace of the callable's module."""
         self._reached: dict[str, Any] = {}
         """Names in the callable's own file that its functions read -> present value."""
-        self.reach = Reach(root, self.added, self.reference, self._read_more)
+        self.reach = Reach(root, self.added, self.reference, self._read_more, self._follow_named)
         self._script = file_of(sys.modules.get("__main__")) or ""
         self._setting_up = False
         """True while set-ups are followed: then only the reached part of any file counts."""
@@ -71,6 +71,14 @@ class Visitor(Values):
         """Count names that code reaches other than by its instructions."""
         self._lenient = True
         self.read_names(names, namespace, label, None, source)
+
+    def _follow_named(self, module: types.ModuleType) -> None:
+        """Count a module that a text names, wholly: what of it is asked for is not known."""
+        file = file_of(module) or ""
+        if file not in (self.own, self._script):
+            self.modules.follow_loaded(module.__name__, file, eager=False)
+        elif (source := load_source(file)) is not None:
+            self.parts[f"whole {file_label(file, self.root)}"] = source.digest
 
     def _is_own(self, filename: str) -> bool:
         """True if only the reached part of a file counts, not all of it."""

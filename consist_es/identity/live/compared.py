@@ -6,6 +6,7 @@ A step may reach hundreds of modules that nobody touches. What `consist_es.ident
 """
 
 import enum
+import functools
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.identity.installed.places import is_first_party, standing
+from consist_es.identity.live.cached_results import WRAPPER
 from consist_es.identity.live.loaded import Batch, Held, imported_from, loaded_parts, plain_or_none, resolved
 from consist_es.identity.live.outline import Body, Expression, outline
 from consist_es.identity.live.present import own_functions, present
@@ -37,6 +39,11 @@ class Compared:
         """Values to be judged: what counts of variables."""
         self.present = self._to_judge(present(label, source, module, certain), root)
         """What counts since version 2 of the fingerprint."""
+
+    @functools.cached_property
+    def caches(self) -> list[Any]:
+        """Functions and methods of the module that keep results."""
+        return [item for item in self.witness.noted.objects if type(item) is WRAPPER]
 
     def _files(self) -> list[str]:
         names = {fn.__code__.co_filename for fn in self.witness.functions} - {self.source.filename}

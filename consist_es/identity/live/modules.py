@@ -64,6 +64,8 @@ class Modules:
         """Files that import modules by computed names."""
         self.loaded: list[tuple[str, Source, types.ModuleType]] = []
         """Label, source and module of those that are loaded whenever this code runs."""
+        self.caches: list[tuple[str, Any]] = []
+        """Label of a module, and one of its functions that keep results."""
         self.foreign: set[str] = set()
         """Names of third-party modules, as first-party code imports them."""
         self._taken: dict[str, tuple[str, Source, bool]] = {}
@@ -220,6 +222,7 @@ class Modules:
             self.loaded.append((label, source, module))
         found = self.comparing.compared(source, module, label, certain=eager)
         self.held += found.held
+        self.caches += [(label, cached) for cached in found.caches]
         return found.parts
 
 
@@ -240,6 +243,30 @@ def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.Mo
             module = sys.modules.get(name)
             if module is not None and not is_ours(name) and is_first_party(file_of(module) or ""):
                 yield module
+
+
+def imported_files(file: str) -> set[str]:
+    """A file of a loaded module of the project, and the files of the project's loaded modules that it imports, and so
+    on."""
+    found, waiting, packages = {file}, [file], _packages_by_file()
+    while waiting:
+        source = load_source(waiting.pop())
+        if source is None:
+            continue
+        package = packages.get(source.filename, "")
+        inner = {file_of(module) or "" for module in loaded_modules(source.imports, package)} - found
+        found |= inner
+        waiting += inner
+    return found - {""}
+
+
+def _packages_by_file() -> dict[str, str]:
+    """File of each loaded module of the project -> package that its relative imports start from."""
+    return {
+        file: name if file.endswith(_PACKAGE) else name.rpartition(".")[0]
+        for name, module in list(sys.modules.items())
+        if (file := getattr(module, "__file__", None)) is not None
+    }
 
 
 def loaded_as(name: str, package: str) -> types.ModuleType | None:

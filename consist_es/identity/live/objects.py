@@ -126,10 +126,19 @@ def attributes_in(node: ast.AST) -> frozenset[str]:
     return frozenset(item.attr for item in ast.walk(node) if isinstance(item, ast.Attribute))
 
 
+_FINDERS = {"getmodule", "get_objects", "get_referrers", "modules"}
+"""Attributes that lead to any module: those of `inspect`, `gc` and `sys`."""
+
+
 @functools.lru_cache(maxsize=4096)
 def reads_modules(node: ast.AST) -> bool:
-    """True if ``sys.modules`` is mentioned."""
-    return any(isinstance(item, ast.Attribute) and item.attr == "modules" for item in ast.walk(node))
+    """True if ``sys.modules`` is mentioned, or a function that finds modules or their names otherwise."""
+    return any(
+        (isinstance(item, ast.Attribute) and item.attr in _FINDERS)
+        or (isinstance(item, ast.Name) and item.id in ("getmodule", "get_objects", "get_referrers"))
+        or (isinstance(item, ast.Constant) and item.value in ("__globals__", "f_globals", "globals"))
+        for item in ast.walk(node)
+    )
 
 
 def package_of(namespace: Mapping[str, Any]) -> str:

@@ -18,15 +18,17 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live.cached_results import results_from_before
 from consist_es.identity.live.modules import file_of, is_ours
 from consist_es.identity.text.bytecode import essence
 from consist_es.system.tee import original
-from consist_es.values.plain import module_name, type_name
+from consist_es.values.plain import module_name, to_plain, type_name
 
 _IGNORED = (
     logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, type(threading.Lock()),
-    type(threading.RLock()), threading.Event, threading.Condition, threading.Semaphore, threading.local,
+    type(threading.RLock()), threading.Event, threading.Condition, threading.Semaphore,
 )  # fmt: skip
 """Types that no result depends on."""
 _STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
@@ -179,9 +181,27 @@ def _special(value: Any) -> list[Any] | None:
 
 
 def _lru_cache(value: Any) -> list[Any]:
-    """Options and attributes, without the cached results."""
+    """Options and attributes, and the results that it holds from before any step."""
     own = {name: item for name, item in vars(value).items() if name not in ("__wrapped__", "cache_parameters")}
-    return [value.__wrapped__, value.cache_parameters(), {name: own[name] for name in own if name[:2] != "__"}]
+    shown = [value.__wrapped__, value.cache_parameters(), {name: own[name] for name in own if name[:2] != "__"}]
+    held = kept_results(value)
+    return [*shown, held] if held else shown
+
+
+def kept_results(value: Any) -> list[Any]:
+    """Results from before any step in the cache of a function of the project."""
+    return results_from_before(value, is_own=_is_unasked) if _is_unasked(value.__wrapped__) else []
+
+
+def _shown(value: Any) -> Any:
+    """A value that has a plain form or is an object of the project's; the type of any other, such as a connection."""
+    if _is_unasked(type(value)):
+        return value
+    try:
+        to_plain(value)
+    except (ConfigTypeError, ConfigValueError):
+        return type_name(type(value))
+    return value
 
 
 def _jit(value: Any) -> list[Any]:
@@ -220,6 +240,7 @@ _STATES: dict[Any, Callable[[Any], list[Any]]] = {
     weakref.ref: lambda value: [value()],
     weakref.WeakSet: lambda value: [set(value)],
     (weakref.WeakKeyDictionary, weakref.WeakValueDictionary): lambda value: [dict(value)],
+    threading.local: lambda value: [{name: _shown(item) for name, item in vars(value).items()}],
     decimal.Context: lambda value: [  # without flags, which record past events
         value.prec,
         value.rounding,

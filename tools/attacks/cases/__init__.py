@@ -20,6 +20,7 @@ from attacks.cases import (
     settings,
     statements,
     values,
+    ways,
 )
 
 GROUPS = (
@@ -34,6 +35,7 @@ GROUPS = (
     live_objects.GROUP,
     settings.GROUP,
     statements.GROUP,
+    ways.GROUP,
     installed.GROUP,
     programs.GROUP,
     environment.GROUP,

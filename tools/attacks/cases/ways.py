@@ -1,0 +1,180 @@
+"""Ways to code and values besides names: texts that say where something lies, pickles, caches, and what a thread holds."""
+
+from attacks.case import Group
+
+# ruff: noqa: E501 - programs on one line each
+
+GROUP = Group("ways: texts, pickles, caches and threads", "runtime")
+READ = "import functools, threading, collections\nfrom pathlib import Path\n"
+STEP = "def step():\n    ran({})\n"
+
+
+def state(name: str, verdict: str, text: str, *, main: str = "", then: str = "2", packages: str = "") -> None:
+    """Something was read from rates.txt before the step; `then` is in the file in the second process."""
+    script = main or "from model import step\ncall(step)\n"
+    files = {"model.py": READ + text, "rates.txt": "1"}
+    GROUP.add(name, verdict, script, files=files, change={"rates.txt": then, "other.txt": "2"}, packages=packages)
+
+
+LOAD = "def load(): return Path('rates.txt').read_text()\n"
+for name, text in (
+    ("cache", f"@functools.cache\n{LOAD}load()\ndef step(): ran(load())\n"),
+    ("cache_with_a_limit", f"@functools.lru_cache(maxsize=3)\n{LOAD}load()\ndef step(): ran(load())\n"),
+    ("cache_of_a_list", "@functools.cache\ndef load(): return [Path('rates.txt').read_text()]\nload()\ndef step(): ran(load())\n"),
+    ("cache_by_arguments", "@functools.lru_cache\ndef load(name, *, times=1): return Path(name).read_text() * times\nload('rates.txt', times=2)\ndef step(): ran(load('rates.txt', times=2))\n"),
+    ("cache_of_a_method", "class A:\n    @functools.lru_cache\n    def load(self): return Path('rates.txt').read_text()\na = A()\na.load()\ndef step(): ran(a.load())\n"),
+    ("cached_property", "class A:\n    @functools.cached_property\n    def load(self): return Path('rates.txt').read_text()\na = A()\na.load\ndef step(): ran(a.load)\n"),
+    ("cache_with_an_object", "class Rates:\n    def __init__(self): self.text = Path('rates.txt').read_text()\n@functools.cache\ndef load(): return Rates()\nload()\ndef step(): ran(load().text)\n"),
+    ("dictionary", "kept = {}\ndef load():\n    if 'a' not in kept: kept['a'] = Path('rates.txt').read_text()\n    return kept['a']\nload()\ndef step(): ran(load())\n"),
+    ("attribute_of_a_function", "def load():\n    if not hasattr(load, 'kept'): load.kept = Path('rates.txt').read_text()\n    return load.kept\nload()\ndef step(): ran(load())\n"),
+    ("class_that_is_made_once", "class S:\n    made = None\n    def __new__(cls):\n        if cls.made is None:\n            cls.made = super().__new__(cls)\n            cls.made.text = Path('rates.txt').read_text()\n        return cls.made\nS()\ndef step(): ran(S().text)\n"),
+    ("thread", "box = []\nt = threading.Thread(target=lambda: box.append(Path('rates.txt').read_text()))\nt.start()\nt.join()\ndef step(): ran(box[0])\n"),
+    ("threads_own", "here = threading.local()\nhere.text = Path('rates.txt').read_text()\ndef step(): ran(here.text)\n"),
+):  # fmt: skip
+    state(f"read_before_by_{name}", "miss", text)
+    state(f"read_before_by_{name}_and_unchanged", "hit", text, then="1")
+state(
+    "read_before_by_the_cache_of_another_module",
+    "miss",
+    "import text\ndef step(): ran(text.load())\n",
+    main="import text, model\ntext.load()\ncall(model.step)\n",
+)
+GROUP.cases[-1].files["text.py"] = f"import functools\nfrom pathlib import Path\n@functools.cache\n{LOAD}"  # type: ignore[index]
+TWO = f"@functools.lru_cache\n{LOAD}def first(): ran(load())\ndef step(): ran(load())\n"
+for between in ("", "model.load()\n"):
+    state(
+        f"cache_filled_by_an_earlier_step{'_and_used_between' if between else ''}", "hit", TWO, then="1",
+        main=f"import model\nfor _ in range(2):\n    call(model.first)\n    {between or 'pass'}\n    call(model.step)\n",
+    )  # fmt: skip
+state(
+    "cache_filled_by_an_earlier_step_from_a_file_that_changed",
+    "miss",
+    TWO,
+    main="import model\ncall(model.first)\ncall(model.step)\n",
+)
+state(
+    "cache_used_in_another_order", "hit", "@functools.lru_cache(maxsize=9)\ndef load(n): return n * 2\ndef step(): ran(load(1) + load(2))\n",
+    main="import model\nfrom pathlib import Path\nfor n in (1, 2) if Path('rates.txt').read_text() == '1' else (2, 1): model.load(n)\ncall(model.step)\n",
+)  # fmt: skip
+state(
+    "cache_of_what_has_no_form",
+    "hit",
+    "import sqlite3\n@functools.cache\ndef load(): return sqlite3.connect(':memory:')\nload()\ndef step(): ran(load().execute('select 1').fetchone()[0])\n",
+)
+state(
+    "connection_in_a_threads_own",
+    "hit",
+    "import sqlite3\nhere = threading.local()\nhere.db = sqlite3.connect(':memory:')\ndef step(): ran(here.db.execute('select 1').fetchone()[0])\n",
+)
+
+# ---------------------------------------------------------------- texts that say where something lies
+NETS = "import csv\nclass Net:\n    def go(self): return 1\ndef go(): return 1\n"
+
+
+def named(
+    name: str,
+    verdict: str,
+    model: str,
+    *,
+    call: str = "step",
+    main: str = "import nets\n",
+    nets: str = NETS,
+    **more: str,
+) -> None:
+    """nets.py, which was loaded before, is edited."""
+    files = {"model.py": model, "nets.py": nets, **{f"{key}.py": text for key, text in more.items()}}
+    GROUP.add(
+        name,
+        verdict,
+        f"{main}from model import step\ncall({call})\n",
+        files=files,
+        change={"nets.py": nets.replace("return 1", "return 2")},
+    )
+
+
+FIND = "import pkgutil, pydoc, sys, inspect\n"
+for name, text in (
+    ("resolve_name", "pkgutil.resolve_name('nets:Net')().go()"),
+    ("resolve_name_with_dots", "pkgutil.resolve_name('nets.go')()"),
+    ("locate", "pydoc.locate('nets.Net')().go()"),
+    ("loaded_modules", "sys.modules['nets'].go()"),
+    ("variable", "pkgutil.resolve_name(PLACE)()"),
+    ("table", "pkgutil.resolve_name(TABLE['car'])()"),
+    ("loaded_modules_by_a_variable", "sys.modules[MODULE].go()"),
+):
+    named(
+        f"place_in_a_text_for_{name}",
+        "miss",
+        f"{FIND}PLACE = 'nets:go'\nTABLE = {{'car': 'nets.go'}}\nMODULE = 'nets'\n{STEP.format(text)}",
+    )
+CONFIG = "def step(config):\n    ran(pkgutil.resolve_name(config['net'])())\n"
+named("place_in_the_config", "miss", FIND + CONFIG, call="step, config={'net': 'nets:go'}")
+named(
+    "place_deep_in_the_config",
+    "miss",
+    f"{FIND}def step(config):\n    ran(pkgutil.resolve_name(config['a'][0]['net'])())\n",
+    call="step, config={'a': [{'net': 'nets.go'}]}",
+)
+named(
+    "place_in_a_text_of_a_helper",
+    "miss",
+    f"import helper\n{STEP.format('helper.go()')}",
+    helper=f"{FIND}def go(): return pkgutil.resolve_name('nets:go')()\n",
+)
+named("name_of_a_file_like_a_place", "hit", STEP.format("open('nets.csv', 'a').tell()"))
+named("text_with_the_name_of_a_module", "hit", STEP.format("len('nets') + len('see nets.Net there')"))
+named("place_in_a_docstring", "hit", "def step():\n    '''Not nets.Net.'''\n    ran()\n")
+named("place_in_a_message", "hit", "def step():\n    print('nets.Net')\n    ran()\n")
+OWN = "import gc, inspect, pkgutil, sys\nRATE = 1\n"
+for name, text in (
+    ("get_module", "inspect.getmodule(step).RATE"),
+    ("attribute_by_name", "getattr(step, '__globals__')['RATE']"),
+    ("builtins", "vars(__import__('builtins'))['globals']()['RATE']"),
+    ("collector", "[o for o in gc.get_objects() if type(o) is dict and o.get('__name__') == 'model'][0]['RATE']"),
+    ("resolve_name", "pkgutil.resolve_name('model:RATE')"),
+    ("frame", "sys._getframe().f_globals['RATE']"),
+):
+    GROUP.add(
+        f"own_constant_by_{name}",
+        "miss",
+        files={"model.py": OWN + STEP.format(text)},
+        change={"model.py": OWN.replace("RATE = 1", "RATE = 2") + STEP.format(text)},
+    )
+
+# ---------------------------------------------------------------- pickles
+DUMP = "import nets, pickle\nopen('n.pkl', 'wb').write(pickle.dumps({}))\n"
+for name, what, text in (
+    ("object", "nets.Net()", "pickle.load(open('n.pkl', 'rb')).go()"),
+    ("class", "nets.Net", "pickle.load(open('n.pkl', 'rb'))().go()"),
+    ("function", "nets.go", "pickle.load(open('n.pkl', 'rb'))()"),
+    ("object_in_a_list", "[1, [nets.Net()]]", "pickle.load(open('n.pkl', 'rb'))[1][0].go()"),
+):
+    named(
+        f"pickle_of_an_{name}" if name[0] in "aeiou" else f"pickle_of_a_{name}",
+        "miss",
+        f"import pickle\n{STEP.format(text)}",
+        main=DUMP.format(what),
+    )
+named(
+    "pickle_of_an_object_with_a_helper", "miss", "import pickle\n" + STEP.format("pickle.load(open('n.pkl', 'rb')).go()"),
+    main="import outer, pickle\nopen('n.pkl', 'wb').write(pickle.dumps(outer.Net()))\n", outer="import nets\nclass Net:\n    def go(self): return nets.go()\n",
+)  # fmt: skip
+named(
+    "pickle_of_a_number_beside_an_edit",
+    "hit",
+    "import pickle\n" + STEP.format("pickle.load(open('n.pkl', 'rb'))"),
+    main=DUMP.format("5"),
+)
+PICKLED = "import pickle\nclass Zone:\n    def go(self): return 1\ndef unused(): return 1\ndef step():\n    ran(pickle.loads(pickle.dumps(Zone())).go())\n"
+GROUP.add(
+    "pickle_of_an_own_class",
+    "miss",
+    files={"model.py": PICKLED},
+    change={"model.py": PICKLED.replace("self): return 1", "self): return 2")},
+)
+GROUP.add(
+    "pickle_of_an_own_class_beside_an_edit",
+    "hit",
+    files={"model.py": PICKLED},
+    change={"model.py": PICKLED.replace("unused(): return 1", "unused(): return 2")},
+)
