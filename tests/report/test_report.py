@@ -205,6 +205,34 @@ def test_its_steps_are_told_as_show_tells_them(page: str) -> None:
 # ---------------------------------------------------------------- damage, refusals
 
 
+def test_what_a_step_took_and_the_end_of_what_it_printed_are_shown(tmp_path: Path) -> None:
+    def says(fails: bool) -> Path:
+        for number in range(60):
+            print(f"line {number}, token=abcdefghijkl")
+        if fails:
+            raise ValueError("no zone 7")
+        return made("o")
+
+    with consist.Tracker(tmp_path / "runs", tmp_path / "p.db", sync="os") as tracker, tracker.scenario("s") as sc:
+        sc.run(says, name="good", config={"fails": False}, outputs=["o"])
+        sc.run(
+            says,
+            name="again",
+            config={"fails": False},
+            outputs=["o"],
+            execution_options=consist.ExecutionOptions(capture_log=False),
+        )
+        with pytest.raises(ValueError, match="no zone 7"):
+            sc.run(says, name="bad", config={"fails": True}, outputs=["o"])
+    for more, count in (([], 2), (["--no-tracebacks"], 0)):
+        run("report", "-o", tmp_path / "r.html", "--project", tmp_path / "p.db", *more)
+        data = data_of((tmp_path / "r.html").read_text(encoding="utf-8"))
+        steps = data["steps"]
+        texts = [data["texts"][at] for at in steps.get("log", []) if at is not None]
+        assert len(texts) == count
+    assert "abcdefghijkl" not in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("views", ["there", "gone"])
 def test_a_damaged_log_is_told_in_red_and_by_the_exit_code(
     gallery: Path, page: str, tmp_path: Path, views: str
