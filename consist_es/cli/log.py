@@ -43,7 +43,7 @@ class _Asked(NamedTuple):
         return event.seq > self.after and is_type and self.scenario in (None, event.scenario)
 
 
-@click.command(short_help="Print the events of the project, oldest first.")
+@click.command()
 @click.option("--follow", is_flag=True, help="Print the last 10 of these, and go on with new ones, until Ctrl-C.")
 @click.option("--after", type=click.IntRange(min=0), metavar="N", help="Only events after position N.")
 @click.option(
