@@ -1,5 +1,6 @@
 """Text that is safe to print: the content of logs and the names of files are untrusted."""
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -42,6 +43,17 @@ def readable(text: str) -> str:
 def shortened(text: str, longest: int) -> str:
     """A text, or its beginning and ``…`` if it is longer than `longest` characters."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def first_line(text: str) -> str:
+    """The first line of a text that says something."""
+    return next((line for line in text.splitlines() if line.strip()), "").rstrip()
+
+
+def noted(error: BaseException, note: str) -> None:
+    """Add a note to an error. A class of error that takes none keeps its error as it is."""
+    with contextlib.suppress(Exception):  # `add_note` and `__notes__` may be anything
+        error.add_note(note)
 
 
 def fitted(text: str, stream: TextIO) -> str:
