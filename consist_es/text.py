@@ -77,9 +77,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """A duration in seconds, a long one also in hours, minutes and seconds."""
+    """A duration in seconds, a short one in milliseconds, a long one also in hours, minutes and seconds."""
     if seconds is None:
         return "an unknown time"
+    if seconds < 0.1:
+        return f"{seconds * 1000:.1f} ms"
     long = f" ({timedelta(seconds=round(seconds))})" if seconds >= 120 else ""
     return f"{seconds:.2f} s{long}"
 

@@ -57,3 +57,25 @@ def test_bytes_are_kept_however_they_are_cut(tracker: Tracker, capfdbinary: pyte
     assert run.log is not None
     assert run.log.text() == "zone é → 日本 🚲\nfirst\nsecond\nthird\ncaf\N{REPLACEMENT CHARACTER}\n"
     assert tracker.run(in_pieces, outputs=["o"]).cache_hit
+
+
+def prints_long_lines() -> None:
+    print("n" * 5_000)
+    print("x" * 10_000)
+    raise ValueError("no zone 7")
+
+
+def prints_one_long_line() -> None:
+    print("x" * 50_000, end="the end")
+    raise ValueError("no zone 7")
+
+
+@pytest.mark.parametrize(
+    ("step", "last"), [(prints_long_lines, "x" * 399 + "…"), (prints_one_long_line, "…" + "x" * 392 + "the end")]
+)
+def test_long_lines_are_cut_in_the_note_of_an_error(tracker: Tracker, step: Callable[[], None], last: str) -> None:
+    with pytest.raises(ValueError, match="no zone 7") as caught:
+        tracker.run(step)
+    (note,) = caught.value.__notes__
+    assert note.splitlines()[-1] == f"  {last}"
+    assert len(note) < 2_000
