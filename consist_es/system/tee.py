@@ -63,7 +63,7 @@ class Tee:
         busy = _busy
         if not busy.within and (sink := _mine() or self._sink_of()) is not None and isinstance(text, str):
             busy.told = True
-            sink.write(text)
+            sink.write(text if type(text) is str else str.__str__(text))  # methods of others may do anything
             if type(self._stream) not in _PLAIN:
                 return self._within(text)
         return self._stream.write(text)  # type: ignore[no-any-return]

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
 
 
 def talks() -> Path:
-    print("says \x1b]0;owned\x07 this")
+    print("says \x1b]0;owned\x07 this \x1b]0;owned \x9b2J\u202e")
     print("token=abc123def456")
     return made()
 
@@ -60,7 +60,7 @@ def there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_log_of_a_step_is_printed_safely() -> None:
     lines = run("show", "base_talks#1", "--log").stdout.splitlines()
-    assert lines[0] == r"says \x1b]0;owned\x07 this"
+    assert lines[0] == r"says  this \x1b]0;owned \x9b2J\u202e"
     assert lines[1].startswith("token=$masked:")
     assert len(lines) == 2
 

@@ -79,3 +79,55 @@ def test_long_lines_are_cut_in_the_note_of_an_error(tracker: Tracker, step: Call
     (note,) = caught.value.__notes__
     assert note.splitlines()[-1] == f"  {last}"
     assert len(note) < 2_000
+
+
+class Strange(str):
+    """A text whose methods cannot be used."""
+
+    __slots__ = ()
+
+    def rfind(self, *_args: object) -> NoReturn:
+        raise RuntimeError("strange")
+
+    __getitem__ = __contains__ = __add__ = __format__ = __len__ = rfind
+
+
+def strange() -> Path:
+    sys.stdout.write(Strange("a text of "))
+    sys.stdout.write(Strange("another class\n"))
+    sys.stdout.writelines([Strange("with lines\n")])
+    return made()
+
+
+def too_deep() -> Path:
+    def down(n: int) -> None:
+        print("depth", n)
+        down(n + 1)
+
+    try:
+        down(0)
+    except RecursionError:
+        print("too deep")
+    return made()
+
+
+def with_commands() -> Path:
+    print("\x1b]8;;http://zones\x1b\\a link\x1b]8;;\x07, \x1b[1;31mred\x1b[0m, \x1b]0;title\x07\x1b(Bplain\x1b7\x1b8")
+    return made()
+
+
+@pytest.mark.filterwarnings("error::consist_es.ConsistWarning")
+def test_the_log_goes_on_whatever_a_step_does(tracker: Tracker, capsys: object) -> None:
+    def text(step: Callable[[], Path]) -> list[str]:
+        run = tracker.run(step, outputs=["o"]).run
+        assert run.log is not None
+        assert run.log.recorded is not None
+        assert run.log.recorded.problem is None
+        assert tracker.run(step, outputs=["o"]).cache_hit
+        return run.log.text().splitlines()
+
+    assert text(strange) == ["a text of another class", "with lines"]
+    lines = text(too_deep)
+    assert lines[-1].endswith("too deep")  # the print before it may have come to its first word
+    assert lines[:-1] == [f"depth {n}" for n in range(len(lines) - 1)]
+    assert text(with_commands) == ["a link, red, plain"]
