@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 
 import consist_es as consist
 from consist_es import Comparison
-from consist_es.errors import MissingKeyError, UsageError
+from consist_es.errors import MissingKeyError, UsageError, UsageTypeError
 from tests.reading.model import Edit, Model
 
 pytestmark = pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
@@ -53,11 +54,12 @@ def test_runs_and_steps_are_compared_too(tracker: consist.Tracker) -> None:
     [
         (("base", "edted"), MissingKeyError, "Did you mean 'edited'"),
         (("base", "edited/report"), UsageError, "are not both scenarios or both steps"),
+        ((None, "base"), UsageTypeError, "takes runs, or texts that select them such as 'base', not None"),
         (("base", "table"), UsageError, "'table' is an artifact: only scenarios and steps are compared"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
-    tracker: consist.Tracker, sides: tuple[str, str], error: type[Exception], said: str
+    tracker: consist.Tracker, sides: tuple[Any, Any], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
         tracker.compare(*sides)
