@@ -77,7 +77,7 @@ def log(
     with opened(db_path) as project:
         views = project.connection()
         header = None if scenario is None else select.scenario(views, scenario).key
-        asked = _Asked(after or 0, types, header)
+        asked = _Asked(after or 0, tuple(map(_plain, types)), header)
         if follow and after is None and limit is None:
             limit = _FIRST
         end, shown = reached(views), 0
@@ -89,6 +89,11 @@ def log(
                 note(f"No events of {_unknown(types)}." if types else "No events.")
             if follow:
                 _go_on(project, asked, end, teller)
+
+
+def _plain(text: str) -> str:
+    """A text that can be compared with what is recorded; one that is no Unicode is the type of nothing."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _so_far(project: Project, asked: _Asked, limit: int | None) -> Iterator[Recorded]:

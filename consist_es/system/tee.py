@@ -197,12 +197,15 @@ class Tees:
         """Take them away with the last user, but for a place where somebody put something of their own meanwhile."""
         with self._mutex:
             self._users -= 1
-            if self._users:
+            if self._users > 0:
                 return
+            self._users = 0
             streams, self._streams = self._streams, {}
             for name, tee in streams.items():
                 if getattr(sys, name, None) is tee:
                     setattr(sys, name, tee._stream)
+            if self._handlers is None:  # an interrupt came before the last of them
+                return
             (stand_in, before), self._handlers = self._handlers, None
             if logging.Logger.callHandlers is stand_in:
                 logging.Logger.callHandlers = before  # type: ignore[method-assign]

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -86,6 +85,7 @@ def test_other_libraries_read_it_as_a_table(tracker: consist.Tracker) -> None:
     assert table.equals(found.to_table())
     assert table.num_rows == 15
     assert table.schema == pa.table(tracker.compare("base#1", "base#2")).schema
+    pl = pytest.importorskip("polars")
     frame = pl.DataFrame(found)
     row = frame.filter(pl.col("verdict") == "differs itself").row(0, named=True)
     assert (row["step"], row["a_outcome"], row["b_outcome"], row["differs"]) == (

@@ -144,6 +144,8 @@ def test_paths_and_tracebacks_can_be_left_out(gallery: Path, page: str) -> None:
         ("~/model/a.csv and C:\\Users\\jane\\b.csv", "…/a.csv and …/b.csv"),
         ("file:///home/jane/x/y.omx and \\\\server\\share\\z", "…/y.omx and …/z"),
         ('  File "/usr/lib/python3/site-packages/a.py", line 3', '  File "…/a.py", line 3'),
+        ("zones: …ts/of/Jane/zones.csv, x…", "zones: …/zones.csv, x…"),
+        ("a… 3/4 …/zones.csv", "a… 3/4 …/zones.csv"),
         ("10 km/h, trips/day, and/or 1/2", "10 km/h, trips/day, and/or 1/2"),
         ("host.example ran it for jane", "… ran it for …"),
     ],
