@@ -1,5 +1,6 @@
 """Text that is safe to print: the content of logs and the names of files are untrusted."""
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -44,6 +45,17 @@ def shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
+def first_line(text: str) -> str:
+    """The first line of a text that says something."""
+    return next((line for line in text.splitlines() if line.strip()), "").rstrip()
+
+
+def noted(error: BaseException, note: str) -> None:
+    """Add a note to an error. A class of error that takes none keeps its error as it is."""
+    with contextlib.suppress(Exception):  # `add_note` and `__notes__` may be anything
+        error.add_note(note)
+
+
 def fitted(text: str, stream: TextIO) -> str:
     """A text whose lines are broken between words if the stream is a terminal, and indented where they go on."""
     if not stream.isatty():
@@ -65,9 +77,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """A duration in seconds, a long one also in hours, minutes and seconds."""
+    """A duration in seconds, a short one in milliseconds, a long one also in hours, minutes and seconds."""
     if seconds is None:
         return "an unknown time"
+    if seconds < 0.1:
+        return f"{seconds * 1000:.1f} ms"
     long = f" ({timedelta(seconds=round(seconds))})" if seconds >= 120 else ""
     return f"{seconds:.2f} s{long}"
 

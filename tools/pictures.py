@@ -1,8 +1,9 @@
 """Makes the pictures of docs/pictures from the demo: ``.venv/bin/python tools/pictures.py``.
 
 Each command runs in a terminal of its own, and what it wrote becomes an SVG that needs no font from elsewhere. A
-picture is written anew only if something other than its figures changed; ``--all`` writes all of them. Look at them
-before you commit them: tests/tools/test_pictures.py fails until they are what the commands write today.
+picture is written anew only if something other than its figures changed; ``--all`` writes all of them, and ``--report``
+those of the report, in Chromium. Look at them before you commit them: tests/tools/test_pictures.py fails until they are
+what the commands write today.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,6 +84,10 @@ LOOKS = (
     Picture("verify", ("verify",)),
 )
 """These only look at what the demo recorded."""
+REPORT = {"report": "#/overview", "report-compare": "#/compare?a=0&b=1"}
+"""Name of a picture of the report -> the view that it shows."""
+SIZE = 1240, 860
+"""Of a window, in pixels."""
 BY_HAND = frozenset({"data-flow"})
 """Drawn by a person."""
 
@@ -135,6 +141,24 @@ def seen(commands: Sequence[str], folder: Path) -> list[str]:
         plain(command, code, text.removeprefix("n\r\n"))  # the server's own answer to questions
         for command, (code, text) in zip(commands, answers, strict=True)
     ]
+
+
+def draw_report() -> None:
+    """Write the pictures of the report of a demo that is played now."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        sys.exit("error: the pictures of the report need Chromium")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        played(DEMO.commands[0], folder)
+        page = folder / "report.html"
+        command = ["report", "-o", str(page), "--no-paths", "--project", "consist-es-demo"]
+        subprocess.run([sys.executable, "-m", "consist_es", *command], cwd=folder, env=environment(), check=True)
+        for picture, view in REPORT.items():
+            shot, window = FOLDER / f"{picture}.png", ",".join(map(str, SIZE))
+            options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={window}"]
+            url = f"{page.as_uri()}{view}"
+            subprocess.run([browser, *options, f"--screenshot={shot}", url], check=True, stderr=subprocess.DEVNULL)
 
 
 def environment() -> dict[str, str]:
@@ -193,7 +217,10 @@ def main() -> int:
     """Write what changed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="also those of which only figures changed")
+    parser.add_argument("--report", action="store_true", help="also those of the report")
     asked = parser.parse_args()
+    if asked.report:
+        draw_report()
     drawn = draw()
     changed = sorted(drawn) if asked.all else stale(drawn)
     for name in changed:

@@ -17,7 +17,7 @@ from consist_es.execution.current import Frame, pop, push_quietly
 from consist_es.execution.dry_run import DryRun, Rehearsal
 from consist_es.execution.engine import Scope
 from consist_es.steps.pending import Pending
-from consist_es.text import fitted
+from consist_es.text import fitted, noted
 
 
 class DryScenario(ScenarioContext):
@@ -59,7 +59,7 @@ class DryScenario(ScenarioContext):
         stop = None if self._rehearsed is None else self._rehearsed.take_stop(error)
         self._end(stop or error)
         if error is not None and stop is None:
-            error.add_note(f"This happened in a dry run of scenario {self.name!r}, which ended there.")
+            noted(error, f"This happened in a dry run of scenario {self.name!r}, which ended there.")
         return stop is not None
 
     def _end(self, error: BaseException | None) -> None:

@@ -277,11 +277,14 @@ class TrackerQueries(SaysInstead):
 
         Raises:
             MissingKeyError: there is no such scenario or step. UsageError: one is a scenario and the other a step.
+            UsageTypeError: a side is neither a run nor a str.
         """
         from consist_es.reading.compare import compare
         from consist_es.reading.select import scenario_or_step
 
         conn = self._queries.conn
+        if wrong := [side for side in (a, b) if not isinstance(side, str | Run)]:
+            raise UsageTypeError(f"compare() takes runs, or texts that select them such as 'base', not {wrong[0]!r}.")
         sides = [scenario_or_step(conn, side.key if isinstance(side, Run) else side).run for side in (a, b)]
         return compare(conn, *sides)
 

@@ -30,6 +30,7 @@ from consist_es.projections import run_table
 from consist_es.runs.run import Run
 from consist_es.steps.step import StepDefaults
 from consist_es.system.with_block import WithBlock
+from consist_es.text import noted
 
 if TYPE_CHECKING:
     from consist_es.execution.dry_run import DryRun
@@ -192,7 +193,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
             self._forget(frame)
             if error is None:
                 raise
-            error.add_note(f"consist-es could not record the end of scenario {self.name!r}: {unrecorded}")
+            noted(error, f"consist-es could not record the end of scenario {self.name!r}: {unrecorded}")
             return
         self._forget(frame)
         if not recorded:

@@ -24,7 +24,7 @@ from consist_es.projections.lineage import ArtifactRow
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.artifacts import artifact_of_row
 from consist_es.runs.differences import differences
-from consist_es.text import readable
+from consist_es.text import first_line, readable
 from consist_es.values.masking import Masker
 
 NOT_TRUSTED = "writer_not_trusted"
@@ -395,8 +395,8 @@ def _unusable(run: RunRow) -> str:
         case "running":
             return "it has not ended: it still runs, or its process is gone"
         case "abandoned":
-            return f"it was abandoned: {run.error_message}"
+            return f"it was abandoned: {first_line(run.error_message or '')}"
         case _:
             return f"it {'was interrupted' if run.status == 'interrupted' else run.status}: {run.error_type}" + (
-                f": {run.error_message}" if run.error_message else ""
+                f": {first_line(run.error_message)}" if run.error_message else ""
             )

@@ -1,6 +1,7 @@
 """The command line: commands to inspect and maintain a project."""
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -8,31 +9,7 @@ from typing import Any
 
 import click
 
-from consist_es.cli.accept import accept
-from consist_es.cli.archive import archive
-from consist_es.cli.audit import audit
-from consist_es.cli.checkpoint import checkpoint
 from consist_es.cli.common import INTERRUPTED, Program
-from consist_es.cli.completion import completion
-from consist_es.cli.datasette import datasette_config
-from consist_es.cli.demo import demo
-from consist_es.cli.diff import diff
-from consist_es.cli.doctor import doctor
-from consist_es.cli.export import export
-from consist_es.cli.forecast import forecast
-from consist_es.cli.lineage import lineage
-from consist_es.cli.log import log
-from consist_es.cli.prove import prove
-from consist_es.cli.redact import redact
-from consist_es.cli.repair import repair
-from consist_es.cli.replay import replay
-from consist_es.cli.report import report
-from consist_es.cli.runs import artifacts, runs, scenarios
-from consist_es.cli.show import show
-from consist_es.cli.stats import stats
-from consist_es.cli.verify import verify
-from consist_es.cli.watch import watch
-from consist_es.cli.why import why
 from consist_es.version import __version__
 
 _TERMINATED = 128 + signal.SIGTERM
@@ -51,16 +28,45 @@ def program() -> None:
     """
 
 
-_GROUPS: dict[str, tuple[click.Command, ...]] = {
-    "Look": (scenarios, runs, artifacts, show, why, diff, lineage, stats, report, forecast, watch, audit, log),
-    "Trust": (verify, doctor, checkpoint, prove),
-    "Share": (export, datasette_config),
-    "Act": (accept, replay, repair, redact, archive, completion, demo),
+_GROUPS = {
+    "Look": {
+        "scenarios": "List scenarios with outcomes of their steps.",
+        "runs": "List runs of steps: computed or reused, and why.",
+        "artifacts": "List files and tables: what made and used them.",
+        "show": "Show all about a scenario, step or artifact.",
+        "why": "Explain why a step was computed or reused.",
+        "diff": "Show what differs between A and B.",
+        "lineage": "Show where a step or file comes from.",
+        "stats": "Show where time went, and what the cache saved.",
+        "report": "Write the record as one HTML file.",
+        "forecast": "Show what a model would run now, and why.",
+        "watch": "Watch scenarios while they run.",
+        "audit": "Show what happened in SCENARIO, event by event.",
+        "log": "Print the events of the project, oldest first.",
+    },
+    "Trust": {
+        "verify": "Check every event of the log against its chain.",
+        "doctor": "Check the log, the views, runs, outputs, and the machine.",
+        "checkpoint": "Make a tree head: a digest of all events, in three lines.",
+        "prove": "Prove that the events at POSITIONs are under a tree head.",
+    },
+    "Share": {
+        "export": "Write scenarios in formats of others.",
+        "datasette-config": "Write settings and queries for Datasette.",
+    },
+    "Act": {
+        "accept": "Accept a harmless change: reuse an earlier run for RUN.",
+        "replay": "Rebuild the database from the log.",
+        "repair": "Show what a damaged log still holds, and go on with that.",
+        "redact": "Remove payloads of events for good, such as a secret.",
+        "archive": "Make all segments of the log but the newest read-only.",
+        "completion": "Print the line that makes a shell complete names.",
+        "demo": "Run a small simulation that shows recording and reuse.",
+    },
 }
-for _command in [command for commands in _GROUPS.values() for command in commands]:
-    program.add_command(_command)
+"""Heading -> command -> what it does, as the list of commands says it."""
 if isinstance(program, Program):
-    program.groups = {heading: [str(command.name) for command in commands] for heading, commands in _GROUPS.items()}
+    program.groups = _GROUPS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # printing must never fail
+    if "_CONSIST_ES_COMPLETE" in os.environ:
+        from consist_es.cli import complete  # noqa: F401 - registers how shells are answered
     try:
         program.main(arguments, prog_name="consist-es")
     except KeyboardInterrupt:

@@ -1,24 +1,29 @@
 """Shared by all commands: how they find their project, exit, and report errors."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from consist_es.cli.output import note, shown
 from consist_es.errors import ConsistError, ConsistWarning
-from consist_es.log.engine import EventLog
-from consist_es.project.find import find_project
-from consist_es.project.project import Project
-from consist_es.views.notices import LOGGER
+
+if TYPE_CHECKING:
+    from consist_es.log.engine import EventLog
+    from consist_es.project.project import Project
+
 
 NEGATIVE = 1
 """Exit code of a negative answer."""
@@ -39,6 +44,35 @@ _REMEDIES = {
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+class Commands(MutableMapping[str, click.Command]):
+    """Commands by name, each imported when it is asked for: a process needs one of them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._loaded: dict[str, click.Command | None] = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> click.Command:
+        if (command := self._loaded[name]) is None:
+            module = import_module(f"consist_es.cli.{_PLACES.get(name, name)}")
+            command = self._loaded[name] = getattr(module, name.replace("-", "_"))
+        return command
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded)
+
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+
+_PLACES = {"scenarios": "runs", "artifacts": "runs", "datasette-config": "datasette"}
+"""Command -> its module, if that has another name."""
+
+
 class Program(click.Group):
     """The group of all commands; reports the library's errors without a traceback."""
 
@@ -47,15 +81,29 @@ class Program(click.Group):
         with _printable():
             return super().make_context(*args, **kwargs)
 
-    groups: Mapping[str, Sequence[str]] = {}
-    """Heading -> commands, in the order of the help text."""
+    _groups: Mapping[str, Mapping[str, str]] = {}
+
+    @property
+    def groups(self) -> Mapping[str, Mapping[str, str]]:
+        """Heading -> command -> what it does in a few words, in the order of the help text."""
+        return self._groups
+
+    @groups.setter
+    def groups(self, groups: Mapping[str, Mapping[str, str]]) -> None:
+        self._groups = groups
+        self.commands = Commands(name for names in groups.values() for name in names)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands in their groups."""
         for heading, names in self.groups.items():
             with formatter.section(heading):
-                found = [(name, self.commands[name]) for name in names]
-                formatter.write_dl([(name, command.get_short_help_str(limit=80)) for name, command in found])
+                formatter.write_dl(list(names.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands, and options, that begin so."""
+        told = {name: text for names in self.groups.values() for name, text in names.items()}
+        found = [CompletionItem(name, help=told[name]) for name in sorted(told) if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; warnings, log records and errors are printed as notes."""
@@ -127,7 +175,7 @@ class _Notes(logging.Handler):
 
 @contextmanager
 def _noted() -> Iterator[None]:
-    logger, handler = logging.getLogger(LOGGER), _Notes()
+    logger, handler = logging.getLogger("consist_es"), _Notes()
     logger.addHandler(handler)
     try:
         yield
@@ -152,10 +200,16 @@ def project_option(command: _Command) -> _Command:
         metavar="PATH",
         envvar="CONSIST_ES_PROJECT",
         show_envvar=True,
-        callback=lambda _ctx, _param, given: find_project(given, Path.cwd()),
+        callback=lambda _ctx, _param, given: _found(given),
         help="Log folder or database of the project.  [default: the only *.events folder here]",
     )
     return option(command)
+
+
+def _found(given: str | None) -> Path:
+    from consist_es.project.find import find_project  # not for help
+
+    return find_project(given, Path.cwd())
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object to a line.")
@@ -174,6 +228,8 @@ json_document = click.option("--json", "as_json", is_flag=True, help="Print one 
 @contextmanager
 def opened(db_path: Path, *, read_only: bool = True) -> Iterator[Project]:
     """The project; with `read_only` nothing is ever added to its log."""
+    from consist_es.project.project import Project  # not for help and completion
+
     project = Project(db_path, read_only=read_only)
     project.show_bars()
     try:

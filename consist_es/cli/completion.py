@@ -15,7 +15,7 @@ _LINES = {
 """Shell -> the line, and where it belongs."""
 
 
-@click.command(short_help="Print the line that makes a shell complete names.")
+@click.command()
 @click.argument("shell", required=False, type=click.Choice(list(_LINES)))
 def completion(shell: str | None) -> None:
     """Print the line to add to the start-up file of a shell, so that the Tab key completes commands and names.

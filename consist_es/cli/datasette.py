@@ -11,7 +11,7 @@ from consist_es.exports import target
 from consist_es.exports.datasette import CONFIG_1, METADATA_0, METADATA_1, documents
 
 
-@click.command("datasette-config", short_help="Write settings and queries for Datasette.")
+@click.command("datasette-config")
 @click.option(
     "-o", "--out", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), default=Path(),
     help="Folder to write the files to.  [default: the working directory]",

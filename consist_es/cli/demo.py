@@ -28,7 +28,7 @@ LOG = "demo.events"
 _tntp_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(short_help="Run a small simulation that shows recording and reuse.")
+@click.command()
 @click.option("--network", metavar="FILE", type=_tntp_file, help="Your own network, in TNTP format; with --trips.")
 @click.option("--trips", metavar="FILE", type=_tntp_file, help="Your own trip table, in TNTP format; with --network.")
 @click.option("--growth", type=float, default=1.0, show_default=True, help="Factor on all trips: 1.1 is 10 % more.")

@@ -42,7 +42,7 @@ _COLUMNS = (
 )
 
 
-@click.command(short_help="Show what differs between A and B.")
+@click.command()
 @click.argument("a", shell_complete=complete.sides)
 @click.argument("b", shell_complete=complete.sides)
 @click.option("--all", "every", is_flag=True, help="Also the steps that are the same work.")

@@ -16,7 +16,7 @@ _FORMATS = ("openlineage", "prov", "ro-crate", "parquet", "trace", "mermaid", "d
 _STDOUT = "-"
 
 
-@click.command(short_help="Write scenarios in formats of others.")
+@click.command()
 @click.argument("format", metavar="FORMAT", type=click.Choice(_FORMATS))
 @click.argument("scenarios", metavar="[SCENARIO]...", nargs=-1, shell_complete=complete.scenarios)
 @click.option(

@@ -8,7 +8,6 @@ import click
 
 
 @click.command(
-    short_help="Show what a model would run now, and why.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)

@@ -135,6 +135,10 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], ro
     cells = _texts(columns, rows)
     kept = [place for place in range(len(columns)) if not rows or any(line[place] for line in cells)]
     widths = {place: max(cell_len(text) for text in _column(columns, cells, place)) for place in kept}
+    long = [place for place in kept if widths[place] > room // 2 and not columns[place].flexible]
+    if long and _least(columns, widths, kept) > room:  # very long names leave room for the other columns
+        widths |= dict.fromkeys(long, 0)
+        widths |= dict.fromkeys(long, max((room - _least(columns, widths, kept)) // len(long), _FLEXIBLE_AT_LEAST))
     while len(kept) > 1 and _least(columns, widths, kept) > room:
         kept.pop()
     spare = room - sum(widths[place] for place in kept) - _GAP * (len(kept) - 1)
@@ -149,7 +153,8 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], ro
             column = columns[place]
             text = column.name if number < 0 else cells[number][place]
             style = "bold" if number < 0 else column.style(rows[number].get(column.name))
-            line.append(_fitted(text, widths[place], right=column.right, last=place == kept[-1]), style)
+            end = "" if column.flexible else text[-widths[place] :]  # attempts and years are at the end of names
+            line.append(_fitted(text, widths[place], end, right=column.right, last=place == kept[-1]), style)
             line.append(" " * _GAP if place != kept[-1] else "")
         line.rstrip()
         line.truncate(room)
@@ -166,8 +171,11 @@ def _least(columns: Sequence[Column], widths: Mapping[int, int], kept: Sequence[
     return sum(least) + _GAP * (len(kept) - 1)
 
 
-def _fitted(text: str, width: int, *, right: bool, last: bool) -> str:
+def _fitted(text: str, width: int, end: str, *, right: bool, last: bool) -> str:
+    """A cell of this width; of a text that is too long its beginning, and of `end` as much as there is room for."""
     if cell_len(text) > width:
-        return set_cell_size(text, width - 1) + "…"
+        while cell_len(end) > width // 3:
+            end = end[1:]
+        return f"{set_cell_size(text, width - 1 - cell_len(end))}…{end}"
     padding = " " * (width - cell_len(text))
     return padding + text if right else text if last else text + padding

@@ -20,7 +20,7 @@ from consist_es.reading.labels import label, outcome
 _DEPTH = 4
 
 
-@click.command(short_help="Show where a step or file comes from.")
+@click.command()
 @click.argument("what", shell_complete=complete.anything)
 @click.option("--down", is_flag=True, help="Show what was made from it instead.")
 @click.option(

@@ -43,7 +43,7 @@ class _Asked(NamedTuple):
         return event.seq > self.after and is_type and self.scenario in (None, event.scenario)
 
 
-@click.command(short_help="Print the events of the project, oldest first.")
+@click.command()
 @click.option("--follow", is_flag=True, help="Print the last 10 of these, and go on with new ones, until Ctrl-C.")
 @click.option("--after", type=click.IntRange(min=0), metavar="N", help="Only events after position N.")
 @click.option(
@@ -77,7 +77,7 @@ def log(
     with opened(db_path) as project:
         views = project.connection()
         header = None if scenario is None else select.scenario(views, scenario).key
-        asked = _Asked(after or 0, types, header)
+        asked = _Asked(after or 0, tuple(map(_plain, types)), header)
         if follow and after is None and limit is None:
             limit = _FIRST
         end, shown = reached(views), 0
@@ -89,6 +89,11 @@ def log(
                 note(f"No events of {_unknown(types)}." if types else "No events.")
             if follow:
                 _go_on(project, asked, end, teller)
+
+
+def _plain(text: str) -> str:
+    """A text that can be compared with what is recorded; one that is no Unicode is the type of nothing."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _so_far(project: Project, asked: _Asked, limit: int | None) -> Iterator[Recorded]:

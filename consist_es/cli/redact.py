@@ -35,7 +35,7 @@ _READ_BY_OTHERS = (
 )
 
 
-@click.command(short_help="Remove payloads of events for good, such as a secret.")
+@click.command()
 @click.argument("positions", metavar="POSITION...", type=click.IntRange(min=1), nargs=-1, required=True)
 @click.option("--reason", metavar="TEXT", required=True, help="Why it is removed; this text is recorded and stays.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -20,7 +20,7 @@ _SHARE = 10
 """A report that takes a second is written every ten seconds at most, so that the model keeps the machine."""
 
 
-@click.command(short_help="Write the record as one HTML file.")
+@click.command()
 @click.argument("scenario", nargs=-1, shell_complete=complete.scenarios)
 @click.option(
     "-o", "--out", "path", metavar="FILE", default="report.html", show_default=True,

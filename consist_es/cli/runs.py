@@ -48,7 +48,7 @@ def list_options(known: Sequence[str]) -> Callable[[_Command], _Command]:
     return options
 
 
-@click.command(short_help="List runs of steps: computed or reused, and why.")
+@click.command()
 @click.option(
     "--scenario",
     metavar="NAME",
@@ -90,7 +90,7 @@ def runs(
     _print(_RUN, default, columns, rows, sort, _most(limit, form), form, RUN_COLUMNS)
 
 
-@click.command(short_help="List scenarios with outcomes of their steps.")
+@click.command()
 @list_options(SCENARIO_COLUMNS)
 @project_option
 def scenarios(sort: str | None, columns: str | None, limit: int | None, form: str | None, db_path: Path) -> None:
@@ -105,7 +105,7 @@ def scenarios(sort: str | None, columns: str | None, limit: int | None, form: st
     _print(_SCENARIO, default, columns, rows, sort, _most(limit, form), form, SCENARIO_COLUMNS)
 
 
-@click.command(short_help="List files and tables: what made and used them.")
+@click.command()
 @click.option("--key", metavar="KEY", shell_complete=complete.keys, help="Only with this key.")
 @click.option("--run", metavar="RUN", shell_complete=complete.steps, help="Only inputs and outputs of this step.")
 @click.option(

@@ -27,7 +27,7 @@ from consist_es.reading.labels import label, outcome
 from consist_es.runs.step_logs import step_log
 
 
-@click.command(short_help="Show all about a scenario, step or artifact.")
+@click.command()
 @click.argument("what", shell_complete=complete.anything)
 @click.option("--log", "as_log", is_flag=True, help="Print what the step printed while it ran, or prints now.")
 @json_document

@@ -36,7 +36,7 @@ _COLUMNS = (
 )
 
 
-@click.command(short_help="Show where time went, and what the cache saved.")
+@click.command()
 @click.argument("scenario", required=False, shell_complete=complete.scenarios)
 @forms_option
 @project_option

@@ -20,12 +20,15 @@ from consist_es.runs.sets import flat
 from consist_es.runs.source_changes import SourceChange
 from consist_es.runs.step_logs import StepLog
 from consist_es.runs.why import in_words as reason_in_words
+from consist_es.text import counted, shortened
 from consist_es.values.plain import from_plain
 
 _LISTED = 5
 _FILES = 20
 _LAST = 10
 """Lines of what a failed step printed."""
+_OF_ERROR, _LONGEST = 20, 500
+"""Lines of an error, and characters of one of them."""
 
 
 def note_others(text: str, found: Selected | SelectedArtifact) -> None:
@@ -45,6 +48,13 @@ def _lines(name: str, texts: Iterable[str], style: str = "") -> None:
         line("" if number else name, text, style)
 
 
+def _of_error(message: str) -> list[str]:
+    """The lines of an error, as many and as long as are read; the record has all."""
+    lines = [shortened(text.rstrip(), _LONGEST) for text in message.splitlines() if text.strip()]
+    more = len(lines) - _OF_ERROR
+    return [*lines[:_OF_ERROR], *([f"… and {counted(more, 'more line')}"] if more > 0 else [])]
+
+
 # ---------------------------------------------------------------- steps
 
 
@@ -58,7 +68,8 @@ def tell_step(found: StepAccount, *, whole: bool) -> None:
     )
     line("run", f"{row.id}, event {row.started_seq}, {row.started_at[:16].replace('T', ' ')}Z", "dim")
     if row.error_message:
-        line("error", f"{row.error_type}: {row.error_message}" if row.error_type else row.error_message, "red")
+        said = f"{row.error_type}: {row.error_message}" if row.error_type else row.error_message
+        _lines("error", _of_error(said), "red")
     _tell_why(found)
     if whole:
         tell_resources(row)
@@ -181,7 +192,7 @@ def tell_scenario(found: ScenarioAccount) -> None:
     line("steps", f"{len(found.steps)}: {counts}{saved}" if found.steps else "none")
     if header.error_message:
         where = f"in {header.failed_step}: " if header.failed_step else ""
-        line("failed", f"{where}{header.error_message}", "red")
+        _lines("failed", _of_error(f"{where}{header.error_message}"), "red")
     tell_causes(found)
     emit()
     names = list(dict.fromkeys(row.name for row in found.steps))

@@ -31,7 +31,7 @@ _MARKS = 16
 """Outcomes of a scenario's last steps that are shown."""
 
 
-@click.command(short_help="Watch scenarios while they run.")
+@click.command()
 @click.argument("scenario", required=False, shell_complete=complete.scenarios)
 @click.option("--nl", "as_json", is_flag=True, help="Print JSON, one object for each change.")
 @click.option("--json", "as_json", is_flag=True, help="The same: what goes on cannot be one document.")

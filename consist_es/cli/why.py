@@ -19,7 +19,7 @@ from consist_es.runs.why import ranked
 from consist_es.runs.why import why as account_of
 
 
-@click.command(short_help="Explain why a step was computed or reused.")
+@click.command()
 @click.argument("run", shell_complete=complete.sides)
 @click.option(
     "--against", metavar="SCENARIO", shell_complete=complete.sides,

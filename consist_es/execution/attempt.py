@@ -49,7 +49,7 @@ from consist_es.projections import cache_index, run_beginnings, run_table
 from consist_es.runs.run import RunResult
 from consist_es.steps.step import Step
 from consist_es.system.with_block import WithBlock
-from consist_es.text import shown
+from consist_es.text import noted, shown
 
 _RUN = ", run "
 
@@ -388,12 +388,10 @@ class Attempt(WithBlock["Attempt"]):
             recorded = self._record_failure(error)
         except (ConsistError, OSError) as unrecorded:
             self._ended = True  # as far as this process can tell
-            error.add_note(f"consist-es could not record this failure: {unrecorded}")
+            noted(error, f"consist-es could not record this failure: {unrecorded}")
             if isinstance(error, LogWriteError) and str(self._directory) in error.kept:  # see `Project.attach`
                 renamed = f"{self._directory.name}.abandoned"
-                error.add_note(
-                    shown(f"Once this process has ended, the next one renames the run's folder to {renamed}.")
-                )
+                noted(error, shown(f"Once this process has ended, the next one renames the run's folder to {renamed}."))
             return
         if recorded and self._settings.hooks.on_failed:
             self._settings.hooks.failed(self._settings.queries.run_by_key(self._key), error)

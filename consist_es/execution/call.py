@@ -74,9 +74,10 @@ def call(
         ProgramError: its exit code is not 0 (then also a `subprocess.CalledProcessError`), it was killed after
             `timeout` seconds (`subprocess.TimeoutExpired`), or it cannot be started (`FileNotFoundError` if it is not
             there). The message has the last lines that it printed.
-        UsageTypeError: `args` is not a list of str and paths.
+        UsageTypeError: `args` is not a list of str and paths, or another argument is not what it must be.
     """
     words, sink = _words(args), sink_of_step()
+    _check(cwd, env, timeout)
     command, began = shlex.join(words), time.monotonic()
     if sink is not None:
         sink.write(f"$ {command}\n")
@@ -85,6 +86,7 @@ def call(
             words, cwd=cwd, env=env, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
     except OSError as error:
+        _say(sink, f"[cannot be started: {error.strerror}]\n")
         kind = ProgramNotFoundError if isinstance(error, FileNotFoundError) else ProgramError
         where = f" ({os.fspath(error.filename)!r})" if error.filename is not None else ""
         raise kind(command, f"cannot be started: {error.strerror}{where}", "") from error
@@ -119,7 +121,21 @@ def _words(args: Any) -> list[str]:
         )
     if wrong := [word for word in args if not isinstance(word, str | os.PathLike)]:
         raise UsageTypeError(f"call(): arguments are str or paths, not {type(wrong[0]).__name__}: {wrong[0]!r}.")
-    return [os.fsdecode(word) for word in args]
+    words = [os.fsdecode(word) for word in args]
+    if wrong := [word for word in words if "\0" in word]:
+        raise UsageTypeError(f"call(): no program can be given an argument with a null character: {wrong[0]!r}.")
+    return words
+
+
+def _check(cwd: Any, env: Any, timeout: Any) -> None:
+    if not (cwd is None or isinstance(cwd, str | bytes | os.PathLike)):
+        raise UsageTypeError(f"call(): cwd is a str or a path, not {cwd!r}.")
+    given = {} if env is None else env
+    texts = [text for item in given.items() for text in item] if isinstance(given, Mapping) else [given]
+    if wrong := [text for text in texts if not isinstance(text, str | bytes | os.PathLike)]:
+        raise UsageTypeError(f"call(): env is a mapping of str to str; this is not: {wrong[0]!r}.")
+    if not (timeout is None or (isinstance(timeout, int | float) and timeout >= 0)):
+        raise UsageTypeError(f"call(): timeout is a number of seconds, or None to wait for ever, not {timeout!r}.")
 
 
 def _waited(process: subprocess.Popen[bytes], timeout: float | None) -> int | None:
@@ -175,6 +191,8 @@ class _Output:
             while data := self._pipe.read(_CHUNK):
                 self._show(decoder.decode(data))
             self._show(decoder.decode(b"", final=True))
+        if self.tail and not self.tail.endswith("\n"):
+            _say(self._sink, "\n")  # by this thread, which holds the line back: what follows is a line of its own
 
     def _show(self, text: str) -> None:
         self.tail = (self.tail + text)[-_TAIL:]

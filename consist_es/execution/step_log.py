@@ -31,7 +31,8 @@ _SPOT = HEAD + 64
 """Where the mark of what is left out ends; dots fill it up."""
 _BACK = 256
 """How far before `HEAD` a line's end is looked for."""
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[()][0-9A-Za-z]|[78=>DEMc])")
+"""What commands a terminal: colours and movements, titles and links, character sets."""
 _UNUSUAL = re.compile("[\r\x1b]|PRIVATE KEY")
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 _OPEN: weakref.WeakSet[Printed] = weakref.WeakSet()
@@ -81,6 +82,8 @@ class Printed:
         self._size = 0
         self._lines: dict[int, _Line] = {}
         """Thread -> the line that it has not ended."""
+        self._later: list[str] = []
+        """Lines that came where the step had left no stack to work with."""
         self._secret = False
         """True between the first and the last line of a private key."""
         self._closed = self._is_child = self._shared = False
@@ -109,12 +112,17 @@ class Printed:
             self._put(lines)
 
     def _put(self, lines: str) -> None:
+        if self._later:
+            lines = "".join((*self._later, lines))
+            self._later = []
         try:
             if self._secret or _UNUSUAL.search(lines):
                 lines = self._cleaned(lines)
             data = self._mask(lines).encode("utf-8", "backslashreplace")
             if data and (self._fd is not None or self._open()):
                 self._append(data)
+        except RecursionError:  # a step that goes too deep and catches that prints on
+            self._later = [lines]
         except Exception as problem:  # noqa: BLE001 - whatever it is, the step goes on
             self.problem = f"{getattr(problem, 'strerror', None) or problem}"
 
@@ -203,6 +211,8 @@ class Printed:
             for line in self._lines.values() if self.problem is None and not self._closed else ():
                 if rest := line.taken():
                     self._put(f"{rest}\n")
+            if self._later and self.problem is None and not self._closed:
+                self._put("")
             self._closed = True
             fd, self._fd = self._fd, None
             try:
@@ -245,7 +255,7 @@ class Printed:
         """Reset in a child: the lock, the descriptor and what is held back are the parent's."""
         self._mutex = threading.RLock()
         self._is_child = self._shared = True
-        self._lines = {}
+        self._lines, self._later = {}, []
         fd, self._fd = self._fd, None
         if fd is not None:
             with contextlib.suppress(OSError):

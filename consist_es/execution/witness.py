@@ -15,7 +15,7 @@ from consist_es.execution.step_log import Printed
 from consist_es.runs.step_logs import StepLog, uri_of
 from consist_es.system.storage import on_fork
 from consist_es.system.tee import Sink, Tees, mine
-from consist_es.text import shown
+from consist_es.text import noted, shown
 
 
 class Witness:
@@ -78,7 +78,7 @@ class Witness:
             return
         if tail := StepLog("", self._place).tail():
             lines = "\n".join(f"  {shown(line)}" for line in tail.splitlines())
-            error.add_note(f"The step printed last (all of it: {shown(self._place)}):\n{lines}")
+            noted(error, f"The step printed last (all of it: {shown(self._place)}):\n{lines}")
 
 
 _witnesses: dict[str, Witness] = {}

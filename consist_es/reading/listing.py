@@ -13,6 +13,7 @@ from consist_es.projections.origins import writer_details
 from consist_es.projections.run_rows import RunRow, ScenarioRow, in_words
 from consist_es.reading.causes import Causes
 from consist_es.reading.labels import label, outcome
+from consist_es.text import first_line
 
 RUN_COLUMNS = (
     "outcome", "step", "scenario", "seconds", "because", "run", "name", "year", "iteration", "phase", "stage", "model",
@@ -101,7 +102,8 @@ class Listing:
 
     def _because(self, row: RunRow, source: RunRow | None) -> str:
         if row.error_message is not None:
-            return f"{row.error_type}: {row.error_message}" if row.error_type else row.error_message
+            said = first_line(row.error_message)
+            return f"{row.error_type}: {said}" if row.error_type else said
         if row.cache == "hit":
             return "" if source is None else source.id
         if row.status == "running":

@@ -37,20 +37,27 @@ def extract(
     *,
     masker: Masker,
     sharing: Sharing,
+    folder: Path,
     progress: Progress = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """All that the page shows but the state of the log.
 
-    `headers` are the scenarios to show; None for all of them and for steps outside any. The caller holds a transaction,
-    so that all of it is of one state.
+    `headers` are the scenarios to show; None for all of them and for steps outside any. `folder` is that of the log.
+    The caller holds a transaction, so that all of it is of one state.
     """
     chosen = run_table.find(conn, kind="scenario", limit=None)[::-1] if headers is None else list(headers)
-    return _Extract(conn, chosen, headers is None, masker, sharing).payload(progress)
+    return _Extract(conn, chosen, headers is None, masker, sharing, folder).payload(progress)
 
 
 class _Extract:
     def __init__(
-        self, conn: sqlite3.Connection, headers: list[RunRow], whole: bool, masker: Masker, sharing: Sharing
+        self,
+        conn: sqlite3.Connection,
+        headers: list[RunRow],
+        whole: bool,
+        masker: Masker,
+        sharing: Sharing,
+        folder: Path,
     ) -> None:
         self._conn = conn
         self._headers = headers
@@ -69,7 +76,7 @@ class _Extract:
         self._configs = Configs(self._values, texts, digests, masker, digest_of_plain(None))
         self._makings = Makings(texts)
         tables = Tables(texts, files, digests, self._configs, self._makings)
-        self._steps = Steps(conn, self._rows, links, tables, masker, sharing)
+        self._steps = Steps(conn, self._rows, links, tables, masker, sharing, folder)
 
     def payload(self, progress: Progress) -> dict[str, Any]:
         """The data, as columns."""

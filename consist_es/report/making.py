@@ -62,7 +62,12 @@ def make_report(
     with _one_state(project) as conn:
         headers = [select.scenario(conn, name) for name in names] if names else None
         data = extract(
-            conn, _each_once(headers), masker=project.masker, sharing=sharing or Sharing(), progress=progress
+            conn,
+            _each_once(headers),
+            masker=project.masker,
+            sharing=sharing or Sharing(),
+            folder=project.folder,
+            progress=progress,
         )
         state = integrity(project, conn)
     payload = {

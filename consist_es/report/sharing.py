@@ -13,6 +13,9 @@ _QUOTED = re.compile(rf"(?P<quote>[\"']){_START}[^\"'\n]*[\\/](?=[^\"'\n]*(?P=qu
 """In quotes a path may hold spaces."""
 _BARE = re.compile(rf"(?<![\w.:/\\…]){_START}(?:[^\s\"'(),;<>|\\/]+[\\/])+|(?<![\w.:/\\…]){_START}(?=[\w.])")
 
+_CUT = re.compile(r"…[^\s\"'(),;<>|]*[\\/](?=[^\s\"'(),;<>|\\/])")
+"""What is left of a path in a text that was shortened before."""
+
 
 class Sharing(msgspec.Struct, frozen=True):
     """What a report leaves out."""
@@ -34,6 +37,7 @@ class Sharing(msgspec.Struct, frozen=True):
 
         def altered(text: str) -> str:
             text = text if known is None else known.sub("…", text)
+            text = _CUT.sub("…/", text)
             return _BARE.sub("…/", _QUOTED.sub(lambda match: f"{match['quote']}…/", text))
 
         return altered

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
 
 from consist_es.events import Difference
 from consist_es.identity.differences import by_text
@@ -18,11 +21,17 @@ from consist_es.report.files import Files
 from consist_es.report.makings import Makings
 from consist_es.report.sharing import Sharing
 from consist_es.report.tables import Keys, Texts, Values, moment_of
+from consist_es.runs.step_logs import step_log
 from consist_es.runs.why import in_words
 from consist_es.values.masking import Masker
 from consist_es.values.written import written
 
 _MISSES = ("missed", "demoted")
+_RESOURCES = ("wall_s", "cpu_s", "peak_memory_bytes", "read_bytes", "written_bytes")
+_LINES_FAILED, _LINES = 40, 10
+"""Last lines shown of what a step printed."""
+_ROOM = 200_000
+"""Characters of that for all steps that did not fail."""
 
 
 class Configs:
@@ -74,8 +83,11 @@ class Steps:
         tables: Tables,
         masker: Masker,
         sharing: Sharing,
+        folder: Path,
     ) -> None:
+        """`folder` is that of the log."""
         self._conn = conn
+        self._folder, self._room = folder, _ROOM
         self._links = links
         self._texts, self._files, self._digests, self._configs, self._makings = tables
         self._masker = masker
@@ -108,7 +120,22 @@ class Steps:
             **self._of_files(row),
             **self._of_lookup(row),
             **self._of_end(row),
+            **self._of_process(row),
         }
+
+    def _of_process(self, row: RunRow) -> dict[str, Any]:
+        """What it took, and the end of what it printed: always of a step that failed, of others while there is room."""
+        found: dict[str, Any] = {}
+        if row.resources is not None:
+            taken = msgspec.to_builtins(row.resources)
+            found["resources"] = {name: value for name, value in taken.items() if name in _RESOURCES}
+        failed = row.status != "completed"
+        if self._sharing.tracebacks and (failed or self._room > 0) and (log := step_log(row, project=self._folder)):
+            text = self._masker.error(log.tail(_LINES_FAILED if failed else _LINES))
+            self._room -= 0 if failed else len(text)
+            if text:
+                found["log"] = self._texts(text)
+        return found
 
     def _of_files(self, row: RunRow) -> dict[str, Any]:
         """Inputs as role, file, and for those that count for identity how they came and their digest; outputs."""

@@ -10,12 +10,15 @@ import msgspec
 from consist_es.identity.pairing import pair
 from consist_es.projections import source_texts
 from consist_es.projections.run_rows import RunRow
+from consist_es.text import shortened
 
 _AROUND = 2
 """Unchanged lines shown before and after a change."""
 _LINES = 40
 """Most lines shown of one part."""
 _PARTS = 10
+_LONGEST = 300
+"""Characters shown of a line."""
 
 
 class SourceChange(msgspec.Struct, frozen=True):
@@ -44,13 +47,18 @@ def source_changes(
     if not changed:
         return []
     texts = source_texts.texts(conn, {digest for names in changed for digest in (then[names[0]], now[names[1]])})
-    found = []
+    found: dict[str, SourceChange] = {}
+    edits: dict[str, list[str]] = {}
     for before, after in changed:
         one, other = texts.get(then[before]), texts.get(now[after])
-        if one is not None and other is not None:
-            lines = _changed(mask(one), mask(other))
-            found.append(SourceChange(after, lines[:_LINES], max(0, len(lines) - _LINES)))
-    return [change for change in found if change.lines][:_PARTS]
+        if one is not None and other is not None and (lines := _changed(mask(one), mask(other))):
+            edits[after] = [line for line in lines if line[0] in "+-"]
+            found[after] = SourceChange(after, [*map(_fit, lines[:_LINES])], max(0, len(lines) - _LINES))
+    for part in list(found):
+        file = part.partition(":")[0]
+        if part != file and edits[part] == edits.get(file):
+            found.pop(file, None)  # the function or class says more
+    return list(found.values())[:_PARTS]
 
 
 def _changed(before: str, after: str) -> list[str]:
@@ -58,6 +66,11 @@ def _changed(before: str, after: str) -> list[str]:
 
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=_AROUND)
     return list(lines)[2:]  # without the names of the two files
+
+
+def _fit(line: str) -> str:
+    """A line without tabs, which a terminal shows as escapes; of a very long one the beginning."""
+    return shortened(line[0] + line[1:].expandtabs(4), _LONGEST)
 
 
 def in_lines(changes: list[SourceChange]) -> list[str]:

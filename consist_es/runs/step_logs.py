@@ -10,9 +10,12 @@ from consist_es.artifacts.uris import UriMap, inside, quote, unquote
 from consist_es.errors import PathError, StepLogMissingError
 from consist_es.events import StepLogInfo
 from consist_es.projections.run_rows import RunRow
+from consist_es.text import shortened
 
 FOLDER = "step_logs"
 """Folder of these files below the run directory."""
+_LONGEST = 400
+"""Characters of a line shown of the end."""
 _MAY_HAVE_MORE = ("running", "abandoned", "interrupted", "failed")
 """States of runs whose file may be there although nothing of it is recorded."""
 
@@ -39,13 +42,17 @@ class StepLog:
             raise StepLogMissingError(self.run, self.path, error.strerror or str(error)) from error
 
     def tail(self, lines: int = 10) -> str:
-        """The last lines; "" if the file is not there any more."""
+        """The last lines, of long ones the beginning; "" if the file is not there any more."""
         try:
             with self.path.open("rb") as file:
-                file.seek(max(self.path.stat().st_size - 400 * lines, 0))
-                return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+                file.seek(max(self.path.stat().st_size - _LONGEST * lines * 4, 0))
+                began_within = file.tell() > 0
+                found = file.read().decode("utf-8", "replace").splitlines()
         except OSError:
             return ""
+        if began_within and found:
+            found = found[1:] or [f"…{found[0][1 - _LONGEST :]}"]
+        return "\n".join(shortened(text, _LONGEST) for text in found[-lines:])
 
 
 def uri_of(key: str) -> str:

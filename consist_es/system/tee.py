@@ -7,6 +7,7 @@ for. Records of `logging` are seen where a logger hands them to its handlers: a 
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import logging
@@ -38,6 +39,8 @@ class _Busy(threading.local):
     """True inside a proxy: one that lies below another writes nothing twice."""
     told = False
     """True once a sink was written to."""
+    decoding: tuple[Sink, Any] | None = None
+    """For which sink bytes were written last, and their decoder: a character may be in two pieces."""
 
 
 _busy = _Busy()
@@ -60,7 +63,7 @@ class Tee:
         busy = _busy
         if not busy.within and (sink := _mine() or self._sink_of()) is not None and isinstance(text, str):
             busy.told = True
-            sink.write(text)
+            sink.write(text if type(text) is str else str.__str__(text))  # methods of others may do anything
             if type(self._stream) not in _PLAIN:
                 return self._within(text)
         return self._stream.write(text)  # type: ignore[no-any-return]
@@ -125,11 +128,24 @@ class _Bytes:
         sink = None if _busy.within else self._text._sink_of()
         if sink is not None:
             with contextlib.suppress(TypeError, ValueError):  # the buffer itself says what is wrong
-                sink.write(bytes(data).decode("utf-8", "replace"))
+                sink.write(_decoded(sink, data))
         return self._buffer.write(data)
+
+    def writelines(self, lines: Iterable[Any]) -> None:
+        """Write each of them."""
+        for line in lines:
+            self.write(line)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._buffer, name)
+
+
+def _decoded(sink: Sink, data: Any) -> str:
+    """Bytes as text; the beginning of a character waits for its end."""
+    found = _busy.decoding
+    if found is None or found[0] is not sink:
+        found = _busy.decoding = sink, codecs.getincrementaldecoder("utf-8")("replace")
+    return found[1].decode(memoryview(data).cast("B"))
 
 
 def write_beside(stream: Any, text: str) -> None:
@@ -181,12 +197,15 @@ class Tees:
         """Take them away with the last user, but for a place where somebody put something of their own meanwhile."""
         with self._mutex:
             self._users -= 1
-            if self._users:
+            if self._users > 0:
                 return
+            self._users = 0
             streams, self._streams = self._streams, {}
             for name, tee in streams.items():
                 if getattr(sys, name, None) is tee:
                     setattr(sys, name, tee._stream)
+            if self._handlers is None:  # an interrupt came before the last of them
+                return
             (stand_in, before), self._handlers = self._handlers, None
             if logging.Logger.callHandlers is stand_in:
                 logging.Logger.callHandlers = before  # type: ignore[method-assign]

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
 
 
 def talks() -> Path:
-    print("says \x1b]0;owned\x07 this")
+    print("says \x1b]0;owned\x07 this \x1b]0;owned \x9b2J\u202e")
     print("token=abc123def456")
     return made()
 
@@ -60,7 +60,7 @@ def there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_log_of_a_step_is_printed_safely() -> None:
     lines = run("show", "base_talks#1", "--log").stdout.splitlines()
-    assert lines[0] == r"says \x1b]0;owned\x07 this"
+    assert lines[0] == r"says  this \x1b]0;owned \x9b2J\u202e"
     assert lines[1].startswith("token=$masked:")
     assert len(lines) == 2
 
@@ -139,3 +139,26 @@ def test_a_copied_project_shows_the_copied_log_and_a_deleted_one_is_said(folder:
         assert "but the file is not there" in run("show", "base_talks#1").stdout
     finally:
         kept.rename(there)
+
+
+def tells_much() -> None:
+    raise ValueError("no zone 7 in\n  zones.csv\n" + "".join(f"row {n}\n" for n in range(40)) + "x" * 10_000)
+
+
+def test_an_error_of_many_lines_is_told_in_lines_and_in_lists_by_its_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Tracker(run_dir="runs", db_path="provenance.db") as tracker:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="no zone"), tracker.scenario("base") as sc:
+                sc.run(tells_much)
+    step, scenario = run("show", "base/tells_much").stdout, run("show", "base").stdout
+    for shown in (step, scenario):
+        assert "no zone 7 in\n" in shown
+        assert "               row 3\n" in shown
+        assert "… and 23 more lines" in shown
+        assert len(shown) < 3_000
+    assert step.count("zones.csv") == 1  # the same error of the earlier run is told by its first line
+    (line,) = run("runs", "--limit", "1").stdout.splitlines()[1:]
+    assert line.split("\t")[-1] == "ValueError: no zone 7 in"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consist_es import Tracker
 from consist_es.cli.output import shown, to_json
 from consist_es.events import MetaLogged, ScenarioExited, ScenarioStarted
 from tests.support.cli import append, in_terminal, record, run, start
@@ -200,3 +201,19 @@ def test_a_terminal_that_knows_ascii_alone_is_no_error(log: Path, here: Path) ->
         assert process.stdout is not None
         assert b"\\u2026" in process.stdout.read()
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_very_long_name_leaves_room_for_the_other_columns(here: Path, columns: int) -> None:
+    name = "scenario_of_" * 20
+    with Tracker(run_dir="runs", db_path="provenance.db") as tracker:
+        for _ in range(2):
+            with tracker.scenario(name):
+                pass
+    lines = STYLE.sub("", in_terminal("scenarios", cwd=here, columns=columns)).splitlines()
+    assert max(map(len, lines)) <= columns
+    heading, second, first = (line.split() for line in lines)
+    assert heading == ["scenario", "status", "steps", "hits", "seconds", "started"]
+    assert re.fullmatch(r"scenario_of_.*….*_of_#2", second[0])
+    assert re.fullmatch(r"scenario_of_.*….*_of_", first[0])
+    assert (first[1], second[1]) == ("completed", "completed")

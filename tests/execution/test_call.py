@@ -78,10 +78,41 @@ def test_a_signal_a_timeout_and_a_missing_program(tmp_path: Path, capsys: object
         call([tmp_path])
 
 
-@pytest.mark.parametrize("args", ["ls -l", b"ls", [], None, {"a": 1}, ["ls", 7]])
+@pytest.mark.parametrize("args", ["ls -l", b"ls", [], None, {"a": 1}, ["ls", 7], ["ls", "a\0b"]])
 def test_arguments_are_a_list_of_text_and_paths(args: object) -> None:
     with pytest.raises(UsageTypeError, match=r"call\(\)"):
         call(args)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options", [{"timeout": -1}, {"timeout": "1"}, {"timeout": float("nan")}, {"cwd": 7}, {"env": {"A": 1}}, {"env": 7}]
+)
+def test_options_that_make_no_sense_are_refused_before_anything_runs(options: dict[str, object], here: Path) -> None:
+    with pytest.raises(UsageTypeError, match=rf"call\(\): {next(iter(options))} is"):
+        python("open('ran', 'w')", **options)
+    assert not Path("ran").exists()
+
+
+def test_what_follows_output_without_an_end_of_line_is_a_line_of_its_own(tracker: Tracker, capsys: object) -> None:
+    def runs() -> Path:
+        for text in ("first", "second", "", "third\\n"):
+            python(f"print('{text}', end='')")
+        return made()
+
+    def misses() -> None:
+        call(["no-such-program"])
+
+    run = tracker.run(runs, outputs=["o"]).run
+    assert run.log is not None
+    lines = [line.partition(" after ")[0] for line in run.log.text().splitlines() if line[0] != "$"]
+    ends = "[exit code 0"
+    assert lines == ["first", ends, "second", ends, ends, "third", ends]
+    with pytest.raises(ProgramError):
+        tracker.run(misses)
+    missed = tracker.get_run("misses")
+    assert missed is not None
+    assert missed.log is not None
+    assert missed.log.text() == "$ no-such-program\n[cannot be started: No such file or directory]\n"
 
 
 def test_folder_and_environment(tmp_path: Path, capsys: object) -> None:

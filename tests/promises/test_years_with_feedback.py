@@ -78,7 +78,7 @@ def test_a_model_of_years_fails_is_mended_and_runs_only_what_it_has_to(tmp_path:
 
 def test_the_audit_of_every_attempt_gives_each_step_its_reason(tmp_path: Path) -> None:
     assert start(tmp_path, MODEL.read_text()).returncode == 0
-    command = [sys.executable, "-m", "consist_es", "audit", "growth", "--json"]
+    command = [sys.executable, "-m", "consist_es", "audit", "growth", "--nl"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -2,14 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
-import polars as pl
 import pyarrow as pa
 import pytest
 
 import consist_es as consist
 from consist_es import Comparison
-from consist_es.errors import MissingKeyError, UsageError
+from consist_es.errors import MissingKeyError, UsageError, UsageTypeError
 from tests.reading.model import Edit, Model
 
 pytestmark = pytest.mark.filterwarnings("ignore::consist_es.ConsistWarning")
@@ -53,11 +53,12 @@ def test_runs_and_steps_are_compared_too(tracker: consist.Tracker) -> None:
     [
         (("base", "edted"), MissingKeyError, "Did you mean 'edited'"),
         (("base", "edited/report"), UsageError, "are not both scenarios or both steps"),
+        ((None, "base"), UsageTypeError, "takes runs, or texts that select them such as 'base', not None"),
         (("base", "table"), UsageError, "'table' is an artifact: only scenarios and steps are compared"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
-    tracker: consist.Tracker, sides: tuple[str, str], error: type[Exception], said: str
+    tracker: consist.Tracker, sides: tuple[Any, Any], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
         tracker.compare(*sides)
@@ -84,6 +85,7 @@ def test_other_libraries_read_it_as_a_table(tracker: consist.Tracker) -> None:
     assert table.equals(found.to_table())
     assert table.num_rows == 15
     assert table.schema == pa.table(tracker.compare("base#1", "base#2")).schema
+    pl = pytest.importorskip("polars")
     frame = pl.DataFrame(found)
     row = frame.filter(pl.col("verdict") == "differs itself").row(0, named=True)
     assert (row["step"], row["a_outcome"], row["b_outcome"], row["differs"]) == (

@@ -144,6 +144,8 @@ def test_paths_and_tracebacks_can_be_left_out(gallery: Path, page: str) -> None:
         ("~/model/a.csv and C:\\Users\\jane\\b.csv", "…/a.csv and …/b.csv"),
         ("file:///home/jane/x/y.omx and \\\\server\\share\\z", "…/y.omx and …/z"),
         ('  File "/usr/lib/python3/site-packages/a.py", line 3', '  File "…/a.py", line 3'),
+        ("zones: …ts/of/Jane/zones.csv, x…", "zones: …/zones.csv, x…"),
+        ("a… 3/4 …/zones.csv", "a… 3/4 …/zones.csv"),
         ("10 km/h, trips/day, and/or 1/2", "10 km/h, trips/day, and/or 1/2"),
         ("host.example ran it for jane", "… ran it for …"),
     ],
@@ -203,6 +205,34 @@ def test_its_steps_are_told_as_show_tells_them(page: str) -> None:
 
 
 # ---------------------------------------------------------------- damage, refusals
+
+
+def test_what_a_step_took_and_the_end_of_what_it_printed_are_shown(tmp_path: Path) -> None:
+    def says(fails: bool) -> Path:
+        for number in range(60):
+            print(f"line {number}, token=abcdefghijkl")
+        if fails:
+            raise ValueError("no zone 7")
+        return made("o")
+
+    with consist.Tracker(tmp_path / "runs", tmp_path / "p.db", sync="os") as tracker, tracker.scenario("s") as sc:
+        sc.run(says, name="good", config={"fails": False}, outputs=["o"])
+        sc.run(
+            says,
+            name="again",
+            config={"fails": False},
+            outputs=["o"],
+            execution_options=consist.ExecutionOptions(capture_log=False),
+        )
+        with pytest.raises(ValueError, match="no zone 7"):
+            sc.run(says, name="bad", config={"fails": True}, outputs=["o"])
+    for more, count in (([], 2), (["--no-tracebacks"], 0)):
+        run("report", "-o", tmp_path / "r.html", "--project", tmp_path / "p.db", *more)
+        data = data_of((tmp_path / "r.html").read_text(encoding="utf-8"))
+        steps = data["steps"]
+        texts = [data["texts"][at] for at in steps.get("log", []) if at is not None]
+        assert len(texts) == count
+    assert "abcdefghijkl" not in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("views", ["there", "gone"])

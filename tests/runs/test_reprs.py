@@ -50,8 +50,8 @@ def things(tracker: Tracker) -> dict[str, Any]:
 SAID = {
     "Tracker": r"<Tracker of .*/project\.db: \d+ events, 2 scenarios>",
     "ScenarioContext": r"<ScenarioContext base#2: closed>",
-    "RunResult": r"<RunResult of base_demand#4: demand 2030·1, computed, \d\.\d\d s, outputs trips>",
-    "Run": r"<Run base_demand#4: demand 2030·1: computed, \d\.\d\d s, scenario base#2>",
+    "RunResult": r"<RunResult of base_demand#4: demand 2030·1, computed, \d+\.\d+ m?s, outputs trips>",
+    "Run": r"<Run base_demand#4: demand 2030·1: computed, \d+\.\d+ m?s, scenario base#2>",
     "RunSet": r"<RunSet all: 6 runs, 2 scenarios, 1 hit, 3 computed, 2020–2030; demand \(4\)>",
     "Artifact": r"<Artifact trips: csv, 1 row, 8 bytes, made by base_demand#4, \./outputs/\S+/trips\.csv>",
     "Why": r"<Why base_demand#4 was computed: config changed\. The nearest earlier run is .*>",

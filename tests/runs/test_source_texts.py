@@ -126,6 +126,30 @@ def test_a_method_a_class_and_an_imported_file_show_their_own_lines(project: Pro
     }
 
 
+def test_changed_lines_can_be_read_however_they_are_written(project: Project, tracker: Tracker) -> None:
+    project.texts["text_helper"] = f"def more(x):\n\tif x:\n\t\treturn x\n\treturn [{'1, ' * 5000}][x] + 1\n"
+    project._write()
+    project.run(tracker)
+    project.edit("text_helper", "\t\treturn x\n", "\t\treturn 2 * x\n")
+    run = project.run(tracker)
+    assert changes(tracker, run) == {"text_helper.py": ["-        return x", "+        return 2 * x"]}
+    (change,) = account(tracker, run).source_changes
+    assert "     if x:" in change.lines
+    assert max(map(len, change.lines)) <= 300
+
+
+def test_a_change_is_shown_once_where_it_says_most(project: Project, tracker: Tracker) -> None:
+    project.edit("text_model", "class Zone:\n", "class Zone:\n    size = 1\n")
+    project.run(tracker)
+    project.edit("text_model", "size = 1", "size = 2")
+    run = project.run(tracker)
+    assert changes(tracker, run) == {"text_model.py:Zone": ["-    size = 1", "+    size = 2"]}
+    project.edit("text_model", "size = 2", "size = 3")
+    project.edit("text_model", "def rate(x):\n    return x * 3", "def rate(x):\n    return x * 4")
+    run = project.run(tracker)
+    assert changes(tracker, run).keys() == {"text_model.py:Zone", "text_model.py:rate"}
+
+
 def test_a_text_is_recorded_once_whoever_computes(project: Project, tracker: Tracker, here: Path) -> None:
     project.run(tracker)
     before = recorded(tracker)

@@ -7,6 +7,8 @@ import { go } from './route.js'
 
 const SHOWN = 40, FEW = 6
 
+const taken = { wall_s: 'time', cpu_s: 'CPU time', peak_memory_bytes: 'most memory', read_bytes: 'read', written_bytes: 'written' }
+
 export function Sheet({ at }) {
   const step = steps[at], scenario = scenarios[step.s], sheet = useRef()
   useEffect(() => { sheet.current.focus({ preventScroll: true }); sheet.current.scrollTop = 0 }, [at])
@@ -24,7 +26,7 @@ export function Sheet({ at }) {
     {step.log && <details class="box" open={!!step.em}><summary>what it printed</summary><pre>{step.log}</pre></details>}
     <h3>Why</h3><Why step={step} />
     {step.nr && <p class="quiet">Not reused later: {step.nr}</p>}
-    {step.resources && <><h3>Resources</h3><dl>{Object.entries(step.resources).map(([name, value]) => <><dt>{name}</dt><dd>{/bytes|memory|read|written/.test(name) ? bytes(value) : span(value)}</dd></>)}</dl></>}
+    {step.resources && <><h3>Resources</h3><dl>{Object.entries(step.resources).map(([name, value]) => <><dt>{taken[name] || name}</dt><dd>{name.endsWith('_s') ? span(value) : bytes(value)}</dd></>)}</dl></>}
     <h3>Config</h3><Config step={step} />
     <h3>Inputs</h3><Files list={step.in} step={step} />
     <h3>Outputs</h3><Files list={step.out} step={step} made />

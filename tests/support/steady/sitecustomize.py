@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 from consist_es.api import scenario
-from consist_es.execution import attempt
+from consist_es.events import Resources
+from consist_es.execution import attempt, witness
 from consist_es.system.storage import LocalStorage
 
 BEGAN = datetime(2026, 11, 30, 9, 14, 7, tzinfo=UTC)
@@ -28,6 +29,8 @@ class Clock:
 
 CLOCK = Clock()
 vars(scenario)["time"] = vars(attempt)["time"] = SimpleNamespace(monotonic=CLOCK.monotonic)
+TAKEN = Resources(wall_s=STEP, cpu_s=0.31, peak_memory_bytes=70_000_000, read_bytes=20_000, written_bytes=3_000)
+vars(witness)["between"] = lambda *_readings, **_known: TAKEN
 LocalStorage.now = lambda _self: BEGAN + timedelta(seconds=CLOCK.seconds)  # type: ignore[assignment, method-assign]
 LocalStorage.user = lambda _self: "anna"  # type: ignore[assignment, method-assign]
 LocalStorage.host = lambda _self: "big"  # type: ignore[assignment, method-assign]
