@@ -15,7 +15,7 @@ from consist_es.cli.output import note
 from consist_es.errors import OptionError
 from consist_es.projections import lineage, run_table
 from consist_es.reading import select
-from consist_es.reading.found import find_steps
+from consist_es.reading.found import find_outputs, find_steps
 from consist_es.reading.labels import OUTCOMES
 from consist_es.reading.listing import ARTIFACT_COLUMNS, RUN_COLUMNS, SCENARIO_COLUMNS, Listing
 
@@ -108,6 +108,9 @@ def scenarios(sort: str | None, columns: str | None, limit: int | None, form: st
 @click.command()
 @click.option("--key", metavar="KEY", shell_complete=complete.keys, help="Only with this key.")
 @click.option("--run", metavar="RUN", shell_complete=complete.steps, help="Only inputs and outputs of this step.")
+@click.option("--scenario", metavar="NAME", shell_complete=complete.scenarios, help="Only outputs of this scenario.")
+@click.option("--year", type=int, help="Only outputs of steps of this year.")
+@click.option("--iteration", type=int, help="Only outputs of steps of this iteration.")
 @click.option(
     "--format", "driver", metavar="NAME", shell_complete=complete.formats, help="Only this format, such as parquet."
 )
@@ -116,6 +119,9 @@ def scenarios(sort: str | None, columns: str | None, limit: int | None, form: st
 def artifacts(
     key: str | None,
     run: str | None,
+    scenario: str | None,
+    year: int | None,
+    iteration: int | None,
     driver: str | None,
     sort: str | None,
     columns: str | None,
@@ -123,13 +129,23 @@ def artifacts(
     form: str | None,
     db_path: Path,
 ) -> None:
-    """List files and tables, newest first: where they are, which step made them, and how many steps used them."""
+    """List files and tables, newest first: where they are, which step made them, and how many steps used them.
+
+    With --scenario, --year or --iteration, outputs of these steps, those too that were reused there.
+    """
     with opened(db_path) as project:
         views = project.connection()
         of_run = None if run is None else select.step(views, run).run.key
         most = None if sort is not None else _most(limit, form)
         asked = None if most is None else most + 1
-        found = lineage.find_artifacts(views, key=key, run=of_run, driver=driver, limit=asked)
+        if (scenario, year, iteration) == (None, None, None):
+            found = lineage.find_artifacts(views, key=key, run=of_run, driver=driver, limit=asked)
+        else:
+            header = None if scenario is None else select.scenario(views, scenario)
+            outputs = find_outputs(views, key, scenario=header, year=year, iteration=iteration)
+            ours = None if of_run is None else {row.artifact_id for row in lineage.find_artifacts(views, run=of_run)}
+            wanted = [row for row in outputs if driver in (None, row.driver)]
+            found = [row for row in wanted if ours is None or row.artifact_id in ours][:asked]
         lines = Listing(views)
         rows = [lines.artifact(row) for row in found]
     default = ("key", "format", "rows", "size", "made_by", "used_by", "uri")

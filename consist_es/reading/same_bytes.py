@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from consist_es.projections import run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading.causes import differences
-from consist_es.reading.compare import outputs_of
+from consist_es.reading.outputs import outputs_of
 
 
 class SameBytes:
