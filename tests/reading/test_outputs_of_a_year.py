@@ -50,7 +50,7 @@ def test_an_output_is_selected_by_key_scenario_and_year(played: Tracker, selecto
 def test_its_lineage_is_found_too_and_a_wrong_year_is_refused(played: Tracker) -> None:
     assert "trips" in run("lineage", "more/trips@2040", "--project", played.db_path).stdout
     for wrong in ("more/trips@2050", "base/nothing@2030", "other/trips@2030"):
-        assert "Did you mean" in run("lineage", wrong, "--project", played.db_path, code=2).stderr
+        assert "No scenario, step or artifact" in run("lineage", wrong, "--project", played.db_path, code=2).stderr
 
 
 def test_artifacts_are_filtered_by_scenario_and_year(played: Tracker) -> None:
