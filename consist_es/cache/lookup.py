@@ -395,8 +395,11 @@ def _unusable(run: RunRow) -> str:
         case "running":
             return "it has not ended: it still runs, or its process is gone"
         case "abandoned":
-            return f"it was abandoned: {first_line(run.error_message or '')}"
+            said = ("it was abandoned", run.error_message)
         case _:
-            return f"it {'was interrupted' if run.status == 'interrupted' else run.status}: {run.error_type}" + (
-                f": {first_line(run.error_message)}" if run.error_message else ""
+            said = (
+                f"it {'was interrupted' if run.status == 'interrupted' else run.status}",
+                run.error_type,
+                run.error_message,
             )
+    return ": ".join(line for text in said if (line := first_line(text or "")))

@@ -1,5 +1,6 @@
 """``consist-es runs``, ``scenarios`` and ``artifacts``: lists of them."""
 
+import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from consist_es.cli.marks import marked, size, style, took
 from consist_es.cli.output import note
 from consist_es.errors import OptionError
 from consist_es.projections import lineage, run_table
+from consist_es.projections.artifact_rows import ArtifactRow
 from consist_es.reading import select
 from consist_es.reading.found import find_outputs, find_steps
 from consist_es.reading.labels import OUTCOMES
@@ -117,17 +119,7 @@ def scenarios(sort: str | None, columns: str | None, limit: int | None, form: st
 @list_options(ARTIFACT_COLUMNS)
 @project_option
 def artifacts(
-    key: str | None,
-    run: str | None,
-    scenario: str | None,
-    year: int | None,
-    iteration: int | None,
-    driver: str | None,
-    sort: str | None,
-    columns: str | None,
-    limit: int | None,
-    form: str | None,
-    db_path: Path,
+    sort: str | None, columns: str | None, limit: int | None, form: str | None, db_path: Path, **filters: Any
 ) -> None:
     """List files and tables, newest first: where they are, which step made them, and how many steps used them.
 
@@ -135,21 +127,24 @@ def artifacts(
     """
     with opened(db_path) as project:
         views = project.connection()
-        of_run = None if run is None else select.step(views, run).run.key
         most = None if sort is not None else _most(limit, form)
-        asked = None if most is None else most + 1
-        if (scenario, year, iteration) == (None, None, None):
-            found = lineage.find_artifacts(views, key=key, run=of_run, driver=driver, limit=asked)
-        else:
-            header = None if scenario is None else select.scenario(views, scenario)
-            outputs = find_outputs(views, key, scenario=header, year=year, iteration=iteration)
-            ours = None if of_run is None else {row.artifact_id for row in lineage.find_artifacts(views, run=of_run)}
-            wanted = [row for row in outputs if driver in (None, row.driver)]
-            found = [row for row in wanted if ours is None or row.artifact_id in ours][:asked]
+        found = _files(views, filters, None if most is None else most + 1)
         lines = Listing(views)
         rows = [lines.artifact(row) for row in found]
     default = ("key", "format", "rows", "size", "made_by", "used_by", "uri")
     _print(_ARTIFACT, default, columns, rows, sort, _most(limit, form), form, ARTIFACT_COLUMNS)
+
+
+def _files(views: sqlite3.Connection, filters: dict[str, Any], most: int | None) -> list[ArtifactRow]:
+    run, scenario, driver = filters["run"], filters["scenario"], filters["driver"]
+    of_run = None if run is None else select.step(views, run).run.key
+    if scenario is None and filters["year"] is None and filters["iteration"] is None:
+        return lineage.find_artifacts(views, key=filters["key"], run=of_run, driver=driver, limit=most)
+    header = None if scenario is None else select.scenario(views, scenario)
+    found = find_outputs(views, filters["key"], scenario=header, year=filters["year"], iteration=filters["iteration"])
+    ours = None if of_run is None else {row.artifact_id for row in lineage.find_artifacts(views, run=of_run)}
+    wanted = [row for row in found if driver in (None, row.driver) and (ours is None or row.artifact_id in ours)]
+    return wanted[:most]
 
 
 # ---------------------------------------------------------------- printing
