@@ -389,14 +389,16 @@ def _explained(conn: sqlite3.Connection, question: Question) -> Miss:
 
 def _unusable(run: RunRow) -> str:
     """Description of why a run cannot be a hit."""
+    said: list[str | None]
     match run.status:
         case "completed":
             return run.not_reusable_reason or "one of its outputs is not recorded"
         case "running":
             return "it has not ended: it still runs, or its process is gone"
         case "abandoned":
-            return f"it was abandoned: {first_line(run.error_message or '')}"
+            said = ["it was abandoned", run.error_message]
+        case "interrupted":
+            said = ["it was interrupted", run.error_type, run.error_message]
         case _:
-            return f"it {'was interrupted' if run.status == 'interrupted' else run.status}: {run.error_type}" + (
-                f": {first_line(run.error_message)}" if run.error_message else ""
-            )
+            said = [f"it {run.status}", run.error_type, run.error_message]
+    return ": ".join(line for text in said if (line := first_line(text or "")))

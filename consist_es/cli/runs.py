@@ -1,5 +1,6 @@
 """``consist-es runs``, ``scenarios`` and ``artifacts``: lists of them."""
 
+import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,9 @@ from consist_es.cli.marks import marked, size, style, took
 from consist_es.cli.output import note
 from consist_es.errors import OptionError
 from consist_es.projections import lineage, run_table
+from consist_es.projections.artifact_rows import ArtifactRow
 from consist_es.reading import select
-from consist_es.reading.found import find_steps
+from consist_es.reading.found import find_outputs, find_steps
 from consist_es.reading.labels import OUTCOMES
 from consist_es.reading.listing import ARTIFACT_COLUMNS, RUN_COLUMNS, SCENARIO_COLUMNS, Listing
 
@@ -108,32 +110,41 @@ def scenarios(sort: str | None, columns: str | None, limit: int | None, form: st
 @click.command()
 @click.option("--key", metavar="KEY", shell_complete=complete.keys, help="Only with this key.")
 @click.option("--run", metavar="RUN", shell_complete=complete.steps, help="Only inputs and outputs of this step.")
+@click.option("--scenario", metavar="NAME", shell_complete=complete.scenarios, help="Only outputs of this scenario.")
+@click.option("--year", type=int, help="Only outputs of steps of this year.")
+@click.option("--iteration", type=int, help="Only outputs of steps of this iteration.")
 @click.option(
     "--format", "driver", metavar="NAME", shell_complete=complete.formats, help="Only this format, such as parquet."
 )
 @list_options(ARTIFACT_COLUMNS)
 @project_option
 def artifacts(
-    key: str | None,
-    run: str | None,
-    driver: str | None,
-    sort: str | None,
-    columns: str | None,
-    limit: int | None,
-    form: str | None,
-    db_path: Path,
+    sort: str | None, columns: str | None, limit: int | None, form: str | None, db_path: Path, **filters: Any
 ) -> None:
-    """List files and tables, newest first: where they are, which step made them, and how many steps used them."""
+    """List files and tables, newest first: where they are, which step made them, and how many steps used them.
+
+    With --scenario, --year or --iteration, outputs of these steps, those too that were reused there.
+    """
     with opened(db_path) as project:
         views = project.connection()
-        of_run = None if run is None else select.step(views, run).run.key
         most = None if sort is not None else _most(limit, form)
-        asked = None if most is None else most + 1
-        found = lineage.find_artifacts(views, key=key, run=of_run, driver=driver, limit=asked)
+        found = _files(views, filters, None if most is None else most + 1)
         lines = Listing(views)
         rows = [lines.artifact(row) for row in found]
     default = ("key", "format", "rows", "size", "made_by", "used_by", "uri")
     _print(_ARTIFACT, default, columns, rows, sort, _most(limit, form), form, ARTIFACT_COLUMNS)
+
+
+def _files(views: sqlite3.Connection, filters: dict[str, Any], most: int | None) -> list[ArtifactRow]:
+    run, scenario, driver = filters["run"], filters["scenario"], filters["driver"]
+    of_run = None if run is None else select.step(views, run).run.key
+    if scenario is None and filters["year"] is None and filters["iteration"] is None:
+        return lineage.find_artifacts(views, key=filters["key"], run=of_run, driver=driver, limit=most)
+    header = None if scenario is None else select.scenario(views, scenario)
+    found = find_outputs(views, filters["key"], scenario=header, year=filters["year"], iteration=filters["iteration"])
+    ours = None if of_run is None else {row.artifact_id for row in lineage.find_artifacts(views, run=of_run)}
+    wanted = [row for row in found if driver in (None, row.driver) and (ours is None or row.artifact_id in ours)]
+    return wanted[:most]
 
 
 # ---------------------------------------------------------------- printing

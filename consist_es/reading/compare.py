@@ -12,7 +12,6 @@ import msgspec
 from consist_es.errors import UsageError
 from consist_es.events import Difference
 from consist_es.projections import run_table
-from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
 from consist_es.projections.plumbing import to_text
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading.causes import differences, in_short, makers, telling
@@ -211,18 +210,4 @@ def _results(conn: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, dict
     found: defaultdict[str, dict[str, tuple[str | None, int | None]]] = defaultdict(dict)
     for run, name, digest, rows in query(conn, _RESULTS, (to_text(list(runs)),)):
         found[run][name] = digest, rows
-    return found
-
-
-_OUTPUTS = """
-SELECT l.run_key, l.name, a.* FROM links l JOIN artifacts a ON a.artifact_id = l.artifact_id
-WHERE l.run_key IN (SELECT value FROM json_each(?)) AND l.direction = 'output' ORDER BY l.seq, l.position
-"""
-
-
-def outputs_of(conn: sqlite3.Connection, runs: Iterable[str]) -> Mapping[str, dict[str, ArtifactRow]]:
-    """Key of a run -> its outputs by key; {} for one without any."""
-    found: defaultdict[str, dict[str, ArtifactRow]] = defaultdict(dict)
-    for run, name, *row in query(conn, _OUTPUTS, (to_text(list(runs)),)):
-        found[run][name] = artifact_row(row)
     return found

@@ -10,8 +10,8 @@ import msgspec
 from consist_es.projections import lineage, run_table
 from consist_es.projections.artifact_rows import ArtifactRow
 from consist_es.projections.run_rows import RunRow
-from consist_es.reading.compare import outputs_of
 from consist_es.reading.listing import users
+from consist_es.reading.outputs import outputs_of
 
 
 class Relative(msgspec.Struct):

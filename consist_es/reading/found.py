@@ -5,7 +5,9 @@ import sqlite3
 from typing import Any
 
 from consist_es.errors import MissingKeyError
+from consist_es.projections.artifact_rows import ArtifactRow
 from consist_es.projections.run_rows import RunRow, run_row
+from consist_es.reading.outputs import outputs_of
 from consist_es.views.file import query
 
 _OUTCOMES = {
@@ -57,6 +59,21 @@ def find_steps(
     if not found:
         _check(conn, equal)
     return found
+
+
+def find_outputs(
+    conn: sqlite3.Connection,
+    key: str | None = None,
+    *,
+    scenario: RunRow | None = None,
+    year: int | None = None,
+    iteration: int | None = None,
+) -> list[ArtifactRow]:
+    """Outputs of steps, those that a hit gave too, each once, of the newest run first; of one `key`, or all."""
+    runs = [row.key for row in find_steps(conn, scenario=scenario, year=year, iteration=iteration)]
+    outputs = outputs_of(conn, runs)
+    found = [row for run in runs for name, row in outputs.get(run, {}).items() if key in (None, name, row.key)]
+    return list({row.artifact_id: row for row in found}.values())
 
 
 def _check(conn: sqlite3.Connection, equal: dict[str, Any]) -> None:

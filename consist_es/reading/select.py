@@ -1,8 +1,9 @@
 """Finds scenarios, steps and artifacts by what people type.
 
 A scenario is ``baseline``, or ``baseline#2`` for an earlier attempt; a step ``demand``, ``baseline/demand`` or
-``baseline/demand@2030.1`` (year 2030, iteration 1); an artifact its key, at least six digits of its id or digest, or
-the name of its file. A run id always means that run.
+``baseline/demand@2030.1`` (year 2030, iteration 1); an artifact its key, also with scenario and year
+(``baseline/trips@2030``), at least six digits of its id or digest, or the name of its file. A run id always means that
+run.
 """
 
 import difflib
@@ -12,10 +13,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from consist_es.errors import MissingKeyError, UsageError
-from consist_es.projections import lineage, run_table
+from consist_es.projections import coupler_state, lineage, run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
 from consist_es.projections.run_rows import RunRow
-from consist_es.reading.found import find_steps
+from consist_es.reading.found import find_outputs, find_steps
 from consist_es.reading.labels import selector
 from consist_es.values.digests import CONTENT
 from consist_es.views.file import query
@@ -162,7 +163,29 @@ def _artifact(conn: sqlite3.Connection, text: str) -> SelectedArtifact | None:
     escaped = re.sub(r"([%_!])", r"!\1", text.removeprefix("./"))
     if rows := [artifact_row(row) for row in query(conn, _BY_FILE, (text, f"%/{escaped}"))]:
         return SelectedArtifact(rows[0], len({row.uri for row in rows}) - 1)
-    return None
+    return _output(conn, text)
+
+
+def _output(conn: sqlite3.Connection, text: str) -> SelectedArtifact | None:
+    """An output by its key, with scenario, year or both; or by the name that a coupler has it under: ``2030/trips``."""
+    for name, year, iteration in _readings(text, _WHEN.search(text)):
+        for header, key in _places(conn, name):
+            if header is None and year is None and iteration is None:
+                continue
+            found = find_outputs(conn, key, scenario=header, year=year, iteration=iteration)
+            if not found and header is not None and year is None and iteration is None:
+                found = _in_coupler(conn, header.key, key)
+            if found:
+                return SelectedArtifact(found[0], len({row.digest for row in found}) - 1)
+    held = coupler_state.latest(conn, text)
+    row = None if held is None else lineage.artifact(conn, held)
+    return None if row is None else SelectedArtifact(row)
+
+
+def _in_coupler(conn: sqlite3.Connection, scenario: str, key: str) -> list[ArtifactRow]:
+    held = coupler_state.state(conn, scenario).get(key)
+    row = None if held is None or held.artifact_id is None else lineage.artifact(conn, held.artifact_id)
+    return [] if row is None else [row]
 
 
 # ---------------------------------------------------------------- suggestions

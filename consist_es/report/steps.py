@@ -14,9 +14,9 @@ from consist_es.identity.differences import by_text
 from consist_es.projections import run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading.causes import Cause, Causes, differences, in_short, telling
-from consist_es.reading.compare import outputs_of
 from consist_es.reading.labels import OUTCOMES, outcome
 from consist_es.reading.links import Links
+from consist_es.reading.same_bytes import SameBytes
 from consist_es.report.files import Files
 from consist_es.report.makings import Makings
 from consist_es.report.sharing import Sharing
@@ -96,7 +96,7 @@ class Steps:
         self._causes = Causes(conn, rows)
         self._places = {row.key: number for number, row in enumerate(rows)}
         self._known: dict[str, RunRow | None] = {row.key: row for row in rows}
-        self._same_bytes = _SameBytes(conn, [row for row in rows if row.cache == "missed"])
+        self._same_bytes = SameBytes(conn, [row for row in rows if row.cache == "missed"])
 
     def row(self, row: RunRow) -> dict[str, Any]:
         """A step's row."""
@@ -212,24 +212,3 @@ class Steps:
         if not row.reusable and row.not_reusable_reason and row.cache != "hit":
             found["nr"] = self._texts(row.not_reusable_reason)
         return found
-
-
-class _SameBytes:
-    """Finds steps that were computed, with the same inputs, to the same bytes as the nearest earlier run."""
-
-    def __init__(self, conn: sqlite3.Connection, rows: Sequence[RunRow]) -> None:
-        found = [row for row in rows if row.status == "completed" and row.cache_source_key is not None]
-        keys = {key for row in found for key in (row.key, row.cache_source_key) if key is not None}
-        self._conn = conn
-        self._outputs = outputs_of(conn, keys)
-
-    def __call__(self, row: RunRow) -> bool:
-        """True if it did; such a change may be accepted as harmless."""
-        mine, theirs = (self._digests(key) for key in (row.key, row.cache_source_key))
-        if not mine or mine != theirs or None in mine.values():
-            return False
-        return all(item.kind != "input" for item in differences(self._conn, row))
-
-    def _digests(self, key: str | None) -> dict[str, str | None]:
-        outputs = {} if key is None else self._outputs.get(key, {})
-        return {name: item.digest for name, item in outputs.items()}

@@ -94,9 +94,9 @@ def test_a_run_of_which_the_views_lack_an_output_does_not_answer(conn: sqlite3.C
     ("status", "said"),
     [
         ("running", "it has not ended: it still runs, or its process is gone"),
-        ("failed", "it failed: None"),
-        ("abandoned", "it was abandoned: None"),
-        ("interrupted", "it was interrupted: None"),
+        ("failed", "it failed"),
+        ("abandoned", "it was abandoned"),
+        ("interrupted", "it was interrupted"),
     ],
 )
 def test_a_run_that_did_not_complete_is_named_as_the_same_work(

@@ -18,7 +18,7 @@ from attacks.fresh.grammar import CARRIERS, KINDS, SOURCES  # noqa: E402
 from attacks.fresh.play import Call, play  # noqa: E402
 from attacks.fresh.programs import Program, lead, program  # noqa: E402
 from attacks.fresh.rendering import initial, rendered, turned  # noqa: E402
-from attacks.fresh.trial import Player  # noqa: E402
+from attacks.fresh.trial import Player, without_package  # noqa: E402
 
 from consist_es.identity import fingerprint  # noqa: E402
 
@@ -178,3 +178,12 @@ def test_a_script_that_crashes_is_no_verdict(tmp_path: Path) -> None:
         played = play(root, {}, tmp_path / "log.txt", cold=cold)
         assert played.code != 0
         assert played.calls == (Call("step_1", True, "x", ""),)
+
+
+def test_a_program_that_needs_a_package_which_is_not_installed_is_not_judged() -> None:
+    made = about("Z literal")
+    trial = without_package(made, "ModuleNotFoundError: No module named 'nothing_like_it'")
+    assert trial is not None
+    assert (trial.failure, report.totals([trial])["wrong hit"]) == ("", 0)
+    assert without_package(made, "ModuleNotFoundError: No module named 'json'") is None, "it is broken by itself"
+    assert without_package(made, "NameError: name 'x'") is None

@@ -1,6 +1,8 @@
 """Plays a program through its edits, and judges each call by the same call in a project without a past."""
 
 import difflib
+import importlib.util
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -61,6 +63,16 @@ def broken(program: Program, why: str) -> Trial:
     return trial
 
 
+def without_package(program: Program, why: str) -> Trial | None:
+    """The trial of a program that needs a package which is not installed here: it is not judged."""
+    missing = re.search(r"No module named '(\w+)'", why)
+    if missing is None or importlib.util.find_spec(missing[1]) is not None:
+        return None
+    trial = fresh(program)
+    trial.verdicts.append(Verdict("", False, "", FREE, trial.sources, (), f"{missing[1]} is not installed"))
+    return trial
+
+
 class Broken(Exception):
     """The program itself fails, or the process crashed."""
 
@@ -82,7 +94,7 @@ class Player:
         try:
             self._within() if self.program.within else self._edits(state)
         except Broken as error:
-            return broken(self.program, str(error))
+            return without_package(self.program, str(error)) or broken(self.program, str(error))
         return self.trial
 
     # ------------------------------------------------------------ between processes
