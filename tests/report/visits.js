@@ -1,5 +1,12 @@
 // Visits the addresses in VISITS one after another, and leaves in the page what it held at each.
 const pause = ms => new Promise(done => setTimeout(done, ms))
+const drawn = async () => { // a busy machine may draw later than in 60 ms
+  for (let before = -1, size = -2, left = 50; before !== size && left; left -= 1) {
+    before = size
+    await pause(60)
+    size = document.body.innerHTML.length
+  }
+}
 const texts = selector => [...document.querySelectorAll(selector)].map(row => [...row.cells].map(cell => cell.innerText.trim()))
 addEventListener('load', async () => {
   while (!document.documentElement.dataset.ready) await pause(20)
@@ -8,7 +15,7 @@ addEventListener('load', async () => {
     if (document.documentElement.dataset.theme !== theme) document.querySelector('.theme').click()
     history.pushState(null, '', address)
     dispatchEvent(new HashChangeEvent('hashchange'))
-    await pause(60)
+    await drawn()
     const tables = Object.fromEntries(['sums', 'all', 'pairs'].map(id => [id, texts(`#${id} tbody tr`)]))
     const visit = { address, theme, text: document.body.innerText, tables, titles: [...document.querySelectorAll('#pairs td.cut')].map(cell => cell.title), problems: [] }
     visit.sheet = document.querySelector('.sheet')?.innerText || ''
