@@ -78,7 +78,8 @@ def _may_read(value: Any, seen: set[int]) -> bool:
     if not (_attributes(fn.__code__) - named <= _harmless()) or set(imported_names(fn.__code__)) - {*_COMPUTING}:
         return True
     names = fn.__globals__.keys() & named
-    held = [*(fn.__globals__[name] for name in names), *(fn.__defaults__ or ())]
+    given = [*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values()]
+    held = [*(fn.__globals__[name] for name in names), *given]
     held += [cell.cell_contents for cell in fn.__closure__ or () if cell != types.CellType()]
     return not _OPENING.isdisjoint(named) or any(_may_read(item, seen) for item in held)
 
@@ -120,8 +121,9 @@ def _entries(wrapper: Any) -> Iterator[tuple[Any, Any]]:
     if not 0 < count <= _MOST:
         return
     held = gc.get_referents(wrapper)
-    (cache, *_) = [item for item in held if type(item) is dict and item is not vars(wrapper) and len(item) == count]
-    if wrapper.cache_parameters()["maxsize"] is None:
+    is_limited = wrapper.cache_parameters()["maxsize"] is not None
+    cache = next((item for item in held if type(item) is dict and _is_cache(item, wrapper, is_limited)), {})
+    if not is_limited:
         yield from list(cache.items())
         return
     keys, at = {id(key) for key in cache}, 0
@@ -130,3 +132,11 @@ def _entries(wrapper: Any) -> Iterator[tuple[Any, Any]]:
             yield held[at], held[at + 1]
             at += 1  # a result may be the key of another one
         at += 1
+
+
+def _is_cache(found: dict[Any, Any], wrapper: Any, is_limited: bool) -> bool:
+    """True for the dictionary of keys. A result may be a dictionary of the same size, but only that of a cache with a
+    limit holds links; a cache without one shows no results beside it."""
+    if is_limited:
+        return all(type(item).__name__ == "_lru_list_elem" for item in found.values()) and bool(found)
+    return found is not vars(wrapper)
