@@ -1,4 +1,4 @@
-"""``consist-es datasette-config``: what Datasette is told of a project."""
+"""``consist-es datasette-config``: writes settings and queries for Datasette."""
 
 from pathlib import Path
 
