@@ -13,11 +13,15 @@ from consist_es.version import __version__ as __version__
 
 _NAMES = {
     "api.coupler": "Coupler CouplerView DeclaredOutput",
+    "alias": "install_as",
     "api.functions": (
-        "cached_artifacts cached_output capture_outputs current_run log_artifact log_artifacts log_dataframe "
-        "log_input log_meta log_output output_dir output_path run scenario"
+        "attached cached_artifacts cached_output capture_outputs current_consist current_run log_artifact "
+        "log_artifacts log_dataframe log_h5_container log_h5_table log_input log_meta log_output "
+        "output_dir output_path run scenario start_run trace"
     ),
+    "api.lifecycle": "ConsistRecord",
     "api.noop": "create_tracker noop_scenario NoopTracker",
+    "api.protocols": "ArtifactRecordLike RunIdentifiedResultLike ScenarioLike TrackerLike",
     "api.queries": (
         "FacetIndex find_latest_run find_run find_runs get_artifact get_run_result index_by_facet "
         "index_by_field run_set RunFieldIndex"
@@ -28,11 +32,13 @@ _NAMES = {
     "artifacts.artifact": "Artifact ArtifactLike",
     "artifacts.drivers.loading": "load load_df",
     "artifacts.formats": "DriverType",
+    "artifacts.matrices": "load_matrix OpenMatrixMetadata",
+    "artifacts.placeholder": "NoopArtifact",
     "artifacts.guards": (
         "is_dataframe_artifact is_hdf_artifact is_json_artifact is_netcdf_artifact is_openmatrix_artifact "
         "is_spatial_artifact is_tabular_artifact is_zarr_artifact"
     ),
-    "errors": "CodeIdentityUnavailableError ConsistError ConsistWarning",
+    "errors": "CodeIdentityUnavailableError ConsistError ConsistWarning SweepError WorkerDiffersError",
     "execution.call": "Called call",
     "execution.current": "current_tracker set_current_tracker use_tracker",
     "execution.dry_run": "DryRun DryStep",
@@ -40,12 +46,19 @@ _NAMES = {
     "execution.run_context": "RunContext",
     "execution.summary": "forecast_summary",
     "reading.compare": "Comparison",
+    "runs.noop": "NoopRunResult",
+    "runs.recovery_results": (
+        "ArchivedOutputs ArtifactRecoveryCopyRegistration HydratedRunOutput HydratedRunOutputsResult "
+        "MaterializationResult MaterializedArtifact RunOutputRecoveryCopiesRegistration"
+    ),
     "runs.run": "Run RunResult RunResultLike",
     "runs.sets": "AlignedPair RunSet",
     "runs.why": "Why",
-    "steps.definition": "define_step require_runtime_kwargs StepContext",
+    "steps.definition": "define_step identity_exempt require_runtime_kwargs StepContext",
+    "steps.h5": "H5ChildSpec",
     "steps.options": "ArtifactSpec BindingResult CacheOptions ExecutionOptions OutputArtifactSpec OutputPolicyOptions",
     "steps.output_sets": "EnumCapture FilenamePattern IntCapture OutputSet",
+    "sweeps.rows": "SweepResult SweepRow",
     "values.secret": "Secret",
 }
 _MODULE_OF = {name: f"consist_es.{module}" for module, names in _NAMES.items() for name in names.split()}

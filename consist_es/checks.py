@@ -1,6 +1,7 @@
 """Checks of arguments: keys, run ids, names, options, years. Each error says what to do."""
 
 import operator
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -42,7 +43,8 @@ def check_name(name: object, what: str) -> str:
         raise InvalidNameError(what, name, "it is blank")
     if len(name) > MAX_NAME:
         raise InvalidNameError(what, name, f"it has {len(name)} characters")
-    if any(unicodedata.category(char) in {"Cc", "Cs", "Cf", "Zl", "Zp"} for char in name):
+    # What is printable has none of these, and is told in one call.
+    if not name.isprintable() and any(unicodedata.category(char) in {"Cc", "Cs", "Cf", "Zl", "Zp"} for char in name):
         raise InvalidNameError(what, name, "it contains a control or formatting character")
     return name
 
@@ -101,6 +103,22 @@ def check_options(group: object, **allowed: Sequence[str]) -> None:
     """
     for name, values in allowed.items():
         check_option(name, getattr(group, name), values)
+
+
+def folders(value: object, what: str) -> tuple[str | os.PathLike[str], ...]:
+    """A list of folders; a single path is one folder.
+
+    Raises:
+        UsageTypeError: an item is neither a str nor a path.
+    """
+    items = () if value is None else (value,) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(items, Iterable):
+        raise UsageTypeError(f"{what} takes a folder or a list of folders, not {type(value).__name__}: {value!r}.")
+    found = tuple(items)
+    for item in found:
+        if not isinstance(item, str | os.PathLike):
+            raise UsageTypeError(f"{what} takes folders; {item!r} is {type(item).__name__}.")
+    return found
 
 
 def names(value: str | Iterable[str] | None, what: str) -> tuple[str, ...]:

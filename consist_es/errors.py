@@ -11,9 +11,11 @@
     │   ├── LogFormatError            written by a newer library, or not a log at all
     │   ├── LogMismatchError          a cursor that does not belong to this log, or a log that was swapped
     │   ├── LogReadError              the operating system could not read it
+    │   │   └── LogServerError        … or the server that keeps it is away, or refuses
     │   ├── LogTamperedError          does not match an earlier tree head
     │   ├── LogEngineError            a task that this kind of log has no way to do
     │   └── LogReadOnlyError          a write to a log opened for reading
+    │       └── LogRightError         … or by a role of the server without the right
     ├── ViewError                     the SQLite views
     │   ├── NotOurDatabaseError       the file at db_path belongs to another program
     │   ├── ViewAccessError           they cannot be written: permissions, or another program's lock
@@ -26,14 +28,17 @@
     │   ├── KeyNameError              an invalid artifact key
     │   ├── InvalidNameError          an invalid run id, step, model or tag name
     │   ├── InputError                an input that cannot be found, read or hashed
+    │   ├── ContentHashError          a content_hash that is not that of the bytes
     │   ├── ConfigValueError          a config value out of bounds
     │   ├── ConfigFileError           a configuration file that an adapter cannot read
     │   ├── AdapterError              a config adapter that breaks its contract, or does not exist
     │   ├── LimitError                something larger than the log's limits
     │   ├── PathError                 a path that leaves the place it must stay in
-    │   ├── LogPlaceError             a place where no log can be kept, such as a URL
+    │   ├── LogPlaceError             a place where no log can be kept
+    │   │   └── ServerAddressError    a URL of a server that names no project, or holds a password
     │   ├── OutputSetError            an output set that is not as it was declared
     │   ├── ExportError               an export that cannot be made, or not there
+    │   ├── CopyError                 a log that cannot be copied to that place
     │   ├── ArchiveError              a segment of the log that cannot be archived
     │   ├── TreeHeadError             a file that is not a tree head, or not of this log
     │   ├── ProofError                something that cannot be proved with the tree head
@@ -51,10 +56,16 @@
     ├── StateError (RuntimeError)     the right call at the wrong time
     │   ├── NoActiveRunError          a helper that needs a run, called outside one
     │   ├── NoTrackerError            neither a tracker nor a default one
+    │   ├── NoScenarioError           a process that was not started for a scenario, or for another one's
     │   ├── RunActiveError            a step started inside another one
     │   ├── ClosedError               a context used after it ended
     │   ├── AccessModeError           writing with access_mode other than "standard"
+    │   ├── WorkerDiffersError        a worker of a sweep that would run other code, or cannot import it
     │   └── CodeIdentityUnavailableError   code that no mode can identify
+    ├── SweepError (RuntimeError)     rows of a sweep failed or were lost; has all rows
+
+
+    ├── NotProvidedError (NotImplementedError)   a name of LBNL's consist that only stands for what it was
     ├── OutputError (RuntimeError)    outputs missing or mismatched under policy "error"
     │   └── RequiredOutputsError      a scenario ended without its required outputs
     ├── ProgramError                  a program that `consist_es.call` started failed, or could not be started
@@ -184,6 +195,18 @@ class LogReadError(LogError):
         )
 
 
+class LogServerError(LogReadError):
+    """The server that keeps the log is away, or refuses."""
+
+    def __init__(self, place: object, problem: object) -> None:
+        self.path, self.problem = place, problem
+        LogError.__init__(
+            self,
+            f"Cannot read the log {place}: {problem}. Nothing was changed. Check that the server runs and can be "
+            "reached from here, and that your role may connect (`psql` with the same address); then try again.",
+        )
+
+
 class LogMismatchError(LogError):
     """A remembered position is not in the log: events after it were lost, or it is another log."""
 
@@ -215,6 +238,18 @@ class LogReadOnlyError(LogError):
         super().__init__(
             f"The log {path} is read-only here: it can be queried, but nothing can be recorded, which a step needs "
             "even if it is reused. Get write permission for the folder, or work on a copy of the project."
+        )
+
+
+class LogRightError(LogReadOnlyError):
+    """The role may not do that in the log on this server."""
+
+    def __init__(self, place: object, problem: object) -> None:
+        self.path, self.problem = place, problem
+        LogError.__init__(
+            self,
+            f"Not recorded in the log {place}: {problem}. Nothing was changed. The owner of the database gives rights "
+            "with `consist-es db grant`.",
         )
 
 
@@ -322,6 +357,20 @@ class InputError(UsageError):
     """An input cannot be found, read or hashed; no key was made from it."""
 
 
+class ContentHashError(UsageError):
+    """A claimed `content_hash` is not that of the bytes, or could not be checked though that was asked for.
+
+    `found` is the digest of the bytes; None if the claim could not be checked.
+    """
+
+    def __init__(self, key: str, path: str, claimed: str, found: str | None) -> None:
+        self.key, self.path, self.claimed, self.found = key, path, claimed, found
+        what = f"is not the digest of {path}, which is {found}. Leave it out, or write the file that it is of"
+        if found is None:
+            what = f"cannot be checked against {path}: give a digest of this library or a SHA-256 of an existing file"
+        super().__init__(f"content_hash={claimed!r} of artifact {key!r} {what}.")
+
+
 class ConfigValueError(UsageError):
     """A config value is out of bounds."""
 
@@ -375,8 +424,27 @@ class LogPlaceError(UsageError):
     def __init__(self, scheme: str) -> None:
         self.scheme = scheme
         super().__init__(
-            f"{scheme}://… is no place for a log: this version keeps logs in folders only. Give a path; the log is the "
-            "folder NAME.events beside the database NAME.db."
+            f"{scheme}://… is no place for a log. Give a path, for the folder NAME.events beside the database NAME.db, "
+            "or postgresql://host/database#project."
+        )
+
+
+class ServerAddressError(LogPlaceError):
+    """A URL of a server that names no project, or holds a password. The message does not repeat it."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.scheme, self.problem = "postgresql", problem
+        UsageError.__init__(self, f"This address of a log on a server cannot be used: {problem}. {remedy}")
+
+
+class CopyError(UsageError):
+    """A log cannot be copied to that place."""
+
+    def __init__(self, source: object, target: object, problem: str) -> None:
+        self.source, self.target, self.problem = source, target, problem
+        super().__init__(
+            f"{source} cannot be copied to {target}: {problem}. Nothing was changed. A copy goes to a place without "
+            "a log, or goes on with an older copy of the same log."
         )
 
 
@@ -492,7 +560,7 @@ class NoActiveRunError(StateError):
 
     def __init__(self, call: str, several: Iterable[str] = ()) -> None:
         self.call, self.several = call, tuple(several)
-        what = "needs an active run: call it inside the function of a step, or inside `with ….trace(...)`."
+        what = "needs a run. No active Consist run found: call it inside a step, or inside `with ….trace(...)`."
         if self.several:
             names = ", ".join(map(repr, self.several))
             what = f"could mean any of the runs that are executing: {names}. Pass on the step's own RunContext."
@@ -532,6 +600,16 @@ class RunActiveError(StateError):
         )
 
 
+class NoScenarioError(StateError):
+    """A handle of a scenario that is missing or cannot be used."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"{problem} Start the process with CONSIST_ES_CONTEXT set to `sc.handle` of an open scenario, as in "
+            "subprocess.run(…, env={**os.environ, 'CONSIST_ES_CONTEXT': sc.handle})."
+        )
+
+
 class ClosedError(StateError):
     """A scenario or run context was used outside its `with` block."""
 
@@ -553,6 +631,36 @@ class CodeIdentityUnavailableError(StateError):
 
 
 # ---------------------------------------------------------------- outputs, loading
+
+
+class WorkerDiffersError(StateError):
+    """A worker of a sweep would run other code than the process that asked for it, or cannot load it."""
+
+    def __init__(self, step: str, where: str, problem: str, remedy: str = "Install the same code there.") -> None:
+        self.step, self.where, self.problem = step, where, problem
+        super().__init__(f"Step {step!r} was not run on {where}: {problem}. {remedy}")
+
+
+class SweepError(ConsistError, RuntimeError):
+    """Rows of a sweep failed or were lost. All other rows are recorded; `result` has every row."""
+
+    def __init__(self, name: str, result: Any, bad: Sequence[Any]) -> None:
+        self.result = result
+        first = bad[0]
+        super().__init__(
+            f"Sweep {name!r}: {len(bad)} of {len(result)} rows have no result. The first one, {first.id!r}, is "
+            f"{first.status}: {first.error}. The others are recorded, and in `result` of this error: the same call "
+            "again runs the missing ones alone; on_error='keep' returns what there is."
+        )
+
+
+class NotProvidedError(ConsistError, NotImplementedError):
+    """A name of LBNL's consist that can be imported was used, and has no counterpart here."""
+
+    def __init__(self, name: str, instead: str | None) -> None:
+        self.name, self.instead = name, instead
+        remedy = f"Instead: {instead}." if instead else "docs/moving.md says what is provided."
+        super().__init__(f"{name} is a name of LBNL's consist that consist_es does not provide. {remedy}")
 
 
 class OutputError(ConsistError, RuntimeError):

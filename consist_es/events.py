@@ -389,6 +389,10 @@ class ScenarioStarted(Event, frozen=True, kw_only=True):
     mounts: dict[str, str] = {}
     environment: str | None = None
     """Digest of an `EnvironmentRecorded`."""
+    sweep: str | None = None
+    """Key of the `SweepStarted` that it is a row of."""
+    row: str | None = None
+    """Id of that row."""
     shared: dict[str, str] = {}
     """``config`` -> digest of the earlier `ValuesRecorded` that has it, if it is large."""
 
@@ -403,6 +407,34 @@ class ScenarioExited(Event, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     failed_step: str | None = None
     missing_outputs: list[str] = []
+
+
+class SweepStarted(Event, frozen=True, kw_only=True):
+    """A function began to be run over many rows. Its scenario is that of the rows."""
+
+    sweep: str
+    """Its key."""
+    name: str
+    rows: int
+    ids: list[str] = []
+    """The ids of the rows, in order."""
+    executor: str = ""
+    """Class of the executor; "" if the rows run in the process of the sweep, ``script`` if a script was written."""
+
+
+class SweepEnded(Event, frozen=True, kw_only=True):
+    """A sweep ended: every row has an outcome, or is left to the script that was written."""
+
+    sweep: str
+    computed: int
+    hits: int
+    failed: int
+    lost: int
+    """Rows whose workers ended without a result."""
+    seconds: float
+    """Monotonic duration."""
+    waiting: int = 0
+    """Rows that are left to a script."""
 
 
 # ---------------------------------------------------------------- steps
@@ -442,6 +474,10 @@ class StepStarted(Event, frozen=True, kw_only=True):
     artifact_dir: str = ""
     """Portable URI of the run's managed folder."""
     environment: str | None = None
+    sweep: str | None = None
+    """Key of the `SweepStarted` that it is a row of."""
+    row: str | None = None
+    """Id of that row."""
     shared: dict[str, str] = {}
     """Part -> digest of the earlier `ValuesRecorded` that has it, if it is large: ``config``, ``adapter`` (the readable
     part of the fingerprint's adapter) and ``code_parts`` (of the fingerprint)."""
@@ -541,6 +577,11 @@ class CacheHit(Event, frozen=True, kw_only=True):
     """Packages that had another version in the source, which does not count: ``pandas 2.2.1 -> 2.2.2``."""
     left_out: str = ""
     """What did not count, in words, if `CacheOptions.code_identity` was not the default."""
+    drift: list[str] = []
+    """What the model does not read of its configuration, and is not as in the source:
+    ``settings.yaml (run-only): num_processes: 1 -> 4``."""
+    copies: dict[str, str] = {}
+    """Key of an output whose own file is gone or changed -> URI of the recovery copy that has its bytes."""
 
 
 class CacheMissed(Event, frozen=True, kw_only=True):
@@ -669,6 +710,35 @@ class ArtifactMaterialized(Event, frozen=True, kw_only=True):
     reason: str
     root: str = ""
     """The run directory that ``./`` URIs were made for."""
+
+
+class CopyRecorded(Event, frozen=True, kw_only=True):
+    """A recovery copy of an artifact: another place that has its bytes. A reader digests it before using it."""
+
+    artifact: str
+    """Artifact id."""
+    key: str
+    uri: str
+    root: str = ""
+    """The run directory that a ``./`` URI was made for."""
+    recovery_root: str = ""
+    """URI of the folder that the caller named; "" if the library chose the place."""
+    digest: str
+    """The artifact's digest, which the copy had."""
+    content: str | None = None
+    """Digest over the copy's content, if `digest` is only over sizes and times; None if it is not known."""
+    how: str = "copied"
+    """``copied``, ``linked`` or ``moved`` by `archive_artifact`; ``found`` where another program had put it;
+    ``set_aside`` before another version was put in the artifact's own place; ``claimed``: nobody has looked yet."""
+
+
+class CopyForgotten(Event, frozen=True, kw_only=True):
+    """A recovery copy no longer counts."""
+
+    artifact: str
+    key: str
+    uri: str
+    reason: str
 
 
 # ---------------------------------------------------------------- coupler and metadata

@@ -4,7 +4,16 @@ The folder is at the top of the repository, and is imported as `consist_es.proje
 (docs/decisions/0003-projections-folder.md).
 """
 
-from consist_es.projections import audit_index, cache_index, coupler_state, lineage, redactions, run_table, source_texts
+from consist_es.projections import (
+    audit_index,
+    cache_index,
+    coupler_state,
+    lineage,
+    redactions,
+    run_table,
+    source_texts,
+    sweeps,
+)
 from consist_es.views.projector import Projection
 
 BUILTIN: tuple[Projection, ...] = (
@@ -15,5 +24,6 @@ BUILTIN: tuple[Projection, ...] = (
     audit_index,
     redactions,
     source_texts,
+    sweeps,
 )
 """All views of a project."""

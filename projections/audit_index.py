@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from consist_es.events import Recorded
-from consist_es.projections.plumbing import to_text
+from consist_es.projections.plumbing import Grouped, to_text
 from consist_es.views.file import query
 from consist_es.views.projector import Statement
 from consist_es.views.tables import Database, create_index, create_table
@@ -40,8 +40,13 @@ def index(db: Database) -> None:
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.views.folding.Projection`."""
-    about = (recorded.seq, recorded.scenario, recorded.run, recorded.type, recorded.at, recorded.by)
-    return ((_INSERT, (*about, recorded.segment, recorded.offset)),)
+    return [(sql, values) for sql, rows in fold_group([recorded]) for values in rows]
+
+
+def fold_group(events: Iterable[Recorded]) -> Grouped:
+    """See `consist_es.views.folding.Projection`."""
+    rows = [(e.seq, e.scenario, e.run, e.type, e.at, e.by, e.segment, e.offset) for e in events]
+    return Grouped([(_INSERT, rows)])
 
 
 def positions(conn: sqlite3.Connection, scenario_key: str) -> list[tuple[int, int, int]]:

@@ -136,36 +136,71 @@ _REVOKE_PACKAGES = "UPDATE package_acceptances SET revoked_seq = ? WHERE revoked
 
 def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.views.folding.Projection`."""
-    event = recorded.event
-    if isinstance(event, StepCompleted) and event.reusable and event.fingerprint is not None:
-        key, said = run_of(recorded), texts(event.outputs, event.all_outputs, event.observed, event.effects)
-        return ((_INSERT, (key, event.fingerprint, recorded.seq, *said, event.reads, recorded.by, key)),)
-    if isinstance(event, OutputsDoubted):
-        return _doubted(recorded, event.by)
-    if isinstance(event, RedactedEvent):  # its run is known, and that is enough
-        return _doubted(recorded, None) if event.type == OutputsDoubted.TYPE else ()
-    if isinstance(event, ReadsObserved):
-        return ((_READS, (event.digest, to_text(event.reads), recorded.seq)),)
-    if isinstance(event, KeyCarriedOver):
-        return ((_CARRY, (event.before, event.fingerprint, recorded.seq)),)
-    if isinstance(event, ChangeAccepted):
-        change = (event.fingerprint, event.as_fingerprint, run_of(recorded), event.as_run)
-        said = (event.reason, event.user, to_text(event.differs), recorded.at, recorded.by)
-        return ((_ACCEPT, (recorded.seq, *change, *said)),)
-    if isinstance(event, AcceptanceRevoked):
-        return ((_REVOKE, (recorded.seq, event.fingerprint)),)
-    if isinstance(event, PackagesAccepted):
-        vouched = (event.reason, event.user, recorded.at, recorded.by)
-        changes = [(name, then, event.after[name]) for name, then in event.before.items() if name in event.after]
-        return tuple((_ACCEPT_PACKAGE, (recorded.seq, *other, *vouched)) for other in changes)
-    if isinstance(event, PackagesRevoked):
-        return ((_REVOKE_PACKAGES, (recorded.seq,)),)
-    return ()
+    handler = _FOLDS.get(type(recorded.event))
+    return handler(recorded, recorded.event) if handler else ()
+
+
+def _completed(recorded: Recorded, event: StepCompleted) -> Iterable[Statement]:
+    if not event.reusable or event.fingerprint is None:
+        return ()
+    key, said = run_of(recorded), texts(event.outputs, event.all_outputs, event.observed, event.effects)
+    return ((_INSERT, (key, event.fingerprint, recorded.seq, *said, event.reads, recorded.by, key)),)
+
+
+def _observed(recorded: Recorded, event: ReadsObserved) -> Iterable[Statement]:
+    return ((_READS, (event.digest, to_text(event.reads), recorded.seq)),)
+
+
+def _carried(recorded: Recorded, event: KeyCarriedOver) -> Iterable[Statement]:
+    return ((_CARRY, (event.before, event.fingerprint, recorded.seq)),)
+
+
+def _accepted(recorded: Recorded, event: ChangeAccepted) -> Iterable[Statement]:
+    change = (event.fingerprint, event.as_fingerprint, run_of(recorded), event.as_run)
+    said = (event.reason, event.user, to_text(event.differs), recorded.at, recorded.by)
+    return ((_ACCEPT, (recorded.seq, *change, *said)),)
+
+
+def _revoked(recorded: Recorded, event: AcceptanceRevoked) -> Iterable[Statement]:
+    return ((_REVOKE, (recorded.seq, event.fingerprint)),)
+
+
+def _packages_accepted(recorded: Recorded, event: PackagesAccepted) -> Iterable[Statement]:
+    vouched = (event.reason, event.user, recorded.at, recorded.by)
+    changes = [(name, then, event.after[name]) for name, then in event.before.items() if name in event.after]
+    return [(_ACCEPT_PACKAGE, (recorded.seq, *other, *vouched)) for other in changes]
+
+
+def _packages_revoked(recorded: Recorded, _event: PackagesRevoked) -> Iterable[Statement]:
+    return ((_REVOKE_PACKAGES, (recorded.seq,)),)
+
+
+def _outputs_doubted(recorded: Recorded, event: OutputsDoubted) -> Iterable[Statement]:
+    return _doubted(recorded, event.by)
+
+
+def _redacted(recorded: Recorded, event: RedactedEvent) -> Iterable[Statement]:
+    # Its run is known, and that is enough.
+    return _doubted(recorded, None) if event.type == OutputsDoubted.TYPE else ()
 
 
 def _doubted(recorded: Recorded, by: str | None) -> Iterable[Statement]:
     """The run is never a hit, even if it ends later."""
     return (_DROP, (recorded.run,)), (_DOUBT, (recorded.run, by, recorded.seq))
+
+
+_FOLDS: dict[type, Callable[[Recorded, Any], Iterable[Statement]]] = {
+    StepCompleted: _completed,
+    OutputsDoubted: _outputs_doubted,
+    RedactedEvent: _redacted,
+    ReadsObserved: _observed,
+    KeyCarriedOver: _carried,
+    ChangeAccepted: _accepted,
+    AcceptanceRevoked: _revoked,
+    PackagesAccepted: _packages_accepted,
+    PackagesRevoked: _packages_revoked,
+}
+TAKES = frozenset(_FOLDS)
 
 
 _CANDIDATES = """

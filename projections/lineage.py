@@ -1,27 +1,20 @@
 """Lineage: every artifact, the run that made it, and the runs that used it, with roles."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from consist_es.errors import OptionError
-from consist_es.events import (
-    ArtifactLogged,
-    ArtifactMaterialized,
-    CacheHit,
-    HitDemoted,
-    OutputLink,
-    Recorded,
-    StepCompleted,
-    StepStarted,
-)
-from consist_es.projections import for_people, rarest
+from consist_es.projections import copies, for_people, rarest
 from consist_es.projections.artifact_rows import COLUMNS, ArtifactRow, artifact_row
+from consist_es.projections.lineage_fold import TAKES as TAKES
+from consist_es.projections.lineage_fold import fold as fold
+from consist_es.projections.lineage_fold import fold_group as fold_group
+from consist_es.projections.lineage_fold import row_of as row_of
 from consist_es.projections.lineage_tree import ArtifactNode, RunNode, downstream, upstream
-from consist_es.projections.plumbing import first, run_of, to_text
+from consist_es.projections.plumbing import first, to_text
 from consist_es.projections.rarest import Condition, condition, newest
 from consist_es.views.file import query
-from consist_es.views.projector import Statement
 from consist_es.views.tables import Database, create_index, create_table, create_view
 
 __all__ = [
@@ -36,6 +29,7 @@ __all__ = [
     "downstream",
     "find_artifacts",
     "fold",
+    "fold_group",
     "how_many",
     "index",
     "inputs",
@@ -55,8 +49,8 @@ __all__ = [
 ]
 
 name = "lineage"
-version = 3
-tables: tuple[str, ...] = ("artifacts", "links", "materializations")
+version = 4
+tables: tuple[str, ...] = ("artifacts", "links", "materializations", *copies.TABLES)
 
 # ---------------------------------------------------------------- tables
 
@@ -92,6 +86,7 @@ def create(db: Database) -> None:
     copy: dict[str, type] = {"seq": int, "artifact_id": str, "key": str, "uri": str, "source_uri": str, "digest": str}
     more = {"reason": str, "run_key": str, "at": str}
     create_table(db, "materializations", {**copy, **more}, pk="seq", references=both)
+    copies.create(db)
 
 
 def index(db: Database) -> None:
@@ -105,120 +100,11 @@ def index(db: Database) -> None:
     create_index(db, "artifacts", ["kind"], "artifacts_by_kind")
     create_index(db, "links", ["artifact_id", "direction"], "links_by_artifact")
     create_index(db, "materializations", ["artifact_id"], "materializations_by_artifact")
+    copies.index(db)
     create_view(db, "run_inputs", _RUN_INPUTS)
     create_view(db, "run_outputs", _RUN_OUTPUTS)
     create_view(db, "lineage_edges", _LINEAGE_EDGES)
     create_view(db, "files", for_people.FILES)
-
-
-# ---------------------------------------------------------------- fold
-
-_ARTIFACT = """
-INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (artifact_id) DO NOTHING
-"""
-_LINK = """
-INSERT INTO links (run_key, direction, name, artifact_id, position, via, seq) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO NOTHING
-"""
-# An input logged without a role has a link of its own until the run gives it a role.
-_UNNAMED_INPUT = """
-INSERT INTO links (run_key, direction, name, artifact_id, position, via, seq)
-SELECT ?, 'input', ?, ?, 0, 'logged', ?
-WHERE NOT EXISTS (SELECT 1 FROM links WHERE run_key = ? AND direction = 'input' AND artifact_id = ?)
-"""
-_DROP_UNNAMED = """
-DELETE FROM links WHERE run_key = ? AND direction = 'input' AND artifact_id = ? AND via = 'logged'
-"""
-_RESULT = """
-UPDATE links SET result = ? WHERE run_key = ? AND direction = 'output' AND name = ? AND artifact_id = ?
-"""
-_DROP_HIT = "DELETE FROM links WHERE run_key = ? AND direction = 'output' AND via = 'hit'"
-_MATERIALIZED = """
-INSERT INTO materializations (seq, artifact_id, key, uri, source_uri, digest, reason, run_key, at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-
-
-def fold(recorded: Recorded) -> Iterable[Statement]:
-    """See `consist_es.views.folding.Projection`."""
-    handler = _FOLDS.get(type(recorded.event))
-    return handler(recorded, recorded.event) if handler else ()
-
-
-def _step_started(recorded: Recorded, event: StepStarted) -> list[Statement]:
-    run = run_of(recorded)
-    statements: list[Statement] = [(_DROP_UNNAMED, (run, item.artifact)) for item in event.inputs]
-    statements += [
-        (_LINK, (run, "input", item.role, item.artifact, position, item.via, recorded.seq))
-        for position, item in enumerate(event.inputs)
-    ]
-    return statements
-
-
-def _values(recorded: Recorded, event: ArtifactLogged) -> tuple[Any, ...]:
-    """Values of all columns of `artifacts`, in order."""
-    place = (event.artifact, event.key, event.uri, event.root, event.kind, event.driver)
-    content = (event.digest, event.digest_method, event.size, event.mtime_ns, event.producer)
-    inside = (event.table_path, event.array_path, event.parent, to_text(event.schema), event.rows)
-    said = (to_text(event.facet), event.facet_schema_version, to_text(event.meta))
-    return (*place, *content, *inside, *said, recorded.at, recorded.seq)
-
-
-def row_of(recorded: Recorded, event: ArtifactLogged) -> ArtifactRow:
-    """The row made by an event, if it is the first one of its artifact."""
-    return artifact_row(_values(recorded, event))
-
-
-def _artifact_logged(recorded: Recorded, event: ArtifactLogged) -> list[Statement]:
-    if event.direction not in ("input", "output"):
-        raise ValueError(f"direction is {event.direction!r}, neither input nor output")
-    statements: list[Statement] = [(_ARTIFACT, _values(recorded, event))]
-    run, seq = recorded.run, recorded.seq
-    if run is not None and event.direction == "input" and event.role is None:
-        statements.append((_UNNAMED_INPUT, (run, event.key, event.artifact, seq, run, event.artifact)))
-    elif run is not None:
-        role = event.role if event.role is not None and event.direction == "input" else event.key
-        statements.append((_LINK, (run, event.direction, role, event.artifact, 0, "logged", seq)))
-    return statements
-
-
-def _hit(recorded: Recorded, event: CacheHit) -> list[Statement]:
-    return _outputs(recorded, run_of(recorded), event.outputs, "hit")
-
-
-def _completed(recorded: Recorded, event: StepCompleted) -> list[Statement]:
-    run = run_of(recorded)
-    links = [*_outputs(recorded, run, event.all_outputs, "completed")]
-    links += _outputs(recorded, run, event.outputs, "completed")
-    return [*links, *((_RESULT, (place, run, item.key, item.artifact)) for place, item in enumerate(event.outputs))]
-
-
-def _outputs(recorded: Recorded, run: str, links: list[OutputLink], via: str) -> list[Statement]:
-    return [
-        (_LINK, (run, "output", item.key, item.artifact, position, via, recorded.seq))
-        for position, item in enumerate(links)
-    ]
-
-
-def _demoted(recorded: Recorded, _event: HitDemoted) -> list[Statement]:
-    return [(_DROP_HIT, (run_of(recorded),))]
-
-
-def _materialized(recorded: Recorded, event: ArtifactMaterialized) -> list[Statement]:
-    what = (event.artifact, event.key, event.uri, event.source_uri, event.digest, event.reason)
-    return [(_MATERIALIZED, (recorded.seq, *what, recorded.run, recorded.at))]
-
-
-_FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {
-    StepStarted: _step_started,
-    StepCompleted: _completed,
-    CacheHit: _hit,
-    HitDemoted: _demoted,
-    ArtifactLogged: _artifact_logged,
-    ArtifactMaterialized: _materialized,
-}
-TAKES = frozenset(_FOLDS)
 
 
 # ---------------------------------------------------------------- queries

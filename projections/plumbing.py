@@ -20,9 +20,12 @@ def columns_of(row: type[msgspec.Struct]) -> dict[str, type]:
     return {name: _NUMBERS.get(kind, str) for name, kind in get_type_hints(row).items()}
 
 
+_ENCODE = msgspec.json.Encoder().encode
+
+
 def to_text(value: Any) -> str | None:
     """JSON text for a column; NULL for None."""
-    return None if value is None else msgspec.json.encode(value).decode()
+    return None if value is None else _ENCODE(value).decode()
 
 
 def from_text(text: str | None, default: Any = None) -> Any:
@@ -64,6 +67,22 @@ def decode_columns(row: dict[str, Any], columns: Columns) -> None:
     for name, (decoder, default) in columns.items():
         text = row[name]
         row[name] = decoded(decoder, text) if text is not None or default is None else default()
+
+
+class Grouped(list[tuple[str, list[Any]]]):
+    """Statements in order: SQL texts, each with the values of one or more rows."""
+
+    def add(self, sql: str, values: Any) -> None:
+        """Add one statement."""
+        if self and self[-1][0] == sql:
+            self[-1][1].append(values)
+        else:
+            self.append((sql, [values]))
+
+    def add_all(self, sql: str, rows: list[Any]) -> None:
+        """Add one statement for each row."""
+        if rows:
+            self.append((sql, rows))
 
 
 def run_of(recorded: Recorded) -> str:

@@ -31,6 +31,14 @@ ON CONFLICT (run_key, key) DO UPDATE SET value = excluded.value
 """
 
 
+START = "INSERT INTO run_meta (run_key, key, value, seq) VALUES (?, ?, ?, ?)"
+
+
+def started(run_key: str, values: Mapping[str, Any], seq: int) -> list[tuple[Any, ...]]:
+    """The values for `START` of a run that starts."""
+    return [(run_key, key, _start_of(value), seq) for key, value in values.items()]
+
+
 def logged(run_key: str, values: Mapping[str, Any]) -> list[Statement]:
     """Set values of a run that has started."""
     return [(_SET, (key, _start_of(value), run_key)) for key, value in values.items()]

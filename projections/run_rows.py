@@ -84,6 +84,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     read_bytes: int | None
     written_bytes: int | None
     shared: int | None
+    sweep: str | None
+    sweep_row: str | None
     started_seq: int
     ended_seq: int | None
 

@@ -59,6 +59,7 @@ PARTIAL_INDEXES = (
     WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'""",
     """CREATE INDEX runs_computed_by_name ON runs (name, started_seq)
     WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'""",
+    "CREATE INDEX runs_by_sweep ON runs (sweep, started_seq) WHERE sweep IS NOT NULL",
     """CREATE INDEX runs_by_fingerprint ON runs (fingerprint, started_seq)
     WHERE kind <> 'scenario' AND cache IS NOT 'hit'""",
 )

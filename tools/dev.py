@@ -51,7 +51,11 @@ EXTERNAL: dict[str, tuple[str, ...]] = {
     "types": ("tools/typed.py",),
     "exports": ("tools/exports/check.py",),
     "datasette": ("tools/exports/datasette_live.py",),
+    "sweeps": ("tools/sweeps/everywhere.py",),
+    "adapters": ("tools/adapters/activitysim_check.py",),
+    "model": ("tools/adapters/model_check.py",),
     "docs": ("tools/dev.py", "docs"),
+    "moving": ("-m", "tools.moving"),
 }
 """The same, of what needs other programs or data than this checkout's."""
 

@@ -47,8 +47,8 @@ class FolderAdapter:
         if not given:
             raise UsageError("FolderAdapter needs at least one path.")
         self.paths = tuple(Path(path) for path in given)
-        self.include = _patterns(include, "include")
-        self.exclude = _patterns(exclude, "exclude")
+        self.include = patterns_of(include, "include")
+        self.exclude = patterns_of(exclude, "exclude")
         self.formats = dict(formats or {})
         for pattern, kind in self.formats.items():
             check_option(f"formats[{pattern!r}]", kind, FORMATS)
@@ -70,7 +70,7 @@ class FolderAdapter:
             looked = ", ".join(map(str, self.paths))
             raise UsageError(f"FolderAdapter: no file in {looked} matches include={list(self.include)}.")
         if len(self.paths) > 1:
-            data[_ORDER] = [_label(path, root) for path in self.paths]
+            data[_ORDER] = [label_of(path, root) for path in self.paths]
         return AdapterResult(data, references)
 
     # ------------------------------------------------------------ which files
@@ -81,15 +81,15 @@ class FolderAdapter:
             if not path.exists():
                 raise InputError(f"FolderAdapter: {path} does not exist (looked at {path.absolute()}).")
             if not path.is_dir():
-                yield _clean(path.name if len(self.paths) == 1 else _label(path, root)), path
+                yield clean(path.name if len(self.paths) == 1 else label_of(path, root)), path
                 continue
-            for below in sorted(_walk(path)):
+            for below in sorted(walk(path)):
                 if self._fits(below):
-                    shown = below if len(self.paths) == 1 else f"{_label(path, root)}/{below}"
-                    yield _clean(shown), path / below
+                    shown = below if len(self.paths) == 1 else f"{label_of(path, root)}/{below}"
+                    yield clean(shown), path / below
 
     def _fits(self, below: str) -> bool:
-        return _fits_any(below, self.include) and not _fits_any(below, self.exclude)
+        return fits_any(below, self.include) and not fits_any(below, self.exclude)
 
     # ------------------------------------------------------------ what is in them
 
@@ -101,7 +101,7 @@ class FolderAdapter:
             return ("bytes", digest)
 
         def read_bytes(file: Path) -> bytes:
-            content = _content(file)
+            content = content_of(file)
             references.append(Reference(str(file), label, digest_of(content)))
             return content
 
@@ -109,24 +109,26 @@ class FolderAdapter:
 
     def _format(self, path: Path, label: str) -> str:
         for pattern, kind in self.formats.items():
-            if _fits_any(label, (pattern,)):
+            if fits_any(label, (pattern,)):
                 return kind
         return SUFFIXES.get(path.suffix.lower(), "bytes")
 
 
-def _patterns(given: Patterns, what: str) -> tuple[str, ...]:
+def patterns_of(given: Patterns, what: str) -> tuple[str, ...]:
+    """Patterns for files, checked."""
     found = (given,) if isinstance(given, str) else tuple(given)
     if not all(isinstance(pattern, str) for pattern in found):
-        raise UsageTypeError(f"FolderAdapter: {what} takes patterns such as '*.yaml', not {given!r}.")
+        raise UsageTypeError(f"Config adapter: {what} takes patterns such as '*.yaml', not {given!r}.")
     return found
 
 
-def _fits_any(below: str, patterns: Sequence[str]) -> bool:
+def fits_any(below: str, patterns: Sequence[str]) -> bool:
+    """True if a path, its name or a folder on the way fits a pattern."""
     names = (below, *below.split("/"))
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def walk(folder: Path) -> Iterator[str]:
     """Paths of all files below a folder, links followed."""
     waiting: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(folder),))]
     while waiting:
@@ -147,7 +149,12 @@ def _walk(folder: Path) -> Iterator[str]:
             waiting.append((name, (*inside, real)))
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"Config file {path} is not a regular file.")
@@ -160,13 +167,14 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"Config file {path} cannot be read: {error.strerror or error}. Check the path and permissions.")
 
 
-def _label(path: Path, root: Path) -> str:
+def label_of(path: Path, root: Path) -> str:
     """Name of a path in the data: below the project's root, or its own name outside it."""
     absolute = Path(os.path.abspath(path))
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else absolute.name
 
 
-def _clean(label: str) -> str:
+def clean(label: str) -> str:
+    """The label, if records can hold it."""
     if not label.isprintable():
         raise InputError(
             f"Config file {label!a}: its name has characters that cannot be recorded. Rename it, or exclude it."

@@ -14,14 +14,18 @@ from typing import Any
 from consist_es.adapters.hocon import Source, read_hocon
 from consist_es.adapters.numbers import exact
 from consist_es.adapters.yaml_nodes import read_yaml
+from consist_es.adapters.yaml_values import Shape, yaml_values
 from consist_es.errors import ConfigFileError, InputError
+from consist_es.values.digests import digest_of
 
 SUFFIXES = {
     ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".toml": "toml", ".ini": "ini", ".conf": "hocon",
     ".hocon": "hocon",
 }  # fmt: skip
 """Suffix in lower case -> format; other files count by their bytes."""
-FORMATS = ("yaml", "json", "toml", "ini", "hocon", "bytes")
+FORMATS = ("yaml", "json", "toml", "ini", "hocon", "bytes", "pyyaml", "text", "hocon-files")
+"""The last three say which reading counts if programs differ: as PyYAML reads it, the last of two equal keys; the text,
+as of a template; HOCON whose ``include file("…")`` is relative to the working directory."""
 MAX_BYTES = 16 << 20
 
 ReadBytes = Callable[[Path], bytes]
@@ -34,8 +38,12 @@ def read_data(path: Path, kind: str, read_bytes: ReadBytes) -> Any:
         ConfigFileError: it is not valid. MissingExtraError: it needs a package that is not installed.
     """
     text = _text(path, read_bytes)
-    if kind == "hocon":
-        return read_hocon(_source(path, text, read_bytes, (path,)))
+    if kind in ("hocon", "hocon-files"):
+        return read_hocon(source_of(path, text, read_bytes, files=kind == "hocon-files"))
+    if kind == "text":
+        return text.splitlines()
+    if kind == "pyyaml":
+        return _as_pyyaml(text, str(path))
     return _READERS[kind](text, str(path))
 
 
@@ -50,18 +58,38 @@ def _text(path: Path, read_bytes: ReadBytes) -> str:
         raise ConfigFileError(path, line, "a byte that is not UTF-8") from error
 
 
-def _source(path: Path, text: str, read_bytes: ReadBytes, open_files: tuple[Path, ...]) -> Source:
+def _as_pyyaml(text: str, name: str) -> Any:
+    shape = Shape(name)
+    data = shape.of(yaml_values(text, name))
+    if not shape.orders:
+        return data
+    named = data if isinstance(data, dict) else {"(root)": data}
+    return {**named, "(order)": ("bytes", digest_of(repr(shape.orders).encode()))}
+
+
+def source_of(path: Path, text: str, read_bytes: ReadBytes, *, files: bool) -> Source:
+    """A HOCON file with its includes. `files`: ``include file("…")`` is read, from the working directory."""
+    return _source(path, text, read_bytes, (path,), files)
+
+
+def _source(path: Path, text: str, read_bytes: ReadBytes, open_files: tuple[Path, ...], files: bool) -> Source:
     def include(name: str) -> Source:
-        found = path.parent / name
+        return included_from(path.parent, name)
+
+    def include_file(name: str) -> Source:
+        return included_from(Path(), name)
+
+    def included_from(folder: Path, name: str) -> Source:
+        found = folder / name
         if os.path.realpath(found) in map(os.path.realpath, open_files):
             raise ConfigFileError(path, None, f"include {name!r} includes itself, directly or by way of other files")
         try:
             included = _text(found, read_bytes)
         except InputError as error:
             raise ConfigFileError(path, None, f"include {name!r} cannot be read: {error}") from error
-        return _source(found, included, read_bytes, (*open_files, found))
+        return _source(found, included, read_bytes, (*open_files, found), files)
 
-    return Source(str(path), text, include)
+    return Source(str(path), text, include, include_file if files else None)
 
 
 # ---------------------------------------------------------------- the formats that Python reads

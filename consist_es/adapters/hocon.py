@@ -26,6 +26,8 @@ class Source(msgspec.Struct, frozen=True):
     text: str
     include: Callable[[str], "Source"]
     """Takes the name in an include statement; returns that source."""
+    include_file: Callable[[str], "Source"] | None = None
+    """The same for ``include file("…")``, whose name is relative to the program's working directory; None: refused."""
 
     def line(self, at: int) -> int:
         """The line of a character, from 1."""
@@ -49,6 +51,15 @@ def read_hocon(source: Source) -> dict[str, Any]:
     Raises:
         ConfigFileError: it is not HOCON, or not of the subset. Whatever `include` raises.
     """
+    return canonical(read_tree(source))
+
+
+def read_tree(source: Source) -> Object:
+    """The tree of a HOCON text, with its includes.
+
+    Raises:
+        As `read_hocon`.
+    """
     root = Object()
     _Parser(source, root).file()
     if sum(1 for _ in substitutions(root)) > MAX_SUBSTITUTIONS:  # the check for circles takes quadratic time
@@ -56,7 +67,7 @@ def read_hocon(source: Source) -> dict[str, Any]:
     if (circle := circular(root)) is not None:
         problem = f"${{{'.'.join(circle.path)}}} depends on itself, or on the object that it is part of"
         raise ConfigFileError(circle.file, circle.line, problem)
-    return canonical(root)
+    return root
 
 
 class _Parser:
@@ -147,13 +158,20 @@ class _Parser:
             self.fail("an include inside an object; only the top level of a file can have one here")
         self.at = found.end()
         self.gap()
+        include, wrapped = self.source.include, 0
+        if self.source.include_file is not None:
+            wrapped += self.takes("required(")
+            if self.takes("file("):
+                include, wrapped = self.source.include_file, wrapped + 1
         if not self.sees('"'):
             self.fail(f'include {self.shown()}; only include "file" is understood')
         start = self.at
         name = self.quoted()
+        if not self.takes(")" * wrapped):
+            self.fail(f"{self.shown()} where an include ends")
         if not name.endswith((".conf", ".hocon", ".json")) or "://" in name:
             self.fail(f"include {name!r}; only names of .conf, .hocon and .json files are understood", start)
-        _Parser(self.source.include(name), self.root).file()
+        _Parser(include(name), self.root).file()
         return True
 
     def field(self, place: Object) -> None:

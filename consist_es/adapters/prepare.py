@@ -16,12 +16,15 @@ from consist_es.errors import AdapterTypeError
 from consist_es.identity.adapters import short_digest
 from consist_es.text import readable
 from consist_es.values.digests import digest_of
+from consist_es.values.encoding import is_same
 from consist_es.values.masking import Masker
 from consist_es.values.plain import frame, to_plain
 from consist_es.values.secret import Masked
 
 DigestFile = Callable[[Path], str]
 
+PACK_OVER = 32 << 10
+"""Bytes of values from which on they are kept compressed."""
 VALUES_LIMIT = 256 << 10
 """Bytes of values kept with a run to explain changes; above, longer values are kept as digests, and if that is still
 too much, only the digests of the files."""
@@ -52,10 +55,12 @@ class PreparedAdapter(msgspec.Struct, frozen=True):
     def meta(self) -> dict[str, Any]:
         """Entries for the run's metadata."""
         info = self.info
+        tree = {"config_tree_hash": info["tree"]} if "tree" in info else {}
         return {
             "config_adapter": info["name"],
             "config_adapter_version": info["version"],
             "config_bundle_hash": info["digest"],
+            **tree,
         }
 
     def changes(self) -> list[str]:
@@ -81,6 +86,7 @@ class _Found(msgspec.Struct, frozen=True):
     references: list[Reference]
     hidden: frozenset[str] = frozenset()
     """Keys of the data in which a secret was masked."""
+    aside: Mapping[str, Any] = {}
 
 
 def prepare_adapter(given: Any, root: Path, digest_file: DigestFile, masker: Masker | None = None) -> PreparedAdapter:
@@ -97,7 +103,7 @@ def prepare_adapter(given: Any, root: Path, digest_file: DigestFile, masker: Mas
         raise AdapterTypeError(f"adapter={adapter.__name__} is a class: pass an object, adapter={adapter.__name__}(…).")
     relative = is_relative(adapter)
     name = _text(adapter, "model_name" if relative else "name")
-    found = _relative(adapter, name, masker) if relative else _own(adapter, name, root, masker)
+    found = _relative(adapter, name, masker) if relative else _own(adapter, name, root, masker, digest_file)
     references = tuple(_complete(reference, root, digest_file) for reference in found.references)
     keys = {reference.key for reference in references} & set(found.data)
     info = {
@@ -108,6 +114,9 @@ def prepare_adapter(given: Any, root: Path, digest_file: DigestFile, masker: Mas
         "values": _fitting(_values(found.data, keys)),
         "references": [msgspec.to_builtins(_hiding(reference, found.hidden, masker)) for reference in references],
     }
+    if found.aside:
+        info["aside"] = _fitting(_values(found.aside, set(found.aside)))
+        info["tree"] = _digest([found.digest, to_plain(dict(found.aside), "aside")])
     return PreparedAdapter(adapter, root, digest_file, masker, info, references)
 
 
@@ -127,7 +136,7 @@ def _text(adapter: Any, member: str) -> str:
     raise AdapterTypeError(f"adapter={adapter!r}: {what} is {value!r}; it must be a printable str.")
 
 
-def _own(adapter: Any, name: str, root: Path, masker: Masker | None) -> _Found:
+def _own(adapter: Any, name: str, root: Path, masker: Masker | None, digest_file: DigestFile) -> _Found:
     version = _text(adapter, "version")
     if not callable(getattr(adapter, "canonicalize", None)):
         raise AdapterTypeError(f"adapter={adapter!r} is not a config adapter: it has no method canonicalize(root).")
@@ -142,11 +151,35 @@ def _own(adapter: Any, name: str, root: Path, masker: Masker | None) -> _Found:
         )
     if references is None or isinstance(references, str | bytes | Mapping):
         raise AdapterTypeError(f"Config adapter {name!r}: references must be a list of Reference or paths.")
-    to_plain(dict(data), f"data of adapter {name!r}")
-    data, hidden = _without_secrets(data, masker)
-    plain = to_plain(dict(data), f"data of adapter {name!r}")
     listed = [_reference(item, name) for item in references]
-    return _Found(version, _digest([name, version, plain]), data, listed, hidden)
+    contents = [_content(file, path, data, name, digest_file) for file, path in _mapping(result, "files", name).items()]
+    data = {**data, **{content.key: ("bytes", content.digest) for content in contents}}
+    where = f"data of adapter {name!r}"
+    plain, hidden = to_plain(dict(data), where), frozenset[str]()
+    if masker is not None and not is_same(masked := to_plain(masker.data(data), where), plain):
+        data, hidden = _without_secrets(data, masker)
+        plain = masked
+    aside, beside = _without_secrets(_mapping(result, "aside", name), masker)
+    if beside:  # any file may be the one with the secret
+        hidden |= {"", *(reference.key for reference in listed)}
+    return _Found(version, _digest([name, version, plain]), data, [*listed, *contents], hidden, aside)
+
+
+def _mapping(result: Any, member: str, name: str) -> Mapping[str, Any]:
+    """An optional member of an adapter's result."""
+    found = getattr(result, member, {})
+    if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
+        raise AdapterTypeError(f"Config adapter {name!r}: {member} must be a mapping with str keys, not {found!r}.")
+    return found
+
+
+def _content(file: str, path: Any, data: Mapping[str, Any], name: str, digest_file: DigestFile) -> Reference:
+    """A file that counts by its bytes, as a reference with its digest."""
+    if file in data:
+        raise AdapterTypeError(f"Config adapter {name!r}: {file!r} is in data and in files; it must be in one of them.")
+    if not isinstance(path, str | os.PathLike):
+        raise AdapterTypeError(f"Config adapter {name!r}: files[{file!r}] must be a path, not {path!r}.")
+    return Reference(str(os.fspath(path)), file, digest_file(Path(os.path.abspath(path))))
 
 
 def _without_secrets(data: Mapping[str, Any], masker: Masker | None) -> tuple[Mapping[str, Any], frozenset[str]]:
@@ -245,8 +278,13 @@ def _cut(text: str) -> str:
 
 def _fitting(values: dict[str, Any]) -> dict[str, Any]:
     """The values, or as much of them as a record should carry."""
-    if _size(values) <= VALUES_LIMIT:
+    if _size(values) <= PACK_OVER:
         return values
+    from consist_es.values.packed import packed  # seldom
+
+    small = packed(values, lambda data: msgspec.json.encode(data, enc_hook=to_plain))
+    if _size(small) <= VALUES_LIMIT:
+        return small
     shorter = {key: short_digest(to_plain(value)) if _size(value) > _SHORT else value for key, value in values.items()}
     return shorter if _size(shorter) <= VALUES_LIMIT else {}
 

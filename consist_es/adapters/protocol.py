@@ -34,6 +34,11 @@ class AdapterResult(msgspec.Struct, frozen=True):
     data: Mapping[str, Any]
     """Everything that counts for identity: values of the kinds that a step's config may have."""
     references: Sequence[Reference | str | os.PathLike[str]] = ()
+    files: Mapping[str, str | os.PathLike[str]] = {}
+    """Name -> a file that counts by its bytes; the library takes the digest, and remembers it as that of an input."""
+    aside: Mapping[str, Any] = {}
+    """What the model does not read, or what changes how it runs and not what it computes. It is recorded and never
+    counts; a hit names what of it differs."""
 
 
 class Adapter(Protocol):

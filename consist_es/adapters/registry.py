@@ -22,7 +22,30 @@ def _folder(*paths: str) -> Any:
     return FolderAdapter(*paths)
 
 
-BUILTIN: dict[str, Any] = {"folder": _folder}
+def _activitysim(folders: str = "") -> Any:
+    """``activitysim:configs_local,configs``."""
+    from consist_es.adapters.activitysim import ActivitySimAdapter
+
+    return ActivitySimAdapter([folder for folder in folders.split(",") if folder])
+
+
+def _imported_when_used(module: str, name: str) -> Any:
+    def made(path: str = "") -> Any:
+        from importlib import import_module
+
+        return getattr(import_module(f"consist_es.adapters.{module}"), name)(path)
+
+    return made
+
+
+BUILTIN: dict[str, Any] = {
+    "folder": _folder,
+    "activitysim": _activitysim,
+    "beam": _imported_when_used("beam", "BeamAdapter"),
+    "content": _imported_when_used("arrays", "ContentAdapter"),
+    "gtfs": _imported_when_used("gtfs", "GtfsAdapter"),
+    "matsim": _imported_when_used("matsim", "MatsimAdapter"),
+}
 
 
 def named_adapter(text: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.artifact import Artifact, ArtifactLike, is_like_artifact
 from consist_es.checks import check_key
 from consist_es.errors import DryRunStop, MissingKeyError, UsageTypeError, warn
 from consist_es.events import CouplerSet, Event, OutputsDeclared
@@ -129,7 +129,7 @@ class Coupler(Declares, Mapping[str, Any]):
         if not required and key not in self:
             return None
         value = self.require(key)
-        return value.path if isinstance(value, ArtifactLike) else Path(os.path.abspath(value))
+        return value.path if is_like_artifact(value) else Path(os.path.abspath(value))
 
     def view(self, namespace: str) -> CouplerView:
         """This coupler with every key below ``namespace/``."""
@@ -271,7 +271,7 @@ def values_of(coupler: Coupler) -> Mapping[str, Any]:
 def _event(key: str, value: Any, journal: Journal | None) -> CouplerSet:
     if isinstance(value, Artifact):
         return CouplerSet(key=key, artifact=str(value.id))
-    if isinstance(value, ArtifactLike):
+    if is_like_artifact(value):
         return CouplerSet(key=key, value=str(value.container_uri))
     if isinstance(value, str | os.PathLike):
         text = os.fspath(value)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Unpack
 
+from consist_es.api.lifecycle import ConsistRecord
 from consist_es.api.noop import NoopTracker
 from consist_es.api.scenario import ScenarioContext
 from consist_es.api.surface import StepKeywords, check_keywords
@@ -14,8 +15,8 @@ from consist_es.api.tracker import Tracker
 from consist_es.artifacts.artifact import Artifact
 from consist_es.errors import NoTrackerError
 from consist_es.execution.active import OutputCapture
-from consist_es.execution.current import default_tracker
-from consist_es.execution.log_calls import as_function
+from consist_es.execution.current import default_tracker, top
+from consist_es.execution.log_calls import LogCalls, Unlogged, as_function
 from consist_es.execution.run_context import RunContext
 from consist_es.execution.workers import active_run, active_run_or_none
 from consist_es.runs.run import Run, RunResult
@@ -27,7 +28,10 @@ def current_run() -> Run | None:
     return active.run if active else None
 
 
-def _context(call: str) -> RunContext:
+def _context(call: str, options: Mapping[str, Any] | None = None) -> LogCalls:
+    """The executing run; with ``enabled=False`` none is needed."""
+    if options is not None and not options.get("enabled", True):
+        return Unlogged()
     return RunContext(active_run(call))
 
 
@@ -52,31 +56,43 @@ def log_artifact(*args: Any, **kwargs: Any) -> Artifact:
     Raises:
         NoActiveRunError: outside a step; and as `RunContext.log_artifact`.
     """
-    return _context("log_artifact()").log_artifact(*args, **kwargs)
+    return _context("log_artifact()", kwargs).log_artifact(*args, **kwargs)
 
 
 @as_function(RunContext.log_artifacts)
 def log_artifacts(*args: Any, **kwargs: Any) -> dict[str, Artifact]:
     """Record several files (key -> path) of the executing step."""
-    return _context("log_artifacts()").log_artifacts(*args, **kwargs)
+    return _context("log_artifacts()", kwargs).log_artifacts(*args, **kwargs)
 
 
 @as_function(RunContext.log_input)
 def log_input(*args: Any, **kwargs: Any) -> Artifact:
     """Record a file as an input of the executing step."""
-    return _context("log_input()").log_input(*args, **kwargs)
+    return _context("log_input()", kwargs).log_input(*args, **kwargs)
 
 
 @as_function(RunContext.log_output)
 def log_output(*args: Any, **kwargs: Any) -> Artifact:
     """Record a file as an output of the executing step."""
-    return _context("log_output()").log_output(*args, **kwargs)
+    return _context("log_output()", kwargs).log_output(*args, **kwargs)
 
 
 @as_function(RunContext.log_dataframe)
 def log_dataframe(*args: Any, **kwargs: Any) -> Artifact:
     """Write a DataFrame as Parquet or CSV (`driver`) into the run's folder, or to `path`, and record it."""
-    return _context("log_dataframe()").log_dataframe(*args, **kwargs)
+    return _context("log_dataframe()", kwargs).log_dataframe(*args, **kwargs)
+
+
+@as_function(RunContext.log_h5_container)
+def log_h5_container(*args: Any, **kwargs: Any) -> tuple[Artifact, list[Artifact]]:
+    """Record an HDF5 file of the executing step, and its tables as parts of it."""
+    return _context("log_h5_container()", kwargs).log_h5_container(*args, **kwargs)
+
+
+@as_function(RunContext.log_h5_table)
+def log_h5_table(*args: Any, **kwargs: Any) -> Artifact:
+    """Record one table of an HDF5 file of the executing step."""
+    return _context("log_h5_table()", kwargs).log_h5_table(*args, **kwargs)
 
 
 @as_function(RunContext.log_meta)
@@ -115,11 +131,58 @@ def run(
     Raises:
         NoTrackerError: there is neither; lists how to set one. UsageTypeError: an unknown keyword.
     """
-    found: Tracker | None = tracker if tracker is not None else default_tracker()
-    if found is None:
-        raise NoTrackerError("run()")
+    found = _given(tracker, "run()")
     check_keywords("run()", arguments)
     return found.run(fn, name, **arguments)
+
+
+def attached() -> ScenarioContext:
+    """The scenario that this process was started for: another one put its `ScenarioContext.handle` into the environment
+    variable ``CONSIST_ES_CONTEXT``. Steps run in it as usual; its coupler is read, and belongs to the process that
+    entered it.
+
+    Raises:
+        NoScenarioError: the variable is not set, or is no handle. MissingKeyError: no such scenario.
+    """
+    from consist_es.api.handles import from_environment  # few processes are started so
+
+    return from_environment(Tracker)
+
+
+def trace(name: str, *, tracker: Tracker | None = None, **arguments: Any) -> AbstractContextManager[Tracker]:
+    """`Tracker.trace` on the given or the default tracker; takes its keywords.
+
+    Raises:
+        NoTrackerError: there is neither; lists how to set one.
+    """
+    return _given(tracker, "trace()").trace(name, **arguments)
+
+
+def start_run(
+    run_id: str, model: str, tracker: Tracker | None = None, **arguments: Any
+) -> AbstractContextManager[Tracker]:
+    """`Tracker.start_run` on the given or the default tracker; takes its keywords.
+
+    Raises:
+        NoTrackerError: there is neither; lists how to set one.
+    """
+    return _given(tracker, "start_run()").start_run(run_id, model, **arguments)
+
+
+def current_consist() -> ConsistRecord | None:
+    """The run that is executing in this thread or task with its inputs and outputs so far, or None."""
+    frame = top()
+    if frame is None or frame.run is None:
+        return None
+    found: ConsistRecord | None = frame.tracker.current_consist
+    return found
+
+
+def _given(tracker: Tracker | None, call: str) -> Tracker:
+    found: Tracker | None = tracker if tracker is not None else default_tracker()
+    if found is None:
+        raise NoTrackerError(call)
+    return found
 
 
 def scenario(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack, overload
 from uuid import UUID
 
-from consist_es.api.lbnl_names import SaysInstead
+from consist_es.api.lbnl_names import LbnlQueries
+from consist_es.api.parts import Parts
 from consist_es.artifacts.artifact import Artifact
 from consist_es.checks import check_option, names
 from consist_es.errors import (
@@ -93,7 +94,7 @@ class CrateOptions(TypedDict, total=False):
     data: bool
 
 
-class TrackerQueries(SaysInstead):
+class TrackerQueries(Parts, LbnlQueries):
     """The reading half of `Tracker`.
 
     Run ids give the latest attempt, ``id#n`` the n-th; a `Run` stands for itself.
@@ -339,16 +340,23 @@ class TrackerQueries(SaysInstead):
 
     # ------------------------------------------------------------ artifacts
 
-    def get_artifact(self, key_or_id: str | UUID, run_id: str | None = None) -> Artifact | None:
-        """An artifact by id, or the newest of a key; None if there is none.
+    def get_artifact(
+        self, key_or_id: str | UUID | None = None, run_id: str | None = None, *, key: str | None = None
+    ) -> Artifact | None:
+        """An artifact by id, or the newest of a key; None if there is none. `key` is the same as `key_or_id`.
 
         With `run_id`, of that run by binding name or output key; of a scenario also of its steps and its coupler, where
         `collect_by_keys(prefix=…)` puts names.
+
+        Raises:
+            UsageError: neither a key nor an id, or both.
         """
-        queries = self._queries
+        if (key_or_id is None) == (key is None):
+            raise UsageError("get_artifact() takes a key or an id, once: get_artifact('trips').")
+        queries, wanted = self._queries, key if key_or_id is None else key_or_id
         conn = queries.conn
         try:
-            return queries.artifact(conn, artifact_row(conn, key_or_id, run_id))
+            return queries.artifact(conn, artifact_row(conn, str(wanted), run_id))
         except MissingKeyError:
             return None
 

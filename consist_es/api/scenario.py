@@ -12,6 +12,7 @@ import msgspec
 from consist_es.api.coupler import Coupler, Declares, Required, Stored, values_of
 from consist_es.api.header import Header
 from consist_es.api.lbnl_names import SaysInstead
+from consist_es.api.maps import Maps
 from consist_es.api.surface import Steps
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import artifact_of_event, describe
@@ -24,9 +25,10 @@ from consist_es.execution.current import Frame, pop, push, top
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.forecast import Foresight
 from consist_es.execution.journal import Journal
-from consist_es.execution.log_calls import notes_of
+from consist_es.execution.log_notes import notes_of
 from consist_es.execution.observed import Surroundings, digest_now, observations, paths_behind
 from consist_es.projections import run_table
+from consist_es.runs.copies import claimed
 from consist_es.runs.run import Run
 from consist_es.steps.step import StepDefaults
 from consist_es.system.with_block import WithBlock
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from consist_es.execution.dry_run import DryRun
 
 
-class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysInstead):
+class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Maps, Declares, SaysInstead):
     """A group of steps with one header run and one coupler; a context manager.
 
     ``with tracker.scenario("baseline") as sc:`` then ``sc.run(...)`` for steps that may be skipped and
@@ -58,6 +60,8 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         """The frame that makes it the current scenario while it is open."""
         self._inputs: dict[str, Artifact] = {}
         self._began = 0.0
+        self._row: tuple[str, str] | None = None
+        """Key of the sweep that it is a row of, and the id of that row."""
         self._foresight = Foresight(engine)
 
     # ------------------------------------------------------------ what it is
@@ -173,6 +177,8 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
             run_dir=self._engine.uris.root,
             mounts={scheme: quote(root) for scheme, root in self._engine.uris.mounts.items()},
             environment=environment,
+            sweep=None if self._row is None else self._row[0],
+            row=None if self._row is None else self._row[1],
         )
 
     def _end(self, error: BaseException | None) -> None:
@@ -269,6 +275,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         self._check_open("add_input()")
         check_key(key, "input key")
         path = value.path if isinstance(value, Artifact) else engine.uris.resolve_given(value)
+        notes = notes_of(**options)
         event = describe(
             path,
             key=key,
@@ -276,7 +283,7 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
             uris=engine.uris,
             digester=engine.digester,
             role=key,
-            notes=notes_of(**options),
+            notes=notes,
         )
         if event.kind == "missing":
             raise InputError(f"add_input({key!r}): {path} does not exist. Make it first, or correct the path.")
@@ -285,9 +292,9 @@ class ScenarioContext(WithBlock["ScenarioContext"], Steps[Any], Declares, SaysIn
         before = self._inputs.get(key)
         if before is not None and before.hash == event.digest and before.path == path:
             return before
-        if self._journal is not None:
-            self._journal.record(event)
         artifact = artifact_of_event(event, engine.uris, run_id=None)
+        if self._journal is not None:
+            self._journal.record(event, *claimed(artifact, notes.recovery_roots, engine.uris))
         self._inputs[key] = artifact
         return artifact
 

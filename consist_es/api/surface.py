@@ -6,12 +6,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar, Unpack
 
 from consist_es.adapters.protocol import Adapter
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
-from consist_es.errors import UsageTypeError
+from consist_es.errors import UsageError, UsageTypeError
 from consist_es.execution.current import top
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.forecast import Forecast, Foresight
@@ -43,6 +44,10 @@ class LbnlAdapter(Protocol):
 
 
 Place = str | os.PathLike[str]
+
+_CACHE, _POLICY, _EXECUTION = CacheOptions(), OutputPolicyOptions(), ExecutionOptions()
+"""What counts if nothing is given: checked once, not for each step."""
+
 Input = str | os.PathLike[str] | ArtifactLike | RunResultLike
 """One input: a path, a coupler key, an artifact, or a result or forecast with one output."""
 Inputs = Mapping[str, Input] | Iterable[Input] | Input
@@ -85,11 +90,13 @@ class StepKeywords(TypedDict, total=False):
     outputs: str | Sequence[str] | KeysView[str] | None
     output_paths: OutputPaths | None
     output_sets: Mapping[str, OutputSet] | None
+    profile_file_schema: bool | str | None
     capture_dir: Place | None
     capture_pattern: str
     cache_options: CacheOptions | None
     output_policy: OutputPolicyOptions | None
     execution_options: ExecutionOptions | None
+    runtime_kwargs: Mapping[str, Any] | None
 
 
 class Steps(ABC, Generic[T]):
@@ -129,11 +136,13 @@ class Steps(ABC, Generic[T]):
         outputs: str | Sequence[str] | KeysView[str] | None = None,
         output_paths: OutputPaths | None = None,
         output_sets: Mapping[str, OutputSet] | None = None,
+        profile_file_schema: bool | str | None = None,
         capture_dir: Place | None = None,
         capture_pattern: str = "*",
         cache_options: CacheOptions | None = None,
         output_policy: OutputPolicyOptions | None = None,
         execution_options: ExecutionOptions | None = None,
+        runtime_kwargs: Mapping[str, Any] | None = None,
     ) -> RunResult:
         """Run a step, or reuse an earlier run of the same code, config and inputs.
 
@@ -156,10 +165,12 @@ class Steps(ABC, Generic[T]):
             outputs: names of the returned values, in order.
             output_paths: name of an output -> path that `fn` writes it to.
             output_sets: name -> a set of files by the pattern of their names.
+            profile_file_schema: for compatibility; columns of a table are always recorded.
             capture_dir, capture_pattern: a folder in which new files are outputs, and a glob to select them.
             cache_options: whether and how earlier runs are reused.
             output_policy: reaction to outputs that are not as declared.
             execution_options: how `fn` is called; does not count for identity.
+            runtime_kwargs: the field of `execution_options` of that name, as an argument of its own.
 
         Raises:
             ClosedError: outside the scenario's block. UsageError, UsageTypeError, InputError, MissingKeyError:
@@ -194,11 +205,12 @@ class Steps(ABC, Generic[T]):
             outputs=outputs,
             output_paths=output_paths,
             output_sets=output_sets,
+            profile_file_schema=profile_file_schema,
             capture_dir=capture_dir,
             capture_pattern=capture_pattern,
-            cache_options=CacheOptions() if cache_options is None else cache_options,
-            output_policy=OutputPolicyOptions() if output_policy is None else output_policy,
-            execution_options=ExecutionOptions() if execution_options is None else execution_options,
+            cache_options=_CACHE if cache_options is None else cache_options,
+            output_policy=_POLICY if output_policy is None else output_policy,
+            execution_options=_with_runtime(execution_options, runtime_kwargs),
         )
         if (dry := self._rehearsal()) is not None:
             return dry.run(args, self._scope("run()"), self._absorb)
@@ -355,4 +367,20 @@ def check_keywords(call: str, given: StepKeywords) -> None:
 def _arguments(call: str, fn: Callable[..., object] | None, name: str | None, given: StepKeywords) -> StepArguments:
     check_keywords(call, given)
     values: dict[str, Any] = {key: value for key, value in given.items() if value is not None or key not in GROUPS}
+    runtime = values.pop("runtime_kwargs", None)
+    values["execution_options"] = _with_runtime(values.get("execution_options"), runtime)
     return StepArguments(fn=fn, name=name, **values)
+
+
+def _with_runtime(options: ExecutionOptions | None, runtime: Mapping[str, Any] | None) -> ExecutionOptions:
+    """The options, with runtime kwargs given as an argument of their own.
+
+    Raises:
+        UsageError: they are given twice.
+    """
+    found = _EXECUTION if options is None else options
+    if runtime is None or not isinstance(found, ExecutionOptions):
+        return found  # a wrong type is refused when the step is prepared
+    if found.runtime_kwargs is not None:
+        raise UsageError("runtime_kwargs is given as an argument and in execution_options: give it once.")
+    return replace(found, runtime_kwargs=runtime)

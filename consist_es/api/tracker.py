@@ -12,43 +12,51 @@ from typing import TYPE_CHECKING, Any
 from consist_es.api.coupler import Coupler
 from consist_es.api.header import make_header
 from consist_es.api.history import TrackerQueries
+from consist_es.api.lifecycle import Lifecycle
+from consist_es.api.opening import make_folder, opened, places_of
+from consist_es.api.recovery import Recovery
 from consist_es.api.scenario import ScenarioContext
 from consist_es.api.surface import Steps
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import Digester
-from consist_es.artifacts.uris import UriMap, given_folder, given_path
+from consist_es.artifacts.uris import UriMap, given_folder
 from consist_es.cache.packages import accept_packages, in_words, revoke_packages, warn_missing
 from consist_es.cache.trust import Trust
 from consist_es.checks import check_option, checked_year, names
-from consist_es.errors import AccessModeError, ConsistError, PathError, UsageTypeError
+from consist_es.errors import AccessModeError, ConsistError, UsageTypeError
 from consist_es.execution import current as context
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.forecast import Foresight
 from consist_es.execution.hooks import Hook, Hooks
 from consist_es.execution.log_calls import LogCalls
+from consist_es.execution.log_notes import schemas_by_name
 from consist_es.execution.observed import observations
 from consist_es.execution.sources import SourceKeeper
 from consist_es.execution.watch import Observer
 from consist_es.execution.workers import active_run
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.identity.live.modules import label_root
-from consist_es.log.engine import require_path
 from consist_es.project.project import Project
 from consist_es.projections import run_table
+from consist_es.runs.copies import KnownCopies
 from consist_es.runs.queries import Queries
-from consist_es.runs.run import Run
+from consist_es.runs.run import Run, RunResult
+from consist_es.steps.definition import F, define_step
 from consist_es.steps.options import ACCESS_MODES, HASHING, HYDRATIONS, OBSERVE
 from consist_es.steps.step import StepDefaults
 from consist_es.text import counted, shown
 from consist_es.views.tables import reached
 
 if TYPE_CHECKING:
+    from consist_es.adapters.lbnl_configs import ConfigPlan
+    from consist_es.api.handles import Handle
     from consist_es.execution.dry_run import Rehearsal
     from consist_es.execution.progress import Progress
+    from consist_es.sweeps.rows import SweepResult
 
 
-class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
+class Tracker(Steps["Tracker"], LogCalls, Lifecycle, TrackerQueries, Recovery):
     """Runs steps and scenarios, and records them in one project.
 
     Args:
@@ -79,9 +87,14 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         progress: tell on stderr how each step ended and how long the rest may take; None asks the environment variable
             ``CONSIST_ES_PROGRESS``.
         capture_log: keep what each step prints in a file below `run_dir`; see docs/step-logs.md.
+        log: a log on a server that processes of many machines share, ``postgresql://host/database#project``; the views
+            stay on this machine, by default in the user's cache. None asks the environment variable
+            ``CONSIST_ES_LOG``, without which the log is in files. See docs/postgresql.md.
         record_source: keep the source text of the project's code that steps ran, once per version of each function, so
-            that `why` and `diff` show the changed lines; None keeps it unless `trusted_writers` is given. See
+            that `why` and `diff` show the changed lines; None keeps it unless `trusted_writers` or `log` is given. See
             docs/why.md.
+        schemas: classes that describe tables (SQLModel, pydantic, dataclass, msgspec). A file that is logged with
+            one of them, or with its name, gets the names of its table and columns as metadata.
     """
 
     _own_rehearsal: Rehearsal | None = None
@@ -114,20 +127,20 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
         progress: bool | None = None,
         capture_log: bool = True,
         record_source: bool | None = None,
+        schemas: Iterable[type] | None = None,
+        log: str | None = None,
     ) -> None:
         _check_options(hashing_strategy=hashing_strategy, access_mode=access_mode, observe=observe)
         trust = Trust.of(trusted_writers)
         packages = PackageOptions.of(package_identity, model_packages, ignore_packages)
-        epoch = checked_year("cache_epoch", cache_epoch)
-        self.run_dir, self.db_path = _places(run_dir, db_path)
-        uris = UriMap.of(self.run_dir, mounts)
-        secrets = names(mask_keys, "mask_keys"), names(record_env, "record_env")
-        tells = _is_set("CONSIST_ES_PROGRESS") if progress is None else progress
-        self._project = _opened(self.db_path, uris, sync, secrets, read_only=access_mode != "standard", bars=tells)
+        epoch, tables = checked_year("cache_epoch", cache_epoch), schemas_by_name(schemas)
+        self.run_dir, self.db_path = places_of(run_dir, db_path, log)
+        uris, hidden = UriMap.of(self.run_dir, mounts), (names(mask_keys, "mask_keys"), names(record_env, "record_env"))
+        self._project = opened(self.db_path, uris, sync, hidden, access_mode, bars=_tells(progress))
         self._is_dry = _is_set("CONSIST_ES_DRY_RUN")
-        _make_folder(self.run_dir, dry=self._is_dry)
-        self._answers, self._cut = Queries(self._project, uris), set()
+        make_folder(self.run_dir, dry=self._is_dry)
         digester, globs = Digester(hashing_strategy, self._project.digests), names(ignore_reads, "ignore_reads")
+        self._answers = Queries(self._project, uris := KnownCopies(self._project, digester, trust).at(uris))
         self._engine = Engine(
             project=self._project,
             queries=self._answers,
@@ -142,17 +155,29 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             carry_over=bool(carry_over),
             observer=Observer(self._project, uris, digester, observe, globs),
             capture_log=bool(capture_log),
-            sources=SourceKeeper.if_asked(record_source, by_default=trust is None),
+            sources=SourceKeeper.if_asked(record_source, by_default=trust is None and not self._is_shared()),
+            schemas=tables,
         )
-        root, place = given_folder(project_root, "project_root"), label_root(project_root, self.db_path.parent)
-        self._defaults = StepDefaults(root, epoch, self._project.masker, label_root=place, packages=packages)
-        warn_missing(packages)
-        self._foresight = Foresight(self._engine)
+        self._defaults = self._defaults_in(project_root, epoch, packages)
+        self._foresight, self._cut = Foresight(self._engine), set()
         self._follow(progress)
+
+    def _is_shared(self) -> bool:
+        """True if the log is on a server."""
+        return self._project.log.folder is None
+
+    def _defaults_in(
+        self, project_root: str | os.PathLike[str], epoch: int | None, packages: PackageOptions
+    ) -> StepDefaults:
+        """What all steps share. The folder of the log, or else that of the outputs, tells where the model's code is."""
+        warn_missing(packages)
+        beside = self.run_dir if self._is_shared() else self.db_path.parent
+        root, place = given_folder(project_root, "project_root"), label_root(project_root, beside)
+        return StepDefaults(root, epoch, self._project.masker, place, packages=packages, run_dir=self.run_dir)
 
     def _follow(self, progress: bool | None) -> None:
         """Tell of steps from now on, if that is asked for or `logging` listens at INFO."""
-        asked = _is_set("CONSIST_ES_PROGRESS") if progress is None else progress
+        asked = _tells(progress)
         if self._progress is None and (asked or logging.getLogger("consist_es").isEnabledFor(logging.INFO)):
             from consist_es.execution.progress import Progress  # few trackers tell anything
 
@@ -193,6 +218,11 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
     def mounts(self) -> dict[str, str]:
         """Scheme -> absolute root."""
         return dict(self._engine.uris.mounts)
+
+    @property
+    def registered_schemas(self) -> dict[str, type]:
+        """The classes given as `schemas`, by name."""
+        return {kind.__name__: kind for kind in self._engine.schemas.values()}
 
     def resolve_uri(self, uri: str) -> Path:
         """The local path of a portable URI."""
@@ -252,6 +282,7 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
             name_template=name_template,
             cache_hydration=step_cache_hydration,
             packages=self._defaults.packages,
+            run_dir=self.run_dir,
         )
         if dry_run or self._rehearsal() is not None:
             from consist_es.api.dry_scenario import DryScenario  # few scripts are ever rehearsed
@@ -267,6 +298,48 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
 
             self._own_rehearsal = Rehearsal(self._engine, None)
         return self._own_rehearsal
+
+    def map_scenarios(
+        self,
+        fn: Callable[..., object],
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        executor: Any = None,
+        name: str | None = None,
+        row_id: Callable[[Mapping[str, Any]], object] | None = None,
+        window: int | None = None,
+        on_error: str = "raise",
+    ) -> SweepResult:
+        """Call ``fn(sc, row)`` for every row, each in a scenario of its own, on an executor; see docs/howto/sweeps.md.
+
+        Args:
+            fn: gets the row's scenario, which is entered, and the row. What it returns is not kept.
+            rows: mappings; each is the config of its scenario.
+            executor: as in `ScenarioContext.map`.
+            name: of the header scenario that the others belong to, and of each; by default the function's.
+            row_id: gives the id of a row; by default its number, from 0.
+            window: the most rows that are with workers at a time.
+            on_error: ``raise`` `SweepError` once all rows have ended, or ``keep`` what failed in the result.
+
+        Raises:
+            SweepError: rows failed or were lost; it has all rows.
+        """
+        from consist_es.api.maps import map_scenarios  # most models map nothing
+
+        return map_scenarios(
+            self, fn, rows, executor=executor, name=name, row_id=row_id, window=window, on_error=on_error
+        )
+
+    def _attached(self, handle: Handle, text: str) -> ScenarioContext:
+        """The scenario of a handle; `text` is the handle as it came."""
+        from consist_es.api.attached import AttachedScenario
+
+        return AttachedScenario(self, handle, text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from consist_es.api.handles import reopen, settings_of
+
+        return reopen, (type(self), settings_of(self))
 
     # ------------------------------------------------------------ accepted changes
 
@@ -291,6 +364,44 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
 
         self._check_writable("revoke_acceptance()")
         acceptance.revoke(self._project, run, reason)
+
+    def prepare_config(self, adapter: Any, config_dirs: Any = None, **ignored: Any) -> ConfigPlan:
+        """Read a configuration now; the plan has its identity, and may be given as `adapter=`.
+
+        Raises:
+            As `consist_es.adapters.Adapter.canonicalize`.
+        """
+        from consist_es.api.config_calls import prepared  # seldom, and with readers of formats
+
+        return prepared(self._defaults, adapter, config_dirs)
+
+    def canonicalize_config(self, adapter: Any, config_dirs: Any = None, **ignored: Any) -> ConfigPlan:
+        """Read a configuration inside a run, and log its identity in the run's metadata. It does not count for the run,
+        which has begun: give `adapter=` for that.
+
+        Raises:
+            NoActiveRunError: there is no run. As `prepare_config`.
+        """
+        plan = self.prepare_config(adapter, config_dirs)
+        self.log_meta(**plan.meta)
+        return plan
+
+    def run_with_config_overrides(
+        self, *, adapter: Any, overrides: Any, output_dir: str | os.PathLike[str], **run_kwargs: Any
+    ) -> RunResult:
+        """Write a changed configuration into ``output_dir/name`` and run a step with it: `fn`, `name` and more as of
+        `run`. `base_config_dirs` are the folders that `adapter` reads, if others than its own.
+
+        `override_runtime_kwargs`: parameter of the function -> ``selected_root_dir`` (the folder that was written),
+        ``root_dirs`` (all folders), ``primary_config`` or ``adapter``; without it, those of its parameters that have
+        one of these names.
+
+        Raises:
+            As `run`, `prepare_config` and `consist_es.adapters.lbnl_configs.changed`.
+        """
+        from consist_es.api.config_calls import run_changed  # seldom, and with readers of formats
+
+        return run_changed(self, adapter, overrides, output_dir, **run_kwargs)
 
     def accept_packages(self, reason: str) -> list[str]:
         """Accept the installed versions of packages: results of the versions before are reused for all steps, and hits
@@ -349,6 +460,10 @@ class Tracker(Steps["Tracker"], LogCalls, TrackerQueries):
 
         return load(artifact, **options)
 
+    def define_step(self, **defaults: Any) -> Callable[[F], F]:
+        """As `consist_es.define_step`; nothing of the tracker counts."""
+        return define_step(**defaults)
+
     # ------------------------------------------------------------ hooks
 
     def on_run_start(self, fn: Hook) -> Hook:
@@ -372,32 +487,15 @@ def _check_options(**given: str) -> None:
         check_option(name, given[name], allowed, optional=False)
 
 
-def _opened(
-    db_path: Path,
-    uris: UriMap,
-    sync: str,
-    secrets: tuple[tuple[str, ...], tuple[str, ...]],
-    *,
-    read_only: bool,
-    bars: bool,
-) -> Project:
-    """Open a project; refuses a `db_path` that is another program's file at once, not at the first step.
-
-    `secrets`: names of keys to mask, and of environment variables to record.
-    """
-    roots, (mask_keys, record_env) = (uris.run_dir, *uris.mounts.values()), secrets
-    project = Project(db_path, sync=sync, read_only=read_only, roots=roots, mask_keys=mask_keys, record_env=record_env)
-    if bars:
-        project.show_bars()
-    project.connection()
-    return project
-
-
 def _external(given: bool | None) -> bool:
     """True if copies may go outside run_dir and mounts: by the argument, else the environment variable, else False."""
     if given is not None:
         return given
     return _is_set("CONSIST_ALLOW_EXTERNAL_PATHS")
+
+
+def _tells(progress: bool | None) -> bool:
+    return _is_set("CONSIST_ES_PROGRESS") if progress is None else progress
 
 
 def _is_set(variable: str) -> bool:
@@ -406,21 +504,3 @@ def _is_set(variable: str) -> bool:
 
 def _refuse_str(what: str) -> tuple[str, ...]:
     raise UsageTypeError(f"{what} takes a list of str, not a single str.")
-
-
-def _places(run_dir: str | os.PathLike[str], db_path: str | os.PathLike[str] | None) -> tuple[Path, Path]:
-    """The folder for outputs and the file of the views, checked."""
-    require_path(run_dir if db_path is None else db_path)  # before a folder is made of a URL
-    folder = given_folder(run_dir, "run_dir")
-    database = folder / "provenance.db" if db_path is None else given_path(db_path, "db_path")
-    given_folder(database.parent, "the folder of db_path")
-    return folder, database
-
-
-def _make_folder(run_dir: Path, *, dry: bool) -> None:
-    if dry:
-        return
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PathError(f"run_dir {run_dir} cannot be made: {error.strerror}. Give another folder.") from error

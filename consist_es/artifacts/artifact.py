@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
-from uuid import UUID
+from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
+from uuid import UUID, uuid4
 
-from consist_es.artifacts.formats import MATRIX_DRIVERS, TABULAR_DRIVERS
+from consist_es.artifacts.formats import MATRIX_DRIVERS, TABULAR_DRIVERS, driver_of
 from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.errors import PathError
 from consist_es.text import counted, shortened, shown
@@ -32,21 +33,27 @@ class ArtifactLike(Protocol):
     def container_uri(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def is_like_artifact(value: object) -> TypeGuard[ArtifactLike]:
+    """True if it can stand for a file. What `isinstance` says of the protocol, in a fraction of the time."""
+    return isinstance(value, Artifact) or (hasattr(value, "container_uri") and hasattr(value, "path"))
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Artifact(os.PathLike[str]):
     """One recorded file or folder.
 
     Usable wherever a path is: ``open(artifact)``, ``pandas.read_parquet(artifact)``. Two artifacts are equal if they
-    are the same record (`id`); the same bytes logged twice are two records with one `hash`.
+    are the same record (`id`); the same bytes logged twice are two records with one `hash`. An artifact made by hand
+    needs `key` and `container_uri`.
     """
 
-    id: UUID
     key: str
     """The name it was first recorded under."""
     container_uri: str
     """Portable URI, see `consist_es.artifacts.uris`."""
-    driver: str
-    """Name of the file format."""
+    id: UUID = field(default_factory=uuid4)
+    driver: str = ""
+    """Name of the file format; by default that of the suffix."""
     hash: str | None = None
     """Digest of the content when it was recorded; None if there was nothing to digest."""
     kind: str = "file"
@@ -66,11 +73,23 @@ class Artifact(os.PathLike[str]):
     rows: int | None = None
     facet: Any = None
     meta: Mapping[str, Any] = field(default_factory=dict)
-    created_at: datetime | None = None
+    created_at: datetime | None = field(default_factory=lambda: datetime.now(UTC))
     uris: UriMap | None = field(default=None, repr=False)
     """Resolves URIs on this machine."""
     root: str | None = field(default=None, repr=False)
     """The run directory that `container_uri` was made for."""
+
+    def __post_init__(self) -> None:
+        if not self.driver:
+            object.__setattr__(self, "driver", driver_of(Path(self.container_uri), folder=False))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Artifact:
+        """A copy, with other values for the fields in `update`; `deep` copies what the fields hold, too.
+
+        Raises:
+            TypeError: `update` names no field.
+        """
+        return replace(copy.deepcopy(self) if deep else self, **(update or {}))
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -102,17 +121,43 @@ class Artifact(os.PathLike[str]):
 
     @property
     def path(self) -> Path:
-        """Path of the bytes: the first of `locations` that exists, else the first one."""
-        places = self.locations
+        """Path of the bytes: its own place, or a recovery copy with the recorded bytes if nothing is there.
+
+        What lies in its own place may have been changed since it was recorded.
+        """
+        own = self.own_path
+        if self.uris is None or self.uris.elsewhere is None or own.exists():
+            return own
+        return self.uris.elsewhere.look(self).path or own
+
+    @property
+    def own_path(self) -> Path:
+        """The first of `own_places` where something lies, else the first one."""
+        places = self.own_places
         return next((place for place in places if place.exists()), places[0])
 
     @property
     def locations(self) -> tuple[Path, ...]:
-        """Every place the bytes may lie, best first: below today's roots, then where they were recorded."""
+        """Every place the bytes may lie, best first: `own_places`, then recovery copies, which nobody has looked at."""
+        elsewhere = None if self.uris is None else self.uris.elsewhere
+        more = () if elsewhere is None else elsewhere.places(self)
+        return tuple(dict.fromkeys((*self.own_places, *more)))
+
+    @property
+    def recovery_roots(self) -> list[str]:
+        """Folders that recovery copies of it were put below; see docs/recovery.md."""
+        elsewhere = None if self.uris is None else self.uris.elsewhere
+        return [] if elsewhere is None else list(elsewhere.roots(self))
+
+    @property
+    def own_places(self) -> tuple[Path, ...]:
+        """Where it was recorded, best first: below today's roots, then below those of then."""
         uris = self.uris or UriMap(run_dir=unquote(self.root) if self.root else os.curdir)
         here = uris.resolve(self.container_uri)
+        if not self.root or self.root == uris.root:
+            return (here,)
         try:
-            there = uris.resolve(self.container_uri, run_dir=self.root) if self.root else here
+            there = uris.resolve(self.container_uri, run_dir=self.root)
         except PathError:  # the root is from a log, which anybody may have written
             there = here
         return tuple(dict.fromkeys((here, there)))

@@ -13,7 +13,7 @@ from consist_es.artifacts.uris import inside
 from consist_es.errors import InputError
 
 
-def digest_whole(path: Path, *, method: str = "full", cache: DigestCache | None = None) -> Digest:
+def digest_whole(path: Path, *, method: str = "full", cache: DigestCache | None = None, at_once: bool = True) -> Digest:
     """Digest of a file or folder as by `digest_path`; for a bundle, one digest over all of its files.
 
     Raises:
@@ -21,7 +21,7 @@ def digest_whole(path: Path, *, method: str = "full", cache: DigestCache | None 
     """
     members = _members(path)
     if len(members) == 1:
-        return digest_path(path, method=method, cache=cache)
+        return digest_path(path, method=method, cache=cache, at_once=at_once)
     return _digest_bundle(path, members, method, cache)
 
 

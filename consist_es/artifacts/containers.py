@@ -39,18 +39,18 @@ def hdf_schema(path: Path) -> dict[str, str] | None:
         return None
     found: dict[str, str] = {}
     with h5py.File(path, "r") as file:
-        for number, (name, node) in enumerate(_nodes(h5py, file)):
+        for number, (name, node) in enumerate(hdf_nodes(h5py, file)):
             if number == _MAX_NODES:
                 return None
             if isinstance(node, h5py.Dataset):
                 found[name] = f"{'record' if node.dtype.names else node.dtype.name}{list(node.shape or ())}"
-            elif _is_pandas(node):
+            elif is_pandas(node):
                 kind = node.attrs["pandas_type"]
                 found[name] = kind.decode() if isinstance(kind, bytes) else str(kind)
     return found or None
 
 
-def _nodes(h5py: Any, top: Any) -> Iterator[tuple[str, Any]]:
+def hdf_nodes(h5py: Any, top: Any) -> Iterator[tuple[str, Any]]:
     """Everything below `top` in this file; leaves out links and the insides of pandas tables."""
     waiting, seen = [("", top)], {top}
     while waiting:
@@ -60,12 +60,13 @@ def _nodes(h5py: Any, top: Any) -> Iterator[tuple[str, Any]]:
                 continue
             name, node = f"{prefix}{part}", group[part]
             yield name, node
-            if isinstance(node, h5py.Group) and node not in seen and not _is_pandas(node):
+            if isinstance(node, h5py.Group) and node not in seen and not is_pandas(node):
                 seen.add(node)
                 waiting.append((f"{name}/", node))
 
 
-def _is_pandas(node: Any) -> bool:
+def is_pandas(node: Any) -> bool:
+    """True for the group that holds a table which pandas wrote."""
     return "pandas_type" in node.attrs
 
 

@@ -44,6 +44,27 @@ class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
     facet: Any = None
     facet_schema_version: str | int | None = None
     meta: Mapping[str, Any] = {}
+    claim: Any = None
+    """The `Claim` of a digest that the caller makes; None if it makes none."""
+    recovery_roots: Sequence[Any] = ()
+    """Folders below which copies of it are to be looked for."""
+    digest: Digest | None = None
+    """The digest of the file, if it was taken a moment ago for another artifact in the same file."""
+
+
+def notes_again(artifact: Artifact, renewed: Mapping[str, str]) -> ArtifactNotes:
+    """What was said of an artifact whose file changed since; `renewed`: id of a container -> its id now."""
+    meta, parent = dict(artifact.meta), artifact.parent_artifact_id
+    if "parent_id" in meta:
+        meta["parent_id"] = renewed.get(str(meta["parent_id"]), meta["parent_id"])
+    return ArtifactNotes(
+        driver=artifact.driver,
+        table_path=artifact.table_path,
+        array_path=artifact.array_path,
+        parent=None if parent is None else renewed.get(str(parent), str(parent)),
+        facet=artifact.facet,
+        meta=meta,
+    )
 
 
 class Digester(msgspec.Struct, frozen=True):
@@ -52,15 +73,18 @@ class Digester(msgspec.Struct, frozen=True):
     method: str
     cache: DigestCache | None
 
-    def digest(self, path: Path, *, method: str | None = None, fresh: bool = False) -> Digest:
+    def digest(self, path: Path, *, method: str | None = None, fresh: bool = False, at_once: bool = False) -> Digest:
         """The present digest of a file or folder; `fresh` reads the bytes even if nothing seems to have changed.
+
+        `at_once` proves that a folder had all of it at one moment, for what is recorded; see `digest_path`.
 
         A file that keeps part of its data in others, see `bundle_members`, has one digest over all of them.
 
         Raises:
             InputError: it cannot be read, or a shapefile lacks its .shx or .dbf file.
         """
-        return digest_whole(path, method=method or self.method, cache=None if fresh else self.cache)
+        cache = None if fresh else self.cache
+        return digest_whole(path, method=method or self.method, cache=cache, at_once=at_once)
 
     def digest_as(self, artifact: Artifact, path: Path, *, fresh: bool = False) -> Digest:
         """The present digest at `path`, by the artifact's method; for a set, of its members alone.
@@ -92,16 +116,19 @@ def describe(
     """The event that records the file or folder at `path`; ``missing`` if there is nothing.
 
     Raises:
-        InputError: it exists and cannot be read.
+        InputError: it exists and cannot be read. ContentHashError: it is not what the caller claims.
     """
     notes = notes or ArtifactNotes()
     there = os.path.lexists(path)
     driver = notes.driver or driver_of(path, folder=path.is_dir())
-    digest = _digest(path, driver, notes, digester) if there else None
+    digest = (notes.digest or _digest(path, driver, notes, digester)) if there else None
     if digest is not None:
         warn_of_links(f"{direction} {key!r}", digest)
-    table = describe_table(path, driver) if there else TableInfo()
+    table = describe_table(path, driver, notes.table_path) if there else TableInfo()
     version = notes.facet_schema_version
+    meta = {name: listed(value) for name, value in notes.meta.items()}
+    if notes.claim is not None:
+        meta |= notes.claim.compared(key, path, digest.value if digest else None)
     return ArtifactLogged(
         artifact=str(uuid.uuid4()),
         key=key,
@@ -123,7 +150,7 @@ def describe(
         rows=table.rows,
         facet=None if notes.facet is None else to_plain(notes.facet, f"facet of {key!r}"),
         facet_schema_version=None if version is None else str(version),
-        meta=to_plain({name: listed(value) for name, value in notes.meta.items()}, f"metadata of {key!r}"),
+        meta=to_plain(meta, f"metadata of {key!r}"),
         notes=_first(digest.notes) if digest else [],
     )
 
@@ -132,7 +159,7 @@ def _digest(path: Path, driver: str, notes: ArtifactNotes, digester: Digester) -
     members = notes.meta.get("members")
     if driver == SET_DRIVER and isinstance(members, Mapping):
         return digest_members(path, members, digester.method, digester.cache)
-    return digester.digest(path)
+    return digester.digest(path, at_once=True)
 
 
 def warn_of_links(what: str, digest: Digest) -> None:
@@ -151,6 +178,18 @@ def warn_of_links(what: str, digest: Digest) -> None:
 def _first(notes: Sequence[str]) -> list[str]:
     more = [f"and {len(notes) - _SHOWN} more"] if len(notes) > _SHOWN else []
     return [*notes[:_SHOWN], *more]
+
+
+def same_artifact(event: ArtifactLogged, artifact: Artifact) -> ArtifactLogged:
+    """The event of a file that holds what an artifact was recorded for: it is that artifact."""
+    parent = artifact.parent_artifact_id
+    return msgspec.structs.replace(
+        event,
+        artifact=str(artifact.id),
+        producer=artifact.producer,
+        driver=artifact.driver,
+        parent=str(parent) if parent else None,
+    )
 
 
 def artifact_of_event(event: ArtifactLogged, uris: UriMap, *, run_id: str | None) -> Artifact:

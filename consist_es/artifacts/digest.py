@@ -10,13 +10,14 @@ named error.
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
 # ruff: noqa: PTH116
 
+import operator
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 from blake3 import blake3
@@ -29,13 +30,18 @@ from consist_es.values.digests import CONTENT, METHODS, TIMES, written
 OURS = os.O_RDONLY | os.O_NONBLOCK | os.O_APPEND
 """Flags of the descriptors that files are digested through. `O_NONBLOCK`: if the path has become a FIFO since, opening
 it must not wait for a writer. `O_APPEND` means nothing to a reader, and so tells these descriptors from a step's."""
+_NAME = operator.attrgetter("name")
+_IS_FILE, _IS_LINK, _IS_FOLDER = stat.S_ISREG, stat.S_ISLNK, stat.S_ISDIR
 _FOLDER_DOMAIN = "consist-es folder digest 1"
-_CHUNK = 1 << 20
-_LARGE = 16 << 20
-"""Size from which on several threads hash chunks of this size."""
+CHUNK = 1 << 20
+"""Bytes of a part that is read: those of a few stay in the processor's cache until they are hashed."""
+LONG = 16 << 20
+"""Bytes of a file from which on the next parts are read by a thread meanwhile."""
 _MANY = 16 << 20
 """Bytes in several files from which on they are hashed in parallel."""
 _THREADS = 8
+_FILES = 16
+"""Number of files from which on the digest of a whole folder is kept, too."""
 _LONG = 10**9
 """Bytes from which on a bar may appear."""
 Tell = Callable[[int], None]
@@ -61,19 +67,24 @@ class Digest(msgspec.Struct, frozen=True):
     """Warnings for the user: links that lead nowhere."""
 
 
-def digest_path(path: str | Path, *, method: str = "full", cache: DigestCache | None = None) -> Digest:
+def digest_path(
+    path: str | Path, *, method: str = "full", cache: DigestCache | None = None, at_once: bool = True
+) -> Digest:
     """Digest of a file or folder; a path that is itself a link counts as its target.
 
     ``full`` covers content, ``fast`` only sizes and modification times (a changed file that keeps both is not noticed).
-    Unchanged files are taken from `cache`. Raises `InputError` with path and cause if something is missing, unreadable,
-    not a regular file or folder, or changes meanwhile; then no digest is made.
+    Unchanged files are taken from `cache`. A folder is looked at again at the end, for it must have had all of this at
+    one moment; without `at_once` only if something was read, which takes time.
+
+    Raises:
+        InputError: something is missing, unreadable, not a regular file or folder, or changes meanwhile.
     """
     if method not in METHODS:
         raise OptionError("method", method, METHODS)
     raw = os.path.abspath(os.fsencode(path))
     found = stat_of(raw, follow=True)
     if stat.S_ISDIR(found.st_mode):
-        return _digest_folder(raw, method, cache)
+        return _digest_folder(raw, method, cache, at_once=at_once)
     require_regular(raw, found)
     if method == "fast":
         value = written(blake3(b"file %d %d" % (found.st_size, found.st_mtime_ns)), kind=TIMES)
@@ -103,10 +114,12 @@ def _file_digests(files: list[tuple[bytes, os.stat_result]], cache: DigestCache 
     stamps = {path: stamp_of(found) for path, found in files}
     known = cache.lookup(stamps) if cache else {}
     unknown = list({path: (path, found) for path, found in files if path not in known}.values())
+    if not unknown:
+        return [known[path] for path, _ in files]
     began = now_ns()
     with _metered(sum(found.st_size for _, found in unknown), cache) as tell:
         fresh = dict(zip((path for path, _ in unknown), _hash_files(unknown, tell), strict=True))
-    if cache and fresh:
+    if cache:
         cache.record({path: (stamps[path], digest, began) for path, digest in fresh.items()})
     known.update(fresh)
     return [known[path] for path, _ in files]
@@ -137,8 +150,22 @@ def _hash_files(files: list[tuple[bytes, os.stat_result]], tell: Tell) -> list[s
         return [_hash_file(path, found, tell) for path, found in files]
     from concurrent.futures import ThreadPoolExecutor  # heavy, and few steps have so much to read
 
-    with ThreadPoolExecutor(max_workers=min(_THREADS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), initializer=_join_others) as pool:
         return list(pool.map(lambda file: _hash_file(file[0], file[1], tell), files))
+
+
+class _Among(threading.local):
+    """State of one thread."""
+
+    others = False
+    """True if others hash at the same time: then no further thread reads for it."""
+
+
+_among = _Among()
+
+
+def _join_others() -> None:
+    _among.others = True
 
 
 def _hash_file(path: bytes, expected: os.stat_result, tell: Tell) -> str:
@@ -162,45 +189,97 @@ def _hash_file(path: bytes, expected: os.stat_result, tell: Tell) -> str:
 
 
 def _hash_descriptor(descriptor: int, size: int, tell: Tell) -> tuple[str, int]:
-    large = size >= _LARGE
-    hasher = blake3(max_threads=blake3.AUTO if large else 1)
-    buffer = memoryview(bytearray(min(_LARGE if large else _CHUNK, size + 1)))
-    total = 0
-    while count := os.readv(descriptor, [buffer]):
-        hasher.update(buffer[:count])
-        total += count
-        tell(count)
+    # One thread hashes as fast as a disk cache can be read; more only take turns with the reader.
+    hasher, total = blake3(), 0
+    ahead = size >= LONG and not _among.others and hasattr(os, "preadv")
+    with closing(_parts(descriptor, size, ahead=ahead)) as parts:
+        for part in parts:
+            hasher.update(part)
+            total += len(part)
+            tell(len(part))
     return written(hasher), total
+
+
+def _parts(descriptor: int, size: int, *, ahead: bool) -> Generator[memoryview, None, None]:
+    """The bytes of an open file of this size, to its end. A part is overwritten after the next one was asked for."""
+    if ahead:
+        from consist_es.artifacts.ahead import parts_ahead  # few steps have so much to read
+
+        yield from parts_ahead(descriptor)
+        return
+    buffer = memoryview(bytearray(min(CHUNK, size + 1)))
+    while count := os.readv(descriptor, [buffer]):
+        yield buffer[:count]
 
 
 # ---------------------------------------------------------------- folders
 
 
-def _digest_folder(root: bytes, method: str, cache: DigestCache | None) -> Digest:
-    top = stat_of(root, follow=True)
+def _digest_folder(root: bytes, method: str, cache: DigestCache | None, *, at_once: bool) -> Digest:
+    top, began = stat_of(root, follow=True), now_ns()
     notes: list[str] = []
-    entries = sorted(walk(root, notes), key=lambda entry: entry.name)
-    files = [entry for entry in entries if stat.S_ISREG(entry.stat.st_mode)]
+    entries = sorted(walk(root, notes), key=_NAME)
+    seen = _look(top, entries)
+    keeping = cache if method == "full" and seen.files >= _FILES else None
+    digest = known = keeping.folder(root, seen.state) if keeping else None
+    if digest is None:
+        digest = _folder_digest(entries, method, cache)
+    if known is None or at_once:
+        _require_still(root, top, entries)
+    if keeping and known is None:
+        keeping.record_folder(root, seen.state, digest, seen.changed, began)
+    return Digest(digest, "folder", method, seen.size, seen.newest, seen.files, tuple(sorted(notes)))
+
+
+class _Look(NamedTuple):
+    """What the stat results of a folder and its entries say."""
+
+    files: int
+    size: int
+    newest: int
+    """Newest modification time."""
+    changed: int
+    """Newest time of a file, modification or change."""
+    state: str
+    """Digest over all that the folder's digest follows from, with the stamps of files instead of their content."""
+
+
+def _look(top: os.stat_result, entries: list[Entry]) -> _Look:
+    files, size, newest, changed, lines = 0, 0, top.st_mtime_ns, 0, []
+    for entry in entries:
+        found, name = entry.stat, entry.name
+        modified = found.st_mtime_ns
+        if modified > newest:
+            newest = modified
+        if _IS_FILE(found.st_mode):
+            altered, length = found.st_ctime_ns, found.st_size
+            files, size = files + 1, size + length
+            if altered > changed or modified > changed:
+                changed = max(altered, modified)
+            stamp = (length, modified, altered, found.st_ino, found.st_dev)
+            lines.append(b"f%d:%s%d %d %d %d %d" % (len(name), name, *stamp))
+        else:
+            lines.append(_line(entry, ""))
+    return _Look(files, size, newest, changed, blake3(b"".join(lines)).hexdigest())
+
+
+def _folder_digest(entries: list[Entry], method: str, cache: DigestCache | None) -> str:
+    files = [entry for entry in entries if _IS_FILE(entry.stat.st_mode)]
     if method == "full":
         contents = _file_digests([(entry.path, entry.stat) for entry in files], cache)
     else:
         contents = [str(entry.stat.st_mtime_ns) for entry in files]
-    _require_still(root, top, entries)
     content = dict(zip((entry.name for entry in files), contents, strict=True))
-    hasher = blake3(derive_key_context=f"{_FOLDER_DOMAIN} {method}")
-    for entry in entries:
-        hasher.update(_line(entry, content.get(entry.name, "")))
-    newest = max([top.st_mtime_ns, *(entry.stat.st_mtime_ns for entry in entries)])
-    value = written(hasher, kind=CONTENT if method == "full" else TIMES)
-    size = sum(entry.stat.st_size for entry in files)
-    return Digest(value, "folder", method, size, newest, len(files), tuple(sorted(notes)))
+    lines = b"".join([_line(entry, content.get(entry.name, "")) for entry in entries])
+    hasher = blake3(lines, derive_key_context=f"{_FOLDER_DOMAIN} {method}")
+    return written(hasher, kind=CONTENT if method == "full" else TIMES)
 
 
 def _line(entry: Entry, content: str) -> bytes:
     """One entry, framed so that no two lists of entries give the same bytes."""
-    if stat.S_ISLNK(entry.stat.st_mode):
+    if _IS_LINK(entry.stat.st_mode):
         return b"l%d:%s%d:%s" % (len(entry.name), entry.name, len(entry.target), entry.target)
-    if stat.S_ISDIR(entry.stat.st_mode):
+    if _IS_FOLDER(entry.stat.st_mode):
         return b"d%d:%s" % (len(entry.name), entry.name)
     digest = content.encode()
     return b"f%d:%s%d:%d:%s" % (len(entry.name), entry.name, entry.stat.st_size, len(digest), digest)

@@ -3,9 +3,9 @@
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from blake3 import blake3
@@ -15,6 +15,7 @@ from consist_es.system.keyed_file import KeyedFile
 if TYPE_CHECKING:
     from consist_es.system.bar import Meter
 
+_T = TypeVar("_T")
 _RACY_NS = 3_000_000_000
 _BATCH = 500
 _TABLE = "CREATE TABLE digests_1 (path BLOB PRIMARY KEY, stamp TEXT, digest TEXT, mark BLOB) WITHOUT ROWID"
@@ -51,12 +52,7 @@ class DigestCache(KeyedFile):
 
     def lookup(self, stamps: Mapping[bytes, Stamp]) -> dict[bytes, str]:
         """Digests of the files that still have the recorded stamp."""
-        try:
-            with self._guard:
-                return self._lookup(stamps)
-        except (sqlite3.Error, OSError) as problem:
-            self._give_up(problem)
-            return {}
+        return self._with(lambda: self._lookup(stamps)) or {}
 
     def record(self, entries: Mapping[bytes, tuple[Stamp, str, int]]) -> None:
         """Keep digests: path -> stamp, digest, and when hashing began (wall clock, ns). Young files are left out."""
@@ -66,14 +62,45 @@ class DigestCache(KeyedFile):
         if not kept or (key := self._own_key(make=True)) is None:
             return
         rows = [(*row, _mark(key, *row)) for row in kept]
+        self._with(lambda: self._write(rows))
+
+    def folder(self, path: bytes, state: str) -> str | None:
+        """Digest of a folder with files that are all as they were when it was recorded; `state` says how."""
+        return self._with(lambda: self._folder(path, state))
+
+    def record_folder(self, path: bytes, state: str, digest: str, changed: int, began: int) -> None:
+        """Keep the digest of a folder. `changed`: the newest time of its files; `began`: when it was looked at (both
+        wall clock, ns). One with a young file is left out."""
+        if began - changed >= _RACY_NS and (key := self._own_key(make=True)) is not None:
+            row = (_folder_name(path), state, digest)
+            self._with(lambda: self._write([(*row, _mark(key, *row))]))
+
+    def _with(self, work: Callable[[], _T]) -> _T | None:
         try:
-            with self._guard, self._open() as connection:
-                connection.executemany("INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?, ?)", rows)
+            with self._guard:
+                return work()
         except (sqlite3.Error, OSError) as problem:
             self._give_up(problem)
+            return None
+
+    def _write(self, rows: list[tuple[bytes, str, str, bytes]]) -> None:
+        with self._open() as connection:
+            connection.executemany("INSERT OR REPLACE INTO digests_1 VALUES (?, ?, ?, ?)", rows)
+
+    def _folder(self, path: bytes, state: str) -> str | None:
+        if not self.path.exists() or (key := self._own_key(make=False)) is None:
+            return None
+        name = _folder_name(path)
+        query = "SELECT digest, mark FROM digests_1 WHERE path = ? AND stamp = ?"
+        for digest, mark in self._open().execute(query, (name, state)):
+            if isinstance(digest, str) and mark == _mark(key, name, state, digest):
+                return digest
+        return None
 
     def _lookup(self, stamps: Mapping[bytes, Stamp]) -> dict[bytes, str]:
-        if not stamps or not self.path.exists() or (key := self._own_key(make=False)) is None:
+        if not stamps or (key := self._own_key(make=False)) is None:
+            return {}
+        if self._connection is None and not self.path.exists():
             return {}
         found: dict[bytes, str] = {}
         paths = list(stamps)
@@ -95,6 +122,11 @@ class DigestCache(KeyedFile):
 def is_of_age(stamp: Stamp, began: int) -> bool:
     """True if an edit since `began`, when reading began (wall clock, ns), would give the file another stamp."""
     return began - max(stamp.mtime_ns, stamp.ctime_ns) >= _RACY_NS
+
+
+def _folder_name(path: bytes) -> bytes:
+    """A folder's key among those of files, none of which ends like this."""
+    return path + b"/"
 
 
 def now_ns() -> int:

@@ -127,8 +127,8 @@ def _journals(path: Path) -> list[Path]:
     A write-ahead log counts as long as it exists, even if all of it is in the database already: only SQLite can tell
     which of its pages are.
     """
-    name = os.path.realpath(path)
-    beside = [Path(name + end) for end in _SQLITE_SIDECARS]
+    name = os.path.realpath(path) if path.is_symlink() else os.fspath(path)
+    beside = [Path(name + end) for end in _SQLITE_SIDECARS if os.path.lexists(name + end)]
     found = sorted(side for side in beside if side.is_file() and _start(side, 1) not in (b"", _BLANK))
     return found if found and _is_sqlite(path) else []
 

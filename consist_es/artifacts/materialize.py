@@ -33,19 +33,22 @@ class Copier(msgspec.Struct, frozen=True):
             PathError: names the ways to allow it.
         """
         require_path(str(target), "a target")
-        if root_of(target, self._roots) is None:
+        if root_of(target, self.roots) is None:
             raise PathError(
                 f"{target} lies outside the run directory ({self.uris.run_dir}) and the mounts. "
                 "Copy below them, or open the tracker with allow_external_paths=True."
             )
 
     @property
-    def _roots(self) -> tuple[str, ...]:
+    def roots(self) -> tuple[str, ...]:
         """Folders that it may write to."""
         return (os.sep,) if self.allow_external else (self.uris.run_dir, *self.uris.mounts.values())
 
-    def copy(self, artifact: Artifact, target: Path, *, reason: str, replace: bool = False) -> ArtifactMaterialized:
-        """Copy the artifact's bytes to `target`, checked against its digest; returns the event to record.
+    def copy(
+        self, artifact: Artifact, target: Path, *, reason: str, replace: bool = False, source: Path | None = None
+    ) -> ArtifactMaterialized:
+        """Copy the artifact's bytes to `target`, checked against its digest; returns the event to record. `source`: the
+        place to take them from, if not `source_of`.
 
         The same bytes at the target are left alone. Other bytes are refused, or with `replace` renamed first. The copy
         is made in a folder beside the target and renamed: it never shows half-written. All of it happens in the checked
@@ -56,9 +59,9 @@ class Copier(msgspec.Struct, frozen=True):
             ArtifactMissingError: the source is gone. PathError: the target lies outside.
         """
         self.check_place(target)
-        source = self.source_of(artifact)
+        source = source or self.source_of(artifact)
         try:
-            with held(target.parent, self._roots) as folder:
+            with held(target.parent, self.roots) as folder:
                 self._place(artifact, source, target, folder / target.name, replace)
         except OSError as error:
             raise MaterializeError(artifact.key, target, error.strerror or str(error)) from error
@@ -109,14 +112,16 @@ class Copier(msgspec.Struct, frozen=True):
         )
 
     def source_of(self, artifact: Artifact) -> Path:
-        """The first place that holds the artifact's recorded bytes.
+        """The first place that holds the artifact's recorded bytes: its own, then recovery copies.
 
         Raises:
             ArtifactMissingError: there is none.
         """
-        for place in artifact.locations:
+        for place in artifact.own_places:
             if os.path.lexists(place) and self._digest(place, artifact) == artifact.hash:
                 return place
+        if self.uris.elsewhere is not None and (copy := self.uris.elsewhere.look(artifact).path) is not None:
+            return copy
         tried = ", ".join(str(place) for place in artifact.locations)
         raise ArtifactMissingError(
             f"The recorded content of artifact {artifact.key!r} was not found (looked at {tried}). "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import msgspec
 from consist_es.artifacts import containers
 from consist_es.artifacts.drivers.driver import need_for
 from consist_es.artifacts.zarr_arrays import too_old
-from consist_es.errors import ReturnTypeError
+from consist_es.errors import InputError, ReturnTypeError
 
 MAX_CSV_SCAN = 256 * 1024 * 1024
 """Bytes of a CSV file, unpacked, up to which its rows are counted; a larger one has no row count."""
@@ -29,12 +30,14 @@ class TableInfo(msgspec.Struct, frozen=True):
     rows: int | None = None
 
 
-def describe_table(path: Path, driver: str) -> TableInfo:
+def describe_table(path: Path, driver: str, table_path: str | None = None) -> TableInfo:
     """Schema and rows of a table file; for a container, names and shapes of its content, see `containers`.
 
     Empty if the file cannot be read as its name says: the name may be wrong, and its bytes are recorded all the same.
     """
     reader = _READERS.get(driver)
+    if driver == "h5_table" and table_path:
+        reader = partial(_h5_table, table_path=table_path)
     if reader is None:
         return TableInfo()
     import sqlite3
@@ -147,6 +150,16 @@ def _zarr(path: Path) -> TableInfo:
 
 def _hdf(path: Path) -> TableInfo:
     return TableInfo(containers.hdf_schema(path))
+
+
+def _h5_table(path: Path, table_path: str) -> TableInfo:
+    from consist_es.artifacts.h5_tables import table_at  # few files are taken apart
+
+    try:
+        found = table_at(path, table_path, "")
+    except (InputError, ImportError):
+        return TableInfo()
+    return TableInfo(found.schema, found.rows)
 
 
 def _geopackage(path: Path) -> TableInfo:

@@ -5,9 +5,10 @@ target outside takes the link's place, as if it had been copied there: a file, o
 same rules. A dangling link counts by its text alone.
 """
 # Names need not be UTF-8, so paths are bytes here, which pathlib does not take.
-# ruff: noqa: PTH115, PTH116, PTH117, PTH118, PTH120, PTH208
+# ruff: noqa: PTH115, PTH116, PTH117, PTH118, PTH120
 
 import errno
+import operator
 import os
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from consist_es.text import readable
 
 _NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 _NULL = os.fsencode(os.devnull)
+_NAME = operator.itemgetter(0)
+_IS_LINK, _IS_FOLDER, _IS_FILE = stat.S_ISLNK, stat.S_ISDIR, stat.S_ISREG
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -47,14 +50,15 @@ def walk(root: bytes, notes: list[str]) -> Iterator[Entry]:
     waiting = [(b"", root, outermost)]
     while waiting:
         below, folder, trail = waiting.pop()
-        for name in sorted(_list(folder)):
-            path = os.path.join(folder, name)
-            entry = Entry(os.path.join(below, name), path, stat_of(path, follow=False))
-            if stat.S_ISLNK(entry.stat.st_mode):
+        front = below + b"/" if below else b""
+        for name, path, found in _list(folder):
+            entry, mode = Entry(front + name, path, found), found.st_mode
+            if _IS_LINK(mode):
                 entry = _resolved(entry, trail, notes)
-            if stat.S_ISDIR(entry.stat.st_mode):
+                mode = entry.stat.st_mode
+            if _IS_FOLDER(mode):
                 waiting.append((entry.name, entry.path, (*trail, entry.path) if entry.via else trail))
-            elif not stat.S_ISLNK(entry.stat.st_mode):
+            elif not _IS_FILE(mode) and not _IS_LINK(mode):
                 require_regular(entry.path, entry.stat)
             yield entry
 
@@ -99,11 +103,20 @@ def _is_inside(path: bytes, folder: bytes) -> bool:
     return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
 
 
-def _list(folder: bytes) -> list[bytes]:
+def _list(folder: bytes) -> list[tuple[bytes, bytes, os.stat_result]]:
+    """Name, path and stat result of everything in a folder, by name."""
+    path = folder
     try:
-        return os.listdir(folder)
+        with os.scandir(folder) as entries:
+            found = []
+            for entry in entries:
+                path = entry.path
+                found.append((entry.name, path, entry.stat(follow_symlinks=False)))
+            path = folder
     except OSError as problem:
-        refuse(folder, problem)
+        refuse(path, problem)
+    found.sort(key=_NAME)
+    return found
 
 
 def _target(link: bytes) -> bytes:

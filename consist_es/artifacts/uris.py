@@ -8,13 +8,14 @@ is the percent sign; everything else stays readable.
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
+from consist_es.artifacts.elsewhere import Elsewhere
 from consist_es.errors import PathError, UsageTypeError
 
-_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(.*)$", re.DOTALL)
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+._-]*)://(.*)$", re.DOTALL)
 _NAME_MAX, _PATH_MAX = 255, 4096
 """Longest name and path in bytes on Linux (NAME_MAX and PATH_MAX of limits.h, the latter with its NUL)."""
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -25,6 +26,8 @@ class UriMap(msgspec.Struct, frozen=True):
 
     run_dir: str
     mounts: dict[str, str] = {}
+    elsewhere: Elsewhere | None = None
+    """The recovery copies of a project; None if it has none to offer."""
 
     @classmethod
     def of(cls, run_dir: Path, mounts: Mapping[str, str | os.PathLike[str]] | None) -> "UriMap":
@@ -37,7 +40,7 @@ class UriMap(msgspec.Struct, frozen=True):
         roots = {}
         for scheme, root in (mounts or {}).items():
             if not _SCHEME.match(f"{scheme}://") or scheme == "file":
-                raise PathError(f"mounts: {scheme!r} cannot be a scheme: use letters, digits, + . - and not 'file'.")
+                raise PathError(f"mounts: {scheme!r} cannot be a scheme: use letters, digits, + . - _ and not 'file'.")
             roots[scheme] = str(given_folder(root, f"mounts[{scheme!r}]"))
         return cls(run_dir=str(given_folder(run_dir, "run_dir")), mounts=roots)
 
@@ -49,13 +52,14 @@ class UriMap(msgspec.Struct, frozen=True):
     def uri(self, path: str | os.PathLike[str]) -> str:
         """The portable URI of a path."""
         absolute = os.path.abspath(os.fspath(path))
-        for candidate in dict.fromkeys((absolute, real_path(absolute))):
-            for scheme, root in sorted(self.mounts.items(), key=lambda item: -len(item[1])):
-                if (rel := below(candidate, root)) is not None:
-                    return f"{scheme}://{quote(rel)}"
-            if (rel := below(candidate, self.run_dir)) is not None:
-                return f"./{quote(rel)}"
-        return quote(absolute)
+        return self._below_a_root(absolute) or self._below_a_root(real_path(absolute)) or quote(absolute)
+
+    def _below_a_root(self, path: str) -> str | None:
+        for scheme, root in sorted(self.mounts.items(), key=lambda item: -len(item[1])):
+            if (rel := below(path, root)) is not None:
+                return f"{scheme}://{quote(rel)}"
+        rel = below(path, self.run_dir)
+        return None if rel is None else f"./{quote(rel)}"
 
     def resolve_given(self, value: object) -> Path:
         """The absolute path of a user's argument: a path, relative to the working directory, or a mounted URI.
@@ -115,7 +119,7 @@ def below(path: str, root: str) -> str | None:
 
 def _absolute(path: str, shown: object) -> Path:
     """An absolute path as `UriMap.uri` writes one; anything else was not written by us."""
-    if not Path(path).is_absolute() or ".." in PurePosixPath(path.replace(os.sep, "/")).parts:
+    if not os.path.isabs(path) or ".." in path.replace(os.sep, "/").split("/"):  # noqa: PTH117 (a text)
         raise PathError(
             f"{_cut(shown)} is not a place of an artifact: use ./…, scheme://…, or an absolute path without '..'."
         )
@@ -124,10 +128,12 @@ def _absolute(path: str, shown: object) -> Path:
 
 def inside(root: str | os.PathLike[str], rel: str, shown: object) -> Path:
     """`root / rel`, refused if it would leave the root by ``..``, an absolute path or a NUL."""
-    parts = PurePosixPath(rel.replace(os.sep, "/"))
-    if parts.is_absolute() or ".." in parts.parts:
+    rel = rel.replace(os.sep, "/")
+    parts = [part for part in rel.split("/") if part not in ("", ".")]
+    if rel.startswith("/") or ".." in parts:
         raise PathError(f"{_cut(shown)} leaves {os.fspath(root)}: use a relative path without '..'.")
-    return Path(root) / Path(*PurePosixPath(require_path(str(parts), "a path")).parts)
+    require_path("/".join(parts), "a path")
+    return Path(root, *parts)
 
 
 def require_path(text: str, what: str) -> str:

@@ -16,7 +16,7 @@ from consist_es.errors import AcceptanceError
 from consist_es.events import AcceptanceRevoked, ChangeAccepted, Draft, Event
 from consist_es.identity.differences import explain
 from consist_es.project.project import Project
-from consist_es.projections import cache_index, run_table
+from consist_es.projections import cache_index, lineage, run_table
 from consist_es.projections.run_names import run_named
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.differences import described
@@ -108,9 +108,10 @@ def _check_outputs(
     if found is None:
         raise AcceptanceError(run, f"outputs of run {old.id!r} are not recorded", "Name another earlier run.")
     uris = uris or _recorded_places(conn, old)
-    outputs = artifacts_of(conn, found.all_outputs, uris)
+    outputs, late = artifacts_of(conn, found.all_outputs, uris), lineage.logged_inputs(conn, old.key)
+    logged = [(role, artifacts_of(conn, {role: row}, uris)[role]) for role, row in late]
     digester = Digester("full", project.digests)
-    if problem := refusal(conn, found, new.declared, outputs, uris, digester, strict=True):
+    if problem := refusal(old.key, new.declared, outputs, logged=logged, digester=digester, strict=True):
         said = "; ".join(problem.differs)
         raise AcceptanceError(run, f"run {old.id!r} cannot answer for it: {said}", "Restore it, or name another run.")
 

@@ -1,22 +1,32 @@
-"""Looks up an earlier run. A candidate is a hit only if every output is there, byte for byte."""
+"""Looks up an earlier run. A candidate is a hit only if every output is there, byte for byte, or a copy of it."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.describe import Digester
+from consist_es.artifacts.describe import SET_DRIVER, Digester
+from consist_es.artifacts.digest import Digest
 from consist_es.artifacts.uris import UriMap
-from consist_es.cache.packages import add_started, changes_since
+from consist_es.cache.packages import Changes, add_started, changes_since
 from consist_es.cache.reads import ReadsNow
 from consist_es.cache.trust import Trust, foreign_files
+from consist_es.cache.verdict import INVALID as INVALID
+from consist_es.cache.verdict import NOT_PUT_BACK as NOT_PUT_BACK
+from consist_es.cache.verdict import NOT_TRUSTED as NOT_TRUSTED
+from consist_es.cache.verdict import Hit as Hit
+from consist_es.cache.verdict import Miss as Miss
+from consist_es.cache.verdict import invalid
 from consist_es.cache.vouch import NOT_VOUCHED, Silence, Voucher
 from consist_es.errors import InputError, PathError
-from consist_es.events import Difference, Effect, FingerprintInfo, InputLink, ObservedRead
+from consist_es.events import Effect, FingerprintInfo, InputLink
+from consist_es.identity.adapters import drift
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.projections import cache_index, lineage, near, run_table
 from consist_es.projections.cache_index import Acceptance, CacheCandidate
@@ -26,47 +36,6 @@ from consist_es.runs.artifacts import artifact_of_row
 from consist_es.runs.differences import differences
 from consist_es.text import first_line, readable
 from consist_es.values.masking import Masker
-
-NOT_TRUSTED = "writer_not_trusted"
-"""Reason of a miss: the matching run was recorded by an untrusted writer."""
-
-NOT_PUT_BACK = "effects_not_put_back"
-"""Reason of a miss: the earlier run's changes to objects cannot be made now."""
-
-
-class Hit(msgspec.Struct, frozen=True):
-    """An earlier run with all outputs intact."""
-
-    source: str
-    """Key of the run that computed them."""
-    source_id: str
-    outputs: dict[str, Artifact]
-    """Results for its caller, in order."""
-    all_outputs: dict[str, Artifact]
-    validation: str
-    effects: list[Effect] = []
-    """Its changes to objects that outlive it."""
-    accepted: list[str] = []
-    """If its fingerprint differs: descriptions of the accepted changes that lead to it."""
-    reads: list[ObservedRead] = []
-    """Observed reads of the source."""
-    carried_over: bool = False
-    """The source was recorded under version 1 of the fingerprint."""
-    claims: bool = False
-    """First carry-over: from now on its old fingerprint maps to this one alone."""
-    packages: list[str] = []
-    """Packages with other versions then, which do not count: ``pandas 2.2.1 -> 2.2.2``."""
-
-
-class Miss(msgspec.Struct, frozen=True):
-    """Reason for no hit."""
-
-    reason: str
-    nearest: str | None = None
-    differs: list[str] = []
-    details: dict[str, Any] = {}
-    differences: list[Difference] = []
-    """The lines of `differs` as data."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -182,57 +151,99 @@ def _tried(
 ) -> Hit | Miss:
     """The verdict on one candidate. `exact` refuses one with any package in another version."""
     source = run_table.by_key(conn, candidate.run_key)
+    late = lineage.logged_inputs(conn, candidate.run_key)
     # The log's confirmation comes first: unconfirmed facts are not used.
     if problem := (
-        _unsaid(conn, candidate, fingerprint, source, question) or _of_a_stranger(conn, candidate, source, question)
+        _unsaid(conn, candidate, fingerprint, source, late, question)
+        or _of_a_stranger(conn, candidate, source, question)
     ):
         return problem
-    changes = changes_since(conn, question.fingerprint, source, question.packages, question.trust)
-    if question.reads is not None:
-        add_started(changes, conn, candidate.reads, question.reads.package, question.packages, question.trust)
-    if changes.counted or (exact and changes.noted):
-        said = [f"packages: {change}" for change in changes.counted or changes.noted]
-        return Miss("packages_changed", candidate.run_key, said)
-    outputs = artifacts_of(conn, candidate.outputs, uris)
-    all_outputs = artifacts_of(conn, candidate.all_outputs, uris)
-    if problem := refusal(conn, candidate, question.declared, all_outputs, uris, digester, strict=question.strict):
-        return problem
-    if problem := (
-        _renamed(source, question) or _surroundings_changed(candidate, question) or _not_put_back(candidate, question)
+    changes = _package_changes(conn, candidate, source, question)
+    if counted := changes.counted or (changes.noted if exact else ()):
+        return Miss("packages_changed", candidate.run_key, [f"packages: {change}" for change in counted])
+    ids = {candidate.run_key: source.id if source else candidate.run_key}
+    outputs = artifacts_of(conn, candidate.outputs, uris, ids)
+    all_outputs = artifacts_of(conn, candidate.all_outputs, uris, ids)
+    logged = [(role, artifacts_of(conn, {role: row}, uris, ids)[role]) for role, row in late]
+    refused = partial(refusal, candidate.run_key, logged=logged, digester=digester, strict=question.strict)
+    problem = refused(question.declared, all_outputs)
+    recovered: dict[str, Any] = {}
+    if problem is not None and problem.reason == INVALID:
+        from consist_es.cache.recovered import at_copies, from_copies  # few hits need copies
+
+        problem, recovered = from_copies(problem, all_outputs, refused, uris, fresh=question.strict)
+        outputs, all_outputs = at_copies(recovered, outputs), at_copies(recovered, all_outputs)
+    if problem := problem or (
+        _renamed(source, question)
+        or _surroundings_changed(candidate, question)
+        or _not_put_back(candidate, question)
+        or _reads_changed(candidate, question)
     ):
-        return problem
-    if problem := _reads_changed(candidate, question):
         return problem
     validation = "digest" if question.strict else "stat+digest"
     if question.trust is not None:
-        foreign, asked = foreign_files(conn, candidate.writer, all_outputs)
-        if foreign:
-            said = [f"output {key!r} {whose}" for key, whose in foreign.items()]
-            return Miss(NOT_TRUSTED, candidate.run_key, said, {"outputs": foreign})
-        validation += "+owner" if asked else ""
-    for key in question.declared:
-        outputs.setdefault(key, all_outputs[key])
-    source_id = source.id if source else candidate.run_key
+        foreign, owner = _foreign(conn, candidate, all_outputs)
+        if foreign is not None:
+            return foreign
+        validation += owner
+    outputs |= {key: all_outputs[key] for key in question.declared if key not in outputs}
     return Hit(
         candidate.run_key,
-        source_id,
+        ids[candidate.run_key],
         outputs,
         all_outputs,
         validation,
         accepted=changes.accepted,
         packages=changes.noted,
+        drift=_drift(source, question),
         reads=candidate.reads,
         effects=candidate.effects,
+        recovered=recovered,
     )
 
 
+def _foreign(
+    conn: sqlite3.Connection, candidate: CacheCandidate, outputs: Mapping[str, Artifact]
+) -> tuple[Miss | None, str]:
+    """Miss if an output's file is not its writer's; and what that adds to the validation."""
+    foreign, asked = foreign_files(conn, candidate.writer, outputs)
+    if foreign:
+        said = [f"output {key!r} {whose}" for key, whose in foreign.items()]
+        return Miss(NOT_TRUSTED, candidate.run_key, said, {"outputs": foreign}), ""
+    return None, "+owner" if asked else ""
+
+
+def _package_changes(
+    conn: sqlite3.Connection, candidate: CacheCandidate, source: RunRow | None, question: Question
+) -> Changes:
+    """What differs in the packages that count, and in the programs that the step started."""
+    changes = changes_since(conn, question.fingerprint, source, question.packages, question.trust)
+    if question.reads is not None:
+        add_started(changes, conn, candidate.reads, question.reads.package, question.packages, question.trust)
+    return changes
+
+
+def _drift(source: RunRow | None, question: Question) -> list[str]:
+    """What differs in the configuration and does not count, as of an adapter; secrets are masked."""
+    info = None if source is None else source.fingerprint_info
+    if info is None or info.adapter is None or "tree" not in info.adapter:
+        return []
+    then = info if question.masker is None else question.masker.fingerprint(info)
+    return drift(question.fingerprint.adapter, then.adapter)
+
+
 def _unsaid(
-    conn: sqlite3.Connection, candidate: CacheCandidate, fingerprint: str, source: RunRow | None, question: Question
+    conn: sqlite3.Connection,
+    candidate: CacheCandidate,
+    fingerprint: str,
+    source: RunRow | None,
+    late: list[tuple[str, ArtifactRow]],
+    question: Question,
 ) -> Miss | None:
     """Miss if the log cannot be read where it describes the run."""
     try:
         if question.voucher is not None:
-            question.voucher.candidate(conn, candidate, source, fingerprint)
+            question.voucher.candidate(conn, candidate, source, late, fingerprint)
     except Silence as silence:
         return _silent(candidate.run_key, silence)
     return None
@@ -277,9 +288,11 @@ def accepted_as(conn: sqlite3.Connection, item: Acceptance) -> str:
     return f"accepted as {item.as_run_key if run is None else run.id}: {item.reason}"
 
 
-def artifacts_of(conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow], uris: UriMap) -> dict[str, Artifact]:
-    """Artifacts of rows, with the readable ids of their producers."""
-    ids: dict[str, str] = {}
+def artifacts_of(
+    conn: sqlite3.Connection, rows: Mapping[str, ArtifactRow], uris: UriMap, ids: dict[str, str] | None = None
+) -> dict[str, Artifact]:
+    """Artifacts of rows, with the readable ids of their producers. `ids` has those known by key, and is added to."""
+    ids = {} if ids is None else ids
     for row in rows.values():
         if row.producer_key and row.producer_key not in ids:
             ids[row.producer_key] = run_table.id_of(conn, row.producer_key)
@@ -324,38 +337,38 @@ def _not_put_back(candidate: CacheCandidate, question: Question) -> Miss | None:
 
 
 def refusal(
-    conn: sqlite3.Connection,
-    candidate: CacheCandidate,
+    run_key: str,
     declared: Sequence[str],
     outputs: Mapping[str, Artifact],
-    uris: UriMap,
-    digester: Digester,
     *,
+    logged: Sequence[tuple[str, Artifact]],
+    digester: Digester,
     strict: bool,
 ) -> Miss | None:
-    """Reason to refuse a candidate, or None."""
+    """Reason to refuse a candidate with these outputs and these inputs that it logged itself, or None."""
     missing = [key for key in declared if key not in outputs]
     if missing:
         said = [f"output {key!r} is declared now and was not produced then" for key in missing]
-        return Miss("outputs_incomplete", candidate.run_key, said)
+        return Miss("outputs_incomplete", run_key, said)
     if bad := _changed(outputs.items(), digester, strict):
-        said = [f"output {key!r} {what}" for key, what in bad.items()]
-        return Miss("candidate_outputs_invalid", candidate.run_key, said, {"outputs": bad})
-    late = lineage.logged_inputs(conn, candidate.run_key)
-    found = artifacts_of(conn, {row.artifact_id: row for _, row in late}, uris)
-    if bad := _changed(((role, found[row.artifact_id]) for role, row in late), digester, strict):
+        return invalid(run_key, bad)
+    if bad := _changed(logged, digester, strict):
         said = [f"input {key!r}, which the step logged itself, {what}" for key, what in bad.items()]
-        return Miss("inputs_changed", candidate.run_key, said, {"inputs": bad})
+        return Miss("inputs_changed", run_key, said, {"inputs": bad})
     return None
 
 
 def _changed(artifacts: Iterable[tuple[str, Artifact]], digester: Digester, strict: bool) -> dict[str, str]:
     """Key -> fault, for artifacts with changed or unreadable bytes."""
     bad = {}
+    known: dict[tuple[Path, str | None], Digest] = {}  # tables in one file have its digest: it is read once
     for key, artifact in artifacts:
         try:
-            path = artifact.path
-            found = digester.digest_as(artifact, path, fresh=strict)
+            path = artifact.own_path
+            one = (path, artifact.hash)
+            found = known.get(one) or digester.digest_as(artifact, path, fresh=strict)
+            if artifact.driver != SET_DRIVER:
+                known[one] = found
         except (InputError, PathError) as error:
             bad[key] = f"cannot be read: {error}"
             continue

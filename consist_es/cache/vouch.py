@@ -66,14 +66,18 @@ class Voucher:
         views."""
 
     def candidate(
-        self, conn: sqlite3.Connection, candidate: CacheCandidate, source: RunRow | None, fingerprint: str
+        self,
+        conn: sqlite3.Connection,
+        candidate: CacheCandidate,
+        source: RunRow | None,
+        late: list[tuple[str, ArtifactRow]],
+        fingerprint: str,
     ) -> None:
-        """Return if the log confirms the views' facts about the run.
+        """Return if the log confirms the views' facts about the run; `late` are the inputs that it logged itself.
 
         Raises:
             Disagreement: it contradicts them. Silence: it cannot be read there.
         """
-        late = lineage.logged_inputs(conn, candidate.run_key)
         asked = (candidate, source, fingerprint, late)
         if not self._writers and self._said.get(candidate.seq) == asked:
             return

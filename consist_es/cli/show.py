@@ -112,6 +112,7 @@ def plain_step(found: account.StepAccount) -> dict[str, Any]:
         "year": row.year,
         "iteration": row.iteration,
         "phase": row.phase,
+        "row": row.sweep_row,
         "error": row.error_message,
         "reason": row.cache_reason,
         "nearest": None if found.nearest is None else found.nearest.id,
@@ -159,7 +160,18 @@ def _scenario(found: account.ScenarioAccount) -> dict[str, Any]:
         "outcomes": found.outcomes,
         "saved_seconds": found.whole.saved_seconds,
         "first_causes": [{"what": what, "steps": count} for what, count in found.causes],
+        "sweeps": [_sweep(sweep) for sweep in found.sweeps],
         "steps": [_run(row) for row in found.steps],
+    }
+
+
+def _sweep(found: account.SweepAccount) -> dict[str, Any]:
+    row = found.row
+    names = ("name", "rows", "executor", "started_at", "ended_at", "seconds")
+    return {
+        **{name: getattr(row, name) for name in names},
+        **{name: getattr(row, name) for name in ("computed", "hits", "failed", "lost", "waiting")},
+        "without_result": found.missing.count,
     }
 
 
@@ -169,4 +181,5 @@ def _artifact(found: account.ArtifactAccount) -> dict[str, Any]:
         "made_by": None if found.maker is None else found.maker.id,
         "used_by": [row.id for row in found.users],
         "same_bytes": found.same_bytes,
+        "copies": [{"uri": copy.uri, "how": copy.how, "at": copy.at} for copy in found.copies],
     }

@@ -12,7 +12,7 @@ from consist_es.cli.output import print_text as emit_text
 from consist_es.cli.units import short_digest
 from consist_es.projections.artifact_rows import ArtifactRow
 from consist_es.projections.run_rows import RunRow, in_words
-from consist_es.reading.account import ArtifactAccount, ScenarioAccount, StepAccount
+from consist_es.reading.account import ArtifactAccount, ScenarioAccount, StepAccount, SweepAccount
 from consist_es.reading.causes import in_short
 from consist_es.reading.labels import label, outcome
 from consist_es.reading.select import Selected, SelectedArtifact
@@ -67,6 +67,8 @@ def tell_step(found: StepAccount, *, whole: bool) -> None:
         Text.assemble((shown(label(row)), "bold"), shown(of), ("  " + marked(outcome(row)) + time, style(outcome(row))))
     )
     line("run", f"{row.id}, event {row.started_seq}, {row.started_at[:16].replace('T', ' ')}Z", "dim")
+    if row.sweep_row is not None:
+        line("row", f"{row.sweep_row} of a sweep of {row.name}", "dim")
     if row.error_message:
         said = f"{row.error_type}: {row.error_message}" if row.error_type else row.error_message
         _lines("error", _of_error(said), "red")
@@ -190,6 +192,7 @@ def tell_scenario(found: ScenarioAccount) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in found.outcomes.items())
     saved = f"; saved {took(found.whole.saved_seconds)}" if found.whole.saved_seconds else ""
     line("steps", f"{len(found.steps)}: {counts}{saved}" if found.steps else "none")
+    _lines("sweeps", [sweep_line(sweep) for sweep in found.sweeps])
     if header.error_message:
         where = f"in {header.failed_step}: " if header.failed_step else ""
         _lines("failed", _of_error(f"{where}{header.error_message}"), "red")
@@ -199,6 +202,20 @@ def tell_scenario(found: ScenarioAccount) -> None:
     width = max((len(name) for name in names), default=0)
     for name in names:
         _marks(name.ljust(width), [row for row in found.steps if row.name == name])
+
+
+def sweep_line(found: SweepAccount) -> str:
+    """A sweep in one line: its rows by outcome, or how far it came, and the rows without a result."""
+    row, missing = found.row, found.missing
+    where = f" on {row.executor}" if row.executor else ""
+    counts = [("computed", row.computed), ("hit", row.hits), ("failed", row.failed), ("lost", row.lost)]
+    said = ", ".join(f"{count} {name}" for name, count in (*counts, ("waiting", row.waiting)) if count)
+    if row.ended_at is None:
+        said = f"{row.rows - missing.count} done, not ended"
+    time = "" if row.seconds is None else f" in {took(row.seconds)}"
+    lacking = ", ".join(missing.ids) + (", …" if missing.count > len(missing.ids) else "")
+    rest = f"; {missing.count} without a result: {lacking}" if missing.count else ""
+    return f"{row.name}: {counted(row.rows, 'row')}{where}{time}{': ' if said else ''}{said}{rest}"
 
 
 def tell_causes(found: ScenarioAccount) -> None:
@@ -232,6 +249,8 @@ def tell_artifact(found: ArtifactAccount) -> None:
     line("used by", f"{len(names)} steps: {', '.join(names[:_LISTED])}{more}" if names else "no step")
     if isinstance(row.schema, dict) and row.schema:
         line("columns", ", ".join(f"{name}: {kind}" for name, kind in row.schema.items()))
+    for copy in found.copies:
+        line("copy", f"{copy.uri} ({copy.how.replace('_', ' ')})")
     if found.same_bytes:
         line("same bytes", f"in {found.same_bytes} more records")
 

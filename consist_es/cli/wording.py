@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from consist_es.cli import sweep_words
+from consist_es.cli.line import BAD as BAD
+from consist_es.cli.line import GOOD as GOOD
+from consist_es.cli.line import ODD as ODD
+from consist_es.cli.line import QUIET as QUIET
+from consist_es.cli.line import Line as Line
 from consist_es.cli.names import Names
-from consist_es.cli.phrases import after_colon, cut, listed, pairs, parts
+from consist_es.cli.phrases import after_colon, copied, cut, forgotten, listed, materialized, pairs, parts
 from consist_es.cli.units import duration as duration
 from consist_es.cli.units import moment as moment
 from consist_es.cli.units import short_digest as short_digest
@@ -19,6 +25,8 @@ from consist_es.events import (
     CacheHit,
     CacheMissed,
     ChangeAccepted,
+    CopyForgotten,
+    CopyRecorded,
     CouplerSet,
     EnvironmentRecorded,
     ErrorInfo,
@@ -51,17 +59,8 @@ from consist_es.events import (
 )
 from consist_es.identity.shared_values import CONFIG
 from consist_es.log.segment import segment_name
-from consist_es.runs.why import REUSED_OVER, in_words
+from consist_es.runs.why import REUSED_OVER, UNREAD, in_words
 from consist_es.text import counted
-
-GOOD, ODD, BAD, QUIET = "green", "yellow", "bold red", "dim"
-
-
-class Line(NamedTuple):
-    """Text and style of an event's line."""
-
-    text: str
-    style: str = ""
 
 
 def line_of(recorded: Recorded, names: Names) -> Line:
@@ -190,6 +189,7 @@ def _step_started(event: StepStarted, names: Names) -> Line:
         ),
         ("options", pairs(event.options)),
         ("code", f"{short_digest(info.code)} ({info.code_mode})"),
+        ("row", event.row or ""),
     )
     kind = "trace" if event.kind == "trace" else "step"
     return Line(f"{kind} {event.name} started{_labels(event)}: {said}", "bold")
@@ -226,6 +226,8 @@ def _hit(event: CacheHit, names: Names) -> Line:
     accepted = "".join(f"; {text}" for text in (*event.accepted, *carried))
     besides = f"; {REUSED_OVER}{', '.join(event.packages)}" if event.packages else ""
     besides += f"; {event.left_out}" if event.left_out else ""
+    besides += f"; {UNREAD}{'; '.join(event.drift)}" if event.drift else ""
+    besides += "".join(f"; {key} from its copy at {uri}" for key, uri in event.copies.items())
     said = f"cache hit: reused {names.run(event.source)} ({outputs}; checked: {event.validation}){accepted}{besides}"
     return Line(said, ODD if accepted or besides else GOOD)
 
@@ -296,12 +298,6 @@ def _logged(event: ArtifactLogged, names: Names) -> Line:
     about = ", ".join(fact for fact in facts if fact)
     more = f"; {said}" if said else ""
     return Line(f"{event.direction} {named}: {event.uri} ({about}) {short_digest(event.digest)}{more}")
-
-
-def _materialized(event: ArtifactMaterialized, _names: Names) -> Line:
-    return Line(
-        f"copied {event.key} {short_digest(event.digest)} to {event.uri} from {event.source_uri}: {event.reason}"
-    )
 
 
 # ---------------------------------------------------------------- coupler, metadata
@@ -377,10 +373,12 @@ def revision(environment: Any) -> str:
 WORDS: dict[type, Callable[[Any, Names], Line]] = {
     AcceptanceRevoked: _revoked,
     ArtifactLogged: _logged,
-    ArtifactMaterialized: _materialized,
+    ArtifactMaterialized: lambda event, _names: Line(materialized(event)),
     CacheHit: _hit,
     CacheMissed: _missed,
     ChangeAccepted: _accepted,
+    CopyForgotten: lambda event, _names: Line(forgotten(event), ODD),
+    CopyRecorded: lambda event, _names: Line(copied(event)),
     CouplerSet: _coupler_set,
     EnvironmentRecorded: _environment,
     ValuesRecorded: _values,
@@ -404,5 +402,6 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     StepFailed: _step_failed,
     StepStarted: _step_started,
     WriterAttached: _attached,
+    **sweep_words.WORDS,
 }
 """Event type -> its words. Events of other types are shown field by field."""

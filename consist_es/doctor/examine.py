@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from consist_es.doctor.copies import check_copies
 from consist_es.doctor.finding import ERROR, NOTE, Finding
 from consist_es.doctor.log import (
     check_chain,
@@ -83,6 +84,7 @@ def _look_inside(project: Project, *, deep: bool, progress: Progress | None) -> 
     yield from check_runs(project)
     roots = Roots(conn, project.folder.parent)
     yield from check_outputs(conn, project.digests, roots, deep=deep)
+    yield from check_copies(conn, project.digests, roots, deep=deep)
     yield from check_orphans(conn, roots)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from consist_es.artifacts import recovery
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import Digester
 from consist_es.artifacts.digest import stat_matches
@@ -15,7 +16,7 @@ from consist_es.artifacts.moved import root_now
 from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.doctor.finding import NOTE, OK, WARNING, Finding, listed
 from consist_es.errors import InputError, PathError
-from consist_es.projections import run_table
+from consist_es.projections import copies, run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
 from consist_es.runs.artifacts import artifact_of_row
 from consist_es.text import readable
@@ -104,6 +105,12 @@ def _of_output(conn: sqlite3.Connection, made: Made, roots: Roots, digester: Dig
         return None
     what = "is gone" if found is None else "has changed"
     where = readable(str(path))
+    copy = recovery.look(
+        copies.with_bytes_of(conn, row.artifact_id, row.digest), artifact, roots.of(row.root), digester
+    )
+    if copy.path is not None:
+        said = f"{row.key} of run {made.run} {what}, and a copy has its bytes: {readable(str(copy.path))}"
+        return Finding(NOTE, "outputs", said, where)
     if made.answers:
         return Finding(WARNING, "outputs", f"{row.key} of run {made.run} {what}", where, _REMAKE)
     again = query(conn, _WRITTEN_AGAIN, (row.uri, row.root, row.created_seq, found))

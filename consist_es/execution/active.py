@@ -12,8 +12,15 @@ from typing import Any
 import msgspec
 
 from consist_es.adapters.protocol import CanonicalizationSnapshot
-from consist_es.artifacts.artifact import Artifact, ArtifactLike
-from consist_es.artifacts.describe import ArtifactNotes, Digester, artifact_of_event, describe
+from consist_es.artifacts.artifact import Artifact, is_like_artifact
+from consist_es.artifacts.describe import (
+    ArtifactNotes,
+    Digester,
+    artifact_of_event,
+    describe,
+    notes_again,
+    same_artifact,
+)
 from consist_es.artifacts.snapshot import Snapshot, State, capture_keys, state_of
 from consist_es.artifacts.tables import table_suffix, write_table
 from consist_es.artifacts.uris import inside
@@ -29,8 +36,10 @@ from consist_es.errors import (
     warn,
 )
 from consist_es.events import ArtifactLogged, HitDemoted, MetaLogged, OutputLink, Recorded
+from consist_es.execution.current import FOLDERS
 from consist_es.execution.journal import Begun, Journal, WorkersJournal
 from consist_es.execution.observed import Observations
+from consist_es.runs.copies import claimed
 from consist_es.runs.run import Run, metadata
 from consist_es.runs.step_logs import outside_logs
 from consist_es.steps.inputs import BoundInput
@@ -79,8 +88,7 @@ class ActiveRun:
         self.journal = journal
         self.digester = digester
         self.directory = directory
-        self.bound = tuple(inputs)
-        self.config = config
+        self.bound, self.config = tuple(inputs), config
         self.canonicalization = canonicalization
         self.cached: dict[str, Artifact] = dict(cached or {})
         self.is_cached = cached is not None
@@ -96,11 +104,12 @@ class ActiveRun:
         self.late_inputs: list[BoundInput] = []
         """Inputs that the run logged itself."""
         self.observations = Observations(None)
+        self.schemas: Mapping[str, Any] = {}
+        """Schemas that the tracker was given, by name and table."""
         self.told: list[dict[str, Any]] = []
         """Reports of child processes about this run."""
-        self._lock = threading.RLock()
-        self._open = True
-        self._pid = os.getpid()
+        self._lock, self._open, self._pid = threading.RLock(), True, os.getpid()
+        FOLDERS[self.key] = directory
 
     # ------------------------------------------------------------ life
 
@@ -115,6 +124,7 @@ class ActiveRun:
     def close(self) -> None:
         """Refuse every further use."""
         self._open = False
+        FOLDERS.pop(self.key, None)
 
     @property
     def is_own(self) -> bool:
@@ -237,7 +247,7 @@ class ActiveRun:
             return self._record(value, path, key, direction, notes)
 
     def _path(self, value: Any) -> Path:
-        if isinstance(value, Artifact | ArtifactLike):
+        if is_like_artifact(value):
             return value.path
         return self.journal.uris.resolve_given(value)
 
@@ -256,7 +266,7 @@ class ActiveRun:
         if direction == "input":
             event = msgspec.structs.replace(event, role=self._free_role(key, event))
         if isinstance(value, Artifact) and value.hash == event.digest:
-            event = _same_artifact(event, value)
+            event = same_artifact(event, value)
             artifact = value
         else:
             run_id = self.id if direction == "output" else None
@@ -265,7 +275,8 @@ class ActiveRun:
             warn(f"{direction} {key!r} of run {self.id!r} is not at {path}. Write it first, or correct the path.")
         if direction == "output":
             self.made.append(path)
-        self.journal.record(event)
+        named = () if notes is None else notes.recovery_roots
+        self.journal.record(event, *claimed(artifact, named, self.journal.uris))
         if direction == "output":
             self.outputs[key] = Logged(key, artifact, path, state)
         else:
@@ -295,6 +306,7 @@ class ActiveRun:
         Gives the keys of captured files that vanished: they were temporary, not outputs.
         """
         dropped = []
+        renewed: dict[str, str] = {}  # ids of containers: their tables belong to what is in the file now
         for item in list(self.outputs.values()):
             artifact = item.artifact
             if artifact.producer != self.key or (item.state and state_of(item.path) == item.state):
@@ -304,8 +316,8 @@ class ActiveRun:
                 del self.outputs[item.key]
                 dropped.append(item.key)
             elif now != artifact.hash:
-                notes = ArtifactNotes(driver=artifact.driver, facet=artifact.facet, meta=dict(artifact.meta))
-                self._record(item.path, item.path, item.key, "output", notes)
+                again = self._record(item.path, item.path, item.key, "output", notes_again(artifact, renewed))
+                renewed[str(artifact.id)] = str(again.id)
         return dropped
 
     def _digest_now(self, artifact: Artifact, path: Path) -> str | None:
@@ -421,14 +433,3 @@ class _Capturing(WithBlock[OutputCapture]):
         if self._snapshot is not None:
             self._capture.artifacts = self._active.log_captured(self._snapshot)
             self._snapshot = None
-
-
-def _same_artifact(event: ArtifactLogged, artifact: Artifact) -> ArtifactLogged:
-    parent = artifact.parent_artifact_id
-    return msgspec.structs.replace(
-        event,
-        artifact=str(artifact.id),
-        producer=artifact.producer,
-        driver=artifact.driver,
-        parent=str(parent) if parent else None,
-    )

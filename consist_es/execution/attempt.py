@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, Any
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.artifacts.materialize import Copier
 from consist_es.artifacts.snapshot import Snapshot
 from consist_es.cache.lookup import NOT_PUT_BACK, Hit, Miss
 from consist_es.cache.reads import random_states
-from consist_es.errors import ConsistError, LogWriteError, PathError
-from consist_es.events import ArtifactMaterialized, CouplerSet, Event, OutputLink, StepCompleted
+from consist_es.errors import ConsistError, LogWriteError
+from consist_es.events import ArtifactMaterialized, CouplerSet, Draft, Event, OutputLink, StepCompleted
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.attempt_events import (
     failed_event,
     hit_completed,
     hit_outputs,
+    kept,
     links,
     started_event,
     verdict_events,
@@ -37,7 +37,7 @@ from consist_es.execution.passed_on import listed, passed_on
 from consist_es.execution.put_back import Obstacle
 from consist_es.execution.reusable import not_reusable
 from consist_es.execution.run_context import RunContext
-from consist_es.execution.settings import Scope, Settings
+from consist_es.execution.settings import Scope, Settings, Verdict
 from consist_es.execution.watch import Observed
 from consist_es.execution.witness import Witness
 from consist_es.execution.workers import take_in
@@ -47,9 +47,13 @@ from consist_es.observe.generators import restore_random
 from consist_es.observe.watch import Watch
 from consist_es.projections import cache_index, run_beginnings, run_table
 from consist_es.runs.run import RunResult
+from consist_es.steps.options import NOT_KEPT
 from consist_es.steps.step import Step
 from consist_es.system.with_block import WithBlock
 from consist_es.text import noted, shown
+
+if TYPE_CHECKING:
+    from consist_es.execution.restore import Restoring
 
 _RUN = ", run "
 
@@ -57,19 +61,22 @@ _RUN = ", run "
 class Attempt(WithBlock["Attempt"]):
     """A step with the cache's verdict on it. As a context manager: records an exception, and closes the run."""
 
-    def __init__(self, settings: Settings, scope: Scope, step: Step, key: str, parent: str | None) -> None:
+    def __init__(
+        self, settings: Settings, scope: Scope, step: Step, key: str, parent: str | None, verdict: Verdict | None = None
+    ) -> None:
+        """`verdict`: one that stands until `look_again`, instead of a lookup now."""
         self.step, self.scope = step, scope
-        self._settings, self._key, self._parent = settings, key, parent
-        project = settings.project
-        self._project = project
-        self._journal = Journal(project, settings.uris, scope.scenario, key)
-        self._verdict, self._seen = settings.look_up(step, scope)
+        self._settings, self._project, self._key, self._parent = settings, settings.project, key, parent
+        self._journal = Journal(self._project, settings.uris, scope.scenario, key)
+        self._verdict, self._seen = verdict or settings.look_up(step, scope)
         """The lookup's verdict, and how far the log had been read for it."""
         self._directory = settings.directory_of(step, key)
         self._turn: Claim | None = None
         """The right to compute, if it was asked for."""
         self._staged: dict[str, Path] = {}
         """Input role -> path of its staged copy."""
+        self._restoring: Restoring | None = None
+        """Outputs of a hit to put back in their places from recovery copies."""
         self._snapshot: Snapshot | None = None
         self._watch: Watch | None = None
         """Observes the step's undeclared reads."""
@@ -101,7 +108,7 @@ class Attempt(WithBlock["Attempt"]):
     @property
     def can_answer(self) -> bool:
         """True if a later step may reuse this run, as far as is known when it starts."""
-        return self.step.fingerprint.digest is not None and self.step.cache_mode != "readonly"
+        return self.step.fingerprint.digest is not None and self.step.cache_mode not in NOT_KEPT
 
     @property
     def _seconds(self) -> float:
@@ -136,34 +143,17 @@ class Attempt(WithBlock["Attempt"]):
         step, settings, directory = self.step, self._settings, self._directory
         copies = self._hydrated()
         self._put_back()
-        hit = self.hit
+        hit, ready = self.hit, None if self._restoring is None else self._restoring.of(self.hit)
         if step.args.capture_dir is not None:
             folder = Path(os.path.abspath(step.args.capture_dir))
             self._snapshot = Snapshot.take(folder, step.args.capture_pattern)
         conn = self._project.views_as_seen()
         environment, drafts = self._project.environment(self.scope.defaults.project_root, conn)
-        events: list[Event] = [
-            started_event(
-                step,
-                parent=self._parent,
-                options=self._options(),
-                run_dir=settings.uris.root,
-                artifact_dir=settings.uris.uri(directory),
-                environment=environment,
-            ),
-            *(item.registration for item in step.inputs if item.registration is not None),
-            *verdict_events(step, self._verdict),
-            *copies,
-        ]
-        if hit is None and settings.sources is not None:
-            events += settings.sources.fresh(conn, step, self.scope.defaults.project_root)
-        ends = hit is not None and step.args.kind == "run"
-        if hit is not None:
-            events += self._coupler_events(links(hit_outputs(step, hit)))
-        if hit is not None and ends:
-            events.append(hit_completed(step, hit, self._seconds))
+        at_once = hit is not None and step.args.kind == "run"
+        ends = at_once and ready is None
+        drafts += self.opening(environment, [*(() if ready is None else ready.events), *copies], conn, ends)
         before = run_beginnings.beginning(conn, step.run_id)
-        first = self._project.record([*drafts, *self._journal.drafts(*events)], commit=ends)
+        first = self._project.record(drafts, commit=ends)
         self._ended = ends
         run_id, self._beside = before.id, before.going_on
         if first != before.seq + 1:  # the log has events that these views lacked
@@ -179,36 +169,60 @@ class Attempt(WithBlock["Attempt"]):
             cached=None if hit is None else hit_outputs(step, hit),
             canonicalization=None if step.adapter is None else step.adapter.snapshot,
         )
-        active.observations = Observations(self.scope.around, self._key)
+        active.observations, active.schemas = Observations(self.scope.around, self._key), settings.schemas
         if step.output_paths:
             active.found = found_before(step, directory, settings.uris, self.scope.coupler)
         if settings.hooks.on_start:
             settings.hooks.started(active.run)
+        if ready is not None:
+            ready.place(self._key, self._seen.seq)
         if hit is not None:
             tell_of_hit(step, hit)
-        return self._reuse(hit) if hit is not None and ends else None
+        return self._reuse(hit) if hit is not None and at_once else None
+
+    def opening(self, environment: str, copies: Sequence[Event], conn: Connection | None, ends: bool) -> list[Draft]:
+        """The events of the start and of the lookup's outcome; if a hit `ends` at once, also those of its end."""
+        step, settings, hit = self.step, self._settings, self.hit
+        events: list[Event] = [
+            started_event(
+                step,
+                parent=self._parent,
+                options=self._options(),
+                run_dir=settings.uris.root,
+                artifact_dir=settings.uris.uri(self._directory),
+                environment=environment,
+                place=(self.scope.sweep, self.scope.row),
+            ),
+            *(item.registration for item in step.inputs if item.registration is not None),
+            *verdict_events(step, self._verdict),
+            *copies,
+        ]
+        if hit is None and settings.sources is not None and conn is not None:
+            events += settings.sources.fresh(conn, step, self.scope.defaults.project_root)
+        if hit is not None:
+            events += self._coupler_events(links(hit_outputs(step, hit)))
+        if hit is not None and ends:
+            events.append(hit_completed(step, hit, self._seconds))
+        return self._journal.drafts(*events)
 
     def _hydrated(self) -> list[ArtifactMaterialized]:
         """Copy the files that hydration mode and staging ask for; gives the events about the copies."""
-        step, settings = self.step, self._settings
-        if step.hydration == "metadata" and not step.staging:
+        restored = self._prepared()
+        if self.step.hydration == "metadata" and not self.step.staging:
             return []
-        source_dir = None
-        if isinstance(self._verdict, Hit) and step.hydration == "outputs-all":
-            source = settings.queries.run_by_key(self._verdict.source)
-            with suppress(PathError):  # not mounted here, or unknown because the run's start was redacted
-                source_dir = settings.uris.resolve(source.artifact_dir, run_dir=source.run_dir or None)
-        copier = Copier(settings.uris, settings.digester, settings.allow_external_paths)
-        done = hydrate(
-            step,
-            self._verdict,
-            copier=copier,
-            directory=self._directory,
-            source_dir=source_dir,
-            coupler=self.scope.coupler,
-        )
+        done = hydrate(self.step, self._verdict, self._settings, self._directory, self.scope.coupler, restored)
         self._verdict, self._staged = done.verdict, done.staged
         return done.events
+
+    def _prepared(self) -> dict[str, Path]:
+        """Make the files of a hit that have to be put back from recovery copies; gives their places."""
+        if isinstance(self._verdict, Miss) or not self._verdict.recovered:
+            return {}
+        from consist_es.execution.restore import prepare  # few hits need copies
+
+        leave = self.step.leaves_files(self.scope.defaults)
+        self._verdict, self._restoring = prepare(self._verdict, self._settings, leave=leave)
+        return self._restoring.targets
 
     def _put_back(self) -> None:
         """Replay the hit's changes to objects; if one fails, the hit becomes a miss."""
@@ -231,7 +245,8 @@ class Attempt(WithBlock["Attempt"]):
         """The arguments of the call. Takes the snapshot for `comparison` first."""
         step, plan = self.step, self.step.plan
         if self.can_answer:
-            self.comparison = Comparison(step.args.fn, step.handed, step.unread, self._project.masker.plain)
+            fn, mask = step.args.fn, self._project.masker.plain
+            self.comparison = Comparison(fn, step.handed, step.unread, mask, step.left_out)
         return plan.arguments(RunContext(self.active), self._staged) if plan is not None else {}
 
     def watch(self) -> None:
@@ -274,7 +289,7 @@ class Attempt(WithBlock["Attempt"]):
     def _reuse(self, hit: Hit) -> RunResult:
         """Complete a hit: restore random states, record the end if it is not logged yet."""
         step, outputs = self.step, hit_outputs(self.step, hit)
-        if step.args.kind == "run" and (states := random_states(hit.reads)):
+        if states := random_states(hit.reads):
             restore_random(states)  # later steps draw what they would have drawn
         if not self._ended:
             self._journal.record(hit_completed(step, hit, self._seconds), commit=True)
@@ -352,7 +367,7 @@ class Attempt(WithBlock["Attempt"]):
 
     def _coupler_events(self, outputs: list[OutputLink]) -> list[Event]:
         """The outputs under their names in the scenario's coupler; none outside a scenario."""
-        if self.scope.scenario is None:
+        if self.scope.scenario is None or not self.scope.sets_coupler:
             return []
         return [CouplerSet(key=link.key, artifact=link.artifact) for link in outputs]
 
@@ -373,7 +388,10 @@ class Attempt(WithBlock["Attempt"]):
         finally:
             if self._active is not None:
                 self._active.close()
+                self._settings.last = self._key
             self.stop_watching()
+            if self._restoring is not None:
+                self._restoring.drop()
             if self._turn is not None:
                 self._turn.end()
 
@@ -381,7 +399,7 @@ class Attempt(WithBlock["Attempt"]):
         if self._ended:
             return
         if isinstance(error, LogWriteError):
-            error.keep(self.step.run_id, self._kept())
+            error.keep(self.step.run_id, [] if self._active is None else kept(self._directory, self._active.made))
         if self._witness is not None:
             self._witness.annotate(error)
         try:
@@ -405,11 +423,3 @@ class Attempt(WithBlock["Attempt"]):
         self._journal.record(failed_event(error, self._seconds, self._project.masker.error, self._witness), commit=True)
         self._ended = True
         return True
-
-    def _kept(self) -> list[str]:
-        """Paths of the outputs made so far: the run's folder, and files outside it."""
-        if self._active is None:
-            return []
-        inside = [self._directory] if self._directory.is_dir() and any(self._directory.iterdir()) else []
-        outside = [path for path in self._active.made if self._directory not in path.parents and os.path.lexists(path)]
-        return list(map(str, (*inside, *dict.fromkeys(outside))))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,9 +32,17 @@ from consist_es.text import readable
 
 
 def started_event(
-    step: Step, *, parent: str | None, options: Mapping[str, Any], run_dir: str, artifact_dir: str, environment: str
+    step: Step,
+    *,
+    parent: str | None,
+    options: Mapping[str, Any],
+    run_dir: str,
+    artifact_dir: str,
+    environment: str,
+    place: tuple[str | None, str | None] = (None, None),
 ) -> StepStarted:
-    """The start event: all that is known before the call; `options` are added to the step's own."""
+    """The start event: all that is known before the call; `options` are added to the step's own, `place` is its sweep
+    and row."""
     args = step.args
     version = args.facet_schema_version
     return StepStarted(
@@ -60,6 +70,8 @@ def started_event(
         run_dir=run_dir,
         artifact_dir=artifact_dir,
         environment=environment,
+        sweep=place[0],
+        row=place[1],
     )
 
 
@@ -80,7 +92,9 @@ def verdict_events(step: Step, verdict: Hit | Miss) -> list[Event]:
         accepted=verdict.accepted,
         carried_over=verdict.carried_over,
         packages=verdict.packages,
-        left_out=left_out(step.fingerprint.code_mode),
+        left_out=left_out(step.fingerprint.code_mode, step.fingerprint.code_parts),
+        drift=verdict.drift,
+        copies={key: item.there.container_uri for key, item in verdict.recovered.items() if item.there is not None},
     )
     info = step.fingerprint
     if not verdict.claims or info.digest is None or info.before is None:
@@ -132,6 +146,13 @@ def error_info(error: BaseException, mask: Callable[[str], str]) -> ErrorInfo:
     return ErrorInfo(
         type=type(error).__qualname__, message=_clean(mask(message)), traceback=trace and _clean(mask(trace))
     )
+
+
+def kept(directory: Path, made: Sequence[Path]) -> list[str]:
+    """Paths of the outputs that a run has made so far: its folder, and those of `made` outside it."""
+    inside = [directory] if directory.is_dir() and any(directory.iterdir()) else []
+    outside = [path for path in made if directory not in path.parents and os.path.lexists(path)]
+    return list(map(str, (*inside, *dict.fromkeys(outside))))
 
 
 _LONGEST = 100_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import msgspec
 
 from consist_es.events import Effect
 from consist_es.execution.effects import Change, Changes, Comparison, Mask
-from consist_es.identity.code.block import entered_blocks
+from consist_es.identity.code.block import Entry, blocks_at
 from consist_es.identity.code.block_reach import BlockReach, anchor_of
 from consist_es.identity.code.block_settings import settings_of
+from consist_es.identity.live.left_out_values import NONE, LeftOut, is_object
 from consist_es.identity.live.owners import Reach
 from consist_es.identity.live.written import NOTHING
 
@@ -25,14 +25,16 @@ class BlockComparison(Comparison):
     visible. The remaining changes are made by functions and methods that the block calls.
     """
 
-    def __init__(self, frame: types.FrameType, root: Path, mask: Mask) -> None:
-        blocks = entered_blocks(frame, root)
+    def __init__(self, frame: Entry, root: Path, mask: Mask, left_out: LeftOut = NONE) -> None:
+        blocks = blocks_at(frame, root)
         self._blocks = [BlockReach(block) for block in blocks]
         self._settings = [said for block in blocks for said in settings_of(block)]
         given: dict[str, Any] = {}
         for block in self._blocks:  # of two variables of one name, that of the block the user wrote goes first
             given = {**{f"{name} (around)": value for name, value in given.items()}, **block.given}
-        super().__init__(anchor_of(blocks), given, NOTHING, mask)
+        if left_out.objects:
+            given = {name: value for name, value in given.items() if not is_object(value)}
+        super().__init__(anchor_of(blocks), given, NOTHING, mask, left_out)
 
     def changes(self) -> Changes:
         """Compare with the snapshot, after the block has ended."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.artifact import Artifact, is_like_artifact
 from consist_es.artifacts.describe import ArtifactNotes
 from consist_es.artifacts.snapshot import Snapshot, state_of
 from consist_es.artifacts.tables import is_table
 from consist_es.artifacts.uris import UriMap, inside
 from consist_es.errors import UsageError, UsageTypeError
 from consist_es.execution.active import ActiveRun
-from consist_es.execution.log_calls import notes_of
+from consist_es.execution.log_notes import notes_of
 from consist_es.steps.options import OutputArtifactSpec
 from consist_es.steps.output_sets import DRIVER, OutputSet, folder_of
 from consist_es.steps.outputs import in_declared_order, miscounted, returned_outputs
@@ -50,8 +50,9 @@ def collect(
         result[key] = log_set(active, key, spec, step.args.config)
     for key in active.relog_changed():
         result.pop(key, None)
+    sets = {item.artifact.id for item in active.outputs.values() if item.artifact.driver == DRIVER}
     for key, logged in active.outputs.items():
-        member = logged.artifact.driver != DRIVER and logged.artifact.parent_artifact_id is not None
+        member = logged.artifact.parent_artifact_id in sets
         if key in result or key in step.declared or not (step.declared or member):
             result[key] = logged.artifact
     present = {key: artifact for key, artifact in result.items() if artifact.kind != "missing"}
@@ -81,7 +82,7 @@ def _path(item: Any) -> Path | None:
     """Path of a returned value; None for a table, which is still to be written."""
     if is_table(item):
         return None
-    return item.path if isinstance(item, Artifact | ArtifactLike) else Path(os.path.abspath(item))
+    return item.path if is_like_artifact(item) else Path(os.path.abspath(item))
 
 
 def _record(active: ActiveRun, key: str, item: Any) -> Artifact | None:
@@ -103,7 +104,9 @@ def _declared_files(step: Step, active: ActiveRun, coupler: Mapping[str, Any] | 
     for key, path in written.items():
         spec = step.output_paths[key]
         facet, version = spec.facet, spec.facet_schema_version
-        notes = notes_of(spec.schema, driver=spec.driver, facet=facet, facet_schema_version=version)
+        notes = notes_of(
+            spec.schema, driver=spec.driver, facet=facet, facet_schema_version=version, known=active.schemas
+        )
         notes = msgspec.structs.replace(notes, meta={**notes.meta, **(spec.meta or {})})
         found[key] = active.log(path, key, "output", notes)
     return found
@@ -122,7 +125,7 @@ def declared_path(
     target = spec.path
     if isinstance(target, str) and coupler is not None and target in coupler:
         target = coupler[target]
-    if isinstance(target, Artifact | ArtifactLike):
+    if is_like_artifact(target):
         return target.path
     if not isinstance(target, str | os.PathLike):
         raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")

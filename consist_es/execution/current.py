@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -40,6 +41,8 @@ _starter: ContextVar[int] = ContextVar("consist_es_starter", default=0)
 """Ident of this thread, if it started steps itself."""
 _running: dict[int, Frame] = {}
 """Frames of the runs executing in this process, by `id(frame)`."""
+FOLDERS: dict[str, Path] = {}
+"""Key of each run of this process that has begun and not ended -> its folder."""
 _started_by: WeakKeyDictionary[threading.Thread, Frame] = WeakKeyDictionary()
 """Frame of the run that started a thread, directly or through other threads."""
 _listens: list[bool] = []

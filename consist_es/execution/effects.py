@@ -23,6 +23,7 @@ from consist_es.execution.current import company
 from consist_es.identity.config import digest_of_plain
 from consist_es.identity.installed.places import is_first_party
 from consist_es.identity.live.environment import environment_form
+from consist_es.identity.live.left_out_values import NONE, LeftOut
 from consist_es.identity.live.modules import file_of, is_ours
 from consist_es.identity.live.owners import CONTAINERS, Owner, Reach, elements, is_own
 from consist_es.identity.live.written import Written
@@ -88,7 +89,7 @@ def digest(value: Any, mask: Mask) -> str | None:
         form = whole(value)
         return None if form is None else digest_of_plain(mask(form))
     try:
-        return digest_of_plain(mask(to_plain(value)))
+        return digest_of_plain(mask(to_plain(value, ordered=True)))
     except (ConfigTypeError, ConfigValueError):
         return None
 
@@ -188,10 +189,12 @@ class Change(msgspec.Struct, frozen=True):
 class Comparison:
     """Snapshot of what a function can reach, taken before the call."""
 
-    def __init__(self, fn: Any, given: Mapping[str, Any], unread: Written, mask: Mask) -> None:
-        self._fn, self._given, self._unread, self._mask = fn, given, unread, mask
+    def __init__(
+        self, fn: Any, given: Mapping[str, Any], unread: Written, mask: Mask, left_out: LeftOut = NONE
+    ) -> None:
+        self._fn, self._given, self._unread, self._mask, self._left_out = fn, given, unread, mask, left_out
         self._company = company()
-        reach = Reach(fn, given)
+        reach = Reach(fn, given, left_out=left_out)
         self._over, self._functions = reach.over, reach.functions
         self._slots: list[tuple[Owner, dict[str, _Held]]] = []
         owners = [] if reach.over else list(reach.owners.values())
@@ -211,7 +214,7 @@ class Comparison:
             return Changes(lost=[f"self.{name}" for name in sorted(self._unread.names)], over=True)
         if not found:
             return Changes(over=over)
-        after = Reach(self._fn, self._given)
+        after = Reach(self._fn, self._given, left_out=self._left_out)
         effects: list[Effect] = []
         lost: list[str] = []
         for change in found:
@@ -258,7 +261,8 @@ class Comparison:
     def _only_writes(self, owner: Owner, name: str) -> bool:
         """True if the step only writes it: its earlier value is then no part of the step's identity."""
         if owner.kind == "object":
-            return owner.value is self._unread.owner and name in self._unread.names
+            own = owner.value is self._unread.owner and name in self._unread.names
+            return own or _is_only_set(owner, name)
         if owner.kind != "module":
             return False
         said = [mentions(fn.__code__) for fn in owner.code[name]]
@@ -342,6 +346,23 @@ def _is_log(owner: Owner, name: str) -> bool:
     )
 
 
+def _is_only_set(owner: Owner, name: str) -> bool:
+    """True for an attribute of an object in a variable of which all functions only set attributes."""
+    way = [name]
+    while owner.kind == "object" and owner.root is not None:
+        owner, step = owner.root
+        way.insert(0, step)
+    variable, *attributes = way
+    found: set[tuple[str, ...]] = set()
+    for fn in owner.code.get(variable, ()):
+        node = writes.node_of_function(fn)
+        chains = frozenset[tuple[str, ...]]() if node is None else writes.set_chains(variable, node)
+        if not chains:
+            return False
+        found |= chains
+    return tuple(attributes) in found
+
+
 def _every_use(container: Owner, use: Use) -> bool:
     """True if `use` holds for every function that mentions the container's variable."""
     holder, name = container.root or (container, "")
@@ -351,8 +372,7 @@ def _every_use(container: Owner, use: Use) -> bool:
 
 def _holds_for(use: Use, owner: Owner, name: str, kind: Any) -> bool:
     for fn in owner.code.get(name, ()):
-        source = load_source(fn.__code__.co_filename)
-        node = None if source is None else source.find(fn.__code__)
+        node = writes.node_of_function(fn)
         if node is None or not use(name, kind, node):
             return False
     return name in owner.code

@@ -7,31 +7,40 @@ from __future__ import annotations
 
 import inspect
 import sys
-import types
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from consist_es.cache.lookup import Miss
 from consist_es.checks import safe_name
 from consist_es.errors import AccessModeError, RunActiveError, UsageTypeError
+from consist_es.events import Cursor
 from consist_es.execution.attempt import Attempt
 from consist_es.execution.current import Frame, Pushed, starts_steps, top
 from consist_es.execution.settings import Scope, Settings
+from consist_es.identity.code.block import Entry
 from consist_es.runs.run import RunResult
-from consist_es.steps.inputs import Sources
+from consist_es.steps.code_of import CodeOf
+from consist_es.steps.inputs import Sources, restores
 from consist_es.steps.options import StepArguments
-from consist_es.steps.step import prepare
+from consist_es.steps.step import Step, prepare
 
 __all__ = ["Engine", "Scope"]
+
+Check = Callable[[Step], Step]
+_NOT_YET = (Miss("not_looked_up"), Cursor())
 
 
 @dataclass(slots=True)
 class Engine(Settings):
     """Runs functions as steps, sync or async; for blocks see `consist_es.execution.trace`."""
 
-    def run(self, args: StepArguments, scope: Scope) -> RunResult:
-        """Call the step's function, or reuse an earlier run of it."""
-        with self.begin(args, scope) as attempt:
+    def run(self, args: StepArguments, scope: Scope, *, check: Check | None = None) -> RunResult:
+        """Call the step's function, or reuse an earlier run of it. `check`: see `begin`."""
+        with self.begin(args, scope, check=check) as attempt:
             if not _loop_is_running() and (turn := attempt.turn_to_wait_for()) is not None:
                 turn.take()
+                attempt.look_again()
+            elif check is not None:
                 attempt.look_again()
             if (result := attempt.start()) is not None:
                 return result
@@ -61,20 +70,32 @@ class Engine(Settings):
             return attempt.collected(value)
 
     def begin(
-        self, args: StepArguments, scope: Scope, *, frame: types.FrameType | None = None, is_async: bool = False
+        self,
+        args: StepArguments,
+        scope: Scope,
+        *,
+        frame: Entry | None = None,
+        is_async: bool = False,
+        code: CodeOf | None = None,
+        check: Check | None = None,
     ) -> Attempt:
-        """Prepare the step and look it up. Nothing is recorded yet."""
+        """Prepare the step and look it up. Nothing is recorded yet.
+
+        `code` gives the identity of the step's code. `check` gets the prepared step, and returns the one to look up
+        later: another process has done so just before.
+        """
         if self.access_mode != "standard":
             raise AccessModeError(self.access_mode, "Running a step")
         current = top()
         if current is not None and current.run is not None:
             raise RunActiveError(current.run.id)
         starts_steps()
-        sources = Sources(self.uris, self.digester, self.queries.artifact_with, scope.coupler)
-        step = prepare(args, scope.defaults, sources, frame=frame, is_async=is_async)
+        sources = Sources(self.uris, self.digester, self.queries.artifact_with, scope.coupler, restores(args))
+        step = prepare(args, scope.defaults, sources, frame=frame, is_async=is_async, code_of=code)
+        step = step if check is None else check(step)
         parent = self.queries.key_of(args.parent_run_id) if args.parent_run_id is not None else scope.scenario
         key = f"{safe_name(step.run_id, 80)}-{self.project.storage.token(6).hex()}"
-        return Attempt(self, scope, step, key, parent)
+        return Attempt(self, scope, step, key, parent, None if check is None else _NOT_YET)
 
 
 def _loop_is_running() -> bool:

@@ -30,13 +30,13 @@ from consist_es.identity.live.owners import Reach
 from consist_es.identity.live.written import may_write
 from consist_es.projections import cache_index, lineage, run_table
 from consist_es.runs.run import RunResult
-from consist_es.runs.why import REUSED_OVER, in_words
+from consist_es.runs.why import in_words, reused_over
 from consist_es.steps.definition import with_definition
-from consist_es.steps.inputs import Sources, awaited
-from consist_es.steps.options import StepArguments
+from consist_es.steps.inputs import Sources, awaited, restores
+from consist_es.steps.options import NOT_ASKED, NOT_KEPT, StepArguments, check_groups
 from consist_es.steps.outputs import in_declared_order
 from consist_es.steps.pending import Foreseen, Pending, PendingOutputs, refuse_promised
-from consist_es.steps.step import Outline, Step, check_groups, outline, prepare
+from consist_es.steps.step import Outline, Step, outline, prepare
 from consist_es.text import shown
 
 _CERTAIN = ("tracking_off", "cache_mode_overwrite", "not_identifiable")
@@ -64,6 +64,8 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """On a hit: packages that had another version in that run: ``pandas 2.2.1 -> 2.2.2``."""
     left_out: str = ""
     """On a hit: what did not count, if `CacheOptions.code_identity` is not the default."""
+    drift: list[str] = []
+    """On a hit: what of the configuration differs and is not read by the model."""
     seconds: float | None = None
     """On a miss or if open: duration of the nearest earlier run, or of the last one of this name."""
     waits_for: list[str] = []
@@ -89,14 +91,12 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
     def _lines(self) -> list[str]:
         if self.verdict == "hit":
-            over = [f"{REUSED_OVER}{', '.join(self.packages)}"] if self.packages else []
-            over += [self.left_out] if self.left_out else []
+            over = reused_over(self.packages, self.left_out, self.drift)
             return [f"{self.step}: hit, {self.source} answers", *(f"  {text}" for text in (*self.differs, *over))]
         if self.verdict == "open":
             return [f"{self.step}: open until {', '.join(self.waits_for)} has run ({self.reason})"]
         nearest = f"; nearest run {self.nearest}" if self.nearest else ""
-        first = f"{self.step}: miss, {in_words(self.reason)}{nearest}"
-        return [first, *(f"  {text}" for text in self.differs)]
+        return [f"{self.step}: miss, {in_words(self.reason)}{nearest}", *(f"  {text}" for text in self.differs)]
 
 
 class Foresight:
@@ -124,7 +124,7 @@ class Foresight:
             UsageError, UsageTypeError, InputError, MissingKeyError …: what `run` raises before it records anything.
         """
         check_groups(args)
-        args, _ = with_definition(args)
+        args, _ = with_definition(args, scope.defaults.run_dir)
         refuse_promised([args.config, args.facet], "it is a setting of a step")
         found = self._forecast(args, scope, frame)
         return msgspec.structs.replace(found, year=args.year, iteration=args.iteration, phase=args.phase)
@@ -134,11 +134,11 @@ class Foresight:
         sketch = outline(args, scope.defaults)
         names_now = self._names(args, scope)
         if waiting := self._awaited(args, names_now):
-            if args.cache_options.cache_mode == "overwrite" or not self._engine.use_cache:
+            if args.cache_options.cache_mode in NOT_ASKED or not self._engine.use_cache:
                 return self._miss(sketch, Miss(self._certain(args)), None)
             return self._open(sketch, "waits_for_inputs", waiting)
         try:
-            step = prepare(args, scope.defaults, self._sources(names_now), frame=frame, is_async=True)
+            step = prepare(args, scope.defaults, self._sources(names_now, args), frame=frame, is_async=True)
         except InputError:
             if not self._ahead:
                 raise
@@ -156,7 +156,7 @@ class Foresight:
 
     def reopened(self, args: StepArguments, scope: Scope, reason: str) -> Forecast:
         """The forecast of a step that was taken for a hit, and may run after all."""
-        return self._open(outline(with_definition(args)[0], scope.defaults), reason, ())
+        return self._open(outline(with_definition(args, scope.defaults.run_dir)[0], scope.defaults), reason, ())
 
     def coupler_then(self, name: str) -> Mapping[str, Any]:
         """See `Overlay.then`."""
@@ -195,9 +195,9 @@ class Foresight:
         self._overlay.asked = names(getattr(binding, "optional_input_keys", None), "optional_input_keys")
         return self._overlay
 
-    def _sources(self, names_now: Mapping[str, Any] | None) -> Sources:
+    def _sources(self, names_now: Mapping[str, Any] | None, args: StepArguments) -> Sources:
         engine = self._engine
-        return Sources(engine.uris, engine.digester, engine.queries.artifact_with, names_now)
+        return Sources(engine.uris, engine.digester, engine.queries.artifact_with, names_now, restores(args))
 
     def _awaited(self, args: StepArguments, names_now: Mapping[str, Any] | None) -> list[Foreseen]:
         """Steps that make inputs of this one and have not run."""
@@ -223,7 +223,7 @@ class Foresight:
     def _hit(self, sketch: Outline, step: Step, hit: Hit, names_now: Mapping[str, Any] | None) -> Forecast:
         outputs: dict[str, Any] = in_declared_order(hit.outputs, step.declared)
         copies = self._copies(step, names_now) if step.hydration == "outputs-requested" else {}
-        targets = [*copies.values(), *self._staged(step)]
+        targets = [*copies.values(), *self._staged(step), *hit.put_back]
         changes = self._engine.put_back(step, hit.effects).changed if hit.effects else []
         if targets or changes:
             keys = tuple(copies)
@@ -242,7 +242,8 @@ class Foresight:
             source=hit.source_id,
             differs=hit.accepted,
             packages=hit.packages,
-            left_out=left_out(step.fingerprint.code_mode),
+            left_out=left_out(step.fingerprint.code_mode, step.fingerprint.code_parts),
+            drift=hit.drift,
             outputs=outputs,
         )
 
@@ -251,7 +252,7 @@ class Foresight:
         return artifact if artifact.path.name == target.name else ahead.pending(key)
 
     def _miss(self, sketch: Outline, miss: Miss, step: Step | None) -> Forecast:
-        fingerprint = step.fingerprint.digest if step is not None and step.cache_mode != "readonly" else None
+        fingerprint = step.fingerprint.digest if step is not None and step.cache_mode not in NOT_KEPT else None
         ahead = self._will_run(sketch, fingerprint, unknown=step is None)
         earlier = None if miss.nearest is None else run_table.by_key(self._engine.project.connection(), miss.nearest)
         return Forecast(
@@ -334,9 +335,7 @@ class Foresight:
         if not self._ahead:
             return None
         reached = {found for found, _ in cache_index.reached(conn, step.fingerprint.digest or "")}
-        same = [
-            item for item in self._ahead if item.fingerprint in reached or (item.unknown and item.unit == step.unit)
-        ]
+        same = [one for one in self._ahead if one.fingerprint in reached or (one.unknown and one.unit == step.unit)]
         if same:
             return "same_work_ahead", same
         paths = [item.path for item in step.inputs] + self._read_besides(step)

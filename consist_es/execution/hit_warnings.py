@@ -21,5 +21,5 @@ def tell_of_hit(step: Step, hit: Hit) -> None:
     if hit.packages:
         said = f"{REUSED_OVER}{', '.join(hit.packages)}"
         warnings.warn(f"Step {step.name!r} was {said}. {_OVER_PACKAGES}", ConsistWarning, stacklevel=3)
-    if left := left_out(step.fingerprint.code_mode):
+    if left := left_out(step.fingerprint.code_mode, step.fingerprint.code_parts):
         warnings.warn(f"Step {step.name!r} was reused: {left}.", ConsistWarning, stacklevel=3)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import inspect
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import UUID
 
 from consist_es.artifacts.artifact import Artifact, ArtifactLike
-from consist_es.artifacts.describe import ArtifactNotes
 from consist_es.artifacts.frames import frame_driver, write_frame
 from consist_es.checks import check_key
-from consist_es.errors import UsageError, UsageTypeError
+from consist_es.errors import NoActiveRunError, UsageError, UsageTypeError
 from consist_es.execution.active import ActiveRun, OutputCapture
-from consist_es.text import nearest
+from consist_es.execution.h5_calls import H5Calls
+from consist_es.execution.log_notes import NOT_FOR_FRAMES, check_metadata, notes_of, unlogged, without_defaults
 
 Place = str | os.PathLike[str]
 Loggable = str | os.PathLike[str] | ArtifactLike
@@ -44,7 +45,7 @@ def as_function(method: Callable[Concatenate[Any, P], T]) -> Callable[[Callable[
     return signed
 
 
-class LogCalls(ABC):
+class LogCalls(H5Calls):
     """Records files, tables and metadata of a run: base of `RunContext`, and of `Tracker` for the executing run."""
 
     @abstractmethod
@@ -67,9 +68,15 @@ class LogCalls(ABC):
         table_path: str | None = None,
         array_path: str | None = None,
         content_hash: str | None = None,
+        force_hash_override: bool = False,
+        validate_content_hash: bool = False,
         facet: object = None,
         facet_schema_version: str | int | None = None,
         facet_index: bool = False,
+        profile_file_schema: bool | str | None = None,
+        parent_artifact_id: UUID | str | None = None,
+        enabled: bool = True,
+        recovery_roots: Place | Sequence[Place] | None = None,
         meta: Mapping[str, Any] | None = None,
         **metadata: Any,
     ) -> Artifact:
@@ -82,16 +89,26 @@ class LogCalls(ABC):
             driver: its format, if the suffix does not tell.
             table_path, array_path: the table or array inside the file that is meant.
             facet, facet_schema_version: values to find it by.
-            schema, content_hash: kept as metadata; bytes are digested in any case.
+            schema: a class, or a name; its table and columns are kept as metadata.
+            content_hash: a digest that the bytes are said to have; see docs/moving.md.
+            force_hash_override: record a claim that is not that of the bytes, instead of refusing it.
+            validate_content_hash: refuse a claim that cannot be checked.
+            profile_file_schema: for compatibility; columns of a table are always recorded.
+            parent_artifact_id: id of the artifact that this one is part of.
+            enabled: False records nothing and returns a `NoopArtifact`, also outside of a step.
+            recovery_roots: folders below which copies of it are to be looked for, see docs/recovery.md.
             meta: metadata by name, of any name.
             metadata: all other keywords are metadata too. Values need a plain form.
 
         Raises:
             UsageError: a path without a key. KeyNameError: a bad key. OptionError: no such direction.
             UsageTypeError: a keyword close to a parameter's name, or one of LBNL's consist that does nothing here.
-            InputError: the file is there and cannot be read. ConfigTypeError: metadata without a plain form.
+            InputError: the file is there and cannot be read. ContentHashError: it is not what `content_hash` says.
+            ConfigTypeError: metadata without a plain form.
             NoActiveRunError, ClosedError: no step is executing, or this one has ended.
         """
+        if not enabled:
+            return unlogged(path, key, meta, metadata)
         active = self._logging("log_artifact()")
         notes = notes_of(
             schema,
@@ -99,8 +116,13 @@ class LogCalls(ABC):
             table_path=table_path,
             array_path=array_path,
             content_hash=content_hash,
+            force_hash_override=force_hash_override,
+            validate_content_hash=validate_content_hash,
             facet=facet,
             facet_schema_version=facet_schema_version,
+            parent_artifact_id=parent_artifact_id,
+            known=active.schemas,
+            recovery_roots=recovery_roots,
             meta=meta,
             **metadata,
         )
@@ -111,19 +133,27 @@ class LogCalls(ABC):
         /,
         path: Loggable,
         key: str | None = None,
-        *,
         schema: object = None,
+        *,
         driver: str | None = None,
         table_path: str | None = None,
         array_path: str | None = None,
         content_hash: str | None = None,
+        force_hash_override: bool = False,
+        validate_content_hash: bool = False,
         facet: object = None,
         facet_schema_version: str | int | None = None,
         facet_index: bool = False,
+        profile_file_schema: bool | str | None = None,
+        parent_artifact_id: UUID | str | None = None,
+        enabled: bool = True,
+        recovery_roots: Place | Sequence[Place] | None = None,
         meta: Mapping[str, Any] | None = None,
         **metadata: Any,
     ) -> Artifact:
         """`log_artifact` with direction ``input``. A later hit requires that the file is unchanged."""
+        if not enabled:
+            return unlogged(path, key, meta, metadata)
         active = self._logging("log_input()")
         notes = notes_of(
             schema,
@@ -131,17 +161,27 @@ class LogCalls(ABC):
             table_path=table_path,
             array_path=array_path,
             content_hash=content_hash,
+            force_hash_override=force_hash_override,
+            validate_content_hash=validate_content_hash,
             facet=facet,
             facet_schema_version=facet_schema_version,
+            parent_artifact_id=parent_artifact_id,
+            known=active.schemas,
+            recovery_roots=recovery_roots,
             meta=meta,
             **metadata,
         )
         return active.log(path, key, "input", notes)
 
     @same_as(log_input)
-    def log_output(self, /, path: Loggable, key: str | None = None, **options: Any) -> Artifact:
+    def log_output(
+        self, /, path: Loggable, key: str | None = None, schema: object = None, *, enabled: bool = True, **options: Any
+    ) -> Artifact:
         """`log_artifact` with direction ``output``; takes what `log_input` takes."""
-        return self._logging("log_output()").log(path, key, "output", notes_of(**options))
+        if not enabled:
+            return unlogged(path, key, options.get("meta"), {})
+        active = self._logging("log_output()")
+        return active.log(path, key, "output", notes_of(schema, known=active.schemas, **options))
 
     def log_artifacts(
         self,
@@ -154,6 +194,8 @@ class LogCalls(ABC):
         facet_schema_versions_by_key: Mapping[str, str | int] | None = None,
         facet_index: bool = False,
         *,
+        enabled: bool = True,
+        recovery_roots: Place | Sequence[Place] | None = None,
         meta: Mapping[str, Any] | None = None,
         **metadata: Any,
     ) -> dict[str, Artifact]:
@@ -166,11 +208,14 @@ class LogCalls(ABC):
         Raises:
             UsageTypeError: not a mapping of str. UsageError: a value is None, or a per-key map names another key.
         """
-        active = self._logging("log_artifacts()")
         texts, facets, versions = metadata_by_key or {}, facets_by_key or {}, facet_schema_versions_by_key or {}
         if not isinstance(outputs, Mapping):
             raise UsageTypeError(f"log_artifacts() takes a mapping of key to path, not {type(outputs).__name__}.")
-        _check_metadata(metadata)
+        if not enabled:
+            return {key: unlogged(path, key, meta, metadata) for key, path in outputs.items()}
+        active = self._logging("log_artifacts()")
+        metadata = without_defaults(metadata)
+        check_metadata(metadata)
         for key, path in outputs.items():
             check_key(key, "artifact key")
             if path is None:
@@ -190,6 +235,7 @@ class LogCalls(ABC):
                 driver=driver,
                 facet=facets.get(key),
                 facet_schema_version=versions.get(key),
+                recovery_roots=recovery_roots,
                 meta={**(meta or {}), **own},
                 **{name: value for name, value in metadata.items() if name not in own},
             )
@@ -206,6 +252,8 @@ class LogCalls(ABC):
         path: Place | None = None,
         driver: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        enabled: bool = True,
+        recovery_roots: Place | Sequence[Place] | None = None,
         **to_file_options: Any,
     ) -> Artifact:
         """Write a DataFrame to `path`, or into the run's folder, and record it.
@@ -217,15 +265,18 @@ class LogCalls(ABC):
             OptionError: another driver. UsageTypeError: not a DataFrame.
             UsageError: an unknown suffix, or content or a keyword that the format's method does not take.
         """
+        if not enabled:
+            return unlogged(f"{key}.parquet" if path is None else path, key, meta, {})
         active = self._logging("log_dataframe()")
-        if foreign := sorted(_ELSEWHERE & to_file_options.keys()):
-            _check_metadata({foreign[0]: None})
+        to_file_options = without_defaults(to_file_options)
+        check_metadata({name: None for name in to_file_options if name in NOT_FOR_FRAMES})
         check_key(key, "artifact key")
         target = None if path is None else active.journal.uris.resolve_given(path)
         form = frame_driver(target, driver)
         target = active.output_path(key, form) if target is None else target
         write_frame(df, target, form, to_file_options)
-        return active.log(target, key, direction, notes_of(schema, driver=driver, meta=meta))
+        notes = notes_of(schema, driver=driver, meta=meta, recovery_roots=recovery_roots, known=active.schemas)
+        return active.log(target, key, direction, notes)
 
     def log_meta(self, /, **kwargs: Any) -> None:
         """Merge metadata into the record of the run; later values win key by key."""
@@ -238,82 +289,8 @@ class LogCalls(ABC):
         return self._logging("capture_outputs()").capture_outputs(directory, pattern, recursive=recursive)
 
 
-def notes_of(
-    schema: Any = None,
-    *,
-    driver: str | None = None,
-    table_path: str | None = None,
-    array_path: str | None = None,
-    content_hash: str | None = None,
-    facet: Any = None,
-    facet_schema_version: str | int | None = None,
-    facet_index: bool = False,
-    **more: Any,
-) -> ArtifactNotes:
-    """Notes from the keywords of the logging calls; all other keywords are metadata, and so is `meta`.
+class Unlogged(LogCalls):
+    """The logging calls outside of any run: they work with ``enabled=False`` alone."""
 
-    Bytes are always digested; the caller's `content_hash` is kept as metadata beside the digest.
-
-    Raises:
-        UsageTypeError: a keyword close to one of these, or one of LBNL's consist that does nothing here.
-    """
-    meta = more.pop("meta", None)
-    if not isinstance(meta or {}, Mapping):
-        raise UsageTypeError(f"meta takes a mapping of name to value, not {type(meta).__name__}: {meta!r}.")
-    _check_metadata(more)
-    meta = {**more, **(meta or {})}
-    if content_hash is not None:
-        meta["content_hash"] = content_hash
-    if schema is not None:
-        meta["schema_name"] = getattr(schema, "__name__", str(schema))
-    return ArtifactNotes(
-        driver=driver,
-        table_path=table_path,
-        array_path=array_path,
-        facet=facet,
-        facet_schema_version=facet_schema_version,
-        meta=meta,
-    )
-
-
-_PARAMETERS = (
-    "path",
-    "key",
-    "direction",
-    "schema",
-    "driver",
-    "table_path",
-    "array_path",
-    "content_hash",
-    "facet",
-    "facet_schema_version",
-    "facet_index",
-    "meta",
-)
-_ELSEWHERE = frozenset(
-    {
-        "enabled",
-        "file_schema_sample_rows",
-        "force_hash_override",
-        "parent_artifact_id",
-        "profile_file_schema",
-        "recovery_roots",
-        "reuse_if_unchanged",
-        "reuse_scope",
-        "strict_schema",
-        "validate_content_hash",
-    }
-)
-"""Keywords that have a meaning in LBNL's consist and none here."""
-
-
-def _check_metadata(given: Mapping[str, Any]) -> None:
-    """Refuse keywords that are hardly meant as metadata: they would silently do nothing."""
-    for name in given:
-        if name in _ELSEWHERE:
-            problem = f"Keyword {name!r} does nothing here, though LBNL's consist has it: leave it out"
-        elif (near := nearest(name, _PARAMETERS)) is not None:
-            problem = f"Keyword {name!r} is not known. Is {near!r} meant? Correct it"
-        else:
-            continue
-        raise UsageTypeError(f"{problem}, or give it as metadata: meta={{{name!r}: …}}.")
+    def _logging(self, call: str) -> ActiveRun:
+        raise NoActiveRunError(call)

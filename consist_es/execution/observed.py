@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.artifact import Artifact, is_like_artifact
 from consist_es.artifacts.describe import Digester
 from consist_es.errors import ConsistError
 from consist_es.execution.current import active_run_or_none, runs_of_thread
@@ -131,7 +131,7 @@ def paths_behind(name: str, inputs: Mapping[str, Any], coupler: Mapping[str, Any
 
 
 def _path(value: Any) -> Path:
-    return value.path if isinstance(value, ArtifactLike) else Path(os.path.abspath(value))
+    return value.path if is_like_artifact(value) else Path(os.path.abspath(value))
 
 
 def _content(value: Any, digester: Digester) -> str:

@@ -20,6 +20,7 @@ except ImportError:  # Windows has none
 _PEAK = re.compile(rb"VmHWM:\s+(\d+) kB")
 _MOVED = re.compile(rb"rchar: (\d+)\nwchar: (\d+)")
 _KB = 1024
+_IO, _STATUS, _CLEAR_REFS = map(Path, ("/proc/self/io", "/proc/self/status", "/proc/self/clear_refs"))
 _RESET_PEAK = b"5"
 """What makes Linux begin anew with the most resident memory of a process."""
 
@@ -50,13 +51,13 @@ Moved = tuple[int, int]
 
 def moved() -> Moved | None:
     """How many bytes this process has moved so far."""
-    found = _MOVED.search(_read("/proc/self/io"))
+    found = _MOVED.search(_read(_IO))
     return (int(found[1]), int(found[2])) if found else None
 
 
-def _read(path: str) -> bytes:
+def _read(path: Path) -> bytes:
     try:
-        with Path(path).open("rb", buffering=0) as file:
+        with path.open("rb", buffering=0) as file:
             return file.read()
     except OSError:  # not Linux, or not allowed
         return b""
@@ -65,7 +66,7 @@ def _read(path: str) -> bytes:
 def begin_peak() -> bool:
     """Have the system begin anew with the most resident memory of this process; False if it cannot."""
     try:
-        with Path("/proc/self/clear_refs").open("wb", buffering=0) as file:
+        with _CLEAR_REFS.open("wb", buffering=0) as file:
             file.write(_RESET_PEAK)
     except OSError:
         return False
@@ -103,7 +104,7 @@ def _peak(before: Reading, after: Reading, children: Sequence[tuple[int, int]]) 
 
     The system has one number for all children of the process so far, which says something only if it has grown.
     """
-    found = _PEAK.search(_read("/proc/self/status"))
+    found = _PEAK.search(_read(_STATUS))
     if found is None or after.children_peak is None:
         return None
     own, faults = int(found[1]) * _KB, after.children_faults - before.children_faults

@@ -29,8 +29,12 @@ from consist_es.project.project import Project
 from consist_es.projections import near
 from consist_es.runs.queries import Queries
 from consist_es.runs.step_logs import place_of
+from consist_es.steps.options import NOT_ASKED
 from consist_es.steps.step import Step, StepDefaults
 from consist_es.views.tables import reached
+
+Verdict = tuple[Hit | Miss, Cursor]
+"""The cache's verdict, and how far the views that gave it had read the log."""
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -42,6 +46,12 @@ class Scope(msgspec.Struct, frozen=True):
     coupler: Mapping[str, Any] | None = None
     around: Surroundings | None = None
     """The parts of its scenario that the step can read."""
+    sweep: str | None = None
+    """Key of the sweep that the step is a row of."""
+    row: str | None = None
+    """Id of that row."""
+    sets_coupler: bool = True
+    """False: another process keeps the scenario's coupler."""
 
 
 @dataclass(slots=True)
@@ -69,6 +79,10 @@ class Settings:
     """Keep what steps print."""
     sources: SourceKeeper | None = None
     """Records source texts; None if they are not to be recorded."""
+    schemas: Mapping[str, Any] = field(default_factory=dict)
+    """Schemas that the tracker was given, by name and table."""
+    last: str | None = None
+    """Key of the run that ended last."""
     warned: Warned = field(default_factory=Warned)
 
     _voucher: Voucher = field(init=False)
@@ -76,9 +90,9 @@ class Settings:
     def __post_init__(self) -> None:
         self._voucher = Voucher(self.project.log, writers=self.trust is not None)
 
-    def look_up(self, step: Step, scope: Scope) -> tuple[Hit | Miss, Cursor]:
-        """The cache's verdict, and how far the views that gave it had read the log."""
-        if not self.use_cache or step.cache_mode == "overwrite":
+    def look_up(self, step: Step, scope: Scope) -> Verdict:
+        """The cache's verdict."""
+        if not self.use_cache or step.cache_mode in NOT_ASKED:
             reason = "cache_mode_overwrite" if self.use_cache else "tracking_off"
             return Miss(reason), reached(self.project.views_as_seen())
         question = Question(
@@ -119,13 +133,12 @@ class Settings:
 
     def directory_of(self, step: Step, key: str) -> Path:
         """The run's own folder: unique per attempt, unless `run_subdir_fn` chooses another."""
-        outputs = Path(self.uris.run_dir) / "outputs"
         if self.subdir_of is None:
-            return outputs / safe_name(step.model) / key
+            return Path(self.uris.run_dir, "outputs", safe_name(step.model), key)
         name = self.subdir_of(provisional_run(step, key))
         if not isinstance(name, str):
             raise UsageTypeError(f"run_subdir_fn must return a str, not {type(name).__name__}.")
-        return inside(outputs, name.strip("/") or key, name)
+        return inside(Path(self.uris.run_dir, "outputs"), name.strip("/") or key, name)
 
     def log_of(self, step: Step, key: str) -> Path | None:
         """The file for what a run prints; None if it is not kept."""

@@ -11,7 +11,9 @@ from consist_es.execution.attempt import Attempt
 from consist_es.execution.block_effects import BlockComparison
 from consist_es.execution.current import Frame, pop, push
 from consist_es.execution.engine import Engine, Scope
-from consist_es.identity.code.block import entering_frame
+from consist_es.identity.code.block import Entry, entering_frame
+from consist_es.identity.code.modes import is_code_alone
+from consist_es.identity.live.left_out_values import LeftOut
 from consist_es.steps.options import StepArguments
 from consist_es.system.with_block import WithBlock
 
@@ -25,6 +27,8 @@ class Trace(WithBlock[Any]):
         self._engine, self._args, self._scope, self._absorb = engine, args, scope, absorb
         self._attempt: Attempt | None = None
         self._frame: Frame | None = None
+        self._entry: Entry | None = None
+        """Where the block is entered, if not by the caller of `__enter__`."""
 
     def _check_entry(self) -> None:
         if self._attempt is not None:
@@ -34,14 +38,16 @@ class Trace(WithBlock[Any]):
 
     def _begin(self) -> Any:
         engine, scope = self._engine, self._scope
-        frame = entering_frame()
+        frame = self._entry or entering_frame()
         attempt = engine.begin(self._args, scope, frame=frame)
         self._attempt = attempt
         attempt.start()
         if self._absorb is not None:
             self._absorb(attempt.active.cached)
         if attempt.can_answer and attempt.hit is None:
-            attempt.comparison = BlockComparison(frame, scope.defaults.project_root, engine.project.masker.plain)
+            root = scope.defaults.project_root
+            left_out = LeftOut(objects=is_code_alone(self._args.cache_options.code_identity))
+            attempt.comparison = BlockComparison(frame, root, engine.project.masker.plain, left_out)
         self._frame = Frame(engine.owner, attempt.active, scope.scenario)
         push(self._frame)
         attempt.watch()

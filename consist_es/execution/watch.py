@@ -16,6 +16,7 @@ from consist_es.cache.reads import PLACES, ReadPlaces, ReadsNow, as_read, listin
 from consist_es.errors import PathError
 from consist_es.events import ObservedRead, ReadsObserved
 from consist_es.execution.active import ActiveRun
+from consist_es.execution.current import FOLDERS
 from consist_es.execution.observed import Surroundings
 from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.installed.places import first_party_of
@@ -97,6 +98,7 @@ class Observer(msgspec.Struct, frozen=True):
             skipped=(*self._skipped(), str(directory)),
             ignored=self.ignored_by(step),
             declared=tuple(map(str, (*(item.path for item in step.inputs), *staged))),
+            beside=lambda: [str(folder) for folder in list(FOLDERS.values()) if folder != directory],
         )
         return Watch(
             places,
@@ -136,9 +138,12 @@ class Observer(msgspec.Struct, frozen=True):
         """Compares recorded reads with the present; None if reads of this step do not count."""
         if self.mode_of(step) != "count":
             return None
-        places = Places(roots=self._roots(defaults), skipped=self._skipped(), ignored=self.ignored_by(step))
-        scope = functools.cache(lambda: Scope(places, is_own=self._is_own(step, defaults)))
-        return ReadsNow(self._places(defaults), scope, self._hash, self._value_digest)
+
+        def scope() -> Scope:
+            places = Places(roots=self._roots(defaults), skipped=self._skipped(), ignored=self.ignored_by(step))
+            return Scope(places, is_own=self._is_own(step, defaults))
+
+        return ReadsNow(self._places(defaults), functools.cache(scope), self._hash, self._value_digest)
 
     def paths(self, reads: Iterable[ObservedRead], defaults: StepDefaults) -> list[Path]:
         """Present paths of the files and folders that an earlier run read."""
@@ -158,7 +163,9 @@ class Observer(msgspec.Struct, frozen=True):
 
     def _roots(self, defaults: StepDefaults) -> tuple[str, ...]:
         folders = (defaults.label_root or defaults.project_root, defaults.project_root, *self.uris.mounts.values())
-        return tuple(dict.fromkeys(map(str, (*folders, Path.cwd()))))
+        current = Path.cwd()
+        own = [current] if current != Path(current.anchor) else []  # workers may be started in the root of all
+        return tuple(dict.fromkeys(map(str, (*folders, *own))))
 
     def _skipped(self) -> tuple[str, ...]:
         views = self.project.db_path

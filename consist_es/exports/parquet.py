@@ -62,6 +62,11 @@ TABLES = {
     FROM runs r JOIN run_outputs o ON o.run_key = r.key
     WHERE ?1 OR r.scenario_key IN (SELECT value FROM json_each(?2)) ORDER BY r.started_seq, o.key, o.artifact_id
     """,
+    "copies": """
+    SELECT c.artifact_id, c.key, c.uri, c.root, c.recovery_root, c.digest, c.how, r.id AS made_by, c.at, c.run_key
+    FROM copies c LEFT JOIN runs r ON r.key = c.run_key
+    WHERE ?1 OR r.scenario_key IN (SELECT value FROM json_each(?2)) ORDER BY c.seq
+    """,
 }
 """File -> its rows; parameters: whether all are wanted, and the scenarios as a JSON list."""
 _HEAD = "SELECT seq FROM checkpoint"

@@ -7,7 +7,7 @@ from consist_es.text import shortened
 from consist_es.values.digests import CONTENT, digest_of
 from consist_es.values.plain import frame, is_masked
 
-FOR_PEOPLE = frozenset({"files", "values", "references"})
+FOR_PEOPLE = frozenset({"files", "values", "references", "aside", "tree"})
 """Parts of an adapter's record that explain it, and are not hashed."""
 _SHOWN = 60
 _SHORT_LENGTH = len(CONTENT) + 16
@@ -36,6 +36,17 @@ def explain_adapters(new: Mapping[str, Any] | None, old: Mapping[str, Any] | Non
     return lines or _references(new, old) or [f"adapter {new.get('name')!r}: what it reads differs"]
 
 
+def drift(new: Mapping[str, Any] | None, old: Mapping[str, Any] | None) -> list[str]:
+    """Differences of what two records say beside what counts: ``settings.yaml (run-only): num_processes: 1 -> 4``."""
+    if new is None or old is None or new.get("tree") == old.get("tree") or new.get("aside") == old.get("aside"):
+        return []
+    now, then = _shown(new, "aside"), _shown(old, "aside")
+    none = {"": None}  # so that one side may be empty
+    lines = [*_values({"values": now or none}, {"values": then or none})]
+    said = [line.replace(": (all): ", ": ", 1) for line in lines if not line.startswith(": ")]
+    return said or ["something in its files"]
+
+
 def _title(adapter: Mapping[str, Any] | None) -> str:
     return "(none)" if adapter is None else f"{adapter.get('name')} {adapter.get('version') or ''}".rstrip()
 
@@ -43,6 +54,12 @@ def _title(adapter: Mapping[str, Any] | None) -> str:
 def _of(adapter: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     found = adapter.get(part)
     return found if isinstance(found, Mapping) else {}
+
+
+def _shown(adapter: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    from consist_es.values.packed import unpacked  # seldom
+
+    return unpacked(_of(adapter, part))
 
 
 def _files(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
@@ -53,7 +70,7 @@ def _files(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
 
 
 def _values(new: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[str]:
-    now, then = _of(new, "values"), _of(old, "values")
+    now, then = _shown(new, "values"), _shown(old, "values")
     if not now or not then:
         return
     one_sided = _of(new, "files").keys() ^ _of(old, "files").keys()

@@ -9,6 +9,7 @@ from consist_es.identity.adapters import explain_adapters
 from consist_es.identity.config import digest_of_plain, said_of
 from consist_es.identity.pairing import pair
 from consist_es.text import shortened
+from consist_es.values.digests import TIMES
 from consist_es.values.plain import frame, is_masked, is_tagged
 from consist_es.values.written import written
 
@@ -221,7 +222,12 @@ def _inputs(
         if before is None or after is None:
             said = f"{'added' if before is None else 'removed'}{_named(before or after, files)}"
         elif before.digest != after.digest:
-            said = f"content differs{_content(after, before, role, then, files)}"
+            what = (
+                "size or time"
+                if (after.digest or "").startswith(TIMES) and (before.digest or "").startswith(TIMES)
+                else "content"
+            )
+            said = f"{what} differs{_content(after, before, role, then, files)}"
         elif change := _other_file(files.get(after.artifact), files.get(before.artifact)):
             said = f"same content, but {change}"
         else:
@@ -337,3 +343,85 @@ _CALLABLE = "callable"
 
 def _both(before: str, after: str) -> str:
     return after if before == after else f"{after} ({before} before)"
+
+
+# ---------------------------------------------------------------- for programs
+
+PARTS = {"config": "config_hash", "inputs": "input_hash", "code": "git_hash"}
+"""Main parts of an identity -> attributes of a run that tell them apart."""
+_PARTS = {
+    "config": "config_hash",
+    "input": "input_hash",
+    "code": "git_hash",
+    "label": "labels",
+    "identity_input": "identity_inputs",
+    "adapter": "adapter",
+    "version": "fingerprint_version",
+}
+"""Kind of a difference -> the part of the identity."""
+_DETAILS = {
+    "label": "run_fields_changed",
+    "identity_input": "identity_inputs_changed",
+    "adapter": "adapter_identity_changed",
+    "code": "code_identity_changed",
+    "more": "more_differences",
+}
+"""Kind of a difference -> the entry that lists its keys."""
+
+
+def components(
+    reason: str, found: Sequence[tuple[Difference, str]], digests: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """Which parts of an identity are those of the nearest run and which are not, and what was added, removed, changed.
+
+    `found`: differences with their texts. `digests`: role of an input -> digest. Keys are those of LBNL's consist:
+    matched_components, mismatched_components, confidence, fallbacks_used, and details.
+    """
+    words = reason.removesuffix("_changed").split("_and_")
+    main = list(PARTS) if reason == "all_components_changed" else [part for part in PARTS if part in words]
+    kinds = {each.kind for each, _ in found}
+    differing = {PARTS[part] for part in main} | {part for kind, part in _PARTS.items() if kind in kinds}
+    details: dict[str, list[Any]] = {}
+    for each, text in found:
+        name, told = _detail(each, text, digests)
+        if name and told not in details.setdefault(name, []):
+            details[name].append(told)
+    # keys of a config come from what was recorded of it, which LBNL's consist calls a fallback
+    fallbacks = ["json_snapshot"] if any(name.startswith("config_keys_") for name in details) else []
+    sure = "high" if len(differing) < 2 else "low" if differing >= {*PARTS.values()} else "medium"
+    return {
+        "matched_components": [part for part in PARTS.values() if part not in differing],
+        "mismatched_components": [part for part in _PARTS.values() if part in differing],
+        "confidence": "low" if reason == "exact_match_lookup_inconclusive" else sure,
+        "fallbacks_used": fallbacks,
+        "details": details | ({"fallbacks_used": fallbacks} if fallbacks else {}),
+    }
+
+
+def _detail(found: Difference, text: str, digests: Mapping[str, str | None]) -> tuple[str, Any]:
+    """The entry of the details that a difference belongs to, and what stands there; no entry if it names nothing."""
+    if found.kind == "config" and found.key:
+        return f"config_keys_{_how(found, text)}", found.key
+    if found.kind == "input" and found.key:
+        return _input_detail(found, text, digests)
+    if found.kind == "code" and text.startswith("code identity mode: "):
+        return "code_identity_mode_changed", {"candidate": found.before, "current": found.after}
+    return _DETAILS.get(found.kind, ""), found.key or text
+
+
+def _how(found: Difference, text: str) -> str:
+    """What became of a key of the config. None may be a value, too, so the words decide with it."""
+    if found.before is None and text.startswith(f"config.{found.key}: (missing) -> "):
+        return "added"
+    return "removed" if found.after is None and text.endswith(" -> (missing)") else "changed"
+
+
+def _input_detail(found: Difference, text: str, digests: Mapping[str, str | None]) -> tuple[str, Any]:
+    described = text.endswith(", with the same content")
+    if not described and (found.before is None or found.after is None):
+        return f"input_keys_{'added' if found.before is None else 'removed'}", found.key
+    if described or text.startswith(f"input {found.key!r}: same content, "):
+        return "input_artifact_changes", {"key": found.key, "changes": ["artifact_description_changed"]}
+    ids = {"candidate_artifact_id": found.before, "current_artifact_id": found.after}
+    now = {"changes": ["artifact_hash_changed"], "current_hash": digests.get(found.key)}
+    return "input_artifact_changes", {"key": found.key, **now, **ids}

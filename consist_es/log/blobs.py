@@ -38,7 +38,12 @@ def write_blob(storage: Storage, folder: Path, data: bytes) -> bytes:
             raise
     for holder in (place, folder):  # also if it existed: its writer may have died before this
         storage.sync_folder(holder)
-    return msgspec.json.encode(_Reference(blob=digest, size=len(data)))
+    return reference_to(digest, len(data))
+
+
+def reference_to(digest: str, size: int) -> bytes:
+    """What stands on the line instead of a payload of this digest, in hex."""
+    return msgspec.json.encode(_Reference(blob=digest, size=size))
 
 
 def _write(storage: Storage, path: Path, data: bytes) -> None:

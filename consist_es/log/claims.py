@@ -104,8 +104,7 @@ class FileClaim:
     def _tried(self, *, blocking: bool) -> bool:
         """Try to take the lock. True if taken, or if locking is impossible here."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fd = self._storage.open(self._path, os.O_RDWR | os.O_CREAT)
+            fd = self._opened()
         except OSError as error:  # a place that cannot be written: two may compute, neither is wrong
             log.debug("no turns at %s: %s", self._path, error)
             return True
@@ -121,6 +120,13 @@ class FileClaim:
             if self._fd is None:
                 self._storage.close(fd)
         return self._fd is not None
+
+    def _opened(self) -> int:
+        try:
+            return self._storage.open(self._path, os.O_RDWR | os.O_CREAT)
+        except FileNotFoundError:  # the first claim here
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return self._storage.open(self._path, os.O_RDWR | os.O_CREAT)
 
     def _locked(self, fd: int, blocking: bool) -> bool:
         if not self._storage.flock(fd, blocking=False):

@@ -1,7 +1,8 @@
 """What a log can do, whatever keeps its events. Everything outside `consist_es.log` holds an `EventLog`.
 
-There is one engine today: files in a folder (`consist_es.log.local`). What every engine promises is held by one suite,
-`tests/log/test_engine_conformance.py`. What only some engines can do is named in `EventLog.can`.
+There are two engines: files in a folder (`consist_es.log.local`), and a PostgreSQL database
+(`consist_es.log.postgres`). What every engine promises is held by one suite, `tests/log/test_engine_conformance.py`.
+What only some engines can do is named in `EventLog.can`.
 """
 
 import os
@@ -14,6 +15,7 @@ from consist_es.errors import LogEngineError, LogPlaceError
 from consist_es.events import Cursor, Draft, Recorded
 from consist_es.log.local import LocalLog
 from consist_es.log.presence import Marks
+from consist_es.log.segment import Line
 from consist_es.system.storage import Storage
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ Progress = Callable[[int, int], None]
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """At least two letters: ``C://`` is a drive."""
+_SERVERS = ("postgresql", "postgres")
 
 
 class Claim(Protocol):
@@ -80,6 +83,16 @@ class EventLog(Protocol):
             LogMismatchError: the cursor's event is not in this log.
         """
 
+    def lines(self, after: Cursor | None = None) -> Iterator[Line]:
+        """The same as checked lines, as they are kept: payloads not decoded, and large ones not resolved."""
+
+    def payload(self, data: bytes) -> bytes:
+        """The payload of a line: its data, or what they refer to.
+
+        Raises:
+            LogCorruptError: that is missing or damaged.
+        """
+
     def head(self, *, fresh: bool = True) -> Cursor:
         """The end, after the last whole batch. With `fresh` False the newest end that this process has seen, without a
         look if it has seen one: where the answer only has to be recent."""
@@ -110,6 +123,13 @@ class EventLog(Protocol):
         """Remove what gone writers left of their locks, except `needed`: `WriterAttached.lock` of those whose runs have
         no end."""
 
+    def mask_key(self) -> bytes:
+        """The project's key for masking secrets, of 32 bytes; made when it is first asked for.
+
+        Raises:
+            OSError, LogError: it cannot be read or made.
+        """
+
     def redact(self, positions: Sequence[int], reason: str, user: str = "") -> None:
         """Remove the payloads of these events for good, and record that."""
 
@@ -123,12 +143,19 @@ class EventLog(Protocol):
 def open_log(
     where: str | os.PathLike[str], *, sync: str = "commit", read_only: bool = False, storage: Storage | None = None
 ) -> EventLog:
-    """The log at a path: a folder, made with the first append. Nothing is read or written yet.
+    """The log at a path: a folder, made with the first append; or on a server,
+    ``postgresql://host/database#project``. Nothing is read or written yet.
 
     Raises:
-        LogPlaceError: `where` is a URL. OptionError: an unknown sync policy.
+        LogPlaceError: `where` is another URL. ServerAddressError: it names no project, or holds a password.
+        OptionError: an unknown sync policy. MissingExtraError: the client of the server is not installed.
         LogFormatError: it is to be written, and there are links among its files.
     """
+    if isinstance(where, str) and is_server(where):
+        from consist_es.log.postgres.address import address_of  # most processes need no client of a server
+        from consist_es.log.postgres.log import PostgresLog
+
+        return PostgresLog(address_of(where), sync=sync, storage=storage, read_only=read_only)
     require_path(where)
     log = LocalLog(Path(where), sync=sync, storage=storage, read_only=read_only)
     if not read_only:
@@ -136,8 +163,14 @@ def open_log(
     return log
 
 
+def is_server(where: str) -> bool:
+    """True for the URL of a log on a server."""
+    found = _URL.match(where)
+    return found is not None and found[1].lower() in _SERVERS
+
+
 def require_path(where: object) -> None:
-    """Refuse a URL: no engine of this version keeps a log there.
+    """Refuse a URL.
 
     Raises:
         LogPlaceError: names the kind of place, not the URL, which may hold a password.

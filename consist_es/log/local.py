@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from consist_es.errors import LogCorruptError, LogError, LogReadError, LogReadOnlyError, OptionError, RedactionError
 from consist_es.events import Cursor, Draft, Recorded
+from consist_es.log.blobs import BLOB_FOLDER, resolve
 from consist_es.log.claims import FileClaim, holder
 from consist_es.log.files import new_ids, refuse_links
 from consist_es.log.places import read_places
 from consist_es.log.presence import Marks, is_gone, is_seen, sweep
-from consist_es.log.reader import find, read, read_at, read_head
-from consist_es.log.record import prepare_all
+from consist_es.log.reader import find, read, read_at, read_head, read_lines
+from consist_es.log.record import BadRecord, prepare_all
 from consist_es.log.repair import Damage, Gap, find_damage
-from consist_es.log.segment import SEGMENT_SIZE, Opened, header_of, segment_numbers
+from consist_es.log.segment import SEGMENT_SIZE, Line, Opened, header_of, segment_numbers
 from consist_es.log.writer import Writer
 from consist_es.system.storage import LocalStorage, Storage
+from consist_es.values.masking import kept_key, key_file
 
 if TYPE_CHECKING:
     from consist_es.log.report import VerifyReport
@@ -194,6 +196,24 @@ class LocalLog:
         """
         return read(self.storage, self.folder, after or Cursor())
 
+    def lines(self, after: Cursor | None = None) -> Iterator[Line]:
+        """The same as checked lines, as they are kept: payloads not decoded, and large ones not resolved. Raises as
+        `read`."""
+        return (line for _, line in read_lines(self.storage, self.folder, after or Cursor()))
+
+    def payload(self, data: bytes) -> bytes:
+        """The payload of a line: its data, or that of the blob they refer to.
+
+        Raises:
+            LogCorruptError: the blob is missing or damaged. LogReadError: the operating system refused.
+        """
+        try:
+            return resolve(self.storage, self.folder, data)
+        except BadRecord as error:
+            raise LogCorruptError(BLOB_FOLDER, 0, str(error)) from error
+        except OSError as error:
+            raise LogReadError(self.folder, error) from error
+
     @staticmethod
     def cursor_after(event: Recorded) -> Cursor:
         """Cursor to go on reading after this event."""
@@ -282,6 +302,14 @@ class LocalLog:
     def sweep(self, needed: Collection[str]) -> None:
         """Remove the lock files of gone writers, except those in `needed`."""
         sweep(self.storage, self.folder, needed)
+
+    def mask_key(self) -> bytes:
+        """The project's key for masking secrets, in a file beside the folder; made when it is first asked for.
+
+        Raises:
+            OSError: it cannot be read or made.
+        """
+        return kept_key(key_file(self.folder))
 
     def refuse_links(self) -> None:
         """Refuse links among the writable files, see `consist_es.log.files`.

@@ -32,6 +32,8 @@ class Marks(Protocol):
     """Identity of a process, as in `writer_attached`."""
 
     @property
+    def writer(self) -> str: ...
+    @property
     def host(self) -> str: ...
     @property
     def boot(self) -> str: ...
@@ -52,24 +54,31 @@ class Marks(Protocol):
 
 def is_gone(storage: Storage, folder: Path, writer: Marks) -> bool:
     """True if this writer of the log in this folder is certainly gone."""
-    if _shares_numbers(storage, writer):
-        started = storage.pid_started(writer.pid)
-        told = started != "" and writer.pid_started != ""
-        return started == "ended" or (started != writer.pid_started if told else not _exists(writer.pid))
+    if shares_numbers(storage, writer):
+        return not still_runs(storage, writer)
     return _lock_is(False, storage, folder, writer)
+
+
+def still_runs(storage: Storage, writer: Marks) -> bool:
+    """True if its pid, which `shares_numbers` with ours, is still the same process."""
+    started = storage.pid_started(writer.pid)
+    told = started != "" and writer.pid_started != ""
+    return started != "ended" and (started == writer.pid_started if told else _exists(writer.pid))
 
 
 def is_seen(storage: Storage, folder: Path, writer: Marks) -> bool:
     """True if it certainly lives: its pid is the same process, or its lock is held."""
-    if _shares_numbers(storage, writer):
-        return not is_gone(storage, folder, writer)
+    if shares_numbers(storage, writer):
+        return still_runs(storage, writer)
     return _lock_is(True, storage, folder, writer)
 
 
-def _shares_numbers(storage: Storage, writer: Marks) -> bool:
+def shares_numbers(storage: Storage, writer: Marks) -> bool:
     """True if its pid means the same process here as in its own namespace."""
     if not writer.boot or writer.boot != storage.boot():
         return False
+    if writer.machine and storage.machine() not in ("", writer.machine):
+        return False  # two copies of one virtual machine can have one boot id
     ours = storage.pid_namespace()
     if writer.pid_namespace:
         return writer.pid_namespace == ours != machine.UNKNOWN
@@ -87,7 +96,7 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _is_same_machine(storage: Storage, writer: Marks) -> bool:
+def is_same_machine(storage: Storage, writer: Marks) -> bool:
     """True if boot or machine id match. Containers often have no machine id, but one boot is one kernel."""
     same_boot = writer.boot != "" and writer.boot == storage.boot()
     return same_boot or (writer.machine != "" and writer.machine == storage.machine())
@@ -98,7 +107,7 @@ def _lock_is(held: bool, storage: Storage, folder: Path, writer: Marks) -> bool:
     name, _, inode = writer.lock.partition(":")
     if not _NAME.fullmatch(name) or not inode.isdecimal():
         return False
-    if not _is_same_machine(storage, writer) or not storage.is_local(folder):
+    if not is_same_machine(storage, writer) or not storage.is_local(folder):
         return False
     try:
         fd = storage.open(folder / FOLDER / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from consist_es.errors import LogCorruptError, LogError, LogMismatchError, LogReadError
 from consist_es.events import Cursor, Recorded
 from consist_es.log.blobs import resolve
+from consist_es.log.quick import Checked, Quick
 from consist_es.log.record import (
     BLOB_START,
     TAIL_LENGTH,
@@ -45,15 +45,22 @@ _END = 16 << 10
 
 def read(storage: Storage, folder: Path, after: Cursor) -> Iterator[Recorded]:
     """Every event after the cursor, up to the last whole batch; see `LocalLog.read`."""
-    for segment, line in read_lines(storage, folder, after):
-        yield _recorded(storage, folder, segment, line)
+    for segment, found in _found(storage, folder, after, quick=True):
+        for item in (found,) if isinstance(found, Line) else found.events():
+            yield _recorded(storage, folder, segment, item) if isinstance(item, Line) else item
 
 
 def read_lines(storage: Storage, folder: Path, after: Cursor) -> Iterator[tuple[int, Line]]:
     """The same as checked lines with their segments, payloads not decoded; raises as `read`."""
+    for segment, found in _found(storage, folder, after, quick=False):
+        if isinstance(found, Line):
+            yield segment, found
+
+
+def _found(storage: Storage, folder: Path, after: Cursor, *, quick: bool) -> Iterator[tuple[int, Line | Checked]]:
     try:
         watermark = read_watermark(storage, folder)  # read first: the log holds at least this much
-        yield from _Tour(storage, folder, after, watermark.seq if watermark else 0).lines()
+        yield from _Tour(storage, folder, after, watermark.seq if watermark else 0, quick=quick).lines()
     except OSError as error:
         raise LogReadError(folder, error) from error
 
@@ -76,8 +83,8 @@ def _recorded(storage: Storage, folder: Path, segment: int, line: Line) -> Recor
 class _Tour:
     """One walk through the segments, from a cursor to the end."""
 
-    def __init__(self, storage: Storage, folder: Path, seen: Cursor, floor: int) -> None:
-        self._storage, self._folder = storage, folder
+    def __init__(self, storage: Storage, folder: Path, seen: Cursor, floor: int, *, quick: bool) -> None:
+        self._storage, self._folder, self._quick = storage, folder, quick
         self._seen = seen
         """Cursor up to which the caller has the events."""
         self._floor = floor
@@ -87,14 +94,14 @@ class _Tour:
         self._fault: LogError | None = None
         """Why a later segment cannot be read. Ignored if a still later one supersedes it."""
 
-    def lines(self) -> Iterator[tuple[int, Line]]:
+    def lines(self) -> Iterator[tuple[int, Line | Checked]]:
         place = self._start()
         while place is not None:
             following = self._following(place.segment)  # before the lines: once it exists, they are complete
             if following is None or following.start.seq > place.seq:
                 self._place = place
-                for line in self._segment(place, following):
-                    yield place.segment, line
+                for found in self._segment(place, following):
+                    yield place.segment, found
                 place = self._place
             if following is None and self._fault is not None:
                 raise self._fault
@@ -148,12 +155,25 @@ class _Tour:
         found = replacement(number, {other: opened.header.first for other, opened in later.items()})
         return None if found is None else later[found[1]]
 
-    def _segment(self, place: Place, following: Opened | None) -> Iterator[Line]:
+    def _segment(self, place: Place, following: Opened | None) -> Iterator[Line | Checked]:
         fd, _ = open_segment(self._storage, self._folder, place.segment)
+        limit = following.header.first if following else None
         try:
-            yield from self._lines(fd, place, following.header.first if following else None)
+            quick = Quick(self._storage, fd, place)
+            if self._quick and place.seq >= self._seen.seq:  # else a line of what was seen has to be compared
+                for found in quick.checked():
+                    if limit is not None and found.place.seq >= limit:
+                        break
+                    self._place = place = found.place
+                    yield found
+            if not (quick.ended and self._is_all(place, limit)):
+                yield from self._lines(fd, place, limit)
         finally:
             self._storage.close(fd)
+
+    def _is_all(self, place: Place, limit: int | None) -> bool:
+        """True if nothing is missing in a segment that ends at this place."""
+        return place.seq == limit - 1 if limit is not None else self._damage(place, None, None) is None
 
     def _lines(self, fd: int, place: Place, limit: int | None) -> Iterator[Line]:
         """Yield new lines before position `limit`."""
@@ -240,10 +260,14 @@ class Ending(NamedTuple):
 
     def holds(self, storage: Storage) -> bool:
         """True if it certainly is the end."""
-        with suppress(OSError):  # the next look finds the fault
-            if self.stamp is not None and storage.stamp(self.path) == self.stamp:
-                return storage.stamp(self.following) is None
-        return False
+        try:
+            return (
+                self.stamp is not None
+                and storage.stamp(self.path) == self.stamp
+                and storage.stamp(self.following) is None
+            )
+        except OSError:  # the next look finds the fault
+            return False
 
 
 def ending(cursor: Cursor, path: Path, following: Path, stamp: Stamp | None) -> Ending:

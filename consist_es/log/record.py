@@ -40,10 +40,10 @@ ROOM = len(REDACTED_START) + 64 + len(b'"}')
 FILLER = b"\t"
 """Pads shorter payloads. Not blanks: one flipped bit turns a blank into the zero byte that a power cut leaves."""
 
-_LINE_TAG = b"consist-es log 1 line\n"
+LINE_TAG = b"consist-es log 1 line\n"
 _GENESIS_TAG = b"consist-es log 1 genesis\n"
 _HEADER_TAG = b"consist-es log 1 header\n"
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: dict[tuple[str, int], Upcaster] = {}
@@ -83,7 +83,7 @@ class BadRecord(Exception):
 
 def text_of(digest: bytes) -> bytes:
     """A 32-byte digest as 43 characters of base64url without padding (RFC 4648, section 5)."""
-    return binascii.b2a_base64(digest, newline=False)[:CHAIN_LENGTH].translate(_URL_SAFE)
+    return binascii.b2a_base64(digest, newline=False)[:CHAIN_LENGTH].translate(URL_SAFE)
 
 
 def chain_of(previous: bytes, head: bytes, data: bytes) -> bytes:
@@ -98,7 +98,7 @@ def chain_of(previous: bytes, head: bytes, data: bytes) -> bytes:
 def covered(previous: bytes, head: bytes, data: bytes) -> bytes:
     """Input of a line's chain value. Also the line's leaf in the log's Merkle tree: a redaction that keeps the chain
     intact keeps the tree intact."""
-    return _LINE_TAG + previous + len(head).to_bytes(8, "little") + head + payload_digest(data)
+    return LINE_TAG + previous + len(head).to_bytes(8, "little") + head + payload_digest(data)
 
 
 def genesis(project: str) -> bytes:
@@ -188,7 +188,7 @@ def _require_readable(event: Event, data: bytes) -> None:
         raise UsageTypeError(f"{error}. Nothing was recorded.") from error
 
 
-_MAX_DEPTH = 200
+MAX_DEPTH = 200
 _MIN_INT, _MAX_INT = -(1 << 63), (1 << 64) - 1
 
 Fault = tuple[str, str] | None
@@ -207,8 +207,8 @@ def _fault(value: Any, depth: int) -> Fault:
         return None if _MIN_INT <= value <= _MAX_INT else ("", "an integer beyond 64 bits")
     if kind is float:
         return None if math.isfinite(value) else ("", f"the float {value!r}")
-    if depth > _MAX_DEPTH:
-        return ("", f"values nested more than {_MAX_DEPTH} deep")
+    if depth > MAX_DEPTH:
+        return ("", f"values nested more than {MAX_DEPTH} deep")
     if kind is list:
         return _list_fault(value, depth + 1)
     if kind is dict:
@@ -259,7 +259,8 @@ def _unfit(path: str, what: str) -> UsageTypeError:
     )
 
 
-_DECODERS: dict[tuple[str, int], msgspec.json.Decoder[Any]] = {}
+DECODERS: dict[tuple[str, int], msgspec.json.Decoder[Any]] = {}
+"""(type, v) -> decoder of payloads that need no upcaster; filled by use."""
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _PLAIN = msgspec.json.Decoder(dict[str, Any])
 
@@ -275,12 +276,12 @@ def decode_event(type: str, v: int, data: bytes) -> Event | UnknownEvent | Redac
         return RedactedEvent(type=type, v=v, digest=digest)
     key = (type, v)
     try:
-        if data.count(b"[") + data.count(b"{") > _MAX_DEPTH:  # few have so many, and most of those are not deep
+        if data.count(b"[") + data.count(b"{") > MAX_DEPTH:  # few have so many, and most of those are not deep
             _require_flat(data)
         if key in UPCASTERS:
             return _upcast(type, v, _PLAIN.decode(data))
         if key in REGISTRY:
-            event: Event = (_DECODERS.get(key) or _decoder(key)).decode(data)
+            event: Event = (DECODERS.get(key) or _decoder(key)).decode(data)
             return event
         _RAW.decode(data)
         return UnknownEvent(type=type, v=v, data=data)
@@ -296,12 +297,12 @@ _STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
 def _require_flat(data: bytes) -> None:
     """Refuse payloads nested deeper than any that is written: reading walks them by recursion."""
     bare = _STRINGS.sub(b"", data)
-    if max(itertools.accumulate(_STEPS.get(byte, 0) for byte in bare)) > _MAX_DEPTH + 1:
-        raise ValueError(f"values nested more than {_MAX_DEPTH} deep")
+    if max(itertools.accumulate(_STEPS.get(byte, 0) for byte in bare)) > MAX_DEPTH + 1:
+        raise ValueError(f"values nested more than {MAX_DEPTH} deep")
 
 
 def _decoder(key: tuple[str, int]) -> msgspec.json.Decoder[Any]:
-    return _DECODERS.setdefault(key, msgspec.json.Decoder(REGISTRY[key]))
+    return DECODERS.setdefault(key, msgspec.json.Decoder(REGISTRY[key]))
 
 
 def _upcast(type: str, v: int, plain: dict[str, Any]) -> Event:
@@ -358,6 +359,11 @@ def encode_lines(items: Sequence[Prepared], seq: int, at: str, by: str, previous
 def join_line(head: bytes, data: bytes, chain: bytes) -> bytes:
     """Join a line from its parts; the inverse of `split_line`."""
     return b"".join((head, SEPARATOR, data, TAIL_START, chain, TAIL_END))
+
+
+def line_of(covered: bytes, data: bytes, chain: bytes) -> bytes:
+    """The line with this input of its chain value, see `covered`."""
+    return join_line(covered[len(LINE_TAG) + CHAIN_LENGTH + 8 : -32], data, chain)
 
 
 def split_line(line: bytes) -> tuple[bytes, bytes, bytes]:

@@ -142,15 +142,20 @@ def plan(
             raise RedactionError(position, f"the log ends at position {head}", "`consist-es log` lists the events.")
     lines = find_lines(storage, folder, positions)
     for position in positions:
-        _check(position, lines[position])
-    targets = [_target(lines[position], reason, user, own) for position, own in zip(positions, ids, strict=True)]
+        check_line(position, lines[position])
+    targets = [target_of(lines[position], reason, user, own) for position, own in zip(positions, ids, strict=True)]
     _check_blobs(storage, folder, targets)
     for number in _segments_of(storage, folder, positions):
         list(_given_up_before(storage, folder, number))
     return Intent(head, targets)
 
 
-def _check(position: int, line: Line) -> None:
+def check_line(position: int, line: Line) -> None:
+    """Refuse to redact an event of the log itself, or one without a payload.
+
+    Raises:
+        RedactionError: with the reason.
+    """
     if line.head.type in OWN_TYPES:
         what = f"it is a {line.head.type} event of the log itself"
         raise RedactionError(position, what, "It holds nothing from a step, its config or its metadata.")
@@ -161,7 +166,8 @@ def _check(position: int, line: Line) -> None:
         raise RedactionError(position, what, "Only versions before 0.1 wrote such short ones.")
 
 
-def _target(line: Line, reason: str, user: str, own_id: str) -> Target:
+def target_of(line: Line, reason: str, user: str, own_id: str) -> Target:
+    """The payload of a line, as one to remove; `own_id`: of the event that records it."""
     event = PayloadRedacted(
         position=line.head.seq,
         event=line.head.type,

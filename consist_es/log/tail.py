@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from consist_es.errors import LogCorruptError, LogMismatchError, LogWriteError
@@ -65,8 +65,8 @@ class Tail:
         self._failed: tuple[int, Watermark | None] | None = None
         """Segment with a failed sync, and the watermark before it."""
 
-    def current(self, now: str) -> Active:
-        """The active segment, after checking and following the lines of other writers.
+    def current(self, now: Callable[[], str]) -> Active:
+        """The active segment, after checking and following the lines of other writers. `now`: the time.
 
         Raises:
             LogCorruptError, LogFormatError: it cannot be written to.
@@ -89,7 +89,7 @@ class Tail:
         if size > active.place.offset:
             self._take_in(active, mine=mine)
 
-    def _held(self, now: str) -> Active:
+    def _held(self, now: Callable[[], str]) -> Active:
         """The newest segment, followed and locked: the lock file may have been deleted while a writer held it.
 
         That writer cannot be stopped. After `STALE` seconds the log goes on in a new segment, and readers ignore later
@@ -160,7 +160,7 @@ class Tail:
 
     # ------------------------------------------------------------ opening
 
-    def _open_last(self, now: str) -> Active:
+    def _open_last(self, now: Callable[[], str]) -> Active:
         self.redacting = remove_leftovers(self._storage, self.folder)
         numbers = segment_numbers(self._storage, self.folder)
         mark = read_watermark(self._storage, self.folder)
@@ -168,7 +168,7 @@ class Tail:
             problem = f"the segment is missing, but position {mark.seq} in it was synced"
             raise LogCorruptError(segment_name(mark.segment), 0, problem)
         if not numbers:
-            return self._create_first(now)
+            return self._create_first(now())
         fd, opened = open_segment(self._storage, self.folder, numbers[-1], os.O_RDWR)
         try:
             self._check_project(opened.header.project)

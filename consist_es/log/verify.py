@@ -5,10 +5,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from consist_es.errors import LogCorruptError, LogError
+from consist_es.errors import LogError
 from consist_es.events import RecordLost
 from consist_es.log.blobs import BLOB_FOLDER, resolve
-from consist_es.log.files import QUARANTINE, REDACTION
+from consist_es.log.files import REDACTION
+from consist_es.log.looking import Looking
+from consist_es.log.parts import Part, Parts, special
+from consist_es.log.quick import Quick
 from consist_es.log.record import (
     BLOB_START,
     TAIL_LENGTH,
@@ -16,7 +19,7 @@ from consist_es.log.record import (
     chain_before,
 )
 from consist_es.log.redaction import Account, read_intent, unaccounted
-from consist_es.log.report import Problem, VerifyReport
+from consist_es.log.report import VerifyReport
 from consist_es.log.salvage import chain_between, position_of, stated_chain
 from consist_es.log.segment import (
     Line,
@@ -26,18 +29,13 @@ from consist_es.log.segment import (
     Walk,
     header_of,
     line_at,
-    open_segment,
     place_before,
     replacement,
     segment_name,
-    segment_numbers,
 )
 from consist_es.log.unended import OpenRuns
 from consist_es.log.watermark import HEAD_FILE, SLOT, VERIFIED_FILE, Watermark, read_watermark, write_watermark
 from consist_es.system.storage import LocalStorage, Storage
-
-MOST_PROBLEMS = 1000
-"""Most problems in a report; one more line says that there are others."""
 
 Progress = Callable[[int, int], None]
 """Called with (bytes checked, bytes in all)."""
@@ -75,7 +73,7 @@ def verify_again(
     return report
 
 
-class _Check:
+class _Check(Looking):
     def __init__(
         self,
         folder: Path,
@@ -85,11 +83,11 @@ class _Check:
         *,
         full: bool = True,
     ) -> None:
-        self._folder, self._storage, self._progress = folder, storage, progress
+        super().__init__(folder, storage)
+        self._progress = progress
         self._noted, self._full = noted, full
         self.mark: Watermark | None = None
         """The watermark before the walk."""
-        self._problems: list[Problem] = []
         self._events = 0
         self._done = 0
         self._total = 0
@@ -100,13 +98,15 @@ class _Check:
         """Segment -> position of its first event, if its header can be read."""
         self._lost: list[int] = []
         self._open_runs = OpenRuns()
-        self._unread = False
         self._before: int | None = None
         self.note_holds = False
         """True if the record that an earlier walk ended with is there."""
         self._account = Account()
         self._place: Place | None = None
         """End of the last checked segment."""
+        self._parts: Parts | None = None
+        self._asked: dict[int, Place] = {}
+        """Segment -> place that a child checks it from."""
 
     def report(self) -> VerifyReport:
         mark = self.mark = self._watermark()
@@ -117,11 +117,14 @@ class _Check:
         self._total = sum(self._size(number) for number in numbers)
         start = self._start(opened)
         due = start.segment if start else self._earliest()
-        for number in numbers:
-            if number >= due:  # superseded ones are skipped
-                due = self._segment(number, opened, start)
-            elif number + 1 not in opened and not self._is_replaced(number):
-                self._next(number, opened)
+        self._asked = self._askable(opened, start, due)
+        size = self._total - self._done
+        with Parts(self._storage, self._folder, list(self._asked.values()), size, self._advance) as self._parts:
+            for number in numbers:
+                if number >= due:  # superseded ones are skipped
+                    due = self._segment(number, opened, start)
+                elif number + 1 not in opened and not self._is_replaced(number):
+                    self._next(number, opened)
         head = self._place.seq if self._place else 0
         if mark is not None:
             self._check_watermark(mark, head)
@@ -145,6 +148,13 @@ class _Check:
             unended=self._open_runs.found(),
             since=start.seq if start else 0,
         )
+
+    def _askable(self, opened: dict[int, Opened | str], start: Place | None, due: int) -> dict[int, Place]:
+        """Where the segments begin that are to be checked."""
+        begins = {number: found.start for number, found in opened.items() if isinstance(found, Opened)}
+        if start is not None:
+            begins[start.segment] = start
+        return {number: place for number, place in begins.items() if number >= due}
 
     def _is_replaced(self, number: int) -> bool:
         """True if the segment that supersedes this one begins at its end or before."""
@@ -188,16 +198,6 @@ class _Check:
         self._problem(name, noted.offset, noted.seq, f"{what} (if that was intended, remove {VERIFIED_FILE!r})")
         return None
 
-    def _unreadable(self, file: str, error: OSError) -> None:
-        self._unread = True
-        self._problem(file, 0, None, f"cannot be read: {error}")
-
-    def _problem(self, file: str, offset: int, position: int | None, what: str) -> None:
-        if len(self._problems) < MOST_PROBLEMS:
-            self._problems.append(Problem(file, offset, position, what))
-        elif len(self._problems) == MOST_PROBLEMS:
-            self._problems.append(Problem(file, offset, position, "and more, which are not listed"))
-
     # ------------------------------------------------------------ files
 
     def _watermark(self) -> Watermark | None:
@@ -226,51 +226,6 @@ class _Check:
                 raise BadRecord("the record there is another")
         except (BadRecord, OSError) as error:
             self._problem(name, mark.offset, mark.seq, f"it was synced, but {error}")
-
-    def _read(self, path: Path, size: int, offset: int = 0) -> bytes:
-        try:
-            fd = self._storage.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return b""
-        try:
-            return self._storage.read_at(fd, size, offset)
-        finally:
-            self._storage.close(fd)
-
-    def _numbers(self) -> list[int]:
-        try:
-            return segment_numbers(self._storage, self._folder)
-        except OSError as error:
-            self._unreadable("", error)
-            return []
-
-    def _size(self, number: int) -> int:
-        try:
-            fd = self._storage.open(self._folder / segment_name(number), os.O_RDONLY)
-        except OSError:
-            return 0
-        try:
-            return self._storage.size(fd)
-        finally:
-            self._storage.close(fd)
-
-    def _open(self, number: int) -> Opened | str:
-        """The segment's header, or why it cannot be read."""
-        try:
-            fd, opened = open_segment(self._storage, self._folder, number)
-        except LogError as error:
-            return error.problem if isinstance(error, LogCorruptError) else str(error)
-        except OSError as error:
-            self._unread = True
-            return f"cannot be read: {error}"
-        self._storage.close(fd)
-        return opened
-
-    def _quarantined(self) -> list[str]:
-        try:
-            return sorted(self._storage.listdir(self._folder / QUARANTINE))
-        except OSError:
-            return []
 
     # ------------------------------------------------------------ segments
 
@@ -337,14 +292,31 @@ class _Check:
         return isinstance(found, Opened) and found.header.first <= reached.seq + 1
 
     def _walk(self, fd: int, place: Place, limit: int | None) -> Rest | None:
-        walk = Walk(self._storage, fd, place)
         self._place = place
+        part = self._part(place, limit)
+        quick = Quick(self._storage, fd, place if part is None else part.place)
+        if part is not None:
+            self._take(part)
+            if part.ended:
+                return None
+        for found in quick.checked():
+            if limit is not None and found.place.seq >= limit:
+                break
+            for head in found.heads:
+                self._open_runs.see_head(head)
+            self._reach(found.place, len(found.lines), special(found))
+            self._advance(found.place.offset - found.start)
+        else:
+            if quick.ended:
+                return None
+        walk = Walk(self._storage, fd, self._place)
         for batch in walk.batches():
             if limit is not None and batch[0].head.seq >= limit:
                 return None
             self._place = walk.place
             self._events += len(batch)
             for line in batch:
+                self._open_runs.see_head(line.head)
                 self._look_into(line, place.segment)
             self._advance(batch[-1].size + batch[-1].offset - batch[0].offset)
         return walk.rest
@@ -352,14 +324,32 @@ class _Check:
     def _advance(self, count: int) -> None:
         before, self._done = self._done, self._done + count
         if self._progress is not None and before >> 20 != self._done >> 20:
-            self._progress(self._done, self._total)
+            self._progress(min(self._done, self._total), self._total)  # a part may have been checked twice
+
+    def _part(self, place: Place, limit: int | None) -> Part | None:
+        """What a child says of the lines from this place on."""
+        if self._parts is None or place != self._asked.pop(place.segment, None):
+            return None
+        part = self._parts.take(place.segment)
+        return None if part is None or (limit is not None and part.place.seq >= limit) else part
+
+    def _take(self, part: Part) -> None:
+        self._open_runs.go_on(part.closed, part.open)
+        self._reach(part.place, part.events, part.lines())
+
+    def _reach(self, place: Place, events: int, lines: list[Line]) -> None:
+        """Whole lines up to a place were checked; these of them have to be looked into."""
+        self._place = place
+        self._events += events
+        for line in lines:
+            self._look_into(line, place.segment)
 
     def _look_into(self, line: Line, segment: int) -> None:
         try:
             self._account.see(line)
         except BadRecord as error:
             self._problem(segment_name(segment), line.offset, line.head.seq, str(error))
-        self._open_runs.see(line)
+        self._open_runs.see_writer(line)
         if line.head.type == RecordLost.TYPE:
             self._lost.append(line.head.seq)
         if not line.data.startswith(BLOB_START):

@@ -89,7 +89,7 @@ class Writer:
         """The writer id: host, pid and a random part."""
         if not self._tail.writer:
             storage = self._storage
-            self._tail.writer = f"{storage.host()[:64]}.{storage.pid()}.{storage.token(4).hex()}"
+            self._tail.writer = f"{storage.host()[:64]}.{storage.pid()}.{storage.token(8).hex()}"
         return self._tail.writer
 
     def append(self, items: list[Prepared], *, sync: bool, since: int | None) -> list[int]:
@@ -269,7 +269,7 @@ class Writer:
 
     def _current(self) -> Active:
         """The active segment. Finishes first a redaction that a killed writer left."""
-        active = self._tail.current(self._time(""))
+        active = self._tail.current(functools.partial(self._time, ""))
         if self._tail.redacting:
             if (intent := read_intent(self._storage, self.folder)) is not None:
                 return self._finish_redaction(intent)
@@ -280,7 +280,7 @@ class Writer:
         """Do the rest of a planned redaction and record it."""
         carry_out(self._storage, self.folder, intent)
         self._tail.forget()  # the segment's file may have been replaced
-        active = self._tail.current(self._time(""))
+        active = self._tail.current(functools.partial(self._time, ""))
         known = self._known(active, {target.id for target in intent.targets}, intent.since)
         items = [
             prepare(Draft(target.event, target.scenario, target.run), target.id)
@@ -408,7 +408,7 @@ class Writer:
     def _recover(self, place: Place, safe: Watermark | None, error: OSError) -> None:
         self._tail.sync_failed(place.segment, safe)
         with self._hold:
-            active = self._tail.current(self._time(""))
+            active = self._tail.current(functools.partial(self._time, ""))
         if active.header.first > place.seq:  # another writer has gone on without copying
             raise LogWriteError(self.folder, error)
 

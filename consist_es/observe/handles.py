@@ -32,10 +32,12 @@ def open_handles(scope: Scope) -> list[Handle]:
         return []
     paths: dict[str, str] = {}
     for name in names:
-        with suppress(OSError):  # the descriptor of the listing, or one that another thread closed
+        try:
             path = os.readlink(f"{_FOLDER}/{name}")
-            if path.startswith("/") and not path.endswith(" (deleted)"):
-                paths[name] = path
+        except OSError:  # the descriptor of the listing, or one that another thread closed
+            continue
+        if path.startswith("/") and not path.endswith(" (deleted)"):
+            paths[name] = path
     wanted = scope.watched(paths.values())
     found = []
     for name, path in paths.items():

@@ -19,7 +19,8 @@ from consist_es.identity.installed.places import is_first_party
 from consist_es.identity.installed.started import origins
 from consist_es.observe.earlier import drains
 from consist_es.observe.notes import WRITES, RawPath, Sink
-from consist_es.observe.stack import IMPORT, OURS, PLAIN, asks_first_party, is_import, kind_of
+from consist_es.observe.stack import IMPORT, OURS, PLAIN, asks_first_party, is_import, kind_of, outside_sources
+from consist_es.system.seam import WATCHERS
 from consist_es.system.with_block import WithBlock
 
 Sinks = tuple[Sink, ...]
@@ -61,6 +62,9 @@ def current() -> Sinks:
 def is_open() -> bool:
     """True if anything is to be noted."""
     return bool(_open)
+
+
+WATCHERS.append(is_open)
 
 
 def first_party() -> Callable[[str], bool]:
@@ -223,6 +227,8 @@ def _passes_by(sinks: Sinks, kind: int, raw: RawPath, frame: FrameType) -> bool:
             sink.uncounted(file)
             if file.endswith(".py"):
                 sink.imported(file)
+    elif asks_first_party(outside_sources(frame), _first_party):  # for its lines, as of any file
+        return False
     for sink in sinks:
         sink.uncounted(raw)
     return True

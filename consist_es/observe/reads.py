@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,8 @@ class Places(msgspec.Struct, frozen=True):
     """Globs from the user, for absolute paths, paths relative to a root, or names."""
     declared: tuple[str, ...] = ()
     """Declared inputs, files or folders: they count already."""
+    beside: Callable[[], Iterable[str]] = tuple
+    """Gives the folders of other runs of this process: what is open there before the step begins is theirs."""
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -63,6 +63,7 @@ class Scope:
         self._places, self._is_own = places, is_own
         found: dict[str, str] = {}
         self.roots = both_ways(places.roots, found)
+        self._below_roots = tuple(root if root.endswith(os.sep) else root + os.sep for root in self.roots)
         skipped = both_ways(places.skipped, found)
         skipped += [*(path + ending for path in skipped for ending in SIDE_FILES), *both_ways(_of_ours(), found)]
         self._rules = dict.fromkeys(left_out(temporary=temporary), _LEFT_OUT)
@@ -79,10 +80,10 @@ class Scope:
 
     def counts(self, path: str) -> bool:
         """True if reading this absolute path makes the run depend on it."""
-        folder, _, name = path.rpartition(os.sep)
-        inside = self._inside(folder or os.sep)
         if path in self._rules:
             return self._rules[path] == _ROOT
+        folder, _, name = path.rpartition(os.sep)
+        inside = self._inside(folder or os.sep)
         if inside is False or name in _PARTS or name.endswith(_ENDINGS) or name.startswith(_BEGINNINGS):
             return False
         if inside is None and not self._is_own(path):
@@ -113,7 +114,7 @@ class Scope:
 
     def is_watched(self, path: str) -> bool:
         """True if a path lies in one of the roots."""
-        return any(is_below(path, root) for root in self.roots)
+        return path.startswith(self._below_roots) or path in self.roots
 
     def watched(self, paths: Iterable[str]) -> set[str]:
         """Those of these paths that lie in the roots and count."""
@@ -122,10 +123,13 @@ class Scope:
     def _folder_counts(self, folder: str) -> bool:
         if f"{os.sep}{PREFIX}" in folder:
             return False
-        rule, real = self._rule_of(folder), os.path.realpath(folder)
+        rule = self._rule_of(folder)
+        if rule not in (_ROOT, _ELSEWHERE):
+            return False
+        real = os.path.realpath(folder)
         if rule == _ROOT:  # a link in a root may lead anywhere except to places that never count
             return real == folder or self._rule_of(real) != _NEVER
-        return rule == _ELSEWHERE and (real == folder or self._rule_of(real) in (_ELSEWHERE, _ROOT))
+        return real == folder or self._rule_of(real) in (_ELSEWHERE, _ROOT)
 
     def _rule_of(self, folder: str) -> int:
         below: list[str] = []

@@ -94,6 +94,13 @@ def is_import(frame: FrameType) -> bool:
     return outer is not None and kind_of(outer) == IMPORT and outer.f_code.co_name != "get_data"
 
 
+def outside_sources(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame of code outside the modules that read sources, mostly for a traceback."""
+    while frame is not None and kind_of(frame) == SOURCES:
+        frame = frame.f_back
+    return frame
+
+
 def outside_helpers(frame: FrameType | None) -> FrameType | None:
     """The innermost frame of code that is not a helper; None if there is none: a console, or `python -c`."""
     while frame is not None and _module_of(frame).passes:

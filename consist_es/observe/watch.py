@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 import threading
@@ -72,6 +73,14 @@ def _look_for_packages() -> None:
 _replacing = _Replacing()
 
 
+def _forget_lines() -> None:
+    """Make `linecache` open data files again: lines that it kept from an earlier read would be read unseen."""
+    cache = linecache.cache
+    for name in [name for name, kept in list(cache.items()) if len(kept) > 1 and kept[1] is not None]:
+        if not name.endswith(".py"):  # tracebacks show sources as they were loaded
+            cache.pop(name, None)
+
+
 class Watch:
     """Notes the reads of one run. `begin` and `end` may be repeated, and `end` may follow half a `begin`."""
 
@@ -100,8 +109,11 @@ class Watch:
         self._stopped = False
         self._clock, self._began = time.monotonic(), time.time_ns() - _CLOCK_TICK
         notes.began = self._began
-        self._handles = open_handles(notes.scope)
+        before, opened = [*self._places.beside()], open_handles(notes.scope)
+        beside = {*before, *self._places.beside()}  # runs begin and end meanwhile
+        self._handles = [each for each in opened if not any(is_below(each.path, folder) for folder in beside)]
         self._modules = len(sys.modules)
+        _forget_lines()
         self._random = generators.Began()
         self._channel = children.channel()
         self._position = self._channel.begin(self)

@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,17 +17,26 @@ from consist_es.errors import PathError
 from consist_es.events import Draft, EnvironmentRecorded, StepAbandoned
 from consist_es.identity.shared_values import apart
 from consist_es.log.engine import EventLog, open_log
+from consist_es.log.presence import is_same_machine
 from consist_es.project.environment import environment, with_variables
-from consist_es.project.find import log_folder, remember_database
+from consist_es.project.find import log_folder, remember_database, server_of, state_folder
 from consist_es.projections import BUILTIN, origins, run_table, shared_values
 from consist_es.projections.run_rows import RunRow
 from consist_es.system.storage import LocalStorage, Storage
 from consist_es.text import readable
-from consist_es.values.masking import Masker, key_file
+from consist_es.values.masking import Masker
+from consist_es.views.building import Log, Made
 from consist_es.views.projector import Projector
 
 _RUN_KEY = re.compile(r"-[0-9a-f]{12}$")
 """End of every run key, and so of its folder's name."""
+
+
+def _ahead(log: Log) -> Generator[Made, None, None]:
+    """See `consist_es.projections.ahead`, which only a rebuild needs."""
+    from consist_es.projections.ahead import ahead
+
+    return ahead(log)
 
 
 class Project:
@@ -50,15 +59,18 @@ class Project:
         storage: Storage | None = None,
     ) -> None:
         self.db_path = db_path
-        self.folder = log_folder(db_path)
+        server = server_of(db_path)
+        self.folder = log_folder(db_path) if server is None else state_folder(db_path)
+        """What this machine keeps of the project: beside the views, with the log if that is in files."""
         self._roots = (str(self.folder.parent), *roots)
         self.storage = storage or LocalStorage()
-        self.log: EventLog = open_log(self.folder, sync=sync, read_only=read_only, storage=self.storage)
+        self.log: EventLog = open_log(server or self.folder, sync=sync, read_only=read_only, storage=self.storage)
         self.views = Projector(db_path, self.log, BUILTIN, storage=self.storage)
+        self.views.builder.ahead = _ahead
         self.digests = DigestCache(self.folder / _digests())
         self.mask_keys = tuple(mask_keys)
-        self.masker = Masker(key_file(self.folder), mask_keys)
-        self._record_env = tuple(record_env)
+        self.masker = Masker(self.log.mask_key, mask_keys)
+        self.record_env = tuple(record_env)
         self._attached: int | None = None
         self._attaching = threading.Lock()
 
@@ -111,8 +123,8 @@ class Project:
         """Digest of the software environment, and the event to record it if the views do not have it yet. They may lag:
         recording it once more is harmless."""
         event: EnvironmentRecorded = environment(project_root)
-        if self._record_env:
-            variables = self.masker.variables({name: _variable(name) for name in self._record_env})
+        if self.record_env:
+            variables = self.masker.variables({name: _variable(name) for name in self.record_env})
             event = with_variables(event, variables)
         known = origins.environment_known(conn or self.views_as_seen(), event.digest)
         return event.digest, [] if known else [Draft(event)]
@@ -141,7 +153,13 @@ class Project:
             self._attached = self.storage.pid()
             with suppress(OSError):  # only a hint; the append reports a read-only place
                 self.folder.mkdir(parents=True, exist_ok=True)
-                remember_database(self.folder, self.db_path)
+                if self.log.folder is not None:
+                    remember_database(self.folder, self.db_path)
+
+    def look_for_dead(self) -> None:
+        """Record the end of runs of dead processes now, as `attach` does once per process."""
+        with self._attaching:
+            self._end_of_the_dead()
 
     def _end_of_the_dead(self) -> None:
         """Record the end of runs of dead processes, and remove their leftovers."""
@@ -159,6 +177,11 @@ class Project:
         writer = origins.writer_details(self.connection(), row.writer)
         return writer is not None and self.log.alive(writer) is False
 
+    def _is_here(self, row: RunRow) -> bool:
+        """True if the run's process was on this machine: what it left on another one may not be what is here."""
+        writer = origins.writer_details(self.connection(), row.writer)
+        return writer is not None and is_same_machine(self.storage, writer)
+
     def abandon(self, rows: Sequence[RunRow]) -> None:
         """Record these runs as abandoned because a user says so; their folders stay.
 
@@ -175,7 +198,7 @@ class Project:
     def _abandoned(self, row: RunRow) -> Draft:
         event = StepAbandoned(
             reason=f"process {row.writer} is gone and recorded no end",
-            set_aside=_set_aside(row, self._roots),
+            set_aside=_set_aside(row, self._roots) if self._is_here(row) else None,
         )
         return _abandonment(row, event)
 

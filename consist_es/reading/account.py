@@ -7,16 +7,22 @@ from collections import Counter
 
 import msgspec
 
+from consist_es.artifacts.elsewhere import RecoveryCopy
 from consist_es.events import Difference
-from consist_es.projections import lineage, run_table
+from consist_es.projections import copies, lineage, run_table, sweeps
 from consist_es.projections.artifact_rows import ArtifactRow
 from consist_es.projections.origins import writer_details
 from consist_es.projections.run_rows import RunRow, WriterRow
+from consist_es.projections.sweeps import Missing, SweepRow
 from consist_es.reading.causes import Cause, Causes, differences, telling
 from consist_es.reading.labels import outcome
 from consist_es.reading.listing import users
-from consist_es.reading.sums import Sum, sums, total
+from consist_es.reading.sums import Sum, total
+from consist_es.reading.sums import sums as sums_of
 from consist_es.runs.source_changes import SourceChange, source_changes
+
+_MISSING = 5
+"""Ids of rows without a result that are listed."""
 
 
 class FirstCause(msgspec.Struct, frozen=True):
@@ -44,6 +50,13 @@ class StepAccount(msgspec.Struct, frozen=True):
     """Lines of code that changed since `nearest`, as far as their texts are recorded."""
 
 
+class SweepAccount(msgspec.Struct, frozen=True):
+    """A sweep of a scenario, with the rows that have no completed run."""
+
+    row: SweepRow
+    missing: Missing
+
+
 class ScenarioAccount(msgspec.Struct, frozen=True):
     """A scenario, and what became of its steps."""
 
@@ -56,6 +69,7 @@ class ScenarioAccount(msgspec.Struct, frozen=True):
     whole: Sum
     causes: list[tuple[str, int]]
     """First cause -> number of computed steps, the most frequent first."""
+    sweeps: list[SweepAccount] = []
 
 
 class ArtifactAccount(msgspec.Struct, frozen=True):
@@ -66,6 +80,8 @@ class ArtifactAccount(msgspec.Struct, frozen=True):
     users: list[RunRow]
     same_bytes: int
     """How many other records have the same bytes."""
+    copies: list[RecoveryCopy]
+    """Its recovery copies, as they were recorded."""
 
 
 def of_step(conn: sqlite3.Connection, row: RunRow, against: RunRow | None = None) -> StepAccount:
@@ -104,9 +120,15 @@ def of_scenario(conn: sqlite3.Connection, header: RunRow) -> ScenarioAccount:
         writer=writer_details(conn, header.writer),
         steps=steps,
         outcomes=dict(Counter(map(outcome, steps)).most_common()),
-        whole=total(sums(conn, header.key)),
+        whole=total(sums_of(conn, header.key)),
         causes=why.most_common(),
+        sweeps=of_sweeps(conn, header),
     )
+
+
+def of_sweeps(conn: sqlite3.Connection, header: RunRow) -> list[SweepAccount]:
+    """Accounts of a scenario's sweeps, in their order."""
+    return [SweepAccount(row, sweeps.missing(conn, row, _MISSING)) for row in sweeps.of_scenario(conn, header.key)]
 
 
 def of_artifact(conn: sqlite3.Connection, row: ArtifactRow) -> ArtifactAccount:
@@ -114,4 +136,5 @@ def of_artifact(conn: sqlite3.Connection, row: ArtifactRow) -> ArtifactAccount:
     maker = None if row.producer_key is None else run_table.by_key(conn, row.producer_key)
     used = [run for key in users(conn, row) if (run := run_table.by_key(conn, key)) is not None]
     same = [] if row.digest is None else lineage.same_content(conn, row.digest)
-    return ArtifactAccount(row, maker, used, len([other for other in same if other.artifact_id != row.artifact_id]))
+    others = len([other for other in same if other.artifact_id != row.artifact_id])
+    return ArtifactAccount(row, maker, used, others, copies.of_artifacts(conn, [row.artifact_id]))

@@ -6,14 +6,14 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from consist_es.projections import run_table
+from consist_es.projections import run_table, sweeps
 from consist_es.projections.artifact_rows import ArtifactRow
 from consist_es.projections.lineage_tree import users as users
 from consist_es.projections.origins import writer_details
 from consist_es.projections.run_rows import RunRow, ScenarioRow, in_words
 from consist_es.reading.causes import Causes
 from consist_es.reading.labels import label, outcome
-from consist_es.text import first_line
+from consist_es.text import counted, first_line
 
 RUN_COLUMNS = (
     "outcome", "step", "scenario", "seconds", "because", "run", "name", "year", "iteration", "phase", "stage", "model",
@@ -21,7 +21,7 @@ RUN_COLUMNS = (
 )  # fmt: skip
 SCENARIO_COLUMNS = (
     "scenario", "status", "steps", "hits", "failed", "running", "seconds", "started", "ended", "description", "name",
-    "attempt",
+    "attempt", "sweeps",
 )  # fmt: skip
 ARTIFACT_COLUMNS = (
     "key", "format", "rows", "size", "made_by", "used_by", "uri", "digest", "artifact", "created",
@@ -82,7 +82,13 @@ class Listing:
             "description": header.description,
             "name": header.name,
             "attempt": header.attempt,
+            "sweeps": self._sweeps(header),
         }
+
+    def _sweeps(self, header: RunRow) -> str:
+        """The names of a scenario's sweeps with their numbers of rows: ``assign (120 rows)``."""
+        found = sweeps.of_scenario(self._conn, header.key)
+        return ", ".join(f"{sweep.name} ({counted(sweep.rows, 'row')})" for sweep in found)
 
     def artifact(self, row: ArtifactRow) -> dict[str, Any]:
         """A row with `ARTIFACT_COLUMNS`; `used_by` counts the steps that used it."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from consist_es.artifacts.artifact import Artifact
-from consist_es.errors import MissingKeyError, StateError, UsageError
-from consist_es.events import LABELS, Resources
+from consist_es.errors import MissingKeyError, StateError, UsageError, UsageTypeError
+from consist_es.events import LABELS, FingerprintInfo, Resources
+from consist_es.identity.differences import components
 from consist_es.values.plain import from_plain
 
 if TYPE_CHECKING:
     from consist_es.projections.run_rows import RunRow, StepSummary
     from consist_es.runs.step_logs import StepLog
     from consist_es.runs.why import Why
+
+T = TypeVar("T", bound="Run | RunResult")
 
 
 class Account:
@@ -60,24 +65,24 @@ class RunRecord:
     log: StepLog | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Run:
     """One execution of a step, one cache hit, or one scenario header, as recorded in the log.
 
     `id` is the readable id, with ``#n`` from the second attempt on; look-ups by an id without a number give
-    the latest attempt. `key` is globally unique.
+    the latest attempt. `key` is globally unique. A run made by hand needs `id` and `model_name`.
     """
 
     id: str
-    key: str
-    run_id: str
-    """The id without an attempt number."""
-    attempt: int
-    kind: str
-    """``run``, ``trace`` or ``scenario``."""
-    name: str
     model_name: str
-    status: str
+    key: str = ""
+    run_id: str = ""
+    """The id without an attempt number."""
+    attempt: int = 1
+    kind: str = "run"
+    """``run``, ``trace`` or ``scenario``."""
+    name: str = ""
+    status: str = "running"
     """``running``, ``completed``, ``failed``, ``interrupted`` or ``abandoned``."""
     parent_run_id: str | None = None
     description: str | None = None
@@ -106,10 +111,21 @@ class Run:
     ended_at: datetime | None = None
     duration_seconds: float | None = None
     """By the monotonic clock; None while running."""
+    created_at: datetime | None = None
+    """By default the same as `started_at`."""
+    updated_at: datetime | None = None
+    """By default the time of its end, else of its start."""
     resources: Resources | None = None
     """What the step took, with the programs it waited for; None for a hit, a scenario, and while running."""
     _account: Account | None = field(default=None, repr=False, compare=False)
     _record: RunRecord = field(default=RunRecord(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.key = self.key or self.id
+        self.run_id = self.run_id or self.id.partition("#")[0]
+        self.name = self.name or self.model_name
+        self.created_at = self.created_at or self.started_at
+        self.updated_at = self.updated_at or self.ended_at or self.started_at
 
     def __repr__(self) -> str:
         from consist_es.runs.looks import run_text  # no step shows anything
@@ -120,6 +136,14 @@ class Run:
         from consist_es.runs.looks import run_html
 
         return run_html(self)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Run:
+        """A copy, with other values for the fields in `update`; `deep` copies what the fields hold, too.
+
+        Raises:
+            UsageTypeError: `update` names no field.
+        """
+        return copied(self, update, deep)
 
     @property
     def scenario(self) -> str | None:
@@ -150,23 +174,18 @@ class Run:
         return self._account()
 
     @property
-    def created_at(self) -> datetime | None:
-        """The same as `started_at`."""
-        return self.started_at
-
-    @property
-    def updated_at(self) -> datetime | None:
-        """Time of its end, else of its start."""
-        return self.ended_at or self.started_at
-
-    @property
     def identity_summary(self) -> dict[str, Any]:
         """The parts of its identity, for debugging."""
         return {
             "signature": self.signature,
             "code": self.git_hash,
+            "code_hash": self.git_hash,
+            "code_version": self.git_hash,
+            "code_identity": {"mode": self.meta.get("code_identity"), "digest": self.git_hash},
             "config": self.config_hash,
+            "config_hash": self.config_hash,
             "inputs": self.input_hash,
+            "input_hash": self.input_hash,
             "model": self.model_name,
             **{label: getattr(self, label) for label in LABELS},
             "cache_hit": self.meta.get("cache_hit", False),
@@ -192,13 +211,10 @@ def _metadata_of(row: RunRow, source_id: str | None) -> dict[str, Any]:
         if left_out := row.cache_details.get("left_out"):
             meta["cache_left_out"] = left_out
     elif row.cache_reason:
-        meta["cache_miss_explanation"] = {
-            "status": "miss",
-            "reason": row.cache_reason,
-            "candidate_run_id": source_id,
-            "differs": row.cache_differs,
-            "details": row.cache_details,
-        }
+        meta["cache_miss_explanation"] = _explained(row, row.cache_reason, source_id)
+    info = row.fingerprint_info
+    if info is not None:
+        meta = {**_said_of(info), **meta}
     if row.error_message is not None:
         meta["error"] = row.error_message
     if row.failed_step is not None:
@@ -206,6 +222,24 @@ def _metadata_of(row: RunRow, source_id: str | None) -> dict[str, Any]:
     if row.missing_outputs:
         meta["missing_outputs"] = row.missing_outputs
     return meta
+
+
+def _explained(row: RunRow, reason: str, source_id: str | None) -> dict[str, Any]:
+    """Why a run was a miss: as recorded, and by the names that users of LBNL's consist know."""
+    told = {"status": "miss", "reason": reason, "candidate_run_id": source_id, "differs": row.cache_differs}
+    if source_id is None:
+        parts: dict[str, Any] = {"matched_components": [], "mismatched_components": [], "fallbacks_used": []}
+        return {**told, **parts, "confidence": "low", "details": row.cache_details}
+    found = zip(row.cache_differences, row.cache_differs, strict=False)  # each has its text in the other list
+    more = components(reason, list(found), {link.role: link.digest for link in row.inputs})
+    invalid = {"candidate_output_validation_failure": True} if reason == "candidate_outputs_invalid" else {}
+    return {**told, **more, "details": {**row.cache_details, **invalid, **more["details"]}}
+
+
+def _said_of(info: FingerprintInfo) -> dict[str, Any]:
+    """The mode of the code identity, and the cache epoch and version, as far as they were given."""
+    labels = {name: info.label_values.get(name) for name in ("cache_epoch", "cache_version")}
+    return {"code_identity": info.code_mode, **{name: value for name, value in labels.items() if value is not None}}
 
 
 def run_of_row(
@@ -282,6 +316,11 @@ class RunResultLike(Protocol):
     def cache_hit(self) -> bool: ...
 
 
+def is_like_result(value: object) -> TypeGuard[RunResultLike]:
+    """True for anything with outputs. What `isinstance` says of the protocol, in a fraction of the time."""
+    return hasattr(value, "outputs") and hasattr(value, "cache_hit")
+
+
 @dataclass(slots=True)
 class RunResult:
     """Result of a step: its run, its outputs by key in declared order, and `cache_hit`."""
@@ -305,6 +344,10 @@ class RunResult:
         """The first output, or None."""
         return next(iter(self.outputs.values()), None)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> RunResult:
+        """As `Run.model_copy`."""
+        return copied(self, update, deep)
+
     def as_dict(self) -> dict[str, Artifact]:
         """A copy of `outputs`."""
         return dict(self.outputs)
@@ -318,6 +361,18 @@ class RunResult:
         if key not in self.outputs:
             raise MissingKeyError("output", key, self.outputs)
         return self.outputs[key].path
+
+
+def copied(record: T, update: Mapping[str, Any] | None, deep: bool) -> T:
+    """A copy of a record, with other values for some of its fields.
+
+    Raises:
+        UsageTypeError: no such field.
+    """
+    fields = [each.name for each in dataclasses.fields(record) if not each.name.startswith("_")]
+    if unknown := sorted(set(update or {}) - set(fields)):
+        raise UsageTypeError(f"{type(record).__name__} has no field {unknown[0]!r}. Fields: {', '.join(fields)}.")
+    return dataclasses.replace(copy.deepcopy(record) if deep else record, **(update or {}))
 
 
 def select_output(result: RunResultLike, key: str | None = None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +42,8 @@ REASONS = {
 
 REUSED_OVER = "reused over other packages: "
 """Begins the note on a hit over a source with other versions of packages that do not count."""
+UNREAD = "differs and does not count: "
+"""Begins the note on a hit over a source with another configuration, of which the model reads the same."""
 
 _ENDS = {
     "abandoned": "was abandoned",
@@ -59,6 +61,12 @@ def in_words(reason: str) -> str:
 
 _REPR = 300
 """Most characters of a `repr`."""
+
+
+def reused_over(packages: Sequence[str], left_out: str, drift: Sequence[str]) -> list[str]:
+    """Lines on what a hit was reused over, although it differs or did not count."""
+    over = [f"{REUSED_OVER}{', '.join(packages)}"] if packages else []
+    return [*over, *([left_out] if left_out else []), *(f"{UNREAD}{line}" for line in drift)]
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,8 +238,10 @@ def _reason_of_hit(details: Mapping[str, Any]) -> str:
 def _notes(row: RunRow, details: Mapping[str, Any]) -> list[str]:
     carried = "carried over: it was recorded under version 1 of the fingerprint, and is the same work by that version"
     info = row.fingerprint_info  # for hits recorded before `left_out` was in the details
-    left = details.get("left_out") or ("" if info is None else left_out(info.code_mode))
-    return [*([carried] if details.get("carried_over") else []), *([left] if left else [])]
+    left = details.get("left_out") or ("" if info is None else left_out(info.code_mode, info.code_parts))
+    drift = [f"{UNREAD}{line}" for line in details.get("drift", ())]
+    copied = [f"{key} was read from its recovery copy, {uri}" for key, uri in details.get("copies", {}).items()]
+    return [*([carried] if details.get("carried_over") else []), *([left] if left else []), *drift, *copied]
 
 
 def _error(row: RunRow) -> str | None:

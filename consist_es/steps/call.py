@@ -7,12 +7,15 @@ a config value of that name; `year`, `iteration`, `phase`, `stage`; the run cont
 from __future__ import annotations
 
 import inspect
+import operator
 import os
+import types
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -132,12 +135,46 @@ def plan_call(
     return CallPlan(values, bound, context)
 
 
+class _Known(NamedTuple):
+    """The signature of a function, with all that it was read from."""
+
+    source: tuple[Any, ...]
+    signature: inspect.Signature
+    hints: dict[str, Any]
+
+
+_known: weakref.WeakKeyDictionary[Callable[..., Any], _Known] = weakref.WeakKeyDictionary()
+
+
 def _signature(fn: Callable[..., Any], step: str) -> tuple[inspect.Signature, dict[str, Any]]:
+    source = _source(fn)
+    known = None if source is None else _known.get(fn)
+    if known is not None and source is not None and _are_same(known.source, source):
+        return known.signature, known.hints
     try:
         signature = inspect.signature(fn)
     except (TypeError, ValueError) as error:
         raise CallError(step, f"its signature cannot be read: {error}") from error
-    return signature, hints_of(fn, signature)
+    hints = hints_of(fn, signature)
+    if source is not None:
+        _known[fn] = _Known(source, signature, hints)
+    return signature, hints
+
+
+def _source(fn: Callable[..., Any]) -> tuple[Any, ...] | None:
+    """The objects that the signature of a plain function is made of; None if it comes from elsewhere, or if one of the
+    annotations is a text, which may mean something else later."""
+    if type(fn) is not types.FunctionType or "__wrapped__" in fn.__dict__ or "__signature__" in fn.__dict__:
+        return None
+    annotations, keywords = fn.__annotations__, fn.__kwdefaults__ or {}
+    if any(isinstance(value, str) for value in annotations.values()):
+        return None
+    counted = (len(keywords), *keywords, *keywords.values())
+    return (fn.__code__, fn.__defaults__, *counted, *annotations, *annotations.values())
+
+
+def _are_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def _form(annotation: Any, fn: Callable[..., Any], binding: str | None, driver: str) -> Form:

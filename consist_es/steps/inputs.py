@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.artifact import Artifact, is_like_artifact
 from consist_es.artifacts.describe import Digester, artifact_of_event, describe, warn_of_links
 from consist_es.artifacts.uris import UriMap, require_path
 from consist_es.checks import check_key, key_from_path, names
 from consist_es.errors import BindingError, ConsistWarning, InputError, UsageError, UsageTypeError
 from consist_es.events import ArtifactLogged, InputLink
 from consist_es.identity.fingerprint import InputPart
-from consist_es.runs.run import RunResultLike, select_output
+from consist_es.runs.run import RunResultLike, is_like_result, select_output
 from consist_es.steps.options import BindingResult, StepArguments
 from consist_es.steps.pending import Pending
 from consist_es.text import readable
@@ -70,6 +70,13 @@ class Sources(msgspec.Struct, frozen=True):
     """(URI, digest) -> the newest artifact of this project with these bytes there."""
     coupler: Mapping[str, Any] | None = None
     """The scenario's coupler, None outside a scenario."""
+    restores: bool = False
+    """True if an artifact that was changed since stands for its recorded bytes, where a recovery copy has them."""
+
+
+def restores(args: StepArguments) -> bool:
+    """For `Sources.restores`. Options that are no `CacheOptions` are refused later."""
+    return getattr(args.cache_options, "validate_materialized_inputs", None) is True
 
 
 def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
@@ -126,7 +133,7 @@ def _meant(ref: Reference, coupler: Mapping[str, Any] | None) -> Any:
     value = ref.value
     if isinstance(value, str) and coupler is not None and value in coupler:
         value = coupler[value]
-    return _only_output(value, ref.shown) if isinstance(value, RunResultLike) else value
+    return _only_output(value, ref.shown) if is_like_result(value) else value
 
 
 def _declared(args: StepArguments) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
@@ -179,7 +186,7 @@ def _resolve(ref: Reference, sources: Sources, before: Sequence[BoundInput]) -> 
         value = value.made(shown)
     if isinstance(value, Artifact):
         return _from_artifact(role, value, via, shown, sources, before)
-    if isinstance(value, ArtifactLike):
+    if is_like_artifact(value):
         value = value.path
     if not isinstance(value, str | os.PathLike):
         raise UsageTypeError(
@@ -211,6 +218,8 @@ def _from_artifact(
     # for a set the whole folder counts, as the step can see it
     if artifact.hash in (digest, sources.digester.digest_as(artifact, path).value):
         return BoundInput(role, artifact, path, digest, via)
+    if sources.restores and artifact.hash is not None and (copy := _copy_of(artifact)) is not None:
+        return BoundInput(role, artifact, copy, sources.digester.digest(copy, method=_method(artifact)).value, via)
     if artifact.producer is not None:
         warnings.warn(
             f"{shown}: {path} was changed after run {artifact.run_id!r} made it as {artifact.key!r}. "
@@ -221,6 +230,11 @@ def _from_artifact(
     event = describe(path, key=artifact.key, direction="input", uris=sources.uris, digester=sources.digester, role=role)
     changed = msgspec.structs.replace(event, meta={"edited_from": str(artifact.id), "recorded_digest": artifact.hash})
     return BoundInput(role, artifact_of_event(changed, sources.uris, run_id=None), path, digest, via, changed)
+
+
+def _copy_of(artifact: Artifact) -> Path | None:
+    elsewhere = None if artifact.uris is None else artifact.uris.elsewhere
+    return None if elsewhere is None else elsewhere.look(artifact).path
 
 
 def _method(artifact: Artifact) -> str | None:

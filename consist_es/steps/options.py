@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterable, KeysView, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
 from consist_es.checks import check_options, names
@@ -10,7 +11,11 @@ from consist_es.errors import OptionError, UsageError, UsageTypeError
 from consist_es.identity.code.modes import MODES
 from consist_es.values.digests import METHODS
 
-CACHE_MODES = ("reuse", "overwrite", "readonly")
+CACHE_MODES = ("reuse", "overwrite", "readonly", "off")
+NOT_ASKED = ("overwrite", "off")
+"""Cache modes in which no earlier run is looked up."""
+NOT_KEPT = ("readonly", "off")
+"""Cache modes whose runs no later step reuses."""
 HYDRATIONS = ("metadata", "inputs-missing", "outputs-requested", "outputs-all")
 VALIDATIONS = ("lazy", "eager", "strict")
 POLICIES = ("warn", "error", "ignore")
@@ -41,7 +46,8 @@ class CacheOptions:
     """How a step uses the cache. None: the scenario's default, then the tracker's."""
 
     cache_mode: str | None = None
-    """``reuse`` (look up, run on a miss), ``overwrite`` (always run) or ``readonly`` (look up; a run is not kept)."""
+    """``reuse`` (look up, run on a miss), ``overwrite`` (always run), ``readonly`` (look up; a run is not kept) or
+    ``off`` (always run, and not kept)."""
     cache_hydration: str | None = None
     """Where the bytes of a hit are put: ``metadata`` (nowhere, the default), ``outputs-requested``, ``outputs-all`` or
     ``inputs-missing``. See docs/steps.md."""
@@ -55,7 +61,8 @@ class CacheOptions:
     """``lazy`` and ``eager`` digest files that changed by size or time; ``strict`` digests all, and is the default of a
     tracker with `trusted_writers`."""
     validate_materialized_inputs: bool | None = None
-    """True is refused: inputs are always digested."""
+    """True: an artifact that was changed since it was made stands for its recorded bytes, where a recovery copy has
+    them; if the step runs, they are put back first. Goes with ``inputs-missing``. See docs/recovery.md."""
     materialize_cached_outputs_source_root: str | os.PathLike[str] | None = None
     """Refused, with what to do instead."""
     code_identity: str | None = None
@@ -85,16 +92,18 @@ class CacheOptions:
             raise UsageTypeError(f"code_identity_extra_deps takes a list of str, not {deps!r}.")
         if self.cache_hydration_failure == "miss" and self.cache_hydration not in (None, "outputs-requested"):
             raise UsageError("cache_hydration_failure='miss' goes with cache_hydration='outputs-requested' only.")
-        if self.validate_materialized_inputs:
-            raise UsageError(
-                "validate_materialized_inputs=True is not supported: cache_hydration='inputs-missing' restores "
-                "missing inputs, and an edited input is hashed again and counts with its new content."
-            )
+        if self.validate_materialized_inputs and self.cache_hydration not in (None, "inputs-missing"):
+            raise UsageError("validate_materialized_inputs=True goes with cache_hydration='inputs-missing' only.")
         if self.materialize_cached_outputs_source_root is not None:
             raise UsageError(
                 "materialize_cached_outputs_source_root is not supported: outputs are looked for where they were "
                 "recorded and below today's run_dir and mounts. Open the tracker with the moved folder as run_dir."
             )
+
+    @property
+    def counts_code_alone(self) -> bool:
+        """True for a mode of `code_identity` in which values of captured objects do not count."""
+        return self.code_identity not in (None, MODES[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +130,7 @@ class ExecutionOptions:
     input_paths: Mapping[str, str | os.PathLike[str]] | None = None
     """Input name -> path that it is copied to before the function runs."""
     input_materialization: str | None = None
-    """``requested`` goes with `input_paths`."""
+    """``requested`` goes with `input_paths`; without them nothing is copied."""
     input_materialization_mode: str | None = None
     """``copy``, the only one."""
     executor: str | None = None
@@ -153,10 +162,8 @@ class ExecutionOptions:
             raise UsageError("container= is not supported: call the container from the step's function.")
         if self.load_inputs is not None and self.input_binding is not None:
             raise UsageError("load_inputs and input_binding set the same thing: give input_binding alone.")
-        if self.input_paths is not None and self.input_materialization is None:
+        if self.input_paths and self.input_materialization is None:
             raise UsageError("input_paths has no effect alone: add input_materialization='requested'.")
-        if self.input_materialization is not None and not self.input_paths:
-            raise UsageError("input_materialization='requested' needs input_paths={input name: destination}.")
         if self.runtime_kwargs is not None and not isinstance(self.runtime_kwargs, Mapping):
             raise UsageTypeError(f"runtime_kwargs takes a mapping, not {type(self.runtime_kwargs).__name__}.")
 
@@ -208,6 +215,12 @@ class OutputArtifactSpec:
 ArtifactSpec = OutputArtifactSpec
 
 
+@cache
+def defaults_of(group: type[CacheOptions | OutputPolicyOptions | ExecutionOptions]) -> list[tuple[str, Any]]:
+    """Name and default of each option of a group."""
+    return [(each.name, each.default) for each in fields(group)]
+
+
 @dataclass(slots=True)
 class StepArguments:
     """All arguments of `run` and `trace`; the fields are those of their signatures."""
@@ -241,9 +254,24 @@ class StepArguments:
     outputs: str | Sequence[str] | KeysView[str] | None = None
     output_paths: Mapping[str, Any] | None = None
     output_sets: Any = None
-    profile_file_schema: bool | None = None
+    profile_file_schema: bool | str | None = None
     capture_dir: str | os.PathLike[str] | None = None
     capture_pattern: str = "*"
     cache_options: CacheOptions = field(default_factory=CacheOptions)
     output_policy: OutputPolicyOptions = field(default_factory=OutputPolicyOptions)
     execution_options: ExecutionOptions = field(default_factory=ExecutionOptions)
+
+
+def check_groups(args: StepArguments) -> None:
+    """Refuse option groups of a wrong type; replace missing ones by their defaults."""
+    groups = {
+        "cache_options": CacheOptions,
+        "output_policy": OutputPolicyOptions,
+        "execution_options": ExecutionOptions,
+    }
+    for group, kind in groups.items():
+        value = getattr(args, group)
+        if value is None:
+            setattr(args, group, kind())
+        elif not isinstance(value, kind):
+            raise UsageTypeError(f"{group} takes {kind.__name__}(...), not {type(value).__name__}: {value!r}.")

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 
-from consist_es.artifacts.artifact import Artifact, ArtifactLike
+from consist_es.artifacts.artifact import is_like_artifact
 from consist_es.artifacts.tables import is_table
 from consist_es.artifacts.uris import inside, require_path
 from consist_es.checks import check_key
@@ -71,7 +71,7 @@ def ignored(step: str, what: str) -> None:
 
 def is_file_like(value: object, *, text: bool) -> bool:
     """True for an artifact, an artifact-like, a path, and with `text` a str."""
-    return isinstance(value, Artifact | os.PathLike | ArtifactLike) or (text and isinstance(value, str))
+    return isinstance(value, os.PathLike) or is_like_artifact(value) or (text and isinstance(value, str))
 
 
 def is_recordable(value: object, *, text: bool) -> bool:
@@ -172,7 +172,7 @@ def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
     """The specification of one output path; refuses before the run what would fail after it."""
     spec = value if isinstance(value, OutputArtifactSpec) else OutputArtifactSpec(value)
     target = spec.path
-    if isinstance(target, Artifact | ArtifactLike):
+    if is_like_artifact(target):
         return spec
     if not isinstance(target, str | os.PathLike):
         raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import types
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,25 @@ from consist_es.artifacts.describe import Digester
 from consist_es.checks import check_key, check_labels, check_name, check_run_id, names
 from consist_es.errors import BindingError, MissingKeyError, UsageError, UsageTypeError
 from consist_es.events import LABELS, FingerprintInfo
+from consist_es.identity.code.block import Entry
 from consist_es.identity.code.given import given_values
 from consist_es.identity.code.modes import CodeIdentity, code_identity, trace_identity, with_parts
 from consist_es.identity.config import as_mapping, config_digest, said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.identity.installed.packages import versions
+from consist_es.identity.live.left_out_values import LeftOut, left_out_of
 from consist_es.identity.live.written import NOTHING, Written, only_written
 from consist_es.steps.call import CallPlan, plan_call
+from consist_es.steps.code_of import CodeOf
 from consist_es.steps.definition import with_definition
 from consist_es.steps.inputs import BoundInput, Sources, identity_digests, resolve_inputs
 from consist_es.steps.options import (
-    CacheOptions,
     ExecutionOptions,
     OutputArtifactSpec,
-    OutputPolicyOptions,
     StepArguments,
+    check_groups,
+    defaults_of,
     output_names,
 )
 from consist_es.steps.output_sets import OutputSet, output_sets_of
@@ -56,6 +59,8 @@ class StepDefaults(msgspec.Struct, frozen=True):
     name_template: str | None = None
     cache_hydration: str | None = None
     packages: PackageOptions = PackageOptions()
+    run_dir: Path | None = None
+    """The tracker's run directory, for callable defaults of steps."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -87,6 +92,11 @@ class Step(msgspec.Struct, frozen=True):
     """Attributes of a method's object that do not count, as the method only writes them."""
 
     @property
+    def left_out(self) -> LeftOut:
+        """Captured values that do not count."""
+        return left_out_of(self.args.fn, objects=self.args.cache_options.counts_code_alone)
+
+    @property
     def handed(self) -> dict[str, Any]:
         """The objects that the function is given, except its inputs."""
         values = {} if self.plan is None else self.plan.values
@@ -96,6 +106,10 @@ class Step(msgspec.Struct, frozen=True):
     def declared(self) -> tuple[str, ...]:
         """Expected output keys, `output_paths` first."""
         return tuple(dict.fromkeys((*self.output_paths, *self.outputs, *self.output_sets)))
+
+    def leaves_files(self, defaults: StepDefaults) -> bool:
+        """True if it was asked to put no files anywhere on a hit."""
+        return (self.args.cache_options.cache_hydration or defaults.cache_hydration) == "metadata"
 
     @property
     def unit(self) -> tuple[Any, ...]:
@@ -109,10 +123,10 @@ class Step(msgspec.Struct, frozen=True):
         groups = (self.args.cache_options, self.args.output_policy, self.args.execution_options)
         said: dict[str, Any] = {}
         for group in groups:
-            for field in dataclasses.fields(group):
-                value = getattr(group, field.name)
-                if value is not None and value != field.default:
-                    said[field.name] = sorted(value) if field.name == "runtime_kwargs" else to_plain(value, field.name)
+            for name, default in defaults_of(type(group)):  # type: ignore[arg-type] # a class has a hash
+                value = getattr(group, name)
+                if value is not None and value != default:
+                    said[name] = sorted(value) if name == "runtime_kwargs" else to_plain(value, name)
         return said
 
     @property
@@ -142,7 +156,7 @@ class Outline(msgspec.Struct, frozen=True):
 def outline(args: StepArguments, defaults: StepDefaults) -> Outline:
     """The outline of a step; its function's own defaults are filled in already. Raises as `prepare` does."""
     check_labels(args, ("year", "iteration"), ("phase", "stage", "description"))
-    template = with_definition(args)[1]
+    template = with_definition(args, defaults.run_dir)[1]
     name = _name(args, template or defaults.name_template)
     _check_callable(args, name, is_async=True)
     model = check_name(args.model if args.model is not None else name, "model")
@@ -165,16 +179,18 @@ def prepare(
     defaults: StepDefaults,
     sources: Sources,
     *,
-    frame: types.FrameType | None = None,
+    frame: Entry | None = None,
     is_async: bool = False,
+    code_of: CodeOf | None = None,
 ) -> Step:
-    """Check every argument and compute the step's identity. `frame` is that of a trace block.
+    """Check every argument and compute the step's identity. `frame` is that of a trace block; `code_of` gives the
+    identity of the code, if another step may have the same.
 
     Raises:
         UsageError, UsageTypeError, InputError, ConfigTypeError, CodeIdentityUnavailableError …: nothing is recorded.
     """
     check_groups(args)
-    args, template = with_definition(args)
+    args, template = with_definition(args, defaults.run_dir)
     check_labels(args, ("year", "iteration"), ("phase", "stage", "description"))
     name = _name(args, template or defaults.name_template)
     _check_callable(args, name, is_async)
@@ -192,7 +208,8 @@ def prepare(
     labels = {"model": model, **labels, "context": True if plan is not None and plan.context else None}
     parts = [_part(item, plan, args.execution_options, defaults.masker) for item in inputs]
     unread = NOTHING if plan is None else only_written(args.fn, {**plan.values, "config": args.config})
-    code = _code(args, defaults, frame, unread)
+    work = partial(_code, args, defaults, frame, unread)
+    code = work() if code_of is None else code_of(args, unread, work)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
     if values := defaults.masker.plain(given_values(args.fn, unread.names)):
         info = msgspec.structs.replace(info, code_values=values)
@@ -221,21 +238,6 @@ def prepare(
         unread=unread,
         code=code,
     )
-
-
-def check_groups(args: StepArguments) -> None:
-    """Refuse option groups of a wrong type; replace missing ones by their defaults."""
-    groups = {
-        "cache_options": CacheOptions,
-        "output_policy": OutputPolicyOptions,
-        "execution_options": ExecutionOptions,
-    }
-    for field, kind in groups.items():
-        value = getattr(args, field)
-        if value is None:
-            setattr(args, field, kind())
-        elif not isinstance(value, kind):
-            raise UsageTypeError(f"{field} takes {kind.__name__}(...), not {type(value).__name__}: {value!r}.")
 
 
 def _name(args: StepArguments, template: str | None) -> str:
@@ -270,11 +272,17 @@ class _Blank(dict[str, Any]):
         return ""
 
 
+_NO_STEPS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
+"""Flags of functions that are not called like others."""
+
+
 def _check_callable(args: StepArguments, name: str, is_async: bool) -> None:
     if args.kind == "trace":
         return
     if args.fn is None or not callable(args.fn):
         raise UsageError(f"Step {name!r} needs a function: pass fn=a callable, or use trace(...) for a block of code.")
+    if type(args.fn) is types.FunctionType and not args.fn.__dict__ and not args.fn.__code__.co_flags & _NO_STEPS:
+        return
     target = inspect.unwrap(args.fn)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
         raise UsageTypeError(f"Step {name!r} is a generator function: let it return its outputs instead.")
@@ -306,7 +314,7 @@ def _plan(
     )
 
 
-def _code(args: StepArguments, defaults: StepDefaults, frame: types.FrameType | None, unread: Written) -> CodeIdentity:
+def _code(args: StepArguments, defaults: StepDefaults, frame: Entry | None, unread: Written) -> CodeIdentity:
     """Identity of the code. Values of environment variables with secrets count by a keyed hash."""
     given: dict[str, Any] = {"mode": args.cache_options.code_identity, "ignored": defaults.packages.ignore}
     given |= {"project_root": defaults.project_root, "label_root": defaults.label_root}
@@ -351,10 +359,9 @@ def _identity(
 
 
 def _adapter(args: StepArguments, defaults: StepDefaults, digester: Digester) -> PreparedAdapter | None:
-    if args.adapter is None:
-        return None
-    return prepare_adapter(
-        args.adapter, defaults.project_root, lambda path: digester.digest(path).value, defaults.masker
+    given, root = args.adapter, defaults.project_root
+    return (
+        None if given is None else prepare_adapter(given, root, lambda it: digester.digest(it).value, defaults.masker)
     )
 
 
@@ -371,10 +378,8 @@ def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions, 
 
 
 def _hydration(args: StepArguments, defaults: StepDefaults) -> str:
-    mode = args.cache_options.cache_hydration or defaults.cache_hydration or "metadata"
-    if args.cache_options.cache_hydration == "outputs-requested" and not args.output_paths:
-        raise UsageError("cache_hydration='outputs-requested' needs output_paths={key: destination}.")
-    return mode
+    stale = "inputs-missing" if args.cache_options.validate_materialized_inputs else None
+    return args.cache_options.cache_hydration or stale or defaults.cache_hydration or "metadata"
 
 
 def _staging(args: StepArguments, inputs: Sequence[BoundInput]) -> dict[str, Any]:
@@ -387,8 +392,7 @@ def _staging(args: StepArguments, inputs: Sequence[BoundInput]) -> dict[str, Any
 
 
 def _tags(args: StepArguments, defaults: StepDefaults) -> list[str]:
-    own = [check_name(tag, "tag") for tag in names(args.tags, "tags")]
-    return list(dict.fromkeys((*own, *defaults.tags)))
+    return list(dict.fromkeys((*(check_name(tag, "tag") for tag in names(args.tags, "tags")), *defaults.tags)))
 
 
 def _facet(args: StepArguments, defaults: StepDefaults, config_values: Mapping[str, Any]) -> Any:

@@ -7,7 +7,6 @@ others: nobody can make a file that belongs to somebody else.
 
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 
 _KIND = b"consist-es digest key 1\n"
@@ -16,10 +15,13 @@ _SIZE = 32
 
 def key_place() -> Path | None:
     """Path of this user's key; None if the environment names no place."""
-    places = [Path(os.environ.get(name, "")) for name in ("XDG_CACHE_HOME", "LOCALAPPDATA")]
-    with suppress(RuntimeError):  # no home
-        places.append(Path.home() / ".cache")
-    return next((base / "consist-es" / "digests.key" for base in places if base.is_absolute()), None)
+    # Texts and not paths, because each step asks several times.
+    given = [os.environ.get(name, "") for name in ("XDG_CACHE_HOME", "LOCALAPPDATA")]
+    home = os.path.expanduser("~")  # noqa: PTH111
+    for base in (*given, os.path.join(home, ".cache")):  # noqa: PTH118
+        if os.path.isabs(base):  # noqa: PTH117
+            return Path(base, "consist-es", "digests.key")
+    return None
 
 
 def own_key(*, make: bool) -> bytes | None:

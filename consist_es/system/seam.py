@@ -1,8 +1,12 @@
 """The interface between this library and the operating system; tests replace it."""
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+WATCHERS: list[Callable[[], bool]] = []
+"""Each says whether a step is watched now: what a child process reads would count as read by the step."""
 
 
 class Stamp(NamedTuple):

@@ -27,6 +27,10 @@ def type_name(cls: type | types.FunctionType | types.BuiltinFunctionType) -> str
     return f"{KEY_MODULES.get(module, module)}.{cls.__qualname__}"
 
 
+IN_ORDER = "$in_order"
+"""Tag of a mapping whose keys are not in ascending order, where that counts."""
+
+
 def module_name(cls: type | types.FunctionType | types.BuiltinFunctionType) -> str:
     """Module that a class or function names as its own; "" for one that `exec` made without a module."""
     found = getattr(cls, "__module__", "")
@@ -76,6 +80,18 @@ def _frame(plain: Any, put: Callable[[bytes], None]) -> None:
                 _frame(item, put)
     else:
         put(_number(plain))
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """True if two plain forms have the same `frame`: 1, 1.0 and True differ, as do 0.0 and -0.0."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is list:
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if kind is dict:
+        return one.keys() == other.keys() and all(is_same(item, other[key]) for key, item in one.items())
+    return bool(one == other) and (kind is not float or repr(one) == repr(other))
 
 
 def _number(plain: float | bool | None) -> bytes:

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from consist_es.errors import ConsistWarning
-from consist_es.events import Draft, ErrorInfo, Event, FingerprintInfo
+from consist_es.errors import ConsistWarning, LogError
+from consist_es.events import Draft, ErrorInfo, FingerprintInfo
 from consist_es.values.plain import frame, is_tagged, to_plain
 from consist_es.values.secret import Masked, Secret
 from consist_es.values.secret_names import SecretNames, folded
@@ -47,18 +47,19 @@ _TREES = frozenset({"config", "facet", "meta", "values", "options"})
 _TEXTS = frozenset({"description", "descriptions", "reason"})
 _PLACES = frozenset({"differs", "value"})
 _SOURCES = frozenset({"text"})
+_FROM_USERS = _TREES | _TEXTS | _PLACES | _SOURCES
 
 
 class Masker:
     """Masks by fixed rules and further names of keys; see `docs/secrets-and-redaction.md` for the rules.
 
     Args:
-        key_file: File of the key for the hashes; made when it is first needed.
+        key: The key for the hashes: its file, made when it is first needed, or what gives it.
         names: Names of further keys with values to mask; they match whole words, like the built-in ones.
     """
 
-    def __init__(self, key_file: Path, names: Iterable[str] = ()) -> None:
-        self._key_file = key_file
+    def __init__(self, key: Path | Callable[[], bytes], names: Iterable[str] = ()) -> None:
+        self._source = key
         self._names = SecretNames(names)
         self._key: bytes | None = None
         self._known: dict[str, str] = {}
@@ -233,14 +234,15 @@ class Masker:
     def draft(self, draft: Draft) -> Draft:
         """An event to be logged, without the secrets in users' content."""
         event = draft.event
-        changes = {name: new for name in event.__struct_fields__ if (new := self._field(event, name)) is not None}
+        changes = {}
+        for name in event.__struct_fields__:
+            value = getattr(event, name)
+            if value and (name in _FROM_USERS or isinstance(value, FingerprintInfo | ErrorInfo)):
+                changes[name] = self._field(name, value)
         return msgspec.structs.replace(draft, event=msgspec.structs.replace(event, **changes)) if changes else draft
 
-    def _field(self, event: Event, name: str) -> Any:
-        """The new value of a field; None if it stays unchanged."""
-        value = getattr(event, name)
-        if not value:
-            return None
+    def _field(self, name: str, value: Any) -> Any:
+        """The value of a field without secrets."""
         if name in _TREES:
             return self.plain(value)
         if name in _TEXTS:
@@ -251,19 +253,21 @@ class Masker:
             return self.places(value) if isinstance(value, str) else [self.places(item) for item in value]
         if isinstance(value, FingerprintInfo):
             return self.fingerprint(value)
-        if isinstance(value, ErrorInfo):
-            trace = value.traceback and self.error(value.traceback)
-            return ErrorInfo(type=value.type, message=self.error(value.message), traceback=trace)
-        return None
+        trace = value.traceback and self.error(value.traceback)
+        return ErrorInfo(type=value.type, message=self.error(value.message), traceback=trace)
 
     def fingerprint(self, info: FingerprintInfo) -> FingerprintInfo:
         """An identity without the secrets in the values that explain it."""
         if info.code_values:
             info = msgspec.structs.replace(info, code_values=self.plain(info.code_values))
         adapter = info.adapter
-        if not adapter or not isinstance(adapter.get("values"), dict):
+        if not adapter:
             return info
-        return msgspec.structs.replace(info, adapter={**adapter, "values": self.plain(adapter["values"])})
+        from consist_es.values.packed import unpacked  # seldom
+
+        shown = {part: adapter[part] for part in ("values", "aside") if isinstance(adapter.get(part), dict)}
+        masked = {part: self.plain(dict(unpacked(values))) for part, values in shown.items()}
+        return msgspec.structs.replace(info, adapter={**adapter, **masked}) if masked else info
 
     def code_parts(self, parts: Mapping[str, str]) -> dict[str, str]:
         """The code parts that may hold a secret, as keyed hashes: environment variables named like credentials, and the
@@ -286,11 +290,12 @@ class Masker:
     def _the_key(self) -> bytes:
         if self._key is None:
             try:
-                self._key = _read_key(self._key_file) or _make_key(self._key_file)
-            except OSError as error:
+                self._key = kept_key(self._source) if isinstance(self._source, Path) else self._source()
+            except (OSError, LogError) as error:
                 self._key = os.urandom(_KEY_SIZE)
+                where = f", {self._source}," if isinstance(self._source, Path) else ""
                 warnings.warn(
-                    f"The key for masking secrets, {self._key_file}, cannot be used ({error}). Steps with secrets in "
+                    f"The key for masking secrets{where} cannot be used ({error}). Steps with secrets in "
                     "their config are recorded, but not reused. Ask its owner to let you read it, or remove it.",
                     ConsistWarning,
                     stacklevel=2,
@@ -339,6 +344,25 @@ def key_file(log: Path) -> Path:
     return log.with_suffix(".key")
 
 
+def kept_key(path: Path) -> bytes:
+    """The key in this file, which is made if it is not there.
+
+    Raises:
+        OSError: it cannot be read or made.
+    """
+    return _read_key(path) or _make_key(path)
+
+
+def keep_key(path: Path, key: bytes) -> None:
+    """Keep this key in the file, unless another is there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if _read_key(path) is None:
+        _make_key(path, key)
+
+
 def _read_key(path: Path) -> bytes | None:
     try:
         key = path.read_bytes()
@@ -349,14 +373,14 @@ def _read_key(path: Path) -> bytes | None:
     return key
 
 
-def _make_key(path: Path) -> bytes:
+def _make_key(path: Path, key: bytes | None = None) -> bytes:
     """A new key, or the one that another process made at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
-            file.write(os.urandom(_KEY_SIZE))
+            file.write(key or os.urandom(_KEY_SIZE))
             file.flush()
             os.fsync(file.fileno())
         try:

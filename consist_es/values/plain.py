@@ -16,7 +16,9 @@ import decimal
 import enum
 import fractions
 import functools
+import itertools
 import math
+import operator
 import pathlib
 import re
 import struct
@@ -32,7 +34,7 @@ import msgspec
 
 from consist_es.errors import ConfigTypeError, ConfigValueError, ConsistWarning
 from consist_es.text import shortened
-from consist_es.values.encoding import INT64, MANY, alike, by_frame, is_itself
+from consist_es.values.encoding import IN_ORDER, INT64, MANY, alike, by_frame, is_itself
 from consist_es.values.encoding import MAX_TEXT as MAX_TEXT
 from consist_es.values.encoding import frame as frame
 from consist_es.values.encoding import module_name as module_name
@@ -53,8 +55,9 @@ _ATTRS = "__attrs_attrs__"
 _NAN = struct.pack(">d", float("nan"))
 
 
-def to_plain(value: Any, where: str = "value") -> Any:
-    """The JSON form of `value`; `where` names it in messages.
+def to_plain(value: Any, where: str = "value", *, ordered: bool = False) -> Any:
+    """The JSON form of `value`; `where` names it in messages. `ordered`: the order of keys counts, for the code that
+    goes through them; keys in ascending order have the same form either way.
 
     Raises `ConfigTypeError` for a value without a canonical form (functions, open files, generators, objects of unknown
     classes) and `ConfigValueError` for one that contains itself, is nested more than 100 deep, or has a key over 256 or
@@ -64,7 +67,7 @@ def to_plain(value: Any, where: str = "value") -> Any:
     if type(value) in _QUICK:
         return _Walk().plain(value, where)
     began = time.thread_time()
-    plain = _Walk().plain(value, where)
+    plain = _Walk(ordered=ordered).plain(value, where)
     took = time.thread_time() - began
     if took > SLOW_SECONDS and where not in _SLOW:
         _SLOW.add(where)
@@ -120,8 +123,9 @@ def _unset(value: Any, fields: Mapping[str, Any]) -> list[Any]:
 class _Walk:
     """One call of `to_plain`, with the ids of the containers it is inside of."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ordered: bool = False) -> None:
         self.open: set[int] = set()
+        self._ordered = ordered
 
     def plain(self, value: Any, where: str) -> Any:
         kind = type(value)
@@ -216,12 +220,19 @@ class _Walk:
             items = [v if is_itself(v) else self.plain(v, f"{where}[{_short(key)}]") for key, v in value.items()]
         keys = self._alike(tuple(value))
         if keys is not None and type(keys[0]) is str and max(map(len, keys)) <= MAX_KEY and "$" not in "".join(keys):
-            return dict(zip(keys, items, strict=True))
+            return self._named(dict(zip(keys, items, strict=True)))
         if all(type(key) is str and _is_clean(key) for key in value):
-            return {_key(key, where): item for key, item in zip(value, items, strict=True)}
+            return self._named({_key(key, where): item for key, item in zip(value, items, strict=True)})
         if keys is None:
             keys = [self.plain(key, f"{where} key {_short(key)}") for key in value]
-        return {"$map": by_frame([list(pair) for pair in zip(keys, items, strict=True)])}
+        pairs = [list(pair) for pair in zip(keys, items, strict=True)]
+        ascending = by_frame(pairs)
+        return {IN_ORDER: pairs} if self._ordered and pairs != ascending else {"$map": ascending}
+
+    def _named(self, plain: dict[str, Any]) -> dict[str, Any]:
+        if not self._ordered or all(map(operator.le, plain, itertools.islice(plain, 1, None))):
+            return plain
+        return {IN_ORDER: [[key, item] for key, item in plain.items()]}
 
 
 # ---------------------------------------------------------------- leaves
@@ -420,15 +431,3 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
 def is_masked(plain: Any) -> bool:
     """True if a plain form replaces a value that is not recorded, see `consist_es.values.masking`."""
     return isinstance(plain, dict) and plain.keys() == {"$masked"}
-
-
-def is_same(one: Any, other: Any) -> bool:
-    """True if two plain forms have the same `frame`: 1, 1.0 and True differ, as do 0.0 and -0.0."""
-    kind = type(one)
-    if kind is not type(other):
-        return False
-    if kind is list:
-        return len(one) == len(other) and all(map(is_same, one, other))
-    if kind is dict:
-        return one.keys() == other.keys() and all(is_same(item, other[key]) for key, item in one.items())
-    return bool(one == other) and (kind is not float or repr(one) == repr(other))

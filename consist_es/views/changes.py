@@ -7,15 +7,22 @@ ours does. Changed values show where they matter: a hit is compared with the log
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 from blake3 import blake3
+
+from consist_es.errors import LogMismatchError
+from consist_es.events import Cursor
+from consist_es.views.compare import acts_by_itself, tables
+from consist_es.views.file import query
+from consist_es.views.tables import reached
 
 COUNTED = ("runs", "artifacts", "links", "cache_index")
 """Tables with counted rows: runs, artifacts, and cache entries."""
 
 CHANGED = "had another schema than consist-es made"
+ANOTHER_VERSION = "were made by another version of consist-es, or changed"
 LOST = "did not have the rows that they should have"
 
 SCHEMA, OBJECTS = "schema", "objects"
@@ -51,7 +58,7 @@ def _kept(conn: sqlite3.Connection) -> dict[str, int]:
 
 
 def lost_rows(conn: sqlite3.Connection) -> str | None:
-    """Description of a wrong row count, or None. Takes time with the number of rows, see docs/performance.md."""
+    """Description of a wrong row count, or None. Takes time with the number of rows, see docs/performance/index.md."""
     kept = _kept(conn)
     for table in COUNTED:
         if table in kept and (found := conn.execute(_COUNTS[table]).fetchone()[0]) != kept[table]:
@@ -79,35 +86,65 @@ def other_schema(conn: sqlite3.Connection, about: Mapping[str, str]) -> bool:
         return True
 
 
+def outdated(conn: sqlite3.Connection, wanted: Collection[str], expected: Mapping[str, str], place: str) -> str | None:
+    """Why the file of the log at `place` must be rebuilt, or None; "" if it held no event.
+
+    `wanted`: the tables that it must have; `expected`: the content of its ``meta``, without the schema.
+
+    Raises:
+        LogMismatchError: it is another log's.
+    """
+    if acts_by_itself(conn):
+        return "held triggers or virtual tables"
+    if not tables(conn).issuperset(wanted) or (at := reached(conn)).seq < 0:
+        return ANOTHER_VERSION
+    found = dict(query(conn, "SELECT key, value FROM meta"))
+    # views may be made just before the first event, when the project has no id yet
+    if found.get("project") not in (None, "", expected["project"]) and at.seq:
+        raise LogMismatchError(place, "the views are of another project")
+    schema = {key: found.pop(key) for key in (SCHEMA, OBJECTS) if key in found}
+    if found != expected:
+        return ANOTHER_VERSION if at.seq else ""
+    return CHANGED if other_schema(conn, schema) else None
+
+
 class Seen:
-    """A connection's last look at its file, to notice changes by others."""
+    """A connection's last look at its file, to notice changes by others. It must not change the file itself."""
 
     def __init__(self) -> None:
-        self._data = self._schema = self._seq = -1
+        self._data = self._schema = -1
+        self.at = Cursor(seq=-1)
+        """The checkpoint; it is read again only after the file was changed."""
         self.is_behind = False
         """True if its thread recorded events that are not folded yet."""
 
-    def note(self, conn: sqlite3.Connection, seq: int) -> None:
-        """Note that all is in order, with the checkpoint at this position."""
-        self._data, self._schema, self._seq = _data(conn), _schema(conn), seq
+    def note(self, conn: sqlite3.Connection) -> None:
+        """Note that all is in order."""
+        self._data, self.at = _state(conn)
+        self._schema = _schema(conn)
         self.is_behind = False
 
     def is_untouched(self, conn: sqlite3.Connection) -> bool:
-        """True if nobody else wrote to the file since `note`, and its schema is unchanged. False for an empty log's
-        file: it has no project yet, so it is checked again."""
-        return self._seq > 0 and _data(conn) == self._data and _schema(conn) == self._schema
+        """True if nobody wrote to the file since `note`."""
+        return _data(conn) == self._data and _schema(conn) == self._schema
 
-    def suspicious(self, conn: sqlite3.Connection, seq: int) -> bool:
+    def suspicious(self, conn: sqlite3.Connection) -> bool:
         """True if the schema was changed, or the file written without moving the checkpoint."""
-        data = _data(conn)
-        if data == self._data:
-            self._seq = seq
+        if _data(conn) == self._data:
             return False
-        schema = _schema(conn)
-        if schema != self._schema or seq == self._seq:
+        data, at = _state(conn)
+        if _schema(conn) != self._schema or at.seq == self.at.seq:
             return True
-        self._data, self._seq = data, seq
+        self._data, self.at = data, at
         return False
+
+
+def _state(conn: sqlite3.Connection) -> tuple[int, Cursor]:
+    """The number of `_data`, and the checkpoint that belongs to it."""
+    data, at = _data(conn), reached(conn)
+    while (later := _data(conn)) != data:  # written meanwhile
+        data, at = later, reached(conn)
+    return data, at
 
 
 def _data(conn: sqlite3.Connection) -> int:

@@ -98,8 +98,8 @@ def _is_text(start: bytes) -> bool:
     return b"\0" not in start
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open an existing view file for queries. Only a guarded `Transaction` can change it."""
+def connect(path: Path, *, writes: bool = False) -> sqlite3.Connection:
+    """Open an existing view file, for queries only unless it `writes`."""
     conn = sqlite3.connect(
         f"{_uri(path)}?mode=rw",
         uri=True,
@@ -110,7 +110,8 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         _prepare(conn)
         conn.execute("PRAGMA synchronous = NORMAL")
-        conn.execute("PRAGMA query_only = ON")
+        # What a savepoint needs to be undone would take 50 system calls a fold in a temporary file.
+        conn.execute("PRAGMA temp_store = MEMORY" if writes else "PRAGMA query_only = ON")
     except sqlite3.Error:
         conn.close()
         raise
@@ -159,16 +160,14 @@ def _json_fill(text: str | None, name: str, value: str | None) -> str | None:
 
 
 class Transaction(WithBlock[None]):
-    """An all-or-nothing transaction of the only writer; `guarded` on a connection that is otherwise read-only."""
+    """An all-or-nothing transaction of the only writer."""
 
-    def __init__(self, conn: sqlite3.Connection, *, guarded: bool = False) -> None:
-        self._conn, self._guarded = conn, guarded
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
 
     def _begin(self) -> None:
         if self._conn.in_transaction:  # an interrupt can strike anywhere, also in the rollback
             self._conn.execute("ROLLBACK")
-        if self._guarded:
-            self._conn.execute("PRAGMA query_only = OFF")
         self._conn.execute("BEGIN IMMEDIATE")
 
     def _end(self, error: BaseException | None) -> None:
@@ -178,8 +177,6 @@ class Transaction(WithBlock[None]):
         finally:
             if self._conn.in_transaction:
                 self._conn.execute("ROLLBACK")
-            if self._guarded:
-                self._conn.execute("PRAGMA query_only = ON")
 
 
 class ViewLock(Lock):
@@ -196,8 +193,11 @@ class ViewLock(Lock):
 
     def _begin(self) -> Lock:
         try:
-            self._view.parent.mkdir(parents=True, exist_ok=True)
-            super()._begin()
+            try:
+                self.acquire()
+            except FileNotFoundError:
+                self._view.parent.mkdir(parents=True, exist_ok=True)
+                self.acquire()
         except (OSError, LogLockError) as error:
             raise ViewAccessError(self._view, error) from error
         if self._log is not None and (holder := self._log.refused()):
@@ -251,8 +251,7 @@ def finish(conn: sqlite3.Connection, path: Path, storage: Storage) -> None:
 def install(built: Path, place: Path, storage: Storage) -> None:
     """Put a finished file in its place. Readers see the old one or the new one, never a part."""
     if identify(place) == OURS:
-        with closing(connect(built)) as source, closing(connect(place)) as target:
-            target.execute("PRAGMA query_only = OFF")
+        with closing(connect(built)) as source, closing(connect(place, writes=True)) as target:
             _copy(source, target, place)
         discard(built)
         return
@@ -365,23 +364,24 @@ def is_full(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) in _FAILED or code_of(error) == sqlite3.SQLITE_FULL
 
 
-def _name_of(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", type(error).__name__)
-
-
 @contextmanager
 def translated(where: object) -> Iterator[None]:
     """Raise errors of SQLite and the system as `ViewError`, those about access as `ViewAccessError`."""
     try:
         yield
-    except sqlite3.Error as error:
-        if is_refused(error):
-            raise ViewAccessError(where, error) from error
-        if lacks_sharing(error):
-            raise ViewAccessError(where, f"{NOT_SHARED} ({error}, {_name_of(error)})", LOCAL_DISK) from error
-        raise _unusable(where, error, _name_of(error), full=is_full(error)) from error
-    except OSError as error:
-        raise _unusable(where, error, type(error).__name__, full=error.errno in _NO_ROOM) from error
+    except (sqlite3.Error, OSError) as error:
+        raise _translation(where, error) from error
+
+
+def _translation(where: object, error: sqlite3.Error | OSError) -> ViewError:
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if isinstance(error, OSError):
+        return _unusable(where, error, name, full=error.errno in _NO_ROOM)
+    if is_refused(error):
+        return ViewAccessError(where, error)
+    if lacks_sharing(error):
+        return ViewAccessError(where, f"{NOT_SHARED} ({error}, {name})", LOCAL_DISK)
+    return _unusable(where, error, name, full=is_full(error))
 
 
 def _unusable(where: object, error: Exception, name: str, *, full: bool) -> ViewError:
@@ -397,17 +397,19 @@ def query(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> lis
     Raises:
         ViewError: SQLite could not answer. UsageError: a value that cannot have been recorded.
     """
-    with translated("this project"):
+    try:
         cursor = conn.cursor()
         cursor.row_factory = None
-        try:
-            return cursor.execute(sql, values).fetchall()
-        except (UnicodeEncodeError, OverflowError) as error:
-            raise UsageError(f"No recorded value can equal what is asked for: {error}.") from error
+        return cursor.execute(sql, values).fetchall()
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise UsageError(f"No recorded value can equal what is asked for: {error}.") from error
+    except (sqlite3.Error, OSError) as error:
+        raise _translation("this project", error) from error
 
 
 def streamed(conn: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-    """As `query`, but one row at a time: for queries whose answer may be larger than the memory."""
+    """As `query`, but one row at a time, on a connection of its own: for queries whose answer may be larger than the
+    memory. Until the last row, that connection sees the file as it is now."""
     with translated("this project"):
         cursor = conn.cursor()
         cursor.row_factory = None

@@ -17,10 +17,13 @@ class Notices:
     def __init__(self) -> None:
         self._warnings: list[str] = []
         self._said: list[str] = []
+        self.waiting = False
+        """True if there are messages."""
 
     def warn(self, text: str) -> None:
         """Add a message that may need action."""
         self._warnings.append(text)
+        self.waiting = True
 
     def set_aside(self, place: Path, problem: str, events: int, kept: Path) -> None:
         """Add: a file was rebuilt from the log, and the old one kept."""
@@ -37,9 +40,11 @@ class Notices:
     def made_again(self, place: Path, reason: str, events: int) -> None:
         """Add: a file was rebuilt from the log, and nothing is lost."""
         self._said.append(f"The views in {place} {reason}: rebuilt from the log ({_events(events)}).")
+        self.waiting = True
 
     def tell(self) -> None:
         """Emit each message once."""
+        self.waiting = False
         said, self._said = self._said, []
         for text in said:
             logging.getLogger(LOGGER).warning("%s", shown(text))

@@ -12,6 +12,8 @@ from consist_es.views.file import discard
 def writable(path: Path) -> bool:
     """True if the file and its folder can be written; SQLite needs both."""
     folder = path.parent
+    if os.access(folder, os.W_OK) and os.access(path, os.W_OK):
+        return True
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return os.access(folder, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))

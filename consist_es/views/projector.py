@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from consist_es.errors import (
     LogCorruptError,
@@ -26,18 +26,11 @@ from consist_es.system.storage import LocalStorage, Storage, on_fork
 from consist_es.views import file as view_file
 from consist_es.views import places as view_places
 from consist_es.views.building import Builder, Log, Progress
-from consist_es.views.changes import (
-    CHANGED,
-    LOST,
-    OBJECTS,
-    SCHEMA,
-    Seen,
-    lost_rows,
-    other_schema,
-)
-from consist_es.views.compare import Difference, acts_by_itself, compared, tables
+from consist_es.views.changes import CHANGED, LOST, lost_rows, outdated
+from consist_es.views.compare import Difference, compared
 from consist_es.views.folding import BATCH, Projection, Statement, whole
 from consist_es.views.notices import Notices
+from consist_es.views.opened import Opened
 from consist_es.views.tables import BEHIND, LEVEL, OUTDATED, OWN, reached, same_place
 
 __all__ = ["Log", "Projection", "Projector", "Statement"]
@@ -46,15 +39,7 @@ DISAGREE = "did not say what the log says"
 BY_OTHERS = (CHANGED, LOST, DISAGREE)
 """Reasons that may need action: another program wrote to the views."""
 
-ANOTHER_VERSION = "were made by another version of consist-es, or changed"
-
 _T = TypeVar("_T")
-
-
-class _Open(NamedTuple):
-    conn: sqlite3.Connection
-    file: tuple[int, int] | None
-    seen: Seen
 
 
 class Projector:
@@ -74,12 +59,14 @@ class Projector:
         self.builder = Builder(log, self._projections, self._storage)
         self._notices = Notices()
         self._mutex = threading.RLock()
-        self._connections: dict[int, _Open] = {}
+        self._connections: dict[int, Opened] = {}
         self._is_local = False
         self._moves = iter(view_places.ELSEWHERE)
         """Places for the views that were not tried yet."""
         self._counted: tuple[int, int] | None = None
         """The file with rows counted by this process."""
+        self._blank: tuple[int, int] | None = None
+        """The file that this process made from an empty log."""
         self._shares_locks = False
         """True in a child forked while other threads had the file open. POSIX locks are per process, SQLite's record of
         them is not: the child would assume locks it does not hold, so it opens a file of its own."""
@@ -102,7 +89,8 @@ class Projector:
             if is_level:
                 return held.conn
         conn = self._somewhere(lambda: self._advance(is_behind=is_level is False))
-        self._notices.tell()
+        if self._notices.waiting:
+            self._notices.tell()
         return conn
 
     def expect_more(self) -> None:
@@ -114,9 +102,11 @@ class Projector:
     def as_seen(self) -> sqlite3.Connection:
         """This thread's connection as of the last `catch_up`, without a look at the log."""
         held = self._own()
-        with suppress(sqlite3.Error):  # the full check finds the fault
-            if held is not None and not held.seen.suspicious(held.conn, reached(held.conn).seq):
+        try:
+            if held is not None and not held.seen.suspicious(held.conn):
                 return held.conn
+        except sqlite3.Error:  # the full check finds the fault
+            pass
         return self.catch_up()
 
     def distrust(self, problem: str) -> sqlite3.Connection:
@@ -197,7 +187,7 @@ class Projector:
         """Close the connections of all threads. A later call opens them again."""
         with self._mutex:
             for held in self._connections.values():
-                held.conn.close()
+                held.close()
             self._connections.clear()
             self._lock.close()
 
@@ -215,21 +205,22 @@ class Projector:
 
     def after_fork(self) -> None:
         """Start afresh in a child. Connections of the parent's other threads must not even be closed here."""
-        _PARENTS.extend(held.conn for held in self._connections.values())
+        _PARENTS.extend(conn for held in self._connections.values() for conn in held.all)
         self._shares_locks = bool(self._connections)
         self._connections = {}
         self._mutex = threading.RLock()
 
     # ------------------------------------------------------------ connections
 
-    def _own(self) -> _Open | None:
+    def _own(self) -> Opened | None:
         """This thread's connection, unless the file was replaced or removed since it was opened."""
         held = self._connections.get(threading.get_ident())
         if held is None:
             return None
         if held.file == view_file.file_at(self.path):
-            if held.conn.in_transaction:  # an interrupt left it open: undo it
-                held.conn.rollback()
+            for conn in held.all:
+                if conn.in_transaction:  # an interrupt left it open: undo it
+                    conn.rollback()
             return held
         self._forget()
         return None
@@ -237,28 +228,26 @@ class Projector:
     def _forget(self) -> None:
         held = self._connections.pop(threading.get_ident(), None)
         if held is not None:
-            held.conn.close()
+            held.close()
 
-    def _hold(self) -> _Open:
+    def _hold(self) -> Opened:
         """Open a connection for this thread, and close those of threads that have ended."""
         self._forget()
         alive = {threading.current_thread().ident, *(thread.ident for thread in threading.enumerate())}
         for ident in self._connections.keys() - alive:
-            self._connections.pop(ident).conn.close()
-        held = _Open(view_file.connect(self.path), view_file.file_at(self.path), Seen())
-        self._connections[threading.get_ident()] = held
+            self._connections.pop(ident).close()
+        held = self._connections[threading.get_ident()] = Opened(self.path)
         return held
 
-    def _is_level(self, held: _Open) -> bool | None:
+    def _is_level(self, held: Opened) -> bool | None:
         """True if the file has every event; None if something is wrong with it."""
         # The checkpoint first: between the two, the log may grow but not shrink.
         try:
-            at = reached(held.conn)
-            if held.seen.suspicious(held.conn, at.seq):
+            if held.seen.suspicious(held.conn):
                 return None
         except sqlite3.Error:
             return None  # the full check finds the fault
-        return same_place(at, self._log.head())
+        return same_place(held.seen.at, self._log.head())
 
     # ------------------------------------------------------------ place of the file
 
@@ -308,20 +297,12 @@ class Projector:
 
     def _advance(self, *, is_behind: bool = False) -> sqlite3.Connection:
         try:
-            held = self._own() or self._opened()
+            held = self._sound(self._own() or self._opened())
             conn = held.conn
-            if not held.seen.is_untouched(conn):
-                with suppress(sqlite3.OperationalError):  # no checkpoint: another version's file
-                    if held.seen.suspicious(conn, reached(conn).seq):
-                        self._counted = None
-                reason = self._outdated(conn)
-                if reason is None:
-                    reason = self._lost(held)
-                if reason is not None:
-                    self._made_again(reason)
-            while self._fold_some(conn, is_behind):
-                is_behind = False
-            held.seen.note(conn, reached(conn).seq)
+            if is_behind or not same_place(reached(conn), self._log.head()):
+                while self._fold_some(held.folds, is_behind):
+                    is_behind = False
+            held.seen.note(conn)
         except LogCorruptError:
             # The checkpoint may be a place that is not in the log: rebuild.
             self._made_again(CHANGED)
@@ -335,7 +316,25 @@ class Projector:
             return self._start_over("damaged", f"was damaged ({error})")
         return conn
 
-    def _opened(self) -> _Open:
+    def _sound(self, held: Opened) -> Opened:
+        """The opened file, made again if it is not what its log makes it."""
+        conn = held.conn
+        # An empty log's file lacks the project, which is said with the first event. One made by others is made again.
+        seq = held.seen.at.seq
+        if (seq > 0 or (seq == 0 and held.file == self._blank)) and held.seen.is_untouched(conn):
+            return held
+        with suppress(sqlite3.OperationalError):  # no checkpoint: another version's file
+            if held.seen.suspicious(conn):
+                self._counted = None
+        reason = self._outdated(conn)
+        if reason is None:
+            reason = self._lost(held)
+        if reason is None:
+            return held
+        self._made_again(reason)
+        return self._own() or self._hold()
+
+    def _opened(self) -> Opened:
         view_file.discard(
             view_file.built_for(self.path)
         )  # left by a killed rebuild: the lock is held, so none is going on
@@ -370,23 +369,10 @@ class Projector:
         return self._hold().conn
 
     def _outdated(self, conn: sqlite3.Connection) -> str | None:
-        """Why the file must be rebuilt, or None; "" if it held no event. Raises `LogMismatchError` if it is another
-        log's."""
         wanted = OWN.union(*(view.tables for view in self._projections))
-        if acts_by_itself(conn):
-            return "held triggers or virtual tables"
-        if not wanted <= tables(conn) or (at := reached(conn)).seq < 0:
-            return ANOTHER_VERSION
-        found, expected = dict(view_file.query(conn, "SELECT key, value FROM meta")), self.builder.meta()
-        # views may be made just before the first event, when the project has no id yet
-        if found.get("project") not in (None, "", expected["project"]) and at.seq:
-            raise LogMismatchError(self._log.place, "the views are of another project")
-        schema = {key: found.pop(key) for key in (SCHEMA, OBJECTS) if key in found}
-        if found != expected:
-            return ANOTHER_VERSION if at.seq else ""
-        return CHANGED if other_schema(conn, schema) else None
+        return outdated(conn, wanted, self.builder.meta(), self._log.place)
 
-    def _lost(self, held: _Open) -> str | None:
+    def _lost(self, held: Opened) -> str | None:
         """Description of missing rows, or None. Counted once per process, and again on suspicion."""
         if held.file is not None and self._counted == held.file:
             return None
@@ -398,7 +384,7 @@ class Projector:
 
         Redacted or moved events were folded before, so then everything is rebuilt.
         """
-        with view_file.Transaction(conn, guarded=True):
+        with view_file.Transaction(conn):
             at = reached(conn)
             if not is_behind and same_place(at, self._log.head()):
                 return False
@@ -408,6 +394,8 @@ class Projector:
             anew = any(isinstance(recorded.event, PayloadRedacted) for recorded in events) or self._log.moved(at)
             if not anew:
                 self.builder.apply(conn, events)
+                if at.seq == 0:
+                    self.builder.say_project(conn)
         if anew:
             self._replace(self.path)
         return anew or len(events) >= BATCH
@@ -445,6 +433,7 @@ class Projector:
                 view_file.install(built, place, self._storage)
         finally:
             view_file.discard(built)
+        self._blank = view_file.file_at(place) if done == 0 else None
         return done
 
     def _set_aside(self, place: Path, why: str, problem: str, done: int) -> None:

@@ -1,6 +1,7 @@
 """Config adapters through the public API: what makes a run another one, what the account says, what is refused."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from consist_es.errors import (
 )
 from consist_es.events import CacheMissed, FingerprintInfo, StepStarted
 from consist_es.identity.adapters import explain_adapters
+from consist_es.values.packed import packed, unpacked
 from tests.support.api import made
 
 
@@ -422,7 +424,7 @@ async def _asynchronous(root: Path) -> None: ...
         (SimpleNamespace(name="x", version=1), AdapterTypeError, "must be a printable str"),
         (SimpleNamespace(name="x", version="1"), AdapterTypeError, "no method canonicalize(root)"),
         ("nobody:x", AdapterError, "Config adapter 'nobody': no installed package registers it"),
-        ("nobody:x", AdapterError, "Known: folder"),
+        ("nobody:x", AdapterError, "Known: activitysim, beam, content, folder"),
         ("folder:nowhere", InputError, "FolderAdapter: nowhere does not exist (looked at /"),
     ],
 )
@@ -515,7 +517,7 @@ def test_an_installed_adapter_is_found_by_its_name(installed: Path, text: str, p
         ("gone:x", "Reinstall or repair their-prices."),
         ("none:x", "its entry point is 3. It must name a class or function"),
         ("twice:x", "several packages register it: their_prices:Prices, their_prices:constant"),
-        ("other", "Known: folder, gone, none, prices, same, twice"),
+        ("other", "Known: activitysim, beam, content, folder, gone, gtfs, matsim, none, prices, same, twice"),
     ],
 )
 def test_an_installed_adapter_that_cannot_be_had_is_refused(installed: Path, text: str, said: str) -> None:
@@ -611,26 +613,42 @@ def test_what_breaks_the_relatives_protocol_is_refused(
 # ---------------------------------------------------------------- how much is kept
 
 
-def big(count: int, value: str = "v", changed: str = "v") -> PreparedAdapter:
-    data = {f"key {number}": value for number in range(count)} | {"key 5": changed}
+def big(count: int, length: int, changed: str = "") -> PreparedAdapter:
+    """Data of texts that do not compress well; another text for one key with `changed`."""
+    texts = {number: hashlib.shake_128(str(number).encode()).hexdigest(length) for number in range(count)}
+    data = {f"key {number}": text for number, text in texts.items()} | {"key 5": changed + texts[5]}
     return given_data({"big.json": data}, [Reference(os.devnull, "big.json", "b3:1")])
 
 
+def test_many_values_are_kept_in_little_room_and_told_in_full(here: Path) -> None:
+    one, other = big(1000, 75), big(1000, 75, "w")
+    assert len(json.dumps(one.info["values"])) < 130_000 < 1000 * 150
+    old = str(unpacked(one.info["values"])["big.json: 'key 5'"])
+    assert explain_adapters(other.info, one.info) == [f"big.json: 'key 5': '{old[:58]}… -> 'w{old[:57]}…"]
+
+
+def test_packed_values_that_cannot_be_read_name_the_file(here: Path) -> None:
+    one, other = big(1000, 75), big(1000, 75, "w")
+    for broken in ("", "~~~", "A" * 40, packed({}, lambda _: b"[1]")["(packed)"]):
+        info = {**one.info, "values": {"(packed)": broken}}
+        assert explain_adapters(other.info, info) == ["big.json: content differs"]
+
+
 def test_a_large_config_keeps_digests_and_still_names_the_key(here: Path) -> None:
-    one, other = big(2000, "v" * 150), big(2000, "v" * 150, "w" * 150)
-    assert len(json.dumps(one.info["values"])) < VALUES_LIMIT < 2000 * 150
+    one, other = big(4000, 75), big(4000, 75, "w")
+    assert len(json.dumps(one.info["values"])) < VALUES_LIMIT < 4000 * 75
     assert explain_adapters(other.info, one.info) == ["big.json: 'key 5': changed"]
 
 
 def test_a_config_that_grows_over_the_limit_is_compared_with_what_was_kept(here: Path) -> None:
-    small, large = big(1000, "v" * 150), big(2000, "v" * 150)
+    small, large = big(1000, 75), big(4000, 75)
     said = explain_adapters(large.info, small.info)
-    assert len(said) == 1000
+    assert len(said) == 3000
     assert said[0] == "big.json: 'key 1000': (missing) -> (a value)"
 
 
 def test_a_huge_config_names_the_file(here: Path) -> None:
-    one, other = big(20_000), big(20_000, changed="w")
+    one, other = big(20_000, 20), big(20_000, 20, changed="w")
     assert one.info["values"] == {}
     assert explain_adapters(other.info, one.info) == ["big.json: content differs"]
 

@@ -319,7 +319,7 @@ def test_a_file_that_gives_fewer_bytes_than_it_has_is_refused(tmp_path: Path, mo
         digest_path(tmp_path / "f")
 
 
-@pytest.mark.parametrize("call", ["listdir", "readlink"])
+@pytest.mark.parametrize("call", ["scandir", "readlink"])
 def test_a_folder_that_cannot_be_listed_and_a_link_that_cannot_be_read_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

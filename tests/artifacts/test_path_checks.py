@@ -335,7 +335,7 @@ def test_a_folder_that_cannot_be_listed_is_not_copied_in_part(tmp_path: Path, mo
     def refused(_path: Any) -> Any:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(os, "listdir", refused)
+    monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(OSError, match="Permission denied"):
         copy_path(tmp_path / "source", tmp_path / "copy")
 

@@ -317,3 +317,37 @@ def test_a_seeded_generator_counts_and_a_hit_leaves_it_as_the_run_did(here: Path
     assert again == first.replace("[False, False]", "[True, True]")  # the last number too
     assert other.startswith("[False, False]")
     assert other.split("]", 1)[1] != first.split("]", 1)[1]
+
+
+TRACES = """import random
+import sys
+import consist_es as consist
+tracker = consist.Tracker("runs", "p.db")
+random.seed(int(sys.argv[1]))
+found = []
+for n in (1, 2):
+    with tracker.trace("draw", config={"n": n}, outputs=["out"]) as run:
+        reused = run.is_cached
+        if reused and SKIPS:
+            out = run.cached_output("out").path
+        else:
+            out = consist.output_path("out", ext="txt"); out.write_text(str([random.random() for _ in range(n)]))
+            run.log_output(out, key="out")
+    found.append((reused, out.read_text()))
+print(found, random.random())
+"""
+
+
+@pytest.mark.parametrize("body", ["skip", "run"])
+def test_a_reused_block_leaves_a_generator_as_the_run_did_whether_its_body_is_skipped_or_not(
+    here: Path, body: str
+) -> None:
+    (here / "main.py").write_text(TRACES.replace("SKIPS", str(body == "skip")))
+
+    def play() -> str:
+        command = [sys.executable, "-W", "ignore", "main.py", "1"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    first, again = play(), play()
+    assert "True" not in first
+    assert again == first.replace("False", "True")

@@ -64,7 +64,7 @@ def test_the_command_line_refuses_a_url_without_repeating_it(
     if by == "environment":
         monkeypatch.setenv("CONSIST_ES_PROJECT", URL)
     said = run("log", *(["--project", URL] if by == "option" else []), code=2)
-    assert "postgresql://… is no place for a log: " in said.stderr
+    assert "This address of a log on a server cannot be used: it holds a password" in said.stderr
     assert "hush" not in said.stderr + said.stdout
     assert list(tmp_path.iterdir()) == []
 

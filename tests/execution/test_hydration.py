@@ -167,11 +167,6 @@ def test_a_request_outside_the_allowed_places_is_refused_before_anything_is_reco
     assert tracker.project.log.head().seq == before
 
 
-def test_outputs_requested_needs_places_to_put_them(tracker: Tracker) -> None:
-    with pytest.raises(errors.UsageError, match="output_paths"):
-        tracker.run(lambda: made(), name="s", outputs=["o"], cache_options=REQUESTED)
-
-
 def test_a_damaged_source_is_never_copied(tracker: Tracker) -> None:
     first = run_table(tracker)
     first.outputs["table"].path.write_text("tampered\n")

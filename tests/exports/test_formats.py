@@ -86,7 +86,7 @@ def test_what_was_redacted_is_in_no_export(here: Path) -> None:
         found = own.project.connection().execute("SELECT seq, type FROM audit_index").fetchall()
         own.project.redact([seq for seq, kind in found if kind in types], "a test")
         written = [text for each in FORMATS for text in bytes_of(exported(own, each, here, "failing")).values()]
-    assert len(written) == 5 + 6 + 2
+    assert len(written) == 5 + 7 + 2
     for word in (b"told too much", b"no zone", b"How failing goes", b"zones.csv"):
         assert not any(word in text for text in written), word
 

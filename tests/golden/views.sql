@@ -113,6 +113,20 @@ CREATE TABLE "checkpoint" (
    "chain" TEXT,
    "rows" TEXT
 );
+CREATE TABLE "copies" (
+   "seq" INTEGER PRIMARY KEY,
+   "artifact_id" TEXT,
+   "key" TEXT,
+   "uri" TEXT,
+   "root" TEXT,
+   "recovery_root" TEXT,
+   "digest" TEXT,
+   "content" TEXT,
+   "how" TEXT,
+   "run_key" TEXT,
+   "at" TEXT,
+   "writer" TEXT
+);
 CREATE TABLE "coupler" (
    "scenario_key" TEXT,
    "key" TEXT,
@@ -295,6 +309,8 @@ CREATE TABLE "runs" (
    "read_bytes" INTEGER,
    "written_bytes" INTEGER,
    "shared" INTEGER,
+   "sweep" TEXT,
+   "sweep_row" TEXT,
    "started_seq" INTEGER,
    "ended_seq" INTEGER
 );
@@ -314,6 +330,24 @@ CREATE TABLE "source_texts" (
    "digest" TEXT PRIMARY KEY,
    "part" TEXT,
    "text" TEXT
+);
+CREATE TABLE "sweeps" (
+   "sweep" TEXT PRIMARY KEY,
+   "scenario_key" TEXT REFERENCES "runs"("key"),
+   "name" TEXT,
+   "rows" INTEGER,
+   "ids" TEXT,
+   "executor" TEXT,
+   "writer" TEXT REFERENCES "writers"("writer"),
+   "started_at" TEXT,
+   "seq" INTEGER,
+   "ended_at" TEXT,
+   "seconds" REAL,
+   "computed" INTEGER,
+   "hits" INTEGER,
+   "failed" INTEGER,
+   "lost" INTEGER,
+   "waiting" INTEGER
 );
 CREATE TABLE "writers" (
    "writer" TEXT PRIMARY KEY,
@@ -355,6 +389,10 @@ CREATE INDEX audit_index_of_revocations ON audit_index (type, seq)
     WHERE type IN ('acceptance_revoked', 'packages_revoked');
 CREATE INDEX "cache_index_by_fingerprint"
     ON "cache_index" ("fingerprint", "seq");
+CREATE INDEX "copies_by_artifact"
+    ON "copies" ("artifact_id", "uri");
+CREATE INDEX "copies_by_digest"
+    ON "copies" ("digest");
 CREATE INDEX "coupler_by_artifact"
     ON "coupler" ("artifact_id");
 CREATE INDEX "coupler_by_key"
@@ -392,6 +430,7 @@ CREATE INDEX "runs_by_start"
     ON "runs" ("started_seq");
 CREATE INDEX "runs_by_status"
     ON "runs" ("status", "started_seq");
+CREATE INDEX runs_by_sweep ON runs (sweep, started_seq) WHERE sweep IS NOT NULL;
 CREATE INDEX runs_by_year ON runs (year, started_seq) WHERE year IS NOT NULL;
 CREATE INDEX runs_computed_by_model ON runs (model, started_seq)
     WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit';
@@ -401,3 +440,5 @@ CREATE INDEX "shared_parts_by_digest"
     ON "shared_parts" ("digest");
 CREATE INDEX "shared_values_by_digest"
     ON "shared_values" ("digest", "seq");
+CREATE INDEX "sweeps_by_scenario"
+    ON "sweeps" ("scenario_key", "seq");

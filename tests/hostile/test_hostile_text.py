@@ -108,7 +108,9 @@ def commands(name: str) -> dict[str, list[list[str]]]:
         "audit": [[name], ["--all", name], ["--proof", name, "--against", name]],
         "checkpoint": [["--sign", name, "--out", name]],
         "completion": [[name]],
+        "copy": [[name, name], ["provenance.events", name], [name, f"postgresql://h/d#{name}"]],
         "datasette-config": [["-o", f"provenance.events/lock/{name}"]],
+        "db": [["init", name], ["grant", name, "read", name], ["projects", f"postgresql://h/d#{name}"], [name]],
         "demo": [["--folder", f"provenance.events/lock/{name}"]],
         "diff": [[name, name], [name, "x"], ["--all", name, name]],
         "doctor": [[], ["--deep"]],
@@ -144,7 +146,7 @@ def commands(name: str) -> dict[str, list[list[str]]]:
 
 def test_every_command_is_tried() -> None:
     assert set(program.commands) - set(commands("x")) == {"watch"}, "it goes on until Ctrl-C, see test_cli_watch.py"
-    assert [name for name, command in program.commands.items() if hasattr(command, "commands")] == []
+    assert [name for name, command in program.commands.items() if hasattr(command, "commands")] == ["db"]
 
 
 @pytest.mark.parametrize("command", sorted(commands("x")))
@@ -262,7 +264,7 @@ def test_no_error_has_a_text_that_a_terminal_obeys() -> None:
     classes: list[type[Exception]] = [ConsistError, *error_classes(ConsistError)]
     for cls in classes:
         for name, count in itertools.product(NAMES, range(1, 5)):
-            with suppress(TypeError, ValueError):
+            with suppress(TypeError, ValueError, AttributeError):
                 error = cls(*[name] * count)
                 tried.add(cls)
                 assert unsafe(str(error)) == [], cls
@@ -389,6 +391,14 @@ DANGEROUS = {
     "socket", "socketserver", "urllib.request", "requests", "telnetlib", "code", "pty", "imp", "runpy",
 }  # fmt: skip
 """Modules whose use would open a door that no test here watches: who needs one writes the tests first."""
+READERS = {
+    ("gtfs.py", "csv"),
+    ("gtfs.py", "zipfile"),
+    ("csv_rows.py", "csv"),
+    ("matsim.py", "xml.etree"),
+    ("overrides.py", "csv"),
+}
+"""Adapters that read tables, archives and XML of a model, and make none that others open: see tests/adapters."""
 SHELLS = {"os.system", "os.popen", "os.spawnl", "os.execv", "os.execvp", "subprocess.getoutput", "tempfile.mktemp"}
 
 
@@ -412,7 +422,7 @@ def findings(path: Path, tree: ast.Module) -> Iterator[str]:
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for module in modules:
-            if module in DANGEROUS or module.split(".")[0] in DANGEROUS:
+            if (path.name, module) not in READERS and {module, module.split(".")[0]} & DANGEROUS:
                 yield f"{where}: imports {module}"
         if isinstance(node, ast.Call):
             if ast.unparse(node.func) in SHELLS:

@@ -30,10 +30,12 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"reading"}),
     frozenset({"steps", "cache", "exports"}),
     frozenset({"execution"}),
+    frozenset({"sweeps"}),
     frozenset({"api", "doctor", "report"}),
+    frozenset({"lbnl", "alias"}),
     frozenset({"__init__"}),
     frozenset({"demo"}),
-    frozenset({"cli"}),
+    frozenset({"cli", "port"}),
     frozenset({"__main__"}),
 )
 FLOOR = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
@@ -41,7 +43,9 @@ FLOOR = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 MODULE_LINES = 400
 FUNCTION_LINES = 60
 PARAMETERS = 8
-PUBLIC_SIGNATURES = frozenset({"api.tracker", "api.surface", "execution.log_calls"})  # long, for users expect them so
+PUBLIC_SIGNATURES = frozenset(
+    {"api.maps", "api.tracker", "api.surface", "execution.h5_calls", "execution.log_calls"}
+)  # long, for users expect them so
 
 # Exceptions to the rules: where -> why. An entry that is no longer needed fails its test too.
 CIRCLES = {
@@ -59,6 +63,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "consist_es/api/surface.py:Steps.trace": "the same",
 }
 MANY_PARAMETERS = {
+    "consist_es/execution/log_notes.py:notes_of": "one keyword for each of the logging calls",
     "consist_es/steps/call.py:plan_call": "one keyword for each place that an argument can come from",
 }
 BROAD_EXCEPTS = {
@@ -67,11 +72,20 @@ BROAD_EXCEPTS = {
     "consist_es/execution/attempt_events.py:error_info": "the text of a user's exception is the user's code",
     "consist_es/identity/installed/finding.py:_asked": "finders of modules may be anybody's code",
     "consist_es/identity/installed/finding.py:generated_file": "loaders of modules may be anybody's code",
+    "consist_es/steps/schemas.py:_said": "a default of define_step is the user's code",
     "consist_es/identity/live/states.py:_asked": "asking an installed object for its state runs its package's code",
     "consist_es/api/noop.py:create_tracker": "a user's factory that raises is a warning: the run goes on, untracked",
     "consist_es/observe/hook.py:guarded": "an exception there would be the user's open() failing",
     "consist_es/execution/step_log.py:Printed._put": "an exception there would be the user's print() failing",
     "consist_es/system/tee.py:_formatted": "the arguments of a log message are the user's objects",
+    "consist_es/sweeps/parcel.py:packed": "pickling runs the code of the user's classes",
+    "consist_es/sweeps/perform.py:told_of": "a row's function may raise anything, and a pool may not break by it",
+    "consist_es/sweeps/perform.py:in_words": "the text of a user's exception is the user's code",
+    "consist_es/sweeps/perform.py:loaded": "loading a function imports the user's modules",
+    "consist_es/sweeps/lanes.py:FutureLane.send": "an executor is anybody's code, and may be broken",
+    "consist_es/sweeps/lanes.py:JobLane._hand_over": "a batch system may say anything",
+    "consist_es/sweeps/lanes.py:_told": "every executor has exceptions of its own for lost workers",
+    "consist_es/api/sweep_task.py:_perform": "importing the function runs the user's modules",
     "consist_es/execution/hooks.py:_call": "a user's hook that raises is a warning, never a failed run",
 }
 FORMATTED_SQL = {
@@ -81,6 +95,9 @@ FORMATTED_SQL = {
     "consist_es/artifacts/digest_cache.py:DigestCache._lookup": "question marks, as many as there are values",
 }
 
+IN_FLIGHT = {
+    "consist_es/sweeps/parcel.py": "a step's function on its way between two processes that run: stored by nobody here",
+}
 FORBIDDEN_IMPORTS = frozenset({"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"})
 FORBIDDEN_CALLS = frozenset({"eval", "exec", "yaml.load", "read_pickle", "to_pickle", "os.system"})
 TEST_PACKAGES = ("pytest", "_pytest", "hypothesis", "xdist", "mypy", "ruff", "coverage", "build", "setuptools")
@@ -371,7 +388,7 @@ def unsafe_calls(module: Module) -> Iterator[tuple[str, str]]:
 
 
 def test_stored_data_is_never_executed() -> None:
-    found = offences(unsafe_calls, {})
+    found = offences(unsafe_calls, IN_FLIGHT)
     assert not found, "\n".join(found)
 
 
@@ -425,7 +442,9 @@ def test_the_core_knows_no_model_by_name() -> None:
     named = [
         f"{m.where}: {word.group()}"
         for m in MODULES
-        if m.room not in ("adapters", "demo") and (word := DOMAIN_WORDS.search(m.source))
+        if m.room not in ("adapters", "demo", "lbnl")
+        and m.name != "consist_es.api.lbnl_names"
+        and (word := DOMAIN_WORDS.search(m.source))
     ]
     assert named == []
 

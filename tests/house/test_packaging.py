@@ -109,6 +109,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(built: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {name for name in names if not name.partition("/")[0].endswith(".dist-info")}
     page = {f"consist_es/report/built/{name}" for name in ("report.js", "report.css", "THIRD-PARTY.txt")}
+    page.add("consist_es/log/postgres/schema.sql")
     assert code == source_modules() | page | {"consist_es/__init__.pyi", "consist_es/py.typed"}
     (info,) = {name.partition("/")[0] for name in names - code}
     assert f"{info}/licenses/LICENSE" in names

@@ -21,8 +21,9 @@ STEP = (
     "config_plan_ingest=True, config_plan_profile_schema=False, inputs=None, input_keys=None, "
     "optional_input_keys=None, binding=None, depends_on=None, tags=None, facet=None, facet_from=None, "
     "facet_schema_version=None, facet_index=None, identity_inputs=None, year=None, iteration=None, phase=None, "
-    "stage=None, parent_run_id=None, outputs=None, output_paths=None, output_sets=None, capture_dir=None, "
-    "capture_pattern='*', cache_options=None, output_policy=None, execution_options=None"
+    "stage=None, parent_run_id=None, outputs=None, output_paths=None, output_sets=None, "
+    "profile_file_schema=None, capture_dir=None, capture_pattern='*', cache_options=None, output_policy=None, "
+    "execution_options=None, runtime_kwargs=None"
 )
 TRACE = (
     "name, *, run_id=None, model=None, description=None, config=None, adapter=None, config_plan_ingest=True, "
@@ -34,16 +35,20 @@ TRACE = (
     "code_identity_extra_deps=None, output_mismatch='warn', output_missing='warn'"
 )
 NOTES = (
-    "schema=None, {}driver=None, table_path=None, array_path=None, content_hash=None, facet=None, "
-    "facet_schema_version=None, facet_index=False, meta=None, **metadata"
+    "{}, driver=None, table_path=None, array_path=None, content_hash=None, force_hash_override=False, "
+    "validate_content_hash=False, facet=None, facet_schema_version=None, facet_index=False, profile_file_schema=None, "
+    "parent_artifact_id=None, enabled=True, recovery_roots=None, meta=None, **metadata"
 )
-LOG_ARTIFACT = "path, key=None, direction='output', " + NOTES.format("*, ")
-LOG_ONE = "path, key=None, *, " + NOTES.format("")
+LOG_ARTIFACT = NOTES.format("path, key=None, direction='output', schema=None, *")
+LOG_ONE = NOTES.format("path, key=None, schema=None, *")
 LOG_ARTIFACTS = (
     "outputs, direction='output', driver=None, metadata_by_key=None, facets_by_key=None, "
-    "facet_schema_versions_by_key=None, facet_index=False, *, meta=None, **metadata"
+    "facet_schema_versions_by_key=None, facet_index=False, *, enabled=True, recovery_roots=None, meta=None, **metadata"
 )
-LOG_DATAFRAME = "df, key, schema=None, direction='output', path=None, driver=None, meta=None, **to_file_options"
+LOG_DATAFRAME = (
+    "df, key, schema=None, direction='output', path=None, driver=None, meta=None, enabled=True, recovery_roots=None, "
+    "**to_file_options"
+)
 DECLARE = "*names, required={}, warn_undefined=False, description=None"
 SCENARIO = (
     "name, config=None, tags=None, model='scenario', step_tags=None, step_facet=None, step_cache_hydration=None, "
@@ -88,6 +93,13 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (Coupler.collect_by_keys, "artifacts, *keys, prefix=''"),
     (Coupler.describe_outputs, ""),
     (consist.run, "fn=None, name=None, *, tracker=None, **arguments"),
+    (consist.trace, "name, *, tracker=None, **arguments"),
+    (consist.start_run, "run_id, model, tracker=None, **arguments"),
+    (Tracker.start_run, "run_id, model, **options"),
+    (Tracker.begin_run, "run_id, model, config=None, inputs=None, **options"),
+    (Tracker.end_run, "status='completed', error=None"),
+    (consist.identity_exempt, "*names"),
+    (consist.install_as, "name='consist'"),
     (consist.ref, "run_result, key=None"),
     (consist.output_path, "key, ext='parquet'"),
     (consist.output_dir, "namespace=None"),

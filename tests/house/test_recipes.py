@@ -112,8 +112,8 @@ def test_a_view_is_added_by_its_recipe(copy: Path, project: Path) -> None:
     assert "One new file in `projections/`" in told
     assert "`create_table`" in told
     (copy / "projections" / "step_counts.py").write_text(VIEW, "utf-8")
-    edit(copy, told, "projections/__init__.py", "run_table, source_texts\n", "run_table, source_texts, step_counts\n")
-    edit(copy, told, "projections/__init__.py", "source_texts,\n)", "source_texts,\n    step_counts,\n)")
+    edit(copy, told, "projections/__init__.py", "    sweeps,\n)", "    step_counts,\n    sweeps,\n)")
+    edit(copy, told, "projections/__init__.py", '    sweeps,\n)\n"', '    sweeps,\n    step_counts,\n)\n"')
     edit(copy, told, "docs/views.md", "## Bookkeeping\n", f"{PAGE}## Bookkeeping\n")
     assert f"`python -m {GOLDEN}`" in told
     python(copy, copy, "-m", GOLDEN)

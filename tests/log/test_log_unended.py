@@ -53,7 +53,7 @@ class Another(LocalStorage):
 
 def marks(pid: int, started: str = "1", **other: str) -> WriterAttached:
     """A process of this boot and namespace, without a lock."""
-    known = {"host": HERE.host(), "boot": HERE.boot(), "machine": "m", "pid_namespace": HERE.pid_namespace()}
+    known = {"host": HERE.host(), "boot": HERE.boot(), "machine": HERE.machine(), "pid_namespace": HERE.pid_namespace()}
     return WriterAttached(
         writer="w", pid=pid, pid_started=started, user="u", library="", python="", platform="", **{**known, **other}
     )
@@ -66,6 +66,15 @@ def gone(storage: LocalStorage, pid: int) -> bool:
 def test_where_no_start_is_told_a_process_is_gone_when_its_number_is_nobodys() -> None:
     assert not gone(Timeless(), os.getpid())
     assert gone(Timeless(), NOBODY)
+
+
+def test_a_number_of_another_machine_is_nobodys_business_though_host_boot_and_namespace_are_the_same() -> None:
+    """As two copies of one virtual machine have them."""
+    copied = Another(machine="0" * 32)
+    assert gone(Another(machine=""), NOBODY)
+    assert not is_gone(copied, Path("nowhere"), marks(NOBODY, machine="1" * 32))
+    assert not is_seen(copied, Path("nowhere"), marks(os.getpid(), machine="1" * 32))
+    assert is_gone(copied, Path("nowhere"), marks(NOBODY, machine="0" * 32))
 
 
 def test_a_child_that_ended_is_gone() -> None:

@@ -65,7 +65,7 @@ def test_a_segment_that_cannot_be_read_to_its_end_is_a_problem(tmp_path: Path) -
 def test_a_log_full_of_damage_gives_so_many_problems_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consist_es.log.verify.MOST_PROBLEMS", 2)
+    monkeypatch.setattr("consist_es.log.looking.MOST_PROBLEMS", 2)
     log = made(tmp_path / "x", "abcdef")
     path = log.folder / FIRST
     path.write_bytes(path.read_bytes().replace(b'"reason":""', b'"reason":1 '))

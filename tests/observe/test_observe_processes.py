@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from consist_es.observe.reads import Reads
+from consist_es.system.child import processors
 from tests.support.observe import ROOT, content, in_process, names, watch_of, watched
 
 CHILD = """
@@ -165,6 +166,12 @@ def test_what_children_of_the_step_read_is_the_steps(way: str, root: Path) -> No
     reads = watched(root, lambda: PROCESSES[way](root / "a.txt"))
     assert reads.files == {str(root / "a.txt"): content(root / "a.txt")}
     assert reads.unsure == []
+
+
+def test_large_work_of_the_library_within_a_step_starts_no_children(root: Path) -> None:
+    free: list[int] = []
+    watched(root, lambda: free.append(processors()))
+    assert free == [1]
 
 
 WITH_ROOT = """

@@ -63,7 +63,7 @@ def test_views_that_are_built_on_opening_show_it(here: Path) -> None:
 def test_much_that_is_read_for_digests_shows_it(here: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(digest, "_LONG", 3000)
     monkeypatch.setattr(digest, "_MANY", 1000)
-    monkeypatch.setattr(digest, "_CHUNK", 700)
+    monkeypatch.setattr(digest, "CHUNK", 700)
     folder = Path("much")
     folder.mkdir()
     for name in range(number):

@@ -21,6 +21,7 @@ from consist_es.projections import (
     BUILTIN,
     audit_index,
     cache_index,
+    copies,
     coupler_state,
     lineage,
     lineage_tree,
@@ -32,11 +33,13 @@ from consist_es.projections import (
     run_table,
     shared_values,
     source_texts,
+    sweeps,
 )
 from tests.support.views import MemoryLog, artifact, completed, fingerprint, one_of_each, step
 
 PACKAGE = Path(consist_es.__file__).parent
 OTHERS = {
+    "postgres": "asked of a server, by whole keys of its tables: tests/log/test_postgres.py",
     "views": "the projector's own tables, of a few rows, and what compares whole files",
     "system": "another file of keys and values",
     "artifacts": "the cache of digests",
@@ -47,9 +50,13 @@ OTHERS = {
 }
 """Rooms with other SQL than queries on the views."""
 INFO = fingerprint("f")
+SWEEP = sweeps.SweepRow(
+    **dict.fromkeys(sweeps.SweepRow.__struct_fields__) | {"sweep": "w", "ids": ["a"]}  # type: ignore[arg-type]
+)
 RUN_KEY, RUN_ID, ARTIFACT = "sqlite_autoindex_runs_1", "runs_by_attempt", "sqlite_autoindex_artifacts_1"
 LINK = "sqlite_autoindex_links_1"
 
+NOTED = step("M", meta={"by": "hand"})
 ENDED = Draft(
     PayloadRedacted(position=1, event="step_failed", digest="00", size=80, reason="r", status="failed"), run="A"
 )
@@ -207,7 +214,13 @@ QUERIES: dict[str, Case] = {
     "environment": Case(lambda conn: origins.environment(conn, "e"), {"sqlite_autoindex_environments_1"}),
     "environment known": Case(lambda conn: origins.environment_known(conn, "e"), {"sqlite_autoindex_environments_1"}),
     "redaction": Case(lambda conn: redactions.redaction(conn, 1), {"INTEGER PRIMARY KEY"}),
+    "sweeps of a scenario": Case(lambda conn: sweeps.of_scenario(conn, "s"), {"sweeps_by_scenario"}),
+    "missing rows of a sweep": Case(lambda conn: sweeps.missing(conn, SWEEP, 5), {"runs_by_sweep"}),
+    "runs of a sweep": Case(lambda conn: run_table.of_sweep(conn, "w"), {"runs_by_sweep"}),
     "source texts": Case(lambda conn: source_texts.texts(conn, ["b3:s"]), {"sqlite_autoindex_source_texts_1"}),
+    "copies with these bytes": Case(lambda conn: copies.with_bytes_of(conn, "a1", "d-a1"), {"copies_by_digest"}),
+    "copies of artifacts": Case(lambda conn: copies.of_artifacts(conn, ["a1"]), {"copies_by_artifact"}),
+    "every copy": Case(lambda conn: [*copies.every(conn)], {"INTEGER PRIMARY KEY"}),
     "values known": Case(lambda conn: shared_values.known(conn, "d"), {"shared_values_by_digest"}),
     "values": Case(lambda conn: shared_values.values_of(conn, "d"), {"shared_values_by_digest"}),
     "places of values": Case(lambda conn: shared_values.positions(conn, "d"), {"shared_values_by_digest"}),
@@ -340,7 +353,7 @@ def constants() -> Iterator[tuple[str, str]]:
 
 def folded() -> set[str]:
     """The SQL of all folds, also of redacted events."""
-    told = MemoryLog([outside(draft) for draft in (*one_of_each(), ENDED)]).events
+    told = MemoryLog([outside(draft) for draft in (*one_of_each(), ENDED, NOTED)]).events
     redacted = [msgspec.structs.replace(each, event=RedactedEvent(each.type, each.v, "00")) for each in told]
     return {sql for view in BUILTIN for event in (*told, *redacted) for sql, _ in view.fold(event)}
 
@@ -363,5 +376,6 @@ def test_every_piece_of_sql_is_asked_for(fold: Callable[..., sqlite3.Connection]
 
 def test_no_fold_goes_through_a_table(views: sqlite3.Connection) -> None:
     for sql in folded():
-        lines = plan(views, sql, (None,) * sql.count("?"))
+        numbers = [int(number) for number in re.findall(r"\?(\d+)", sql)]
+        lines = plan(views, sql, (None,) * max([len(re.findall(r"\?(?!\d)", sql)) + len({*numbers} - {0}), *numbers]))
         assert not {*walked(lines)} - {"package_acceptances"}, (sql, lines)

@@ -240,7 +240,7 @@ def cache_mode(tracker: Tracker, here: Path) -> None:
 @row(OPTIONS, ValueError)
 def trace_mode(tracker: Tracker, here: Path) -> None:
     """A misspelt cache mode of a trace"""
-    tracker.trace("bad", cache_mode="off").__enter__()
+    tracker.trace("bad", cache_mode="on").__enter__()
 
 
 @row(OPTIONS, ValueError)
@@ -259,12 +259,6 @@ def validation(tracker: Tracker, here: Path) -> None:
 def failure_alone(tracker: Tracker, here: Path) -> None:
     """`cache_hydration_failure="miss"` with another hydration"""
     tracker.run(bad, cache_options=CacheOptions(cache_hydration="metadata", cache_hydration_failure="miss"))
-
-
-@row(OPTIONS, ValueError)
-def requested_nothing(tracker: Tracker, here: Path) -> None:
-    """`outputs-requested` without `output_paths`"""
-    tracker.run(bad, cache_options=CacheOptions(cache_hydration="outputs-requested"))
 
 
 @row(OPTIONS, ValueError)

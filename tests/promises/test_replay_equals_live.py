@@ -231,6 +231,6 @@ def test_the_comparison_notices_a_changed_row(tracker: Tracker, here: Path) -> N
     tracker.run(step, config={"n": 1}, outputs=["o"])
     views = tracker.project.views
     views.rebuild(target=here / "again.db")
-    with closing(view_file.connect(here / "again.db")) as conn, view_file.Transaction(conn, guarded=True):
+    with closing(view_file.connect(here / "again.db", writes=True)) as conn, view_file.Transaction(conn):
         conn.execute("UPDATE runs SET status = 'failed'")
     assert set(views.compare(here / "again.db")) == {"runs"}

@@ -283,3 +283,32 @@ def test_a_name_that_may_be_meant_so_is_no_warning(
     tracker: Tracker, files: Path, fn: Callable[..., None], arguments: dict[str, Any]
 ) -> None:
     tracker.run(fn, **arguments)
+
+
+def test_what_was_replaced_in_a_function_since_it_ran_is_bound_as_it_is_now(tracker: Tracker, files: Path) -> None:
+    got: list[Any] = []
+
+    def step(table: Path, growth: float = 1.0) -> None:
+        got.append((table, growth))
+
+    def another(table: str, wage: float = 2.0) -> None:
+        got.append((table, wage))
+
+    def run() -> Any:
+        got.clear()
+        tracker.run(step, inputs={"table": "t.csv"}, cache_options=consist.CacheOptions(cache_mode="overwrite"))
+        return got[0]
+
+    here = Path("t.csv").absolute()
+    assert run() == (here, 1.0)
+    step.__annotations__["table"] = str
+    assert run() == (str(here), 1.0)
+    step.__annotations__["table"] = "Path"
+    assert run() == (here, 1.0)
+    step.__defaults__ = (3.0,)
+    assert run() == (here, 3.0)
+    step.__defaults__ = None
+    with pytest.raises(errors.CallError, match="nothing supplies its parameter 'growth'"):
+        run()
+    step.__code__, step.__defaults__, step.__annotations__ = another.__code__, (2.0,), another.__annotations__
+    assert run() == (str(here), 2.0)

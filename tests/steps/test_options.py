@@ -25,11 +25,6 @@ MAKERS: list[tuple[Callable[[], object], type[Exception], str]] = [
         "outputs-requested",
     ),
     (
-        lambda: CacheOptions(cache_hydration="metadata", validate_materialized_inputs=True),
-        errors.UsageError,
-        "inputs-missing",
-    ),
-    (
         lambda: CacheOptions(materialize_cached_outputs_source_root="old"),
         errors.UsageError,
         "Open the tracker with the moved folder as run_dir",
@@ -41,7 +36,6 @@ MAKERS: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: ExecutionOptions(container={"image": "x"}), errors.UsageError, "container"),
     (lambda: ExecutionOptions(load_inputs=True, input_binding="paths"), errors.UsageError, "same thing"),
     (lambda: ExecutionOptions(input_paths={"x": "y"}), errors.UsageError, "input_materialization='requested'"),
-    (lambda: ExecutionOptions(input_materialization="requested"), errors.UsageError, "input_paths"),
     (lambda: ExecutionOptions(runtime_kwargs=[1]), errors.UsageTypeError, "mapping, not list"),  # type: ignore[arg-type]
 ]
 

@@ -17,6 +17,8 @@ from consist_es.events import (
     CacheHit,
     CacheMissed,
     ChangeAccepted,
+    CopyForgotten,
+    CopyRecorded,
     CouplerSet,
     Cursor,
     Draft,
@@ -49,6 +51,8 @@ from consist_es.events import (
     StepFailed,
     StepLogInfo,
     StepStarted,
+    SweepEnded,
+    SweepStarted,
     UnknownEvent,
     ValuesRecorded,
     WriterAttached,
@@ -92,6 +96,12 @@ def state(path: Path) -> dict[str, list[Row]]:
 def rows(conn: sqlite3.Connection, sql: str, *values: Any) -> list[Row]:
     """All rows of a query."""
     return conn.execute(sql, values).fetchall()
+
+
+def edit(path: Path, sql: str) -> None:
+    """Somebody else changes the file."""
+    with closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute(sql)
 
 
 # ---------------------------------------------------------------- events for particular tests
@@ -188,6 +198,11 @@ def one_of_each() -> list[Draft]:
         on("A", SourceRecorded(digest="b3:s", part="model.py:step", text="def step():\n    return 1\n")),
         on("D", ValuesRecorded(digest="b3:v", values={"growth": [1, None]})),
         within("S", step("E", shared={"config": "b3:v", "code_parts": "b3:w"})),
+        on(None, SweepStarted(sweep="W", name="E", rows=2, ids=["low", "high"], executor="ProcessPoolExecutor")),
+        within("S", step("F", sweep="W", row="low")),
+        on("F", StepCompleted(seconds=0.2, fingerprint="fp")),
+        on(None, SweepEnded(sweep="W", computed=1, hits=0, failed=0, lost=1, seconds=0.5)),
+        on(None, SweepStarted(sweep="V", name="E", rows=1, ids=["low"])),
         on("D", KeyCarriedOver(fingerprint="fp2", before="fp0")),
         on("B", OutputsDoubted(by="A")),
         on(None, PackagesAccepted(before={"pandas": "2.2.1"}, after={"pandas": "2.2.2"}, reason="a patch", user="u")),
@@ -196,6 +211,10 @@ def one_of_each() -> list[Draft]:
         on(
             None, ArtifactMaterialized(artifact="a1", key="zones", uri="./x", source_uri="./a1", digest="d", reason="r")
         ),
+        on("A", CopyRecorded(artifact="a1", key="zones", uri="arc://a1", recovery_root="arc://.", digest="d-a1")),
+        on("A", CopyRecorded(artifact="a1", key="zones", uri="./b", digest="fast:d", content="b3:c", how="set_aside")),
+        on("A", CopyRecorded(artifact="a2", key="notes", uri="arc://a2", digest="d-a2", how="claimed")),
+        on("A", CopyForgotten(artifact="a2", key="notes", uri="arc://a2", reason="other roots")),
         on(None, CouplerSet(key="outside", value="/data/x.csv")),
         Draft(LogRepaired(segment=1, offset=5, length=3, quarantine="q", reason="torn")),
         Draft(RecordLost(segment=1, offset=5, size=300, said="meta_logged"), scenario="S", run="A"),
@@ -339,6 +358,10 @@ EVENTS = st.one_of(
         rows=st.none() | st.integers(0, 2**64 - 1),
     ),
     st.builds(ArtifactMaterialized, artifact=ARTIFACTS, key=NAMES, uri=TEXT, source_uri=TEXT, digest=TEXT, reason=TEXT),
+    st.builds(
+        CopyRecorded, artifact=ARTIFACTS, key=NAMES, uri=TEXT, root=TEXT, recovery_root=TEXT, digest=TEXT, how=TEXT
+    ),
+    st.builds(CopyForgotten, artifact=ARTIFACTS, key=NAMES, uri=TEXT, reason=TEXT),
     st.builds(CouplerSet, key=NAMES, artifact=st.none() | ARTIFACTS, value=OPTIONAL_TEXT),
     st.builds(
         OutputsDeclared,

@@ -365,10 +365,10 @@ def unchecked_line(line: bytes, place: Place) -> Line:
 def checkpoint_apart(self: Projector, conn: sqlite3.Connection, _is_behind: bool) -> bool:
     at = reached(conn)
     events = whole(self._log.read(at if at.seq else None))
-    with view_file.Transaction(conn, guarded=True):
+    with view_file.Transaction(conn):
         if events:
             _set_checkpoint(self, conn, events[-1])
-    with view_file.Transaction(conn, guarded=True):
+    with view_file.Transaction(conn):
         for view in BUILTIN:
             fold(conn, view, events)
     return bool(events)
@@ -384,7 +384,7 @@ def quarantine_nothing(storage: Storage, folder: Path, fd: int, segment: int, of
 
 
 def sync_once_more(self: Writer, place: Place, safe: object, error: OSError) -> None:
-    self._storage.datasync(self._tail.current("").fd)
+    self._storage.datasync(self._tail.current(lambda: "").fd)
     self._tail.mark(place)
 
 
@@ -428,7 +428,7 @@ PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
     "cut after a failed write removed": (Writer, "_take_back", lambda *_: None, "R20", 120),
     "watermark not written": (Tail, "mark", lambda *_: None, "R7", 400),
     "quarantine removed": (tail, "quarantine", quarantine_nothing, "R5", 20),
-    "failed sync tried again": (Writer, "_recover", sync_once_more, "R22", 600),
+    "failed sync tried again": (Writer, "_recover", sync_once_more, "R22", 1_000),
     "digests of cached outputs not checked again": (lookup, "_changed", lambda *_: {}, "R12", 5),
     "hits not read back from the log": (Voucher, "candidate", lambda *_: None, "R28", 60),
     "rows of the views not counted": (projector, "lost_rows", lambda *_: None, "R28", 60),
@@ -436,7 +436,7 @@ PLANTED: dict[str, tuple[Any, str, Any, str, int]] = {
     "lock files that are deleted not missed": (Lock, "is_lost", lambda _: False, "R26", 5),
     "views under a lock that can be deleted alone": (view_file._FolderLock, "refused", lambda _: "", "R26", 13),
     "locks of writers not asked": (LocalStorage, "is_locked", lambda *_: False, "R27", 5),
-    "numbers of processes taken for the same everywhere": (presence, "_shares_numbers", lambda *_: True, "R27", 5),
+    "numbers of processes taken for the same everywhere": (presence, "shares_numbers", lambda *_: True, "R27", 5),
     "locks of writers kept by their children": (presence.Presence, "after_fork", lambda _: None, "R27", 5),
     "names of folders not synced": (Writer, "_make_names_safe", lambda *_: None, "R22", 600),
     "ids of a retry ignored": (Writer, "_known", lambda *_: {}, "R20", 40),

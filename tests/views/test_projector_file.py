@@ -19,7 +19,7 @@ from consist_es.views import places as view_places
 from consist_es.views.projector import Projector
 from tests.support.api import run_script
 from tests.support.cli import run
-from tests.support.views import make_log, make_views, rows, scenario, state
+from tests.support.views import edit, make_log, make_views, rows, scenario, state
 
 IDS = "SELECT id FROM runs ORDER BY started_seq"
 
@@ -221,9 +221,8 @@ def test_a_leftover_wal_is_not_played_into_a_new_view(tmp_path: Path, views: Pro
 def test_a_changed_version_of_a_view_rebuilds_and_says_so(
     views: Projector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conn = views.catch_up()
-    with view_file.Transaction(conn, guarded=True):
-        conn.execute("UPDATE runs SET name = 'made by an older fold'")
+    views.catch_up()
+    edit(views.path, "UPDATE runs SET name = 'made by an older fold'")
     views.close()
     assert rows(views.catch_up(), "SELECT name FROM runs") == [("made by an older fold",)]
     views.close()
@@ -235,9 +234,8 @@ def test_a_changed_version_of_a_view_rebuilds_and_says_so(
 
 
 def test_a_view_without_one_of_its_tables_is_rebuilt(views: Projector, log: LocalLog) -> None:
-    conn = views.catch_up()
-    with view_file.Transaction(conn, guarded=True):
-        conn.execute("DROP TABLE links")
+    views.catch_up()
+    edit(views.path, "DROP TABLE links")
     log.append([scenario("T")])
     assert rows(views.catch_up(), "SELECT count(*) FROM links") == [(0,)]
 
@@ -252,9 +250,8 @@ def test_a_view_without_one_of_its_tables_is_rebuilt(views: Projector, log: Loca
 def test_a_view_that_holds_what_acts_by_itself_is_rebuilt_before_it_acts(
     views: Projector, log: LocalLog, act: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    conn = views.catch_up()
-    with view_file.Transaction(conn, guarded=True):
-        conn.execute(act)
+    views.catch_up()
+    edit(views.path, act)
     log.append([scenario("T")])
     caplog.clear()
     conn = views.catch_up()
@@ -267,9 +264,8 @@ def test_a_view_that_holds_what_acts_by_itself_is_rebuilt_before_it_acts(
 
 @pytest.mark.parametrize("table", ["meta", "checkpoint"])
 def test_a_view_that_does_not_say_what_it_is_is_rebuilt(views: Projector, log: LocalLog, table: str) -> None:
-    conn = views.catch_up()
-    with view_file.Transaction(conn, guarded=True):
-        conn.execute(f"DELETE FROM {table}")
+    views.catch_up()
+    edit(views.path, f"DELETE FROM {table}")
     log.append([scenario("T")])
     assert rows(views.catch_up(), IDS) == [("base",), ("base#2",)]
 

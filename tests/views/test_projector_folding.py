@@ -14,16 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consist_es.errors import NotOurDatabaseError, UsageError, ViewError
-from consist_es.events import REGISTRY, Draft, MetaLogged, Recorded
-from consist_es.projections import BUILTIN
+from consist_es.events import REGISTRY, CacheMissed, Draft, InputLink, MetaLogged, Recorded
+from consist_es.projections import BUILTIN, lineage, run_table
 from consist_es.views import file as view_file
 from consist_es.views import folding
-from consist_es.views.compare import Row, counts, differences, keys
+from consist_es.views.changes import COUNTED
+from consist_es.views.compare import Row, counts, differences, dump, keys
 from consist_es.views.folding import Statement, dead_letters
 from consist_es.views.projector import Projector
+from consist_es.views.tables import Making, create_own
 from tests.support.views import (
     BATCHES,
+    DRAFTS,
+    MemoryLog,
     NoteTaken,
+    artifact,
+    completed,
     make_log,
     make_views,
     one_of_each,
@@ -59,6 +65,69 @@ def test_views_at_any_position_are_the_same_live_and_rebuilt(batches: list[list[
         assert state(views.path) == live[at]
         views.close()
         log.close()
+
+
+@settings(max_examples=60)
+@given(st.lists(DRAFTS, min_size=2, max_size=30), st.integers(1, 29))
+def test_events_folded_together_leave_the_rows_of_events_folded_one_by_one(
+    empty: sqlite3.Connection, drafts: list[Draft], cut: int
+) -> None:
+    events = MemoryLog(drafts).events
+    found = [
+        folded(empty, groups) for groups in ([[event] for event in events], [events[:cut], events[cut:]], [events])
+    ]
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_whole_run_is_written_with_one_statement_per_table(empty: sqlite3.Connection) -> None:
+    link = InputLink(role="demand", artifact="a0", key="demand", digest="d-a0")
+    run = [
+        step("A", inputs=[link], tags=["t", "u"], facet={"lanes": 2}, meta={"by": "x"}),
+        Draft(CacheMissed(reason="no_similar_prior_run"), run="A"),
+        artifact("A", "a1", "zones"),
+        completed("A", ("zones", "a1")),
+    ]
+    events = MemoryLog(run).events
+    texts = [sql.split()[:3] for view in (run_table, lineage) for sql, _ in view.fold_group(events)]
+    assert [" ".join(words) for words in texts] == [
+        *("INSERT INTO runs", "INSERT INTO run_tags", "INSERT INTO run_facets", "INSERT INTO run_meta"),
+        *("INSERT INTO artifacts", "DELETE FROM links", "INSERT INTO links", "UPDATE links SET"),
+    ]
+    assert [row[1:4] for row in folded(empty, [events])["links"]] == [
+        ("input", "demand", "a0"),
+        ("output", "zones", "a1"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """Views without an event."""
+    with closing(view_file.create(tmp_path_factory.mktemp("empty") / "p.db")) as conn:
+        create_own(conn, {})
+        for view in BUILTIN:
+            view.create(Making(conn))
+        yield conn
+
+
+def folded(conn: sqlite3.Connection, groups: list[list[Recorded]]) -> dict[str, list[Row]]:
+    """The rows of all views after folding groups of events; nothing stays."""
+    conn.execute("BEGIN")
+    try:
+        grown: Counter[str] = Counter()
+        for events in filter(None, groups):
+            grown.update(folding.fold_all(conn, BUILTIN, events))
+        for table in COUNTED:
+            assert conn.execute(f"SELECT count(*) FROM {table}").fetchone() == (grown[table],), table
+        found = {table: list(dump(conn, table)) for view in BUILTIN for table in ("dead_letter", *view.tables)}
+        for query in (
+            "SELECT started_seq FROM runs ORDER BY rowid",
+            "SELECT created_seq FROM artifacts ORDER BY rowid",
+        ):
+            order = conn.execute(query).fetchall()
+            assert order == sorted(order)
+        return found
+    finally:
+        conn.execute("ROLLBACK")
 
 
 def test_a_rebuild_equals_the_live_views_after_every_type_of_event(tmp_path: Path) -> None:
@@ -357,7 +426,9 @@ def test_a_closed_projector_opens_again(tmp_path: Path) -> None:
     views.close()
 
 
-def test_an_interrupt_in_a_function_that_sqlite_calls_is_no_fault_of_the_event(tmp_path: Path) -> None:
+def test_an_interrupt_in_a_function_that_sqlite_calls_is_no_fault_of_the_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     strikes = iter([KeyboardInterrupt()])
 
     def merges(old: str, new: str) -> str:
@@ -365,12 +436,18 @@ def test_an_interrupt_in_a_function_that_sqlite_calls_is_no_fault_of_the_event(t
             raise strike
         return view_file._json_merge(old, new)
 
+    def connects(path: Path, *, writes: bool = False) -> sqlite3.Connection:
+        conn = connect(path, writes=writes)
+        conn.create_function("json_merge", 2, merges)
+        return conn
+
+    connect = view_file.connect
+    monkeypatch.setattr(view_file, "connect", connects)
     log = make_log(tmp_path)
     with make_views(tmp_path, log) as views:
         log.append([scenario("S"), step("A")])
-        conn = views.catch_up()
+        views.catch_up()
         log.append([Draft(MetaLogged(values={"note": None}), run="A")])
-        conn.create_function("json_merge", 2, merges)
         with pytest.raises(KeyboardInterrupt):
             views.catch_up()
         conn = views.catch_up()

@@ -19,7 +19,7 @@ from consist_es.views import file as view_file
 from consist_es.views import places as view_places
 from consist_es.views.projector import Projector
 from consist_es.views.tables import BEHIND, LEVEL, OUTDATED
-from tests.support.views import make_log, make_views, rows, scenario
+from tests.support.views import edit, make_log, make_views, rows, scenario
 from tests.views.test_projector_processes import in_child
 
 IDS = "SELECT id FROM runs ORDER BY started_seq"
@@ -31,12 +31,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     return tmp_path / "tmp"
-
-
-def edit(path: Path, sql: str) -> None:
-    """Somebody else changes the file."""
-    with closing(sqlite3.connect(path)) as conn, conn:
-        conn.execute(sql)
 
 
 # ---------------------------------------------------------------- how they stand
@@ -112,7 +106,7 @@ def test_a_connection_that_was_interrupted_in_a_transaction_begins_a_new_one(vie
     conn.execute("PRAGMA query_only = OFF")
     conn.execute("BEGIN")
     conn.execute("DELETE FROM runs")
-    with view_file.Transaction(conn, guarded=True):
+    with view_file.Transaction(conn):
         assert len(conn.execute(IDS).fetchall()) == 1
     assert len(rows(views.catch_up(), IDS)) == 1
 

@@ -73,13 +73,13 @@ def limited(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     """No file of views below the folder grows any more."""
     connect, create = view_file.connect, view_file.create
 
-    def capped(open_it: Any, path: Path) -> sqlite3.Connection:
-        conn = open_it(path)
+    def capped(open_it: Any, path: Path, **how: bool) -> sqlite3.Connection:
+        conn = open_it(path, **how)
         if here in path.parents:
             conn.execute("PRAGMA max_page_count = 1")  # SQLite takes what there is for the least
         return conn  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(view_file, "connect", lambda path: capped(connect, path))
+    monkeypatch.setattr(view_file, "connect", lambda path, **how: capped(connect, path, **how))
     monkeypatch.setattr(view_file, "create", lambda path: capped(create, path))
 
 

@@ -1,7 +1,7 @@
 """How cost grows with the number of earlier runs: CPU of steps and queries on logs of several lengths.
 
-``python tools/bench/growth.py 100 10000 100000``. A row's ratios are to the smallest log; they mean more
-than the figures.
+``python -m tools.bench growth 100 10000 100000``, and ``1000000`` where 8 GB are free. Steps have the name of all
+earlier runs, a name that is new, or the work of many earlier runs. The last column means more than the figures.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +22,10 @@ sys.path[:0] = [str(TOOLS.parent), str(TOOLS)]
 
 from bench import biglog  # noqa: E402
 from consist_es import CacheOptions, ExecutionOptions, Tracker, output_path  # noqa: E402
-from consist_es.projections import cache_index, lineage, run_table  # noqa: E402
 
+LENGTHS = (100, 10_000, 100_000)
+"""Earlier runs."""
+BUILT = "all views built"
 EVENTS_A_RUN = 4.1
 LEAST, TIMES = 3, 15
 """How often a thing is measured: the least if it is slow."""
@@ -129,11 +132,6 @@ def queries(tracker: Tracker, scenario: str) -> Iterator[Row]:
     }
     for name, work in asked.items():
         yield Row(name, median(work))
-    conn = tracker.project.connection()
-    same = biglog.FINGERPRINT + biglog.REPEATED.decode()
-    yield Row("the first candidate of many", median(lambda: next(iter(cache_index.candidates(conn, same)))))
-    yield Row("the steps of a scenario", median(lambda: run_table.steps(conn, "s-" + "0" * 12)))
-    yield Row("the lineage of an artifact", median(lambda: lineage.artifact(conn, "none")))
 
 
 def measured(folder: Path, runs: int, repeated: int) -> Iterator[Row]:
@@ -144,29 +142,58 @@ def measured(folder: Path, runs: int, repeated: int) -> Iterator[Row]:
     os.utime(demand, (time.time() - 1000,) * 2)
     began = time.process_time()
     with Tracker(run_dir=folder / "runs", db_path=folder / "provenance.db", sync="os") as tracker:
-        tracker.project.connection()
-        yield Row("all views built", time.process_time() - began)
+        tracker.find_runs(limit=1)
+        yield Row(BUILT, time.process_time() - began)
         yield from queries(tracker, "scenario-" + "0" * 12)
         yield from Bench(tracker, demand).steps(repeated)
 
+    def opened() -> None:
+        with Tracker(run_dir=folder / "runs", db_path=folder / "provenance.db", sync="os") as again:
+            again.find_runs(limit=1)
 
-def main() -> None:
-    """Everything in a folder that is removed afterwards; a log of a million runs takes 8 GB there."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", type=int, nargs="*", default=[100, 10_000], help="lengths of the logs")
-    parser.add_argument("--repeated", type=int, default=1000, help="runs of one fingerprint")
-    parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder")
-    asked = parser.parse_args()
+    yield Row("project opened, to the first answer", median(opened))
+
+
+def grow(lengths: list[int], repeated: int, folder: Path | None) -> dict[str, list[float]]:
+    """Row -> milliseconds of CPU on a log of each length."""
     table: dict[str, list[float]] = {}
-    for runs in sorted(asked.runs):
-        with tempfile.TemporaryDirectory(prefix="growth-", dir=asked.folder) as name:
-            for row in measured(Path(name), runs, asked.repeated):
-                table.setdefault(row.name, []).append(row.cpu)
+    warnings.simplefilter("ignore")  # that views were missing, or that there are more runs than are shown
+    for runs in lengths:
+        with tempfile.TemporaryDirectory(prefix="growth-", dir=folder) as name:
+            for row in measured(Path(name), runs, repeated):
+                table.setdefault(row.name, []).append(round(row.cpu * 1e3, 3))
         print(f"{runs:,} runs measured, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
-    print(f"{'CPU, ms':52}" + "".join(f"{runs:>20,}" for runs in sorted(asked.runs)))
-    for row_name, took in table.items():
-        print(f"{row_name:52}" + "".join(f"{cpu * 1e3:12,.2f} {cpu / max(took[0], 1e-9):6.1f}x" for cpu in took))
+    return table
+
+
+def table_of(lengths: list[int], grown: dict[str, list[float]]) -> list[str]:
+    """Lines of a Markdown table: milliseconds, and the ratio of the longest log to the shortest."""
+    lines = ["| CPU, ms | " + " | ".join(f"{runs:,} runs" for runs in lengths) + " | longest to shortest |"]
+    lines.append("|---|" + "---:|" * (len(lengths) + 1))
+    for name, took in grown.items():
+        cells = [f"{ms:,.2f}" for ms in took]
+        # The work of building all views is as long as the log.
+        cells.append("" if name == BUILT else f"{took[-1] / max(took[0], 1e-6):.1f}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Options of this measurement."""
+    parser.add_argument("--repeated", type=int, default=1000, help="earlier runs of one fingerprint")
+
+
+def main(arguments: list[str]) -> int:
+    """Everything in a folder that is removed afterwards; a log of a million runs takes 8 GB there."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench growth", description=__doc__)
+    parser.add_argument("runs", type=int, nargs="*", default=list(LENGTHS), help="lengths of the logs")
+    options(parser)
+    parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder")
+    asked = parser.parse_args(arguments)
+    lengths = sorted(asked.runs)
+    print("\n".join(table_of(lengths, grow(lengths, asked.repeated, asked.folder))))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -21,7 +21,7 @@ from bench.measure import step  # noqa: E402
 from consist_es import Tracker  # noqa: E402
 from consist_es.cache.vouch import Voucher  # noqa: E402
 from consist_es.log.local import LocalLog  # noqa: E402
-from consist_es.projections import BUILTIN, cache_index, run_table  # noqa: E402
+from consist_es.projections import BUILTIN, cache_index, lineage, run_table  # noqa: E402
 from consist_es.views import file as view_file  # noqa: E402
 from consist_es.views.changes import lost_rows  # noqa: E402
 from consist_es.views.projector import Projector  # noqa: E402
@@ -53,11 +53,11 @@ def hits(folder: Path, count: int) -> None:
         conn = project.connection()
         ((fingerprint,),) = conn.execute("SELECT fingerprint FROM cache_index").fetchall()
         (found,) = [*cache_index.candidates(conn, fingerprint)]
-        source = run_table.by_key(conn, found.run_key)
-        first = best(lambda: Voucher(project.log).candidate(conn, found, source, fingerprint), count)
+        source, late = run_table.by_key(conn, found.run_key), lineage.logged_inputs(conn, found.run_key)
+        first = best(lambda: Voucher(project.log).candidate(conn, found, source, late, fingerprint), count)
         known = Voucher(project.log)
-        known.candidate(conn, found, source, fingerprint)
-        again = best(lambda: known.candidate(conn, found, source, fingerprint), count)
+        known.candidate(conn, found, source, late, fingerprint)
+        again = best(lambda: known.candidate(conn, found, source, late, fingerprint), count)
     print(f"a hit                                     {whole:10,.0f} µs", flush=True)
     print(f"of that, a candidate that is read back    {first:10,.0f} µs", flush=True)
     print(f"of that, the same one again               {again:10,.0f} µs", flush=True)

@@ -15,7 +15,7 @@ from torture.trial import require
 
 FOLDER = Disk.ROOT / "x.events"
 """Where logs in memory lie."""
-SMALL = 2500
+SMALL = 2600
 """Segment size of logs in memory, so that a dozen batches need several."""
 BLOB = 1 << 20
 

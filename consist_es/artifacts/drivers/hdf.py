@@ -8,6 +8,7 @@ from typing import Any
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.drivers.driver import Driver, check_options, need
 from consist_es.artifacts.drivers.hdf_pickles import pickle_in
+from consist_es.artifacts.h5_tables import frame_of
 from consist_es.errors import LoadError
 
 _TABLE_OPTIONS = frozenset({"columns", "start", "stop", "table_path", "where"})
@@ -25,6 +26,10 @@ def _table(path: Path, artifact: Artifact, options: dict[str, Any]) -> Any:
     table_path = options.pop("table_path", None) or artifact.table_path
     h5py = need("h5py", "hdf5", artifact)
     with h5py.File(path, "r") as file:
+        if table_path and isinstance(node := file.get(table_path), h5py.Dataset):
+            check_options(artifact.driver, options, frozenset())
+            what = f"Cannot load {artifact.key!r}: {table_path} in {path}"
+            return frame_of(need("pandas", "hdf5", artifact), h5py, node, what)
         if not table_path or table_path not in file:
             raise LoadError(_which(artifact, path, table_path, _tables(file)))
         if problem := pickle_in(h5py, file, table_path):

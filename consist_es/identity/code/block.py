@@ -13,9 +13,11 @@ import sys
 import types
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from consist_es.identity.code.visitor import Visitor
+from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live.left_out_values import is_object
 from consist_es.identity.live.modules import file_label
 from consist_es.identity.text.bytecode import essence, global_names
 from consist_es.identity.text.exposed import surely_bound_first
@@ -76,6 +78,49 @@ class Block:
         return [item for item in dis.get_instructions(self.code) if item.offset > self.frame.f_lasti]
 
 
+class Around(NamedTuple):
+    """Stands for a block that no ``with`` statement bounds, such as what follows ``begin_run()``."""
+
+    frame: types.FrameType
+    """The frame that begins it."""
+
+
+Entry = types.FrameType | Around
+"""Where a block is entered."""
+
+
+class Rest(Block):
+    """What a frame does from where it stands: such a block ends wherever its code says so."""
+
+    def __init__(self, frame: types.FrameType, root: Path) -> None:
+        self.frame, self.code = frame, frame.f_code
+        self.source = load_source(self.code.co_filename)
+        self.place = _place(self.code, root)
+        self.statements, self.given, self.is_with = (), set(), True
+
+    @property
+    def yields(self) -> bool:
+        return bool(self.code.co_flags & (_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE))
+
+    def names(self) -> set[str]:
+        """As of a block; local variables without a value are no variables of the module."""
+        own = {*self.code.co_varnames, *self.code.co_cellvars, *self.code.co_freevars}
+        return super().names() - (own - self.frame.f_locals.keys())
+
+
+def blocks_at(entry: Entry, root: Path) -> list[Block]:
+    """The blocks of `entered_blocks`; without a ``with`` statement, the rest of each frame of the project, outermost
+    last: any of them may go on before the block ends."""
+    if not isinstance(entry, Around):
+        return entered_blocks(entry, root)
+    found: list[Block] = []
+    frame: types.FrameType | None = entry.frame
+    while frame is not None and (not found or is_first_party(frame.f_code.co_filename)):
+        found.append(Rest(frame, root))
+        frame = frame.f_back
+    return found
+
+
 def entering_frame() -> types.FrameType:
     """The frame that enters the `WithBlock` calling this; three up, behind `_begin` and `__enter__`."""
     return sys._getframe(3)
@@ -118,7 +163,7 @@ def visit_blocks(visitor: Visitor, blocks: Sequence[Block]) -> Any:
             f"{place} enters trace() without a `with` statement around the block, so its code is not known; "
             "write `with tracker.trace(...):` there, or in a function made with contextlib.contextmanager"
         )
-    elif blocks[-1].yields:
+    elif blocks[-1].yields or any(isinstance(block, Rest) and block.yields for block in blocks):
         visitor.unstable.append(
             f"the {label} yields to code that is not known; leave the block before you yield, or write it in a "
             "function made with contextlib.contextmanager"
@@ -144,6 +189,10 @@ def _visit(visitor: Visitor, block: Block, what: str) -> str:
         visitor.modules.follow_loaded(str(frame.f_globals.get("__name__", "")), code.co_filename)
     names = block.names()
     local = {name: value for name, value in frame.f_locals.items() if name in names}
+    if visitor.left_out.objects:
+        for name in [name for name, value in local.items() if is_object(value)]:
+            visitor.code_of(local.pop(name), f"captured {name} of {label}")
+            names.discard(name)
     visitor.read_names(names, {**frame.f_globals, **local}, label, node, source)
     return label
 

@@ -18,10 +18,11 @@ import msgspec
 
 from consist_es.artifacts.bundles import digest_whole
 from consist_es.errors import CodeIdentityUnavailableError, InputError, OptionError, UsageTypeError
-from consist_es.identity.code.block import entered_blocks, visit_blocks
+from consist_es.identity.code.block import Entry, blocks_at, visit_blocks
 from consist_es.identity.code.parts import WholeVisitor
 from consist_es.identity.git import git_state
 from consist_es.identity.installed.places import counting, is_first_party, package_part
+from consist_es.identity.live.left_out_values import LeftOut, left_out_of
 from consist_es.identity.live.modules import file_label
 from consist_es.identity.live.objects import innermost
 from consist_es.identity.live.written import NOTHING, Written
@@ -110,6 +111,7 @@ def code_identity(
     own = _file(innermost(fn))
     with counting(own, ignored):
         visitor = WholeVisitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own, unread=unread)
+        visitor.left_out = left_out_of(fn, objects=is_code_alone(mode))
         target = visitor.reference(fn, "the step")
         visitor.classes_in(uses)
         visitor.reach.given.append(uses)
@@ -117,7 +119,7 @@ def code_identity(
 
 
 def trace_identity(
-    frame: types.FrameType,
+    frame: Entry,
     *,
     mode: str | None = None,
     extra_deps: Sequence[str] | None = None,
@@ -134,12 +136,13 @@ def trace_identity(
     chosen = _mode(mode)
     deps = _dependencies(extra_deps, project_root)
     named_from = label_root or project_root
-    blocks = entered_blocks(frame, named_from)
+    blocks = blocks_at(frame, named_from)
     outermost = blocks[-1].frame
     chosen, found = _mode_parts(chosen, outermost, project_root, named_from)
     own = outermost.f_code.co_filename
     with counting(own, ignored):
         visitor = WholeVisitor(named_from, follow=chosen == "imports", declared=bool(deps), own=own)
+        visitor.left_out = LeftOut(objects=is_code_alone(mode))
         target = visit_blocks(visitor, blocks)
         return _visited(chosen, target, visitor, {**found, **deps})
 
@@ -176,6 +179,11 @@ def _identity(
     since = added or {}
     ordered = {"callable": digest_plain(target), **dict(sorted({**parts, **since}.items()))}
     return CodeIdentity(_digest(mode, ordered), mode, ordered, sorted(set(unstable)), added=frozenset(since))
+
+
+def is_code_alone(mode: str | None) -> bool:
+    """True for a mode that was asked for and counts code, not the values of captured objects."""
+    return mode is not None and mode != MODES[0]
 
 
 def _mode(mode: str | None) -> str:

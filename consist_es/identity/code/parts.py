@@ -1,6 +1,7 @@
 """Collects the parts of a code identity: those of version 1 of the fingerprint, and those added since."""
 
 import ast
+import functools
 import types
 from typing import Any
 
@@ -53,10 +54,12 @@ class WholeVisitor(Visitor):
         """Count what the visited code reaches other than by the names it reads."""
         self._lenient = True
         for label, source, module in self.modules.loaded:
-            for named in modules_named(places_in_file(source), alone=False):
-                self._follow_named(named)
+            if places := places_in_file(source):
+                for named in modules_named(places, alone=False):
+                    self._follow_named(named)
             texts = names_in_file(source)
-            self._readers.names |= texts.sure | texts.data
+            self._readers.names |= texts.sure
+            self._readers.names |= texts.data
             for name in with_computed_fields(source):
                 cls = resolve(module, name.split("."))
                 if isinstance(cls, type) and self._readers.reads(NAME, name.split(".")[0], (file_usage(source),)):
@@ -106,9 +109,15 @@ class WholeVisitor(Visitor):
 
 def _only_makes_files(statement: ast.stmt, module: Any) -> bool:
     """True for a bare call such as ``os.makedirs("plots")``."""
+    names = _one_call(statement)
+    return bool(names) and not harmless.sets_something(harmless.package_of_value(module), names)
+
+
+@functools.lru_cache(maxsize=4096)
+def _one_call(statement: ast.stmt) -> tuple[str, ...]:
+    """Name and attributes of what a statement calls, if it is a call and has no other in it."""
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
-        return False
+        return ()
     root, names, broken = chain(statement.value.func)
-    inner = [item for item in ast.walk(statement) if isinstance(item, ast.Call)]
-    package = harmless.package_of_value(module)
-    return not broken and len(inner) == 1 and not harmless.sets_something(package, [root, *names])
+    calls = [item for item in ast.walk(statement) if isinstance(item, ast.Call)]
+    return () if broken or len(calls) > 1 else (root, *names)

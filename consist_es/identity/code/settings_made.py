@@ -6,8 +6,8 @@ import types
 from collections.abc import Iterator
 
 from consist_es.identity.live import harmless
-from consist_es.identity.live.scope import Scope, function_of, function_scope, resolve
-from consist_es.identity.text.statements import CALL, INNER, TARGET, Act, acts, chain
+from consist_es.identity.live.scope import Names, function_scope
+from consist_es.identity.text.statements import CALL, INNER, TARGET, Act, acts
 
 _SETTING = re.compile(
     r"(set|reset)_(option|config|theme|style|palette|default|printoptions|float_precision|string_function)\w*|"
@@ -17,31 +17,31 @@ _SETTING = re.compile(
 _DEEPEST = 12
 
 
-def settings_made(act: Act, scope: Scope, *, perhaps: bool = False) -> Iterator[str]:
+def settings_made(act: Act, names: Names, *, perhaps: bool = False) -> Iterator[str]:
     """What an act sets, by itself or by the project's functions that it calls, in words. With `perhaps`, also calls of
     installed packages that are made for their effect, whatever it is."""
-    yield from _made(act, scope, perhaps, set(), 0)
+    yield from _made(act, names, perhaps, set(), 0)
 
 
-def _made(act: Act, scope: Scope, perhaps: bool, seen: set[types.CodeType], depth: int) -> Iterator[str]:
-    root, names, broken = chain(act.node.func if isinstance(act.node, ast.Call) else act.node)
-    if not root or (broken and isinstance(act.node, ast.Call) and not perhaps):
+def _made(act: Act, names: Names, perhaps: bool, seen: set[types.CodeType], depth: int) -> Iterator[str]:
+    if not act.root or (act.broken and isinstance(act.node, ast.Call) and not perhaps):
         return
-    package = scope.imported(root)
-    if package and package != "consist_es" and _is_setting(act, package, [root, *names], perhaps):
-        yield f"{'.'.join([root, *names])} (a setting of {package})"
-    fn = None if act.kind == TARGET or broken else function_of(resolve(scope.value(root), names))
+    package = names.imported[act.root]
+    if package and package != "consist_es" and _is_setting(act, package, perhaps):
+        yield f"{'.'.join(act.path)} (a setting of {package})"
+    fn = None if act.kind == TARGET or act.broken else names.function[act.path]
     if fn is None or fn.__code__ in seen or depth == _DEEPEST:
         return
     seen.add(fn.__code__)
-    if (inner := function_scope(fn, {})) is not None:
-        for piece in inner.pieces:
+    if (scope := function_scope(fn, {})) is not None:
+        inner = Names(scope)
+        for piece in scope.pieces:
             for each in acts(piece.node):
                 used = isinstance(piece.node, ast.Return) and act.kind == INNER
                 yield from _made(each._replace(kind=INNER) if used else each, inner, perhaps, seen, depth + 1)
 
 
-def _is_setting(act: Act, package: str, names: list[str], perhaps: bool) -> bool:
-    if act.kind == TARGET or _SETTING.fullmatch(names[-1]):
+def _is_setting(act: Act, package: str, perhaps: bool) -> bool:
+    if act.kind == TARGET or _SETTING.fullmatch(act.path[-1]):
         return True
-    return perhaps and harmless.sets_something(package, names, meant=act.kind == CALL)
+    return perhaps and harmless.sets_something(package, act.path, meant=act.kind == CALL)

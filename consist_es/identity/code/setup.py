@@ -11,17 +11,18 @@ import os
 import re
 import sys
 import types
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consist_es.identity.code.settings_made import settings_made
+from consist_es.identity.installed.places import is_first_party
 from consist_es.identity.live import harmless
 from consist_es.identity.live.loaded import captures
 from consist_es.identity.live.modules import file_of, loaded_modules
 from consist_es.identity.live.objects import attributes_in, names_in, package_of
 from consist_es.identity.live.scope import (
     MISSING,
+    Names,
     Scope,
     function_of,
     function_scope,
@@ -34,7 +35,7 @@ from consist_es.identity.live.scope import (
 from consist_es.identity.text.bytecode import global_names
 from consist_es.identity.text.cells import cells
 from consist_es.identity.text.source import load_source
-from consist_es.identity.text.statements import CALL, DECORATOR, INNER, TARGET, Act, Piece, acts, chain
+from consist_es.identity.text.statements import CALL, DECORATOR, INNER, TARGET, Act, Piece, act_of, acts, chain
 from consist_es.identity.text.toplevel import TopLevel, computes_imports, top_imports, top_level
 
 _WORKFLOW = {
@@ -47,6 +48,7 @@ _AGAIN = re.compile(r"seed|^set|option|^update$", re.IGNORECASE)
 _MODULES: dict[str, tuple[TopLevel, types.ModuleType, list["SetUp"], list[types.ModuleType]]] = {}
 """File -> its loaded module, what it set up, and the modules it imports."""
 _FILLING = {"add", "append", "extend", "insert", "setdefault", "update"}
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _DEEP = 12
 """Depth of calls to search."""
 
@@ -73,81 +75,63 @@ class Finder:
         if scope.body in self._seen:
             return
         self._seen.add(scope.body)
-        results: set[str] = set()
+        names, results = Names(scope), set[str]()
         """Names bound to results of the workflow."""
-        blocks = _traced(scope)
+        blocks = _traced(names)
         for piece in scope.pieces:
             if isinstance(piece.node, (ast.Import, ast.ImportFrom)):
                 continue
-            called = list(self._called(piece, scope))
-            workflow = self._names_workflow(piece.node, scope, results) or any(map(self._is_workflow, called))
+            told = _told(piece.node)
+            called = [fn for path in told.calls if (fn := names.function[path]) is not None] if told.calls else []
+            workflow = _names_workflow(told, names, results) or any(map(self._is_workflow, called))
             if workflow:
-                results |= piece.binds | _filled(piece.node)
+                results |= piece.binds | told.filled
             for fn in called if workflow else []:
                 inner = function_scope(fn, self._frames)
                 if inner is not None:
                     yield from self.find(inner)
-            for act in _lasting(piece, scope, blocks):
-                if self._sets(act, scope, meant=not workflow) or (piece.span and self._is_context(act, scope)):
-                    yield SetUp(_title(act), self._nodes(piece, scope, results), scope)
+            for act in _lasting(piece, names, blocks):
+                if self._sets(act, names, meant=not workflow) or (piece.span and self._is_context(act, names)):
+                    yield SetUp(_title(act), _nodes(piece, names, results), scope)
                     break
             else:
-                if isinstance(piece.node, ast.ClassDef) and self._is_registered(scope.value(piece.node.name)):
-                    yield SetUp(piece.node.name, self._nodes(piece, scope, results), scope)
+                if isinstance(piece.node, ast.ClassDef) and self._is_registered(names.value[piece.node.name]):
+                    yield SetUp(piece.node.name, _nodes(piece, names, results), scope)
 
-    def _nodes(self, piece: Piece, scope: Scope, results: set[str]) -> tuple[ast.AST, ...]:
-        """The statement, and the conditions around it that do not depend on the workflow."""
-        return (*(head for head in scope.heads(piece) if not self._names_workflow(head, scope, results)), piece.node)
-
-    def _sets(self, act: Act, scope: Scope, *, meant: bool) -> bool:
+    def _sets(self, act: Act, names: Names, *, meant: bool) -> bool:
         """True if an act may change what other code does."""
-        node = act.node.func if isinstance(act.node, ast.Call) else act.node
-        root, names, broken = chain(node)
-        value = scope.value(root) if root else MISSING
-        package = scope.imported(root) if root else ""
-        if not root or harmless.is_of_ours(value) or (not names and harmless.is_getter(value)):
+        root, path = act.root, act.path
+        if not root or names.is_ours[root] or (not act.names and harmless.is_getter(names.value[root])):
             return False
-        target = MISSING if broken or act.kind == TARGET else resolve(value, names)
-        if (fn := function_of(target)) is not None:
+        fn = None if act.broken or act.kind == TARGET else names.function[path]
+        if fn is not None:
             if act.kind == DECORATOR:
                 return self._enters(fn, called=isinstance(act.node, ast.Call))
             return meant and not self._is_workflow(fn) and self._has_effects(fn)
-        if not package:
-            if value is MISSING or is_own(value) or harmless.is_data(value):
-                return False
-            package = harmless.package_of_value(value)
+        if (package := names.package[root]) is None:
+            return False
         if act.kind == DECORATOR:
-            if isinstance(act.node, ast.Call) and act.node.args and [root, *names][-1] == "partial":
-                return self._sets(Act(DECORATOR, act.node.args[0]), scope, meant=meant)
-            return not harmless.is_harmless_decorator(package, [root, *names])
-        if (
-            package == "os"
-            and {root, *names} & {"environ", "putenv"}
-            and not harmless.sets_library_variable(_keys(act.node))
-        ):
+            if isinstance(act.node, ast.Call) and act.node.args and path[-1] == "partial":
+                return self._sets(act_of(DECORATOR, act.node.args[0]), names, meant=meant)
+            return not harmless.is_harmless_decorator(package, path)
+        of_environment = package == "os" and not {"environ", "putenv"}.isdisjoint(path)
+        if of_environment and not harmless.sets_library_variable(_keys(act.node)):
             return False
-        return harmless.sets_something(package, [root, *names], meant=meant and act.kind in (CALL, TARGET))
+        return harmless.sets_something(package, path, meant=meant and act.kind in (CALL, TARGET))
 
-    def _is_context(self, act: Act, scope: Scope) -> bool:
+    def _is_context(self, act: Act, names: Names) -> bool:
         """True if a `with` block sets an option of an installed package while it lasts."""
-        root, names, broken = chain(act.node.func) if isinstance(act.node, ast.Call) else ("", (), False)
-        value = scope.value(root) if root else MISSING
-        if value is MISSING or broken or harmless.is_of_ours(value):
+        if not isinstance(act.node, ast.Call) or act.broken or not act.root:
             return False
-        if (fn := function_of(resolve(value, names))) is not None:
+        value = names.value[act.root]
+        if value is MISSING or names.is_ours[act.root]:
+            return False
+        if (fn := names.function[act.path]) is not None:
             return self._has_effects(fn)
-        package = scope.imported(root) or harmless.package_of_value(value)
-        return package not in harmless.SILENT and harmless.holds_option([root, *names])
+        package = names.imported[act.root] or harmless.package_of_value(value)
+        return package not in harmless.SILENT and harmless.holds_option(act.path)
 
     # ------------------------------------------------------------ functions of the project
-
-    def _called(self, piece: Piece, scope: Scope) -> Iterator[types.FunctionType]:
-        for act in acts(piece.node):
-            if isinstance(act.node, ast.Call) and act.kind != DECORATOR:
-                root, names, broken = chain(act.node.func)
-                fn = None if broken or not root else function_of(resolve(scope.value(root), names))
-                if fn is not None:
-                    yield fn
 
     def _has_effects(self, fn: types.FunctionType, depth: int = 0) -> bool:
         """True if calling a function of the project sets something up."""
@@ -155,8 +139,9 @@ class Finder:
         if code not in self._effects:
             self._effects[code] = False  # for recursion, until the result is known
             scope = function_scope(fn, {}) if depth < _DEEP else None
-            self._effects[code] = scope is None or any(
-                self._sets(act, scope, meant=True) for piece in scope.pieces for act in acts(piece.node)
+            names = None if scope is None else Names(scope)
+            self._effects[code] = names is None or any(
+                self._sets(act, names, meant=True) for piece in names.scope.pieces for act in acts(piece.node)
             )
         return self._effects[code]
 
@@ -171,21 +156,21 @@ class Finder:
         bodies: list[Any] = [scope.body]
         if called:
             bodies += [piece.node for piece in scope.pieces if isinstance(piece.node, ast.FunctionDef)]
-        return any(self._hands_on(body, scope._replace(body=body)) for body in bodies)
+        return any(self._hands_on(body, Names(scope._replace(body=body))) for body in bodies)
 
-    def _hands_on(self, body: Any, scope: Scope) -> bool:
+    def _hands_on(self, body: Any, names: Names) -> bool:
         parameters = {item.arg for item in ast.walk(body.args) if isinstance(item, ast.arg)}
-        for piece in scope.pieces:
-            if isinstance(piece.node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                if any(self._sets(act, scope, meant=True) for act in acts(piece.node)):
+        for piece in names.scope.pieces:
+            if isinstance(piece.node, _DEFINITIONS):
+                if any(self._sets(act, names, meant=True) for act in acts(piece.node)):
                     return True
                 continue
             for act in acts(piece.node):
                 given = act.node.args if isinstance(act.node, ast.Call) else []
                 handed = any(getattr(item, "id", None) in parameters for item in given)
-                if handed and self._sets(act._replace(kind=DECORATOR), scope, meant=True):
+                if handed and self._sets(act._replace(kind=DECORATOR), names, meant=True):
                     return True
-                if act.kind == TARGET and self._sets(act, scope, meant=True):
+                if act.kind == TARGET and self._sets(act, names, meant=True):
                     return True
         return False
 
@@ -194,26 +179,18 @@ class Finder:
 
     # ------------------------------------------------------------ the workflow
 
-    def _names_workflow(self, node: ast.AST, scope: Scope, results: set[str]) -> bool:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
-            return False
-        names = names_in(node)
-        if not results.isdisjoint(names):
-            return True
-        return any(_is_workflow_value(scope.value(name), name, attributes_in(node)) for name in names)
-
     def _is_workflow(self, fn: types.FunctionType, depth: int = 0) -> bool:
         """True if a function of the project reaches a tracker or scenario of ours."""
         code = fn.__code__
         if code not in self._workflow:
             self._workflow[code] = code in self._frames  # a running function has come to a tracker
             self._workflow[code] |= depth < _DEEP and any(
-                self._leads_to_workflow(value, name, code, depth) for name, value in _named(fn)
+                self._leads_to_workflow(value, code, depth) for value in _named(fn)
             )
         return self._workflow[code]
 
-    def _leads_to_workflow(self, value: Any, name: str, code: types.CodeType, depth: int) -> bool:
-        if _is_workflow_value(value, name, frozenset(_attributes(code))):
+    def _leads_to_workflow(self, value: Any, code: types.CodeType, depth: int) -> bool:
+        if harmless.is_of_ours(value) and _is_workflow_value(value, not _WORKFLOW.isdisjoint(_attributes(code))):
             return True
         if isinstance(value, types.ModuleType):
             inner = [resolve(value, [attribute]) for attribute in _attributes(code)] if is_own(value) else []
@@ -226,40 +203,66 @@ class Finder:
         return any(map(harmless.is_of_ours, inner[1:])) or any(self._is_workflow(fn, depth + 1) for fn in functions)
 
 
-def _lasting(piece: Piece, scope: Scope, blocks: Collection[int]) -> list[Act]:
+class _Told(NamedTuple):
+    """What the text of a statement or head says by itself."""
+
+    calls: tuple[tuple[str, ...], ...]
+    """Name and attributes of each thing that it calls."""
+    filled: frozenset[str]
+    """Names of containers that it puts something into."""
+    names: tuple[str, ...]
+    """Those that may lead to the workflow: none of definitions and imports."""
+    of_workflow: bool
+    """True if it has an attribute that only workflows use."""
+
+
+@functools.lru_cache(maxsize=65536)
+def _told(node: ast.AST) -> _Told:
+    made = [act for act in acts(node) if isinstance(act.node, ast.Call)]
+    calls = [act.path for act in made if act.kind != DECORATOR and act.root and not act.broken]
+    filling = [act for act in made if getattr(act.node.func, "attr", "") in _FILLING]  # type: ignore[attr-defined]
+    filled = frozenset(act.root for act in (*filling, *(act for act in acts(node) if act.kind == TARGET)))
+    names = () if isinstance(node, (*_DEFINITIONS, ast.Import, ast.ImportFrom)) else names_in(node)
+    return _Told(tuple(dict.fromkeys(calls)), filled, names, not _WORKFLOW.isdisjoint(attributes_in(node)))
+
+
+def _names_workflow(told: _Told, names: Names, results: set[str]) -> bool:
+    if not results.isdisjoint(told.names):
+        return True
+    ours = [name for name in told.names if names.is_ours[name]]
+    return bool(ours) and any(_is_workflow_value(names.value[name], told.of_workflow) for name in ours)
+
+
+def _nodes(piece: Piece, names: Names, results: set[str]) -> tuple[ast.AST, ...]:
+    """The statement, and the conditions around it that do not depend on the workflow."""
+    heads = names.scope.heads(piece)
+    return (*(head for head in heads if not _names_workflow(_told(head), names, results)), piece.node)
+
+
+def _lasting(piece: Piece, names: Names, blocks: Collection[int]) -> Sequence[Act]:
     """The acts of a statement, without calls that only compute something under a condition in a trace block (`blocks`:
     their lines): whether these run depends on a hit, and what they give is the block's own affair."""
-    skipped = any(head.lineno in blocks for head in piece.heads)
-    return [
-        act
-        for act in acts(piece.node)
-        if not skipped or act.kind != INNER or any(settings_made(act, scope, perhaps=True))
-    ]
+    found = acts(piece.node)
+    if not blocks or not any(head.lineno in blocks for head in piece.heads):
+        return found
+    return [act for act in found if act.kind != INNER or any(settings_made(act, names, perhaps=True))]
 
 
-def _traced(scope: Scope) -> set[int]:
+def _traced(names: Names) -> set[int]:
     """Lines inside trace blocks."""
-    lines: set[int] = set()
-    for node in _withs(scope.body):
-        for item in node.items:
-            root, names, _ = chain(item.context_expr)
-            if names[-1:] == ("trace",) and harmless.is_of_ours(scope.value(root)):
-                lines |= {*range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)}
-    return lines
+    return {line for root, lines in _traces(names.scope.body) if names.is_ours[root] for line in lines}
 
 
 @functools.lru_cache(maxsize=4096)
-def _withs(body: ast.AST) -> tuple[ast.With | ast.AsyncWith, ...]:
-    return tuple(node for node in ast.walk(body) if isinstance(node, ast.With | ast.AsyncWith))
-
-
-def _filled(node: ast.AST) -> set[str]:
-    """Names of containers that a statement puts something into."""
-    return {
-        chain(act.node.func if isinstance(act.node, ast.Call) else act.node)[0]
-        for act in acts(node)
-        if act.kind == TARGET or (isinstance(act.node, ast.Call) and getattr(act.node.func, "attr", "") in _FILLING)
-    }
+def _traces(body: ast.AST) -> tuple[tuple[str, range], ...]:
+    """Name and lines of each block that may be a trace."""
+    withs = [node for node in ast.walk(body) if isinstance(node, ast.With | ast.AsyncWith)]
+    found = [(node, chain(item.context_expr)) for node in withs for item in node.items]
+    return tuple(
+        (root, range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+        for node, (root, names, _) in found
+        if names[-1:] == ("trace",)
+    )
 
 
 def set_ups(own: str, namespace: Mapping[str, Any], followed: Collection[str]) -> list[SetUp]:
@@ -272,10 +275,11 @@ def set_ups(own: str, namespace: Mapping[str, Any], followed: Collection[str]) -
     waiting: list[Scope] = []
     script = sys.modules.get("__main__")
     for file, held in ((file_of(script) or "", vars(script) if script is not None else {}), (own, namespace)):
-        if is_own_file(file) and Path(file).is_file():
+        is_file = os.path.isfile(file)  # noqa: PTH113 - asked at each step
+        if is_file and is_first_party(file):
             source = load_source(file)
             waiting += [] if source is None else [module_scope(source, held, frames)]
-        elif is_own_file(file):
+        elif not is_file and is_own_file(file):
             waiting += [module_scope(source, held, frames if now else {}) for source, now in cells(file, held)]
     latest: dict[Any, SetUp] = {}
     modules: list[types.ModuleType] = []
@@ -337,11 +341,11 @@ def _key(found: SetUp) -> Any:
     return node if whole is None else whole.digest_of(node)  # a cell run twice is listed twice
 
 
-def _named(fn: types.FunctionType) -> Iterable[tuple[str, Any]]:
-    """(name, value) of what a function uses but does not make itself."""
+def _named(fn: types.FunctionType) -> Iterable[Any]:
+    """Values that a function uses but does not make itself."""
     for name in global_names(fn.__code__):
-        yield name, fn.__globals__.get(name, getattr(builtins, name, MISSING))
-    yield from captures(fn)
+        yield fn.__globals__.get(name, getattr(builtins, name, MISSING))
+    yield from (value for _, value in captures(fn))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -350,11 +354,11 @@ def _attributes(code: types.CodeType) -> tuple[str, ...]:
     return (*code.co_names, *(name for item in inner for name in _attributes(item)))
 
 
-def _is_workflow_value(value: Any, name: str, attributes: Set[str]) -> bool:
-    if value is MISSING or not harmless.is_of_ours(value):
-        return False
+def _is_workflow_value(value: Any, of_workflow: bool) -> bool:
+    """True if a value of ours is used only by workflows; `of_workflow` if it is looked up an attribute that only these
+    have."""
     if isinstance(value, types.ModuleType):
-        return bool(_WORKFLOW & attributes)
+        return of_workflow
     if callable(value) and hasattr(value, "__qualname__"):
         return value.__qualname__.rpartition(".")[2] in _WORKFLOW
     return True
@@ -365,15 +369,15 @@ def _is_own_package(package: str) -> bool:
     return module is not None and is_own(module)
 
 
-def _keys(node: ast.expr) -> list[str]:
+@functools.lru_cache(maxsize=4096)
+def _keys(node: ast.expr) -> tuple[str, ...]:
     """The environment variables that a statement sets, if written as literals."""
     if isinstance(node, ast.Call):
         firsts = [key for item in node.args[:1] for key in (item.keys if isinstance(item, ast.Dict) else [item])]
         found = [item.value for item in firsts if isinstance(item, ast.Constant)]
-        return [*map(str, found), *(item.arg for item in node.keywords if item.arg)]
-    return [str(item.value) for item in ast.walk(node) if isinstance(item, ast.Constant)]
+        return (*map(str, found), *(item.arg for item in node.keywords if item.arg))
+    return tuple(str(item.value) for item in ast.walk(node) if isinstance(item, ast.Constant))
 
 
 def _title(act: Act) -> str:
-    root, names, _ = chain(act.node.func if isinstance(act.node, ast.Call) else act.node)
-    return ".".join([root, *names])
+    return ".".join(act.path)

@@ -13,7 +13,7 @@ from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.installed.places import is_first_party
-from consist_es.identity.live.loaded import Held, portable, submodules
+from consist_es.identity.live.loaded import Held, portable, submodules, without_order
 from consist_es.identity.live.modules import Modules, file_of, is_ours
 from consist_es.identity.live.objects import (
     CONTAINERS,
@@ -155,7 +155,11 @@ class Values(ABC):
         except (ConfigTypeError, ConfigValueError):
             return self._inside(value, where)
         self.classes_in(value)
-        return plain if value is not self._unread.owner else without(plain, self._unread.names)
+        plain = plain if value is not self._unread.owner else without(plain, self._unread.names)
+        bare = without_order(plain)
+        if bare is not plain:
+            self.newly(lambda: self._note(f"order of {where}", plain))
+        return bare
 
     def _inside(self, value: Any, where: str) -> Any:
         """A value without a plain form: containers and simple objects by their content; the rest is unstable."""
@@ -228,7 +232,10 @@ class Values(ABC):
         """Items of a container, None for anything else."""
         if isinstance(value, dict):
             pairs = [[self.reference(k, where), self.reference(v, _item(where, k))] for k, v in dict.items(value)]
-            return sorted(pairs, key=digest_plain)
+            ascending = sorted(pairs, key=digest_plain)
+            if pairs != ascending:
+                self.newly(lambda: self._note(f"order of {where}", pairs))
+            return ascending
         if not isinstance(value, CONTAINERS):
             return None
         base: Any = next(base for base in CONTAINERS if isinstance(value, base))

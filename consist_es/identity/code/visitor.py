@@ -14,6 +14,7 @@ from consist_es.identity.code.text_names import looks_up_computed
 from consist_es.identity.code.values import Values
 from consist_es.identity.installed.packages import spot_of
 from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live.left_out_values import NONE
 from consist_es.identity.live.loaded import Held, subclasses
 from consist_es.identity.live.modules import (
     file_label,
@@ -29,6 +30,7 @@ from consist_es.identity.live.objects import (
     holds_function,
     is_data,
     is_generated,
+    is_own,
     known_form,
     package_of,
     reads_modules,
@@ -55,6 +57,8 @@ class Visitor(Values):
     def __init__(self, root: Path, *, follow: bool, declared: bool, own: str, unread: Written = NOTHING) -> None:
         super().__init__(root, follow=follow, unread=unread)
         self.declared, self.own = declared, own
+        self.left_out = NONE
+        """Captured values that do not count."""
         self._waiting: collections.deque[tuple[Callable[[], None], bool]] = collections.deque()
         """Functions and classes still to visit; a queue, since call chains may be longer than our stack."""
         self._namespace: Mapping[str, Any] = {}
@@ -153,7 +157,12 @@ class Visitor(Values):
         self.parts[label] = function_digest(fn, source, node)
         if source is not None and node is not None:
             self.parts |= named_parts(source, node)
-        self._captured(fn, label, node)
+        known = node
+        if node is None and source is not None and fn.__closure__:
+            from consist_es.identity.text.rewritten import node_of  # few functions are not as in their file
+
+            known = node_of(source, fn.__code__)
+        self._captured(fn, label, known)
         if self.follow:
             if self._is_own(filename) or not Path(filename).is_file():
                 self._globals(fn, label, node, source)
@@ -191,7 +200,9 @@ class Visitor(Values):
             defaults = [list(fn.__defaults__ or ()), fn.__kwdefaults__ or {}]
             self.parts[f"defaults of {label}"] = digest_plain(self.reference(defaults, f"default value of {label}"))
         for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
-            if node is None or fn.__code__.co_filename == self.own or not keeps(node, name):
+            if (why := self.left_out.leaves(cell)) is not None:
+                self.code_of(content_of(cell), f"{why} {name} of {label}")
+            elif node is None or fn.__code__.co_filename == self.own or not keeps(node, name):
                 self._closed_over(fn, name, content_of(cell), label, node)
         for name, value in sorted(vars(fn).items()):
             if name != "__wrapped__" and not name.startswith(("__consist", "_consist")) and name != "pytestmark":
@@ -199,6 +210,11 @@ class Visitor(Values):
         wrapped = wrapped_by(fn)
         if wrapped is not None:
             self.parts[f"wrapped by {label}"] = digest_plain(self.reference(wrapped, f"wrapped by {label}"))
+
+    def code_of(self, value: Any, title: str) -> None:
+        """Count the class of a value that does not count itself."""
+        kind = type(value)
+        self.parts[title] = digest_plain(self.cls(kind) if is_own(kind) else type_name(kind))
 
     def _closed_over(self, fn: types.FunctionType, name: str, value: Any, label: str, node: Function | None) -> None:
         source = load_source(fn.__code__.co_filename) if self._since is None and self._lenient else None
@@ -210,7 +226,7 @@ class Visitor(Values):
 
     def _value(self, name: str, value: Any, what: str, label: str, node: Function | None) -> None:
         kind: Any = type(value)
-        if node is not None and writes.only_written(name, kind, node):
+        if node is not None and (writes.only_written(name, kind, node) or writes.only_set(name, value, node)):
             return
         self.parts[f"{what} {name} of {label}"] = digest_plain(self.reference(value, f"{what} {name!r} of {label}"))
 

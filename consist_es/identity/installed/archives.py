@@ -26,9 +26,11 @@ def member_of(filename: str) -> bytes | None:
 
 def lines_of(filename: str) -> list[str]:
     """The lines of a Python file in a zip file; empty if there is no such file, or it is not text."""
+    if not filename.endswith(".py"):
+        return []
     from importlib.util import decode_source
 
-    content = member_of(filename) if filename.endswith(".py") else None
+    content = member_of(filename)
     try:
         return [] if content is None else decode_source(content).splitlines(keepends=True)
     except (SyntaxError, UnicodeDecodeError):

@@ -198,6 +198,7 @@ def site_of(folder: str) -> Site:
     return _SITES[folder][1]
 
 
+@functools.lru_cache(maxsize=65536)
 def spot_of(filename: str) -> tuple[str, str] | None:
     """The folder of packages around a file, and the file's path from there; None if there is none."""
     parts = filename.replace(os.sep, "/").split("/")

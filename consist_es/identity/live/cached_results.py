@@ -1,7 +1,8 @@
 """Reads the results that functions with a cache hold from before a step: what they were made from, nobody saw.
 
-A function that can only compute gives the same result whoever asks: its code counts, and its results are left out. So
-is a result that was cached while a step ran: what the step read for it is known, and a later step inherits these reads
+A function that can only compute gives the same result whoever asks: its code counts, and its results are left out,
+unless a value that it computes from has been set since: then they may be stale. Left out is also a result that was
+cached while a step ran: what the step read for it is known, and a later step inherits these reads
 (`consist_es.observe.keeping`). So a step has the same identity whether an earlier one was computed or reused.
 """
 
@@ -14,12 +15,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.live.cache_basis import WRAPPER, basis_of
 from consist_es.identity.text.bytecode import global_names, imported_names
 from consist_es.identity.text.source import digest_plain
-from consist_es.values.plain import to_plain, type_name
+from consist_es.values.encoding import is_itself
+from consist_es.values.plain import MAX_KEY, MAX_KEYS, to_plain, type_name
 
-WRAPPER = type(functools.lru_cache(len))
-"""Type of functions with a cache."""
 _OPENING = frozenset({"__import__", "compile", "eval", "exec", "globals", "input", "open", "vars"})
 _COMPUTING = ("collections", "decimal", "fractions", "functools", "itertools", "math", "operator", "re", "statistics")
 """Modules that read nothing."""
@@ -36,6 +37,10 @@ class _Seen:
     def __init__(self) -> None:
         self.before: dict[int, Any] = {}
         self.within: dict[int, Any] = {}
+        self.basis: str | None = None
+        """Of what they were computed; None if that is not known yet."""
+        self.stale = False
+        """True if that changed since."""
 
 
 _seen: "weakref.WeakKeyDictionary[Any, _Seen]" = weakref.WeakKeyDictionary()
@@ -44,9 +49,13 @@ _seen: "weakref.WeakKeyDictionary[Any, _Seen]" = weakref.WeakKeyDictionary()
 def results_from_before(wrapper: Any, *, is_own: Callable[[Any], bool]) -> list[Any]:
     """Plain forms of results, and objects of the project's classes, in an order that use does not change. Other objects
     are left out, as no form of them says what they hold."""
-    if not _may_read(wrapper, set()):
+    if is_empty(wrapper):  # most are, and whether one may read takes long to say
+        return []
+    if not _may_read(wrapper, set()) and not _is_stale(wrapper):
         return []
     seen = _seen.setdefault(wrapper, _Seen())
+    if seen.stale:
+        seen.within = {}
     entries = {id(key): (key, result) for key, result in _entries(wrapper)}
     seen.within = {number: key for number, key in seen.within.items() if number in entries}
     seen.before = {number: key for number, (key, _) in entries.items() if number not in seen.within}
@@ -60,10 +69,32 @@ def results_from_before(wrapper: Any, *, is_own: Callable[[Any], bool]) -> list[
     return [form for _, form in sorted(found, key=lambda item: item[0])]
 
 
+def _is_stale(wrapper: Any) -> bool:
+    """True if a value that the results were computed from has been set since, as far as that can be told."""
+    seen = _seen.get(wrapper)
+    basis, is_as_written = basis_of(wrapper)
+    if seen is None:
+        seen = _seen[wrapper] = _Seen()
+        seen.stale = not is_as_written  # filled before the first step
+    elif seen.basis not in (None, basis):
+        seen.stale = True
+    seen.basis = basis
+    return seen.stale
+
+
+def is_empty(wrapper: Any) -> bool:
+    """True if a function has no result yet; those that it gets from now on are from within a step."""
+    if empty := not wrapper.cache_info().currsize:
+        _seen[wrapper] = _Seen()
+    return empty
+
+
 def step_ended() -> None:
     """Note that what was cached since the step's identity was taken, was cached by it."""
     for wrapper, seen in list(_seen.items()):
         seen.within = {id(key): key for key, _ in _entries(wrapper) if id(key) not in seen.before}
+        if seen.within and seen.basis is None:
+            seen.basis, _ = basis_of(wrapper)
 
 
 def _may_read(value: Any, seen: set[int]) -> bool:
@@ -91,7 +122,18 @@ def _is_open(value: Any) -> bool:
         return value.__name__.partition(".")[0] not in _COMPUTING
     if isinstance(value, types.BuiltinFunctionType):
         return value.__name__ in _OPENING
-    return _form(value) is None
+    return not _is_plain(value) and _form(value) is None
+
+
+def _is_plain(value: Any, left: int = 4) -> bool:
+    """True if it is quickly shown that a value has a plain form."""
+    kind = type(value)
+    if kind is dict and left and len(value) <= MAX_KEYS:
+        named = all(type(key) is str and len(key) <= MAX_KEY and key.isascii() for key in value)
+        return named and all(_is_plain(item, left - 1) for item in value.values())
+    if kind in (list, tuple) and left:
+        return all(_is_plain(item, left - 1) for item in value)
+    return is_itself(value)
 
 
 @functools.cache
@@ -109,7 +151,7 @@ def _attributes(code: types.CodeType) -> set[str]:
 def _form(value: Any) -> Any:
     """The plain form of a value in a list, None if it has none."""
     try:
-        return [to_plain(value)]
+        return [to_plain(value, ordered=True)]
     except (ConfigTypeError, ConfigValueError):
         return None
 

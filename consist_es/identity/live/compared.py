@@ -7,6 +7,7 @@ A step may reach hundreds of modules that nobody touches. What `consist_es.ident
 
 import enum
 import functools
+import logging
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.identity.installed.places import is_first_party, standing
-from consist_es.identity.live.cached_results import WRAPPER
+from consist_es.identity.live.cache_basis import WRAPPER
 from consist_es.identity.live.loaded import Batch, Held, imported_from, loaded_parts, plain_or_none, resolved
 from consist_es.identity.live.outline import Body, Expression, outline
 from consist_es.identity.live.present import own_functions, present
-from consist_es.identity.live.witness import Noted, Witness
+from consist_es.identity.live.witness import FACTORIES, Noted, Witness
 from consist_es.identity.text.names import BODY
 from consist_es.identity.text.source import Source, load_source
-from consist_es.values.plain import is_same
+from consist_es.values.encoding import is_same
 
 
 class Compared:
@@ -54,8 +55,11 @@ class Compared:
         held: list[Held | Batch] = []
         constant: list[Held] = []
         for item in found:
+            if type(item.value) is logging.Logger and item.literal is None and not is_first_party(logging.__file__):
+                continue  # nothing depends on it
             if not self.witness.content(item.value, made=item.made):
-                held.append(item)
+                never = self.witness.content(item.value, made=item.made, atoms=FACTORIES)
+                held.append(item._replace(never=never))
                 continue
             plain = plain_or_none(item.value, root, item.where)
             if plain is None:
@@ -69,7 +73,7 @@ class Compared:
         return self.others_hold() and self.witness.holds()
 
     def others_hold(self) -> bool:
-        return all(load_source(name) is source for name, source in self.others)
+        return not self.others or all(load_source(name) is source for name, source in self.others)
 
 
 _COMPARED: dict[tuple[Any, ...], Compared] = {}
@@ -85,14 +89,19 @@ class Comparing:
     """Compares the modules of one look at some code with their sources."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root, self._standing = root, standing()
+        self._here: dict[tuple[str, bool], Compared] = {}
+        """Label, and whether it is certain -> what this look found."""
         self._used: dict[Compared, None] = {}
         self._unchanged: frozenset[Compared] = frozenset()
         """Those that are known to hold."""
 
     def compared(self, source: Source, module: types.ModuleType, label: str, *, certain: bool) -> Compared:
         """A module as it is compared with its source now."""
-        key = (source.filename, label, self._root, certain, standing())
+        here = (label, certain)
+        if (known := self._here.get(here)) is not None and known.source is source and known.module is module:
+            return known
+        key = (source.filename, label, self._root, certain, self._standing)
         known = _COMPARED.get(key)
         if known is None or known.source is not source or known.module is not module or not self._holds(known):
             _drop_unloaded()
@@ -101,11 +110,10 @@ class Comparing:
                 _forget(_COMPARED.get(key))
                 _COMPARED[key] = known
         self._used[known] = None
+        self._here[here] = known
         return known
 
     def _holds(self, known: Compared) -> bool:
-        if known in self._used:
-            return True
         if known not in self._unchanged:
             if not known.holds():
                 return False

@@ -1,5 +1,6 @@
 """Knows which packages' calls, items and decorators set up nothing that a step can read."""
 
+import functools
 import operator
 import re
 import sys
@@ -14,8 +15,10 @@ SILENT = {
     "ipywidgets", "line_profiler", "logging", "loguru", "memory_profiler", "pdb", "pprint", "profile", "pstats",
     "psutil", "pyinstrument", "pytest", "rich", "signal", "structlog", "tabulate", "textwrap", "threading", "time",
     "timeit", "tqdm", "traceback", "tracemalloc", "typer", "typing", "unittest", "viztracer", "warnings", "yappi",
+    "concurrent", "dask_jobqueue", "dask_mpi", "distributed", "executorlib", "joblib", "loky", "mpi4py",
+    "multiprocessing", "parsl", "submitit",
 }  # fmt: skip
-"""Packages that only talk to people and the operating system, or measure what code costs."""
+"""Packages that only talk to people and the operating system, measure what code costs, or choose where it runs."""
 _REGISTERING = {"addLevelName", "setLoggerClass", "setLogRecordFactory"}
 """Their calls that change answers a step may use, such as the name of a level."""
 _WRITING = {"_csv", "_io", "csv", "io", "json", "pickle", "shutil", "tomllib", "yaml", "zipfile", "tarfile", "pathlib"}
@@ -70,7 +73,9 @@ _DATA = re.compile(
 """Modules of types with objects that are plain values."""
 
 
-def sets_something(package: str, names: list[str], *, meant: bool = True) -> bool:
+# cached: it is asked about the same calls at each step
+@functools.lru_cache(maxsize=65536)
+def sets_something(package: str, names: tuple[str, ...], *, meant: bool = True) -> bool:
     """True if a call or an assignment may change what other code does.
 
     `names` lead to it, the called one last. If it is not `meant` for that (its result is used, or it is passed
@@ -90,17 +95,17 @@ def sets_something(package: str, names: list[str], *, meant: bool = True) -> boo
     return last not in _FILES
 
 
-def holds_option(names: list[str]) -> bool:
+def holds_option(names: tuple[str, ...]) -> bool:
     """True if a context manager is named after an option that it sets."""
     return any(map(_HOLDS.search, names[1:] or names))
 
 
-def sets_library_variable(keys: list[str]) -> bool:
+def sets_library_variable(keys: tuple[str, ...]) -> bool:
     """True if libraries read one of these environment variables, or if none is known."""
     return not keys or any(map(_LIBRARY_VARIABLE.search, keys))
 
 
-def is_harmless_decorator(package: str, names: list[str]) -> bool:
+def is_harmless_decorator(package: str, names: tuple[str, ...]) -> bool:
     """True if the decorator registers its function nowhere."""
     if "register" in names[-1].lower() or "extending" in names:
         return False

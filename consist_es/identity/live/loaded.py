@@ -7,6 +7,7 @@ import enum
 import functools
 import importlib.util
 import itertools
+import operator
 import sys
 import types
 from collections import Counter
@@ -20,6 +21,7 @@ from consist_es.identity.live.environment import environment_form
 from consist_es.identity.text.names import BODY, Body, Definition
 from consist_es.identity.text.readers import keeps
 from consist_es.identity.text.source import Source, digest_plain, load_source
+from consist_es.values.encoding import IN_ORDER, by_frame
 from consist_es.values.plain import module_name, to_plain
 
 
@@ -43,6 +45,8 @@ class Held(NamedTuple):
     """True if it counts whoever reads it, because the source has something else in its place."""
     made: int = 0
     """Levels of containers made here to hold the value: no other code can change these."""
+    never: bool = False
+    """True if the value is known to have no plain form."""
 
 
 class Batch:
@@ -229,7 +233,7 @@ def plain_or_none(value: Any, root: Path, where: str) -> Any:
 
 def portable(value: Any, root: Path, where: str = "value") -> Any:
     """Plain form; a path below `root`, also as text, counts relative to it: moving a project changes nothing."""
-    return _relative(to_plain(value, where), str(root))
+    return _relative(to_plain(value, where, ordered=True), str(root))
 
 
 def _relative(plain: Any, root: str) -> Any:
@@ -241,6 +245,22 @@ def _relative(plain: Any, root: str) -> Any:
     if isinstance(plain, dict):
         return {key: _relative(item, root) for key, item in plain.items()}
     return plain
+
+
+def without_order(plain: Any) -> Any:
+    """The plain form without the order of keys, as version 1 had it; the same object if no order is noted in it."""
+    if isinstance(plain, list):
+        if _is_numbers(plain):
+            return plain
+        items = [without_order(item) for item in plain]
+        return plain if all(map(operator.is_, items, plain)) else items
+    if not isinstance(plain, dict):
+        return plain
+    if plain.keys() == {IN_ORDER}:
+        pairs = without_order(plain[IN_ORDER])
+        return dict(pairs) if all(isinstance(key, str) for key, _ in pairs) else {"$map": by_frame(pairs)}
+    found = {key: without_order(item) for key, item in plain.items()}
+    return plain if all(found[key] is item for key, item in plain.items()) else found
 
 
 def _is_numbers(items: list[Any]) -> bool:

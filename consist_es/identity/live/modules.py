@@ -22,9 +22,11 @@ from consist_es.identity.live.compared import Comparing
 from consist_es.identity.live.loaded import Batch, Held, portable, submodules
 from consist_es.identity.live.patched import is_patched
 from consist_es.identity.text.imports import ImportRef
+from consist_es.identity.text.once import Once
 from consist_es.identity.text.readers import Readers
 from consist_es.identity.text.source import Source, digest_plain, load_source
-from consist_es.identity.text.variables import variable_parts
+from consist_es.identity.text.variables import variable_digest, variables_in
+from consist_es.values.masking import VARIABLE
 
 _SEEN: dict[str, tuple[str, Any]] = {}
 """File -> digest of its source and spec of its module, when this process first looked."""
@@ -43,7 +45,9 @@ def is_ours(module: str | None) -> bool:
 
 def file_of(module: object) -> str | None:
     """File of a loaded module."""
-    found = getattr(module, "__file__", None)
+    # most modules: of one without a file, `getattr` takes long to say so
+    quick = type(module) is types.ModuleType and "__getattr__" not in (names := vars(module))
+    found = names.get("__file__") if quick else getattr(module, "__file__", None)
     return found if isinstance(found, str) else None
 
 
@@ -52,6 +56,8 @@ class Modules:
 
     def __init__(self, root: Path, readers: Readers) -> None:
         self.root, self._readers = root, readers
+        self._search = tuple(sys.path)
+        self._variables = Once[str, str](variable_digest)
         self.held: list[Held | Batch] = []
         """Values of loaded modules still to be judged."""
         self.parts: dict[str, str] = {}
@@ -70,6 +76,9 @@ class Modules:
         """Names of third-party modules, as first-party code imports them."""
         self._taken: dict[str, tuple[str, Source, bool]] = {}
         """File -> label, source, and True if it is surely loaded; not yet compared with the loaded module."""
+        self._loaded: dict[str, types.ModuleType] = {}
+        """File -> the module that is loaded from it, when so many were loaded:"""
+        self._counted = 0
         self.comparing = Comparing(root)
         self._labels: dict[str, str] = {}
         self._finding = Finding()
@@ -91,10 +100,12 @@ class Modules:
             if not name or item in self._asked or is_ours(name):
                 continue
             self._asked.add(item)
-            place = self._finding.place(name)
-            if place is None:
-                continue
-            found = place.file or self._generated(name, place)
+            module = sys.modules.get(name)
+            found = None if module is None else file_of(module)
+            if not found:
+                if (place := self._finding.place(name)) is None:
+                    continue
+                found = place.file or self._generated(name, place)
             if found is not None and (found.startswith("<") or is_first_party(found)):
                 waiting += self._take(name, found, eager) if self._is_new(found, eager) else []
                 continue
@@ -150,9 +161,10 @@ class Modules:
 
     def _take(self, name: str, filename: str, eager: bool) -> Sequence[tuple[str, bool]]:
         label = self._label(filename)
-        # version 1 of the fingerprint knew only files outside the folders of packages
-        parts = self.parts if spot_of(filename) is None and Path(filename).is_file() else self.added
         source = load_source(filename) if filename.endswith((".py", ">")) else None
+        is_file = Path(filename).is_file() if source is None else bool(source.content)
+        # version 1 of the fingerprint knew only files outside the folders of packages
+        parts = self.parts if is_file and spot_of(filename) is None else self.added
         if source is None:
             place = self._finding.place(name)
             gone = not os.path.lexists(filename) and member_of(filename) is None
@@ -161,8 +173,8 @@ class Modules:
             parts[label] = self._content(filename, label)
             return []
         parts[label] = source.digest
-        if variables := variable_parts(source):
-            parts |= variables
+        for variable in variables_in(source):
+            parts[f"{VARIABLE}{variable}"] = self._variables[variable]
         self._readers.add_file(source)
         if source.dynamic and (whole := package_part(filename)):
             self.added |= whole  # it may load any of its own modules
@@ -191,20 +203,22 @@ class Modules:
         taken, self._taken = self._taken, {}
         if not taken:
             return False
-        loaded = {  # without `file_of`: there may be thousands of modules
-            file: module
-            for module in list(sys.modules.values())
-            if type(file := getattr(module, "__file__", None)) is str and file in taken
-        }
+        if self._counted != len(sys.modules):  # without `file_of`: there may be thousands of modules
+            self._counted = len(sys.modules)
+            named = ((getattr(module, "__file__", None), module) for module in list(sys.modules.values()))
+            self._loaded = {file: module for file, module in named if type(file) is str}
+        loaded = False
         for name, (label, source, sure) in taken.items():
-            if (module := loaded.get(name)) is not None:
+            if (module := self._loaded.get(name)) is not None:
                 self.held += self.comparing.compared(source, module, label, certain=sure).present
-        return bool(loaded)
+                loaded = True
+        return loaded
 
     def _label(self, filename: str) -> str:
         """A unique label: two files of one name get two, so that neither hides the other."""
-        label, count = filename[1:-1] if filename.startswith("<module ") else file_label(filename, self.root), 1
-        unique = label
+        made = filename.startswith("<module ")
+        label = filename[1:-1] if made else _file_label(filename, self.root, self._search)
+        unique, count = label, 1
         while self._labels.setdefault(unique, filename) != filename:
             count += 1
             unique = f"{label} #{count}"
@@ -213,11 +227,12 @@ class Modules:
     def _check_loaded(self, label: str, source: Source, module: types.ModuleType, eager: bool) -> dict[str, str]:
         """Compare a loaded module with its file; returns the parts that differ."""
         spec = getattr(module, "__spec__", None)
-        digest, seen = _SEEN.setdefault(source.filename, (source.digest, spec))
-        if digest != source.digest and seen is spec and not is_patched(module.__name__, source.filename):
+        now = source.digest
+        digest, seen = _SEEN.setdefault(source.filename, (now, spec))
+        if digest != now and seen is spec and not is_patched(module.__name__, source.filename):
             self.unstable.append(f"{label} was edited after it was imported; reload it or start Python again")
-        elif digest != source.digest:
-            _SEEN[source.filename] = (source.digest, spec)
+        elif digest != now:
+            _SEEN[source.filename] = (now, spec)
         if eager:
             self.loaded.append((label, source, module))
         found = self.comparing.compared(source, module, label, certain=eager)
@@ -236,13 +251,19 @@ def portable_or_none(value: Any, root: Path) -> Any:
         return None
 
 
-def loaded_modules(refs: Iterable[ImportRef], package: str) -> Iterator[types.ModuleType]:
+def loaded_modules(refs: Sequence[ImportRef], package: str) -> Iterator[types.ModuleType]:
     """The project's loaded modules among the imported ones, and the packages around them."""
-    for ref in refs:
-        for name in _absolute(ref.name, package):
-            module = sys.modules.get(name)
-            if module is not None and not is_ours(name) and is_first_party(file_of(module) or ""):
-                yield module
+    for name in _absolute_names(tuple(refs), package):
+        module = sys.modules.get(name)
+        if module is not None and is_first_party(file_of(module) or ""):
+            yield module
+
+
+@functools.lru_cache(maxsize=4096)
+def _absolute_names(refs: tuple[ImportRef, ...], package: str) -> tuple[str, ...]:
+    """The modules of some imports and the packages around them, but for ours."""
+    names = dict.fromkeys(name for ref in refs for name in _absolute(ref.name, package))
+    return tuple(name for name in names if not is_ours(name))
 
 
 def imported_files(file: str) -> set[str]:

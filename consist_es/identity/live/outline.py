@@ -15,7 +15,7 @@ from consist_es.identity.text.names import (
     statements,
 )
 from consist_es.identity.text.source import Fact, Parsed, Source
-from consist_es.values.plain import is_same
+from consist_es.values.encoding import is_same
 
 NO_DEFAULTS = ["list", [[], {}]]
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from consist_es.identity.installed.places import is_first_party
 from consist_es.identity.live.environment import environment_form
+from consist_es.identity.live.left_out_values import NONE, LeftOut
 from consist_es.identity.live.modules import file_of, is_ours
 from consist_es.identity.live.objects import (
     class_file,
@@ -134,11 +135,20 @@ def _is_class_data(kind: type, name: str) -> bool:
 
 
 class Reach:
-    """One walk. `thorough` also enters objects of other packages, to be sure that `wanted` is not in there."""
+    """One walk, past captured values in `left_out`. `thorough` also enters objects of other packages, to be sure that
+    `wanted` is not in there."""
 
     def __init__(
-        self, fn: Any, given: Mapping[str, Any], *, limit: int = LIMIT, wanted: Any = None, thorough: bool = False
+        self,
+        fn: Any,
+        given: Mapping[str, Any],
+        *,
+        limit: int = LIMIT,
+        wanted: Any = None,
+        thorough: bool = False,
+        left_out: LeftOut = NONE,
     ) -> None:
+        self._left_out = left_out
         self.owners: dict[str, Owner] = {}
         """Path -> owner."""
         self.functions: list[types.FunctionType] = []
@@ -250,6 +260,8 @@ class Reach:
             self._add(item, f"default of {fn.__qualname__}", None)
 
     def _cell(self, fn: types.FunctionType, name: str, cell: types.CellType, *, own: bool) -> None:
+        if self._left_out.leaves(cell) is not None:
+            return
         value = content_of(cell)
         path = f"{fn.__qualname__.rpartition('.<locals>')[0] or fn.__qualname__}"
         if own and not isinstance(value, (*_CALLS, type, types.ModuleType)):

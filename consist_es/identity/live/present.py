@@ -20,7 +20,8 @@ from consist_es.identity.live.outline import NO_DEFAULTS, Body, Class, Definitio
 from consist_es.identity.live.witness import Noted
 from consist_es.identity.text.bytecode import essence
 from consist_es.identity.text.source import Source
-from consist_es.values.plain import is_same, module_name, to_plain
+from consist_es.values.encoding import is_same
+from consist_es.values.plain import module_name, to_plain
 
 _AUTOMATIC = frozenset({
     "__name__", "__doc__", "__package__", "__loader__", "__spec__", "__file__", "__cached__", "__builtins__",

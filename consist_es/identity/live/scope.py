@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live import harmless
 from consist_es.identity.live.loaded import captures
 from consist_es.identity.live.modules import file_of
 from consist_es.identity.live.objects import WRAPPING_NOTHING, class_file, wrapped_by
+from consist_es.identity.text.once import Once
 from consist_es.identity.text.source import Source, load_source
 from consist_es.identity.text.statements import Body, Piece, binding, pieces
 from consist_es.identity.text.toplevel import TopLevel
@@ -44,7 +46,7 @@ class Scope(NamedTuple):
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        return tuple(piece for piece in pieces(self.body) if self._has_run(piece))
+        return tuple(filter(self._has_run, pieces(self.body)))
 
     def _has_run(self, piece: Piece) -> bool:
         if piece.guarded and self.namespace.get("__name__") != "__main__":
@@ -82,6 +84,31 @@ class Scope(NamedTuple):
         return "" if not found or _is_own(found) else found
 
 
+class Names:
+    """The names of a scope, and what they lead to. Each is looked up once: make one for each look at a step."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.value = Once[str, Any](scope.value)
+        self.imported = Once[str, str](scope.imported)
+        self.is_ours = Once[str, bool](lambda name: harmless.is_of_ours(self.value[name]))
+        self.function = Once[tuple[str, ...], types.FunctionType | None](self._function)
+        """Name and attributes -> the project's function there."""
+        self.package = Once[str, str | None](self._package)
+        """Name -> the package by which to judge what is done with it; None if that can set up nothing."""
+
+    def _function(self, path: tuple[str, ...]) -> types.FunctionType | None:
+        value = self.value[path[0]]
+        return function_of(resolve(value, path[1:]) if len(path) > 1 else value)
+
+    def _package(self, name: str) -> str | None:
+        if found := self.imported[name]:
+            return found
+        value = self.value[name]
+        silent = value is MISSING or is_own(value) or harmless.is_data(value)
+        return None if silent else harmless.package_of_value(value)
+
+
 def module_scope(
     source: Source | TopLevel, namespace: Mapping[str, Any], frames: Mapping[Any, types.FrameType]
 ) -> Scope:
@@ -106,13 +133,18 @@ def function_scope(fn: types.FunctionType, frames: Mapping[Any, types.FrameType]
 def running() -> dict[Any, types.FrameType]:
     """The frames of this thread and the main one: code -> frame, and for modules file -> frame."""
     frames: dict[Any, types.FrameType] = {}
-    main = sys._current_frames().get(threading.main_thread().ident or 0)
-    for start in (sys._getframe(1), main):
-        frame = start
+    waiting = [sys._getframe(1)]
+    if (main := threading.main_thread().ident) != threading.get_ident():
+        waiting += filter(None, [sys._current_frames().get(main or 0)])
+    for start in waiting:
+        frame: types.FrameType | None = start
         while frame is not None:
             code = frame.f_code
-            is_module = code.co_name == "<module>" or code.co_name.startswith("<cell line")
-            frames.setdefault(code.co_filename if is_module else code, frame)
+            name = code.co_name
+            if name[0] == "<" and (name == "<module>" or name.startswith("<cell line")):
+                frames.setdefault(code.co_filename, frame)
+            else:
+                frames.setdefault(code, frame)
             frame = frame.f_back
     return frames
 
@@ -147,18 +179,19 @@ def _vars(value: Any) -> Any:
 
 def function_of(value: Any) -> types.FunctionType | None:
     """The project's function behind a callable: for a class, its ``__init__``."""
-    if type(value) in WRAPPING_NOTHING:  # most values; asked for each name of a script
+    if type(value) in WRAPPING_NOTHING or value is MISSING:  # most values; asked for each name of a script
         return None
     if isinstance(value, functools.partial):
         return function_of(value.func)
     if isinstance(value, types.MethodType):
         value = value.__func__
-    own = isinstance(value, types.FunctionType) and is_own_file(value.__code__.co_filename)
-    if not own and (inner := wrapped_by(value)) is not None:
+    if isinstance(value, types.FunctionType):
+        return value if is_own_file(value.__code__.co_filename) else function_of(wrapped_by(value))
+    if (inner := wrapped_by(value)) is not None:
         return function_of(inner)
-    if isinstance(value, type) and is_first_party(class_file(value)):
-        value = resolve(value, ["__init__"])
-    elif not isinstance(value, (type, types.FunctionType, types.ModuleType)) and value is not MISSING:
+    if isinstance(value, type):
+        value = resolve(value, ["__init__"]) if is_first_party(class_file(value)) else MISSING
+    elif not isinstance(value, types.ModuleType):
         value = resolve(value, ["__call__"]) if is_first_party(class_file(type(value))) else MISSING
     return value if isinstance(value, types.FunctionType) and is_own_file(value.__code__.co_filename) else None
 

@@ -14,7 +14,8 @@ from consist_es.identity.text.readers import Readers, writes_to
 from consist_es.identity.text.source import Source, digest_plain
 from consist_es.identity.text.usage import ATTRIBUTE, NAME, file_usage
 from consist_es.system.tee import original
-from consist_es.values.plain import is_same, type_name
+from consist_es.values.encoding import is_same
+from consist_es.values.plain import type_name
 
 _NOTHING = ["NoneType", None]
 _NEVER_PLAIN = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, types.MemberDescriptorType)
@@ -26,32 +27,40 @@ class HeldValues:
     def __init__(self, root: Path, readers: Readers, refer: Callable[[Held], Any], seen: Callable[[Any], None]) -> None:
         self._root, self._readers, self._refer, self._seen = root, readers, refer, seen
         self._waiting: dict[str, Held] = {}
+        self._new: dict[str, Held] = {}
+        """Those of them that came after all were judged by the code `_asked`."""
+        self._asked: object = None
         self._judged: set[str] = set()
         self._sources: dict[type, tuple[Source, ...]] = {}
         self._written: dict[tuple[type, str], bool] = {}
         """(class, attribute) -> True if methods of the class write to it."""
         self._plain: dict[str, Any] = {}
         self._batches: dict[Batch, None] = {}
+        self._new_batches: list[Batch] = []
 
     def add(self, items: Iterable[Held | Batch]) -> None:
         """Queue values to be judged, once each."""
         for item in items:
             if isinstance(item, Batch):
                 self._batches[item] = None
+                self._new_batches.append(item)
             elif item.label not in self._judged:
-                self._waiting[item.label] = item
+                self._waiting[item.label] = self._new[item.label] = item
 
     def count(self, parts: dict[str, str]) -> bool:
         """Add a part for each value that counts, given the code reached so far; returns whether any was judged."""
-        found = False
-        for held in list(self._waiting.values()):
+        found, now = False, self._readers.now()
+        known = now is self._asked
+        waiting, batches = (self._new, self._new_batches) if known else (self._waiting, [*self._batches])
+        self._new, self._new_batches, self._asked = {}, [], now
+        for held in list(waiting.values()):
             if self._is_settled(held) or self._counts(held):
                 del self._waiting[held.label]
                 self._judged.add(held.label)
                 found = True
                 if (plain := self._digested(held)) is not None:
                     parts[held.label] = digest_plain(plain)
-        for batch in self._batches:
+        for batch in batches:
             parts |= self._readers.once(batch, self._judged_batch)
         return found
 
@@ -84,7 +93,7 @@ class HeldValues:
     def _is_settled(self, held: Held) -> bool:
         """True if a value equals the literal in its source."""
         if held.label not in self._plain:
-            never = isinstance(held.value, _NEVER_PLAIN) or type(held.value) is logging.Logger
+            never = held.never or isinstance(held.value, _NEVER_PLAIN) or type(held.value) is logging.Logger
             self._plain[held.label] = None if never else plain_or_none(held.value, self._root, held.where)
         plain = self._plain[held.label]
         return plain is not None and (is_same(plain, held.literal) or (held.instance and plain == _NOTHING))

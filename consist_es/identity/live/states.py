@@ -20,7 +20,7 @@ from typing import Any
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
 from consist_es.identity.installed.places import is_first_party
-from consist_es.identity.live.cached_results import results_from_before
+from consist_es.identity.live.cached_results import is_empty, results_from_before
 from consist_es.identity.live.modules import file_of, is_ours
 from consist_es.identity.text.bytecode import essence
 from consist_es.system.tee import original
@@ -190,7 +190,9 @@ def _lru_cache(value: Any) -> list[Any]:
 
 def kept_results(value: Any) -> list[Any]:
     """Results from before any step in the cache of a function of the project."""
-    return results_from_before(value, is_own=_is_unasked) if _is_unasked(value.__wrapped__) else []
+    if is_empty(value) or not _is_unasked(value.__wrapped__):
+        return []
+    return results_from_before(value, is_own=_is_unasked)
 
 
 def _shown(value: Any) -> Any:

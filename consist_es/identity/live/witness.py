@@ -6,6 +6,7 @@ What was found out is found out again as soon as one of them is another one. Too
 comparison looks at and is not noted here would make a hit wrong.
 """
 
+import dataclasses
 import datetime
 import decimal
 import enum
@@ -14,23 +15,27 @@ import gc
 import operator
 import sys
 import types
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any, TypeGuard
 
-_ATOMS = frozenset({
+_ATOMS: frozenset[type] = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(...), Path, PosixPath, WindowsPath, PurePosixPath,
     PureWindowsPath, datetime.date, datetime.timedelta, decimal.Decimal, range,
 })  # fmt: skip
 """Types of which an object never changes, and holds nothing that does."""
+FACTORIES = _ATOMS | {type(getattr(dataclasses, "_HAS_DEFAULT_FACTORY", None))}
+"""These, and what stands for a default of a dataclass that a factory makes."""
 _DEEPEST = 20
 _CHANGEABLE = 1 << 9
 """Flag of classes that Python code made; of others nothing can be replaced."""
 _FEW = 3
 _MISSING = object()
 _VALUES = operator.methodcaller("values")
+_BASES, _ALL_BASES, _QUALNAME = map(operator.attrgetter, ("__bases__", "__mro__", "__qualname__"))
+_BELOW: Callable[[type], list[type]] = type.__subclasses__
 _HOLDERS = (enum.Enum, functools.cached_property, functools.partialmethod, functools.singledispatchmethod)
 
 
@@ -60,26 +65,39 @@ class Noted:
         """What each refers to, one after the other: its code, defaults, closure and more."""
         self.cells: list[tuple[types.CellType, Any]] = []
         self.classes: list[type] = []
-        self.of_classes: list[Any] = []
-        """Bases of each, all of them, its name, its own class and those of its bases, one after the other."""
+        self.bases: list[Any] = []
+        self.all_bases: list[Any] = []
+        self.meta: list[type] = []
+        """Bases of each, all of them, and its own class."""
+        self.bases_meta: list[type] = []
+        """Classes of all the bases."""
+        self.renamable: list[type] = []
+        self.qualnames: list[str] = []
+        """Those that Python code made, and their names."""
         self.objects: list[Any] = []
         """All others, with their classes."""
         self.kinds: list[type] = []
-        self.below: list[tuple[type, list[type]]] = []
-        """Classes with those that inherit from them."""
+        self.above: list[type] = []
+        self.counts: list[int] = []
+        self.below: list[type] = []
+        """Classes, how many inherit from each, and these, one after the other."""
         self.modules: list[str] = []
         self.loaded: list[Any] = []
-        self.origins: list[tuple[Mapping[str, Any], str, Any]] = []
+        self.origins: list[Callable[[str, Any], Any]] = []
+        self.asked: list[str] = []
+        self.answers: list[Any] = []
+        """Methods that look names up, with the names and what they led to."""
 
     def add(self, other: "Noted") -> None:
         """Take in what another one has."""
         for name, noted in vars(self).items():
             noted += getattr(other, name)
 
-    def mapping(self, mapping: Mapping[Any, Any]) -> None:
+    def mapping(self, mapping: Mapping[Any, Any], *, ordered: bool = False) -> None:
+        """Note what a mapping holds; if it is `ordered`, in which order too."""
         if not mapping:
             self.empty.append(mapping)
-        elif len(mapping) <= _FEW and all(type(name) is str for name in mapping):
+        elif not ordered and len(mapping) <= _FEW and all(type(name) is str for name in mapping):
             self.small.append(mapping)
             self.small_lengths.append(len(mapping))
             self.spaces += [mapping] * len(mapping)
@@ -103,7 +121,27 @@ class Noted:
 
     def cls(self, cls: type) -> None:
         self.classes.append(cls)
-        self.of_classes += _of_class(cls)
+        self.bases.append(cls.__bases__)
+        self.all_bases.append(cls.__mro__)
+        self.meta.append(type(cls))
+        self.bases_meta += map(type, cls.__bases__)
+        if cls.__flags__ & _CHANGEABLE:  # of others the name is another text each time
+            self.renamable.append(cls)
+            self.qualnames.append(cls.__qualname__)
+
+    def subclasses(self, cls: type) -> list[type]:
+        """Note the classes that inherit from one directly."""
+        found = _BELOW(cls)
+        self.above.append(cls)
+        self.counts.append(len(found))
+        self.below += found
+        return found
+
+    def origin(self, namespace: Mapping[str, Any], name: str) -> None:
+        """Note what a name leads to."""
+        self.origins.append(namespace.get)
+        self.asked.append(name)
+        self.answers.append(namespace.get(name, _MISSING))
 
     def holds(self) -> bool:
         """Whether everything is as it was."""
@@ -126,12 +164,21 @@ class Noted:
             # each `__code__` and `__defaults__` that is read raises an audit event; this is one for all
             and _same(gc.get_referents(*self.functions), self.inside)
             and all(map(same, map(type, self.objects), self.kinds))
-            and all(map(same, flat(map(_of_class, self.classes)), self.of_classes))
+            and all(map(same, map(_BASES, self.classes), self.bases))
+            and all(map(same, map(_ALL_BASES, self.classes), self.all_bases))
+            and all(map(same, map(type, self.classes), self.meta))
+            and all(map(same, map(type, flat(self.bases)), self.bases_meta))
+            and all(map(same, map(_QUALNAME, self.renamable), self.qualnames))
             and all(_content_of(cell) is content for cell, content in self.cells)
             and all(map(same, map(sys.modules.get, self.modules), self.loaded))
-            and all(namespace.get(name, _MISSING) is value for namespace, name, value in self.origins)
-            and all(_same(type.__subclasses__(cls), below) for cls, below in self.below)
+            and all(map(same, map(operator.call, self.origins, self.asked, repeat(_MISSING)), self.answers))
+            and self._inherit()
         )
+
+    def _inherit(self) -> bool:
+        """Whether the same classes inherit from those noted."""
+        found = [*map(_BELOW, self.above)]
+        return [*map(len, found)] == self.counts and all(map(operator.is_, chain.from_iterable(found), self.below))
 
 
 class Witness:
@@ -176,18 +223,18 @@ class Witness:
         if name == "*":
             self.noted.mapping(namespace)
         else:
-            self.noted.origins.append((namespace, name, namespace.get(name, _MISSING)))
+            self.noted.origin(namespace, name)
 
-    def content(self, value: Any, made: int = 0) -> bool:
+    def content(self, value: Any, made: int = 0, *, atoms: Container[type] = _ATOMS) -> bool:
         """Note all that a value holds, but for so many levels of containers that nobody else has. False, and nothing
-        noted, if it holds anything but constants in containers of builtin types."""
-        return _is_constant(value, 0) and self._content(value, made)
+        noted, if it holds anything but constants, of the types in `atoms`, in containers of builtin types."""
+        return _is_constant(value, atoms, 0) and self._content(value, made)
 
     def _content(self, value: Any, made: int) -> bool:
         kind = type(value)
         if kind is dict:
             if made <= 0:
-                self.noted.mapping(value)
+                self.noted.mapping(value, ordered=True)
             for item in value.values():
                 self._content(item, made - 1)
         elif kind in (list, set, tuple, frozenset):
@@ -247,10 +294,7 @@ class Witness:
                 self._class(inner)
         waiting = [cls]
         while waiting:
-            item = waiting.pop()
-            below: list[type] = type.__subclasses__(item)
-            self.noted.below.append((item, below))
-            waiting += below
+            waiting += self.noted.subclasses(waiting.pop())
 
     def _inside(self, value: Any) -> None:
         """What descriptors and callables hold."""
@@ -273,24 +317,18 @@ class Witness:
         return self.noted.holds()
 
 
-def _of_class(cls: type) -> tuple[Any, ...]:
-    bases = cls.__bases__
-    name = cls.__qualname__ if cls.__flags__ & _CHANGEABLE else None  # of others it is another text each time
-    return bases, cls.__mro__, name, type(cls), *map(type, bases)
-
-
 def _is_class(value: object) -> TypeGuard[type]:
     return issubclass(type(value), type)  # `isinstance` would believe what an object says of itself
 
 
-def _is_constant(value: Any, depth: int) -> bool:
+def _is_constant(value: Any, atoms: Container[type], depth: int) -> bool:
     kind = type(value)
-    if kind in _ATOMS:
+    if kind in atoms:
         return True
     if depth > _DEEPEST or kind not in (dict, list, set, tuple, frozenset):
         return False
     inner = chain(value, value.values()) if kind is dict else value
-    return all(_is_constant(item, depth + 1) for item in inner)
+    return all(_is_constant(item, atoms, depth + 1) for item in inner)
 
 
 def _same(items: Collection[Any], noted: Collection[Any]) -> bool:

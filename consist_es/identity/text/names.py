@@ -113,7 +113,7 @@ def literal_of(value: ast.expr) -> Any:
 def plain_literal(literal: Any) -> Any:
     """Type and plain form of a literal's value, None if it has none."""
     try:
-        return [type(literal).__name__, to_plain(literal)]
+        return [type(literal).__name__, to_plain(literal, ordered=True)]
     except (ValueError, TypeError, RecursionError, MemoryError, ConfigTypeError, ConfigValueError):
         return None
 

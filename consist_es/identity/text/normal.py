@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from consist_es.identity.text.once import Once
 from consist_es.values.plain import frame, to_plain
 
 _SKIPPED = {"ctx", "kind", "type_comment", "type_ignores"}
@@ -63,9 +64,9 @@ class Survey:
     def __init__(self, nodes: Sequence[ast.AST], *, keep_docstrings: bool) -> None:
         self._keep_docstrings = keep_docstrings
         self._out: list[bytes] = []
-        self._framed = _Once(frame)
-        self._named = _Once(lambda name: b"l3:s4:Names2:id" + frame(name))
-        self._texts = _Once(_text)
+        self._framed = Once[str, bytes](frame)
+        self._named = Once[str, bytes](lambda name: b"l3:s4:Names2:id" + frame(name))
+        self._texts = Once[str, bytes](_text)
         self._write: dict[type, Callable[[Any, Scope], None]] = {
             ast.Name: self._name,
             ast.Constant: self._constant,
@@ -273,17 +274,6 @@ _BARE = {
 def is_list_of_names(node: ast.AST) -> bool:
     """True for an assignment of ``__all__``, which uses nothing."""
     return isinstance(node, ast.Assign) and any(getattr(item, "id", "") == "__all__" for item in node.targets)
-
-
-class _Once(dict[str, bytes]):
-    """Text -> its bytes, cached: the same names come again and again."""
-
-    def __init__(self, write: Callable[[str], bytes]) -> None:
-        self._write = write
-
-    def __missing__(self, text: str) -> bytes:
-        self[text] = written = self._write(text)
-        return written
 
 
 def _shape(kind: type) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:

@@ -39,7 +39,7 @@ class Readers:
         self.names: set[str] = set()
         """Names in code without source."""
         self._code: dict[Source | tuple[ast.AST, ...], None] = {}
-        self._reached: tuple[tuple[int, int, int], Reached] | None = None
+        self._reached: tuple[int, Reached] | None = None
 
     def add(self, *nodes: ast.AST) -> None:
         """Add reached code."""
@@ -51,36 +51,37 @@ class Readers:
 
     def reads(self, kind: str, name: str, own: tuple[Usage, ...]) -> bool:
         """True if any code reads a variable (or attribute) of the files in `own`."""
-        return self._now().reads(kind, name, own)
+        return self.now().reads(kind, name, own)
 
     def is_state(self, kind: str, name: str, own: tuple[Usage, ...], *, instance: bool = False) -> bool:
         """True if functions of its own file write to it, and only code that fills it itself reads it.
 
         For an `instance`, attributes that its methods bind anew count as written, too.
         """
-        return self._now().is_state(kind, name, own, instance)
+        return self.now().is_state(kind, name, own, instance)
 
     def mentions(self, name: str) -> bool:
         """True if any code that can run names it, or looks things up by computed names."""
-        return self._now().mentions(name)
+        return self.now().mentions(name)
 
     @property
     def computes(self) -> bool:
         """True if any code looks things up by computed names."""
-        return self._now().computes
+        return self.now().computes
 
     def once(self, thing: T, find: Callable[[T], dict[str, str]]) -> dict[str, str]:
         """Result of `find`, cached for all steps that reach the same code."""
-        known = self._now().found
+        known = self.now().found
         if thing not in known:
             known[thing] = find(thing)
         return known[thing]
 
-    def _now(self) -> "Reached":
-        sizes = (len(self._code), len(self.functions), len(self.names))
-        if self._reached is None or self._reached[0] != sizes:
+    def now(self) -> "Reached":
+        """The code reached so far."""
+        size = len(self._code) + len(self.functions) + len(self.names)  # each of them only grows
+        if self._reached is None or self._reached[0] != size:
             found = _reached(tuple(self._code), frozenset(self.functions), frozenset(self.names))
-            self._reached = (sizes, found)
+            self._reached = (size, found)
         return self._reached[1]
 
 

@@ -18,13 +18,14 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from blake3 import blake3
 
+from consist_es.artifacts.digest import OURS
 from consist_es.artifacts.digest_cache import Stamp, is_of_age, now_ns, stamp_of
 from consist_es.identity.installed.archives import lines_of
 from consist_es.identity.installed.places import is_first_party
 from consist_es.identity.text.bytecode import code_digest, nested_codes
 from consist_es.identity.text.imports import IMPORTERS, ImportRef, computed_imports, effects_of, importing, imports_of
 from consist_es.identity.text.normal import Survey, normal_form
-from consist_es.identity.text.source_cache import SourceCache, source_cache
+from consist_es.identity.text.source_cache import SourceCache, flush_caches, source_cache
 from consist_es.values.digests import digest_of
 from consist_es.values.plain import frame
 
@@ -240,7 +241,13 @@ def source_of(filename: str, text: str) -> Source | None:
 
 def read(path: Path) -> str:
     """The text of a source file, in its declared encoding."""
-    return decode_source(path.read_bytes())
+    return decode_source(_read(path))
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file, by a descriptor that a step in another thread can tell from its own."""
+    with open(os.open(path, OURS | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        return file.read()
 
 
 def digest_plain(plain: Any) -> str:
@@ -296,7 +303,7 @@ def load_source(filename: str) -> Source | None:
 
 def _of_file(filename: str, known: _Loaded | None) -> Source | None:
     try:
-        data = Path(filename).read_bytes()
+        data = _read(filename)
         content = blake3(data).hexdigest()
         if known is not None and known.source is not None and known.source.content == content:
             return known.source  # type: ignore[no-any-return]
@@ -330,8 +337,7 @@ def flush_facts() -> None:
 
     Not earlier: nodes found in a tree are compared with nodes found in it before.
     """
-    if (cache := source_cache()) is not None:
-        cache.flush()
+    flush_caches()
     total = 0
     for item in reversed(list(_TREES)):
         total += len(item.text)

@@ -23,6 +23,10 @@ _LARGEST = 128 << 20
 _DAY = 86400
 
 
+_WAITING: "dict[SourceCache, None]" = {}
+"""Those with rows to be written."""
+
+
 class SourceCache(KeyedFile):
     """Digest of the source -> encoded facts, see `consist_es.identity.text.source.Fact`."""
 
@@ -48,11 +52,10 @@ class SourceCache(KeyedFile):
     def add(self, content: str, facts: Mapping[str, bytes]) -> None:
         """Queue facts for `flush`."""
         self._found[_name(content)] = msgspec.msgpack.encode(facts)
+        _WAITING[self] = None
 
     def flush(self) -> None:
         """Write the queued rows, in one transaction."""
-        if not self._found and not self._used:
-            return
         found, self._found, used, self._used = self._found, {}, self._used, set()
         if (key := self._own_key(make=True)) is None:
             return
@@ -74,6 +77,7 @@ class SourceCache(KeyedFile):
             return {}
         if row[0] != _today():
             self._used.add(name)
+            _WAITING[self] = None
         return msgspec.msgpack.decode(row[1], type=dict[str, bytes])
 
 
@@ -81,6 +85,13 @@ def source_cache() -> SourceCache | None:
     """This user's cache; None if the environment names no place for one, or our own code cannot be read."""
     place = key_place()
     return None if place is None or _versions() is None else _at(place.with_name("sources.sqlite"))
+
+
+def flush_caches() -> None:
+    """Write all queued rows."""
+    for cache in list(_WAITING):
+        _WAITING.pop(cache, None)
+        cache.flush()
 
 
 @functools.lru_cache(maxsize=8)

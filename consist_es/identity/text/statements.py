@@ -52,6 +52,12 @@ class Act(NamedTuple):
 
     kind: str
     node: ast.expr
+    root: str
+    names: tuple[str, ...]
+    broken: bool
+    """These three as `chain` gives them, of a call for what is called."""
+    path: tuple[str, ...]
+    """Root and names."""
 
 
 @functools.lru_cache(maxsize=65536)
@@ -174,15 +180,20 @@ def acts(node: ast.AST) -> tuple[Act, ...]:
     """Effects that a statement or head may have on the objects it names."""
     if isinstance(node, _DEFINITIONS):
         inner = [item for item in node.body if isinstance(item, _DEFINITIONS)] if isinstance(node, ast.ClassDef) else []
-        return tuple(Act(DECORATOR, item) for owner in (node, *inner) for item in owner.decorator_list)
+        return tuple(act_of(DECORATOR, item) for owner in (node, *inner) for item in owner.decorator_list)
     found: list[Act] = []
     outermost = _outermost(node)
     for item in _run_now(node):
         if isinstance(item, ast.Call):
-            found.append(Act(CALL if item in outermost else INNER, item))
+            found.append(act_of(CALL if item in outermost else INNER, item))
         elif isinstance(item, (ast.Attribute, ast.Subscript)) and not isinstance(item.ctx, ast.Load):
-            found.append(Act(TARGET, item))
+            found.append(act_of(TARGET, item))
     return tuple(found)
+
+
+def act_of(kind: str, node: ast.expr) -> Act:
+    root, names, broken = chain(node.func if isinstance(node, ast.Call) else node)
+    return Act(kind, node, root, names, broken, (root, *names))
 
 
 def _outermost(node: ast.AST) -> list[ast.expr]:

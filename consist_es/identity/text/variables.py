@@ -22,8 +22,18 @@ def variable_parts(source: Source, *nodes: ast.AST) -> dict[str, str]:
     Finds ``os.environ["A"]``, ``.get("A")``, ``"A" in os.environ`` and ``os.getenv("A")``, also through names imported
     from `os` and names bound once to the text. Names computed otherwise are not found.
     """
-    names = {name for node in nodes for name in _named(source, node)} if nodes else _NAMED.of(source)
-    return {f"{VARIABLE}{name}": _digest(os.environ.get(name)) for name in sorted(names)}
+    names = {name for node in nodes for name in _named(source, node)} if nodes else variables_in(source)
+    return {f"{VARIABLE}{name}": variable_digest(name) for name in sorted(names)}
+
+
+def variables_in(source: Source) -> frozenset[str]:
+    """The variables named in a file."""
+    return _NAMED.of(source)
+
+
+def variable_digest(name: str) -> str:
+    """Digest of a variable's present value."""
+    return _digest(os.environ.get(name))
 
 
 @functools.lru_cache(maxsize=4096)

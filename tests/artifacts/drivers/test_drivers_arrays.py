@@ -2,7 +2,6 @@
 
 import json
 import sys
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ xr: Any = pytest.importorskip("xarray", reason="xarray is not installed (extras 
 
 
 def artifact_at(path: Path) -> Artifact:
-    return Artifact(uuid.uuid4(), "thing", str(path), driver_of(path, folder=path.is_dir()))
+    return Artifact(key="thing", container_uri=str(path), driver=driver_of(path, folder=path.is_dir()))
 
 
 def dataset() -> Any:

@@ -2,7 +2,6 @@
 
 import sqlite3
 import sys
-import uuid
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ def written(folder: Path, suffix: str) -> Artifact:
         zones().to_parquet(path)
     else:
         zones().to_file(path)
-    return Artifact(uuid.uuid4(), "zones", str(path), driver_of(path))
+    return Artifact(key="zones", container_uri=str(path), driver=driver_of(path))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -160,10 +159,11 @@ def test_a_geodataframe_is_no_plain_frame_to_write(tmp_path: Path) -> None:
     assert is_table(frame)
     assert table_suffix(frame) == "geoparquet"
     write_table(frame, tmp_path / "z.geoparquet", "z")
-    again = load(Artifact(uuid.uuid4(), "z", str(tmp_path / "z.geoparquet"), "geoparquet"))
+    again = load(Artifact(key="z", container_uri=str(tmp_path / "z.geoparquet"), driver="geoparquet"))
     pd.testing.assert_frame_equal(pd.DataFrame(again), pd.DataFrame(frame))
     assert again.crs == frame.crs
     write_table(frame.geometry, tmp_path / "s.geoparquet", "place")
     assert (
-        load(Artifact(uuid.uuid4(), "s", str(tmp_path / "s.geoparquet"), "geoparquet")).active_geometry_name == "place"
+        load(Artifact(key="s", container_uri=str(tmp_path / "s.geoparquet"), driver="geoparquet")).active_geometry_name
+        == "place"
     )

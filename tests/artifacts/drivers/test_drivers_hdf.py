@@ -2,7 +2,6 @@
 
 import pickle
 import sys
-import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def with_tables() -> None:
 
 
 def artifact_at(path: Path, driver: str = "h5", table_path: str | None = None) -> Artifact:
-    return Artifact(uuid.uuid4(), "thing", str(path), driver, table_path=table_path)
+    return Artifact(key="thing", container_uri=str(path), driver=driver, table_path=table_path)
 
 
 def write(path: Path, frame: Any, key: str = "t", form: str = "table") -> Path:
@@ -141,12 +140,13 @@ def test_without_a_table_path_the_tables_are_listed(tmp_path: Path) -> None:
         load_df(artifact_at(path))
 
 
-def test_an_array_is_no_table(tmp_path: Path) -> None:
+def test_an_array_of_more_than_two_dimensions_is_no_table(tmp_path: Path) -> None:
     with_tables()
     with h5().File(tmp_path / "t.h5", "w") as file:
-        file["a"] = np.arange(3)
-    with pytest.raises(LoadError, match="Cannot load 'thing' as h5_table"):
-        load(artifact_at(tmp_path / "t.h5", "h5_table", "a"))
+        file["a"], file["cube"] = np.arange(3), np.zeros((1, 2, 3))
+    assert load(artifact_at(tmp_path / "t.h5", "h5_table", "a"))["a"].tolist() == [0, 1, 2]
+    with pytest.raises(LoadError, match=r"Cannot load 'thing': cube in .* is an array of shape \(1, 2, 3\)"):
+        load(artifact_at(tmp_path / "t.h5", "h5_table", "cube"))
 
 
 # ---------------------------------------------------------------- pickles

@@ -29,7 +29,8 @@ from consist_es.identity.code.modes import CodeIdentity, changed_objects, code_i
 from consist_es.identity.live.objects import objects_in
 from consist_es.identity.live.present import mangled, patched_in
 from consist_es.identity.live.states import is_by_name, is_ignored, known_name, reduced_state, why_never
-from consist_es.values.plain import frame, is_same
+from consist_es.values.encoding import is_same
+from consist_es.values.plain import frame
 from tests.identity.code.test_code_identity import Code
 
 M, H = "model.py", "helper.py"

@@ -20,7 +20,7 @@ from consist_es.identity.live.witness import Witness
 
 OTHER = "LIMIT = 3\nTABLE = {'a': 1}\ndef near(): return LIMIT\nclass Foreign: pass\nclass Inner: pass\n"
 HELPER = """
-import enum, functools, logging, pathlib
+import dataclasses, enum, functools, logging, pathlib
 import witness_other
 from witness_other import LIMIT, TABLE, near
 from witness_other import *
@@ -67,6 +67,11 @@ class Model(Base):
     @functools.cached_property
     def late(self): return 1
 
+@dataclasses.dataclass
+class Plan:
+    years: int = 5
+    names: list = dataclasses.field(default_factory=list)
+
 class Counter:
     def __init__(self, fn): self.fn = fn
     def __call__(self): return self.fn()
@@ -90,7 +95,7 @@ REGISTRY = {"plain": plain}
 
 def everything():
     return (near, LIMIT, TABLE, DEEP, SET, BIG, WHAT, HERE, Colour, Model, kept, chosen, cached, counted, part,
-            REGISTRY, Other, Stand, witness_other)
+            REGISTRY, Other, Stand, Plan, Plan.__init__, logger, witness_other)
 """
 STEP = "import witness_helper\ndef step(): return witness_helper.everything()\n"
 
@@ -109,6 +114,7 @@ REPLACED = {
     "a dict, by an item": "m.DEEP['z'] = 1",
     "a dict, deep inside": "m.DEEP['a'][1]['b'] = 5",
     "a dict, deep inside, by an equal value of another type": "m.DEEP['a'][0] = True",
+    "a dict, by the order of its items": "m.DEEP['a'] = m.DEEP.pop('a')",
     "a dict, by a key": "m.DEEP['x'] = m.DEEP.pop('c')",
     "a dict, by the name of its last item": "m.BIG['z'] = m.BIG.pop('d')",
     "the last name of a module": "m.renamed = vars(m).pop('everything')",
@@ -140,6 +146,10 @@ REPLACED = {
     "what a decorator's function holds": "fill(m.kept, m.cached)",
     "the function in an object": "m.counted.fn = m.cached",
     "what a function is chosen by": "m.chosen.register(int, m.plain)",
+    "a factory of a dataclass": "m.Plan.__init__.__defaults__ = (5, m.plain)",
+    "a plain default beside a factory": "m.Plan.__init__.__defaults__ = (6, *m.Plan.__init__.__defaults__[1:])",
+    "a logger": "m.logger = m.Other()",
+    "a logger, by one function": "m.logger = m.plain",
     "a partial's keywords": "m.part.keywords['b'] = 5",
     "a name of the module that it is imported from": "o.LIMIT = 4",
     "a new name there": "o.FRESH = 4",

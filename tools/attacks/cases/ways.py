@@ -181,3 +181,73 @@ GROUP.add(
     files={"model.py": PICKLED},
     change={"model.py": PICKLED.replace("unused(): return 1", "unused(): return 2")},
 )
+
+# the order of a mapping that a module holds: code goes through it
+MAPPINGS = (
+    ("texts", "{'b': 2, 'a': 1}", "{'a': 1, 'b': 2}"),
+    ("texts_the_other_way", "{'a': 1, 'b': 2}", "{'b': 2, 'a': 1}"),
+    ("numbers", "{2: 'b', 1: 'a'}", "{1: 'a', 2: 'b'}"),
+    ("pairs", "{(2, 0): 'b', (1, 0): 'a'}", "{(1, 0): 'a', (2, 0): 'b'}"),
+    ("many_texts", "{str(n): n for n in range(200)}", "{str(n): n for n in range(199, -1, -1)}"),
+    ("many_numbers", "{n: n for n in range(200)}", "{n: n for n in range(199, -1, -1)}"),
+    ("counts", "collections.Counter('ba')", "collections.Counter('ab')"),
+    ("lists_by_default", "collections.defaultdict(list, b=[], a=[])", "collections.defaultdict(list, a=[], b=[])"),
+    ("functions", "{'b': len, 'a': max}", "{'a': max, 'b': len}"),
+)
+PLACES = (
+    ("set", "kept = None\n", "text.kept = {}", "list(text.kept)"),
+    ("set_over_a_literal", "kept = {'a': 1, 'b': 2}\n", "text.kept = {}", "list(text.kept)"),
+    ("in_a_list", "kept = []\n", "text.kept = [{}]", "list(text.kept[0])"),
+    ("of_an_object", "class K: pass\nkept = K()\n", "text.kept.by = {}", "list(text.kept.by)"),
+)
+for name, first, second in MAPPINGS:
+    for place, written, put, read in PLACES:
+        setting = put.format("eval(Path('rates.txt').read_text())")
+        script = f"import collections, text, model\nfrom pathlib import Path\n{setting}\ncall(model.step)\n"
+        files = {"text.py": written, "model.py": f"import text\ndef step(): ran({read})\n", "rates.txt": first}
+        for verdict, then in (("miss", second), ("hit", f"{first} ")):
+            title = f"order_of_{name}_{place}{'_again' if verdict == 'hit' else ''}"
+            GROUP.add(title, verdict, script, files=files, change={"rates.txt": then})
+
+# results that a cached function computed from a value that was set afterwards
+COMPUTES = "import functools\nRATE = 2\n@functools.{}\ndef rate(n): return n * RATE\ndef step(): ran(rate(1))\n"
+SETS = "import model\nfrom pathlib import Path\ndef rates(): return [int(n) for n in Path('rates.txt').read_text().split()]\n"
+for cache in ("cache", "lru_cache", "lru_cache(maxsize=4)"):
+    for name, verdict, script in (
+        ("filled_by_a_step_with_another_value", "miss", "for model.RATE in rates():\n    call(model.step)\n"),
+        (
+            "filled_before_with_another_value",
+            "miss",
+            "for model.RATE in rates()[:-1]: model.rate(1)\nmodel.RATE = 3\ncall(model.step)\n",
+        ),
+    ):
+        files = {"model.py": COMPUTES.format(cache), "rates.txt": "2 3"}
+        GROUP.add(
+            f"{cache.replace('(', '_').replace(')', '').replace('=', '_')}_{name}",
+            verdict,
+            SETS + script,
+            files=files,
+            change={"rates.txt": "3"},
+        )
+    GROUP.add(
+        f"{cache.replace('(', '_').replace(')', '').replace('=', '_')}_filled_before_with_the_same_value",
+        "hit",
+        "import model\nmodel.rate(5)\nfrom pathlib import Path\nif Path('other.txt').exists(): model.rate(7)\ncall(model.step)\n",
+        files={"model.py": COMPUTES.format(cache)},
+        change={"other.txt": "2"},
+    )
+
+# lines that `linecache` keeps
+for name, text in (
+    ("in_the_step", "import linecache\ndef step(): ran(linecache.getlines('rates.txt'))\n"),
+    ("before_the_step", "import linecache\nlinecache.getline('rates.txt', 1)\ndef step(): ran(linecache.getline('rates.txt', 1))\n"),
+    ("by_tokenize", "import tokenize\ndef step():\n    with tokenize.open('rates.txt') as file: ran(file.read())\n"),
+):  # fmt: skip
+    state(f"lines_read_{name}", "miss", text)
+    state(f"lines_read_{name}_and_unchanged", "hit", text, then="1")
+state(
+    "lines_read_by_an_earlier_step",
+    "miss",
+    "import linecache\ndef first(): ran(linecache.getlines('rates.txt'))\ndef step(): ran(linecache.getlines('rates.txt'))\n",
+    main="import model\ncall(model.first)\ncall(model.step)\n",
+)

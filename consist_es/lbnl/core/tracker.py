@@ -1,0 +1,3 @@
+"""Names of ``consist.core.tracker``."""
+
+from consist_es.api.tracker import Tracker as Tracker

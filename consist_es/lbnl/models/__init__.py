@@ -1,0 +1,4 @@
+"""Names of ``consist.models``."""
+
+from consist_es.artifacts.artifact import Artifact as Artifact
+from consist_es.runs.run import Run as Run

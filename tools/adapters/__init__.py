@@ -1,0 +1,1 @@
+"""Checks of the config adapters against the models' own readers."""

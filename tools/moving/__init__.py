@@ -1,0 +1,1 @@
+"""How much of LBNL's consist is provided, measured against its own source and its own tests."""
