@@ -41,7 +41,7 @@ from consist_es.execution.settings import Scope, Settings, Verdict
 from consist_es.execution.watch import Observed
 from consist_es.execution.witness import Witness
 from consist_es.execution.workers import take_in
-from consist_es.identity.live import cached_results
+from consist_es.identity.live import cached_results, left_behind
 from consist_es.log.engine import Claim
 from consist_es.observe.generators import restore_random
 from consist_es.observe.watch import Watch
@@ -88,6 +88,8 @@ class Attempt(WithBlock["Attempt"]):
         """Snapshot of what the function can reach, taken before the call."""
         self._ended = False
         """True once the run's end is logged."""
+        self._is_running = False
+        """True while the function or block runs."""
         self._active: ActiveRun | None = None
         self._began = time.monotonic()
 
@@ -228,10 +230,13 @@ class Attempt(WithBlock["Attempt"]):
         """Replay the hit's changes to objects; if one fails, the hit becomes a miss."""
         hit = self.hit
         if hit and hit.effects and self.step.args.kind == "run":
+            left_behind.step_began()
             try:
                 self._settings.put_back(self.step, hit.effects).apply()
             except Obstacle as problem:
                 self._verdict = Miss(NOT_PUT_BACK, hit.source, [str(problem)])
+            finally:
+                left_behind.step_ended()
 
     def _options(self) -> dict[str, Any]:
         """Options added to the step's own: observation of reads, and declared writes."""
@@ -262,6 +267,8 @@ class Attempt(WithBlock["Attempt"]):
                 made.begin()
         if self._witness is not None:
             self._witness.begin()
+        left_behind.step_began()
+        self._is_running = True
 
     def stop_watching(self) -> None:
         """Stop observing, once the function has returned or the block has ended."""
@@ -272,6 +279,9 @@ class Attempt(WithBlock["Attempt"]):
         if self._witness is not None:
             self._witness.end()
         cached_results.step_ended()
+        if self._is_running:
+            self._is_running = False
+            left_behind.step_ended()
 
     # ------------------------------------------------------------ end
 

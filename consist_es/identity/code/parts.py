@@ -10,6 +10,7 @@ from consist_es.identity.code.text_names import names_in_file
 from consist_es.identity.code.visitor import Visitor
 from consist_es.identity.live import harmless, states
 from consist_es.identity.live.builtin_names import put_on_builtins
+from consist_es.identity.live.left_behind import holders, left_outside
 from consist_es.identity.live.modules import file_label, is_ours, portable_or_none
 from consist_es.identity.live.named_modules import modules_named
 from consist_es.identity.live.objects import names_in
@@ -67,6 +68,16 @@ class WholeVisitor(Visitor):
         while self.reach.take() or self._waiting:
             self._visit_all()
         self._kept_results()
+        self._left_outside()
+
+    def _left_outside(self) -> None:
+        """Count what code outside of steps left in the state of followed modules."""
+        for holder in [holder for module in self.modules.present for holder in holders(module)]:
+            own = (file_usage(holder.source),)
+            for name, digest in left_outside(holder).items():
+                asked = functools.partial(self._readers.is_filled_and_read, holder.kind, name, own, instance=holder.instance)
+                if holder.surely or asked():
+                    self._note(f"value left in {holder.where} {name}", digest)
 
     def _kept_results(self) -> None:
         """Count what functions of followed modules keep from before any step; those of the own file have a state."""

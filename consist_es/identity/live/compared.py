@@ -31,7 +31,7 @@ class Compared:
     def __init__(self, source: Source, module: types.ModuleType, label: str, root: Path, *, certain: bool) -> None:
         """Unless it is `certain` that the module is loaded, what its source computes is left out: of a module that may
         not be loaded yet, it would count in one run and not in the next."""
-        self.source, self.module = source, module
+        self.source, self.module, self.label = source, module, label
         self.witness = _noted(source, module)
         self.others = tuple((name, load_source(name)) for name in self._files())
         """Other files of the project that functions in the module are from, with their sources."""

@@ -11,7 +11,7 @@ import operator
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from consist_es.identity.installed.places import is_first_party
 from consist_es.identity.live.environment import environment_form
 from consist_es.identity.text.names import BODY, Body, Definition
 from consist_es.identity.text.readers import keeps
-from consist_es.identity.text.source import Source, digest_plain, load_source
+from consist_es.identity.text.source import Function, Source, digest_plain, load_source
 from consist_es.values.encoding import IN_ORDER, by_frame
 from consist_es.values.plain import module_name, to_plain
 
@@ -135,7 +135,30 @@ def _function(
 
 def captured(value: Any, where: str, source: Source) -> Iterator[Held]:
     """Values in the closures around a decorated function: their decorators may have computed them at import."""
-    waiting, seen, times = [value], set[int](), Counter[str]()
+    times = Counter[str]()
+    for fn, node, own in _closures(value, source):
+        for name, content in captures(fn):
+            if not callable(_bare(content)) and not keeps(node, name):
+                times[name] += 1
+                title = f"closure variable {name} of {where}" + (f" ({times[name]})" if times[name] > 1 else "")
+                yield Held(title, title, name, content, None, False, (own,), attribute=False)
+
+
+def captured_state(value: Any, source: Source) -> Iterator[tuple[int, Callable[[], dict[str, Any]], Source]]:
+    """Number, present values by name, and file of each closure around a decorated function that keeps something."""
+    for number, (fn, node, own) in enumerate(_closures(value, source)):
+        names = frozenset(name for name, content in captures(fn) if not callable(content) and keeps(node, name))
+        if names:
+            yield number, functools.partial(_contents, fn, names), own
+
+
+def _contents(fn: types.FunctionType, names: frozenset[str]) -> dict[str, Any]:
+    return {name: content for name, content in captures(fn) if name in names}
+
+
+def _closures(value: Any, source: Source) -> Iterator[tuple[types.FunctionType, Function, Source]]:
+    """Functions with closures around a decorated function, each with its syntax tree and file."""
+    waiting, seen = [value], set[int]()
     while waiting:
         fn = _bare(waiting.pop())
         if not isinstance(fn, types.FunctionType) or id(fn) in seen:
@@ -145,15 +168,9 @@ def captured(value: Any, where: str, source: Source) -> Iterator[Held]:
             continue
         own = source if source.has(fn.__code__) else _source_of(fn)
         node = None if own is None else own.find(fn.__code__)
-        if own is None or node is None:
-            continue
-        for name, content in captures(fn):
-            if callable(_bare(content)):
-                waiting.append(content)
-            elif not keeps(node, name):
-                times[name] += 1
-                title = f"closure variable {name} of {where}" + (f" ({times[name]})" if times[name] > 1 else "")
-                yield Held(title, title, name, content, None, False, (own,), attribute=False)
+        if own is not None and node is not None:
+            yield fn, node, own
+            waiting += [content for _, content in captures(fn) if callable(_bare(content))]
 
 
 def captures(fn: types.FunctionType) -> Iterator[tuple[str, Any]]:

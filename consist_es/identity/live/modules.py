@@ -18,7 +18,7 @@ from consist_es.identity.installed.archives import member_of
 from consist_es.identity.installed.finding import Finding, Place, generated_file, generated_name
 from consist_es.identity.installed.packages import spot_of
 from consist_es.identity.installed.places import is_first_party, package_part
-from consist_es.identity.live.compared import Comparing
+from consist_es.identity.live.compared import Compared, Comparing
 from consist_es.identity.live.loaded import Batch, Held, portable, submodules
 from consist_es.identity.live.patched import is_patched
 from consist_es.identity.text.imports import ImportRef
@@ -72,6 +72,8 @@ class Modules:
         """Label, source and module of those that are loaded whenever this code runs."""
         self.caches: list[tuple[str, Any]] = []
         """Label of a module, and one of its functions that keep results."""
+        self.present: list[Compared] = []
+        """All modules that are loaded."""
         self.foreign: set[str] = set()
         """Names of third-party modules, as first-party code imports them."""
         self._taken: dict[str, tuple[str, Source, bool]] = {}
@@ -210,7 +212,9 @@ class Modules:
         loaded = False
         for name, (label, source, sure) in taken.items():
             if (module := self._loaded.get(name)) is not None:
-                self.held += self.comparing.compared(source, module, label, certain=sure).present
+                found = self.comparing.compared(source, module, label, certain=sure)
+                self.held += found.present
+                self.present.append(found)
                 loaded = True
         return loaded
 

@@ -60,6 +60,13 @@ class Readers:
         """
         return self.now().is_state(kind, name, own, instance)
 
+    def is_filled_and_read(self, kind: str, name: str, own: tuple[Usage, ...], *, instance: bool = False) -> bool:
+        """True if it is state that some code reads: a cache, not a log or the time of day."""
+        now = self.now()
+        return now.is_state(kind, name, own, instance) and not now.is_clock(kind, name, own, instance) and (
+            now.reads(kind, name, own)
+        )
+
     def mentions(self, name: str) -> bool:
         """True if any code that can run names it, or looks things up by computed names."""
         return self.now().mentions(name)
@@ -127,12 +134,15 @@ class Reached:
             self._state[key] = self._find_state(kind, name, own, instance)
         return self._state[key]
 
+    def is_clock(self, kind: str, name: str, own: tuple[Usage, ...], instance: bool) -> bool:
+        return _is_clock(_ways_to_write(_units(own, kind, name, instance=instance)))
+
     def _find_state(self, kind: str, name: str, own: tuple[Usage, ...], instance: bool) -> bool:
         units = list(_units(own, kind, name, instance=instance))
-        writes = [_flags(uses) & WRITES for unit, uses in units if _writes(unit, uses)]
+        writes = _ways_to_write(units)
         if not writes:
             return False
-        if any(how & CLOCK for how in writes) and not any(how & ~(CLOCK | CLEAR) for how in writes):
+        if _is_clock(writes):
             return True  # a clock's time differs each time: nothing reproducible depends on it
         if self._reads_elsewhere(kind, name, own) or (self.computes and any(how & SET for how in writes)):
             return False
@@ -173,6 +183,28 @@ def _named(names: set[str], units: list[Unit]) -> tuple[set[str], bool]:
         for name in asleep.keys() & mentions:
             awake += asleep.pop(name)
     return names, computes
+
+
+def _ways_to_write(units: Iterable[tuple[Unit, dict[str, int]]]) -> list[int]:
+    return [_flags(uses) & WRITES for unit, uses in units if _writes(unit, uses)]
+
+
+def _is_clock(writes: list[int]) -> bool:
+    return any(how & CLOCK for how in writes) and not any(how & ~(CLOCK | CLEAR) for how in writes)
+
+
+@functools.lru_cache(maxsize=8192)
+def may_be_state(source: Source, *, instance: bool = False) -> tuple[frozenset[str], frozenset[str]]:
+    """Variables and attributes that functions of a file write to, other than to make them; with `instance`, also those
+    that methods bind in their objects."""
+    found: dict[str, set[str]] = {NAME: set(), ATTRIBUTE: set()}
+    own = [file_usage(source)]
+    for key in own[0].found:
+        kind, _, name = key.partition(" ")
+        kind = ATTRIBUTE if kind == OWN and instance else kind
+        if kind in found and writes_to(kind, name, own, instance=instance):
+            found[kind].add(name)
+    return frozenset(found[NAME]), frozenset(found[ATTRIBUTE])
 
 
 def writes_to(kind: str, name: str, own: Iterable[Usage], *, instance: bool = False) -> bool:

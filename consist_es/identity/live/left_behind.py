@@ -1,0 +1,284 @@
+"""Finds what code outside of steps left in variables that functions of a module fill and read: caches, counters.
+
+Such state does not count where a step filled it: what the step read for it is known, and later steps inherit these reads
+(`consist_es.observe.keeping`). So a step has the same identity whether an earlier one was computed or reused. What other
+code filled it with, nobody saw being read: that counts by its value.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.live.compared import Compared
+from consist_es.identity.live.loaded import captured_state
+from consist_es.identity.live.objects import class_sources, state_of
+from consist_es.identity.live.owners import CONTAINERS, elements, is_own
+from consist_es.identity.text.names import BODY, Body
+from consist_es.identity.text.readers import may_be_state
+from consist_es.identity.text.source import Source, digest_plain
+from consist_es.identity.text.usage import ATTRIBUTE, NAME
+from consist_es.values.encoding import by_frame, is_same
+from consist_es.values.plain import to_plain, type_name
+
+_DEEPEST = 6
+_MOST = 10_000
+"""Objects looked at in one value, and roots in one module."""
+_FUNCTIONS = (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+
+
+class Holder(NamedTuple):
+    """A module, class, object, function or closure with state."""
+
+    where: str
+    kind: str
+    """`NAME` or `ATTRIBUTE`."""
+    names: frozenset[str] | None
+    """The variables that may be state; None for all."""
+    slots: Callable[[], Mapping[str, Any]]
+    source: Source
+    literals: Mapping[str, Any]
+    """Variable -> type and plain form of its literal in the source."""
+    instance: bool = False
+    surely: bool = False
+    """True if they are state whoever reads them."""
+
+    def values(self) -> dict[str, Any]:
+        """The values that are not as they were made, by name."""
+        slots = self.slots()
+        names = slots.keys() if self.names is None else slots.keys() & self.names
+        return {name: slots[name] for name in sorted(names) if not self._is_as_made(name, slots[name])}
+
+    def _is_as_made(self, name: str, value: Any) -> bool:
+        if value is None or isinstance(value, _FUNCTIONS) or (isinstance(value, CONTAINERS) and not len(value)):
+            return True
+        literal = self.literals.get(name)
+        return literal is not None and is_same(_Form(exact=True).of(value), literal)
+
+
+class _Seen(NamedTuple):
+    """A value as it was at the last look."""
+
+    form: Any
+    inside: list[Any]
+    """Weak references, or else the objects, to those that the form names by their ids."""
+
+    def is_still(self, other: _Seen) -> bool:
+        alive = all(not isinstance(item, weakref.ref) or item() is not None for item in self.inside)
+        return alive and is_same(self.form, other.form)
+
+
+class _Marks:
+    """What is known of one holder's values."""
+
+    def __init__(self, holder: Holder) -> None:
+        self.holder = holder
+        self.last: dict[str, _Seen] = {}
+        self.outside: dict[str, tuple[_Seen, str]] = {}
+        """Name -> what code outside of steps left there, and its digest."""
+
+    def look(self, *, outside: bool) -> None:
+        """Compare with the last look. `outside`: what is new since, no step did."""
+        values = self.holder.values()
+        now = {name: _seen(value) for name, value in values.items()}
+        for name in self.outside.keys() - now.keys():
+            del self.outside[name]
+        for name, seen in now.items() if outside else ():
+            if name not in self.last or not self.last[name].is_still(seen):
+                self.outside[name] = (seen, _digest(values[name]))
+        self.last = now
+
+    def digests(self) -> dict[str, str]:
+        """Name -> digest of what code outside of steps left there; a table may have been changed in place since."""
+        for name, (left, _) in self.outside.items():
+            if left.inside and left.is_still(self.last[name]):
+                self.outside[name] = (left, _digest(self.holder.slots().get(name)))
+        return {name: digest for name, (_, digest) in self.outside.items()}
+
+
+_known: dict[tuple[str, str], _Marks] = {}
+"""By file and place."""
+_running: list[None] = []
+"""One item for each step that is running."""
+_within: set[str] = set()
+"""Files of modules that a step loaded: what they hold, a step left there."""
+_loaded: set[str] = set()
+"""Names of the modules when the first of the running steps began."""
+
+
+def step_began() -> None:
+    """Note that what changes from now on, a step may change."""
+    if not _running:
+        _look_at_all(outside=True)
+        _loaded.clear()
+        _loaded.update(sys.modules)
+    _running.append(None)
+
+
+def step_ended() -> None:
+    """Note what a step left, or a reused one put back."""
+    _running.pop()
+    for name in sys.modules.keys() - _loaded:
+        if isinstance(file := getattr(sys.modules.get(name), "__file__", None), str):
+            _within.add(file)
+    _look_at_all(outside=False)
+
+
+def left_outside(holder: Holder) -> dict[str, str]:
+    """Name -> digest of what code outside of steps left in a holder's variables."""
+    key = (holder.source.filename, holder.where)
+    marks, outside = _known.get(key), not _running
+    if marks is None:
+        marks = _known[key] = _Marks(holder)
+        outside = outside and holder.source.filename not in _within
+    marks.holder = holder
+    marks.look(outside=outside)
+    return marks.digests()
+
+
+def _look_at_all(*, outside: bool) -> None:
+    for marks in list(_known.values()):
+        marks.look(outside=outside)
+
+
+class _Form:
+    """Makes the form of one value: type and plain form; of containers and the project's objects by what they hold."""
+
+    def __init__(self, *, exact: bool) -> None:
+        """Unless `exact`, objects of other packages, such as tables, are named by their ids."""
+        self._exact, self._left = exact, _MOST
+        self.inside: list[Any] = []
+
+    def of(self, value: Any, depth: int = _DEEPEST) -> Any:
+        kind, self._left = type(value), self._left - 1
+        name = type_name(kind) if is_own(kind) else kind.__name__
+        if kind in _ATOMS or (self._exact and not isinstance(value, CONTAINERS)):
+            with suppress(ConfigTypeError, ConfigValueError):
+                return [name, to_plain(value, ordered=True)]
+        if depth and self._left > 0 and isinstance(value, dict):
+            return [name, [[self.of(key, 0), self.of(item, depth - 1)] for key, item in list(dict.items(value))]]
+        if depth and self._left > 0 and isinstance(value, CONTAINERS):
+            items = [self.of(item, depth - 1) for item in elements(value)]
+            return [name, items if isinstance(value, list | tuple | collections.deque) else by_frame(items)]
+        if depth and self._left > 0 and is_own(kind) and not isinstance(value, type):
+            return [name, [[key, self.of(item, depth - 1)] for key, item in sorted(state_of(value).items())]]
+        if self._exact:
+            return [name]
+        try:
+            self.inside.append(weakref.ref(value))
+        except TypeError:
+            self.inside.append(value)
+        return [name, id(value)]
+
+
+def _seen(value: Any) -> _Seen:
+    made = _Form(exact=False)
+    return _Seen(made.of(value), made.inside)
+
+
+def _digest(value: Any) -> str:
+    return digest_plain(_Form(exact=True).of(value))
+
+
+# ---------------------------------------------------------------- the holders of a module
+
+
+_lasting: weakref.WeakKeyDictionary[Compared, list[Holder]] = weakref.WeakKeyDictionary()
+"""Those of a module that are the same as long as nothing in it is replaced."""
+
+
+def holders(compared: Compared) -> list[Holder]:
+    """All that may hold state in a loaded module: itself, its classes, functions, closures and objects."""
+    source, module, label = compared.source, compared.module, compared.label
+    lasting = _lasting.get(compared)
+    if lasting is None:
+        lasting = _lasting[compared] = list(_in_module(source, module, label))
+    return [*lasting, *_objects(source, module, label)]
+
+
+def _in_module(source: Source, module: types.ModuleType, label: str) -> Iterator[Holder]:
+    names, attributes = may_be_state(source)
+    body = BODY.of(source)
+    if names:
+        yield Holder(label, NAME, names, functools.partial(vars, module), source, body.constants)
+    yield from _inside(body, vars(module), label, "", source, attributes)
+
+
+def _inside(
+    body: Body, namespace: Mapping[str, Any], label: str, prefix: str, source: Source, attributes: frozenset[str]
+) -> Iterator[Holder]:
+    """Classes and functions that a module or class defines."""
+    for item in body.definitions:
+        value, where = namespace.get(item.name), f"{label}:{prefix}{item.name}"
+        if item.inside is not None and isinstance(value, type):
+            if attributes:
+                slots = functools.partial(vars, value)
+                yield Holder(where, ATTRIBUTE, attributes, slots, source, item.inside.constants)
+            yield from _inside(item.inside, vars(value), label, f"{prefix}{item.name}.", source, attributes)
+        elif item.inside is None:
+            if attributes and isinstance(value, types.FunctionType):
+                yield Holder(where, ATTRIBUTE, attributes, functools.partial(vars, value), source, {})
+            if item.decorated:
+                for number, slots, own in captured_state(value, source):
+                    yield Holder(f"closure {number} of {where}", NAME, None, slots, own, {}, surely=True)
+
+
+def _objects(source: Source, module: types.ModuleType, label: str) -> list[Holder]:
+    """The project's objects that a module's variables lead to, unless these are state themselves."""
+    names, _ = may_be_state(source)
+    waiting = [(f"{label}:{name}", vars(module)[name]) for name in sorted(_data_names(module)) if name not in names]
+    found: list[Holder] = []
+    seen: set[int] = set()
+    while waiting and len(seen) < _MOST:
+        where, value = waiting.pop(0)
+        if id(value) in seen:
+            continue
+        if isinstance(value, dict):
+            waiting += [(f"{where}[{_key(key)}]", item) for key, item in list(dict.items(value)) if _may_lead(item)]
+        elif isinstance(value, list | tuple):
+            waiting += [(f"{where}[{number}]", item) for number, item in enumerate(value) if _may_lead(item)]
+        elif is_own(type(value)):
+            attributes, own = _attributes_of(type(value))
+            if attributes and own is not None:
+                slots = functools.partial(state_of, value)
+                found.append(Holder(where, ATTRIBUTE, attributes, slots, own, {}, instance=True))
+            inner = sorted(state_of(value).items())
+            waiting += [(f"{where}.{name}", item) for name, item in inner if name not in attributes and _may_lead(item)]
+        seen.add(id(value))
+    return found
+
+
+def _key(key: Any) -> str:
+    return repr(key) if type(key) in (str, int, float, bool, bytes) else type(key).__name__
+
+
+def _data_names(module: types.ModuleType) -> Iterator[str]:
+    return (name for name, value in list(vars(module).items()) if name[:2] != "__" and _may_lead(value))
+
+
+def _may_lead(value: Any) -> bool:
+    """True for objects of the project, and containers that may hold some."""
+    return (isinstance(value, (dict, list, tuple)) and len(value) > 0) or (
+        not isinstance(value, (type, types.ModuleType, types.FunctionType)) and is_own(type(value))
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _attributes_of(kind: type) -> tuple[frozenset[str], Source | None]:
+    """Attributes of a class's instances that may be state, and the class's own source."""
+    sources = class_sources(kind)
+    found = frozenset[str]().union(*(may_be_state(source, instance=True)[1] for source in sources))
+    cached = (name for base in kind.__mro__ for name, item in vars(base).items() if _is_cached(item))
+    return found | frozenset(cached), sources[0] if sources else None
+
+
+def _is_cached(item: Any) -> bool:
+    return isinstance(item, functools.cached_property)
