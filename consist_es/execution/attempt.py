@@ -34,7 +34,7 @@ from consist_es.execution.hydrate import hydrate
 from consist_es.execution.journal import Begun, Journal
 from consist_es.execution.observed import Observations
 from consist_es.execution.passed_on import listed, passed_on
-from consist_es.execution.put_back import Obstacle
+from consist_es.execution.put_back import Obstacle, PutBack
 from consist_es.execution.reusable import not_reusable
 from consist_es.execution.run_context import RunContext
 from consist_es.execution.settings import Scope, Settings, Verdict
@@ -232,11 +232,19 @@ class Attempt(WithBlock["Attempt"]):
         if hit and hit.effects and self.step.args.kind == "run":
             left_behind.step_began()
             try:
-                self._settings.put_back(self.step, hit.effects).apply()
+                changes = self._settings.put_back(self.step, hit.effects)
+                changes.apply()
+                self._hand_on(hit, changes)
             except Obstacle as problem:
                 self._verdict = Miss(NOT_PUT_BACK, hit.source, [str(problem)])
             finally:
                 left_behind.step_ended()
+
+    def _hand_on(self, hit: Hit, changes: PutBack) -> None:
+        """Have later steps inherit the reads of a run whose changes were put back."""
+        if (observer := self._settings.observer) is not None:
+            inputs = {str(item.path): item.digest for item in self.step.inputs}
+            observer.hand_on(hit.reads, inputs, changes.functions, self.scope.defaults)
 
     def _options(self) -> dict[str, Any]:
         """Options added to the step's own: observation of reads, and declared writes."""
@@ -293,6 +301,8 @@ class Attempt(WithBlock["Attempt"]):
             take_in(active, self._seen)
         outputs = collect(self.step, active, self._snapshot, value, self.scope.coupler)
         if (hit := self.hit) is not None:
+            if self._watch is not None:
+                self._watch.end()  # the block ran: what it kept, later steps inherit
             return self._reuse(hit)
         return self._finish(active, outputs)
 

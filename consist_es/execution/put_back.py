@@ -31,8 +31,11 @@ class PutBack:
         """Paths that `apply` changes, without those that are as they should be."""
         self.changed: list[tuple[Any, str]] = []
         """(object, name of the attribute or variable) of these changes."""
+        self.functions: list[Any] = []
+        """The project's functions that the step reaches."""
         self._actions: list[Action] = []
         reach = Reach(fn, given) if any(effect.kind in _KINDS for effect in effects) else None
+        self.functions = [] if reach is None else reach.functions
         for effect in effects:
             try:
                 action = _KINDS[effect.kind](effect, reach, mask) if effect.kind in _KINDS else _unknown(effect)

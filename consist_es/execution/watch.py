@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from consist_es.artifacts.describe import Digester
-from consist_es.artifacts.uris import UriMap
+from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.cache.reads import PLACES, ReadPlaces, ReadsNow, as_read, listing, warning
 from consist_es.errors import PathError
 from consist_es.events import ObservedRead, ReadsObserved
@@ -22,9 +22,9 @@ from consist_es.identity.code.modes import CodeIdentity
 from consist_es.identity.installed.places import first_party_of
 from consist_es.identity.live.modules import imported_files
 from consist_es.identity.text.source import load_source
-from consist_es.observe.keeping import inherited
+from consist_es.observe.keeping import Kept, hand_on, inherited, may_keep
 from consist_es.observe.now import module_now
-from consist_es.observe.reads import Places, Reads
+from consist_es.observe.reads import Listing, Places, Reads
 from consist_es.observe.scope import Scope, is_below
 from consist_es.observe.watch import Watch
 from consist_es.project.project import Project
@@ -117,9 +117,16 @@ class Observer(msgspec.Struct, frozen=True):
         known |= {str(item.path) for item in step.inputs}
         references = () if step.adapter is None else step.adapter.references
         known |= {str(step.project_root / reference.path) for reference in references}
-        files = {**inherited(step.code.reaches), **found.files}
+        earlier = inherited(step.code.reaches)
+        files = {**earlier.files, **found.files}
         files = {path: files[path] for path in files if not any(is_below(path, each) for each in known)}
-        found = msgspec.structs.replace(found, files=files, modules={**found.modules, **_unpickled(found, step.code)})
+        found = msgspec.structs.replace(
+            found,
+            files=files,
+            folders={**earlier.folders, **found.folders},
+            variables={**earlier.variables, **found.variables},
+            modules={**found.modules, **_unpickled(found, step.code)},
+        )
         reads = as_read(found, self._places(defaults))
         counts = self.mode_of(step) == "count"
         return Observed(
@@ -133,6 +140,28 @@ class Observer(msgspec.Struct, frozen=True):
                 if not (move.seeded or move.seeded_within) and _draws(step.code)
             ],
         )
+
+    def hand_on(
+        self, reads: Iterable[ObservedRead], inputs: Mapping[str, str], functions: Iterable[Any], defaults: StepDefaults
+    ) -> None:
+        """Have later steps inherit what a reused run read, since its changes to caches were put back.
+
+        `inputs`: path -> digest of its declared inputs; which of them a cache was filled from is not recorded.
+        """
+        places, kept = self._places(defaults), Kept(files=dict(inputs))
+        for read in reads:
+            with suppress(PathError):  # not mounted here: the run would not have been reused
+                match read.kind:
+                    case "file":
+                        kept.files[str(places.path(read.name))] = read.digest
+                    case "folder":
+                        own = [unquote(name) for name in read.without]
+                        kept.folders[str(places.path(read.name))] = Listing(read.digest or "", own)
+                    case "variable":
+                        kept.variables[read.name] = read.digest
+        for fn in functions:
+            if may_keep(fn.__code__):
+                hand_on(fn.__code__, kept)
 
     def now(self, step: Step, defaults: StepDefaults) -> ReadsNow | None:
         """Compares recorded reads with the present; None if reads of this step do not count."""

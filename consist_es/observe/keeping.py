@@ -1,7 +1,7 @@
 """Finds reads that a later run of the same process inherits, because a function kept the content.
 
 A function with a cache, or one that fills a global, reads a file once; the next step that calls it gets the content
-without opening the file. So for each file read, the project's functions on the stack are remembered, if they may keep
+without opening the file. So for each read, the project's functions on the stack are remembered, if they may keep
 something: they are decorated, or write to more than their own variables, or are a module's own code.
 """
 
@@ -13,24 +13,68 @@ import os
 from collections.abc import Callable, Iterable
 from types import CodeType
 
+import msgspec
+
 from consist_es.identity.text.source import Function, load_source
+from consist_es.observe.reads import Listing
 
 _STORING = frozenset(
     {"append", "add", "setdefault", "update", "extend", "insert", "put", "set", "write", "__setitem__"}
 )
 _PURE = frozenset({"staticmethod", "classmethod", "property", "contextmanager"})
-_kept: dict[tuple[str, str], dict[str, str | None]] = {}
-"""(file, qualified name of a function) -> path -> digest when it was read."""
 
 
-def keep(stacks: Iterable[tuple[tuple[CodeType, ...], list[str]]], files: dict[str, str | None]) -> None:
-    """Remember the reads of functions that may keep them."""
-    for codes, paths in stacks:
-        for code in codes:
-            if may_keep(code):
-                place = _kept.setdefault((code.co_filename, code.co_qualname), {})
-                found = {_holder(path, files) for path in paths}
-                place.update((path, files[path]) for path in found if path is not None)
+class Kept(msgspec.Struct):
+    """Reads that some functions may have kept: what was there when they read, even if it has changed since."""
+
+    files: dict[str, str | None] = {}
+    folders: dict[str, Listing] = {}
+    variables: dict[str, str | None] = {}
+
+    def add(self, other: Kept) -> None:
+        """Add other reads."""
+        self.files.update(other.files)
+        self.folders.update(other.folders)
+        self.variables.update(other.variables)
+
+
+class Stack(msgspec.Struct):
+    """The project's code on one stack, and what was first read, looked for, listed and asked for under it."""
+
+    codes: tuple[CodeType, ...]
+    paths: list[str] = []
+    variables: list[str] = []
+
+
+_kept: dict[tuple[str, str], Kept] = {}
+"""By file and qualified name of the function."""
+
+
+def keep(stacks: Iterable[Stack], reads: Kept, declared: Callable[[str], str | None]) -> None:
+    """Remember the reads of functions that may keep them. `declared`: digest of a declared input, None for others."""
+    for stack in stacks:
+        keepers = [code for code in stack.codes if may_keep(code)]
+        if keepers:
+            found = _under(stack, reads, declared)
+            for code in keepers:
+                hand_on(code, found)
+
+
+def hand_on(code: CodeType, reads: Kept) -> None:
+    """Have later runs that reach a function inherit reads."""
+    _kept.setdefault((code.co_filename, code.co_qualname), Kept()).add(reads)
+
+
+def _under(stack: Stack, reads: Kept, declared: Callable[[str], str | None]) -> Kept:
+    found = Kept(variables={name: reads.variables[name] for name in stack.variables if name in reads.variables})
+    for path in stack.paths:
+        if path in reads.folders:
+            found.folders[path] = reads.folders[path]
+        if (holder := _holder(path, reads.files)) is not None:
+            found.files[holder] = reads.files[holder]
+        elif (digest := declared(path)) is not None:
+            found.files[path] = digest
+    return found
 
 
 def _holder(path: str, files: dict[str, str | None]) -> str | None:
@@ -42,15 +86,12 @@ def _holder(path: str, files: dict[str, str | None]) -> str | None:
     return path
 
 
-def inherited(reaches: Callable[[str, str], bool]) -> dict[str, str | None]:
-    """Path -> digest, for earlier reads in this process by functions that a run `reaches` (by file and qualified name).
-
-    The digest is that of the content which the function kept, even if the file has changed since.
-    """
-    found: dict[str, str | None] = {}
-    for (file, name), paths in _kept.items():
-        if paths and reaches(file, name):
-            found.update(paths)
+def inherited(reaches: Callable[[str, str], bool]) -> Kept:
+    """Earlier reads in this process by functions that a run `reaches` (by file and qualified name)."""
+    found = Kept()
+    for (file, name), reads in _kept.items():
+        if reaches(file, name):
+            found.add(reads)
     return found
 
 

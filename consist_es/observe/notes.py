@@ -11,10 +11,11 @@ from typing import Protocol
 
 from consist_es.identity.installed.started import Origin
 from consist_es.observe.earlier import Earlier
+from consist_es.observe.keeping import Stack
 from consist_es.observe.programs import find_program
 from consist_es.observe.reads import THERE, Program
 from consist_es.observe.scope import Scope, is_below
-from consist_es.observe.stack import first_party_codes
+from consist_es.observe.stack import first_party_codes, outside_frame
 
 Stamp = tuple[int, int, int, int]
 """Size, modification time, inode, device. Not the change time: a hard link to the file changes that."""
@@ -115,8 +116,8 @@ class Notes:
         self.children = False
         self.relative = False
         """True if a path that counts was relative to the current folder, or may have been."""
-        self.stacks: dict[tuple[int, ...], tuple[tuple[CodeType, ...], list[str]]] = {}
-        """Ids of codes (code hashes slowly) -> the project's code on the stack, paths first read under it."""
+        self.stacks: dict[tuple[int, ...], Stack] = {}
+        """Ids of codes (code hashes slowly) -> what was first read under them."""
         self.unsure: dict[str, None] = {}
         self.unseen: dict[str, None] = {}
         self.settled: set[RawPath] = set()
@@ -130,6 +131,8 @@ class Notes:
             return
         if not self.scope.counts(path):
             self.settled.add(raw)
+            if frame is not None and not flags & WRITES and self.scope.is_declared(path):
+                self.read_under(path, frame)
             return
         self._relate(raw)
         try:
@@ -164,8 +167,14 @@ class Notes:
 
     def read_under(self, path: str, frame: FrameType) -> None:
         """Remember the code that read a path."""
-        codes = first_party_codes(frame, self.is_first_party)
-        self.stacks.setdefault(tuple(map(id, codes)), (codes, []))[1].append(path)
+        self._stack(first_party_codes(frame, self.is_first_party)).paths.append(path)
+
+    def _stack(self, codes: tuple[CodeType, ...]) -> Stack:
+        return self.stacks.setdefault(tuple(map(id, codes)), Stack(codes))
+
+    def _here(self) -> Stack:
+        """The stack of the caller's caller."""
+        return self._stack(first_party_codes(outside_frame(), self.is_first_party))
 
     def _make(self, path: str, *, added: bool = False) -> None:
         if path in self.reads or path in self.looks or path not in self.made:
@@ -189,6 +198,7 @@ class Notes:
         if path in self.looks or path in self.reads or path in self.made or not self.scope.counts(path):
             return
         self._relate(raw)
+        self._here().paths.append(path)
         if found is None:
             self.looks[path] = None
         elif content and stat.S_ISREG(found.st_mode):
@@ -214,6 +224,7 @@ class Notes:
         if path in self.names or not self.scope.lists(path):
             return
         self._relate(raw)
+        self._here().paths.append(path)
         try:
             self.names[path] = os.listdir(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -251,6 +262,7 @@ class Notes:
         """Note an environment variable that was read."""
         if name not in self.variables and name not in self.own_variables:
             self.variables[name] = self._value_digest(name, value)
+            self._here().variables.append(name)
 
     def set_variable(self, name: str) -> None:
         """Note a variable that the step sets: its later reads of it do not count."""

@@ -78,6 +78,10 @@ class Scope:
         self._folders: dict[str, bool | None] = {}
         """Folder -> True if paths in it count; None: if they are one's own."""
 
+    def is_declared(self, path: str) -> bool:
+        """True for a declared input, or a file in one."""
+        return any(is_below(path, place) for place in self._places.declared)
+
     def counts(self, path: str) -> bool:
         """True if reading this absolute path makes the run depend on it."""
         if path in self._rules:

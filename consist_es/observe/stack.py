@@ -7,6 +7,7 @@ both cost more than all the rest, so they are used only if nothing else works.
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -130,6 +131,14 @@ def helpers_of(frame: FrameType | None) -> set[str]:
         names.add(frame.f_code.co_name)
         frame = frame.f_back
     return names
+
+
+def outside_frame() -> FrameType | None:
+    """The innermost frame outside this library."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == _OURS:
+        frame = frame.f_back
+    return frame
 
 
 def first_party_codes(frame: FrameType | None, is_first_party: Callable[[str], bool]) -> tuple[CodeType, ...]:

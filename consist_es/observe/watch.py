@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from consist_es.errors import InputError
 from consist_es.observe import (
     children,
     generators,
@@ -170,12 +171,14 @@ class Watch:
         files |= settling.looks(files)
         settle.settle_copies(notes, self._value_digest)
         notes.copies.clear()
-        keeping.keep(notes.stacks.values(), files)
+        folders = settle.not_in_stores(listings, files)
+        kept = keeping.Kept(files, folders, notes.variables)
+        keeping.keep(notes.stacks.values(), kept, self._declared_digest)
         imports.loaded_late(list(modules))
         return Reads(
             files=files,
             made=settling.made,
-            folders=settle.not_in_stores(listings, files),
+            folders=folders,
             variables=notes.variables,
             modules=settle.module_digests(modules, notes),
             unpickled=list(notes.unpickled_names),
@@ -186,6 +189,15 @@ class Watch:
             unseen=list(notes.unseen),
             watched_by=KERNEL.name,
         )
+
+    def _declared_digest(self, path: str) -> str | None:
+        """Digest of a file that was declared: another step may inherit the read without declaring it."""
+        if not self._notes.scope.is_declared(path):
+            return None
+        try:
+            return self._hasher(path, "full") if os.path.isfile(path) else None
+        except (OSError, InputError):
+            return None  # gone meanwhile: no later run could find it as it was
 
     def _take_in_others(self) -> None:
         """Add kernel events of processes that may be children of this one."""

@@ -148,8 +148,8 @@ def test_a_run_that_may_call_a_function_that_kept_what_it_read_inherits_the_read
     assert watched(root, lambda: function(path)).files == {str(path): before}
     assert watched(root, lambda: function(path)).files == {}
     path.write_text("the function goes on giving what was there before")
-    assert inherited(lambda file, function: file == __file__ and function == name)[str(path)] == before
-    assert str(path) not in inherited(lambda file, function: function == "plain")
+    assert inherited(lambda file, function: file == __file__ and function == name).files[str(path)] == before
+    assert str(path) not in inherited(lambda file, function: function == "plain").files
 
 
 @functools.lru_cache
@@ -166,12 +166,41 @@ def test_what_compiled_code_read_for_a_function_that_keeps_it_is_inherited_too(r
     path = root / "t.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
     assert watched(root, lambda: cached_table(path)).files == {str(path): content(path)}
-    assert str(path) in inherited(lambda file, function: function == "cached_table")
+    assert str(path) in inherited(lambda file, function: function == "cached_table").files
 
 
 def test_a_function_that_keeps_nothing_leaves_nothing(root: Path) -> None:
     watched(root, lambda: plain(root / "b.txt"))
-    assert str(root / "b.txt") not in inherited(lambda file, function: function in ("plain", "read"))
+    assert str(root / "b.txt") not in inherited(lambda file, function: function in ("plain", "read")).files
+
+
+LISTED: dict[str, object] = {}
+
+
+def listing(folder: Path) -> None:
+    LISTED["names"] = os.listdir(folder)
+
+
+def looking(folder: Path) -> None:
+    LISTED["there"] = (folder / "none").exists()
+
+
+def asking(folder: Path) -> None:
+    LISTED["rate"] = os.environ.get("CONSIST_ES_TEST_RATE", folder.name)
+
+
+def test_listings_looks_and_variables_are_inherited_too(root: Path) -> None:
+    for function in (listing, looking, asking):
+        watched(root, functools.partial(function, root))
+    assert str(root) in inherited(lambda _file, function: function == "listing").folders
+    assert inherited(lambda _file, function: function == "looking").files[str(root / "none")] is None
+    assert "CONSIST_ES_TEST_RATE" in inherited(lambda _file, function: function == "asking").variables
+
+
+def test_a_declared_file_is_inherited_by_runs_that_do_not_declare_it(root: Path) -> None:
+    path = root / "b.txt"
+    assert watched(root, functools.partial(stored, path), declared=(str(path),)).files == {}
+    assert inherited(lambda _file, function: function == "stored").files[str(path)] == content(path)
 
 
 # ---------------------------------------------------------------- what a look-up asks

@@ -73,10 +73,9 @@ class WholeVisitor(Visitor):
     def _left_outside(self) -> None:
         """Count what code outside of steps left in the state of followed modules."""
         for holder in [holder for module in self.modules.present for holder in holders(module)]:
-            own = (file_usage(holder.source),)
+            kind, own, instance = holder.kind, (file_usage(holder.source),), holder.instance
             for name, digest in left_outside(holder).items():
-                asked = functools.partial(self._readers.is_filled_and_read, holder.kind, name, own, instance=holder.instance)
-                if holder.surely or asked():
+                if holder.keeps(name) or self._readers.is_filled_and_read(kind, name, own, instance=instance):
                     self._note(f"value left in {holder.where} {name}", digest)
 
     def _kept_results(self) -> None:

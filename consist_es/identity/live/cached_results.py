@@ -51,7 +51,7 @@ def results_from_before(wrapper: Any, *, is_own: Callable[[Any], bool]) -> list[
     are left out, as no form of them says what they hold."""
     if is_empty(wrapper):  # most are, and whether one may read takes long to say
         return []
-    if not _may_read(wrapper, set()) and not _is_stale(wrapper):
+    if not may_read(wrapper, set()) and not _is_stale(wrapper):
         return []
     seen = _seen.setdefault(wrapper, _Seen())
     if seen.stale:
@@ -97,7 +97,7 @@ def step_ended() -> None:
             seen.basis, _ = basis_of(wrapper)
 
 
-def _may_read(value: Any, seen: set[int]) -> bool:
+def may_read(value: Any, seen: set[int]) -> bool:
     """True unless all that a function names, and calls in turn, can only compute."""
     fn = getattr(value, "__wrapped__", value) if type(value) is WRAPPER else value
     if not isinstance(fn, types.FunctionType):
@@ -112,7 +112,7 @@ def _may_read(value: Any, seen: set[int]) -> bool:
     given = [*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values()]
     held = [*(fn.__globals__[name] for name in names), *given]
     held += [cell.cell_contents for cell in fn.__closure__ or () if cell != types.CellType()]
-    return not _OPENING.isdisjoint(named) or any(_may_read(item, seen) for item in held)
+    return not _OPENING.isdisjoint(named) or any(may_read(item, seen) for item in held)
 
 
 def _is_open(value: Any) -> bool:

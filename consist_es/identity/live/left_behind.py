@@ -1,8 +1,8 @@
 """Finds what code outside of steps left in variables that functions of a module fill and read: caches, counters.
 
-Such state does not count where a step filled it: what the step read for it is known, and later steps inherit these reads
-(`consist_es.observe.keeping`). So a step has the same identity whether an earlier one was computed or reused. What other
-code filled it with, nobody saw being read: that counts by its value.
+Such state does not count where a step filled it: what the step read for it is known, and later steps inherit these
+reads (`consist_es.observe.keeping`). So a step has the same identity whether an earlier one was computed or reused.
+What other code filled it with, nobody saw being read: that counts by its value.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.live.cached_results import may_read
 from consist_es.identity.live.compared import Compared
 from consist_es.identity.live.loaded import captured_state
 from consist_es.identity.live.objects import class_sources, state_of
@@ -48,8 +49,12 @@ class Holder(NamedTuple):
     literals: Mapping[str, Any]
     """Variable -> type and plain form of its literal in the source."""
     instance: bool = False
-    surely: bool = False
-    """True if they are state whoever reads them."""
+    kept: frozenset[str] | None = frozenset()
+    """Those that are state whoever reads them; None for all."""
+
+    def keeps(self, name: str) -> bool:
+        """True if a variable is state whoever reads it."""
+        return self.kept is None or name in self.kept
 
     def values(self) -> dict[str, Any]:
         """The values that are not as they were made, by name."""
@@ -58,7 +63,7 @@ class Holder(NamedTuple):
         return {name: slots[name] for name in sorted(names) if not self._is_as_made(name, slots[name])}
 
     def _is_as_made(self, name: str, value: Any) -> bool:
-        if value is None or isinstance(value, _FUNCTIONS) or (isinstance(value, CONTAINERS) and not len(value)):
+        if value is None or isinstance(value, _FUNCTIONS) or (isinstance(value, CONTAINERS) and not elements(value)):
             return True
         literal = self.literals.get(name)
         return literal is not None and is_same(_Form(exact=True).of(value), literal)
@@ -220,15 +225,16 @@ def _inside(
         value, where = namespace.get(item.name), f"{label}:{prefix}{item.name}"
         if item.inside is not None and isinstance(value, type):
             if attributes:
-                slots = functools.partial(vars, value)
-                yield Holder(where, ATTRIBUTE, attributes, slots, source, item.inside.constants)
+                yield Holder(
+                    where, ATTRIBUTE, attributes, functools.partial(vars, value), source, item.inside.constants
+                )
             yield from _inside(item.inside, vars(value), label, f"{prefix}{item.name}.", source, attributes)
         elif item.inside is None:
             if attributes and isinstance(value, types.FunctionType):
                 yield Holder(where, ATTRIBUTE, attributes, functools.partial(vars, value), source, {})
             if item.decorated:
                 for number, slots, own in captured_state(value, source):
-                    yield Holder(f"closure {number} of {where}", NAME, None, slots, own, {}, surely=True)
+                    yield Holder(f"closure {number} of {where}", NAME, None, slots, own, {}, kept=None)
 
 
 def _objects(source: Source, module: types.ModuleType, label: str) -> list[Holder]:
@@ -246,10 +252,10 @@ def _objects(source: Source, module: types.ModuleType, label: str) -> list[Holde
         elif isinstance(value, list | tuple):
             waiting += [(f"{where}[{number}]", item) for number, item in enumerate(value) if _may_lead(item)]
         elif is_own(type(value)):
-            attributes, own = _attributes_of(type(value))
+            attributes, kept, own = _attributes_of(type(value))
             if attributes and own is not None:
-                slots = functools.partial(state_of, value)
-                found.append(Holder(where, ATTRIBUTE, attributes, slots, own, {}, instance=True))
+                state = functools.partial(state_of, value)
+                found.append(Holder(where, ATTRIBUTE, attributes, state, own, {}, instance=True, kept=kept))
             inner = sorted(state_of(value).items())
             waiting += [(f"{where}.{name}", item) for name, item in inner if name not in attributes and _may_lead(item)]
         seen.add(id(value))
@@ -271,14 +277,15 @@ def _may_lead(value: Any) -> bool:
     )
 
 
-@functools.lru_cache(maxsize=4096)
-def _attributes_of(kind: type) -> tuple[frozenset[str], Source | None]:
-    """Attributes of a class's instances that may be state, and the class's own source."""
+def _find_attributes(kind: type) -> tuple[frozenset[str], frozenset[str], Source | None]:
+    """Attributes of a class's instances that may be state, those that keep what a property read, and its source."""
     sources = class_sources(kind)
     found = frozenset[str]().union(*(may_be_state(source, instance=True)[1] for source in sources))
-    cached = (name for base in kind.__mro__ for name, item in vars(base).items() if _is_cached(item))
-    return found | frozenset(cached), sources[0] if sources else None
+    members = [(name, item) for base in kind.__mro__ for name, item in vars(base).items()]
+    cached = {name: item for name, item in members if isinstance(item, functools.cached_property)}
+    kept = frozenset(name for name, item in cached.items() if may_read(item.func, set()))
+    return found | cached.keys(), kept, sources[0] if sources else None
 
 
-def _is_cached(item: Any) -> bool:
-    return isinstance(item, functools.cached_property)
+_Attributes = tuple[frozenset[str], frozenset[str], Source | None]
+_attributes_of: Callable[[type], _Attributes] = functools.lru_cache(maxsize=4096)(_find_attributes)

@@ -63,8 +63,10 @@ class Readers:
     def is_filled_and_read(self, kind: str, name: str, own: tuple[Usage, ...], *, instance: bool = False) -> bool:
         """True if it is state that some code reads: a cache, not a log or the time of day."""
         now = self.now()
-        return now.is_state(kind, name, own, instance) and not now.is_clock(kind, name, own, instance) and (
-            now.reads(kind, name, own)
+        return (
+            now.is_state(kind, name, own, instance)
+            and not now.is_clock(kind, name, own, instance)
+            and (now.reads(kind, name, own))
         )
 
     def mentions(self, name: str) -> bool:

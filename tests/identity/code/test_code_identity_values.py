@@ -13,7 +13,7 @@ import threading
 import types
 import typing
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from consist_es.identity.code import modes as code_module
 from consist_es.identity.code.modes import CodeIdentity, code_identity, with_parts
 from consist_es.identity.git import GitState
 from consist_es.identity.installed.places import is_first_party
+from consist_es.identity.live import left_behind
 from consist_es.identity.live.modules import Modules, portable_or_none
 from consist_es.identity.live.objects import (
     content_of,
@@ -58,13 +59,18 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
             del sys.modules[name]
 
 
-def after(code: Code, *changes: str, **options: Any) -> list[CodeIdentity]:
-    """The identity of the step as it is loaded, and after each of these statements, run in `helper` or else `model`."""
+def after(code: Code, *changes: str, by_step: Container[str] = (), **options: Any) -> list[CodeIdentity]:
+    """The identity of the step as it is loaded, and after each of these statements, run in `helper` or else `model`,
+    outside of steps but for those in `by_step`."""
     step = code.load().step
     namespace = vars(sys.modules.get("helper") or sys.modules["model"])
     found = [code_identity(step, project_root=code.root, **options)]
     for change in changes:
+        if change in by_step:
+            left_behind.step_began()
         exec(change, namespace)
+        if change in by_step:
+            left_behind.step_ended()
         found.append(code_identity(step, project_root=code.root, **options))
     return found
 
@@ -89,9 +95,27 @@ S, T = Settings(1), Settings(2)
 """
 
 
+USING = "import helper\ndef step(): return helper.S.note(1), helper.S.twice, helper.T.rate\n"
+
+
+def test_what_a_cache_of_an_object_holds_counts_if_code_outside_of_steps_filled_it(code: Code) -> None:
+    code.write({M: USING, H: SETTINGS})
+    start, noted, worked_out, emptied = after(code, "S.note('x')", "S.twice", "S.seen.clear(); del S.twice")
+    assert len({start.digest, noted.digest, worked_out.digest}) == 3
+    assert emptied.digest == start.digest
+
+
+def test_what_was_filled_outside_counts_as_it_was_then_whatever_a_step_adds(code: Code) -> None:
+    code.write({M: USING, H: SETTINGS})
+    _, filled, added, changed = after(code, "S.note('x')", "S.note('y')", "S.note('z')", by_step=["S.note('y')"])
+    assert filled.digest == added.digest != changed.digest
+
+
 def test_of_an_object_that_a_module_holds_the_settings_count_and_its_caches_do_not(code: Code) -> None:
-    code.write({M: "import helper\ndef step(): return helper.S.note(1), helper.S.twice, helper.T.rate\n", H: SETTINGS})
-    start, noted, worked_out, changed = after(code, "S.note('x')", "S.twice", "S.rate = 2")
+    code.write({M: USING, H: SETTINGS})
+    start, noted, worked_out, changed = after(
+        code, "S.note('x')", "S.twice", "S.rate = 2", by_step=("S.note('x')", "S.twice")
+    )
     assert start.digest == noted.digest == worked_out.digest != changed.digest
     assert start.unstable == changed.unstable == []
 

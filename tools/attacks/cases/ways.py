@@ -251,3 +251,34 @@ state(
     "import linecache\ndef first(): ran(linecache.getlines('rates.txt'))\ndef step(): ran(linecache.getlines('rates.txt'))\n",
     main="import model\ncall(model.first)\ncall(model.step)\n",
 )
+
+# what functions of another module keep, filled before the step, between two, by another step, and in a block
+KEEPS = {
+    "dictionary": "kept = {}\ndef load(name='rates.txt'):\n    if name not in kept: kept[name] = Path(name).read_text()\n    return kept[name]\n",
+    "variable": "kept = None\ndef load():\n    global kept\n    if kept is None: kept = Path('rates.txt').read_text()\n    return kept\n",
+    "list": "kept = []\ndef load():\n    if not kept: kept.extend(Path('rates.txt').read_text().split())\n    return kept[0]\n",
+    "object": "class Rates:\n    def __init__(self): self.text = None\n    def load(self):\n        if self.text is None: self.text = Path('rates.txt').read_text()\n        return self.text\nrates = Rates()\ndef load(): return rates.load()\n",
+    "class": "class Rates:\n    kept = {}\n    @classmethod\n    def load(cls, name):\n        if name not in cls.kept: cls.kept[name] = Path(name).read_text()\n        return cls.kept[name]\ndef load(): return Rates.load('rates.txt')\n",
+    "object_made_late": "class Rates:\n    def __init__(self): self.text = Path('rates.txt').read_text()\nkept = None\ndef load():\n    global kept\n    if kept is None: kept = Rates()\n    return kept.text\n",
+    "attribute_of_a_function": "def load():\n    if not hasattr(load, 'kept'): load.kept = Path('rates.txt').read_text()\n    return load.kept\n",
+    "closure": "def memo(f):\n    kept = {}\n    def inner(*args):\n        if args not in kept: kept[args] = f(*args)\n        return kept[args]\n    return inner\n@memo\ndef load(): return Path('rates.txt').read_text()\n",
+    "cached_property": "class Rates:\n    @functools.cached_property\n    def text(self): return Path('rates.txt').read_text()\nrates = Rates()\ndef load(): return rates.text\n",
+    "table": "import pandas as pd\nkept = None\ndef load():\n    global kept\n    if kept is None: kept = pd.read_csv('rates.txt', header=None)\n    return int(kept.iloc[0, 0])\n",
+    "listing": "import os\nkept = {}\ndef load(folder='rates'):\n    if folder not in kept: kept[folder] = sorted(os.listdir(folder))\n    return kept[folder]\n",
+    "look": "kept = {}\ndef load(name='more.txt'):\n    if name not in kept: kept[name] = Path(name).exists()\n    return kept[name]\n",
+    "variable_of_the_environment": "import os\nkept = {}\ndef load(name='RA' + 'TE'):\n    if name not in kept: kept[name] = os.environ.get(name, '')\n    return kept[name]\n",
+}  # fmt: skip
+ORDERS = {
+    "before_the_step": "text.load()\ncall(model.step)\n",
+    "between_two_steps": "call(model.first)\ntext.load()\ncall(model.step)\n",
+    "by_an_earlier_step": "call(model.other)\ncall(model.step)\n",
+}
+FIRSTS = "import text\ndef first(): ran(1)\ndef other(): ran(text.load())\ndef step(): ran(text.load())\n"
+for keeper, text in KEEPS.items():
+    files = {"text.py": READ + text, "model.py": FIRSTS, "rates.txt": "1", "rates/a.txt": "1"}
+    environment = "import os\nfrom pathlib import Path\nif Path('more.txt').exists(): os.environ['RATE'] = '2'\nimport text, model\n"
+    change = {"rates.txt": "2", "rates/b.txt": "2", "more.txt": "2"}
+    for order, script in ORDERS.items():
+        title = f"kept_by_a_{keeper}_and_filled_{order}"
+        GROUP.add(title, "miss", environment + script, files=files, change=change)
+        GROUP.add(f"{title}_unchanged", "hit", environment + script, files=files, change={"elsewhere.txt": "2"})
