@@ -8,6 +8,7 @@ from consist_es.projections import (
     audit_index,
     cache_index,
     coupler_state,
+    keeping,
     lineage,
     redactions,
     run_table,
@@ -25,5 +26,6 @@ BUILTIN: tuple[Projection, ...] = (
     redactions,
     source_texts,
     sweeps,
+    keeping,
 )
 """All views of a project."""

@@ -207,6 +207,30 @@ def _free_room(folder: Path) -> str:
     return name
 
 
+def discard(paths: Sequence[Path], roots: Sequence[str]) -> None:
+    """Delete files or folders of one folder, the first of them first, so that none is ever half there.
+
+    They are renamed into a folder beside them, which `tidy` removes if the process is killed.
+
+    Raises:
+        PathError: they lie outside the roots. OSError: one cannot be renamed; the others may be gone.
+    """
+    with held(paths[0].parent, roots) as folder:
+        name = _free_room(folder)
+        (folder / name).mkdir(mode=0o700)
+        try:
+            for path in paths:
+                (folder / path.name).rename(folder / name / path.name)
+        finally:
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def is_left_behind(name: str) -> bool:
+    """True for the name of a folder that a process of this machine made for a copy, if it is certainly gone."""
+    match = _ROOM.match(name)
+    return match is not None and match[1] == _machine() and not _lives(int(match[2]))
+
+
 def tidy(folder: Path) -> None:
     """Remove what killed processes left beside copies that are in place."""
     with suppress(OSError):

@@ -170,6 +170,20 @@ CREATE TABLE "environments" (
    "at" TEXT,
    "seq" INTEGER
 );
+CREATE TABLE "evictions" (
+   "seq" INTEGER PRIMARY KEY,
+   "artifact_id" TEXT,
+   "key" TEXT,
+   "uri" TEXT,
+   "root" TEXT,
+   "digest" TEXT,
+   "size" INTEGER,
+   "eviction" TEXT,
+   "policy" TEXT,
+   "user" TEXT,
+   "run_key" TEXT,
+   "at" TEXT
+);
 CREATE TABLE "links" (
    "run_key" TEXT REFERENCES "runs"("key"),
    "direction" TEXT,
@@ -212,6 +226,15 @@ CREATE TABLE "package_acceptances" (
    "writer" TEXT,
    "revoked_seq" INTEGER,
    PRIMARY KEY ("seq", "name")
+);
+CREATE TABLE "pins" (
+   "seq" INTEGER PRIMARY KEY,
+   "artifact_id" TEXT,
+   "run_key" TEXT,
+   "name" TEXT,
+   "reason" TEXT,
+   "user" TEXT,
+   "at" TEXT
 );
 CREATE TABLE "redactions" (
    "position" INTEGER PRIMARY KEY,
@@ -397,6 +420,8 @@ CREATE INDEX "coupler_by_artifact"
     ON "coupler" ("artifact_id");
 CREATE INDEX "coupler_by_key"
     ON "coupler" ("key", "seq");
+CREATE INDEX "evictions_by_artifact"
+    ON "evictions" ("artifact_id");
 CREATE INDEX "links_by_artifact"
     ON "links" ("artifact_id", "direction");
 CREATE INDEX "materializations_by_artifact"

@@ -45,6 +45,7 @@ OTHERS = {
     "artifacts": "the cache of digests",
     "identity": "the cache of sources",
     "doctor": "looks at every output on purpose",
+    "keeping": "plans an eviction, which looks at every run and output",
     "exports": "goes through everything, as one streams it; a table of its own; questions for Datasette",
     "reading": "lists, sums and suggestions of the command line, which go through everything",
 }

@@ -1,0 +1,178 @@
+"""Evicts: records that the bytes are not kept, and then deletes the files.
+
+The event comes first. Killed before it, nothing has happened; killed after it, the record is true (from now on the file
+may be deleted), whoever finds the file may use it, and the same call again deletes it.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+
+from consist_es.artifacts import recovery
+from consist_es.artifacts.describe import SET_DRIVER, Digester
+from consist_es.artifacts.materialize import Copier
+from consist_es.artifacts.placing import discard, tidy
+from consist_es.artifacts.uris import UriMap
+from consist_es.errors import PathError
+from consist_es.events import ArtifactEvicted, Draft
+from consist_es.keeping.plan import plan
+from consist_es.keeping.policy import Eviction, Left, PlannedOutput, PlannedRun, Policy
+from consist_es.keeping.survey import Survey, UrisOf
+from consist_es.project.project import Project
+from consist_es.projections import keeping
+from consist_es.runs.archiving import Archivist
+from consist_es.text import readable
+
+_AT_ONCE = 1000
+"""Runs whose eviction is recorded at once."""
+
+
+def planned(project: Project, uris_of: UrisOf, policy: Policy) -> Eviction:
+    """What a policy evicts now. Changes nothing.
+
+    Raises:
+        MissingKeyError, UsageError: the policy names something that is not there.
+    """
+    return plan(Survey(project, uris_of), policy)
+
+
+def evict(project: Project, uris_of: UrisOf, policy: Policy, *, archive_root: Path | None = None) -> Eviction:
+    """Evict what a policy says; `archive_root`: a folder that the bytes are copied to first.
+
+    Raises:
+        MissingKeyError, UsageError: the policy names something that is not there.
+        MaterializeError: it cannot be copied; nothing was evicted. LogError: as for `Project.record`.
+    """
+    project.attach()  # the runs of dead processes use nothing any longer
+    found = planned(project, uris_of, policy)
+    if archive_root is not None:
+        _archive(project, uris_of, found.runs, archive_root)
+        found = planned(project, uris_of, policy)  # now with these copies
+    evictor = _Evictor(project, uris_of, found)
+    for start in range(0, len(found.runs), _AT_ONCE):
+        evictor.evict(found.runs[start : start + _AT_ONCE])
+    left = [*found.left, *evictor.left]
+    return msgspec.structs.replace(found, runs=evictor.gone, left=left, done=True, freed=evictor.freed)
+
+
+def _archive(project: Project, uris_of: UrisOf, runs: Sequence[PlannedRun], root: Path) -> None:
+    for run in runs:
+        for item in run.outputs:
+            uris = uris_of(item.row.root)
+            copier = Copier(uris, Digester("full", project.digests), allow_external=True)
+            Archivist(project, copier).archive(item.artifact, root, mode="copy", append=True)
+
+
+class _Evictor:
+    """Carries out one plan, and notes what came of it."""
+
+    def __init__(self, project: Project, uris_of: UrisOf, found: Eviction) -> None:
+        self._project, self._uris_of, self._plan = project, uris_of, found
+        self._name = str(uuid.uuid4())
+        self._digester = Digester("full", None)
+        self.gone: list[PlannedRun] = []
+        """Runs, with the outputs that were deleted."""
+        self.left: list[Left] = []
+        self.freed = 0
+
+    def evict(self, runs: Sequence[PlannedRun]) -> None:
+        """Record the eviction of these runs' outputs, and delete them."""
+        drafts = list(self._drafts(runs))
+        if drafts:
+            self._project.record(drafts, commit=True, since=self._plan.at)
+        # A run that began meanwhile may use them: its files stay, as anybody may use a file that is there.
+        used = Survey(self._project, self._uris_of).in_use()
+        for run in runs:
+            if run.key in used:
+                self.left.append(Left(run.id, f"{used[run.key]}: evict it again later"))
+                continue
+            deleted = self._deleted(run)
+            if deleted:
+                self.gone.append(msgspec.structs.replace(run, outputs=deleted))
+                self._clear(run)
+
+    def _drafts(self, runs: Sequence[PlannedRun]) -> Iterator[Draft]:
+        items = [(run, item) for run in runs for item in run.outputs if item.eviction is None]
+        before = keeping.last_evictions(self._project.connection(), [item.row.artifact_id for _, item in items])
+        for run, item in items:
+            row = item.row
+            event = ArtifactEvicted(
+                artifact=row.artifact_id,
+                key=row.key,
+                uri=row.uri,
+                root=row.root,
+                digest=row.digest or "",
+                size=item.size,
+                eviction=self._name,
+                policy=str(self._plan.policy),
+                user=self._project.storage.user(),
+            )
+            # of two processes that evict at once, the first records it
+            name = f"evicted-{row.artifact_id}-{before.get(row.artifact_id, 0)}"
+            yield Draft(event, scenario=run.scenario, run=run.key, id=name)
+
+    # ------------------------------------------------------------ deleting
+
+    def _deleted(self, run: PlannedRun) -> tuple[PlannedOutput, ...]:
+        done: list[PlannedOutput] = []
+        with_files = [item for item in run.outputs if item.files]
+        for files, same in groupby(with_files, key=lambda item: item.files):
+            items = list(same)
+            if (why := self._problem(items)) is not None:
+                self.left.append(Left(readable(str(items[0].place)), why))
+                continue
+            if self._delete(items[0], files):
+                done += items
+                self.freed += sum(item.size for item in items)
+        wholes = [item for item in run.outputs if not item.files]  # sets, whose members were deleted
+        return (*done, *wholes) if done else ()
+
+    def _problem(self, items: Sequence[PlannedOutput]) -> str | None:
+        """Why a file is not deleted: its bytes, read this moment, are not those that were recorded."""
+        for item in items:
+            if not os.path.lexists(item.place):
+                return None
+            if item.place.is_symlink():
+                return "it has become a link"
+            fault = recovery.fault(item.artifact, item.place, self._digester, content=None, fresh=True)
+            if fault is not None and os.path.lexists(item.place):
+                return f"it {fault}"
+        return None
+
+    def _delete(self, item: PlannedOutput, files: Sequence[Path]) -> bool:
+        """Delete the files of an output; False if another process did, or the system refuses."""
+        uris = self._uris_of(item.row.root)
+        roots = _roots(uris)
+        folders = groupby(files, key=lambda path: path.parent) if item.row.driver == SET_DRIVER else [(None, files)]
+        try:
+            for _, paths in folders:
+                discard(list(paths), roots)
+        except FileNotFoundError:
+            return False
+        except (OSError, PathError) as error:
+            said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+            self.left.append(Left(readable(str(item.place)), f"it cannot be deleted: {said}"))
+            return False
+        return True
+
+    def _clear(self, run: PlannedRun) -> None:
+        """Remove the folders of the run that are empty now, and what killed processes left in them."""
+        for folder in {path.parent for item in run.outputs for path in item.files}:
+            tidy(folder)
+        with suppress(PathError, OSError):
+            row = run.outputs[0].row
+            own = self._uris_of(row.root).resolve(run.folder or row.uri)
+            if own.name == run.key and not own.is_symlink():
+                for top, _, _ in os.walk(own, topdown=False):
+                    Path(top).rmdir()
+
+
+def _roots(uris: UriMap) -> tuple[str, ...]:
+    return (uris.run_dir, *uris.mounts.values())
