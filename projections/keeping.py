@@ -107,7 +107,8 @@ ORDER BY e.seq
 """
 _BYTES_OF = "SELECT coalesce(sum(size), 0) FROM (SELECT DISTINCT artifact_id, size FROM evictions WHERE eviction = ?)"
 _LAST = """
-SELECT artifact_id, max(seq) FROM evictions WHERE artifact_id IN (SELECT value FROM json_each(?)) GROUP BY artifact_id
+SELECT artifact_id, max(seq) FROM evictions WHERE artifact_id IN (SELECT value FROM json_each(?)) AND seq <= ?
+GROUP BY artifact_id
 """
 _PINS = "SELECT * FROM pins ORDER BY seq"
 _AGAIN = """
@@ -142,6 +143,6 @@ def pins(conn: sqlite3.Connection) -> list[Pin]:
     return [Pin(*row) for row in query(conn, _PINS)]
 
 
-def last_evictions(conn: sqlite3.Connection, artifact_ids: Iterable[str]) -> dict[str, int]:
-    """Artifact id -> position of its last eviction, put back since or not."""
-    return dict(query(conn, _LAST, (to_text(sorted({*artifact_ids})),)))
+def last_evictions(conn: sqlite3.Connection, artifact_ids: Iterable[str], until: int) -> dict[str, int]:
+    """Artifact id -> position of its last eviction up to that position, put back since or not."""
+    return dict(query(conn, _LAST, (to_text(sorted({*artifact_ids})), until)))

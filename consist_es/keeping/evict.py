@@ -100,7 +100,8 @@ class _Evictor:
 
     def _drafts(self, runs: Sequence[PlannedRun]) -> Iterator[Draft]:
         items = [(run, item) for run in runs for item in run.outputs if item.eviction is None]
-        before = keeping.last_evictions(self._project.connection(), [item.row.artifact_id for _, item in items])
+        artifacts = [item.row.artifact_id for _, item in items]
+        before = keeping.last_evictions(self._project.connection(), artifacts, self._plan.at)
         for run, item in items:
             row = item.row
             event = ArtifactEvicted(
@@ -128,9 +129,10 @@ class _Evictor:
             if (why := self._problem(items)) is not None:
                 self.left.append(Left(readable(str(items[0].place)), why))
                 continue
-            if self._delete(items[0], files):
+            size = self._delete(items[0], files)
+            if size is not None:
                 done += items
-                self.freed += sum(item.size for item in items)
+                self.freed += size
         wholes = [item for item in run.outputs if not item.files]  # sets, whose members were deleted
         return (*done, *wholes) if done else ()
 
@@ -146,8 +148,9 @@ class _Evictor:
                 return f"it {fault}"
         return None
 
-    def _delete(self, item: PlannedOutput, files: Sequence[Path]) -> bool:
-        """Delete the files of an output; False if another process did, or the system refuses."""
+    def _delete(self, item: PlannedOutput, files: Sequence[Path]) -> int | None:
+        """Delete the files of an output; gives the bytes that this freed, none if another process was quicker. None if
+        the system refuses."""
         uris = self._uris_of(item.row.root)
         roots = _roots(uris)
         folders = groupby(files, key=lambda path: path.parent) if item.row.driver == SET_DRIVER else [(None, files)]
@@ -155,12 +158,12 @@ class _Evictor:
             for _, paths in folders:
                 discard(list(paths), roots)
         except FileNotFoundError:
-            return False
+            return 0
         except (OSError, PathError) as error:
             said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
             self.left.append(Left(readable(str(item.place)), f"it cannot be deleted: {said}"))
-            return False
-        return True
+            return None
+        return item.size
 
     def _clear(self, run: PlannedRun) -> None:
         """Remove the folders of the run that are empty now, and what killed processes left in them."""

@@ -145,8 +145,8 @@ class Eviction(msgspec.Struct, kw_only=True):
 
     @property
     def size(self) -> int:
-        """Bytes that the plan frees."""
-        return sum(run.size for run in self.runs)
+        """Bytes that the plan frees. Of a place that several runs wrote the same bytes to, they count once."""
+        return sum({item.files: item.size for run in self.runs for item in run.outputs if item.size}.values())
 
     def lines(self) -> list[str]:
         """What goes and what stays, in words."""
