@@ -51,7 +51,9 @@ def evict(project: Project, uris_of: UrisOf, policy: Policy, *, archive_root: Pa
         MaterializeError: it cannot be copied; nothing was evicted. LogError: as for `Project.record`.
     """
     project.attach()  # the runs of dead processes use nothing any longer
-    found = planned(project, uris_of, policy)
+    survey = Survey(project, uris_of)
+    _tidy(survey)
+    found = plan(survey, policy)
     if archive_root is not None:
         _archive(project, uris_of, found.runs, archive_root)
         found = planned(project, uris_of, policy)  # now with these copies
@@ -96,7 +98,9 @@ class _Evictor:
             deleted = self._deleted(run)
             if deleted:
                 self.gone.append(msgspec.structs.replace(run, outputs=deleted))
-                self._clear(run)
+                for folder in {path.parent for item in run.outputs for path in item.files}:
+                    tidy(folder)
+                _remove_empty(run.key, run.folder, self._uris_of(run.outputs[0].row.root))
 
     def _drafts(self, runs: Sequence[PlannedRun]) -> Iterator[Draft]:
         items = [(run, item) for run in runs for item in run.outputs if item.eviction is None]
@@ -165,16 +169,26 @@ class _Evictor:
             return None
         return item.size
 
-    def _clear(self, run: PlannedRun) -> None:
-        """Remove the folders of the run that are empty now, and what killed processes left in them."""
-        for folder in {path.parent for item in run.outputs for path in item.files}:
-            tidy(folder)
-        with suppress(PathError, OSError):
-            row = run.outputs[0].row
-            own = self._uris_of(row.root).resolve(run.folder or row.uri)
-            if own.name == run.key and not own.is_symlink():
-                for top, _, _ in os.walk(own, topdown=False):
-                    Path(top).rmdir()
+
+def _tidy(survey: Survey) -> None:
+    """Remove what an eviction that was killed had renamed and not deleted yet."""
+    for artifact in survey.evicted:
+        row = survey.rows[artifact]
+        place = survey.place(row)
+        if place is not None and not os.path.lexists(place) and place.parent.is_dir():
+            tidy(place.parent)
+            facts = survey.runs.get(row.producer_key or "")
+            if facts is not None:
+                _remove_empty(facts.key, facts.folder, survey.uris_of(row.root))
+
+
+def _remove_empty(run: str, folder: str, uris: UriMap) -> None:
+    """Remove the own folder of a run, if all folders in it are empty."""
+    with suppress(PathError, OSError):
+        own = uris.resolve(folder) if folder else None
+        if own is not None and own.name == run and not own.is_symlink():
+            for top, _, _ in os.walk(own, topdown=False):
+                Path(top).rmdir()
 
 
 def _roots(uris: UriMap) -> tuple[str, ...]:

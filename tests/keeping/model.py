@@ -1,6 +1,6 @@
 """A chain of three steps, whose outputs are evicted in tests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,5 +62,5 @@ _NEW = ("evictions", "audit_index", "checkpoint", "meta", "writers")
 def facts(tracker: Tracker, without: tuple[str, ...] = _NEW) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of all views, without those that an eviction adds to."""
     conn = tracker.project.connection()
-    rows: Callable[[str], list[tuple[Any, ...]]] = lambda table: query(conn, f'SELECT * FROM "{table}"')  # noqa: S608
-    return {table: rows(table) for (table,) in query(conn, _TABLES) if table not in without}
+    tables = [table for (table,) in query(conn, _TABLES) if table not in without]
+    return {table: query(conn, f'SELECT * FROM "{table}"') for table in tables}

@@ -227,7 +227,7 @@ def test_a_step_in_progress_keeps_the_artifact_that_it_reads(tmp_path: Path) -> 
 def test_what_begins_to_be_used_after_the_plan_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as tracker, opened(tmp_path) as other:
         chain(tracker)
-        real = evicting.planned
+        real = evicting.plan
 
         def planned(*args: Any) -> Any:
             found = real(*args)
@@ -237,7 +237,7 @@ def test_what_begins_to_be_used_after_the_plan_is_left(tmp_path: Path, monkeypat
             assert sc.run(zones, outputs=["zones"]).cache_hit
             return found
 
-        monkeypatch.setattr(evicting, "planned", planned)
+        monkeypatch.setattr(evicting, "plan", planned)
         done = tracker.evict(keep_last=0, dry_run=False)
         assert "evict it again later" in {item.name: item.why for item in done.left}["base_zones"]
         assert any(name.endswith("zones.txt") for name in files(tmp_path))
@@ -255,7 +255,7 @@ def test_a_file_that_was_changed_is_left_and_named(tmp_path: Path) -> None:
 def test_a_file_that_is_changed_at_the_last_moment_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as tracker:
         place = chain(tracker)["trips"].outputs["trips"].path
-        real = evicting.planned
+        real = evicting.plan
 
         def planned(*args: Any) -> Any:
             found = real(*args)
@@ -264,7 +264,7 @@ def test_a_file_that_is_changed_at_the_last_moment_is_left(tmp_path: Path, monke
             os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
             return found
 
-        monkeypatch.setattr(evicting, "planned", planned)
+        monkeypatch.setattr(evicting, "plan", planned)
         done = tracker.evict("trips", keep_last=0, dry_run=False)
         assert "has changed" in why_left(done)["trips.txt"]
         assert "y" in place.read_text()
@@ -523,7 +523,7 @@ def test_two_at_once_record_and_delete_each_output_once(tmp_path: Path) -> None:
             with opened(tmp_path) as tracker:
                 gate.wait()
                 done.append(tracker.evict(keep_last=0, dry_run=False))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             problems.append(error)
 
     threads = [threading.Thread(target=one) for _ in range(2)]
