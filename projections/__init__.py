@@ -25,7 +25,7 @@ BUILTIN: tuple[Projection, ...] = (
     audit_index,
     redactions,
     source_texts,
-    sweeps,
     keeping,
+    sweeps,
 )
 """All views of a project."""

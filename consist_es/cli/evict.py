@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
+from consist_es.artifacts.uris import given_folder
 from consist_es.cli import complete
 from consist_es.cli.common import json_document, opened, project_option
 from consist_es.cli.output import emit, emit_json, note
 from consist_es.doctor.outputs import Roots
 from consist_es.keeping import evict as evicting
-from consist_es.keeping.policy import Eviction, Left, Policy
+from consist_es.keeping.policy import Eviction, Left, Policy, checked_bytes
 
 
 @click.command()
@@ -42,11 +43,11 @@ def evict(
     the recorded ones. A later step that asks for an evicted output puts it back from a recovery copy, or runs again.
     If it is interrupted, the same call again completes it.
     """
-    policy = Policy.of(what, keep_last, free)
+    policy = Policy.of(what, keep_last, checked_bytes(free, "--bytes"))
+    folder = None if archive_root is None else given_folder(archive_root, "--to")
     with opened(db_path, read_only=not yes) as project:
         roots = Roots(project.connection(), project.folder.parent)
         if yes:
-            folder = None if archive_root is None else archive_root.absolute()
             found = evicting.evict(project, roots.of, policy, archive_root=folder)
         else:
             found = evicting.planned(project, roots.of, policy)
