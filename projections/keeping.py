@@ -54,14 +54,17 @@ class Pin(msgspec.Struct, frozen=True, gc=False):
 
 
 def create(db: Database) -> None:
-    """Make the tables."""
+    """Make the tables, with the indexes that the fold needs."""
     create_table(db, "evictions", columns_of(Evicted), pk="seq")
     create_table(db, "pins", columns_of(Pin), pk="seq")
+    create_index(db, "pins", ["artifact_id"], "pins_by_artifact")
+    create_index(db, "pins", ["run_key"], "pins_by_run")
 
 
 def index(db: Database) -> None:
-    """Make the index by artifact."""
+    """Make the indexes by artifact and by call."""
     create_index(db, "evictions", ["artifact_id"], "evictions_by_artifact")
+    create_index(db, "evictions", ["eviction"], "evictions_by_call")
 
 
 _EVICT = "INSERT INTO evictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -112,9 +115,10 @@ GROUP BY artifact_id
 """
 _PINS = "SELECT * FROM pins ORDER BY seq"
 _AGAIN = """
-SELECT r.id, a.digest FROM runs o JOIN runs r ON r.fingerprint = o.fingerprint
-    JOIN artifacts a ON a.producer_key = r.key
-WHERE o.key = ? AND r.started_seq > ? AND a.key = ? ORDER BY r.started_seq LIMIT 1
+SELECT r.id, a.digest FROM runs o CROSS JOIN runs r ON r.fingerprint = o.fingerprint
+    CROSS JOIN artifacts a ON a.producer_key = r.key
+WHERE o.key = ? AND r.started_seq > ? AND r.kind <> 'scenario' AND r.cache IS NOT 'hit' AND a.key = ?
+ORDER BY r.started_seq LIMIT 1
 """
 
 

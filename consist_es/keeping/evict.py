@@ -56,8 +56,9 @@ def evict(project: Project, uris_of: UrisOf, policy: Policy, *, archive_root: Pa
     found = plan(survey, policy)
     if archive_root is not None:
         _archive(project, uris_of, found.runs, archive_root)
-        found = planned(project, uris_of, policy)  # now with these copies
-    evictor = _Evictor(project, uris_of, found)
+        survey = Survey(project, uris_of)
+        found = plan(survey, policy)  # now with these copies
+    evictor = _Evictor(project, survey, found)
     for start in range(0, len(found.runs), _AT_ONCE):
         evictor.evict(found.runs[start : start + _AT_ONCE])
     left = [*found.left, *evictor.left]
@@ -75,8 +76,9 @@ def _archive(project: Project, uris_of: UrisOf, runs: Sequence[PlannedRun], root
 class _Evictor:
     """Carries out one plan, and notes what came of it."""
 
-    def __init__(self, project: Project, uris_of: UrisOf, found: Eviction) -> None:
-        self._project, self._uris_of, self._plan = project, uris_of, found
+    def __init__(self, project: Project, survey: Survey, found: Eviction) -> None:
+        self._project, self._survey, self._plan = project, survey, found
+        self._uris_of = survey.uris_of
         self._name = str(uuid.uuid4())
         self._digester = Digester("full", None)
         self.gone: list[PlannedRun] = []
@@ -90,7 +92,7 @@ class _Evictor:
         if drafts:
             self._project.record(drafts, commit=True, since=self._plan.at)
         # A run that began meanwhile may use them: its files stay, as anybody may use a file that is there.
-        used = Survey(self._project, self._uris_of).in_use()
+        used = self._survey.in_use()
         for run in runs:
             if run.key in used:
                 self.left.append(Left(run.id, f"{used[run.key]}: evict it again later"))

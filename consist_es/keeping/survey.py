@@ -22,6 +22,7 @@ from consist_es.errors import InputError, PathError
 from consist_es.project.project import Project
 from consist_es.projections import copies, keeping, run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
+from consist_es.projections.plumbing import to_text
 from consist_es.runs.artifacts import artifact_of_row
 from consist_es.text import readable
 from consist_es.values.digests import CONTENT
@@ -39,6 +40,7 @@ SELECT key, id, kind, name, model, year, iteration, phase, stage, scenario_key, 
 _ARTIFACTS = "SELECT rowid, a.* FROM artifacts a WHERE rowid > ? ORDER BY rowid LIMIT 1000"
 _INPUTS = "SELECT run_key, artifact_id FROM links WHERE direction = 'input' ORDER BY seq, position"
 _OUTPUTS = "SELECT run_key, artifact_id FROM links WHERE direction = 'output'"
+_IN_SCENARIOS = "SELECT key, scenario_key FROM runs WHERE scenario_key IN (SELECT value FROM json_each(?))"
 _HELD = "SELECT scenario_key, artifact_id FROM coupler WHERE artifact_id IS NOT NULL"
 _VARYING = """
 SELECT DISTINCT r.fingerprint FROM runs r JOIN artifacts a ON a.producer_key = r.key
@@ -171,16 +173,16 @@ class Survey:
     # ------------------------------------------------------------ what needs bytes
 
     def in_use(self) -> dict[str, str]:
-        """Key of a run -> which run or scenario that has not ended uses its outputs."""
-        open_runs = [row for row in run_table.running(self.conn) if not self._project.is_gone(row)]
-        names = {row.key: row.id for row in open_runs}
-        users = {key: names[key] for key in names}
-        users |= {facts.key: names[facts.scenario] for facts in self.runs.values() if facts.scenario in names}
+        """Key of a run -> which run or scenario that has not ended now uses its outputs."""
+        conn = self._project.connection()
+        names = {row.key: row.id for row in run_table.running(conn) if not self._project.is_gone(row)}
+        inside = query(conn, _IN_SCENARIOS, (to_text([*names]),))
+        users = {**names, **{key: names[scenario] for key, scenario in inside}}
         used: dict[str, str] = {}
         if not users:
             return used
         for sql in (_INPUTS, _OUTPUTS, _HELD):
-            for user, artifact in query(self.conn, sql):
+            for user, artifact in query(conn, sql):
                 row = self.rows.get(artifact)
                 if user in users and row is not None and row.producer_key is not None:
                     used.setdefault(row.producer_key, f"{users[user]!r} has not ended, and uses it")
@@ -231,7 +233,8 @@ class Survey:
             inputs[run].append(artifact)
         varying = {fingerprint for (fingerprint,) in query(self.conn, _VARYING)}
         found: dict[str, str] = {}
-        for key, facts in self.runs.items():  # an input is made by an earlier run, so that is known already
+        able: set[str] = set()
+        for key, facts in self.runs.items():  # mostly, an input is made by an earlier run, so that is known already
             if facts.status != "completed" or facts.kind == "scenario":
                 found[key] = "it did not complete"
             elif not facts.reusable:
@@ -239,16 +242,19 @@ class Survey:
 
             elif facts.fingerprint in varying:
                 found[key] = "it gave other bytes when it was run again"
-            elif (why := self._lacking(inputs[key], found)) is not None:
+            elif (why := self._lacking(inputs[key], able)) is not None:
                 found[key] = why
+            else:
+                able.add(key)
         return found
 
-    def _lacking(self, inputs: Iterable[str], obstacles: Mapping[str, str]) -> str | None:
+    def _lacking(self, inputs: Iterable[str], able: set[str]) -> str | None:
+        """The first input that is gone, and is not made by one of the runs that are `able` to."""
         for artifact in inputs:
             row = self.rows.get(artifact)
             if row is None or row.digest is None:
                 continue
-            if row.producer_key in self.runs and row.producer_key not in obstacles:
+            if row.producer_key in able:
                 continue
             place = self.place(row)
             problem = "cannot be looked for" if place is None else self._problem(row, place)

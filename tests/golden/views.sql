@@ -422,10 +422,16 @@ CREATE INDEX "coupler_by_key"
     ON "coupler" ("key", "seq");
 CREATE INDEX "evictions_by_artifact"
     ON "evictions" ("artifact_id");
+CREATE INDEX "evictions_by_call"
+    ON "evictions" ("eviction");
 CREATE INDEX "links_by_artifact"
     ON "links" ("artifact_id", "direction");
 CREATE INDEX "materializations_by_artifact"
     ON "materializations" ("artifact_id");
+CREATE INDEX "pins_by_artifact"
+    ON "pins" ("artifact_id");
+CREATE INDEX "pins_by_run"
+    ON "pins" ("run_key");
 CREATE INDEX run_facets_by_value ON run_facets
     (key, coalesce(value_str, value_int, value_float, value_bool, value_json), seq);
 CREATE INDEX "run_meta_by_value"
