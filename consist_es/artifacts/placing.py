@@ -231,20 +231,22 @@ def is_left_behind(name: str) -> bool:
     return match is not None and match[1] == _machine() and not _lives(int(match[2]))
 
 
-def tidy(folder: Path) -> None:
-    """Remove what killed processes left beside copies that are in place."""
+def tidy(folder: Path) -> bool:
+    """Remove what killed processes left beside copies that are in place; True if there was anything."""
     with suppress(OSError):
-        _sweep(folder, folder)
+        return _sweep(folder, folder)
+    return False
 
 
-def _sweep(path: Path, folder: Path) -> None:
+def _sweep(path: Path, folder: Path) -> bool:
     """Remove what processes of this machine left that are gone; `folder` is the same folder, held."""
     machine = _machine()
     with os.scandir(path) as entries:  # by its own name: a step that archives does not read its archive
         rooms = [match for entry in entries if (match := _ROOM.match(entry.name))]
-    for match in rooms:
-        if match[1] == machine and not _lives(int(match[2])):
-            shutil.rmtree(folder / match[0], ignore_errors=True)
+    left = [match[0] for match in rooms if match[1] == machine and not _lives(int(match[2]))]
+    for name in left:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return bool(left)
 
 
 def _lives(pid: int) -> bool:

@@ -52,12 +52,12 @@ def evict(project: Project, uris_of: UrisOf, policy: Policy, *, archive_root: Pa
     """
     project.attach()  # the runs of dead processes use nothing any longer
     survey = Survey(project, uris_of)
-    _tidy(survey)
-    found = plan(survey, policy)
+    unfinished = _tidy(survey)
+    found = plan(survey, policy, unfinished)
     if archive_root is not None:
         _archive(project, uris_of, found.runs, archive_root)
         survey = Survey(project, uris_of)
-        found = plan(survey, policy)  # now with these copies
+        found = plan(survey, policy, unfinished)  # now with these copies
     evictor = _Evictor(project, survey, found)
     for start in range(0, len(found.runs), _AT_ONCE):
         evictor.evict(found.runs[start : start + _AT_ONCE])
@@ -172,16 +172,19 @@ class _Evictor:
         return item.size
 
 
-def _tidy(survey: Survey) -> None:
-    """Remove what an eviction that was killed had renamed and not deleted yet."""
-    for artifact in survey.evicted:
+def _tidy(survey: Survey) -> set[str]:
+    """Remove what evictions that were killed had renamed and not deleted yet; gives these evictions."""
+    unfinished: set[str] = set()
+    for artifact, evicted in survey.evicted.items():
         row = survey.rows[artifact]
         place = survey.place(row)
         if place is not None and not os.path.lexists(place) and place.parent.is_dir():
-            tidy(place.parent)
+            if tidy(place.parent):
+                unfinished.add(evicted.eviction)
             facts = survey.runs.get(row.producer_key or "")
             if facts is not None:
                 _remove_empty(facts.key, facts.folder, survey.uris_of(row.root))
+    return unfinished
 
 
 def _remove_empty(run: str, folder: str, uris: UriMap) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from consist_es.text import readable
 from consist_es.values.digests import CONTENT
 
 
-def plan(survey: Survey, policy: Policy) -> Eviction:
-    """What a policy evicts now. Reads files, changes nothing.
+def plan(survey: Survey, policy: Policy, unfinished: Collection[str] = ()) -> Eviction:
+    """What a policy evicts now. Reads files, changes nothing. `unfinished`: evictions that a killed call had begun.
 
     Raises:
         MissingKeyError, UsageError: the policy names something that is not there.
     """
-    planner = _Planner(survey)
+    planner = _Planner(survey, unfinished)
     kept: list[Left] = []
     asked, reasons = _asked(survey, policy.what), _reasons(survey, policy.keep_last)
     lacking = survey.obstacles()
@@ -69,8 +69,8 @@ def _reasons(survey: Survey, keep_last: int) -> dict[str, str]:
 class _Planner:
     """Looks at the files of runs, and chooses among them."""
 
-    def __init__(self, survey: Survey) -> None:
-        self._survey = survey
+    def __init__(self, survey: Survey, unfinished: Collection[str]) -> None:
+        self._survey, self._unfinished = survey, unfinished
         self.left: dict[str, list[Left]] = defaultdict(list)
         """Key of a run -> files of it that stay."""
 
@@ -157,7 +157,7 @@ class _Planner:
     def _gone(self, candidates: Iterable[PlannedRun]) -> int:
         """Bytes that a call which was cut off has freed already: the same call again completes it."""
         begun = [item for run in candidates for item in run.outputs if item.eviction]
-        calls = {item.eviction for item in begun if item.eviction}
+        calls = {item.eviction for item in begun if item.eviction} | {*self._unfinished}
         whole = sum(keeping.bytes_of(self._survey.conn, call) for call in calls)
         return max(0, whole - sum(item.size for item in begun))
 

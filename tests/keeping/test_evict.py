@@ -25,7 +25,7 @@ from consist_es.events import ArtifactEvicted
 from consist_es.keeping import evict as evicting
 from consist_es.projections import keeping
 from tests.keeping.model import PATHS, chain, facts, files, hits, opened
-from tests.support.children import fork, status_of
+from tests.support.children import fork, released, status_of
 
 
 def why_kept(plan: Any) -> dict[str, str]:
@@ -215,10 +215,9 @@ def test_a_step_in_progress_keeps_the_artifact_that_it_reads(tmp_path: Path) -> 
 
     pid = fork(child)
     begun.read_text()
-    with opened(tmp_path) as tracker:
+    with opened(tmp_path) as tracker, released(go):
         done = tracker.evict(keep_last=0, dry_run=False)
         assert "has not ended, and uses it" in why_kept(done)["base_trips"]
-    go.write_text("x")
     assert status_of(pid) == 0
     with opened(tmp_path) as tracker:
         assert "base_trips" in ids(tracker.evict(keep_last=0))

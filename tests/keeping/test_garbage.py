@@ -14,7 +14,7 @@ from consist_es.artifacts.placing import _machine
 from consist_es.keeping import garbage as collecting
 from consist_es.projections import run_table
 from tests.keeping.model import chain, facts, files, hits, opened
-from tests.support.children import fork, status_of
+from tests.support.children import fork, released, status_of
 
 
 def kinds(found: collecting.Collection) -> list[str]:
@@ -104,7 +104,7 @@ def test_a_run_in_progress_keeps_its_folder(tmp_path: Path) -> None:
 
     pid = fork(child)
     begun.read_text()
-    with opened(tmp_path) as tracker:
+    with opened(tmp_path) as tracker, released(go):
         row = run_table.running(tracker.project.connection())[0]
         folder = tmp_path / "runs" / "outputs" / "waits" / row.key
         aside = folder.with_name(f"{folder.name}.abandoned")  # as if another machine had taken it for dead
@@ -113,7 +113,6 @@ def test_a_run_in_progress_keeps_its_folder(tmp_path: Path) -> None:
         assert tracker.collect_garbage(dry_run=False).items == []
         assert aside.exists()
         assert (folder / "half.txt").exists()
-    go.write_text("x")
     assert status_of(pid) == 0
 
 
