@@ -215,6 +215,7 @@ def discard(paths: Sequence[Path], roots: Sequence[str]) -> None:
     Raises:
         PathError: they lie outside the roots. OSError: one cannot be renamed; the others may be gone.
     """
+    paths[0].lstat()  # else the folder would be made for nothing
     with held(paths[0].parent, roots) as folder:
         name = _free_room(folder)
         (folder / name).mkdir(mode=0o700)

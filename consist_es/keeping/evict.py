@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -85,6 +86,8 @@ class _Evictor:
         """Runs, with the outputs that were deleted."""
         self.left: list[Left] = []
         self.freed = 0
+        self._folders: set[Path] = set()
+        """Places that were deleted."""
 
     def evict(self, runs: Sequence[PlannedRun]) -> None:
         """Record the eviction of these runs' outputs, and delete them."""
@@ -93,13 +96,20 @@ class _Evictor:
             self._project.record(drafts, commit=True, since=self._plan.at)
         # A run that began meanwhile may use them: its files stay, as anybody may use a file that is there.
         used = self._survey.in_use()
+        self.left += [Left(run.id, f"{used[run.key]}: evict it again later") for run in runs if run.key in used]
+        self._delete_all([run for run in runs if run.key not in used])
+
+    def _delete_all(self, runs: Sequence[PlannedRun]) -> None:
+        places = [(run.key, list(same)) for run in runs for files, same in groupby(run.outputs, _files) if files]
+        places.sort(key=lambda place: len(place[1][0].place.parts))  # a folder before what lies in it
+        done: dict[str, list[PlannedOutput]] = defaultdict(list)
+        for key, items in places:
+            if self._deleted(items):
+                done[key] += items
         for run in runs:
-            if run.key in used:
-                self.left.append(Left(run.id, f"{used[run.key]}: evict it again later"))
-                continue
-            deleted = self._deleted(run)
-            if deleted:
-                self.gone.append(msgspec.structs.replace(run, outputs=deleted))
+            if deleted := done.get(run.key):
+                wholes = [item for item in run.outputs if not item.files]  # sets, whose members were deleted
+                self.gone.append(msgspec.structs.replace(run, outputs=(*deleted, *wholes)))
                 for folder in {path.parent for item in run.outputs for path in item.files}:
                     tidy(folder)
                 _remove_empty(run.key, run.folder, self._uris_of(run.outputs[0].row.root))
@@ -127,20 +137,18 @@ class _Evictor:
 
     # ------------------------------------------------------------ deleting
 
-    def _deleted(self, run: PlannedRun) -> tuple[PlannedOutput, ...]:
-        done: list[PlannedOutput] = []
-        with_files = [item for item in run.outputs if item.files]
-        for files, same in groupby(with_files, key=lambda item: item.files):
-            items = list(same)
-            if (why := self._problem(items)) is not None:
-                self.left.append(Left(readable(str(items[0].place)), why))
-                continue
-            size = self._delete(items[0], files)
-            if size is not None:
-                done += items
-                self.freed += size
-        wholes = [item for item in run.outputs if not item.files]  # sets, whose members were deleted
-        return (*done, *wholes) if done else ()
+    def _deleted(self, items: Sequence[PlannedOutput]) -> bool:
+        """Delete the file of an output, and of tables in it, if it has the recorded bytes; True if it is gone."""
+        item = items[0]
+        if not os.path.lexists(item.place):  # it lay in a folder that was deleted, or another process was quicker
+            self.freed += item.size if any(parent in self._folders for parent in item.place.parents) else 0
+            return True
+        if (why := self._problem(items)) is not None:
+            self.left.append(Left(readable(str(item.place)), why))
+            return False
+        size = self._delete(item)
+        self.freed += size or 0
+        return size is not None
 
     def _problem(self, items: Sequence[PlannedOutput]) -> str | None:
         """Why a file is not deleted: its bytes, read this moment, are not those that were recorded."""
@@ -154,22 +162,27 @@ class _Evictor:
                 return f"it {fault}"
         return None
 
-    def _delete(self, item: PlannedOutput, files: Sequence[Path]) -> int | None:
+    def _delete(self, item: PlannedOutput) -> int | None:
         """Delete the files of an output; gives the bytes that this freed, none if another process was quicker. None if
         the system refuses."""
-        uris = self._uris_of(item.row.root)
-        roots = _roots(uris)
-        folders = groupby(files, key=lambda path: path.parent) if item.row.driver == SET_DRIVER else [(None, files)]
+        roots = _roots(self._uris_of(item.row.root))
+        of_set = item.row.driver == SET_DRIVER
+        parts = [list(same) for _, same in groupby(item.files, key=lambda path: path.parent if of_set else None)]
         try:
-            for _, paths in folders:
-                discard(list(paths), roots)
+            for paths in parts:
+                discard(paths, roots)
         except FileNotFoundError:
             return 0
         except (OSError, PathError) as error:
             said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
             self.left.append(Left(readable(str(item.place)), f"it cannot be deleted: {said}"))
             return None
+        self._folders.add(item.place)
         return item.size
+
+
+def _files(item: PlannedOutput) -> tuple[Path, ...]:
+    return item.files
 
 
 def _tidy(survey: Survey) -> set[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli_step_logs import run
 from tests.keeping.model import chain, files, hits, opened
+from tests.support.cli import run
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from consist_es.errors import (
     UsageTypeError,
 )
 from consist_es.events import ArtifactEvicted
-from consist_es.keeping import evict as evicting
+from consist_es.keeping import plan as planning
 from consist_es.projections import keeping
 from tests.keeping.model import PATHS, chain, facts, files, hits, opened
 from tests.support.children import fork, released, status_of
@@ -226,7 +226,7 @@ def test_a_step_in_progress_keeps_the_artifact_that_it_reads(tmp_path: Path) -> 
 def test_what_begins_to_be_used_after_the_plan_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as tracker, opened(tmp_path) as other:
         chain(tracker)
-        real = evicting.plan
+        real = planning.plan
 
         def planned(*args: Any) -> Any:
             found = real(*args)
@@ -236,7 +236,7 @@ def test_what_begins_to_be_used_after_the_plan_is_left(tmp_path: Path, monkeypat
             assert sc.run(zones, outputs=["zones"]).cache_hit
             return found
 
-        monkeypatch.setattr(evicting, "plan", planned)
+        monkeypatch.setattr("consist_es.keeping.evict.plan", planned)
         done = tracker.evict(keep_last=0, dry_run=False)
         assert "evict it again later" in {item.name: item.why for item in done.left}["base_zones"]
         assert any(name.endswith("zones.txt") for name in files(tmp_path))
@@ -254,7 +254,7 @@ def test_a_file_that_was_changed_is_left_and_named(tmp_path: Path) -> None:
 def test_a_file_that_is_changed_at_the_last_moment_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as tracker:
         place = chain(tracker)["trips"].outputs["trips"].path
-        real = evicting.plan
+        real = planning.plan
 
         def planned(*args: Any) -> Any:
             found = real(*args)
@@ -263,7 +263,7 @@ def test_a_file_that_is_changed_at_the_last_moment_is_left(tmp_path: Path, monke
             os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
             return found
 
-        monkeypatch.setattr(evicting, "plan", planned)
+        monkeypatch.setattr("consist_es.keeping.evict.plan", planned)
         done = tracker.evict("trips", keep_last=0, dry_run=False)
         assert "has changed" in why_left(done)["trips.txt"]
         assert "y" in place.read_text()
@@ -598,3 +598,81 @@ def test_a_tracker_that_only_reads_plans_and_does_not_evict(tmp_path: Path) -> N
         ):
             with pytest.raises(AccessModeError):
                 act()
+
+
+def test_a_folder_and_a_file_in_it_go_together(tmp_path: Path) -> None:
+    def both() -> dict[str, Path]:
+        store = consist_es.output_path("store", ext="zarr")
+        store.mkdir()
+        (store / "a.txt").write_text("a" * 100)
+        (store / "b.txt").write_text("b" * 100)
+        return {"a": store / "a.txt", "store": store}
+
+    with opened(tmp_path) as tracker:
+        made = tracker.run(both, outputs=["a", "store"])
+        plan = tracker.evict(keep_last=0)
+        done = tracker.evict(keep_last=0, dry_run=False)
+        assert (plan.size, done.freed, done.left) == (200, 200, [])
+        assert files(tmp_path) == {}
+        assert not made.outputs["store"].own_path.exists()
+        again = tracker.run(both, outputs=["a", "store"])
+        assert again.run.why().reason == "outputs_evicted"
+
+
+def test_a_shapefile_goes_with_its_parts(tmp_path: Path) -> None:
+    def shapes() -> Path:
+        out = consist_es.output_path("zones", ext="shp")
+        for suffix in (".shp", ".shx", ".dbf", ".prj"):
+            out.with_suffix(suffix).write_bytes(suffix.encode() * 100)
+        return out
+
+    with opened(tmp_path) as tracker:
+        tracker.run(shapes, outputs=["zones"])
+        assert tracker.evict(keep_last=0, dry_run=False).freed == 4 * 400
+        assert files(tmp_path) == {}
+        assert not tracker.run(shapes, outputs=["zones"]).cache_hit
+        assert len(files(tmp_path)) == 4
+
+
+def test_odd_names_of_files(tmp_path: Path) -> None:
+    names = ["new\nline.txt", "per%20cent.txt", "*?[.txt", "\u202egpj.txt"]
+
+    def odd() -> None:
+        for number, name in enumerate(names):
+            out = consist_es.output_path("x", ext="txt").with_name(name)
+            out.write_text(name * 10)
+            consist_es.log_output(out, key=f"odd{number}")
+
+    with opened(tmp_path) as tracker:
+        tracker.run(odd)
+        assert "\u202e" not in str(tracker.evict(keep_last=0))
+        assert tracker.evict(keep_last=0, dry_run=False).freed == sum(len((name * 10).encode()) for name in names)
+        assert files(tmp_path) == {}
+
+
+def test_a_file_that_vanished_is_neither_planned_nor_recorded(tmp_path: Path) -> None:
+    with opened(tmp_path) as tracker:
+        chain(tracker)["trips"].outputs["trips"].path.unlink()
+        assert "base_trips" not in ids(tracker.evict(keep_last=0, dry_run=False))
+        assert "trips" not in {event.key for event in evicted(tracker)}
+        assert chain(tracker)["trips"].run.why().reason == "candidate_outputs_invalid", "nobody evicted it"
+
+
+def test_what_an_input_lies_in_is_no_output_of_ours_and_stays(tmp_path: Path) -> None:
+    """A file that was an input from outside before a step wrote the same bytes over it."""
+    place = tmp_path / "runs" / "given.txt"
+    place.parent.mkdir(parents=True)
+    place.write_text("same" * 10)
+
+    def read(given: Path) -> None:
+        given.read_text()
+
+    def write() -> None:
+        place.write_text("same" * 10)
+
+    with opened(tmp_path) as tracker:
+        tracker.run(read, inputs={"given": place}, execution_options=PATHS)
+        tracker.run(write, output_paths={"out": place})
+        plan = tracker.evict(keep_last=0, dry_run=False)
+        assert ids(plan) == []
+        assert place.exists()

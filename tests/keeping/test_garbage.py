@@ -178,7 +178,7 @@ def test_what_cannot_be_deleted_is_named(
     def refuses(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(collecting.shutil, "rmtree", refuses)
+    monkeypatch.setattr("shutil.rmtree", refuses)
     done = tracker.collect_garbage(dry_run=False)
     assert done.items == []
     assert [item.why for item in done.left] == (
