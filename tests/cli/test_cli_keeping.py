@@ -134,3 +134,13 @@ def test_a_project_that_was_moved_is_evicted_where_it_is_now(here: Path, monkeyp
     assert run("evict", "--keep-last", "0", "--yes").stdout.startswith("Evicted 3 outputs")
     assert files(moved) == {}
     assert len(files(here)) == 3, "the original is another project's now"
+
+
+def test_the_report_says_it_of_each_output(here: Path) -> None:
+    run("evict", "trips", "--keep-last", "0", "--yes")
+    run("report", "-o", "r.html")
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert '"ev":[' in page
+    with opened(here) as tracker:
+        day = next(iter(tracker.project.connection().execute("SELECT substr(at, 1, 10) FROM evictions")))[0]
+    assert f'"{day}"' in page
