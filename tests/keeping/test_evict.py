@@ -24,7 +24,7 @@ from consist_es.errors import (
 from consist_es.events import ArtifactEvicted
 from consist_es.keeping import plan as planning
 from consist_es.projections import keeping
-from tests.keeping.model import PATHS, chain, facts, files, hits, opened
+from tests.keeping.model import PATHS, chain, facts, files, hits, opened, trips, zones
 from tests.support.children import fork, released, status_of
 
 
@@ -186,8 +186,6 @@ def test_what_a_scenario_in_progress_uses_is_kept(tmp_path: Path) -> None:
         chain(tracker)
         with tracker.scenario("now") as sc:
             sc.run(lambda: None, name="nothing")
-            from tests.keeping.model import zones
-
             assert sc.run(zones, outputs=["zones"]).cache_hit
             plan = tracker.evict(keep_last=0)
             assert "base_zones" not in ids(plan)
@@ -231,8 +229,6 @@ def test_what_begins_to_be_used_after_the_plan_is_left(tmp_path: Path, monkeypat
         def planned(*args: Any) -> Any:
             found = real(*args)
             sc = other.scenario("meanwhile").__enter__()
-            from tests.keeping.model import zones
-
             assert sc.run(zones, outputs=["zones"]).cache_hit
             return found
 
@@ -676,3 +672,27 @@ def test_what_an_input_lies_in_is_no_output_of_ours_and_stays(tmp_path: Path) ->
         plan = tracker.evict(keep_last=0, dry_run=False)
         assert ids(plan) == []
         assert place.exists()
+
+
+def test_a_run_object_is_pinned_as_that_attempt(tmp_path: Path) -> None:
+    with opened(tmp_path) as tracker:
+        first = chain(tracker, 1.0)["trips"].run
+        chain(tracker, 1.1)
+        tracker.pin(first, "the first one")
+        assert [pin.name for pin in tracker.pins()] == ["base_trips"]
+        assert {*ids(tracker.evict("trips", keep_last=0))} == {"base_trips#2"}
+        tracker.unpin(first)
+        assert tracker.pins() == []
+
+
+def test_a_forecast_says_that_it_would_be_computed_because_of_that(tmp_path: Path) -> None:
+    with opened(tmp_path) as tracker:
+        chain(tracker)
+        tracker.evict("trips", keep_last=0, dry_run=False)
+        forecast = tracker.forecast(zones, outputs=["zones"])
+        assert "evicted" not in str(forecast)
+        with tracker.scenario("base", dry_run=True) as sc:
+            made = sc.run(zones, outputs=["zones"])
+            config = {"growth": 1.0}
+            sc.run(trips, inputs={"zones": made}, config=config, outputs=["trips"], execution_options=PATHS)
+        assert "evicted" in str(sc.dry_run)
