@@ -37,9 +37,9 @@ class Keeping:
     ) -> Eviction:
         """Delete files of outputs that can be made again, and keep all that is known of them.
 
-        A later step that asks for such an output puts it back from a recovery copy, or runs again. Kept are the
-        outputs of runs that are pinned, that a run or scenario in progress uses, that a change was accepted as, or that
-        could not be made again; and files whose bytes are not the recorded ones.
+        A later step that asks for such an output puts it back from a recovery copy, or runs again. Kept are outputs of
+        runs that are pinned, that a run or scenario in progress or another living process uses, that a change was
+        accepted as, or that could not be made again; and files whose bytes are not the recorded ones.
 
         Args:
             what: scenarios, steps or runs to take outputs of; none for all.

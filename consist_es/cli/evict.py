@@ -39,9 +39,9 @@ def evict(
 
     WHAT is a scenario, a step (all runs of that name) or a run; by default all. What takes the fewest seconds per byte
     to make again goes first. Kept are outputs of the last results of each step, of runs that are pinned, that a run in
-    progress uses, that a change was accepted as, or that could not be made again; and every file whose bytes are not
-    the recorded ones. A later step that asks for an evicted output puts it back from a recovery copy, or runs again.
-    If it is interrupted, the same call again completes it.
+    progress or a living process uses, that a change was accepted as, or that could not be made again; and every file
+    whose bytes are not the recorded ones. A later step that asks for an evicted output puts it back from a recovery
+    copy, or runs again. If it is interrupted, the same call again completes it.
     """
     policy = Policy.of(what, keep_last, checked_bytes(free, "--bytes"))
     folder = None if archive_root is None else given_folder(archive_root, "--to")

@@ -19,9 +19,11 @@ from consist_es.artifacts.elsewhere import RecoveryCopy
 from consist_es.artifacts.formats import bundle_members
 from consist_es.artifacts.uris import UriMap
 from consist_es.errors import InputError, PathError
+from consist_es.log.presence import is_same_machine
 from consist_es.project.project import Project
 from consist_es.projections import copies, keeping, run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
+from consist_es.projections.origins import writer_details
 from consist_es.projections.plumbing import to_text
 from consist_es.runs.artifacts import artifact_of_row
 from consist_es.text import readable
@@ -41,6 +43,8 @@ _ARTIFACTS = "SELECT rowid, a.* FROM artifacts a WHERE rowid > ? ORDER BY rowid 
 _INPUTS = "SELECT run_key, artifact_id FROM links WHERE direction = 'input' ORDER BY seq, position"
 _OUTPUTS = "SELECT run_key, artifact_id FROM links WHERE direction = 'output'"
 _IN_SCENARIOS = "SELECT key, scenario_key FROM runs WHERE scenario_key IN (SELECT value FROM json_each(?))"
+_WRITERS = "SELECT DISTINCT writer FROM runs"
+_OF_WRITER = "SELECT key FROM runs WHERE writer = ?"
 _HELD = "SELECT scenario_key, artifact_id FROM coupler WHERE artifact_id IS NOT NULL"
 _VARYING = """
 SELECT DISTINCT r.fingerprint FROM runs r JOIN artifacts a ON a.producer_key = r.key
@@ -173,11 +177,13 @@ class Survey:
     # ------------------------------------------------------------ what needs bytes
 
     def in_use(self) -> dict[str, str]:
-        """Key of a run -> which run or scenario that has not ended now uses its outputs."""
+        """Key of a run -> what may be using its outputs now: a run or scenario that has not ended, or a process of
+        another that lives, and has used or made them."""
         conn = self._project.connection()
-        names = {row.key: row.id for row in run_table.running(conn) if not self._project.is_gone(row)}
-        inside = query(conn, _IN_SCENARIOS, (to_text([*names]),))
-        users = {**names, **{key: names[scenario] for key, scenario in inside}}
+        open_runs = {row.key: row.id for row in run_table.running(conn) if not self._project.is_gone(row)}
+        users = self._of_others(conn) | {key: f"{name!r} has not ended" for key, name in open_runs.items()}
+        inside = query(conn, _IN_SCENARIOS, (to_text([*open_runs]),))
+        users |= {key: users[scenario] for key, scenario in inside}
         used: dict[str, str] = {}
         if not users:
             return used
@@ -185,8 +191,20 @@ class Survey:
             for user, artifact in query(conn, sql):
                 row = self.rows.get(artifact)
                 if user in users and row is not None and row.producer_key is not None:
-                    used.setdefault(row.producer_key, f"{users[user]!r} has not ended, and uses it")
-        return used | {key: f"{name!r} has not ended" for key, name in users.items()}
+                    used.setdefault(row.producer_key, f"{users[user]}, and uses it")
+        return used
+
+    def _of_others(self, conn: sqlite3.Connection) -> dict[str, str]:
+        """Key of a run -> that its process lives and is not this one; between two steps nothing of it is running."""
+        project, found = self._project, {}
+        for (name,) in query(conn, _WRITERS):
+            writer = writer_details(conn, name)
+            if writer is None or (writer.pid == project.storage.pid() and is_same_machine(project.storage, writer)):
+                continue
+            if project.log.alive(writer):
+                said = f"process {writer.pid} of {writer.user or 'somebody'} is alive"
+                found.update({key: said for (key,) in query(conn, _OF_WRITER, (name,))})
+        return found
 
     def pinned(self) -> dict[str, str]:
         """Key of a run -> why its outputs are pinned."""

@@ -221,6 +221,29 @@ def test_a_step_in_progress_keeps_the_artifact_that_it_reads(tmp_path: Path) -> 
         assert "base_trips" in ids(tracker.evict(keep_last=0))
 
 
+def test_what_another_living_process_has_made_is_kept_between_its_steps(tmp_path: Path) -> None:
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    os.mkfifo(begun)
+    os.mkfifo(go)
+
+    def child() -> None:
+        with opened(tmp_path) as tracker:
+            made = tracker.run(zones, outputs=["zones"])
+            begun.write_text("x")
+            go.read_text()
+            config = {"growth": 1.0}
+            tracker.run(trips, inputs={"zones": made}, config=config, outputs=["trips"], execution_options=PATHS)
+
+    pid = fork(child)
+    begun.read_text()
+    with opened(tmp_path) as tracker, released(go):
+        done = tracker.evict(keep_last=0, dry_run=False)
+        assert "is alive, and uses it" in why_kept(done)["zones"]
+    assert status_of(pid) == 0
+    with opened(tmp_path) as tracker:
+        assert {*ids(tracker.evict(keep_last=0))} == {"zones", "trips"}
+
+
 def test_what_begins_to_be_used_after_the_plan_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as tracker, opened(tmp_path) as other:
         chain(tracker)

@@ -16,6 +16,7 @@ from consist_es.events import ArtifactEvicted
 from consist_es.projections import keeping
 from tests.execution.test_recovery_kills import in_child
 from tests.keeping.model import PATHS, chain, facts, files, hits, opened
+from tests.support.children import fork, status_of
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 
@@ -32,6 +33,11 @@ def everything(tracker: Tracker) -> None:
     """A chain, a folder, and a step that hits afterwards."""
     chain(tracker)
     tracker.run(store, outputs=["store"], execution_options=PATHS)
+
+
+def recorded(folder: Path) -> None:
+    with opened(folder) as tracker:
+        everything(tracker)
 
 
 def evict(folder: Path) -> None:
@@ -60,8 +66,8 @@ def alarms(tracker: Tracker) -> list[str]:
 def test_killed_at_every_call(tmp_path: Path, work: Callable[[Path], None]) -> None:
     folder, saved = tmp_path / "work", tmp_path / "saved"
     folder.mkdir()
+    assert status_of(fork(lambda: recorded(folder))) == 0  # in a process that is gone when it is evicted
     with opened(folder) as tracker:
-        everything(tracker)
         known, before = facts(tracker), files(folder)
         ids = {str(item.id): item for item in tracker.find_artifacts(limit=None)}
     folder.rename(saved)
