@@ -62,7 +62,9 @@ class Collection(msgspec.Struct, kw_only=True):
     def lines(self) -> list[str]:
         """What it is, in words."""
         things = counted(len(self.items), "thing")
-        if self.done:
+        if self.done and not self.items:
+            first = "Nothing was deleted."
+        elif self.done:
             first = f"Deleted {things}: {in_bytes(self.size)} are free."
         elif self.items:
             first = f"Would delete {things} that nothing needs, and free {in_bytes(self.size)}:"

@@ -41,8 +41,8 @@ def plan(survey: Survey, policy: Policy, unfinished: Collection[str] = ()) -> Ev
         elif found is not None and why is not None:
             kept.append(Left(facts.id, why))
     chosen, shared = planner.chosen(candidates, policy.free)
-    going = {run.key for run in chosen}
-    left = [item for run, items in planner.left.items() if run in going for item in items]
+    stays = {run.key for run in candidates} - {run.key for run in chosen} | reasons.keys()
+    left = [item for run, items in planner.left.items() if run not in stays for item in items]
     return Eviction(policy=policy, runs=chosen, kept=[*kept, *shared], left=left, at=survey.at)
 
 
@@ -80,13 +80,7 @@ class _Planner:
         """What could be deleted of a run; None if that is nothing."""
         found: dict[tuple[Path, ...], list[tuple[ArtifactRow, Path]]] = defaultdict(list)
         empty: list[tuple[ArtifactRow, Path]] = []
-        for row in self._survey.made[facts.key]:
-            place = self._survey.place(row)
-            if row.digest is None or row.kind not in ("file", "folder") or place is None or not os.path.lexists(place):
-                continue
-            if why := self._stays(row, place):
-                self.left[facts.key].append(Left(readable(str(place)), why))
-                continue
+        for row, place in self._there(facts):
             files = tuple(self._survey.files(row, place))
             if files:
                 found[files].append((row, place))
@@ -108,6 +102,20 @@ class _Planner:
         copied = all(self._survey.has_copy(item.row) for item in outputs)
         seconds = facts.seconds or 0.0
         return PlannedRun(facts.key, facts.id, facts.scenario, facts.folder, seconds, copied, tuple(outputs))
+
+    def _there(self, facts: Facts) -> Iterator[tuple[ArtifactRow, Path]]:
+        """What a run made and may be deleted, with its place; notes what stays."""
+        for row in self._survey.made[facts.key]:
+            if row.digest is None or row.kind not in ("file", "folder"):
+                continue
+            place = self._survey.place(row)
+            if place is None:
+                self.left[facts.key].append(Left(row.uri, "it cannot be looked for: its mount is not given here"))
+            elif os.path.lexists(place):
+                if why := self._stays(row, place):
+                    self.left[facts.key].append(Left(readable(str(place)), why))
+                else:
+                    yield row, place
 
     def _output(self, row: ArtifactRow, place: Path, files: tuple[Path, ...], size: int) -> PlannedOutput:
         before = self._survey.evicted.get(row.artifact_id)

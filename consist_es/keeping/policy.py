@@ -152,7 +152,9 @@ class Eviction(msgspec.Struct, kw_only=True):
         """What goes and what stays, in words."""
         outputs = counted(sum(len(run.outputs) for run in self.runs), "output")
         of = f"{outputs} of {counted(len(self.runs), 'run')}"
-        if self.done:
+        if self.done and not self.runs:
+            first = f"Nothing was evicted ({self.policy})."
+        elif self.done:
             first = f"Evicted {of}: {in_bytes(self.freed)} are free. What they were and how they were made is kept."
         elif self.runs:
             first = f"Would evict {of} and free {in_bytes(self.size)} ({self.policy}):"

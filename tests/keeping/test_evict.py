@@ -265,7 +265,9 @@ def test_a_file_that_was_changed_is_left_and_named(tmp_path: Path) -> None:
     with opened(tmp_path) as tracker:
         place = chain(tracker)["trips"].outputs["trips"].path
         place.write_text("by hand")
-        assert ids(tracker.evict("trips", keep_last=0, dry_run=False)) == []
+        done = tracker.evict("trips", keep_last=0, dry_run=False)
+        assert why_left(done)["trips.txt"].startswith("it has changed: ")
+        assert str(done).startswith("Nothing was evicted (outputs of trips, ")
         assert place.read_text() == "by hand"
         assert evicted(tracker) == []
 
@@ -294,7 +296,8 @@ def test_a_link_in_place_of_the_file_is_left(tmp_path: Path) -> None:
         place = chain(tracker)["trips"].outputs["trips"].path
         place.rename(tmp_path / "mine.txt")
         place.symlink_to(tmp_path / "mine.txt")
-        assert tracker.evict("trips", keep_last=0, dry_run=False).freed == 0
+        done = tracker.evict("trips", keep_last=0, dry_run=False)
+        assert (done.freed, why_left(done)) == (0, {"trips.txt": "it is a link"})
         assert (tmp_path / "mine.txt").exists()
 
 
@@ -307,8 +310,45 @@ def test_what_lies_outside_the_run_folder_and_mounts_is_left(tmp_path: Path) -> 
 
     with opened(tmp_path) as tracker:
         tracker.run(write, output_paths={"far": outside / "far.txt"})
-        assert tracker.evict(keep_last=0, dry_run=False).freed == 0
+        done = tracker.evict(keep_last=0, dry_run=False)
+        assert why_left(done) == {"far.txt": "it lies outside the run directory and the mounts"}
     assert (outside / "far.txt").exists()
+
+
+def test_what_lies_below_a_mount_that_is_not_here_is_left(tmp_path: Path) -> None:
+    place = tmp_path / "out" / "far.txt"
+    place.parent.mkdir()
+
+    def write() -> None:
+        place.write_text("far" * 100)
+
+    with opened(tmp_path, mounts={"out": place.parent}) as tracker:
+        tracker.run(write, output_paths={"far": place})
+    with opened(tmp_path) as tracker:
+        done = tracker.evict(keep_last=0, dry_run=False)
+        assert why_left(done) == {"far.txt": "it cannot be looked for: its mount is not given here"}
+    assert place.exists()
+    with opened(tmp_path, mounts={"out": place.parent}) as tracker:
+        assert tracker.evict(keep_last=0, dry_run=False).freed == 300
+
+
+@pytest.mark.parametrize("other", ["folder", "pipe", "link above"])
+def test_something_else_in_the_place_is_left(tmp_path: Path, other: str) -> None:
+    with opened(tmp_path) as tracker:
+        place = chain(tracker)["trips"].outputs["trips"].path
+        if other == "link above":
+            place.parent.rename(tmp_path / "mine")
+            place.parent.symlink_to(tmp_path / "mine")
+        elif other == "pipe":
+            place.unlink()
+            os.mkfifo(place)
+        else:
+            place.unlink()
+            (place / "mine").mkdir(parents=True)
+        done = tracker.evict("trips", keep_last=0, dry_run=False)
+        assert done.freed == 0
+        assert [*why_left(done)] == ["trips.txt"]
+        assert os.path.lexists(place)
 
 
 def test_what_could_not_be_made_again_is_kept(tmp_path: Path) -> None:
@@ -366,7 +406,9 @@ def test_a_run_that_failed_or_may_not_be_reused_is_kept(tmp_path: Path) -> None:
 def test_fast_hashing_leaves_everything(tmp_path: Path) -> None:
     with opened(tmp_path, hashing_strategy="fast") as tracker:
         chain(tracker)
-        assert ids(tracker.evict(keep_last=0)) == []
+        assert {*why_left(tracker.evict(keep_last=0)).values()} == {
+            "no digest of its content was recorded, so that it cannot be told to be the same"
+        }
 
 
 # ---------------------------------------------------------------- links, folders, files in files
@@ -376,7 +418,8 @@ def test_a_hard_link_elsewhere_keeps_the_bytes_so_nothing_is_deleted(tmp_path: P
     with opened(tmp_path) as tracker:
         place = chain(tracker)["trips"].outputs["trips"].path
         os.link(place, tmp_path / "other name")
-        assert tracker.evict("trips", keep_last=0, dry_run=False).freed == 0
+        done = tracker.evict("trips", keep_last=0, dry_run=False)
+        assert "another name, a hard link" in why_left(done)["trips.txt"]
         assert place.exists()
 
 
