@@ -741,6 +741,49 @@ class CopyForgotten(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class ArtifactEvicted(Event, frozen=True, kw_only=True):
+    """The bytes of an artifact are not kept any longer: from now on its file may be deleted.
+
+    How it was made stays recorded. Whoever finds the file in its place all the same may use it.
+    """
+
+    artifact: str
+    """Artifact id."""
+    key: str
+    uri: str
+    root: str = ""
+    """The run directory that a ``./`` URI was made for."""
+    digest: str
+    size: int = 0
+    """Bytes that its file was to free; 0 for what lies in the file of another artifact."""
+    eviction: str
+    """The same text for all artifacts that one call evicted."""
+    policy: str = ""
+    """What the call was asked to keep, in words."""
+    user: str = ""
+
+
+class BytesPinned(Event, frozen=True, kw_only=True):
+    """A user asked to keep the bytes of an artifact, or of all outputs of this event's run or scenario."""
+
+    artifact: str | None = None
+    """Artifact id; None for the run or scenario."""
+    name: str = ""
+    """Run id, or key of the artifact."""
+    reason: str
+    user: str = ""
+
+
+class PinRemoved(Event, frozen=True, kw_only=True):
+    """The bytes need not be kept any longer for the reasons of earlier pins."""
+
+    artifact: str | None = None
+    """As in `BytesPinned`."""
+    name: str = ""
+    reason: str | None = None
+    user: str = ""
+
+
 # ---------------------------------------------------------------- coupler and metadata
 
 

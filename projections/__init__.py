@@ -8,6 +8,7 @@ from consist_es.projections import (
     audit_index,
     cache_index,
     coupler_state,
+    keeping,
     lineage,
     redactions,
     run_table,
@@ -24,6 +25,7 @@ BUILTIN: tuple[Projection, ...] = (
     audit_index,
     redactions,
     source_texts,
+    keeping,
     sweeps,
 )
 """All views of a project."""

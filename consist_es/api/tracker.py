@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from consist_es.api.coupler import Coupler
 from consist_es.api.header import make_header
 from consist_es.api.history import TrackerQueries
+from consist_es.api.keeping import Keeping
 from consist_es.api.lifecycle import Lifecycle
 from consist_es.api.opening import make_folder, opened, places_of
 from consist_es.api.recovery import Recovery
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from consist_es.sweeps.rows import SweepResult
 
 
-class Tracker(Steps["Tracker"], LogCalls, Lifecycle, TrackerQueries, Recovery):
+class Tracker(Steps["Tracker"], LogCalls, Lifecycle, TrackerQueries, Recovery, Keeping):
     """Runs steps and scenarios, and records them in one project.
 
     Args:

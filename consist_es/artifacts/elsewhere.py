@@ -47,12 +47,16 @@ class FoundCopy(msgspec.Struct, frozen=True):
 
 
 class Elsewhere(ABC):
-    """Knows the recovery copies of artifacts."""
+    """Knows the recovery copies of artifacts, and which ones were evicted."""
 
     @abstractmethod
     def look(self, artifact: Any, *, fresh: bool = False) -> FoundCopy:
         """Look for a copy with the artifact's recorded bytes; `fresh` reads them even if nothing seems to have
         changed."""
+
+    def evicted(self, artifact: Any) -> str | None:
+        """The day that its bytes were evicted on, if they were; None if they were not, or are back."""
+        return None
 
     @abstractmethod
     def roots(self, artifact: Any) -> Sequence[str]:
@@ -61,3 +65,13 @@ class Elsewhere(ABC):
     @abstractmethod
     def places(self, artifact: Any) -> Sequence[Path]:
         """The places of the copies, which nobody has looked at."""
+
+
+def what_to_do(artifact: Any, uris: Any) -> str:
+    """What to do about an artifact whose file is gone, in a sentence or two."""
+    elsewhere = None if uris is None else uris.elsewhere
+    day = None if elsewhere is None else elsewhere.evicted(artifact)
+    if day is not None:
+        return f"It was evicted on {day} to make room. Running {artifact.run_id} again makes it again."
+    maker = artifact.run_id or "none: an external file"
+    return f"Run the step that made it ({maker}) again, or restore the file."

@@ -12,6 +12,7 @@ import msgspec
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.copies import copy_path, held, root_of
 from consist_es.artifacts.describe import Digester
+from consist_es.artifacts.elsewhere import what_to_do
 from consist_es.artifacts.formats import bundle_members, member_suffix
 from consist_es.artifacts.uris import UriMap, below, inside, require_path
 from consist_es.errors import ArtifactMissingError, InputError, MaterializeError, PathError
@@ -125,7 +126,7 @@ class Copier(msgspec.Struct, frozen=True):
         tried = ", ".join(str(place) for place in artifact.locations)
         raise ArtifactMissingError(
             f"The recorded content of artifact {artifact.key!r} was not found (looked at {tried}). "
-            "Run the step that made it again, or restore the file."
+            f"{what_to_do(artifact, self.uris)}"
         )
 
     def _digest(self, path: Path, artifact: Artifact) -> str | None:

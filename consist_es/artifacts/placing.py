@@ -207,20 +207,47 @@ def _free_room(folder: Path) -> str:
     return name
 
 
-def tidy(folder: Path) -> None:
-    """Remove what killed processes left beside copies that are in place."""
+def discard(paths: Sequence[Path], roots: Sequence[str]) -> None:
+    """Delete files or folders of one folder, the first of them first, so that none is ever half there.
+
+    They are renamed into a folder beside them, which `tidy` removes if the process is killed.
+
+    Raises:
+        PathError: they lie outside the roots. OSError: one cannot be renamed; the others may be gone.
+    """
+    paths[0].lstat()  # else the folder would be made for nothing
+    with held(paths[0].parent, roots) as folder:
+        name = _free_room(folder)
+        (folder / name).mkdir(mode=0o700)
+        try:
+            for path in paths:
+                (folder / path.name).rename(folder / name / path.name)
+        finally:
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def is_left_behind(name: str) -> bool:
+    """True for the name of a folder that a process of this machine made for a copy, if it is certainly gone."""
+    match = _ROOM.match(name)
+    return match is not None and match[1] == _machine() and not _lives(int(match[2]))
+
+
+def tidy(folder: Path) -> bool:
+    """Remove what killed processes left beside copies that are in place; True if there was anything."""
     with suppress(OSError):
-        _sweep(folder, folder)
+        return _sweep(folder, folder)
+    return False
 
 
-def _sweep(path: Path, folder: Path) -> None:
+def _sweep(path: Path, folder: Path) -> bool:
     """Remove what processes of this machine left that are gone; `folder` is the same folder, held."""
     machine = _machine()
     with os.scandir(path) as entries:  # by its own name: a step that archives does not read its archive
         rooms = [match for entry in entries if (match := _ROOM.match(entry.name))]
-    for match in rooms:
-        if match[1] == machine and not _lives(int(match[2])):
-            shutil.rmtree(folder / match[0], ignore_errors=True)
+    left = [match[0] for match in rooms if match[1] == machine and not _lives(int(match[2]))]
+    for name in left:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return bool(left)
 
 
 def _lives(pid: int) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -12,7 +14,7 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.describe import SET_DRIVER
 from consist_es.artifacts.elsewhere import FoundCopy
 from consist_es.artifacts.uris import UriMap
-from consist_es.cache.verdict import Miss, invalid
+from consist_es.cache.verdict import Miss, evicted, invalid
 from consist_es.errors import PathError
 
 
@@ -46,7 +48,20 @@ def from_copies(
     """The recovery copies that make up for a miss on a run's outputs, or why it is refused all the same."""
     found, left = _stand_ins(problem.details["outputs"], outputs, uris, fresh=fresh)
     whole = {key: item for key, item in outputs.items() if key not in found}
+    if left and (days := _days(left, outputs, uris)).keys() == left.keys():
+        return evicted(problem.nearest or "", days), found
     return invalid(problem.nearest or "", left) if left else again([], whole), found
+
+
+def _days(keys: Iterable[str], outputs: Mapping[str, Artifact], uris: UriMap) -> dict[str, str]:
+    """Key -> the day of its eviction, for those that were evicted and are not there."""
+    days: dict[str, str] = {}
+    for key in keys:
+        day = None if uris.elsewhere is None else uris.elsewhere.evicted(outputs[key])
+        with suppress(PathError):
+            if day is not None and not os.path.lexists(outputs[key].own_path):
+                days[key] = day
+    return days
 
 
 def at_copies(recovered: Mapping[str, Recovered], outputs: Mapping[str, Artifact]) -> dict[str, Artifact]:

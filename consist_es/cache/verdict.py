@@ -20,6 +20,9 @@ NOT_TRUSTED = "writer_not_trusted"
 INVALID = "candidate_outputs_invalid"
 """Reason of a miss: outputs of the earlier run are gone or changed, and no recovery copy has their bytes."""
 
+EVICTED = "outputs_evicted"
+"""Reason of a miss: outputs of the earlier run were evicted to make room, and no recovery copy has their bytes."""
+
 NOT_PUT_BACK = "effects_not_put_back"
 """Reason of a miss: the earlier run's changes to objects cannot be made now."""
 
@@ -72,3 +75,9 @@ def invalid(run: str, bad: Mapping[str, str]) -> Miss:
     """The miss on a run with these faults, by output."""
     said = [f"output {key!r} {what}" for key, what in bad.items()]
     return Miss(INVALID, run, said, {"outputs": dict(bad)})
+
+
+def evicted(run: str, days: Mapping[str, str]) -> Miss:
+    """The miss on a run whose outputs were evicted on these days."""
+    said = [f"output {key!r} was evicted on {day}: computing it makes it again" for key, day in days.items()]
+    return Miss(EVICTED, run, said, {"evicted": dict(days)})

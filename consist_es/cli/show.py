@@ -23,6 +23,7 @@ from consist_es.errors import UsageError
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading import account, select
 from consist_es.reading.causes import in_short
+from consist_es.reading.evicted import Gone
 from consist_es.reading.labels import label, outcome
 from consist_es.runs.step_logs import step_log
 
@@ -123,6 +124,11 @@ def plain_step(found: account.StepAccount) -> dict[str, Any]:
         "config": row.config,
         "inputs": {name: plain_artifact(item) for name, item in found.inputs.items()},
         "outputs": {name: plain_artifact(item) for name, item in found.outputs.items()},
+        "evicted": {
+            name: _gone(found.evicted[item.artifact_id])
+            for name, item in found.outputs.items()
+            if item.artifact_id in found.evicted
+        },
     }
 
 
@@ -181,5 +187,13 @@ def _artifact(found: account.ArtifactAccount) -> dict[str, Any]:
         "made_by": None if found.maker is None else found.maker.id,
         "used_by": [row.id for row in found.users],
         "same_bytes": found.same_bytes,
+        "evicted": None if found.evicted is None else _gone(found.evicted),
         "copies": [{"uri": copy.uri, "how": copy.how, "at": copy.at} for copy in found.copies],
     }
+
+
+def _gone(found: Gone) -> dict[str, Any]:
+    """What JSON says of an eviction."""
+    row = found.row
+    said = {"at": row.at, "by": row.user, "policy": row.policy, "bytes": row.size, "recipe": found.recipe}
+    return {**said, "made_again_by": found.again, "same_bytes": found.same if found.again else None}

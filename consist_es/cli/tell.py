@@ -80,6 +80,7 @@ def tell_step(found: StepAccount, *, whole: bool) -> None:
             line("config", ", ".join(f"{key}={value}" for key, value in config.items()))
         _lines("inputs", _files(found.inputs))
         _lines("outputs", _files(found.outputs))
+        _lines("evicted", _evicted(found))
 
 
 def tell_resources(row: RunRow) -> None:
@@ -161,6 +162,15 @@ def where_it_came_in(found: StepAccount) -> list[str]:
         for cause in found.causes
         if cause.first.key != found.row.key
     ]
+
+
+def _evicted(found: StepAccount) -> Iterator[str]:
+    """The outputs that were evicted, those of one day in one line: they are made again by one run."""
+    names = {item.artifact_id: name for name, item in found.outputs.items()}
+    said: dict[str, list[str]] = {}
+    for artifact, gone in found.evicted.items():
+        said.setdefault(str(gone), []).append(names[artifact])
+    yield from (f"{', '.join(keys)}: {text}" for text, keys in said.items())
 
 
 def _files(found: dict[str, ArtifactRow]) -> Iterator[str]:
@@ -251,6 +261,8 @@ def tell_artifact(found: ArtifactAccount) -> None:
         line("columns", ", ".join(f"{name}: {kind}" for name, kind in row.schema.items()))
     for copy in found.copies:
         line("copy", f"{copy.uri} ({copy.how.replace('_', ' ')})")
+    if found.evicted is not None:
+        line("evicted", str(found.evicted), "yellow")
     if found.same_bytes:
         line("same bytes", f"in {found.same_bytes} more records")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from consist_es.cli import sweep_words
+from consist_es.cli import keeping_words, sweep_words
 from consist_es.cli.line import BAD as BAD
 from consist_es.cli.line import GOOD as GOOD
 from consist_es.cli.line import ODD as ODD
@@ -402,6 +402,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     StepFailed: _step_failed,
     StepStarted: _step_started,
     WriterAttached: _attached,
+    **keeping_words.WORDS,
     **sweep_words.WORDS,
 }
 """Event type -> its words. Events of other types are shown field by field."""

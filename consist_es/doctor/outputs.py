@@ -16,10 +16,10 @@ from consist_es.artifacts.moved import root_now
 from consist_es.artifacts.uris import UriMap, unquote
 from consist_es.doctor.finding import NOTE, OK, WARNING, Finding, listed
 from consist_es.errors import InputError, PathError
-from consist_es.projections import copies, run_table
+from consist_es.projections import copies, keeping, run_table
 from consist_es.projections.artifact_rows import ArtifactRow, artifact_row
 from consist_es.runs.artifacts import artifact_of_row
-from consist_es.text import readable
+from consist_es.text import counted, readable
 from consist_es.views.file import query
 
 _MADE = """
@@ -80,8 +80,38 @@ def check_outputs(conn: sqlite3.Connection, cache: DigestCache, roots: Roots, *,
     """Missing or changed outputs of completed runs. Reads only files with another size or time than recorded; with
     `deep`, all."""
     digester = Digester("full", None if deep else cache)
-    found = (finding for made in _outputs(conn) if (finding := _of_output(conn, made, roots, digester, deep=deep)))
-    yield from listed(found, Finding(OK, "outputs", "every output is in its place and unchanged"))
+    evicted = _Evicted(conn)
+    found = (
+        finding
+        for made in _outputs(conn)
+        if (finding := _of_output(conn, made, roots, digester, deep=deep, evicted=evicted))
+    )
+    for finding in listed(found, Finding(OK, "outputs", "every output is in its place and unchanged")):
+        if finding.level != OK or not evicted.count:
+            yield finding
+    yield from evicted.findings()
+
+
+class _Evicted:
+    """Counts outputs that are not there because they were evicted: nothing is wrong with that."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn, self.count, self._bytes = conn, 0, 0
+
+    def has(self, artifact_id: str) -> bool:
+        """True if an artifact was evicted, and not put back since."""
+        found = keeping.evicted(self._conn, [artifact_id]).get(artifact_id)
+        if found is None:
+            return False
+        self.count, self._bytes = self.count + 1, self._bytes + found.size
+        return True
+
+    def findings(self) -> Iterator[Finding]:
+        """One note on all of them."""
+        if self.count:
+            said = f"evicted to make room: {counted(self.count, 'output')}, {self._bytes:,} bytes"
+            todo = "A step that asks for one makes it again. `consist-es show` says how each was made."
+            yield Finding(NOTE, "outputs", said, "", todo)
 
 
 def _outputs(conn: sqlite3.Connection) -> Iterator[Made]:
@@ -93,7 +123,9 @@ def _outputs(conn: sqlite3.Connection) -> Iterator[Made]:
         last = rows[-1][0]
 
 
-def _of_output(conn: sqlite3.Connection, made: Made, roots: Roots, digester: Digester, *, deep: bool) -> Finding | None:
+def _of_output(
+    conn: sqlite3.Connection, made: Made, roots: Roots, digester: Digester, *, deep: bool, evicted: "_Evicted"
+) -> Finding | None:
     row = made.artifact
     try:
         artifact = artifact_of_row(row, roots.of(row.root), run_id=made.run)
@@ -111,6 +143,8 @@ def _of_output(conn: sqlite3.Connection, made: Made, roots: Roots, digester: Dig
     if copy.path is not None:
         said = f"{row.key} of run {made.run} {what}, and a copy has its bytes: {readable(str(copy.path))}"
         return Finding(NOTE, "outputs", said, where)
+    if found is None and evicted.has(row.artifact_id):
+        return None
     if made.answers:
         return Finding(WARNING, "outputs", f"{row.key} of run {made.run} {what}", where, _REMAKE)
     again = query(conn, _WRITTEN_AGAIN, (row.uri, row.root, row.created_seq, found))

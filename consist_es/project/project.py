@@ -74,12 +74,15 @@ class Project:
         self._attached: int | None = None
         self._attaching = threading.Lock()
 
-    def record(self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True) -> int:
+    def record(
+        self, drafts: Sequence[Draft], *, commit: bool = False, tidy: bool = True, since: int | None = None
+    ) -> int:
         """Append events as one batch, and return the position of the first once they are safe: from a killed process
         always, from a power cut as the sync policy says (`commit` marks ends of runs).
 
         Anything that looks like a secret in user data is masked here, on the only way into the log. `tidy`: look for
-        runs of dead processes first, once per process; a worker of a step leaves that to others.
+        runs of dead processes first, once per process; a worker of a step leaves that to others. `since`: as for
+        `EventLog.append`, for events that another process may be recording.
 
         Raises:
             LogWriteError, LogFullError: nothing was recorded.
@@ -88,7 +91,7 @@ class Project:
             self.attach()
         # The views may lag: recording a known value once more is harmless.
         drafts = apart(self.masker.drafts(drafts), lambda digest: shared_values.known(self.views_as_seen(), digest))
-        first = next(iter(self.log.append(drafts, commit=commit)), 0)
+        first = next(iter(self.log.append(drafts, commit=commit, since=since)), 0)
         self.views.expect_more()
         return first
 

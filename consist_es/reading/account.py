@@ -15,6 +15,7 @@ from consist_es.projections.origins import writer_details
 from consist_es.projections.run_rows import RunRow, WriterRow
 from consist_es.projections.sweeps import Missing, SweepRow
 from consist_es.reading.causes import Cause, Causes, differences, telling
+from consist_es.reading.evicted import Gone, gone
 from consist_es.reading.labels import outcome
 from consist_es.reading.listing import users
 from consist_es.reading.sums import Sum, total
@@ -48,6 +49,8 @@ class StepAccount(msgspec.Struct, frozen=True):
     outputs: dict[str, ArtifactRow]
     source_changes: list[SourceChange]
     """Lines of code that changed since `nearest`, as far as their texts are recorded."""
+    evicted: dict[str, Gone]
+    """Artifact id -> its eviction, for outputs that were evicted."""
 
 
 class SweepAccount(msgspec.Struct, frozen=True):
@@ -82,6 +85,8 @@ class ArtifactAccount(msgspec.Struct, frozen=True):
     """How many other records have the same bytes."""
     copies: list[RecoveryCopy]
     """Its recovery copies, as they were recorded."""
+    evicted: Gone | None
+    """Its eviction, if its bytes were evicted and not put back since."""
 
 
 def of_step(conn: sqlite3.Connection, row: RunRow, against: RunRow | None = None) -> StepAccount:
@@ -94,7 +99,8 @@ def of_step(conn: sqlite3.Connection, row: RunRow, against: RunRow | None = None
     above = None if row.scenario_key is None else run_table.by_key(conn, row.scenario_key)
     changes = [] if row.cache == "hit" and against is None else source_changes(conn, row, nearest)
     inputs, outputs = lineage.inputs(conn, row.key), lineage.outputs(conn, row.key)
-    return StepAccount(row, above, nearest, found, causes, inputs, outputs, changes)
+    evicted = gone(conn, outputs.values())
+    return StepAccount(row, above, nearest, found, causes, inputs, outputs, changes, evicted)
 
 
 def first_causes(conn: sqlite3.Connection, row: RunRow) -> list[FirstCause]:
@@ -137,4 +143,5 @@ def of_artifact(conn: sqlite3.Connection, row: ArtifactRow) -> ArtifactAccount:
     used = [run for key in users(conn, row) if (run := run_table.by_key(conn, key)) is not None]
     same = [] if row.digest is None else lineage.same_content(conn, row.digest)
     others = len([other for other in same if other.artifact_id != row.artifact_id])
-    return ArtifactAccount(row, maker, used, others, copies.of_artifacts(conn, [row.artifact_id]))
+    known = copies.of_artifacts(conn, [row.artifact_id])
+    return ArtifactAccount(row, maker, used, others, known, gone(conn, [row]).get(row.artifact_id))

@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from consist_es.projections import lineage, run_table
+from consist_es.projections import keeping, lineage, run_table
 from consist_es.projections.artifact_rows import ArtifactRow
+from consist_es.projections.keeping import Evicted
 from consist_es.report.sharing import Sharing
 from consist_es.report.tables import Keys, Texts
 from consist_es.values.digests import CONTENT
@@ -30,10 +31,13 @@ class Files:
         self._steps = steps
         self._numbers: dict[str, int] = {}
         self._known: dict[str, ArtifactRow] = {}
+        self._evicted: dict[str, Evicted] = {}
 
     def know(self, artifacts: Iterable[str]) -> None:
         """Read the rows of these artifacts, with one question."""
-        self._known |= lineage.by_ids(self._conn, [item for item in artifacts if item not in self._known])
+        if new := [item for item in artifacts if item not in self._known]:
+            self._known |= lineage.by_ids(self._conn, new)
+            self._evicted |= keeping.evicted(self._conn, new)
 
     def __call__(self, artifact: str) -> int:
         """The number of an artifact."""
@@ -58,6 +62,7 @@ class Files:
             "r": row.rows,
             "f": self._texts(row.driver),
             "c": self._columns(row.schema),
+            "ev": self._texts(self._evicted[artifact].day if artifact in self._evicted else None),
             **self._maker(row),
         }
 

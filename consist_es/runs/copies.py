@@ -14,7 +14,7 @@ from consist_es.artifacts.elsewhere import Elsewhere, FoundCopy, RecoveryCopy
 from consist_es.artifacts.uris import UriMap
 from consist_es.errors import PathError
 from consist_es.events import CopyRecorded
-from consist_es.projections import copies
+from consist_es.projections import copies, keeping
 
 if TYPE_CHECKING:
     from consist_es.project.project import Project
@@ -59,6 +59,10 @@ class KnownCopies(Elsewhere):
         if (trust := self._trust) is not None:
             found = [copy for copy in found if trust.admits(conn, copy.writer)]
         return look(found, artifact, self._roots, self._digester, fresh=fresh)
+
+    def evicted(self, artifact: Artifact) -> str | None:
+        found = keeping.evicted(self._project.connection(), [str(artifact.id)]).get(str(artifact.id))
+        return None if found is None else found.day
 
     def roots(self, artifact: Artifact) -> Sequence[str]:
         found: dict[str, None] = {}

@@ -27,6 +27,7 @@ REASONS = {
     "no_similar_prior_run": "nothing like it ran before",
     "not_vouched": "the log cannot be read where it recorded the earlier run",
     "not_identifiable": "its work cannot be identified",
+    "outputs_evicted": "its outputs were evicted to make room",
     "outputs_incomplete": "the earlier run did not make all outputs that are declared now",
     "packages_changed": "it was computed over other versions of packages that count",
     "prior_run_abandoned": "the earlier run's process died",

@@ -12,6 +12,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import Artifact, is_like_artifact
 from consist_es.artifacts.describe import Digester, artifact_of_event, describe, warn_of_links
+from consist_es.artifacts.elsewhere import what_to_do
 from consist_es.artifacts.uris import UriMap, require_path
 from consist_es.checks import check_key, key_from_path, names
 from consist_es.errors import BindingError, ConsistWarning, InputError, UsageError, UsageTypeError
@@ -208,10 +209,7 @@ def _from_artifact(
 ) -> BoundInput:
     path = artifact.path
     if not os.path.lexists(path):
-        raise InputError(
-            f"{shown}: artifact {artifact.key!r} is not at {path}. "
-            f"Run the step that made it ({artifact.run_id or 'none: an external file'}) again, or restore the file."
-        )
+        raise InputError(f"{shown}: artifact {artifact.key!r} is not at {path}. {what_to_do(artifact, artifact.uris)}")
     if artifact.uris is not sources.uris:  # another tracker's: its record may be in another log
         return _from_path(role, str(path), via, shown, sources, before)
     digest = sources.digester.digest(path, method=_method(artifact)).value

@@ -170,6 +170,20 @@ CREATE TABLE "environments" (
    "at" TEXT,
    "seq" INTEGER
 );
+CREATE TABLE "evictions" (
+   "seq" INTEGER PRIMARY KEY,
+   "artifact_id" TEXT,
+   "key" TEXT,
+   "uri" TEXT,
+   "root" TEXT,
+   "digest" TEXT,
+   "size" INTEGER,
+   "eviction" TEXT,
+   "policy" TEXT,
+   "user" TEXT,
+   "run_key" TEXT,
+   "at" TEXT
+);
 CREATE TABLE "links" (
    "run_key" TEXT REFERENCES "runs"("key"),
    "direction" TEXT,
@@ -212,6 +226,15 @@ CREATE TABLE "package_acceptances" (
    "writer" TEXT,
    "revoked_seq" INTEGER,
    PRIMARY KEY ("seq", "name")
+);
+CREATE TABLE "pins" (
+   "seq" INTEGER PRIMARY KEY,
+   "artifact_id" TEXT,
+   "run_key" TEXT,
+   "name" TEXT,
+   "reason" TEXT,
+   "user" TEXT,
+   "at" TEXT
 );
 CREATE TABLE "redactions" (
    "position" INTEGER PRIMARY KEY,
@@ -397,10 +420,18 @@ CREATE INDEX "coupler_by_artifact"
     ON "coupler" ("artifact_id");
 CREATE INDEX "coupler_by_key"
     ON "coupler" ("key", "seq");
+CREATE INDEX "evictions_by_artifact"
+    ON "evictions" ("artifact_id");
+CREATE INDEX "evictions_by_call"
+    ON "evictions" ("eviction");
 CREATE INDEX "links_by_artifact"
     ON "links" ("artifact_id", "direction");
 CREATE INDEX "materializations_by_artifact"
     ON "materializations" ("artifact_id");
+CREATE INDEX "pins_by_artifact"
+    ON "pins" ("artifact_id");
+CREATE INDEX "pins_by_run"
+    ON "pins" ("run_key");
 CREATE INDEX run_facets_by_value ON run_facets
     (key, coalesce(value_str, value_int, value_float, value_bool, value_json), seq);
 CREATE INDEX "run_meta_by_value"

@@ -28,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"project", "adapters", "observe"}),
     frozenset({"runs"}),
     frozenset({"reading"}),
-    frozenset({"steps", "cache", "exports"}),
+    frozenset({"steps", "cache", "exports", "keeping"}),
     frozenset({"execution"}),
     frozenset({"sweeps"}),
     frozenset({"api", "doctor", "report"}),

@@ -23,6 +23,7 @@ from consist_es.projections import (
     cache_index,
     copies,
     coupler_state,
+    keeping,
     lineage,
     lineage_tree,
     near,
@@ -45,6 +46,7 @@ OTHERS = {
     "artifacts": "the cache of digests",
     "identity": "the cache of sources",
     "doctor": "looks at every output on purpose",
+    "keeping": "plans an eviction, which looks at every run and output",
     "exports": "goes through everything, as one streams it; a table of its own; questions for Datasette",
     "reading": "lists, sums and suggestions of the command line, which go through everything",
 }
@@ -61,6 +63,8 @@ ENDED = Draft(
     PayloadRedacted(position=1, event="step_failed", digest="00", size=80, reason="r", status="failed"), run="A"
 )
 """The end of a run was redacted."""
+
+EVICTED = keeping.Evicted(1, "a1", "zones", "./x", "", "d", 9, "e", "p", "u", "A", "2026-01-01")
 
 Query = Callable[[sqlite3.Connection], Any]
 Asked = list[tuple[str, tuple[Any, ...]]]
@@ -219,6 +223,15 @@ QUERIES: dict[str, Case] = {
     "runs of a sweep": Case(lambda conn: run_table.of_sweep(conn, "w"), {"runs_by_sweep"}),
     "source texts": Case(lambda conn: source_texts.texts(conn, ["b3:s"]), {"sqlite_autoindex_source_texts_1"}),
     "copies with these bytes": Case(lambda conn: copies.with_bytes_of(conn, "a1", "d-a1"), {"copies_by_digest"}),
+    "evictions that stand": Case(
+        lambda conn: keeping.evicted(conn, ["a1"]), {"evictions_by_artifact", "materializations_by_artifact"}
+    ),
+    "last evictions": Case(lambda conn: keeping.last_evictions(conn, ["a1"], 99), {"evictions_by_artifact"}),
+    "bytes of an eviction": Case(lambda conn: keeping.bytes_of(conn, "e"), {"evictions_by_call"}),
+    "made again": Case(
+        lambda conn: keeping.made_again(conn, EVICTED), {RUN_KEY, "runs_by_fingerprint", "artifacts_by_producer"}
+    ),
+    "pins": Case(lambda conn: keeping.pins(conn), set(), ("pins",)),
     "copies of artifacts": Case(lambda conn: copies.of_artifacts(conn, ["a1"]), {"copies_by_artifact"}),
     "every copy": Case(lambda conn: [*copies.every(conn)], {"INTEGER PRIMARY KEY"}),
     "values known": Case(lambda conn: shared_values.known(conn, "d"), {"shared_values_by_digest"}),

@@ -3,7 +3,9 @@
 import os
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 NOBODY = 65534
 
@@ -25,6 +27,15 @@ def fork(work: Callable[[], None]) -> int:
 
 def status_of(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@contextmanager
+def released(pipe: Path) -> Iterator[None]:
+    """Let a child that reads from a pipe go on at the end of the block, whatever happened in it."""
+    try:
+        yield
+    finally:
+        pipe.write_text("x")
 
 
 def as_nobody(act: Callable[[], None]) -> str:

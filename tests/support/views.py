@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from consist_es.events import (
     REGISTRY,
     AcceptanceRevoked,
+    ArtifactEvicted,
     ArtifactLogged,
     ArtifactMaterialized,
+    BytesPinned,
     CacheHit,
     CacheMissed,
     ChangeAccepted,
@@ -38,6 +40,7 @@ from consist_es.events import (
     PackagesAccepted,
     PackagesRevoked,
     PayloadRedacted,
+    PinRemoved,
     ReadsObserved,
     Recorded,
     RecordLost,
@@ -215,6 +218,13 @@ def one_of_each() -> list[Draft]:
         on("A", CopyRecorded(artifact="a1", key="zones", uri="./b", digest="fast:d", content="b3:c", how="set_aside")),
         on("A", CopyRecorded(artifact="a2", key="notes", uri="arc://a2", digest="d-a2", how="claimed")),
         on("A", CopyForgotten(artifact="a2", key="notes", uri="arc://a2", reason="other roots")),
+        on("A", ArtifactEvicted(artifact="a1", key="zones", uri="./x", digest="d", size=9, eviction="e", policy="p")),
+        on("A", ArtifactEvicted(artifact="a2", key="notes", uri="./n", digest="d-a2", eviction="e", user="u")),
+        on("A", BytesPinned(name="A", reason="figure 3", user="u")),
+        on("A", BytesPinned(artifact="a1", name="zones", reason="figure 4")),
+        on("B", BytesPinned(name="B", reason="not long")),
+        on("A", PinRemoved(artifact="a1", name="zones", reason="done")),
+        on("B", PinRemoved(name="B")),
         on(None, CouplerSet(key="outside", value="/data/x.csv")),
         Draft(LogRepaired(segment=1, offset=5, length=3, quarantine="q", reason="torn")),
         Draft(RecordLost(segment=1, offset=5, size=300, said="meta_logged"), scenario="S", run="A"),
@@ -362,6 +372,11 @@ EVENTS = st.one_of(
         CopyRecorded, artifact=ARTIFACTS, key=NAMES, uri=TEXT, root=TEXT, recovery_root=TEXT, digest=TEXT, how=TEXT
     ),
     st.builds(CopyForgotten, artifact=ARTIFACTS, key=NAMES, uri=TEXT, reason=TEXT),
+    st.builds(
+        ArtifactEvicted, artifact=ARTIFACTS, key=NAMES, uri=TEXT, digest=TEXT, size=st.integers(0, 9), eviction=TEXT
+    ),
+    st.builds(BytesPinned, artifact=st.none() | ARTIFACTS, name=NAMES, reason=TEXT),
+    st.builds(PinRemoved, artifact=st.none() | ARTIFACTS, name=NAMES, reason=OPTIONAL_TEXT),
     st.builds(CouplerSet, key=NAMES, artifact=st.none() | ARTIFACTS, value=OPTIONAL_TEXT),
     st.builds(
         OutputsDeclared,

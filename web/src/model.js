@@ -10,7 +10,7 @@
 //              re(ason) df: differences [words, file?] rc: first causes [words, runs, first run, its id?]
 //              sb (1: computed to the same bytes) et, em, tb (error) nr (why it is not reusable)
 //              log, resources (where they are recorded)
-//   files      k(ey) u(ri) tp (table) g (digest) h (its beginning) z (bytes) r(ows) f(ormat) c(olumns)
+//   files      k(ey) u(ri) tp (table) g (digest) h (its beginning) z (bytes) r(ows) f(ormat) c(olumns) ev(icted on)
 //              by (step that made it) byx (its id, if it is not here)
 
 export let data, texts, scenarios, steps, files, outcomes
@@ -36,7 +36,7 @@ export function load(found) {
   files = rowsOf(data.files)
   worded(scenarios, ['id', 'name', 'st', 'ds', 'er', 'fs'])
   worded(steps, ['id', 'n', 'p', 'g', 'm', 'fn', 'srx', 're', 'et', 'em', 'tb', 'nr', 'log'])
-  worded(files, ['k', 'u', 'tp', 'h', 'f', 'c', 'byx'])
+  worded(files, ['k', 'u', 'tp', 'h', 'f', 'c', 'ev', 'byx'])
   scenarios.forEach(scenario => { scenario.steps = []; scenario.tags = (scenario.tg || []).map(tag => texts[tag]) })
   const seen = scenarios.map(() => new Map())
   for (const step of steps) {

@@ -91,6 +91,7 @@ function File({ name, file, at, step, made }) {
     <span class="path">{file.u}</span>{file.h && <code class="quiet">{file.h}</code>}
     {!made && <span class="by">{maker !== undefined || file.byx ? <>made by <RunLink at={maker} id={file.byx} /></> : <span class="quiet">from outside</span>}</span>}
     {made && step.o === 'hit' && (file.by !== undefined || file.byx) && <span class="by">made by <RunLink at={file.by} id={file.byx} /></span>}
+    {file.ev && <span class="by">evicted on {file.ev} to make room{file.by === undefined ? '' : '; its step makes it again'}</span>}
     {file.c && <details><summary>{number(file.c.split('\n').length)} columns</summary><ul class="columns">{file.c.split('\n').map(column => <li key={column}><code>{column}</code></li>)}</ul></details>}</>
 }
 

@@ -16,6 +16,7 @@ from consist_es.artifacts.drivers import plugins
 from consist_es.artifacts.drivers import spatial as geo_drivers
 from consist_es.artifacts.drivers import tabular as table_drivers
 from consist_es.artifacts.drivers.driver import Driver, check_options, need
+from consist_es.artifacts.elsewhere import what_to_do
 from consist_es.artifacts.formats import HDF_DRIVERS, TABULAR_DRIVERS
 from consist_es.artifacts.uris import UriMap
 from consist_es.errors import ArtifactMissingError, ConsistError, LoadError, UsageTypeError
@@ -160,6 +161,5 @@ def load_table(artifact: Artifact) -> pa.Table:
 
 def _missing(artifact: Artifact) -> ArtifactMissingError:
     return ArtifactMissingError(
-        f"Artifact {artifact.key!r} ({artifact.id}) is not at {artifact.path}. "
-        f"Run the step that made it ({artifact.run_id or 'none: an external file'}) again, or restore the file."
+        f"Artifact {artifact.key!r} ({artifact.id}) is not at {artifact.path}. {what_to_do(artifact, artifact.uris)}"
     )
