@@ -558,6 +558,52 @@ class StepAbandoned(Event, frozen=True, kw_only=True):
     """Portable URI of the folder that its partial outputs were moved to."""
 
 
+# ---------------------------------------------------------------- imported
+
+
+class RunImported(Event, frozen=True, kw_only=True):
+    """A run in another program's record was taken over, or taken over again as the record grew: the newest counts.
+
+    Nothing of it was seen by this library. It has no fingerprint, and never answers for another run.
+    """
+
+    run_id: str
+    """Its id in the other record."""
+    name: str
+    model: str
+    kind: str = "run"
+    """``run``, or ``scenario`` for the run that stands for a group."""
+    status: str = "completed"
+    """``completed``, ``failed``, ``interrupted``, or ``abandoned`` if its end is not known."""
+    parent: str | None = None
+    """Key of the enclosing run."""
+    description: str | None = None
+    year: int | None = None
+    iteration: int | None = None
+    phase: str | None = None
+    stage: str | None = None
+    tags: list[str] = []
+    config: Any = None
+    facet: Any = None
+    facet_schema_version: str | None = None
+    meta: dict[str, Any] = {}
+    inputs: list[InputLink] = []
+    outputs: list[OutputLink] = []
+    started_at: str
+    """As in the other record, UTC."""
+    ended_at: str | None = None
+    seconds: float | None = None
+    """None also if the other program did not compute it."""
+    error: ErrorInfo | None = None
+    run_dir: str = ""
+    program: str
+    """The other program."""
+    store: str
+    """URI of the record, where it was read."""
+    content: str
+    """Digest of all of the above, masked: an import that finds the same adds nothing."""
+
+
 # ---------------------------------------------------------------- cache
 
 
