@@ -58,6 +58,9 @@ def known_runs(store: Store) -> list[Known]:
     rows = {str(row["id"]): row for row in store.tables["run"]}
     for run_id, snapshot in store.snapshots.items():
         rows.setdefault(run_id, snapshot["run"])
+    for run_id in [name for name in store.snapshots if not _is_of(store.snapshots[name]["run"], rows[name])]:
+        store.problems.append(f"the snapshot of run {run_id!r} is of another run with that id: not imported")
+        del store.snapshots[run_id]
     links = _links(store, rows)
     made: dict[str, Known] = {}
     for run_id in sorted(rows, key=lambda name: (_times(rows[name]).get("started_at") or 0, name)):
@@ -91,6 +94,12 @@ def _key(run_id: str, row: Row) -> str:
     times = _times(row)
     said = json.dumps([run_id, times.get("created_at") or times.get("started_at")]).encode()
     return f"{safe_name(run_id, 80)}-{digest_of(said).partition(':')[2][:12]}"
+
+
+def _is_of(snapshot: Row, row: Row) -> bool:
+    """True unless the run of a snapshot was made at another time."""
+    theirs, ours = _times(snapshot), _times(row)
+    return all(theirs[name] == ours[name] for name in ("created_at", "started_at") if name in theirs and name in ours)
 
 
 def _links(store: Store, rows: dict[str, Row]) -> dict[str, tuple[list[Row], list[Row]]]:

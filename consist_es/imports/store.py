@@ -71,6 +71,9 @@ def read_store(place: Path) -> Store:
     folders += [Path(folder) / SNAPSHOTS for folder in _run_dirs(store.tables["run"])]
     for folder in dict.fromkeys(folders):
         _read_snapshots(folder, store)
+    if not place.is_dir():  # runs of other databases may share the run directory
+        known = {str(row["id"]) for row in store.tables["run"]}
+        store.snapshots = {run_id: found for run_id, found in store.snapshots.items() if run_id in known}
     if not store.tables["run"] and not store.snapshots:
         raise ImportStoreError(place, "there is no run of consist in it")
     return store

@@ -116,6 +116,7 @@ def commands(name: str) -> dict[str, list[list[str]]]:
         "doctor": [[], ["--deep"]],
         "export": [["dot", name], [name], ["prov", name, "-o", f"provenance.events/lock/{name}"]],
         "forecast": [[f"./{name}"]],
+        "import": [["consist", name], ["consist", "provenance.db"], [name]],
         "lineage": [[name], ["--down", name], ["--depth", name, name]],
         "log": [[], ["--type", name], ["--after", name]],
         "prove": [[name], ["1", "--against", name]],

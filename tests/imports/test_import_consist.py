@@ -281,6 +281,16 @@ def test_configs_come_from_the_snapshots_of_the_run_directory(here: Path) -> Non
         assert path.is_dir() or b"s3cr3tkey" not in path.read_bytes()
 
 
+def test_a_database_brings_no_runs_of_others_in_its_run_directory(here: Path) -> None:
+    given = small(here)
+    snapshot(given, "stranger", run={"id": "stranger", "status": "completed"})
+    snapshot(given, "broken", run={"id": "broken", "started_at": "2020-01-01T00:00:00Z"}, config={"n": 1})
+    done = bring(given.path)
+    assert done.runs == 6
+    assert done.problems == ["the snapshot of run 'broken' is of another run with that id: not imported"]
+    assert row(here, "broken").config is None
+
+
 def test_a_run_directory_needs_no_database(here: Path) -> None:
     given = small(here)
     given.path.unlink()
