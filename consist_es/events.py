@@ -193,6 +193,8 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Name -> version of installed distributions that the code imports, of those the tracker names as models, and of
     Python (its minor version). Not in the digests: a lookup compares them, see
     docs/decisions/0011-installed-code.md."""
+    contents: dict[str, dict[str, str]] = {}
+    """Input that counts by what is in it -> item -> digest. They explain a difference; `inputs` covers them."""
     code_values: dict[str, dict[str, Any]] = {}
     """``argument`` of a partial and ``attribute`` of a method's object: name -> plain form. They explain a difference
     of the callable, whose digest covers them."""

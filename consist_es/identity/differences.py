@@ -221,6 +221,9 @@ def _inputs(
         ids = (before and before.artifact, after and after.artifact)
         if before is None or after is None:
             said = f"{'added' if before is None else 'removed'}{_named(before or after, files)}"
+        elif role in new.contents and role in old.contents:
+            found += _items(role, new.contents[role], old.contents[role], ids)
+            continue
         elif before.digest != after.digest:
             what = (
                 "size or time"
@@ -234,6 +237,13 @@ def _inputs(
             continue
         found.append(_Found(f"input {role!r}: {said}", role, *ids))
     return found or _otherwise_described(now, then, files, mask) or [_Found(_SAME_INPUTS if files else _SAME_CONTENT)]
+
+
+def _items(role: str, new: Mapping[str, str], old: Mapping[str, str], ids: tuple[Any, Any]) -> list[_Found]:
+    """Differences of an input that counts by what is in it, item by item."""
+    changed = [name for name in sorted({*new, *old}) if new.get(name) != old.get(name)]
+    said = {name: "added" if name not in old else "removed" if name not in new else "differs" for name in changed}
+    return [_Found(f"input {role!r}: {name} {what}", f"{role}: {name}", *ids) for name, what in said.items()]
 
 
 def _otherwise_described(

@@ -1,0 +1,82 @@
+"""Inputs that count by what is in them, not by their bytes: ``CacheOptions(input_identity={"skims": "content"})``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from consist_es.adapters.array_contents import contents
+from consist_es.artifacts.describe import Digester
+from consist_es.errors import InputError, UsageError
+from consist_es.values.digests import digest_of, method_of
+from consist_es.values.plain import frame, to_plain
+
+if TYPE_CHECKING:
+    from consist_es.steps.inputs import BoundInput
+
+VERSION = 1
+"""Of what counts; another one makes each such step compute once anew."""
+MOST = 5000
+"""Items of a file that are recorded one by one; of more, only one digest over all."""
+_WHOLE = "(all)"
+
+
+def with_contents(
+    found: Sequence[BoundInput], wanted: Mapping[str, str] | None, digester: Digester
+) -> list[BoundInput]:
+    """The inputs, with the contents of those that count by them.
+
+    Raises:
+        UsageError: no such input. ConfigFileError, InputError: it cannot be read as arrays. MissingExtraError: it needs
+            a package that is not installed.
+    """
+    roles = {role for role, kind in (wanted or {}).items() if kind == "content"}
+    if unknown := sorted(set(wanted or {}) - {item.role for item in found}):
+        known = ", ".join(repr(item.role) for item in found) or "none"
+        raise UsageError(f"input_identity names {unknown}, which are not inputs of this step. Inputs: {known}.")
+    return [
+        msgspec.structs.replace(item, contents=_contents(item.path, item.digest, digester))
+        if item.role in roles
+        else item
+        for item in found
+    ]
+
+
+def identity_of(items: Mapping[str, str]) -> str:
+    """The digest over the contents of an input."""
+    return f"content{VERSION}:{digest_of(frame(dict(items))).partition(':')[2]}"
+
+
+def _contents(path: Path, digest: str, digester: Digester) -> dict[str, str]:
+    """Item -> digest. `digest` is that of the bytes: they determine the contents, so these are kept by it."""
+    cache, name, state = digester.cache, _name(path), f"content {VERSION} of {digest}"
+    if cache is not None and (known := _decoded(cache.folder(name, state))) is not None:
+        return known
+    found = {item: digest_of(frame(to_plain(what, item)), 8) for item, what in contents(path).items()}
+    if digester.digest(path, method=method_of(digest)).value != digest:
+        raise InputError(f"{path} changed while it was read. Run the step again once nobody writes to it.")
+    if len(found) > MOST:
+        found = {_WHOLE: digest_of(frame(dict(found)), 16)}
+    if cache is not None:
+        cache.record_folder(name, state, json.dumps(found), changed=0, began=_LONG_AFTER)
+    return found
+
+
+_LONG_AFTER = 1 << 62
+"""The state has the digest of the bytes, whose own entry is left out for a young file: the contents need no age."""
+
+
+def _name(path: Path) -> bytes:
+    """The key in the cache of digests; no path has a NUL."""
+    return str(path).encode("utf-8", "surrogateescape") + b"\0contents"
+
+
+def _decoded(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    found: Any = json.loads(text)
+    return found if isinstance(found, dict) else None
