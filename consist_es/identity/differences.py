@@ -11,7 +11,7 @@ from consist_es.identity.pairing import pair
 from consist_es.text import shortened
 from consist_es.values.digests import TIMES
 from consist_es.values.plain import frame, is_masked, is_tagged
-from consist_es.values.written import written
+from consist_es.values.written import by_text, object_of, written
 
 _MAIN = ("config", "inputs", "code")
 _SHOWN = 60
@@ -148,28 +148,10 @@ def _tree(new: Any, old: Any, path: str, key: str) -> list[_Found]:
     return [_Found(f"{path}: {_both_shown(old, new)}", key, kept(old), kept(new))]
 
 
-def object_of(plain: Any) -> tuple[Any, Any, str] | None:
-    """Class, fields and unset field names of an object; None for other values."""
-    match plain:
-        case {"$object": [cls, fields]}:
-            return cls, fields, ""
-        case {"$object": [cls, fields, {"$unset": [*names]}]}:
-            return cls, fields, ", ".join(map(str, names))
-    return None
-
-
 def _one_sided(new: Mapping[str, Any], old: Mapping[str, Any], name: str, path: str, key: str) -> _Found:
     if name in old:
         return _Found(f"{path}: {_show(old[name])} -> (missing)", key, kept(old[name]))
     return _Found(f"{path}: (missing) -> {_show(new[name])}", key, None, kept(new[name]))
-
-
-def by_text(plain: Any) -> Any:
-    """A mapping with keys such as 2025 as one with keys of text; anything else as it is."""
-    if not isinstance(plain, dict) or plain.keys() != {"$map"}:
-        return plain
-    names = {str(name): item for name, item in plain["$map"] if isinstance(name, (str, int, float))}
-    return names if len(names) == len(plain["$map"]) else plain
 
 
 def _both_shown(old: Any, new: Any) -> str:

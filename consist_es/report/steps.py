@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consist_es.events import Difference
-from consist_es.identity.differences import by_text
 from consist_es.projections import run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading.causes import Cause, Causes, differences, in_short, telling
@@ -24,7 +23,7 @@ from consist_es.report.tables import Keys, Texts, Values, moment_of
 from consist_es.runs.step_logs import step_log
 from consist_es.runs.why import imported_from, in_words
 from consist_es.values.masking import Masker
-from consist_es.values.written import written
+from consist_es.values.written import by_text, written
 
 _MISSES = ("missed", "demoted")
 _RESOURCES = ("wall_s", "cpu_s", "peak_memory_bytes", "read_bytes", "written_bytes")

@@ -38,15 +38,15 @@ def with_contents(
     if unknown := sorted(set(wanted or {}) - {item.role for item in found}):
         known = ", ".join(repr(item.role) for item in found) or "none"
         raise UsageError(f"input_identity names {unknown}, which are not inputs of this step. Inputs: {known}.")
-    return [
-        msgspec.structs.replace(item, contents=_contents(item.path, item.digest, digester))
-        if item.role in roles
-        else item
-        for item in found
-    ]
+    return [_counted(item, digester) if item.role in roles else item for item in found]
 
 
-def identity_of(items: Mapping[str, str]) -> str:
+def _counted(item: BoundInput, digester: Digester) -> BoundInput:
+    items = _contents(item.path, item.digest, digester)
+    return msgspec.structs.replace(item, contents=items, counted=_identity_of(items))
+
+
+def _identity_of(items: Mapping[str, str]) -> str:
     """The digest over the contents of an input."""
     return f"content{VERSION}:{digest_of(frame(dict(items))).partition(':')[2]}"
 

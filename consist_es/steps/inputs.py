@@ -18,7 +18,6 @@ from consist_es.errors import BindingError, ConsistWarning, InputError, UsageErr
 from consist_es.events import ArtifactLogged, InputLink
 from consist_es.identity.fingerprint import InputPart
 from consist_es.runs.run import RunResultLike, is_like_result, select_output
-from consist_es.steps.contents import identity_of, with_contents
 from consist_es.steps.options import BindingResult, StepArguments
 from consist_es.steps.pending import Pending
 from consist_es.text import readable
@@ -37,6 +36,8 @@ class BoundInput(msgspec.Struct, frozen=True):
     """The event that records the file, if no artifact has its bytes yet."""
     contents: dict[str, str] | None = None
     """Item -> digest, of one that counts by what is in it."""
+    counted: str = ""
+    """The digest over `contents`."""
 
     @property
     def named(self) -> bool:
@@ -54,7 +55,7 @@ class BoundInput(msgspec.Struct, frozen=True):
         if the function can see them."""
         return InputPart(
             role=self.role,
-            digest=self.digest if self.contents is None else identity_of(self.contents),
+            digest=self.digest if self.contents is None else self.counted,
             driver=self.artifact.driver,
             name=self.path.name if name_counts else None,
             table_path=self.artifact.table_path,
@@ -94,7 +95,11 @@ def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
     for ref in _references(args, sources.coupler):
         found.append(_resolve(ref, sources, found))
     wanted = getattr(args.cache_options, "input_identity", None)  # another type is refused later
-    return with_contents(found, wanted, sources.digester) if wanted else found
+    if not wanted:
+        return found
+    from consist_es.steps.contents import with_contents  # few steps ask for it
+
+    return with_contents(found, wanted, sources.digester)
 
 
 class Reference(msgspec.Struct, frozen=True):
