@@ -64,7 +64,7 @@ class _Contents:
             self.found[name] = ["same as", self._names[place]]
             return
         self._names[place] = name
-        members = list(item) if isinstance(item, self.h5py.Group) else []
+        members = _names(item) if isinstance(item, self.h5py.Group) else []
         self.found[name or "/"] = [*self._kind(name, item, members), json.dumps(self._attributes(item))]
         for key in sorted(members):
             link = item.get(key, getlink=True)
@@ -80,7 +80,7 @@ class _Contents:
 
     def _attributes(self, item: Any) -> list[Any]:
         """Name, type, shape and value of each attribute that counts."""
-        names, found = [key for key in item.attrs if key not in self.noise], list[Any]()
+        names, found = [key for key in _names(item.attrs) if key not in self.noise], list[Any]()
         for key in sorted(names):
             about = item.attrs.get_id(key)
             found.append([key, _type(about.dtype), list(about.shape or ()), self._text(item.attrs[key])])
@@ -130,6 +130,13 @@ def _type(dtype: Any) -> str:
     fields = [[name, _type(dtype.fields[name][0])] for name in dtype.names or ()]
     said = f"{dtype} {dict(dtype.metadata or {})}".removesuffix(" {}")
     return f"{said} {fields}" if fields else said
+
+
+def _names(item: Any) -> list[str]:
+    names = list(item)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a name in it is not UTF-8")
+    return names
 
 
 def _order(names: list[str]) -> list[Any]:

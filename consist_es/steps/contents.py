@@ -12,8 +12,9 @@ import msgspec
 from consist_es.adapters.array_contents import contents
 from consist_es.artifacts.describe import Digester
 from consist_es.errors import InputError, UsageError
+from consist_es.text import readable
 from consist_es.values.digests import digest_of, method_of
-from consist_es.values.plain import frame, to_plain
+from consist_es.values.plain import frame
 
 if TYPE_CHECKING:
     from consist_es.steps.inputs import BoundInput
@@ -53,16 +54,19 @@ def _identity_of(items: Mapping[str, str]) -> str:
 
 def _contents(path: Path, digest: str, digester: Digester) -> dict[str, str]:
     """Item -> digest. `digest` is that of the bytes: they determine the contents, so these are kept by it."""
-    cache, name, state = digester.cache, _name(path), f"content {VERSION} of {digest}"
-    if cache is not None and (known := _decoded(cache.folder(name, state))) is not None:
+    cache, key, state = digester.cache, _key(path), f"content {VERSION} of {digest}"
+    if cache is not None and (known := _decoded(cache.folder(key, state))) is not None:
         return known
-    found = {item: digest_of(frame(to_plain(what, item)), 8) for item, what in contents(path).items()}
+    found: dict[str, str] = {}
+    for name, what in contents(path).items():
+        item = readable(name)  # another name may read the same
+        found[item] = digest_of(json.dumps([found.get(item), name, what]).encode(), 8)
     if digester.digest(path, method=method_of(digest)).value != digest:
         raise InputError(f"{path} changed while it was read. Run the step again once nobody writes to it.")
     if len(found) > MOST:
         found = {_WHOLE: digest_of(frame(dict(found)), 16)}
     if cache is not None:
-        cache.record_folder(name, state, json.dumps(found), changed=0, began=_LONG_AFTER)
+        cache.record_folder(key, state, json.dumps(found), changed=0, began=_LONG_AFTER)
     return found
 
 
@@ -70,7 +74,7 @@ _LONG_AFTER = 1 << 62
 """The state has the digest of the bytes, whose own entry is left out for a young file: the contents need no age."""
 
 
-def _name(path: Path) -> bytes:
+def _key(path: Path) -> bytes:
     """The key in the cache of digests; no path has a NUL."""
     return str(path).encode("utf-8", "surrogateescape") + b"\0contents"
 

@@ -174,10 +174,26 @@ def test_a_file_that_changes_while_it_is_read_is_no_input(
     assert not run(tracker, skims(path, DIST=9.0)).cache_hit
 
 
+def test_long_attributes_are_taken_and_names_that_are_no_text_refused(tracker: Tracker, here: Path) -> None:
+    path = here / "odd.h5"
+    hits = []
+    for first in (0, 0, 1):
+        with h5py.File(path, "w") as file:
+            file["data/DIST"] = [1.0]
+            file.create_group("g", track_order=True).attrs.create("long", np.arange(first, first + 300_000))
+        hits.append(run(tracker, path).cache_hit)
+    assert hits == [False, True, False]
+    with h5py.File(path, "a") as file:
+        file[b"a\xff"] = 1
+    with pytest.raises(errors.ConfigFileError, match="a name in it is not UTF-8"):
+        run(tracker, path)
+
+
 def test_many_arrays_are_recorded_once_for_all_runs(tracker: Tracker, here: Path) -> None:
     path = skims(here / "skims.omx", names=[f"M{number:04}" for number in range(300)] + ["DIST"])
     for growth in (1, 2):
         run(tracker, path, config={"growth": growth})
+    assert run(tracker, path, config={"growth": 2}).cache_hit
     again = run(tracker, skims(path, names=[f"M{number:04}" for number in range(300)] + ["DIST"], M0007=2.0))
     assert "input 'skims': /data/M0007 differs" in why(tracker, again).differs
     with closing(sqlite3.connect("p.db")) as views:
