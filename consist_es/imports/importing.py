@@ -90,6 +90,7 @@ class _Import:
             if self._progress is not None:
                 self._progress(min(number, len(self._runs)), len(self._runs))
         self._record(waiting)
+        self._project.connection()  # the views are level when the command ends
         result.verified, result.problems = self._makes.verified, self._store.problems
         return result
 

@@ -34,6 +34,7 @@ class Known(msgspec.Struct, frozen=True):
     row: Row
     meta: Row
     snapshot: Row
+    facet: Row = {}
     inputs: list[Row] = []
     """Artifacts, in the order of their keys."""
     outputs: list[Row] = []
@@ -62,15 +63,18 @@ def known_runs(store: Store) -> list[Known]:
         store.problems.append(f"the snapshot of run {run_id!r} is of another run with that id: not imported")
         del store.snapshots[run_id]
     links = _links(store, rows)
+    facets = {str(item["id"]): item for item in store.tables["config_facet"]}
     made: dict[str, Known] = {}
     for run_id in sorted(rows, key=lambda name: (_times(rows[name]).get("started_at") or 0, name)):
         for name in _up(run_id, rows, made):
             row = rows[name]
             inputs, outputs = links.get(name, ([], []))
+            meta = mapping(row.get("meta"))
             made[name] = Known(
                 key=_key(name, row),
                 row=row,
-                meta=mapping(row.get("meta")),
+                meta=meta,
+                facet=facets.get(str(meta.get("config_facet_id")), {}),
                 snapshot=store.snapshots.get(name, {}),
                 inputs=inputs,
                 outputs=outputs,
@@ -158,8 +162,7 @@ def event_of(known: Known, store: Store, place: str) -> RunImported:
     """The event of a run, without the digest of its content."""
     row, meta, problems = known.row, known.meta, store.problems
     where = f"run {shortened(str(row['id']), 60)}"
-    facets = {str(item["id"]): item for item in store.tables["config_facet"]}
-    facet = facets.get(str(meta.get("config_facet_id")), {})
+    facet = known.facet
     config = known.snapshot.get("config") or meta.get("config")
     status, error = _end(row, meta, where, problems)
     times = _times(row)

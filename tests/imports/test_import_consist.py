@@ -62,6 +62,7 @@ def test_every_fact_of_a_run_comes_along(here: Path) -> None:
     assert (done.runs, done.artifacts, done.verified, done.there) == (6, 2, 2, 0)
     assert done.problems == []
     assert done.left_out == {"global_tables": 2}
+    assert "the views are up to date with the log" in command("doctor", "--project", "p.db").output
     demand = row(here, "base_demand")
     assert (demand.name, demand.model, demand.year, demand.status, demand.seconds) == ("demand",) * 2 + (
         2030,

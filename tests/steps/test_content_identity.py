@@ -189,6 +189,18 @@ def test_long_attributes_are_taken_and_names_that_are_no_text_refused(tracker: T
         run(tracker, path)
 
 
+def test_the_order_of_arrays_counts_where_the_file_keeps_one(tracker: Tracker, here: Path) -> None:
+    path = here / "ordered.nc"
+    hits = []
+    for names in (("TIME", "DIST"), ("TIME", "DIST"), ("DIST", "TIME")):
+        with h5py.File(path, "w") as file:
+            group = file.create_group("data", track_order=True)
+            for name in names:
+                group[name] = [1.0]
+        hits.append(run(tracker, path).cache_hit)
+    assert hits == [False, True, False]
+
+
 def test_many_arrays_are_recorded_once_for_all_runs(tracker: Tracker, here: Path) -> None:
     path = skims(here / "skims.omx", names=[f"M{number:04}" for number in range(300)] + ["DIST"])
     for growth in (1, 2):
