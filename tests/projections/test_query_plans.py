@@ -41,6 +41,7 @@ from tests.support.views import MemoryLog, artifact, completed, fingerprint, one
 PACKAGE = Path(consist_es.__file__).parent
 OTHERS = {
     "postgres": "asked of a server, by whole keys of its tables: tests/log/test_postgres.py",
+    "grouped.py": "asked of DuckDB, of files",
     "imports": "asked of another program's database",
     "views": "the projector's own tables, of a few rows, and what compares whole files",
     "system": "another file of keys and values",
