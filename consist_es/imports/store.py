@@ -32,7 +32,8 @@ _TABLES = {
 _DERIVED = frozenset({"artifact_content", "artifact_kv", "run_config_kv"})
 """Tables made from those above."""
 _JSON = frozenset({"meta", "tags", "json", "facet_json"})
-_DATABASES = (".duckdb", ".db", ".ddb")
+_MAGIC = (8, b"DUCK")
+"""Where DuckDB says in its files that they are its own, and how."""
 SNAPSHOTS = "consist_runs"
 """Folder of the JSON files in a run directory."""
 _LARGEST = 256 << 20
@@ -59,7 +60,7 @@ def read_store(place: Path) -> Store:
     """
     store = Store(place, {name: [] for name in _TABLES}, {}, [], {})
     if place.is_dir():
-        databases = sorted(path for path in place.iterdir() if path.suffix in _DATABASES and path.is_file())
+        databases = sorted(filter(_is_database, place.iterdir()))
         folders = [place / SNAPSHOTS]
     elif place.is_file():
         databases = [place]
@@ -77,6 +78,15 @@ def read_store(place: Path) -> Store:
     if not store.tables["run"] and not store.snapshots:
         raise ImportStoreError(place, "there is no run of consist in it")
     return store
+
+
+def _is_database(path: Path) -> bool:
+    start, magic = _MAGIC
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(start + len(magic))[start:] == magic
+    except OSError:
+        return False
 
 
 def _run_dirs(runs: Iterable[Row]) -> Iterator[str]:
@@ -110,7 +120,7 @@ def _read_database(path: Path, store: Store, *, alone: bool) -> None:
                 ((count,),) = conn.table(_quoted(name)).aggregate("count(*)").fetchall()
                 if count:
                     store.left_out[name] = store.left_out.get(name, 0) + count
-    except (duckdb.Error, UnicodeDecodeError) as error:
+    except (duckdb.Error, UnicodeError) as error:
         said = str(error).partition("\n")[0]
         raise ImportStoreError(path, f"DuckDB cannot read it: {said}", busy="lock" in said.lower()) from error
 

@@ -312,6 +312,27 @@ def test_a_run_directory_needs_no_database(here: Path) -> None:
         assert tracker.get_artifacts_for_run("a").outputs["trips"].path == given.runs / "trips.csv"
 
 
+def test_names_that_are_not_utf8_and_databases_of_others_stop_nothing(here: Path) -> None:
+    given = small(here)
+    odd = Path(os.fsdecode(b"odd\xff")).absolute()
+    given.runs.rename(odd)
+    (odd / "provenance.db").write_bytes(b"SQLite format 3\0" + b"x" * 100)
+    (odd / "folder.duckdb").mkdir()
+    (odd / "consist_runs").mkdir()
+    run = {"id": "a", "status": "completed"}
+    (odd / "consist_runs" / "a.json").write_text(json.dumps({"run": run}))
+    (odd / "consist_runs" / "b.json").write_bytes(b"\xff{")
+    project = Project(here / "p.db")
+    done = import_consist(project, odd)
+    project.close()
+    assert (done.runs, len(done.problems)) == (1, 2)  # no time, and a snapshot that is none
+    assert "odd" in command("why", "a", "--project", "p.db").output
+    named = Path(os.fsdecode(b"old\xff.duckdb")).absolute()
+    given.path.rename(named)
+    with pytest.raises(errors.ImportStoreError):
+        bring(named)
+
+
 def test_a_run_directory_that_was_moved_finds_its_files(here: Path) -> None:
     given = small(here)
     moved = here / "elsewhere"
