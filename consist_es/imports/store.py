@@ -105,6 +105,10 @@ def _read_database(path: Path, store: Store, *, alone: bool) -> None:
     except ImportError as error:
         raise MissingExtraError(f"Reading {path}", "duckdb", "duckdb") from error
     try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ImportStoreError(path, "DuckDB opens no path that is not UTF-8: rename it, or link to it") from error
+    try:
         # what a file says can neither reach other files nor load code
         closed = {"enable_external_access": "false", "autoload_known_extensions": "false"}
         with duckdb.connect(str(path), read_only=True, config=closed) as conn:

@@ -329,7 +329,7 @@ def test_names_that_are_not_utf8_and_databases_of_others_stop_nothing(here: Path
     assert "odd" in command("why", "a", "--project", "p.db").output
     named = Path(os.fsdecode(b"old\xff.duckdb")).absolute()
     given.path.rename(named)
-    with pytest.raises(errors.ImportStoreError):
+    with pytest.raises(errors.ImportStoreError, match="not UTF-8: rename it"):
         bring(named)
 
 
