@@ -39,6 +39,7 @@
     │   ├── OutputSetError            an output set that is not as it was declared
     │   ├── ExportError               an export that cannot be made, or not there
     │   ├── CopyError                 a log that cannot be copied to that place
+    │   ├── ImportStoreError          a record of another program that cannot be imported
     │   ├── ArchiveError              a segment of the log that cannot be archived
     │   ├── TreeHeadError             a file that is not a tree head, or not of this log
     │   ├── ProofError                something that cannot be proved with the tree head
@@ -446,6 +447,14 @@ class CopyError(UsageError):
             f"{source} cannot be copied to {target}: {problem}. Nothing was changed. A copy goes to a place without "
             "a log, or goes on with an older copy of the same log."
         )
+
+
+class ImportStoreError(UsageError):
+    """A record of another program cannot be imported."""
+
+    def __init__(self, place: PurePath, reason: str, *, busy: bool = False) -> None:
+        what = "Close the program that has it open" if busy else "Give a DuckDB file of consist, or a run directory"
+        super().__init__(f"{place} cannot be imported: {reason}. {what}. Nothing was recorded.")
 
 
 class TreeHeadError(UsageError):

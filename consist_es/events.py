@@ -193,6 +193,8 @@ class FingerprintInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Name -> version of installed distributions that the code imports, of those the tracker names as models, and of
     Python (its minor version). Not in the digests: a lookup compares them, see
     docs/decisions/0011-installed-code.md."""
+    contents: dict[str, dict[str, str]] = {}
+    """Input that counts by what is in it -> item -> digest. They explain a difference; `inputs` covers them."""
     code_values: dict[str, dict[str, Any]] = {}
     """``argument`` of a partial and ``attribute`` of a method's object: name -> plain form. They explain a difference
     of the callable, whose digest covers them."""
@@ -556,6 +558,52 @@ class StepAbandoned(Event, frozen=True, kw_only=True):
     reason: str
     set_aside: str | None = None
     """Portable URI of the folder that its partial outputs were moved to."""
+
+
+# ---------------------------------------------------------------- imported
+
+
+class RunImported(Event, frozen=True, kw_only=True):
+    """A run in another program's record was taken over, or taken over again as the record grew: the newest counts.
+
+    Nothing of it was seen by this library. It has no fingerprint, and never answers for another run.
+    """
+
+    run_id: str
+    """Its id in the other record."""
+    name: str
+    model: str
+    kind: str = "run"
+    """``run``, or ``scenario`` for the run that stands for a group."""
+    status: str = "completed"
+    """``completed``, ``failed``, ``interrupted``, or ``abandoned`` if its end is not known."""
+    parent: str | None = None
+    """Key of the enclosing run."""
+    description: str | None = None
+    year: int | None = None
+    iteration: int | None = None
+    phase: str | None = None
+    stage: str | None = None
+    tags: list[str] = []
+    config: Any = None
+    facet: Any = None
+    facet_schema_version: str | None = None
+    meta: dict[str, Any] = {}
+    inputs: list[InputLink] = []
+    outputs: list[OutputLink] = []
+    started_at: str
+    """As in the other record, UTC."""
+    ended_at: str | None = None
+    seconds: float | None = None
+    """None also if the other program did not compute it."""
+    error: ErrorInfo | None = None
+    run_dir: str = ""
+    program: str
+    """The other program."""
+    store: str
+    """URI of the record, where it was read."""
+    content: str
+    """Digest of all of the above, masked: an import that finds the same adds nothing."""
 
 
 # ---------------------------------------------------------------- cache

@@ -2,7 +2,7 @@
 
 STEPS = """
 SELECT r.id AS run, s.id AS scenario, r.name AS step, r.year, r.iteration, r.phase, r.stage, r.model,
-    CASE WHEN r.status <> 'completed' THEN r.status WHEN r.cache IN ('hit', 'demoted') THEN r.cache
+    CASE WHEN r.status <> 'completed' THEN r.status WHEN r.cache IN ('hit', 'demoted', 'imported') THEN r.cache
         ELSE 'computed' END AS outcome,
     r.seconds, CASE WHEN r.cache = 'hit' THEN max(0.0, q.seconds - r.seconds) END AS saved_seconds,
     r.cache_reason AS reason, q.id AS source, r.started_at, r.ended_at, r.error_type, r.error_message, r.function,
@@ -11,7 +11,8 @@ SELECT r.id AS run, s.id AS scenario, r.name AS step, r.year, r.iteration, r.pha
 FROM runs r LEFT JOIN runs s ON s.key = r.scenario_key LEFT JOIN runs q ON q.key = r.cache_source_key
 WHERE r.kind <> 'scenario' ORDER BY r.started_seq
 """
-"""One line per step. Outcomes: hit, computed, demoted, failed, interrupted, abandoned, running; times in seconds."""
+"""One line per step. Outcomes: hit, computed, demoted, imported, failed, interrupted, abandoned, running; times in
+seconds."""
 
 SCENARIOS = """
 SELECT r.id AS scenario, r.name, r.attempt, r.status, r.started_at, r.ended_at, r.seconds, r.description,

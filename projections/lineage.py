@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 name = "lineage"
-version = 4
+version = 5
 tables: tuple[str, ...] = ("artifacts", "links", "materializations", *copies.TABLES)
 
 # ---------------------------------------------------------------- tables

@@ -15,6 +15,7 @@ from consist_es.events import (
     HitDemoted,
     OutputLink,
     Recorded,
+    RunImported,
     StepCompleted,
     StepStarted,
 )
@@ -182,6 +183,13 @@ def _completed(links: _Links, recorded: Recorded, event: StepCompleted) -> None:
     links.results(run, event.outputs, recorded.seq)
 
 
+def _imported(links: _Links, recorded: Recorded, event: RunImported) -> None:
+    run = run_of(recorded)
+    for position, item in enumerate(event.inputs):
+        links.link(run, ("input", item.role, item.artifact), position, item.via, recorded.seq)
+    links.results(run, event.outputs, recorded.seq)
+
+
 def _demoted(links: _Links, recorded: Recorded, _event: HitDemoted) -> None:
     links.then(_DROP_HIT, (run_of(recorded),))
 
@@ -204,6 +212,7 @@ _FOLDS: dict[type, Callable[[_Links, Recorded, Any], None]] = {
     StepCompleted: _completed,
     CacheHit: _hit,
     HitDemoted: _demoted,
+    RunImported: _imported,
     ArtifactLogged: _artifact_logged,
     ArtifactMaterialized: _materialized,
     CopyRecorded: _copied,

@@ -29,13 +29,13 @@ WHERE fingerprint = ? AND kind <> 'scenario' AND cache IS NOT 'hit' ORDER BY sta
 _OF_NAME = """
 SELECT started_seq, key, model, name, code_digest, config_digest, inputs_digest, labels_digest, scenario_key
 FROM runs INDEXED BY runs_computed_by_name
-WHERE name = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
+WHERE name = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit' AND cache IS NOT 'imported'
     AND started_seq < ? ORDER BY started_seq DESC LIMIT ?
 """
 _OF_MODEL = """
 SELECT started_seq, key, model, name, code_digest, config_digest, inputs_digest, labels_digest, scenario_key
 FROM runs INDEXED BY runs_computed_by_model
-WHERE model = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
+WHERE model = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit' AND cache IS NOT 'imported'
     AND started_seq < ? ORDER BY started_seq DESC LIMIT ?
 """
 _NEAR = """
@@ -43,13 +43,13 @@ SELECT * FROM runs WHERE key IN (
     SELECT key FROM (
         SELECT key FROM runs INDEXED BY runs_computed_by_model
         WHERE model = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
-            AND started_seq < ? AND ended_seq < ?
+            AND cache IS NOT 'imported' AND started_seq < ? AND ended_seq < ?
         ORDER BY started_seq DESC LIMIT ?)
     UNION
     SELECT key FROM (
         SELECT key FROM runs INDEXED BY runs_computed_by_name
         WHERE name = ? AND status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'
-            AND started_seq < ? AND ended_seq < ?
+            AND cache IS NOT 'imported' AND started_seq < ? AND ended_seq < ?
         ORDER BY started_seq DESC LIMIT ?))
 ORDER BY (model = ?) + (name = ?) DESC,
     (code_digest = ?) + (config_digest = ?) + (inputs_digest = ?) + (labels_digest = ?) DESC, started_seq DESC

@@ -102,9 +102,7 @@ def start(recorded: Recorded) -> ScenarioStarted | StepStarted | None:
 
     Keys contain the run id (`consist_es.execution.engine`); any other key is used as the run id.
     """
-    key = recorded.run or ""
-    match = _RUN_KEY.fullmatch(key)
-    run_id = match[1] if match else key
+    run_id = run_id_of(recorded.run or "")
     if recorded.type == ScenarioStarted.TYPE:
         return ScenarioStarted(run_id=run_id, name=run_id, model=REDACTED)
     if recorded.type == StepStarted.TYPE:
@@ -113,6 +111,12 @@ def start(recorded: Recorded) -> ScenarioStarted | StepStarted | None:
         )
         return StepStarted(run_id=run_id, name=REDACTED, model=REDACTED, parent=recorded.scenario, fingerprint=unknown)
     return None
+
+
+def run_id_of(key: str) -> str:
+    """The run id in a run's key."""
+    match = _RUN_KEY.fullmatch(key)
+    return match[1] if match else key
 
 
 def outcome(recorded: Recorded, event: RedactedEvent) -> list[Statement]:

@@ -22,6 +22,7 @@ from consist_es.events import (
     Recorded,
     RedactedEvent,
     Resources,
+    RunImported,
     ScenarioExited,
     ScenarioStarted,
     StepAbandoned,
@@ -31,7 +32,7 @@ from consist_es.events import (
     ValuesRecorded,
     WriterAttached,
 )
-from consist_es.projections import facets, redactions, run_meta, shared_values
+from consist_es.projections import facets, imported, redactions, run_meta, shared_values
 from consist_es.projections.plumbing import Grouped, run_of, to_text
 from consist_es.projections.run_rows import COLUMNS
 from consist_es.views.projector import Statement
@@ -158,7 +159,7 @@ def fold_group(events: Iterable[Recorded]) -> Grouped:
     for recorded in events:
         event: Any = recorded.event
         if type(event) is RedactedEvent:
-            event = redactions.start(recorded) or event
+            event = redactions.start(recorded) or imported.redacted(recorded, event) or event
         handler = _FOLDS.get(type(event))
         if handler is not None:
             handler(rows, recorded, event)
@@ -338,6 +339,10 @@ def _environment(rows: _Rows, recorded: Recorded, event: EnvironmentRecorded) ->
     rows.then([(_ENVIRONMENT, (*software, to_text(event.variables), recorded.at, recorded.seq))])
 
 
+def _imported(rows: _Rows, recorded: Recorded, event: RunImported) -> None:
+    rows.then(imported.fold(recorded, event, NUMBERED.search(event.run_id) is not None))
+
+
 def _others(statements: Callable[[Recorded, Any], list[Statement]]) -> Callable[[_Rows, Recorded, Any], None]:
     return lambda rows, recorded, event: rows.then(statements(recorded, event))
 
@@ -352,6 +357,7 @@ _FOLDS: dict[type, Callable[[_Rows, Recorded, Any], None]] = {
     CacheHit: _hit,
     CacheMissed: _missed,
     HitDemoted: _demoted,
+    RunImported: _imported,
     MetaLogged: _meta_logged,
     OutputsDoubted: _doubted,
     WriterAttached: _writer,

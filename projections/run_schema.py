@@ -1,6 +1,6 @@
 """The tables, indexes and SQL views of the run table."""
 
-from consist_es.projections import facets, for_people, run_meta, shared_values
+from consist_es.projections import facets, for_people, imported, run_meta, shared_values
 from consist_es.projections.plumbing import columns_of
 from consist_es.projections.run_rows import COLUMNS, WriterRow
 from consist_es.views.tables import Database, create_index, create_table, create_view
@@ -42,7 +42,7 @@ def index(db: Database) -> None:
     create_index(db, "runs", ["kind", "started_seq"], "runs_by_kind")
     create_index(db, "runs", ["started_seq"], "runs_by_start")
     create_index(db, "run_tags", ["tag", "seq"], "run_tags_by_tag")
-    for sql in (*PARTIAL_INDEXES, facets.INDEX):
+    for sql in (*PARTIAL_INDEXES, facets.INDEX, imported.INDEX):
         db.execute(sql)
     run_meta.index(db)
     shared_values.index(db)
@@ -56,12 +56,12 @@ PARTIAL_INDEXES = (
     "CREATE INDEX runs_by_phase ON runs (phase, started_seq) WHERE phase IS NOT NULL",
     "CREATE INDEX runs_by_stage ON runs (stage, started_seq) WHERE stage IS NOT NULL",
     """CREATE INDEX runs_computed_by_model ON runs (model, started_seq)
-    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'""",
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit' AND cache IS NOT 'imported'""",
     """CREATE INDEX runs_computed_by_name ON runs (name, started_seq)
-    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit'""",
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit' AND cache IS NOT 'imported'""",
     "CREATE INDEX runs_by_sweep ON runs (sweep, started_seq) WHERE sweep IS NOT NULL",
     """CREATE INDEX runs_by_fingerprint ON runs (fingerprint, started_seq)
     WHERE kind <> 'scenario' AND cache IS NOT 'hit'""",
 )
 """Most runs have few of the labels. Hits are left out where a query does: a million may have followed the last run that
-was computed."""
+was computed. Imported runs have no parts that could be compared."""

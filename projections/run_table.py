@@ -27,7 +27,7 @@ from consist_es.projections.run_schema import index as index
 from consist_es.views.file import query
 
 name = "run_table"
-version = 13
+version = 14
 tables: tuple[str, ...] = (
     "runs",
     "run_tags",

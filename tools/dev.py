@@ -56,6 +56,7 @@ EXTERNAL: dict[str, tuple[str, ...]] = {
     "model": ("tools/adapters/model_check.py",),
     "docs": ("tools/dev.py", "docs"),
     "moving": ("-m", "tools.moving"),
+    "import": ("-m", "tools.moving.imports"),
 }
 """The same, of what needs other programs or data than this checkout's."""
 

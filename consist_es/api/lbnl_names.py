@@ -9,15 +9,19 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from consist_es.errors import OptionError, UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
+    from consist_es.api.grouped import GroupedView
     from consist_es.api.lbnl_queries import RunArtifacts, RunQueries
     from consist_es.artifacts.artifact import Artifact
     from consist_es.runs.run import Run
 
+_RUN_FILTERS = ("model", "status", "year", "iteration", "parent_run_id")
 INSTEAD = {
     "containers": "a call of the container in the step's function",
     "from_config": "Tracker(run_dir, db_path, ...) with the same arguments",
@@ -69,7 +73,6 @@ METHODS = {
     "archive_run_outputs": _RECOVERY,
     "canonicalize_config": "adapter=",
     "canonicalize_gtfs": _GTFS,
-    "create_grouped_view": "tracker.run_set(...), or the views in SQLite, see docs/views.md",
     "create_view": "the views in SQLite, see docs/views.md",
     "db": _DATABASE,
     "db_session": _DATABASE,
@@ -101,7 +104,6 @@ METHODS = {
     "ibis_view": _DATABASE,
     "identity": "artifact.hash, and identity_inputs=",
     "identity_from_config_plan": "adapter=",
-    "ingest": "consist.load_df(artifact): files are read where they lie",
     "load_input_bundle": _RECOVERY,
     "log_netcdf_file": "log_output(path)",
     "log_openmatrix_file": "log_output(path), or log_h5_container(path)",
@@ -253,6 +255,56 @@ class LbnlQueries(SaysInstead):
         from consist_es.api.lbnl_queries import artifacts_by_params
 
         return artifacts_by_params(self, params or (), namespace, key_prefix, artifact_family_prefix, limit)
+
+    def create_grouped_view(
+        self,
+        view_name: str,
+        *,
+        schema: Any = None,
+        params: Iterable[str] | None = None,
+        namespace: str | None = None,
+        drivers: Iterable[str] | None = None,
+        attach_facets: Iterable[str] | None = None,
+        include_system_columns: bool = True,
+        missing_files: str = "warn",
+        **runs: Any,
+    ) -> GroupedView:
+        """Parquet and CSV files of many runs as one table, read where they lie.
+
+        Args:
+            view_name: the table's name in `GroupedView.connect`.
+            schema: a class, or names of columns, that each file must have.
+            params, namespace: as for `find_artifacts_by_params`.
+            drivers: of ``parquet`` and ``csv`` (default both).
+            attach_facets: dotted keys of facets; each is a column ``facet_…``.
+            include_system_columns: adds ``consist_run_id`` and ``consist_artifact_id``.
+            missing_files: ``warn`` (default), ``error`` or ``skip_silent``, for files whose recorded bytes are nowhere.
+            runs: `model`, `status`, `year`, `iteration`, `parent_run_id` of the runs that made them.
+
+        Raises:
+            OptionError: no such driver, reaction or filter. InputError: a file is missing, with ``error``.
+        """
+        from consist_es.api.grouped import asked_of, grouped_view
+
+        if unknown := sorted(runs.keys() - {*_RUN_FILTERS}):
+            raise OptionError("filter", unknown[0], _RUN_FILTERS)
+        given = {"schema": schema, "namespace": namespace, "missing_files": missing_files}
+        given["include_system_columns"] = include_system_columns
+        asked = asked_of(params, drivers, attach_facets, **given, **runs)
+        tracker: Any = self
+        return grouped_view(self, tracker._engine.digester, view_name, asked)
+
+    def ingest(self, artifact: Artifact) -> Artifact:
+        """Nothing is copied: `create_grouped_view` reads files where they lie. Gives the artifact.
+
+        Raises:
+            UsageError: it is not a Parquet or CSV file.
+        """
+        from consist_es.api.grouped import DRIVERS
+
+        if artifact.driver not in DRIVERS:
+            raise UsageError(f"ingest: {artifact.key!r} is {artifact.driver}, not one of {', '.join(DRIVERS)}.")
+        return artifact
 
     def resolve_historical_path(self, artifact: Artifact, run: Run | None = None) -> Path:
         """The path of an artifact of an earlier run: today's, or where that run had it; or that of a recovery copy."""

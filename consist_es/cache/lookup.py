@@ -195,7 +195,7 @@ def _tried(
         validation,
         accepted=changes.accepted,
         packages=changes.noted,
-        drift=_drift(source, question),
+        drift=[*_drift(source, question), *_other_bytes(source, question)],
         reads=candidate.reads,
         effects=candidate.effects,
         recovered=recovered,
@@ -230,6 +230,17 @@ def _drift(source: RunRow | None, question: Question) -> list[str]:
         return []
     then = info if question.masker is None else question.masker.fingerprint(info)
     return drift(question.fingerprint.adapter, then.adapter)
+
+
+def _other_bytes(source: RunRow | None, question: Question) -> list[str]:
+    """Inputs that count by what is in them, and have other bytes than the source's."""
+    then = {} if source is None else {link.role: link.digest for link in source.inputs}
+    by_content = [link for link in question.inputs if link.role in question.fingerprint.contents]
+    return [
+        f"input {link.role!r}: other bytes, with the same content"
+        for link in by_content
+        if then.get(link.role) != link.digest
+    ]
 
 
 def _unsaid(

@@ -63,6 +63,7 @@ _GROUPS = {
         "pin": "Keep the bytes of a run, scenario or artifact.",
         "gc": "Delete what nothing needs.",
         "copy": "Copy a whole log: folder to server, or back.",
+        "import": "Take over what another program recorded.",
         "db": "Make and open a database for logs on a server.",
         "archive": "Make all segments of the log but the newest read-only.",
         "completion": "Print the line that makes a shell complete names.",

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -53,7 +54,8 @@ class Commands(MutableMapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if (command := self._loaded[name]) is None:
             module = import_module(f"consist_es.cli.{_PLACES.get(name, name)}")
-            command = self._loaded[name] = getattr(module, name.replace("-", "_"))
+            attribute = f"{name}_" if iskeyword(name) else name.replace("-", "_")
+            command = self._loaded[name] = getattr(module, attribute)
         return command
 
     def __setitem__(self, name: str, command: click.Command) -> None:
@@ -69,7 +71,7 @@ class Commands(MutableMapping[str, click.Command]):
         return len(self._loaded)
 
 
-_PLACES = {"scenarios": "runs", "artifacts": "runs", "datasette-config": "datasette"}
+_PLACES = {"scenarios": "runs", "artifacts": "runs", "datasette-config": "datasette", "import": "imports"}
 """Command -> its module, if that has another name."""
 
 

@@ -12,6 +12,7 @@ STYLES = {
     "interrupted": "red",
     "abandoned": "red",
     "running": "yellow",
+    "imported": "cyan",
 }
 _MARKS = {
     "hit": "↺",
@@ -21,8 +22,9 @@ _MARKS = {
     "interrupted": "■",
     "abandoned": "?",
     "running": "…",
+    "imported": "⇥",
 }
-_LETTERS = {name: name[0].upper() for name in _MARKS} | {"computed": "C"}
+_LETTERS = {name: name[0].upper() for name in _MARKS} | {"computed": "C", "imported": "M"}
 
 
 def mark(outcome: str) -> str:

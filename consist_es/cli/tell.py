@@ -19,6 +19,7 @@ from consist_es.reading.select import Selected, SelectedArtifact
 from consist_es.runs.sets import flat
 from consist_es.runs.source_changes import SourceChange
 from consist_es.runs.step_logs import StepLog
+from consist_es.runs.why import imported_from
 from consist_es.runs.why import in_words as reason_in_words
 from consist_es.text import counted, shortened
 from consist_es.values.plain import from_plain
@@ -130,6 +131,8 @@ def _tell_why(found: StepAccount) -> None:
             saved = max(0.0, (near.seconds or 0.0) - (row.seconds or 0.0))
             line("reused", f"{near.id}; saved {took(saved)}")
         return
+    for text in imported_from(row):
+        line("imported", text.removeprefix("from "))
     if row.cache not in ("missed", "demoted"):
         return
     reason = reason_in_words(row.cache_reason or "not_recorded")
@@ -197,6 +200,8 @@ def tell_scenario(found: ScenarioAccount) -> None:
     by = "" if found.writer is None else f" by {in_words(found.writer)}"
     attempts = "" if found.attempts < 2 else f"; attempt {header.attempt} of {found.attempts}"
     line("entered", f"{header.started_at[:16].replace('T', ' ')}Z{by}{attempts}")
+    for text in imported_from(header):
+        line("imported", text.removeprefix("from "))
     if config := flat(from_plain(header.config)):
         line("config", ", ".join(f"{key}={value}" for key, value in config.items()))
     counts = ", ".join(f"{count} {name}" for name, count in found.outcomes.items())
@@ -252,6 +257,9 @@ def tell_artifact(found: ArtifactAccount) -> None:
     said = ", ".join(filter(None, [row.driver, rows, size(row.size)]))
     emit_text(Text.assemble((shown(row.key), "bold"), f"  {shown(said)}"))
     line("where", row.uri)
+    if isinstance(there := row.meta.get("imported"), dict):
+        bytes_are = "its bytes are those" if row.digest else "its bytes were not compared"
+        line("imported", f"as {there.get('id')}, {there.get('hash') or 'without a hash'}: {bytes_are}")
     line("digest", f"{row.digest or 'none'} ({row.digest_method})")
     line("made by", "outside" if found.maker is None else f"{label(found.maker)}, run {found.maker.id}")
     names = [run.id for run in found.users]

@@ -31,7 +31,7 @@ TABLES: dict[str, dict[str, Any]] = {
         "size": 20,
         "units": {"seconds": "s", "saved_seconds": "s"},
         "columns": {
-            "outcome": "hit, computed, demoted, failed, interrupted, abandoned or running",
+            "outcome": "hit, computed, demoted, imported, failed, interrupted, abandoned or running",
             "source": "of a hit the run that answered; of a miss the nearest earlier run",
             "saved_seconds": "time of the run that answered, less the hit's own",
         },

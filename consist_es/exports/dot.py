@@ -10,7 +10,7 @@ from consist_es.reading.walk import Walk
 
 _FILLS = {
     "hit": "#8fc9b5", "computed": "#9fc3ea", "demoted": "#c3bde6", "failed": "#f0a39a", "interrupted": "#f0a39a",
-    "abandoned": "#bbbbbb", "running": "#f2d58a", "file": "#eeeeee",
+    "abandoned": "#bbbbbb", "running": "#f2d58a", "imported": "#b5d6dc", "file": "#eeeeee",
 }  # fmt: skip
 
 

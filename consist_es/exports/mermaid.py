@@ -18,6 +18,7 @@ _STYLES = """\
   classDef interrupted fill:#c8321f,color:#fff
   classDef abandoned fill:#777777,color:#fff
   classDef running fill:#e0b040,color:#000
+  classDef imported fill:#4a8f9b,color:#fff
   classDef file fill:#eeeeee,color:#000
 """
 

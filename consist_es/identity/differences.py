@@ -11,7 +11,7 @@ from consist_es.identity.pairing import pair
 from consist_es.text import shortened
 from consist_es.values.digests import TIMES
 from consist_es.values.plain import frame, is_masked, is_tagged
-from consist_es.values.written import written
+from consist_es.values.written import by_text, object_of, written
 
 _MAIN = ("config", "inputs", "code")
 _SHOWN = 60
@@ -148,28 +148,10 @@ def _tree(new: Any, old: Any, path: str, key: str) -> list[_Found]:
     return [_Found(f"{path}: {_both_shown(old, new)}", key, kept(old), kept(new))]
 
 
-def object_of(plain: Any) -> tuple[Any, Any, str] | None:
-    """Class, fields and unset field names of an object; None for other values."""
-    match plain:
-        case {"$object": [cls, fields]}:
-            return cls, fields, ""
-        case {"$object": [cls, fields, {"$unset": [*names]}]}:
-            return cls, fields, ", ".join(map(str, names))
-    return None
-
-
 def _one_sided(new: Mapping[str, Any], old: Mapping[str, Any], name: str, path: str, key: str) -> _Found:
     if name in old:
         return _Found(f"{path}: {_show(old[name])} -> (missing)", key, kept(old[name]))
     return _Found(f"{path}: (missing) -> {_show(new[name])}", key, None, kept(new[name]))
-
-
-def by_text(plain: Any) -> Any:
-    """A mapping with keys such as 2025 as one with keys of text; anything else as it is."""
-    if not isinstance(plain, dict) or plain.keys() != {"$map"}:
-        return plain
-    names = {str(name): item for name, item in plain["$map"] if isinstance(name, (str, int, float))}
-    return names if len(names) == len(plain["$map"]) else plain
 
 
 def _both_shown(old: Any, new: Any) -> str:
@@ -221,6 +203,9 @@ def _inputs(
         ids = (before and before.artifact, after and after.artifact)
         if before is None or after is None:
             said = f"{'added' if before is None else 'removed'}{_named(before or after, files)}"
+        elif role in new.contents and role in old.contents:
+            found += _items(role, new.contents[role], old.contents[role], ids)
+            continue
         elif before.digest != after.digest:
             what = (
                 "size or time"
@@ -234,6 +219,13 @@ def _inputs(
             continue
         found.append(_Found(f"input {role!r}: {said}", role, *ids))
     return found or _otherwise_described(now, then, files, mask) or [_Found(_SAME_INPUTS if files else _SAME_CONTENT)]
+
+
+def _items(role: str, new: Mapping[str, str], old: Mapping[str, str], ids: tuple[Any, Any]) -> list[_Found]:
+    """Differences of an input that counts by what is in it, item by item."""
+    changed = [name for name in sorted({*new, *old}) if new.get(name) != old.get(name)]
+    said = {name: "added" if name not in old else "removed" if name not in new else "differs" for name in changed}
+    return [_Found(f"input {role!r}: {name} {what}", f"{role}: {name}", *ids) for name, what in said.items()]
 
 
 def _otherwise_described(

@@ -15,7 +15,7 @@ from consist_es.values.digests import digest_of
 
 LARGE = 4 << 10
 """Size of a part, in bytes of JSON, from which on it is recorded separately."""
-CONFIG, ADAPTER, CODE_PARTS = "config", "adapter", "code_parts"
+CONFIG, ADAPTER, CODE_PARTS, CONTENTS = "config", "adapter", "code_parts", "contents"
 
 
 def apart(drafts: Iterable[Draft], known: Callable[[str], bool]) -> list[Draft]:
@@ -66,7 +66,7 @@ def says(event: StepStarted, info: FingerprintInfo | None) -> bool:
     start, or is missing."""
     if info is None or not event.shared:
         return info == event.fingerprint
-    parts = {ADAPTER: _for_people(info), CODE_PARTS: info.code_parts}
+    parts = {ADAPTER: _for_people(info), CODE_PARTS: info.code_parts, CONTENTS: info.contents}
     for name, digest in event.shared.items():
         if parts.get(name) and digest_of(_encoded(parts[name])) != digest:
             return False
@@ -79,6 +79,7 @@ def _candidates(event: ScenarioStarted | StepStarted) -> dict[str, Any]:
     if isinstance(event, StepStarted):
         found[ADAPTER] = _for_people(event.fingerprint)
         found[CODE_PARTS] = event.fingerprint.code_parts
+        found[CONTENTS] = event.fingerprint.contents
     return found
 
 
@@ -93,4 +94,6 @@ def _without(info: FingerprintInfo, shared: Mapping[str, str]) -> FingerprintInf
         changes[ADAPTER] = {name: value for name, value in adapter.items() if name not in FOR_PEOPLE}
     if CODE_PARTS in shared:
         changes[CODE_PARTS] = {}
+    if CONTENTS in shared:
+        changes[CONTENTS] = {}
     return msgspec.structs.replace(info, **changes)

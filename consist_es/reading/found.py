@@ -13,7 +13,8 @@ from consist_es.views.file import query
 _OUTCOMES = {
     "hit": "status = 'completed' AND cache = 'hit'",
     "demoted": "status = 'completed' AND cache = 'demoted'",
-    "computed": "status = 'completed' AND (cache IS NULL OR cache NOT IN ('hit', 'demoted'))",
+    "imported": "status = 'completed' AND cache = 'imported'",
+    "computed": "status = 'completed' AND (cache IS NULL OR cache NOT IN ('hit', 'demoted', 'imported'))",
 }
 """Outcome -> condition; the others are statuses."""
 _EQUAL = {

@@ -8,11 +8,13 @@ from typing import Any
 
 from consist_es.projections import run_table, sweeps
 from consist_es.projections.artifact_rows import ArtifactRow
+from consist_es.projections.imported import IMPORTED
 from consist_es.projections.lineage_tree import users as users
 from consist_es.projections.origins import writer_details
 from consist_es.projections.run_rows import RunRow, ScenarioRow, in_words
 from consist_es.reading.causes import Causes
 from consist_es.reading.labels import label, outcome
+from consist_es.runs.why import imported_from
 from consist_es.text import counted, first_line
 
 RUN_COLUMNS = (
@@ -79,7 +81,7 @@ class Listing:
             "seconds": header.seconds,
             "started": header.started_at,
             "ended": header.ended_at,
-            "description": header.description,
+            "description": "; ".join(filter(None, (header.description, *imported_from(header)))) or None,
             "name": header.name,
             "attempt": header.attempt,
             "sweeps": self._sweeps(header),
@@ -112,6 +114,8 @@ class Listing:
             return f"{row.error_type}: {said}" if row.error_type else said
         if row.cache == "hit":
             return "" if source is None else source.id
+        if row.cache == IMPORTED:
+            return "; ".join(imported_from(row))
         if row.status == "running":
             writer = writer_details(self._conn, row.writer)
             return f"by {row.writer if writer is None else in_words(writer)}"

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consist_es.events import Difference
-from consist_es.identity.differences import by_text
 from consist_es.projections import run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.reading.causes import Cause, Causes, differences, in_short, telling
@@ -22,9 +21,9 @@ from consist_es.report.makings import Makings
 from consist_es.report.sharing import Sharing
 from consist_es.report.tables import Keys, Texts, Values, moment_of
 from consist_es.runs.step_logs import step_log
-from consist_es.runs.why import in_words
+from consist_es.runs.why import imported_from, in_words
 from consist_es.values.masking import Masker
-from consist_es.values.written import written
+from consist_es.values.written import by_text, written
 
 _MISSES = ("missed", "demoted")
 _RESOURCES = ("wall_s", "cpu_s", "peak_memory_bytes", "read_bytes", "written_bytes")
@@ -162,6 +161,8 @@ class Steps:
             if source is not None and source.seconds is not None:
                 found["sv"] = max(0.0, source.seconds - (row.seconds or 0.0))
             found["no"] = [self._texts(text) for text in self._notes(row)] or None
+        elif where := imported_from(row):
+            found["re"] = self._texts(f"imported {'; '.join(where)}")
         elif row.cache in _MISSES:
             found["re"] = self._texts(in_words(row.cache_reason or "not_recorded"))
             found["df"] = [self._difference(item) for item in telling(differences(self._conn, row))] or None

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from consist_es.identity.differences import by_text, kept, object_of
+from consist_es.identity.differences import kept
 from consist_es.text import shown
 from consist_es.values.plain import frame, is_tagged
-from consist_es.values.written import written
+from consist_es.values.written import by_text, object_of, written
 
 _MASK = re.compile(r"\$masked:[0-9a-f]{32}")
 """What stands in recorded texts for a secret: a keyed hash of it."""

@@ -25,15 +25,16 @@ class Labelled(Protocol):
     def phase(self) -> str | None: ...
 
 
-OUTCOMES = ("hit", "computed", "demoted", "failed", "interrupted", "abandoned", "running")
-"""Every outcome of a step. A ``demoted`` trace had hit, and then made an output of its own."""
+OUTCOMES = ("hit", "computed", "demoted", "failed", "interrupted", "abandoned", "running", "imported")
+"""Every outcome of a step. A ``demoted`` trace had hit, and then made an output of its own; an ``imported`` run is from
+another program's record."""
 
 
 def outcome_of(status: str, cache: str | None) -> str:
     """One of `OUTCOMES`."""
     if status != "completed":
         return status
-    return cache if cache in ("hit", "demoted") else "computed"
+    return cache if cache in ("hit", "demoted", "imported") else "computed"
 
 
 def moment(row: Labelled) -> str:

@@ -13,6 +13,7 @@ from consist_es.errors import UsageError
 from consist_es.events import Difference
 from consist_es.identity.left_out import left_out
 from consist_es.projections import cache_index, near, run_table
+from consist_es.projections.imported import IMPORTED
 from consist_es.projections.run_rows import RunRow
 from consist_es.runs.differences import described, differences
 from consist_es.runs.source_changes import SourceChange, in_lines, source_changes
@@ -46,6 +47,9 @@ REUSED_OVER = "reused over other packages: "
 UNREAD = "differs and does not count: "
 """Begins the note on a hit over a source with another configuration, of which the model reads the same."""
 
+NEVER_A_HIT = "Its code was not seen by this library, so it never answers for another run."
+"""Of imported runs."""
+
 _ENDS = {
     "abandoned": "was abandoned",
     "failed": "failed",
@@ -76,9 +80,11 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     """Id of the run."""
     verdict: str
-    """``hit``, ``miss``, or ``demoted``: a trace that had hit, until its block made an output of its own."""
+    """``hit``, ``miss``, ``demoted``: a trace that had hit, until its block made an output of its own; or ``imported``:
+    nothing was looked up."""
     reason: str
-    """On a miss one word, ``config_changed``; on a hit ``same_identity``, ``accepted`` or ``carried_over``."""
+    """On a miss one word, ``config_changed``; on a hit ``same_identity``, ``accepted`` or ``carried_over``;
+    ``imported``."""
     nearest: str | None = None
     """Id of the run that answered, or on a miss of the nearest earlier run."""
     differs: list[str] = []
@@ -88,7 +94,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     accepted: list[str] = []
     """On a hit: the accepted changes that it rests on."""
     notes: list[str] = []
-    """On a hit: notes for the reader, that it was carried over or what did not count."""
+    """On a hit: notes for the reader, that it was carried over or what did not count. Where it was imported from."""
     packages: list[str] = []
     """On a hit: packages that had another version in the earlier run: ``pandas 2.2.1 -> 2.2.2``."""
     put_back: list[str] = []
@@ -118,7 +124,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
         return box(self.verdict, self.run, [("", first), *(("", line) for line in lines)], total=1 + len(lines))
 
     def _lines(self) -> list[str]:
-        return [*self._end(), *(self._hit() if self.verdict == "hit" else self._miss())]
+        told = {"hit": self._hit, "imported": self._imported}.get(self.verdict, self._miss)
+        return [*self._end(), *told()]
 
     def _end(self) -> list[str]:
         """A line on how a run ended that did not complete; empty for one that did."""
@@ -126,6 +133,10 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
             return []
         error = f": {self.error}" if self.error else ""
         return [f"{self.run} {_ENDS[self.status]}{error}."]
+
+    def _imported(self) -> list[str]:
+        took = [] if self.seconds is None else [f"  It took {span(self.seconds)}."]
+        return [f"{self.run} was imported: {', '.join(self.notes)}.", f"  {NEVER_A_HIT}", *took]
 
     def _hit(self) -> list[str]:
         how = f"; its outputs were checked ({self.validation})" if self.validation else ""
@@ -163,16 +174,16 @@ def why(conn: sqlite3.Connection, row: RunRow, masker: Masker | None = None) -> 
     nearest = None if row.cache_source_key is None else run_table.by_key(conn, row.cache_source_key)
     details = row.cache_details
     accepted = list(details.get("accepted", ()))
-    verdict = {"hit": "hit", "demoted": "demoted"}.get(row.cache or "", "miss")
+    verdict = row.cache if row.cache in ("hit", "demoted", IMPORTED) else "miss"
     return Why(
         run=row.id,
         verdict=verdict,
-        reason=_reason_of_hit(details) if verdict == "hit" else row.cache_reason or "not_recorded",
+        reason=_reason(row, details, verdict),
         nearest=row.cache_source_key if nearest is None else nearest.id,
         differs=row.cache_differs,
         validation=details.get("validation") if verdict == "hit" else None,
         accepted=accepted if verdict == "hit" else [],
-        notes=_notes(row, details) if verdict == "hit" else [],
+        notes=_notes(row, details) if verdict == "hit" else imported_from(row),
         packages=list(details.get("packages", ())) if verdict == "hit" else [],
         put_back=cache_index.changed_by(conn, row.cache_source_key or "") if verdict == "hit" else [],
         source_changes=[] if verdict == "hit" else _source_changes(conn, row, nearest, masker),
@@ -230,10 +241,22 @@ def _source_changes(
     return source_changes(conn, row, nearest) if masker is None else source_changes(conn, row, nearest, masker.error)
 
 
-def _reason_of_hit(details: Mapping[str, Any]) -> str:
+def _reason(row: RunRow, details: Mapping[str, Any], verdict: str) -> str:
+    if verdict == IMPORTED:
+        return IMPORTED
+    if verdict != "hit":
+        return row.cache_reason or "not_recorded"
     if details.get("accepted"):
         return "accepted"
     return "carried_over" if details.get("carried_over") else "same_identity"
+
+
+def imported_from(row: RunRow) -> list[str]:
+    """Where a run was imported from, in words; empty if it was not."""
+    if row.cache != IMPORTED:
+        return []
+    details = row.cache_details
+    return [f"from the record of {details.get('program')} in {details.get('store') or 'a place that was redacted'}"]
 
 
 def _notes(row: RunRow, details: Mapping[str, Any]) -> list[str]:

@@ -35,6 +35,10 @@ class BoundInput(msgspec.Struct, frozen=True):
     via: str
     registration: ArtifactLogged | None = None
     """The event that records the file, if no artifact has its bytes yet."""
+    contents: dict[str, str] | None = None
+    """Item -> digest, of one that counts by what is in it."""
+    counted: str = ""
+    """The digest over `contents`."""
 
     @property
     def named(self) -> bool:
@@ -52,7 +56,7 @@ class BoundInput(msgspec.Struct, frozen=True):
         if the function can see them."""
         return InputPart(
             role=self.role,
-            digest=self.digest,
+            digest=self.digest if self.contents is None else self.counted,
             driver=self.artifact.driver,
             name=self.path.name if name_counts else None,
             table_path=self.artifact.table_path,
@@ -91,7 +95,12 @@ def resolve_inputs(args: StepArguments, sources: Sources) -> list[BoundInput]:
     found: list[BoundInput] = []
     for ref in _references(args, sources.coupler):
         found.append(_resolve(ref, sources, found))
-    return found
+    wanted = getattr(args.cache_options, "input_identity", None)  # another type is refused later
+    if not wanted:
+        return found
+    from consist_es.steps.contents import with_contents  # few steps ask for it
+
+    return with_contents(found, wanted, sources.digester)
 
 
 class Reference(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
-from consist_es.checks import check_options, names
+from consist_es.checks import check_option, check_options, names
 from consist_es.errors import OptionError, UsageError, UsageTypeError
 from consist_es.identity.code.modes import MODES
 from consist_es.values.digests import METHODS
@@ -65,6 +65,9 @@ class CacheOptions:
     them; if the step runs, they are put back first. Goes with ``inputs-missing``. See docs/recovery.md."""
     materialize_cached_outputs_source_root: str | os.PathLike[str] | None = None
     """Refused, with what to do instead."""
+    input_identity: Mapping[str, str] | None = None
+    """Input -> ``bytes`` (default), or ``content``: what is in its arrays counts, not how and when it was written. For
+    OMX, HDF5, NetCDF-4 and Zarr, see docs/steps.md."""
     code_identity: str | None = None
     """``imports`` (default), ``repo_git``, ``callable_module`` or ``callable_source``."""
     code_identity_extra_deps: list[str] | None = None
@@ -90,6 +93,7 @@ class CacheOptions:
         deps = self.code_identity_extra_deps
         if deps is not None and (isinstance(deps, str) or not all(isinstance(dep, str) for dep in deps)):
             raise UsageTypeError(f"code_identity_extra_deps takes a list of str, not {deps!r}.")
+        _check_identities(self.input_identity)
         if self.cache_hydration_failure == "miss" and self.cache_hydration not in (None, "outputs-requested"):
             raise UsageError("cache_hydration_failure='miss' goes with cache_hydration='outputs-requested' only.")
         if self.validate_materialized_inputs and self.cache_hydration not in (None, "inputs-missing"):
@@ -104,6 +108,15 @@ class CacheOptions:
     def counts_code_alone(self) -> bool:
         """True for a mode of `code_identity` in which values of captured objects do not count."""
         return self.code_identity not in (None, MODES[0])
+
+
+def _check_identities(given: Any) -> None:
+    if given is None:
+        return
+    if not isinstance(given, Mapping) or not all(isinstance(role, str) for role in given):
+        raise UsageTypeError(f"input_identity takes a mapping of input to 'bytes' or 'content', not {given!r}.")
+    for role, kind in given.items():
+        check_option(f"input_identity[{role!r}]", kind, ("bytes", "content"), optional=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,8 @@ def prepare(
     work = partial(_code, args, defaults, frame, unread)
     code = work() if code_of is None else code_of(args, unread, work)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
+    if contents := {item.role: item.contents for item in inputs if item.contents is not None}:
+        info = msgspec.structs.replace(info, contents=contents)
     if values := defaults.masker.plain(given_values(args.fn, unread.names)):
         info = msgspec.structs.replace(info, code_values=values)
     return Step(

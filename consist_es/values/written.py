@@ -66,3 +66,21 @@ _TAGS: dict[str, Callable[[Any], str]] = {
     "$callable": str,
 }
 """Tag -> text of its body; all others are written as the value that `from_plain` gives."""
+
+
+def object_of(plain: Any) -> tuple[Any, Any, str] | None:
+    """Class, fields and unset field names of an object; None for other values."""
+    match plain:
+        case {"$object": [cls, fields]}:
+            return cls, fields, ""
+        case {"$object": [cls, fields, {"$unset": [*names]}]}:
+            return cls, fields, ", ".join(map(str, names))
+    return None
+
+
+def by_text(plain: Any) -> Any:
+    """A mapping with keys such as 2025 as one with keys of text; anything else as it is."""
+    if not isinstance(plain, dict) or plain.keys() != {"$map"}:
+        return plain
+    names = {str(name): item for name, item in plain["$map"] if isinstance(name, (str, int, float))}
+    return names if len(names) == len(plain["$map"]) else plain

@@ -43,7 +43,7 @@ def test_every_option_and_command_says_what_it_is_for(command: str) -> None:
     shown = program.commands[command] if command else program
     assert (shown.help or "").strip()
     options = [option for option in shown.params if option.param_type_name == "option"]
-    assert options or command in ("completion", "db", "forecast")  # which are about no project
+    assert options or command in ("completion", "db", "forecast", "import")  # about no project, or have commands
     assert all(getattr(option, "help", "") for option in options)
 
 

@@ -35,7 +35,7 @@ SELECT r.id AS scenario, r.name, r.attempt, r.status, r.started_at, r.ended_at, 
 FROM runs r WHERE r.kind = 'scenario' ORDER BY r.started_seq;
 CREATE VIEW "steps" AS 
 SELECT r.id AS run, s.id AS scenario, r.name AS step, r.year, r.iteration, r.phase, r.stage, r.model,
-    CASE WHEN r.status <> 'completed' THEN r.status WHEN r.cache IN ('hit', 'demoted') THEN r.cache
+    CASE WHEN r.status <> 'completed' THEN r.status WHEN r.cache IN ('hit', 'demoted', 'imported') THEN r.cache
         ELSE 'computed' END AS outcome,
     r.seconds, CASE WHEN r.cache = 'hit' THEN max(0.0, q.seconds - r.seconds) END AS saved_seconds,
     r.cache_reason AS reason, q.id AS source, r.started_at, r.ended_at, r.error_type, r.error_message, r.function,
@@ -464,9 +464,10 @@ CREATE INDEX "runs_by_status"
 CREATE INDEX runs_by_sweep ON runs (sweep, started_seq) WHERE sweep IS NOT NULL;
 CREATE INDEX runs_by_year ON runs (year, started_seq) WHERE year IS NOT NULL;
 CREATE INDEX runs_computed_by_model ON runs (model, started_seq)
-    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit';
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit' AND cache IS NOT 'imported';
 CREATE INDEX runs_computed_by_name ON runs (name, started_seq)
-    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit';
+    WHERE status = 'completed' AND kind <> 'scenario' AND cache IS NOT 'hit' AND cache IS NOT 'imported';
+CREATE INDEX runs_imported ON runs (key, cache_details, status) WHERE cache = 'imported';
 CREATE INDEX "shared_parts_by_digest"
     ON "shared_parts" ("digest");
 CREATE INDEX "shared_values_by_digest"

@@ -118,6 +118,7 @@ def commands(name: str) -> dict[str, list[list[str]]]:
         "export": [["dot", name], [name], ["prov", name, "-o", f"provenance.events/lock/{name}"]],
         "forecast": [[f"./{name}"]],
         "gc": [[], ["--caches"]],
+        "import": [["consist", name], ["consist", "provenance.db"], [name]],
         "lineage": [[name], ["--down", name], ["--depth", name, name]],
         "log": [[], ["--type", name], ["--after", name]],
         "pin": [[], [name, "--reason", name], [name, "--remove"]],
@@ -149,7 +150,7 @@ def commands(name: str) -> dict[str, list[list[str]]]:
 
 def test_every_command_is_tried() -> None:
     assert set(program.commands) - set(commands("x")) == {"watch"}, "it goes on until Ctrl-C, see test_cli_watch.py"
-    assert [name for name, command in program.commands.items() if hasattr(command, "commands")] == ["db"]
+    assert [name for name, command in program.commands.items() if hasattr(command, "commands")] == ["import", "db"]
 
 
 @pytest.mark.parametrize("command", sorted(commands("x")))

@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"identity"}),
     frozenset({"projections"}),
     frozenset({"project", "adapters", "observe"}),
-    frozenset({"runs"}),
+    frozenset({"runs", "imports"}),
     frozenset({"reading"}),
     frozenset({"steps", "cache", "exports", "keeping"}),
     frozenset({"execution"}),

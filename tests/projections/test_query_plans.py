@@ -23,6 +23,7 @@ from consist_es.projections import (
     cache_index,
     copies,
     coupler_state,
+    imported,
     keeping,
     lineage,
     lineage_tree,
@@ -41,6 +42,8 @@ from tests.support.views import MemoryLog, artifact, completed, fingerprint, one
 PACKAGE = Path(consist_es.__file__).parent
 OTHERS = {
     "postgres": "asked of a server, by whole keys of its tables: tests/log/test_postgres.py",
+    "grouped.py": "asked of DuckDB, of files",
+    "imports": "asked of another program's database",
     "views": "the projector's own tables, of a few rows, and what compares whole files",
     "system": "another file of keys and values",
     "artifacts": "the cache of digests",
@@ -217,6 +220,7 @@ QUERIES: dict[str, Case] = {
     "writer": Case(lambda conn: origins.writer_details(conn, "w"), {"sqlite_autoindex_writers_1"}),
     "environment": Case(lambda conn: origins.environment(conn, "e"), {"sqlite_autoindex_environments_1"}),
     "environment known": Case(lambda conn: origins.environment_known(conn, "e"), {"sqlite_autoindex_environments_1"}),
+    "imported runs": Case(imported.contents, {"runs_imported"}, ("runs",)),
     "redaction": Case(lambda conn: redactions.redaction(conn, 1), {"INTEGER PRIMARY KEY"}),
     "sweeps of a scenario": Case(lambda conn: sweeps.of_scenario(conn, "s"), {"sweeps_by_scenario"}),
     "missing rows of a sweep": Case(lambda conn: sweeps.missing(conn, SWEEP, 5), {"runs_by_sweep"}),

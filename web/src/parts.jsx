@@ -3,8 +3,8 @@ import { clock, span } from './format.js'
 import { outcomes, scenarios, steps } from './model.js'
 import { address, go } from './route.js'
 
-export const MARK = { computed: '●', hit: '↺', demoted: '◐', failed: '✕', interrupted: '■', abandoned: '?', running: '…' }
-export const WORD = { computed: 'computed', hit: 'reused', demoted: 'hit, then computed', failed: 'failed', interrupted: 'interrupted', abandoned: 'abandoned', running: 'running' }
+export const MARK = { computed: '●', hit: '↺', demoted: '◐', failed: '✕', interrupted: '■', abandoned: '?', running: '…', imported: '⇥' }
+export const WORD = { computed: 'computed', hit: 'reused', demoted: 'hit, then computed', failed: 'failed', interrupted: 'interrupted', abandoned: 'abandoned', running: 'running', imported: 'imported' }
 
 export const Tag = ({ o }) => <span class={'tag ' + o}><span aria-hidden="true">{MARK[o]} </span>{WORD[o]}</span>
 
