@@ -38,6 +38,7 @@ _NAMES = {
         "is_dataframe_artifact is_hdf_artifact is_json_artifact is_netcdf_artifact is_openmatrix_artifact "
         "is_spatial_artifact is_tabular_artifact is_zarr_artifact"
     ),
+    "containers.container": "Container",
     "errors": "CodeIdentityUnavailableError ConsistError ConsistWarning SweepError WorkerDiffersError",
     "execution.call": "Called call",
     "execution.current": "current_tracker set_current_tracker use_tracker",

@@ -66,6 +66,7 @@ from consist_es.artifacts.guards import (
 )
 from consist_es.artifacts.matrices import OpenMatrixMetadata as OpenMatrixMetadata, load_matrix as load_matrix
 from consist_es.artifacts.placeholder import NoopArtifact as NoopArtifact
+from consist_es.containers.container import Container as Container
 from consist_es.errors import (
     CodeIdentityUnavailableError as CodeIdentityUnavailableError,
     ConsistError as ConsistError,

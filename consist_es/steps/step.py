@@ -7,7 +7,7 @@ import types
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -41,6 +41,9 @@ from consist_es.steps.output_sets import OutputSet, output_sets_of
 from consist_es.steps.outputs import Policies, output_paths_of
 from consist_es.values.masking import Masker
 from consist_es.values.plain import object_fields, to_plain
+
+if TYPE_CHECKING:
+    from consist_es.steps.container import Inside
 
 
 class StepDefaults(msgspec.Struct, frozen=True):
@@ -90,6 +93,8 @@ class Step(msgspec.Struct, frozen=True):
     code: CodeIdentity
     unread: Written = NOTHING
     """Attributes of a method's object that do not count, as the method only writes them."""
+    inside: Inside | None = None
+    """The program in a container that runs instead of a function."""
 
     @property
     def left_out(self) -> LeftOut:
@@ -126,7 +131,7 @@ class Step(msgspec.Struct, frozen=True):
             for name, default in defaults_of(type(group)):  # type: ignore[arg-type] # a class has a hash
                 value = getattr(group, name)
                 if value is not None and value != default:
-                    said[name] = sorted(value) if name == "runtime_kwargs" else to_plain(value, name)
+                    said[name] = _recorded(name, value)
         return said
 
     @property
@@ -136,6 +141,13 @@ class Step(msgspec.Struct, frozen=True):
         if fn is None:
             return None
         return f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__qualname__)}"
+
+
+def _recorded(name: str, value: Any) -> Any:
+    """An option as it is recorded."""
+    if name == "container":
+        return value.described()
+    return sorted(value) if name == "runtime_kwargs" else to_plain(value, name)
 
 
 class Outline(msgspec.Struct, frozen=True):
@@ -199,7 +211,11 @@ def prepare(
     config_plain = defaults.masker.plain(to_plain(args.config, "config"))
     config_values = as_mapping(args.config)
     labels = {label: getattr(args, label) for label in LABELS}
-    plan = None if args.kind == "trace" else _plan(args, name, inputs, config_values, labels, defaults.masker)
+    args, inside = _inside(args, name, inputs, sources, defaults.masker, config_values)
+    plan = None
+    if args.kind != "trace":
+        given = (args, name, inputs, config_values, labels, defaults.masker)
+        plan = _plan(*given) if inside is None else inside.plan(inputs)
     cache = args.cache_options
     outputs = tuple(check_key(key, "output key") for key in output_names(args.outputs))
     if len(set(outputs)) < len(outputs):
@@ -207,11 +223,16 @@ def prepare(
     adapter = _adapter(args, defaults, sources.digester)
     labels = {"model": model, **labels, "context": True if plan is not None and plan.context else None}
     parts = [_part(item, plan, args.execution_options, defaults.masker) for item in inputs]
-    unread = NOTHING if plan is None else only_written(args.fn, {**plan.values, "config": args.config})
-    work = partial(_code, args, defaults, frame, unread)
+    is_python = plan is not None and inside is None
+    unread = (
+        only_written(args.fn, {**plan.values, "config": args.config}) if plan is not None and is_python else NOTHING
+    )
+    work = (
+        partial(_code, args, defaults, frame, unread) if inside is None else partial(inside.identity, defaults.masker)
+    )
     code = work() if code_of is None else code_of(args, unread, work)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
-    if values := defaults.masker.plain(given_values(args.fn, unread.names)):
+    if values := code.said or defaults.masker.plain(given_values(args.fn, unread.names)):
         info = msgspec.structs.replace(info, code_values=values)
     return Step(
         args=args,
@@ -237,7 +258,24 @@ def prepare(
         staging=_staging(args, inputs),
         unread=unread,
         code=code,
+        inside=inside,
     )
+
+
+def _inside(
+    args: StepArguments,
+    name: str,
+    inputs: list[BoundInput],
+    sources: Sources,
+    masker: Masker,
+    config_values: dict[str, Any],
+) -> tuple[StepArguments, Inside | None]:
+    """The program in a container, if there is one, and the arguments with all that it sees."""
+    if args.execution_options.container is None:
+        return args, None
+    from consist_es.steps.container import in_container  # most steps have none
+
+    return in_container(args, name, inputs, sources, masker, config_values)
 
 
 def _name(args: StepArguments, template: str | None) -> str:
@@ -277,7 +315,7 @@ _NO_STEPS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENER
 
 
 def _check_callable(args: StepArguments, name: str, is_async: bool) -> None:
-    if args.kind == "trace":
+    if args.kind == "trace" or args.execution_options.container is not None:
         return
     if args.fn is None or not callable(args.fn):
         raise UsageError(f"Step {name!r} needs a function: pass fn=a callable, or use trace(...) for a block of code.")

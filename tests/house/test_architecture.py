@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"log", "views", "artifacts"}),
     frozenset({"identity"}),
     frozenset({"projections"}),
-    frozenset({"project", "adapters", "observe"}),
+    frozenset({"project", "adapters", "observe", "containers"}),
     frozenset({"runs"}),
     frozenset({"reading"}),
     frozenset({"steps", "cache", "exports"}),

@@ -1,0 +1,149 @@
+"""Runs the program of a container step: starts it, passes on what it prints, and says how it ended."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from consist_es.containers.container import OUTPUTS, Mount
+from consist_es.containers.engines import PROJECT, RUN, Engine, Launch, engine_of, environment
+from consist_es.errors import ConsistWarning
+from consist_es.execution.active import ActiveRun
+from consist_es.execution.call import ProgramExitError, call
+from consist_es.execution.witness import measured_elsewhere
+from consist_es.project.project import Project
+from consist_es.projections import run_table
+from consist_es.steps.container import MODE, Inside
+from consist_es.steps.step import Step
+from consist_es.text import shown
+
+_ENDS = {
+    125: "the engine could not start it",
+    126: "its program cannot be executed",
+    127: "its program was not found in the image",
+    137: "it was killed, most often because memory ran out",
+    139: "its program crashed",
+    143: "it was stopped",
+}
+"""Exit codes that engines give a meaning to."""
+_told: set[tuple[str, str]] = set()
+"""Steps and their writable mounts that were warned of."""
+
+
+def program_of(step: Step, active: ActiveRun, project: Project) -> Callable[..., None]:
+    """What runs as the body of a container step; it takes the inputs' paths by role."""
+    inside = step.inside
+    if inside is None:
+        raise RuntimeError(f"step {step.name!r} has no container")  # a bug of ours, never the caller's mistake
+
+    def program(**places: str) -> None:
+        engine = engine_of(inside.container.engine)
+        _stop_left(engine, project)
+        launch = _launch(step, inside, active, project, places)
+        _warn_of_folders(step, inside, active)
+        _run(engine, launch)
+
+    return program
+
+
+def _launch(step: Step, inside: Inside, active: ActiveRun, project: Project, places: dict[str, str]) -> Launch:
+    container = inside.container
+    active.directory.mkdir(parents=True, exist_ok=True)
+    for mount in inside.mounts:
+        if mount.writable and not Path(mount.source).exists():
+            Path(mount.source).mkdir(parents=True, exist_ok=True)  # an engine would make it, as root
+    mounts = [*inside.mounts, Mount(str(active.directory), OUTPUTS, True)]
+    targets = {mount.target for mount in inside.mounts}
+    for role, place in inside.inputs.items():
+        if place.startswith("/inputs/") and place not in targets:
+            mounts.append(Mount(os.path.abspath(places[role]), place, False))
+    return Launch(
+        name=f"consist-es-{blake3(active.key.encode()).hexdigest(8)}",
+        image=str(step.code.said[MODE]["image"]),
+        place=container.image,
+        command=inside.command,
+        mounts=sorted(mounts, key=lambda mount: mount.target.count("/")),
+        env=inside.env,
+        hidden=inside.hidden,
+        workdir=container.workdir,
+        user=container.user,
+        options=list(map(os.fsdecode, container.options)),
+        labels={RUN: active.key, PROJECT: _project_label(project)},
+    )
+
+
+def _project_label(project: Project) -> str:
+    return blake3(str(project.folder).encode("utf-8", "surrogateescape")).hexdigest(8)
+
+
+def _run(engine: Engine, launch: Launch) -> None:
+    """Start the container and wait for it; whatever interrupts this stops the container, too."""
+    words, extra = engine.command(launch)
+    if not engine.is_parent:
+        measured_elsewhere()
+    try:
+        done = call(words, env=environment(extra), check=False)
+    except BaseException:
+        if (problem := engine.remove(launch.name)) is not None:
+            _warn(f"Container {launch.name} may still be running: {engine.name} could not stop it ({problem}).")
+        raise
+    if done.returncode:
+        raise _failed(launch, words, done.returncode, done.tail)
+
+
+def _failed(launch: Launch, words: list[str], code: int, tail: str) -> ProgramExitError:
+    command = shlex.join(launch.command) or "(the image's own command)"
+    meaning = f" ({_ENDS[code]})" if code in _ENDS else ""
+    where = f"in a container of image {launch.place!r} ({launch.image})"
+    ended = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
+    error = ProgramExitError(command, f"{ended}{meaning} {where}", tail)
+    error.returncode, error.cmd, error.output, error.stderr = code, words, tail, None
+    return error
+
+
+def _stop_left(engine: Engine, project: Project) -> None:
+    """Stop containers of dead runs of this project: they may still write where this step reads."""
+    for name, key in engine.left(_project_label(project)).items():
+        row = run_table.by_key(project.connection(), key)
+        if row is None or (row.status == "running" and not project.is_gone(row)):
+            continue
+        problem = engine.remove(name)
+        what = f"stopped container {name}" if problem is None else f"could not stop container {name} ({problem})"
+        _warn(f"Run {row.id!r} ended while its program went on: {what}, which it had left running.")
+
+
+def _warn_of_folders(step: Step, inside: Inside, active: ActiveRun) -> None:
+    """Say once what a container can read that does not count: it is not observed what it reads."""
+    named = [item.path for item in step.inputs] + [Path(path) for path in active.found]
+    for mount in inside.mounts:
+        if not mount.writable or (step.name, mount.target) in _told:
+            continue
+        if (beside := _undeclared(Path(mount.source), named)) is not None:
+            _told.add((step.name, mount.target))
+            _warn(
+                f"Step {step.name!r}: the container can read {str(beside)!r}, mounted at {mount.target} to be written "
+                "to, and what lies there does not count. Give what the program needs as inputs, or mount it read-only."
+            )
+
+
+def _undeclared(folder: Path, named: list[Path]) -> Path | None:
+    """A file in a folder, or the folder itself if it is one, that is none of those named."""
+    try:
+        entries = [folder] if folder.is_file() else sorted(folder.iterdir())
+    except OSError:
+        return None
+    for entry in entries:
+        if any(entry == path or entry in path.parents or path in entry.parents for path in named):
+            continue
+        return entry
+    return None
+
+
+def _warn(text: str) -> Any:
+    warnings.warn(shown(text), ConsistWarning, stacklevel=2)
