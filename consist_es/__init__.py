@@ -12,6 +12,7 @@ from typing import Any
 from consist_es.version import __version__ as __version__
 
 _NAMES = {
+    "api.containers": "ContainerResult run_container",
     "api.coupler": "Coupler CouplerView DeclaredOutput",
     "alias": "install_as",
     "api.functions": (

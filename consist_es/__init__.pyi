@@ -1,6 +1,7 @@
 """The public names for type checkers and editors; `consist_es/__init__.py` loads them on first use."""
 
 from consist_es.alias import install_as as install_as
+from consist_es.api.containers import ContainerResult as ContainerResult, run_container as run_container
 from consist_es.api.coupler import Coupler as Coupler, CouplerView as CouplerView, DeclaredOutput as DeclaredOutput
 from consist_es.api.functions import (
     attached as attached,

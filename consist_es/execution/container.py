@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from blake3 import blake3
 
-from consist_es.containers.container import OUTPUTS, Mount
+from consist_es.containers.container import INPUTS, OUTPUTS, Mount, is_inside
 from consist_es.containers.engines import PROJECT, RUN, Engine, Launch, engine_of, environment
 from consist_es.errors import ConsistWarning
 from consist_es.execution.active import ActiveRun
@@ -43,29 +42,43 @@ def program_of(step: Step, active: ActiveRun, project: Project) -> Callable[...,
         raise RuntimeError(f"step {step.name!r} has no container")  # a bug of ours, never the caller's mistake
 
     def program(**places: str) -> None:
-        engine = engine_of(inside.container.engine)
-        _stop_left(engine, project)
-        launch = _launch(step, inside, active, project, places)
-        _warn_of_folders(step, inside, active)
-        _run(engine, launch)
+        image = str(step.code.said[MODE]["image"])
+        named = [item.path for item in step.inputs] + [Path(path) for path in active.found]
+        _warn_of_folders(step.name, inside, named)
+        run_inside(inside, image, places, key=active.key, directory=active.directory, project=project)
 
     return program
 
 
-def _launch(step: Step, inside: Inside, active: ActiveRun, project: Project, places: dict[str, str]) -> Launch:
-    container = inside.container
-    active.directory.mkdir(parents=True, exist_ok=True)
-    for mount in inside.mounts:
+def run_inside(
+    inside: Inside, image: str, places: Mapping[str, str], *, key: str, directory: Path | None, project: Project
+) -> None:
+    """Run a container and wait for its end.
+
+    Args:
+        image: its digest.
+        places: role of an input -> its path here.
+        key: of the run that it belongs to.
+        directory: folder here that it sees as ``/outputs``.
+
+    Raises:
+        ProgramError: it ended with another exit code than 0. ContainerError: the engine is not there.
+    """
+    engine = engine_of(inside.container.engine)
+    _stop_left(engine, project)
+    container, mounts = inside.container, list(inside.mounts)
+    for mount in mounts:
         if mount.writable and not Path(mount.source).exists():
             Path(mount.source).mkdir(parents=True, exist_ok=True)  # an engine would make it, as root
-    mounts = [*inside.mounts, Mount(str(active.directory), OUTPUTS, True)]
-    targets = {mount.target for mount in inside.mounts}
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        mounts.append(Mount(str(directory), OUTPUTS, True))
     for role, place in inside.inputs.items():
-        if place.startswith("/inputs/") and place not in targets:
+        if is_inside(place, INPUTS):
             mounts.append(Mount(os.path.abspath(places[role]), place, False))
-    return Launch(
-        name=f"consist-es-{blake3(active.key.encode()).hexdigest(8)}",
-        image=str(step.code.said[MODE]["image"]),
+    launch = Launch(
+        name=f"consist-es-{project.storage.token(8).hex()}",
+        image=image,
         place=container.image,
         command=inside.command,
         mounts=sorted(mounts, key=lambda mount: mount.target.count("/")),
@@ -74,8 +87,9 @@ def _launch(step: Step, inside: Inside, active: ActiveRun, project: Project, pla
         workdir=container.workdir,
         user=container.user,
         options=list(map(os.fsdecode, container.options)),
-        labels={RUN: active.key, PROJECT: _project_label(project)},
+        labels={RUN: key, PROJECT: _project_label(project)},
     )
+    _run(engine, launch)
 
 
 def _project_label(project: Project) -> str:
@@ -118,21 +132,20 @@ def _stop_left(engine: Engine, project: Project) -> None:
         _warn(f"Run {row.id!r} ended while its program went on: {what}, which it had left running.")
 
 
-def _warn_of_folders(step: Step, inside: Inside, active: ActiveRun) -> None:
+def _warn_of_folders(step: str, inside: Inside, named: Sequence[Path]) -> None:
     """Say once what a container can read that does not count: it is not observed what it reads."""
-    named = [item.path for item in step.inputs] + [Path(path) for path in active.found]
     for mount in inside.mounts:
-        if not mount.writable or (step.name, mount.target) in _told:
+        if not mount.writable or (step, mount.target) in _told:
             continue
         if (beside := _undeclared(Path(mount.source), named)) is not None:
-            _told.add((step.name, mount.target))
+            _told.add((step, mount.target))
             _warn(
-                f"Step {step.name!r}: the container can read {str(beside)!r}, mounted at {mount.target} to be written "
+                f"Step {step!r}: the container can read {str(beside)!r}, mounted at {mount.target} to be written "
                 "to, and what lies there does not count. Give what the program needs as inputs, or mount it read-only."
             )
 
 
-def _undeclared(folder: Path, named: list[Path]) -> Path | None:
+def _undeclared(folder: Path, named: Sequence[Path]) -> Path | None:
     """A file in a folder, or the folder itself if it is one, that is none of those named."""
     try:
         entries = [folder] if folder.is_file() else sorted(folder.iterdir())
@@ -145,5 +158,5 @@ def _undeclared(folder: Path, named: list[Path]) -> Path | None:
     return None
 
 
-def _warn(text: str) -> Any:
+def _warn(text: str) -> None:
     warnings.warn(shown(text), ConsistWarning, stacklevel=2)
