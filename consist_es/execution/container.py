@@ -135,10 +135,10 @@ def _stop_left(engine: Engine, project: Project) -> None:
 def _warn_of_folders(step: str, inside: Inside, named: Sequence[Path]) -> None:
     """Say once what a container can read that does not count: it is not observed what it reads."""
     for mount in inside.mounts:
-        if not mount.writable or (step, mount.target) in _told:
+        if not mount.writable or (step, mount.source) in _told:
             continue
         if (beside := _undeclared(Path(mount.source), named)) is not None:
-            _told.add((step, mount.target))
+            _told.add((step, mount.source))
             _warn(
                 f"Step {step!r}: the container can read {str(beside)!r}, mounted at {mount.target} to be written "
                 "to, and what lies there does not count. Give what the program needs as inputs, or mount it read-only."

@@ -33,9 +33,10 @@ from consist_es.runs.why import in_words, reused_over
 from consist_es.steps.definition import with_definition
 from consist_es.steps.inputs import Sources, awaited, restores
 from consist_es.steps.options import NOT_ASKED, NOT_KEPT, StepArguments, check_groups
+from consist_es.steps.outline import Outline, outline
 from consist_es.steps.outputs import declared_path, in_declared_order
 from consist_es.steps.pending import Foreseen, Pending, PendingOutputs, refuse_promised
-from consist_es.steps.step import Outline, Step, outline, prepare
+from consist_es.steps.step import Step, prepare
 from consist_es.text import shown
 
 _CERTAIN = ("tracking_off", "cache_mode_overwrite", "not_identifiable")

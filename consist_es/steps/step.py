@@ -19,7 +19,7 @@ from consist_es.events import LABELS, FingerprintInfo
 from consist_es.identity.code.block import Entry
 from consist_es.identity.code.given import given_values
 from consist_es.identity.code.modes import CodeIdentity, code_identity, trace_identity, with_parts
-from consist_es.identity.config import as_mapping, config_digest, said_of
+from consist_es.identity.config import as_mapping, said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.identity.installed.packages import versions
@@ -150,42 +150,6 @@ def _recorded(name: str, value: Any) -> Any:
     return sorted(value) if name == "runtime_kwargs" else to_plain(value, name)
 
 
-class Outline(msgspec.Struct, frozen=True):
-    """The facts about a step that are known before its inputs are."""
-
-    name: str
-    model: str
-    unit: tuple[Any, ...]
-    """Digest of the config, model, year, iteration, phase and stage; different values are different work."""
-    declared: tuple[str, ...]
-    output_paths: dict[str, OutputArtifactSpec]
-    staging: Mapping[str, Any]
-    hydration: str
-    fallback: str
-    """Key of a single output if none is declared."""
-
-
-def outline(args: StepArguments, defaults: StepDefaults) -> Outline:
-    """The outline of a step; its function's own defaults are filled in already. Raises as `prepare` does."""
-    check_labels(args, ("year", "iteration"), ("phase", "stage", "description"))
-    template = with_definition(args, defaults.run_dir)[1]
-    name = _name(args, template or defaults.name_template)
-    _check_callable(args, name, is_async=True)
-    model = check_name(args.model if args.model is not None else name, "model")
-    places = output_paths_of(args.output_paths)
-    declared = (*places, *output_names(args.outputs), *output_sets_of(args.output_sets))
-    return Outline(
-        name=name,
-        model=model,
-        unit=(config_digest(args.config), model, args.year, args.iteration, args.phase, args.stage),
-        declared=tuple(dict.fromkeys(declared)),
-        output_paths=places,
-        staging=args.execution_options.input_paths or {},
-        hydration=_hydration(args, defaults),
-        fallback=getattr(args.fn, "__name__", name),
-    )
-
-
 def prepare(
     args: StepArguments,
     defaults: StepDefaults,
@@ -204,18 +168,15 @@ def prepare(
     check_groups(args)
     args, template = with_definition(args, defaults.run_dir)
     check_labels(args, ("year", "iteration"), ("phase", "stage", "description"))
-    name = _name(args, template or defaults.name_template)
-    _check_callable(args, name, is_async)
+    name = name_of(args, template or defaults.name_template)
+    check_callable(args, name, is_async)
     model = check_name(args.model if args.model is not None else name, "model")
     inputs = resolve_inputs(args, sources)
     config_plain = defaults.masker.plain(to_plain(args.config, "config"))
     config_values = as_mapping(args.config)
     labels = {label: getattr(args, label) for label in LABELS}
     args, inside = _inside(args, name, inputs, sources, defaults.masker, config_values)
-    plan = None
-    if args.kind != "trace":
-        given = (args, name, inputs, config_values, labels, defaults.masker)
-        plan = _plan(*given) if inside is None else inside.plan(inputs)
+    plan = None if args.kind == "trace" else _plan(args, name, inputs, config_values, labels, defaults.masker, inside)
     cache = args.cache_options
     outputs = tuple(check_key(key, "output key") for key in output_names(args.outputs))
     if len(set(outputs)) < len(outputs):
@@ -223,13 +184,8 @@ def prepare(
     adapter = _adapter(args, defaults, sources.digester)
     labels = {"model": model, **labels, "context": True if plan is not None and plan.context else None}
     parts = [_part(item, plan, args.execution_options, defaults.masker) for item in inputs]
-    is_python = plan is not None and inside is None
-    unread = (
-        only_written(args.fn, {**plan.values, "config": args.config}) if plan is not None and is_python else NOTHING
-    )
-    work = (
-        partial(_code, args, defaults, frame, unread) if inside is None else partial(inside.identity, defaults.masker)
-    )
+    unread = NOTHING if plan is None or inside else only_written(args.fn, {**plan.values, "config": args.config})
+    work = partial(_code, args, defaults, frame, unread, inside)
     code = work() if code_of is None else code_of(args, unread, work)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
     if values := code.said or defaults.masker.plain(given_values(args.fn, unread.names)):
@@ -254,7 +210,7 @@ def prepare(
         policies=Policies.of(name, args.output_policy),
         project_root=defaults.project_root,
         cache_mode=cache.cache_mode or "reuse",
-        hydration=_hydration(args, defaults),
+        hydration=hydration_of(args, defaults),
         staging=_staging(args, inputs),
         unread=unread,
         code=code,
@@ -278,7 +234,8 @@ def _inside(
     return in_container(args, name, inputs, sources, masker, config_values)
 
 
-def _name(args: StepArguments, template: str | None) -> str:
+def name_of(args: StepArguments, template: str | None) -> str:
+    """The step's name: the one given, or its function's, in the template if there is one."""
     if args.name is not None:
         return check_name(args.name, "name")
     if args.kind == "run" and args.fn is not None and not callable(args.fn):
@@ -314,7 +271,8 @@ _NO_STEPS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENER
 """Flags of functions that are not called like others."""
 
 
-def _check_callable(args: StepArguments, name: str, is_async: bool) -> None:
+def check_callable(args: StepArguments, name: str, is_async: bool) -> None:
+    """Refuse a function that cannot be called as a step."""
     if args.kind == "trace" or args.execution_options.container is not None:
         return
     if args.fn is None or not callable(args.fn):
@@ -335,7 +293,10 @@ def _plan(
     config_values: dict[str, Any],
     labels: Mapping[str, Any],
     masker: Masker,
+    inside: Inside | None,
 ) -> CallPlan:
+    if inside is not None:
+        return inside.plan(inputs)
     execution = args.execution_options
     if execution.binding in ("paths", "loaded", "artifacts") and inputs and not any(item.named for item in inputs):
         raise BindingError(f"input_binding={execution.binding!r} needs named inputs: pass inputs={{'parameter': …}}.")
@@ -352,8 +313,12 @@ def _plan(
     )
 
 
-def _code(args: StepArguments, defaults: StepDefaults, frame: Entry | None, unread: Written) -> CodeIdentity:
+def _code(
+    args: StepArguments, defaults: StepDefaults, frame: Entry | None, unread: Written, inside: Inside | None
+) -> CodeIdentity:
     """Identity of the code. Values of environment variables with secrets count by a keyed hash."""
+    if inside is not None:
+        return inside.identity(defaults.masker)
     given: dict[str, Any] = {"mode": args.cache_options.code_identity, "ignored": defaults.packages.ignore}
     given |= {"project_root": defaults.project_root, "label_root": defaults.label_root}
     given["extra_deps"] = args.cache_options.code_identity_extra_deps
@@ -415,7 +380,8 @@ def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions, 
     return msgspec.structs.replace(part, name=Path(staged).name)
 
 
-def _hydration(args: StepArguments, defaults: StepDefaults) -> str:
+def hydration_of(args: StepArguments, defaults: StepDefaults) -> str:
+    """The hydration mode in effect."""
     stale = "inputs-missing" if args.cache_options.validate_materialized_inputs else None
     return args.cache_options.cache_hydration or stale or defaults.cache_hydration or "metadata"
 

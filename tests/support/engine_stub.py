@@ -7,6 +7,7 @@ machine, in a session of its own, in which every path of the container is replac
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,8 @@ def images() -> dict[str, str]:
     """Name or id -> id."""
     path = STATE / "images.json"
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    return {**known, **{digest: digest for digest in known.values()}}
+    digests = [each.name.replace("-", ":") for each in STATE.glob("sha256-*")]
+    return {**known, **{digest: digest for digest in digests}}
 
 
 def alive() -> dict[str, dict[str, object]]:
@@ -75,10 +77,10 @@ def run(arguments: list[str]) -> int:
             return fail(f"docker: bind source path does not exist: {said['source']}", 125)
         places[said["target"]] = said["source"]
 
+    pattern = re.compile("|".join(re.escape(place) for place in sorted(places, key=len, reverse=True)))
+
     def here(text: str) -> str:
-        for place in sorted(places, key=len, reverse=True):
-            text = text.replace(place, places[place])
-        return text
+        return pattern.sub(lambda match: places[match[0]], text)
 
     env = {"PATH": os.environ["PATH"]}
     for text in given.get("--env", []):
