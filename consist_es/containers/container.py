@@ -11,9 +11,10 @@ from typing import Any
 
 from consist_es.checks import check_option
 from consist_es.errors import UsageError, UsageTypeError
+from consist_es.text import readable
 from consist_es.values.secret import Secret
 
-_BRACES = re.compile(r"(?<!\$)(?<!\{)\{[^\W\d][\w./-]*\}(?!\})")
+_BRACES = re.compile(r"(?<!\$)\{[^\W\d][\w./-]*\}")
 """A name in braces, see `consist_es.containers.filling`."""
 ENGINES = ("docker", "podman", "apptainer")
 INPUTS, OUTPUTS = "/inputs", "/outputs"
@@ -89,7 +90,7 @@ class Container:
 
     def described(self) -> dict[str, Any]:
         """What is recorded of it besides what counts: names, and where files lie on this machine."""
-        mounts = {mount.target: mount.source for mount in self.mounted()}
+        mounts = {mount.target: readable(mount.source) for mount in self.mounted()}
         return {"image": self.image, "engine": self.engine, **({"mounts": mounts} if mounts else {})}
 
     def mounted(self) -> list[Mount]:

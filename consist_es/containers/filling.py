@@ -76,7 +76,7 @@ class Names(msgspec.Struct, frozen=True):
         if not is_value:
             return value, False
         plain = value.value if isinstance(value, Secret) else value
-        if not isinstance(plain, str | int | float | PurePath) and type(plain).__module__ != "numpy":
+        if not isinstance(plain, str | int | float | PurePath) and getattr(plain, "ndim", None) != 0:
             raise UsageError(
                 f"{where}: the config value {name!r} is {type(plain).__name__}, which is no argument. Write it into a "
                 "file, and give that as an input."

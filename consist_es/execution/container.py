@@ -25,7 +25,7 @@ from consist_es.text import shown
 _ENDS = {
     125: "the engine could not start it",
     126: "its program cannot be executed",
-    127: "its program was not found in the image",
+    127: "its program, or something that it needs to start, was not found",
     137: "it was killed, most often because memory ran out",
     139: "its program crashed",
     143: "it was stopped",

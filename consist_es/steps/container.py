@@ -21,6 +21,7 @@ from consist_es.steps.call import CallPlan, Form
 from consist_es.steps.inputs import BoundInput, Sources
 from consist_es.steps.options import StepArguments
 from consist_es.steps.outputs import declared_path, output_paths_of
+from consist_es.text import readable
 from consist_es.values.masking import Masker
 from consist_es.values.plain import to_plain
 
@@ -50,21 +51,18 @@ class Inside(msgspec.Struct, frozen=True):
     def given(self, masker: Masker) -> dict[str, Any]:
         """What counts, besides the image: nothing of where files lie on this machine."""
         container = self.container
-        return dict(
-            masker.plain(
-                {
-                    "command": list(map(os.fsdecode, container.command)),
-                    "env": {name: to_plain(value, f"env {name}") for name, value in container.env.items()},
-                    "engine": container.engine,
-                    "workdir": container.workdir,
-                    "user": container.user,
-                    "options": list(map(os.fsdecode, container.options)),
-                    "inputs": self.inputs,
-                    "outputs": self.outputs,
-                    "mounts": {mount.target: "rw" if mount.writable else "ro" for mount in self.mounts},
-                }
-            )
-        )
+        said = {
+            "command": list(map(os.fsdecode, container.command)),
+            "env": dict(container.env),
+            "engine": container.engine,
+            "workdir": container.workdir,
+            "user": container.user,
+            "options": list(map(os.fsdecode, container.options)),
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "mounts": {mount.target: "rw" if mount.writable else "ro" for mount in self.mounts},
+        }
+        return dict(masker.plain({name: to_plain(value, f"container {name}") for name, value in said.items()}))
 
     def identity(self, masker: Masker) -> CodeIdentity:
         """The identity, with the digest that the image has now.
@@ -93,6 +91,7 @@ def in_container(
     places = {
         item.role: os.path.abspath(staged.get(item.role, item.path)) for item in items if item.via != "depends_on"
     }
+    _check_names([*places.values(), *(mount.source for mount in mounts)], name)
     inputs = {role: _input_place(role, path, mounts) for role, path in places.items()}
     outputs = {
         key: _output_place(key, declared_path(key, spec, _OWN, sources.uris, sources.coupler), mounts, name)
@@ -126,7 +125,6 @@ def _check_arguments(args: StepArguments, name: str) -> None:
     cache, execution = args.cache_options, args.execution_options
     wrong = {
         "fn": args.fn is not None,
-        "trace()": args.kind == "trace",
         f"code_identity={cache.code_identity!r}": cache.code_identity is not None,
         "code_identity_extra_deps": bool(cache.code_identity_extra_deps),
         "runtime_kwargs": bool(execution.runtime_kwargs),
@@ -145,6 +143,15 @@ def _check_arguments(args: StepArguments, name: str) -> None:
             raise UsageError(
                 f"Step {name!r} runs in a container, which returns nothing: say where it writes {homeless[0]!r}, with "
                 f"output_paths={{{homeless[0]!r}: 'a path'}}."
+            )
+
+
+def _check_names(paths: Iterable[str], step: str) -> None:
+    for path in paths:
+        if (text := readable(path)) != path:
+            raise UsageError(
+                f"Step {step!r}: {text!r} cannot be shown to a container, because engines take names in UTF-8 alone. "
+                "Rename it."
             )
 
 
