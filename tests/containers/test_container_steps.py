@@ -27,6 +27,7 @@ from consist_es.errors import (
 from tests.support.api import ROOT, output_of
 from tests.support.engines import Stub, TestEngine
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in for an engine is a shell script")
 IMAGE = "localhost/model:1"
 COPY = ["sh", "-c", 'cat "$1" "$2" > "$3"; echo done', "sh", "{net}", "/version", "{out}"]
 
@@ -382,6 +383,20 @@ def test_a_dry_run_starts_nothing_and_waits_for_a_container_before(tracker: Trac
     with tracker.scenario("base") as sc:
         model(sc)
         assert sc.coupler["o2"].path.read_text() == "a,b\n"
+
+
+def test_a_forecast_waits_for_a_step_that_writes_what_a_container_mounts(tracker: Tracker, stub: Stub) -> None:
+    Path("settings").mkdir()
+    Path("settings/a.txt").write_text("1")
+    reads = options(stub, ["sh", "-c", "cat /settings/a.txt > {out}"], mounts={"settings": "/settings"})
+    writes = options(stub, ["sh", "-c", "echo 2 > {a}"], mounts={"settings": "/new:rw"})
+    given: dict[str, Any] = {"name": "reads", "output_paths": {"out": "o.txt"}, "execution_options": reads}
+    tracker.run(**given)
+    with tracker.scenario("base", dry_run=True) as sc:
+        sc.run(name="writes", output_paths={"a": Path("settings/a.txt").absolute()}, execution_options=writes)
+        sc.run(**given)
+    assert sc.dry_run is not None
+    assert [(step.verdict, step.reason) for step in sc.dry_run.steps][1] == ("open", "inputs_written_ahead")
 
 
 def test_a_sweep_of_containers_takes_its_rows_from_the_config(tracker: Tracker, engine: TestEngine) -> None:

@@ -1,5 +1,6 @@
 """`run_container` under the name and with the arguments of LBNL's consist."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from consist_es.errors import OptionError, ProgramError, UsageError, UsageTypeEr
 from tests.support.api import made, output_of
 from tests.support.engines import Stub, TestEngine
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in for an engine is a shell script")
 IMAGE = "localhost/model:1"
 ROOT = Path(__file__).resolve().parents[2]
 

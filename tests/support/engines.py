@@ -109,7 +109,8 @@ class Podman(TestEngine):
         with tarfile.open(self.folder / "root.tar", "w") as tar:
             tar.add(root, ".")
         done = self.ask("import", str(self.folder / "root.tar"), image)
-        assert not done.returncode, done.stderr
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip())
         return self.ask("image", "inspect", "--format", "sha256:{{.Id}}", image).stdout.strip()
 
     def remove(self, image: str) -> None:
@@ -126,7 +127,10 @@ class Podman(TestEngine):
 
     def problem(self) -> str | None:
         """Why no container can be run here, or None."""
-        self.tag("localhost/probe:1", "probe")
+        try:
+            self.tag("localhost/probe:1", "probe")
+        except RuntimeError as error:
+            return str(error)
         done = self.ask("run", "--rm", "localhost/probe:1", "true")
         return done.stderr.strip() or "it failed" if done.returncode else None
 
