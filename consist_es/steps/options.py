@@ -138,7 +138,7 @@ class ExecutionOptions:
     """``copy``, the only one."""
     executor: str | None = None
     """``python``, or ``container``, which goes with `container` and says nothing more."""
-    container: "Container | None" = None
+    container: "Container | Mapping[str, Any] | None" = None
     """Runs a program in a container instead of a function; it is part of the step's identity. A mapping with the names
     of LBNL's consist is taken, too. See docs/howto/containers.md."""
     runtime_kwargs: Mapping[str, Any] | None = None

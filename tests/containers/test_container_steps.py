@@ -607,20 +607,21 @@ def test_executor_and_container_go_together(stub: Stub) -> None:
     with pytest.raises(UsageError, match="leave executor out"):
         ExecutionOptions(executor="python", container=box)
     theirs = {"image": IMAGE, "command": "run --fast {x}", "backend": "singularity", "volumes": {"a": "/d"}}
-    found = ExecutionOptions(container=theirs).container  # type: ignore[arg-type]
-    assert found is not None
+    found = ExecutionOptions(container=theirs).container
+    assert isinstance(found, Container)
     assert (found.engine, list(found.command), found.mounts) == (
         "apptainer",
         ["run", "--fast", "{{x}}"],
         {"a": "/d:rw"},
     )
-    for wrong, said in [
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"image": IMAGE}, "has no 'command'"),
         ({**theirs, "ports": 1}, "has no 'ports'"),
         ({**theirs, "pull_latest": True}, "pulls nothing"),
         ({**theirs, "lineage_mode": "none"}, "always recorded"),
-    ]:
+    ]
+    for wrong, said in refused:
         with pytest.raises(UsageError, match=said):
-            ExecutionOptions(container=wrong)  # type: ignore[arg-type]
+            ExecutionOptions(container=wrong)
     with pytest.raises(UsageTypeError, match="container takes Container"):
         ExecutionOptions(container="busybox")  # type: ignore[arg-type]
