@@ -131,7 +131,8 @@ class Docker:
 
     def remove(self, name: str) -> str | None:
         """See `Engine`."""
-        done = _asked([self.name, "rm", "--force", name], self.name)
+        at_once = ["--time", "0"] if self.name == "podman" else []  # which waits 10 s for a program to end, else
+        done = _asked([self.name, "rm", "--force", *at_once, name], self.name)
         problem = done.stderr.strip()
         return None if not done.returncode or "no such container" in problem.lower() else problem
 

@@ -104,11 +104,18 @@ def _run(engine: Engine, launch: Launch) -> None:
     try:
         done = call(words, env=environment(extra), check=False)
     except BaseException:
-        if (problem := engine.remove(launch.name)) is not None:
-            _warn(f"Container {launch.name} may still be running: {engine.name} could not stop it ({problem}).")
+        _stop(engine, launch.name)
         raise
+    if done.returncode < 0:  # the engine's program was killed, which need not be the end of the container
+        _stop(engine, launch.name)
     if done.returncode:
         raise _failed(launch, words, done.returncode, done.tail)
+
+
+def _stop(engine: Engine, name: str) -> None:
+    """Stop a container, or say that it may go on."""
+    if (problem := engine.remove(name)) is not None:
+        _warn(f"Container {name} may still be running: {engine.name} could not stop it ({problem}).")
 
 
 def _failed(launch: Launch, words: list[str], code: int, tail: str) -> ProgramExitError:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -470,6 +471,20 @@ def test_a_container_of_a_run_that_goes_on_is_left_alone(here: Path, engine: Tes
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
+
+
+def test_a_container_whose_client_is_killed_is_stopped(tracker: Tracker, stub: Stub) -> None:
+    def kill() -> None:
+        while not stub.running():
+            time.sleep(0.02)
+        os.kill(int(str(stub.last()["pid"])), signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(ProgramError, match="was ended by signal 9 in a container"):
+        copy(tracker, stub, ["sleep", "100"])
+    thread.join()
+    assert stub.running() == []
 
 
 def test_what_a_container_takes_is_not_what_its_client_takes(tracker: Tracker, stub: Stub) -> None:

@@ -86,7 +86,9 @@ def run(arguments: list[str]) -> int:
     for text in given.get("--env", []):
         name, has_value, value = text.partition("=")
         env[name] = here(value if has_value else os.environ[name])
-    (STATE / "last.json").write_text(json.dumps({"given": given, "image": image, "command": command}))
+    (STATE / "last.json").write_text(
+        json.dumps({"given": given, "image": image, "command": command, "pid": os.getpid()})
+    )
     try:
         child = subprocess.Popen([here(word) for word in command], env=env, start_new_session=True)
     except FileNotFoundError as error:
