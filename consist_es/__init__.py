@@ -12,6 +12,7 @@ from typing import Any
 from consist_es.version import __version__ as __version__
 
 _NAMES = {
+    "api.containers": "ContainerResult run_container",
     "api.coupler": "Coupler CouplerView DeclaredOutput",
     "alias": "install_as",
     "api.functions": (
@@ -38,6 +39,7 @@ _NAMES = {
         "is_dataframe_artifact is_hdf_artifact is_json_artifact is_netcdf_artifact is_openmatrix_artifact "
         "is_spatial_artifact is_tabular_artifact is_zarr_artifact"
     ),
+    "containers.container": "Container",
     "errors": "CodeIdentityUnavailableError ConsistError ConsistWarning SweepError WorkerDiffersError",
     "execution.call": "Called call",
     "execution.current": "current_tracker set_current_tracker use_tracker",

@@ -1,6 +1,7 @@
 """The public names for type checkers and editors; `consist_es/__init__.py` loads them on first use."""
 
 from consist_es.alias import install_as as install_as
+from consist_es.api.containers import ContainerResult as ContainerResult, run_container as run_container
 from consist_es.api.coupler import Coupler as Coupler, CouplerView as CouplerView, DeclaredOutput as DeclaredOutput
 from consist_es.api.functions import (
     attached as attached,
@@ -66,6 +67,7 @@ from consist_es.artifacts.guards import (
 )
 from consist_es.artifacts.matrices import OpenMatrixMetadata as OpenMatrixMetadata, load_matrix as load_matrix
 from consist_es.artifacts.placeholder import NoopArtifact as NoopArtifact
+from consist_es.containers.container import Container as Container
 from consist_es.errors import (
     CodeIdentityUnavailableError as CodeIdentityUnavailableError,
     ConsistError as ConsistError,

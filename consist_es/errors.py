@@ -70,6 +70,8 @@
     ├── OutputError (RuntimeError)    outputs missing or mismatched under policy "error"
     │   └── RequiredOutputsError      a scenario ended without its required outputs
     ├── ProgramError                  a program that `consist_es.call` started failed, or could not be started
+    ├── ContainerError                an engine of containers that is not there, or does not answer
+    │   └── ImageMissingError         an image that the engine does not have
     ├── StepLogMissingError (FileNotFoundError)   what a step printed is not there any more
     ├── DryRunStop                    a dry run came to something that only a real run knows
     ├── MaterializeError (RuntimeError)   a verified copy that could not be made
@@ -724,6 +726,18 @@ class ProgramError(ConsistError):
         elif not self.problem.startswith("cannot"):
             lines[0] += " It printed nothing."
         return "\n".join(map(shown, lines))
+
+
+class ContainerError(ConsistError):
+    """The engine of a container is not there, does not answer, or cannot take the image."""
+
+
+class ImageMissingError(ContainerError):
+    """The engine does not have the image of a container. Nothing is pulled unasked."""
+
+    def __init__(self, image: str, engine: str, remedy: str, problem: str = "is not here") -> None:
+        self.image, self.engine, self.remedy = image, engine, remedy
+        super().__init__(f"Image {image!r} {problem}, as {engine} says. Get it with: {remedy}")
 
 
 class StepLogMissingError(ConsistError, FileNotFoundError):

@@ -52,6 +52,7 @@ EXTERNAL: dict[str, tuple[str, ...]] = {
     "exports": ("tools/exports/check.py",),
     "datasette": ("tools/exports/datasette_live.py",),
     "sweeps": ("tools/sweeps/everywhere.py",),
+    "containers": ("tools/containers/podman_live.py",),
     "adapters": ("tools/adapters/activitysim_check.py",),
     "model": ("tools/adapters/model_check.py",),
     "docs": ("tools/dev.py", "docs"),

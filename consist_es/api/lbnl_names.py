@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _RUN_FILTERS = ("model", "status", "year", "iteration", "parent_run_id")
 INSTEAD = {
-    "containers": "a call of the container in the step's function",
     "from_config": "Tracker(run_dir, db_path, ...) with the same arguments",
     "load_relation": "consist.load_df(artifact), or artifact.path with the reader of your choice",
     "map_runs": "sc.map(fn, rows, executor=...), or tracker.map_scenarios(fn, rows, executor=...)",
@@ -34,7 +33,7 @@ INSTEAD = {
 }
 _DATABASE = "tracker.find_runs, find_artifacts and compare, or the views in SQLite, see docs/views.md"
 _GTFS = "tracker.run with the feed's files as inputs"
-_CONTAINER = "consist.call([...]) in the step's function, which records the program and what it prints"
+_CONTAINER = "a step with ExecutionOptions(container=Container(image, command)), or run_container"
 MODULES = {
     "api": "the functions of consist_es itself",
     "cli": "the command consist-es, see docs/cli.md",
@@ -55,7 +54,7 @@ NAMES = {
     "core.views": "tracker.run_set(...), or the views in SQLite, see docs/views.md",
     "integrations.activitysim": "adapter='folder:configs', or an adapter of your own, see docs/adapters.md",
     "integrations.beam": "adapter='folder:…', which reads HOCON, see docs/adapters.md",
-    "integrations.containers": _CONTAINER,
+    "integrations.containers.ContainerDefinition": _CONTAINER,
     "models.artifact_kv": _DATABASE,
     "models.artifact_schema": "artifact.schema, the columns of a table",
     "models.beam": _DATABASE,

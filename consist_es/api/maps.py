@@ -37,7 +37,7 @@ class Maps:
 
     def map(
         self,
-        fn: Callable[..., object],
+        fn: Callable[..., object] | None,
         rows: Iterable[Row],
         *,
         executor: Any = None,
@@ -54,7 +54,7 @@ class Maps:
         ``key/row``. See docs/howto/sweeps.md.
 
         Args:
-            fn: the function of the steps.
+            fn: the function of the steps; None if each is a container, see `ExecutionOptions`.
             rows: mappings; each is the config of its step, over `config`.
             executor: anything with ``submit`` (`concurrent.futures`, loky, executorlib, Parsl, mpi4py), a Dask Client,
                 or a submitit executor. None: the rows run here, one by one.
@@ -90,8 +90,8 @@ class Maps:
         plan = _plan(self._engine, called, sc._key, listed, executor, window)
         writer = None
         if script is not None:
-            writer = _writer(sc, Path(script), plan, fn)
-            plan = msgspec.structs.replace(plan, write=partial(writer.write, fn))
+            writer, write = _writer(sc, Path(script), plan, fn)
+            plan = msgspec.structs.replace(plan, write=write)
         within = msgspec.structs.replace(scope, sweep=plan.key)
         kind = StepRows(self._engine, within, called, sc.handle if self._engine.use_cache else "", arguments_of, writer)
         if listed:
@@ -146,7 +146,7 @@ def map_scenarios(
         return _judged(result, on_error)
 
 
-def _called(fn: Callable[..., object], name: str | None) -> str:
+def _called(fn: Callable[..., object] | None, name: str | None) -> str:
     """Name of a sweep: the one given, else the function's."""
     return name or str(getattr(inspect.unwrap(fn) if callable(fn) else fn, "__name__", "map"))
 
@@ -227,11 +227,15 @@ def _judged(result: SweepResult, on_error: str) -> SweepResult:
     return result
 
 
-def _writer(sc: Any, path: Path, plan: Plan, fn: Callable[..., object]) -> Writer:
+def _writer(sc: Any, path: Path, plan: Plan, fn: Callable[..., object] | None) -> tuple[Writer, Callable[..., None]]:
+    """What writes a script, and its call with the rows."""
     from consist_es.sweeps.script import Writer, named
 
+    if fn is None:
+        raise UsageError("map(script=…) takes a function: a script of containers is not written. Use executor=.")
     named(fn)  # refuses a function that no task could find
-    return Writer(path, sc.handle, plan.key, plan.name, sc._engine.project.masker)
+    writer = Writer(path, sc.handle, plan.key, plan.name, sc._engine.project.masker)
+    return writer, partial(writer.write, fn)
 
 
 def _rehearsed_scenarios(tracker: Tracker, fn: Callable[..., object], name: str, rows: list[SweepRow]) -> SweepResult:

@@ -13,13 +13,12 @@ from consist_es.artifacts.artifact import Artifact, is_like_artifact
 from consist_es.artifacts.describe import ArtifactNotes
 from consist_es.artifacts.snapshot import Snapshot, state_of
 from consist_es.artifacts.tables import is_table
-from consist_es.artifacts.uris import UriMap, inside
-from consist_es.errors import UsageError, UsageTypeError
+from consist_es.artifacts.uris import UriMap
+from consist_es.errors import UsageError
 from consist_es.execution.active import ActiveRun
 from consist_es.execution.log_notes import notes_of
-from consist_es.steps.options import OutputArtifactSpec
 from consist_es.steps.output_sets import DRIVER, OutputSet, folder_of
-from consist_es.steps.outputs import in_declared_order, miscounted, returned_outputs
+from consist_es.steps.outputs import declared_path, in_declared_order, miscounted, returned_outputs
 from consist_es.steps.step import Step
 
 
@@ -116,24 +115,6 @@ def found_before(step: Step, directory: Path, uris: UriMap, coupler: Mapping[str
     """Files at declared output paths before the step runs, with state: outputs only if the step writes them."""
     paths = (declared_path(key, spec, directory, uris, coupler) for key, spec in step.output_paths.items())
     return {path: state for path in paths if (state := state_of(path)) is not None}
-
-
-def declared_path(
-    key: str, spec: OutputArtifactSpec, directory: Path, uris: UriMap, coupler: Mapping[str, Any] | None
-) -> Path:
-    """Path of a declared output; relative ones lie in the run's own folder, `directory`."""
-    target = spec.path
-    if isinstance(target, str) and coupler is not None and target in coupler:
-        target = coupler[target]
-    if is_like_artifact(target):
-        return target.path
-    if not isinstance(target, str | os.PathLike):
-        raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
-    text = os.fspath(target)
-    if "://" in text:
-        return uris.resolve(text)
-    path = Path(text)
-    return path if path.is_absolute() else inside(directory, os.path.normpath(text), text)
 
 
 def _check_missing(step: Step, active: ActiveRun, present: Mapping[str, Artifact], problem: str | None) -> None:

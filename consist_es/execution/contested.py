@@ -19,10 +19,10 @@ from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.uris import UriMap, below, quote, real_path, unquote
 from consist_es.errors import PathError
 from consist_es.events import Draft, OutputsDoubted
-from consist_es.execution.collect import declared_path
 from consist_es.projections import lineage, run_table
 from consist_es.projections.run_rows import RunRow
 from consist_es.steps.output_sets import DRIVER, folder_of
+from consist_es.steps.outputs import declared_path
 from consist_es.steps.step import Step
 from consist_es.text import readable
 

@@ -47,7 +47,8 @@ class Engine(Settings):
             arguments = attempt.arguments()
             with Pushed(Frame(self.owner, attempt.active, scope.scenario)):
                 attempt.watch()
-                value = args.fn(**arguments)
+                fn = args.fn if attempt.step.inside is None else self._program(attempt)
+                value = fn(**arguments)
                 if inspect.iscoroutine(value):
                     value.close()
                     raise UsageTypeError(f"Step {attempt.step.name!r} returned a coroutine: use `await ….arun(...)`.")
@@ -64,10 +65,17 @@ class Engine(Settings):
             arguments = attempt.arguments()
             with Pushed(Frame(self.owner, attempt.active, scope.scenario)):
                 attempt.watch()
-                value = args.fn(**arguments)
+                fn = args.fn if attempt.step.inside is None else self._program(attempt)
+                value = fn(**arguments)
                 if inspect.isawaitable(value):
                     value = await value
             return attempt.collected(value)
+
+    def _program(self, attempt: Attempt) -> Callable[..., None]:
+        """What runs in place of a function: a program in a container."""
+        from consist_es.execution.container import program_of  # most steps have none
+
+        return program_of(attempt.step, attempt.active, self.project)
 
     def begin(
         self,

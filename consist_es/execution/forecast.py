@@ -22,7 +22,6 @@ from consist_es.cache.lookup import Hit, Miss, artifacts_of
 from consist_es.cache.reads import random_states
 from consist_es.checks import names
 from consist_es.errors import DryRunStop, InputError
-from consist_es.execution.collect import declared_path
 from consist_es.execution.engine import Engine, Scope
 from consist_es.execution.overlay import Overlay
 from consist_es.identity.left_out import left_out
@@ -34,9 +33,10 @@ from consist_es.runs.why import in_words, reused_over
 from consist_es.steps.definition import with_definition
 from consist_es.steps.inputs import Sources, awaited, restores
 from consist_es.steps.options import NOT_ASKED, NOT_KEPT, StepArguments, check_groups
-from consist_es.steps.outputs import in_declared_order
+from consist_es.steps.outline import Outline, outline
+from consist_es.steps.outputs import declared_path, in_declared_order
 from consist_es.steps.pending import Foreseen, Pending, PendingOutputs, refuse_promised
-from consist_es.steps.step import Outline, Step, outline, prepare
+from consist_es.steps.step import Step, prepare
 from consist_es.text import shown
 
 _CERTAIN = ("tracking_off", "cache_mode_overwrite", "not_identifiable")

@@ -23,8 +23,8 @@ from consist_es.artifacts.materialize import Copier, layout
 from consist_es.cache.lookup import Hit, Miss
 from consist_es.errors import ArtifactMissingError, ConsistWarning, MaterializeError, PathError
 from consist_es.events import ArtifactMaterialized
-from consist_es.execution.collect import declared_path
 from consist_es.execution.settings import Settings
+from consist_es.steps.outputs import declared_path
 from consist_es.steps.step import Step
 
 

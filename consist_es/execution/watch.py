@@ -76,7 +76,9 @@ class Observer(msgspec.Struct, frozen=True):
     ignored: tuple[str, ...]
 
     def mode_of(self, step: Step) -> str:
-        """Observation mode of this step."""
+        """Observation mode of this step. What a program in a container reads cannot be observed from here."""
+        if step.inside is not None:
+            return "off"
         return step.args.execution_options.observe or self.mode
 
     def ignored_by(self, step: Step) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class Witness:
         self._before: Reading | None = None
         self._after: Reading | None = None
         self._alone = self._with_peak = self._told = False
+        self._elsewhere = False
+        """True if what it takes is taken by processes that are none of ours."""
         self._begun = 0
         self._children: list[tuple[int, int]] = []
         self._moved: Moved | None = None
@@ -59,7 +61,9 @@ class Witness:
         _witnesses.pop(self._active.key, None)
         before, self._before = self._before, None
         if before is not None and self._after is not None:
-            if self._alone and company()[1] == self._begun:
+            if self._elsewhere:
+                self.taken = Resources(wall_s=wall(before, self._after))
+            elif self._alone and company()[1] == self._begun:
                 self.taken = between(before, self._after, self._moved, self._children, with_peak=self._with_peak)
             else:
                 self.taken = Resources(wall_s=wall(before, self._after), shared=True)
@@ -89,6 +93,13 @@ def sink_of_step() -> Sink | None:
     """Takes what this thread or task prints for its step; None outside one."""
     found = _present()
     return None if found is None else found._file
+
+
+def measured_elsewhere() -> None:
+    """Note for the step of this thread or task that its work is done by a process that is no child of ours: of what
+    it takes, only the time is known."""
+    if (found := _present()) is not None:
+        found._elsewhere = True
 
 
 def note_child(usage: Any) -> None:

@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from consist_es.checks import check_option, check_options, names
 from consist_es.errors import OptionError, UsageError, UsageTypeError
 from consist_es.identity.code.modes import MODES
 from consist_es.values.digests import METHODS
+
+if TYPE_CHECKING:
+    from consist_es.containers.container import Container
 
 CACHE_MODES = ("reuse", "overwrite", "readonly", "off")
 NOT_ASKED = ("overwrite", "off")
@@ -134,7 +137,7 @@ class OutputPolicyOptions:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionOptions:
-    """How a step's function is called. Nothing here is part of the step's identity."""
+    """How a step's function is called. Nothing here but `container` is part of the step's identity."""
 
     load_inputs: bool | None = None
     """Older form of `input_binding`: True for ``loaded``, False for ``none``."""
@@ -147,9 +150,10 @@ class ExecutionOptions:
     input_materialization_mode: str | None = None
     """``copy``, the only one."""
     executor: str | None = None
-    """``python``, the only one."""
-    container: Mapping[str, Any] | None = None
-    """Refused: call the container from the step's function."""
+    """``python``, or ``container``, which goes with `container` and says nothing more."""
+    container: "Container | Mapping[str, Any] | None" = None
+    """Runs a program in a container instead of a function; it is part of the step's identity. A mapping with the names
+    of LBNL's consist is taken, too. See docs/howto/containers.md."""
     runtime_kwargs: Mapping[str, Any] | None = None
     """Arguments of the function that do not count for the step's identity."""
     inject_context: bool | str | None = None
@@ -167,18 +171,30 @@ class ExecutionOptions:
             input_binding=BINDINGS,
             input_materialization=("requested",),
             input_materialization_mode=("copy",),
-            executor=("python",),
+            executor=("python", "container"),
             observe=OBSERVE,
         )
         names(self.ignore_reads, "ignore_reads")
-        if self.container is not None:
-            raise UsageError("container= is not supported: call the container from the step's function.")
+        self._check_container()
         if self.load_inputs is not None and self.input_binding is not None:
             raise UsageError("load_inputs and input_binding set the same thing: give input_binding alone.")
         if self.input_paths and self.input_materialization is None:
             raise UsageError("input_paths has no effect alone: add input_materialization='requested'.")
         if self.runtime_kwargs is not None and not isinstance(self.runtime_kwargs, Mapping):
             raise UsageTypeError(f"runtime_kwargs takes a mapping, not {type(self.runtime_kwargs).__name__}.")
+
+    def _check_container(self) -> None:
+        if self.container is None:
+            if self.executor == "container":
+                raise UsageError(
+                    "executor='container' runs a container: say which, with container=Container(image=...)."
+                )
+            return
+        from consist_es.containers.container import container_of  # most steps have none
+
+        if self.executor == "python":
+            raise UsageError("executor='python' does not go with container=: leave executor out.")
+        object.__setattr__(self, "container", container_of(self.container))
 
     @property
     def binding(self) -> str | None:

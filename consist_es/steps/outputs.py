@@ -12,7 +12,7 @@ import msgspec
 
 from consist_es.artifacts.artifact import is_like_artifact
 from consist_es.artifacts.tables import is_table
-from consist_es.artifacts.uris import inside, require_path
+from consist_es.artifacts.uris import UriMap, inside, require_path
 from consist_es.checks import check_key
 from consist_es.errors import ConsistWarning, OutputError, ReturnTypeError, UsageTypeError
 from consist_es.steps.options import OutputArtifactSpec, OutputPolicyOptions
@@ -180,3 +180,21 @@ def _output_spec(key: str, value: Any) -> OutputArtifactSpec:
     if "://" not in text and not Path(text).is_absolute():
         inside("the run's own folder", os.path.normpath(text), text)
     return spec
+
+
+def declared_path(
+    key: str, spec: OutputArtifactSpec, directory: Path, uris: UriMap, coupler: Mapping[str, Any] | None
+) -> Path:
+    """Path of a declared output; relative ones lie in the run's own folder, `directory`."""
+    target = spec.path
+    if isinstance(target, str) and coupler is not None and target in coupler:
+        target = coupler[target]
+    if is_like_artifact(target):
+        return target.path
+    if not isinstance(target, str | os.PathLike):
+        raise UsageTypeError(f"output_paths[{key!r}] takes a path, Artifact or OutputArtifactSpec, not {target!r}.")
+    text = os.fspath(target)
+    if "://" in text:
+        return uris.resolve(text)
+    path = Path(text)
+    return path if path.is_absolute() else inside(directory, os.path.normpath(text), text)

@@ -7,7 +7,7 @@ import types
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,7 +19,7 @@ from consist_es.events import LABELS, FingerprintInfo
 from consist_es.identity.code.block import Entry
 from consist_es.identity.code.given import given_values
 from consist_es.identity.code.modes import CodeIdentity, code_identity, trace_identity, with_parts
-from consist_es.identity.config import as_mapping, config_digest, said_of
+from consist_es.identity.config import as_mapping, said_of
 from consist_es.identity.fingerprint import InputPart, fingerprint
 from consist_es.identity.installed.package_options import PackageOptions
 from consist_es.identity.installed.packages import versions
@@ -41,6 +41,9 @@ from consist_es.steps.output_sets import OutputSet, output_sets_of
 from consist_es.steps.outputs import Policies, output_paths_of
 from consist_es.values.masking import Masker
 from consist_es.values.plain import object_fields, to_plain
+
+if TYPE_CHECKING:
+    from consist_es.steps.container import Inside
 
 
 class StepDefaults(msgspec.Struct, frozen=True):
@@ -90,6 +93,8 @@ class Step(msgspec.Struct, frozen=True):
     code: CodeIdentity
     unread: Written = NOTHING
     """Attributes of a method's object that do not count, as the method only writes them."""
+    inside: Inside | None = None
+    """The program in a container that runs instead of a function."""
 
     @property
     def left_out(self) -> LeftOut:
@@ -126,7 +131,7 @@ class Step(msgspec.Struct, frozen=True):
             for name, default in defaults_of(type(group)):  # type: ignore[arg-type] # a class has a hash
                 value = getattr(group, name)
                 if value is not None and value != default:
-                    said[name] = sorted(value) if name == "runtime_kwargs" else to_plain(value, name)
+                    said[name] = _recorded(name, value)
         return said
 
     @property
@@ -138,40 +143,11 @@ class Step(msgspec.Struct, frozen=True):
         return f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', type(fn).__qualname__)}"
 
 
-class Outline(msgspec.Struct, frozen=True):
-    """The facts about a step that are known before its inputs are."""
-
-    name: str
-    model: str
-    unit: tuple[Any, ...]
-    """Digest of the config, model, year, iteration, phase and stage; different values are different work."""
-    declared: tuple[str, ...]
-    output_paths: dict[str, OutputArtifactSpec]
-    staging: Mapping[str, Any]
-    hydration: str
-    fallback: str
-    """Key of a single output if none is declared."""
-
-
-def outline(args: StepArguments, defaults: StepDefaults) -> Outline:
-    """The outline of a step; its function's own defaults are filled in already. Raises as `prepare` does."""
-    check_labels(args, ("year", "iteration"), ("phase", "stage", "description"))
-    template = with_definition(args, defaults.run_dir)[1]
-    name = _name(args, template or defaults.name_template)
-    _check_callable(args, name, is_async=True)
-    model = check_name(args.model if args.model is not None else name, "model")
-    places = output_paths_of(args.output_paths)
-    declared = (*places, *output_names(args.outputs), *output_sets_of(args.output_sets))
-    return Outline(
-        name=name,
-        model=model,
-        unit=(config_digest(args.config), model, args.year, args.iteration, args.phase, args.stage),
-        declared=tuple(dict.fromkeys(declared)),
-        output_paths=places,
-        staging=args.execution_options.input_paths or {},
-        hydration=_hydration(args, defaults),
-        fallback=getattr(args.fn, "__name__", name),
-    )
+def _recorded(name: str, value: Any) -> Any:
+    """An option as it is recorded."""
+    if name == "container":
+        return value.described()
+    return sorted(value) if name == "runtime_kwargs" else to_plain(value, name)
 
 
 def prepare(
@@ -192,14 +168,15 @@ def prepare(
     check_groups(args)
     args, template = with_definition(args, defaults.run_dir)
     check_labels(args, ("year", "iteration"), ("phase", "stage", "description"))
-    name = _name(args, template or defaults.name_template)
-    _check_callable(args, name, is_async)
+    name = name_of(args, template or defaults.name_template)
+    check_callable(args, name, is_async)
     model = check_name(args.model if args.model is not None else name, "model")
     inputs = resolve_inputs(args, sources)
     config_plain = defaults.masker.plain(to_plain(args.config, "config"))
     config_values = as_mapping(args.config)
     labels = {label: getattr(args, label) for label in LABELS}
-    plan = None if args.kind == "trace" else _plan(args, name, inputs, config_values, labels, defaults.masker)
+    args, inside = _inside(args, name, inputs, sources, defaults.masker, config_values)
+    plan = None if args.kind == "trace" else _plan(args, name, inputs, config_values, labels, defaults.masker, inside)
     cache = args.cache_options
     outputs = tuple(check_key(key, "output key") for key in output_names(args.outputs))
     if len(set(outputs)) < len(outputs):
@@ -207,13 +184,13 @@ def prepare(
     adapter = _adapter(args, defaults, sources.digester)
     labels = {"model": model, **labels, "context": True if plan is not None and plan.context else None}
     parts = [_part(item, plan, args.execution_options, defaults.masker) for item in inputs]
-    unread = NOTHING if plan is None else only_written(args.fn, {**plan.values, "config": args.config})
-    work = partial(_code, args, defaults, frame, unread)
+    unread = NOTHING if plan is None or inside else only_written(args.fn, {**plan.values, "config": args.config})
+    work = partial(_code, args, defaults, frame, unread, inside)
     code = work() if code_of is None else code_of(args, unread, work)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
     if contents := {item.role: item.contents for item in inputs if item.contents is not None}:
         info = msgspec.structs.replace(info, contents=contents)
-    if values := defaults.masker.plain(given_values(args.fn, unread.names)):
+    if values := code.said or defaults.masker.plain(given_values(args.fn, unread.names)):
         info = msgspec.structs.replace(info, code_values=values)
     return Step(
         args=args,
@@ -235,14 +212,32 @@ def prepare(
         policies=Policies.of(name, args.output_policy),
         project_root=defaults.project_root,
         cache_mode=cache.cache_mode or "reuse",
-        hydration=_hydration(args, defaults),
+        hydration=hydration_of(args, defaults),
         staging=_staging(args, inputs),
         unread=unread,
         code=code,
+        inside=inside,
     )
 
 
-def _name(args: StepArguments, template: str | None) -> str:
+def _inside(
+    args: StepArguments,
+    name: str,
+    inputs: list[BoundInput],
+    sources: Sources,
+    masker: Masker,
+    config_values: dict[str, Any],
+) -> tuple[StepArguments, Inside | None]:
+    """The program in a container, if there is one, and the arguments with all that it sees."""
+    if args.execution_options.container is None:
+        return args, None
+    from consist_es.steps.container import in_container  # most steps have none
+
+    return in_container(args, name, inputs, sources, masker, config_values)
+
+
+def name_of(args: StepArguments, template: str | None) -> str:
+    """The step's name: the one given, or its function's, in the template if there is one."""
     if args.name is not None:
         return check_name(args.name, "name")
     if args.kind == "run" and args.fn is not None and not callable(args.fn):
@@ -278,8 +273,9 @@ _NO_STEPS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENER
 """Flags of functions that are not called like others."""
 
 
-def _check_callable(args: StepArguments, name: str, is_async: bool) -> None:
-    if args.kind == "trace":
+def check_callable(args: StepArguments, name: str, is_async: bool) -> None:
+    """Refuse a function that cannot be called as a step."""
+    if args.kind == "trace" or args.execution_options.container is not None:
         return
     if args.fn is None or not callable(args.fn):
         raise UsageError(f"Step {name!r} needs a function: pass fn=a callable, or use trace(...) for a block of code.")
@@ -299,7 +295,10 @@ def _plan(
     config_values: dict[str, Any],
     labels: Mapping[str, Any],
     masker: Masker,
+    inside: Inside | None,
 ) -> CallPlan:
+    if inside is not None:
+        return inside.plan(inputs)
     execution = args.execution_options
     if execution.binding in ("paths", "loaded", "artifacts") and inputs and not any(item.named for item in inputs):
         raise BindingError(f"input_binding={execution.binding!r} needs named inputs: pass inputs={{'parameter': …}}.")
@@ -316,8 +315,12 @@ def _plan(
     )
 
 
-def _code(args: StepArguments, defaults: StepDefaults, frame: Entry | None, unread: Written) -> CodeIdentity:
+def _code(
+    args: StepArguments, defaults: StepDefaults, frame: Entry | None, unread: Written, inside: Inside | None
+) -> CodeIdentity:
     """Identity of the code. Values of environment variables with secrets count by a keyed hash."""
+    if inside is not None:
+        return inside.identity(defaults.masker)
     given: dict[str, Any] = {"mode": args.cache_options.code_identity, "ignored": defaults.packages.ignore}
     given |= {"project_root": defaults.project_root, "label_root": defaults.label_root}
     given["extra_deps"] = args.cache_options.code_identity_extra_deps
@@ -379,7 +382,8 @@ def _part(item: BoundInput, plan: CallPlan | None, execution: ExecutionOptions, 
     return msgspec.structs.replace(part, name=Path(staged).name)
 
 
-def _hydration(args: StepArguments, defaults: StepDefaults) -> str:
+def hydration_of(args: StepArguments, defaults: StepDefaults) -> str:
+    """The hydration mode in effect."""
     stale = "inputs-missing" if args.cache_options.validate_materialized_inputs else None
     return args.cache_options.cache_hydration or stale or defaults.cache_hydration or "metadata"
 

@@ -19,9 +19,10 @@ from consist_es.artifacts.materialize import Copier, layout
 from consist_es.artifacts.snapshot import Snapshot
 from consist_es.artifacts.uris import UriMap, below, inside
 from consist_es.errors import ConsistError, PathError
-from consist_es.execution.collect import declared_path, log_set
+from consist_es.execution.collect import log_set
 from consist_es.execution.current import top
 from consist_es.steps.options import OutputArtifactSpec
+from consist_es.steps.outputs import declared_path
 from tests.support.api import NONE, made
 from tests.support.hostile import LONG, TRAVERSALS
 

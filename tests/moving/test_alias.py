@@ -91,12 +91,10 @@ def test_a_name_is_patched_by_its_text(consist: ModuleType) -> None:
     with mock.patch("consist.integrations.containers.run_container") as patched:
         importlib.import_module("consist.integrations.containers").run_container(image="x")
     assert patched.called
-    run_container = importlib.import_module("consist.integrations.containers").run_container
-    said = (
-        r"^consist\.integrations\.containers\.run_container is a name of LBNL's consist that .* Instead: consist\.call"
-    )
+    definition = importlib.import_module("consist.integrations.containers").ContainerDefinition
+    said = r"^consist\.integrations\.containers\.ContainerDefinition is a name of LBNL's .* Instead: a step with"
     with pytest.raises(errors.NotProvidedError, match=said) as caught:
-        run_container(image="x")
+        definition(image="x")
     assert isinstance(caught.value, NotImplementedError)
 
 

@@ -282,13 +282,13 @@ def binding_mode(tracker: Tracker, here: Path) -> None:
 @row(OPTIONS, ValueError)
 def executor(tracker: Tracker, here: Path) -> None:
     """An executor that there is not"""
-    tracker.run(bad, execution_options=ExecutionOptions(executor="container"))
+    tracker.run(bad, execution_options=ExecutionOptions(executor="slurm"))
 
 
 @row(OPTIONS, ValueError)
 def container(tracker: Tracker, here: Path) -> None:
-    """A container"""
-    tracker.run(bad, execution_options=ExecutionOptions(container={"image": "sim"}))
+    """A container and a function"""
+    tracker.run(bad, execution_options=ExecutionOptions(container=consist.Container("sim")))
 
 
 @row(OPTIONS, ValueError)

@@ -52,6 +52,8 @@ class CodeIdentity(msgspec.Struct, frozen=True):
     """Files of the project's other modules that the code imports."""
     objects: tuple[tuple[str, Any, str], ...] = ()
     """Objects of installed packages that count by their state: path, object, and its digest when identified."""
+    said: dict[str, Any] = {}
+    """The values behind it where it is no code: of a program in a container. Without secrets."""
 
     @property
     def before(self) -> str:
