@@ -60,6 +60,7 @@ _GROUPS = {
         "repair": "Show what a damaged log still holds, and go on with that.",
         "redact": "Remove payloads of events for good, such as a secret.",
         "copy": "Copy a whole log: folder to server, or back.",
+        "merge": "Append what other logs have to the log of TARGET.",
         "db": "Make and open a database for logs on a server.",
         "archive": "Make all segments of the log but the newest read-only.",
         "completion": "Print the line that makes a shell complete names.",

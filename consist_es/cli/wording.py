@@ -33,6 +33,8 @@ from consist_es.events import (
     HitDemoted,
     InputLink,
     KeyCarriedOver,
+    LogClosed,
+    LogMerged,
     LogRepaired,
     MetaLogged,
     OutputLink,
@@ -347,6 +349,12 @@ def _sealed(event: SegmentSealed, _names: Names) -> Line:
     return Line(f"segment {event.segment} sealed at {event.size} bytes", QUIET)
 
 
+def _merged(event: LogMerged, _names: Names) -> Line:
+    fork = "" if event.forked_at is None else f", a copy of this log that forked behind position {event.forked_at}"
+    what = f"merged {counted(event.events, 'event')} of log {event.log}{fork}, up to position {event.upto} there"
+    return Line(what, QUIET if event.forked_at is None else ODD)
+
+
 def _redacted(event: PayloadRedacted, _names: Names) -> Line:
     what = f"payload of position {event.position} ({event.event}) redacted by {event.user or 'somebody'}"
     return Line(f"{what}: {event.reason}", ODD)
@@ -395,6 +403,8 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     RecordLost: _lost,
     ScenarioExited: _scenario_exited,
     ScenarioStarted: _scenario_started,
+    LogClosed: lambda event, _names: Line(f"log closed: it was moved to {event.to}", ODD),
+    LogMerged: _merged,
     SegmentSealed: _sealed,
     SourceRecorded: _source,
     StepAbandoned: _step_abandoned,
