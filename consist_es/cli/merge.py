@@ -19,7 +19,13 @@ from consist_es.text import counted
 
 @click.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--project", "target", metavar="TARGET", required=True, help="The project that takes them in; a new folder NAME.events is made.")
+@click.option(
+    "--project",
+    "target",
+    metavar="TARGET",
+    required=True,
+    help="The project that takes them in; a new folder NAME.events is made.",
+)
 @json_option
 def merge(sources: Sequence[str], target: str, as_json: bool) -> None:
     """Append what other logs have to the log of TARGET.

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from consist_es.cli import sweep_words
+from consist_es.cli import log_words, sweep_words
 from consist_es.cli.line import BAD as BAD
 from consist_es.cli.line import GOOD as GOOD
 from consist_es.cli.line import ODD as ODD
@@ -33,8 +33,6 @@ from consist_es.events import (
     HitDemoted,
     InputLink,
     KeyCarriedOver,
-    LogClosed,
-    LogMerged,
     LogRepaired,
     MetaLogged,
     OutputLink,
@@ -49,7 +47,6 @@ from consist_es.events import (
     RedactedEvent,
     ScenarioExited,
     ScenarioStarted,
-    SegmentSealed,
     SourceRecorded,
     StepAbandoned,
     StepCompleted,
@@ -345,16 +342,6 @@ def _lost(event: RecordLost, _names: Names) -> Line:
     return Line(f"lost: what was damaged here was {what}, in {segment_name(event.segment)}{where}", ODD)
 
 
-def _sealed(event: SegmentSealed, _names: Names) -> Line:
-    return Line(f"segment {event.segment} sealed at {event.size} bytes", QUIET)
-
-
-def _merged(event: LogMerged, _names: Names) -> Line:
-    fork = "" if event.forked_at is None else f", a copy of this log that forked behind position {event.forked_at}"
-    what = f"merged {counted(event.events, 'event')} of log {event.log}{fork}, up to position {event.upto} there"
-    return Line(what, QUIET if event.forked_at is None else ODD)
-
-
 def _redacted(event: PayloadRedacted, _names: Names) -> Line:
     what = f"payload of position {event.position} ({event.event}) redacted by {event.user or 'somebody'}"
     return Line(f"{what}: {event.reason}", ODD)
@@ -403,15 +390,13 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     RecordLost: _lost,
     ScenarioExited: _scenario_exited,
     ScenarioStarted: _scenario_started,
-    LogClosed: lambda event, _names: Line(f"log closed: it was moved to {event.to}", ODD),
-    LogMerged: _merged,
-    SegmentSealed: _sealed,
     SourceRecorded: _source,
     StepAbandoned: _step_abandoned,
     StepCompleted: _step_completed,
     StepFailed: _step_failed,
     StepStarted: _step_started,
     WriterAttached: _attached,
+    **log_words.WORDS,
     **sweep_words.WORDS,
 }
 """Event type -> its words. Events of other types are shown field by field."""

@@ -21,7 +21,7 @@ from consist_es.errors import (
     LogReadOnlyError,
     LogWriteError,
 )
-from consist_es.events import Cursor, Draft, Event, LogClosed, LogRepaired, SegmentSealed
+from consist_es.events import Cursor, Draft, Event, LogClosed, SegmentSealed
 from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id, remove_leftovers
 from consist_es.log.lookback import heads_back
@@ -29,8 +29,8 @@ from consist_es.log.presence import Presence, introduction
 from consist_es.log.reader import Ending, ending
 from consist_es.log.record import DATA_CAP, Prepared, decode_line, encode_lines, prepare
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
-from consist_es.log.repair import Damage, Gap, find_damage, take_over
-from consist_es.log.segment import CLOSED, SEALED, Place, lines_back, segment_name
+from consist_es.log.repair import Gap, find_damage, take_over, told
+from consist_es.log.segment import CLOSED, SEALED, Place, lines_back
 from consist_es.log.tail import Active, Tail
 from consist_es.log.watermark import Watermark, read_watermark, write_watermark
 from consist_es.system.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
@@ -109,8 +109,7 @@ class Writer:
 
     def graft(self, items: list[Prepared], after: int, *, sync: bool) -> int:
         """Append the items if the log ends at position `after`, and return the last position; 0 if it does not."""
-        size = sum(len(item.data) for item in items)
-        return max(self._retried(lambda: self._append(items, sync, None, after), size), default=0)
+        return max(self._retried(lambda: self._append(items, sync, None, after)), default=0)
 
     def redact(self, positions: Sequence[int], reason: str, user: str) -> None:
         """Remove the payloads of these events from the log and record it, safe on disk."""
@@ -141,7 +140,7 @@ class Writer:
             self._tail.settle(damage.before)
 
             def own(gaps: list[Gap]) -> list[Prepared]:
-                return [self._prepared(_told(damage, gaps)), *self._own()]
+                return [self._prepared(told(damage, gaps)), *self._own()]
 
             make_id = functools.partial(new_id, self._storage)
             mark, gaps = take_over(self._storage, self.folder, damage, self.name, own, make_id)
@@ -428,16 +427,3 @@ class Writer:
             active = self._tail.current(functools.partial(self._time, ""))
         if active.header.first > place.seq:  # another writer has gone on without copying
             raise LogWriteError(self.folder, error)
-
-
-def _told(damage: Damage, gaps: list[Gap]) -> LogRepaired:
-    name, what = segment_name(damage.segment), "no record is lost"
-    if gaps:
-        what = f"lost: {len(gaps)} of the records from position {gaps[0].position} to {gaps[-1].position}"
-    return LogRepaired(
-        segment=damage.segment,
-        offset=damage.offset,
-        length=sum(gap.lost.size for gap in gaps if gap.lost is not None),
-        quarantine=name,
-        reason=f"{damage.problem}; {what}",
-    )

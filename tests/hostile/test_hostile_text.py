@@ -118,6 +118,7 @@ def commands(name: str) -> dict[str, list[list[str]]]:
         "forecast": [[f"./{name}"]],
         "lineage": [[name], ["--down", name], ["--depth", name, name]],
         "log": [[], ["--type", name], ["--after", name]],
+        "merge": [[name, "--project", name], ["provenance.events", "--project", f"postgresql://h/d#{name}"]],
         "prove": [[name], ["1", "--against", name]],
         "redact": [[name, "--reason", name], ["1", "--reason", ""]],
         "repair": [[], ["--keep-damaged"]],
