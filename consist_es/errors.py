@@ -14,6 +14,7 @@
     │   │   └── LogServerError        … or the server that keeps it is away, or refuses
     │   ├── LogTamperedError          does not match an earlier tree head
     │   ├── LogEngineError            a task that this kind of log has no way to do
+    │   ├── LogClosedError            a write to a log that was moved to another place
     │   └── LogReadOnlyError          a write to a log opened for reading
     │       └── LogRightError         … or by a role of the server without the right
     ├── ViewError                     the SQLite views
@@ -40,6 +41,7 @@
     │   ├── ExportError               an export that cannot be made, or not there
     │   ├── CopyError                 a log that cannot be copied to that place
     │   ├── ImportStoreError          a record of another program that cannot be imported
+    │   ├── MergeError                a log that cannot be merged into that one
     │   ├── ArchiveError              a segment of the log that cannot be archived
     │   ├── TreeHeadError             a file that is not a tree head, or not of this log
     │   ├── ProofError                something that cannot be proved with the tree head
@@ -241,6 +243,17 @@ class LogReadOnlyError(LogError):
         super().__init__(
             f"The log {path} is read-only here: it can be queried, but nothing can be recorded, which a step needs "
             "even if it is reused. Get write permission for the folder, or work on a copy of the project."
+        )
+
+
+class LogClosedError(LogError):
+    """The log was moved to another place, and is not written to any more."""
+
+    def __init__(self, path: object, to: str) -> None:
+        self.path, self.to = path, to
+        super().__init__(
+            f"The log {path} was moved to {to}, and is closed: it can be read, but nothing can be recorded in it. "
+            f"Nothing was recorded. Go on there: give {to} as Tracker(log=…), CONSIST_ES_LOG or --project."
         )
 
 
@@ -457,6 +470,14 @@ class ImportStoreError(UsageError):
     def __init__(self, place: PurePath, reason: str, *, busy: bool = False) -> None:
         what = "Close the program that has it open" if busy else "Give a DuckDB file of consist, or a run directory"
         super().__init__(f"{place} cannot be imported: {reason}. {what}. Nothing was recorded.")
+
+
+class MergeError(UsageError):
+    """A log cannot be merged into that one."""
+
+    def __init__(self, source: object, target: object, problem: str, remedy: str) -> None:
+        self.source, self.target, self.problem = source, target, problem
+        super().__init__(f"{source} cannot be merged into {target}: {problem}. Nothing of it was appended. {remedy}")
 
 
 class TreeHeadError(UsageError):

@@ -59,6 +59,17 @@ class Draft(msgspec.Struct, frozen=True):
     """The event's own id; if None, the log gives a time-ordered one."""
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """Where an event was recorded first, if it was merged from another log."""
+
+    log: str
+    """Identity of that log's project; of a copy that was written on by itself, with the place where it forked."""
+    seq: int
+    """Position there."""
+    at: str
+    """Time there."""
+
+
 class Recorded(msgspec.Struct, frozen=True):
     """An event in the log: the envelope, its payload, and the position of its line."""
 
@@ -82,6 +93,13 @@ class Recorded(msgspec.Struct, frozen=True):
     """First byte of the line in its segment."""
     size: int = 0
     """Bytes of the line, with its newline."""
+    of: Origin | None = None
+    """None if the event was recorded in this log."""
+
+    @property
+    def time(self) -> str:
+        """When it happened. `at` is when it came into this log."""
+        return self.at if self.of is None else self.of.at
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -314,6 +332,30 @@ class SegmentSealed(Event, frozen=True, kw_only=True):
     segment: int
     size: int
     """Bytes before this event's line."""
+
+
+class LogMerged(Event, frozen=True, kw_only=True):
+    """Records of another log were appended, up to this place in it: they and this event are one batch."""
+
+    log: str
+    """Identity of that log, as in `Origin.log`."""
+    upto: int
+    """Last position there that was looked at."""
+    chain: str
+    """Chain value there."""
+    events: int
+    """Records that were appended."""
+    skipped: int = 0
+    """Records that say nothing here: of the files of that log, or merged before by another way."""
+    forked_at: int | None = None
+    """Last position that this log and the other share, if the other is a copy of this one that was written on."""
+
+
+class LogClosed(Event, frozen=True, kw_only=True):
+    """The log ended here: it was moved to another place, and nothing is written to it any more."""
+
+    to: str
+    """That place; never with a password."""
 
 
 class PayloadRedacted(Event, frozen=True, kw_only=True):

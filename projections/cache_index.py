@@ -157,7 +157,7 @@ def _carried(recorded: Recorded, event: KeyCarriedOver) -> Iterable[Statement]:
 
 def _accepted(recorded: Recorded, event: ChangeAccepted) -> Iterable[Statement]:
     change = (event.fingerprint, event.as_fingerprint, run_of(recorded), event.as_run)
-    said = (event.reason, event.user, to_text(event.differs), recorded.at, recorded.by)
+    said = (event.reason, event.user, to_text(event.differs), recorded.time, recorded.by)
     return ((_ACCEPT, (recorded.seq, *change, *said)),)
 
 
@@ -166,7 +166,7 @@ def _revoked(recorded: Recorded, event: AcceptanceRevoked) -> Iterable[Statement
 
 
 def _packages_accepted(recorded: Recorded, event: PackagesAccepted) -> Iterable[Statement]:
-    vouched = (event.reason, event.user, recorded.at, recorded.by)
+    vouched = (event.reason, event.user, recorded.time, recorded.by)
     changes = [(name, then, event.after[name]) for name, then in event.before.items() if name in event.after]
     return [(_ACCEPT_PACKAGE, (recorded.seq, *other, *vouched)) for other in changes]
 

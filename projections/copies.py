@@ -36,7 +36,7 @@ _DROP = "DELETE FROM copies WHERE artifact_id = ? AND uri = ?"
 def recorded_copy(recorded: Recorded, event: CopyRecorded) -> list[Statement]:
     """Put the copy in place of what was said of this place before."""
     place = (event.artifact, event.key, event.uri, event.root, event.recovery_root)
-    said = (event.digest, event.content, event.how, recorded.run, recorded.at, recorded.by)
+    said = (event.digest, event.content, event.how, recorded.run, recorded.time, recorded.by)
     return [(_DROP, (event.artifact, event.uri)), (_INSERT, (recorded.seq, *place, *said))]
 
 

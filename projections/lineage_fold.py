@@ -151,7 +151,7 @@ def _values(recorded: Recorded, event: ArtifactLogged) -> tuple[Any, ...]:
     content = (event.digest, event.digest_method, event.size, event.mtime_ns, event.producer)
     inside = (event.table_path, event.array_path, event.parent, to_text(event.schema), event.rows)
     said = (to_text(event.facet), event.facet_schema_version, to_text(event.meta) if event.meta else "{}")
-    return (*place, *content, *inside, *said, recorded.at, recorded.seq)
+    return (*place, *content, *inside, *said, recorded.time, recorded.seq)
 
 
 def row_of(recorded: Recorded, event: ArtifactLogged) -> ArtifactRow:
@@ -196,7 +196,7 @@ def _demoted(links: _Links, recorded: Recorded, _event: HitDemoted) -> None:
 
 def _materialized(links: _Links, recorded: Recorded, event: ArtifactMaterialized) -> None:
     what = (event.artifact, event.key, event.uri, event.source_uri, event.digest, event.reason)
-    links.materialized.append((recorded.seq, *what, recorded.run, recorded.at))
+    links.materialized.append((recorded.seq, *what, recorded.run, recorded.time))
 
 
 def _copied(links: _Links, recorded: Recorded, event: CopyRecorded) -> None:

@@ -65,7 +65,7 @@ ON CONFLICT DO NOTHING
 def fold(recorded: Recorded) -> Iterable[Statement]:
     """See `consist_es.views.folding.Projection`."""
     event = recorded.event
-    if isinstance(event, PayloadRedacted):
+    if isinstance(event, PayloadRedacted) and recorded.of is None:  # another log's positions say nothing here
         what = (event.position, event.event, event.digest, event.size, event.reason, event.user)
         return ((_INSERT, (*what, recorded.at, recorded.seq)),)
     return ()
@@ -92,6 +92,9 @@ _CACHE = "UPDATE runs SET cache = ?, cache_reason = ? WHERE key = ?"
 _STATUS = """
 UPDATE runs SET status = ?, error_message = CASE ? WHEN 'completed' THEN NULL ELSE error_message END
 WHERE key = ? AND ended_seq = ?
+"""
+_STATUS_MERGED = """
+UPDATE runs SET status = ?, error_message = CASE ? WHEN 'completed' THEN NULL ELSE error_message END WHERE key = ?
 """
 _DOUBTED = "UPDATE runs SET reusable = 0 * reusable, not_reusable_reason = ? WHERE key = ?"
 _OUTCOMES = {"cache_hit": "hit", "cache_missed": "missed", "hit_demoted": "demoted"}
@@ -124,9 +127,9 @@ def outcome(recorded: Recorded, event: RedactedEvent) -> list[Statement]:
     where = (recorded.seq, recorded.run)
     match event.type:
         case "step_completed":
-            return [(_ENDED, ("completed", recorded.at, False, "the record of its end was redacted", None, *where))]
+            return [(_ENDED, ("completed", recorded.time, False, "the record of its end was redacted", None, *where))]
         case "step_failed" | "scenario_exited":
-            return [(_ENDED, ("failed", recorded.at, None, None, REDACTED, *where))]
+            return [(_ENDED, ("failed", recorded.time, None, None, REDACTED, *where))]
         case "step_abandoned":
             return [(_ABANDONED, (REDACTED, *where))]
         case "outputs_doubted":
@@ -140,4 +143,6 @@ def status(recorded: Recorded, event: PayloadRedacted) -> list[Statement]:
     """Set the status of a run with a redacted end."""
     if event.status is None:
         return []
+    if recorded.of is not None:  # a run has one end: its position here need not be known
+        return [(_STATUS_MERGED, (event.status, event.status, run_of(recorded)))]
     return [(_STATUS, (event.status, event.status, run_of(recorded), event.position))]

@@ -215,7 +215,7 @@ def _started(
     row = [
         *(*named, event.parent, scenario, "running", event.description, *place, *said, *code),
         *(None, None, None, None, None, None, declared, None, None, None),  # the cache's result, and the outputs
-        *(*kept, event.environment, recorded.by, recorded.at),
+        *(*kept, event.environment, recorded.by, recorded.time),
         *(None, None, None, None, None, None, None),  # the end, from its time to the missing outputs
         *(None, *_NOTHING_TOOK, event.sweep, event.row, recorded.seq, None),
     ]
@@ -237,10 +237,10 @@ def _step_completed(rows: _Rows, recorded: Recorded, event: StepCompleted) -> No
     row = rows.held(key)
     if row is None:
         outcome = (missing, event.reusable, event.reason, event.fingerprint)
-        rows.then([(_COMPLETED, (recorded.at, event.seconds, *outcome, *took, recorded.seq, key))])
+        rows.then([(_COMPLETED, (recorded.time, event.seconds, *outcome, *took, recorded.seq, key))])
         return
     row[_STATUS] = "completed"
-    row[_ENDED : _ENDED + 2] = recorded.at, event.seconds
+    row[_ENDED : _ENDED + 2] = recorded.time, event.seconds
     row[_MISSING : _MISSING + 3] = missing, event.reusable, event.reason
     row[_LOG : _LOG + 7] = took
     row[_LAST] = recorded.seq
@@ -269,11 +269,11 @@ def _ended(
     key = run_of(recorded)
     row = rows.held(key)
     if row is None:
-        values = (event.status, recorded.at, event.seconds, *said, *rest, recorded.seq, key)
+        values = (event.status, recorded.time, event.seconds, *said, *rest, recorded.seq, key)
         rows.then([(_FAILED, values)])
         return
     row[_STATUS] = event.status
-    row[_ENDED : _ENDED + 2] = recorded.at, event.seconds
+    row[_ENDED : _ENDED + 2] = recorded.time, event.seconds
     row[_ERROR : _ERROR + 3 + len(rest)] = (*said, *rest)
     row[_LAST] = recorded.seq
 
@@ -331,12 +331,12 @@ def _writer(rows: _Rows, recorded: Recorded, event: WriterAttached) -> None:
     process = (event.writer, event.host, event.boot, event.pid, event.pid_started, event.user)
     software = (event.library, event.python, event.platform)
     alive = (event.machine, event.pid_namespace, event.lock)
-    rows.then([(_WRITER, (*process, *software, recorded.at, recorded.seq, *alive))])
+    rows.then([(_WRITER, (*process, *software, recorded.time, recorded.seq, *alive))])
 
 
 def _environment(rows: _Rows, recorded: Recorded, event: EnvironmentRecorded) -> None:
     software = (event.digest, event.python, event.platform, to_text(event.packages), event.git_commit, event.git_dirty)
-    rows.then([(_ENVIRONMENT, (*software, to_text(event.variables), recorded.at, recorded.seq))])
+    rows.then([(_ENVIRONMENT, (*software, to_text(event.variables), recorded.time, recorded.seq))])
 
 
 def _imported(rows: _Rows, recorded: Recorded, event: RunImported) -> None:

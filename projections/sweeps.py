@@ -77,12 +77,12 @@ def fold(recorded: Recorded) -> Iterable[Statement]:
 
 def _started(recorded: Recorded, event: SweepStarted) -> list[Statement]:
     what = (event.sweep, recorded.scenario, event.name, event.rows, to_text(event.ids), event.executor)
-    return [(_STARTED, (*what, recorded.by, recorded.at, recorded.seq))]
+    return [(_STARTED, (*what, recorded.by, recorded.time, recorded.seq))]
 
 
 def _ended(recorded: Recorded, event: SweepEnded) -> list[Statement]:
     counts = (event.computed, event.hits, event.failed, event.lost, event.waiting)
-    return [(_ENDED, (recorded.at, event.seconds, *counts, event.sweep))]
+    return [(_ENDED, (recorded.time, event.seconds, *counts, event.sweep))]
 
 
 _FOLDS: dict[type, Callable[[Recorded, Any], list[Statement]]] = {SweepStarted: _started, SweepEnded: _ended}

@@ -64,6 +64,7 @@ _GROUPS = {
         "gc": "Delete what nothing needs.",
         "copy": "Copy a whole log: folder to server, or back.",
         "import": "Take over what another program recorded.",
+        "merge": "Append what other logs have to the log of TARGET.",
         "db": "Make and open a database for logs on a server.",
         "archive": "Make all segments of the log but the newest read-only.",
         "completion": "Print the line that makes a shell complete names.",

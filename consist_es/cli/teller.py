@@ -36,7 +36,7 @@ class Teller:
             self.tell_json(wording.as_json(recorded, self._names))
             return
         line = wording.line_of(recorded, self._names)
-        entry((f"{recorded.seq:>5}", self._time(recorded.at)), line.text, line.style)
+        entry((f"{recorded.seq:>5}", self._time(recorded.time)), line.text, line.style)
 
     def tell_json(self, value: Any) -> None:
         """Print one item of the document, or one line."""

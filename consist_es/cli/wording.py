@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from consist_es.cli import keeping_words, sweep_words
+from consist_es.cli import keeping_words, log_words, sweep_words
 from consist_es.cli.line import BAD as BAD
 from consist_es.cli.line import GOOD as GOOD
 from consist_es.cli.line import ODD as ODD
@@ -47,7 +47,6 @@ from consist_es.events import (
     RedactedEvent,
     ScenarioExited,
     ScenarioStarted,
-    SegmentSealed,
     SourceRecorded,
     StepAbandoned,
     StepCompleted,
@@ -343,10 +342,6 @@ def _lost(event: RecordLost, _names: Names) -> Line:
     return Line(f"lost: what was damaged here was {what}, in {segment_name(event.segment)}{where}", ODD)
 
 
-def _sealed(event: SegmentSealed, _names: Names) -> Line:
-    return Line(f"segment {event.segment} sealed at {event.size} bytes", QUIET)
-
-
 def _redacted(event: PayloadRedacted, _names: Names) -> Line:
     what = f"payload of position {event.position} ({event.event}) redacted by {event.user or 'somebody'}"
     return Line(f"{what}: {event.reason}", ODD)
@@ -395,7 +390,6 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     RecordLost: _lost,
     ScenarioExited: _scenario_exited,
     ScenarioStarted: _scenario_started,
-    SegmentSealed: _sealed,
     SourceRecorded: _source,
     StepAbandoned: _step_abandoned,
     StepCompleted: _step_completed,
@@ -403,6 +397,7 @@ WORDS: dict[type, Callable[[Any, Names], Line]] = {
     StepStarted: _step_started,
     WriterAttached: _attached,
     **keeping_words.WORDS,
+    **log_words.WORDS,
     **sweep_words.WORDS,
 }
 """Event type -> its words. Events of other types are shown field by field."""

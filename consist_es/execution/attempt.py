@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from consist_es.artifacts.artifact import Artifact
 from consist_es.artifacts.snapshot import Snapshot
-from consist_es.cache.lookup import NOT_PUT_BACK, Hit, Miss
+from consist_es.cache.lookup import Hit, Miss
 from consist_es.cache.reads import random_states
 from consist_es.errors import ConsistError, LogWriteError
 from consist_es.events import ArtifactMaterialized, CouplerSet, Draft, Event, OutputLink, StepCompleted
@@ -34,7 +34,7 @@ from consist_es.execution.hydrate import hydrate
 from consist_es.execution.journal import Begun, Journal
 from consist_es.execution.observed import Observations
 from consist_es.execution.passed_on import listed, passed_on
-from consist_es.execution.put_back import Obstacle, PutBack
+from consist_es.execution.replay import replay
 from consist_es.execution.reusable import not_reusable
 from consist_es.execution.run_context import RunContext
 from consist_es.execution.settings import Scope, Settings, Verdict
@@ -88,8 +88,7 @@ class Attempt(WithBlock["Attempt"]):
         """Snapshot of what the function can reach, taken before the call."""
         self._ended = False
         """True once the run's end is logged."""
-        self._is_running = False
-        """True while the function or block runs."""
+        self._running = left_behind.Running()
         self._active: ActiveRun | None = None
         self._began = time.monotonic()
 
@@ -144,7 +143,8 @@ class Attempt(WithBlock["Attempt"]):
         """Record the start and the lookup's outcome. A hit of `run` ends here and gives its result; otherwise None."""
         step, settings, directory = self.step, self._settings, self._directory
         copies = self._hydrated()
-        self._put_back()
+        if (hit := self.hit) is not None and hit.effects and step.args.kind == "run":
+            self._verdict = replay(hit, step, settings, self.scope) or hit
         hit, ready = self.hit, None if self._restoring is None else self._restoring.of(self.hit)
         if step.args.capture_dir is not None:
             folder = Path(os.path.abspath(step.args.capture_dir))
@@ -226,26 +226,6 @@ class Attempt(WithBlock["Attempt"]):
         self._verdict, self._restoring = prepare(self._verdict, self._settings, leave=leave)
         return self._restoring.targets
 
-    def _put_back(self) -> None:
-        """Replay the hit's changes to objects; if one fails, the hit becomes a miss."""
-        hit = self.hit
-        if hit and hit.effects and self.step.args.kind == "run":
-            left_behind.step_began()
-            try:
-                changes = self._settings.put_back(self.step, hit.effects)
-                changes.apply()
-                self._hand_on(hit, changes)
-            except Obstacle as problem:
-                self._verdict = Miss(NOT_PUT_BACK, hit.source, [str(problem)])
-            finally:
-                left_behind.step_ended()
-
-    def _hand_on(self, hit: Hit, changes: PutBack) -> None:
-        """Have later steps inherit the reads of a run whose changes were put back."""
-        if (observer := self._settings.observer) is not None:
-            inputs = {str(item.path): item.digest for item in self.step.inputs}
-            observer.hand_on(hit.reads, inputs, changes.functions, self.scope.defaults)
-
     def _options(self) -> dict[str, Any]:
         """Options added to the step's own: observation of reads, and declared writes."""
         step, settings, scope = self.step, self._settings, self.scope
@@ -275,8 +255,7 @@ class Attempt(WithBlock["Attempt"]):
                 made.begin()
         if self._witness is not None:
             self._witness.begin()
-        left_behind.step_began()
-        self._is_running = True
+        self._running.begin()
 
     def stop_watching(self) -> None:
         """Stop observing, once the function has returned or the block has ended."""
@@ -287,9 +266,7 @@ class Attempt(WithBlock["Attempt"]):
         if self._witness is not None:
             self._witness.end()
         cached_results.step_ended()
-        if self._is_running:
-            self._is_running = False
-            left_behind.step_ended()
+        self._running.end()
 
     # ------------------------------------------------------------ end
 

@@ -13,6 +13,7 @@ from consist_es.log.blobs import write_blob
 from consist_es.log.engine import EventLog
 from consist_es.log.files import create_segment
 from consist_es.log.local import LocalLog
+from consist_es.log.merging import close_log
 from consist_es.log.postgres.copying import Target
 from consist_es.log.postgres.log import PostgresLog
 from consist_es.log.record import BLOB_START, genesis, line_of
@@ -52,6 +53,22 @@ def copy_log(source: EventLog, target: EventLog, progress: Progress | None = Non
     if isinstance(target, LocalLog):
         return _to_files(source, target, project, progress)
     raise CopyError(source.place, target.place, "logs of that kind cannot be copied to")
+
+
+def move_log(source: EventLog, target: EventLog, progress: Progress | None = None) -> Copied:
+    """Copy as `copy_log`, and close the source: who tries to record there is told where it went.
+
+    Raises:
+        CopyError: as `copy_log`; or the source was written to all the time, and the copy is not used yet.
+    """
+    done, tries = copy_log(source, target, progress), 10 if isinstance(target, PostgresLog) else 1
+    for _ in range(tries):
+        if close_log(source, target.place, target.head().seq):
+            return done
+        if tries > 1:
+            done = Copied(done.events + copy_log(source, target).events, done.there)
+    problem = f"it was written to meanwhile, so it is not closed; the copy holds it up to position {target.head().seq}"
+    raise CopyError(source.place, target.place, f"{problem}. Remove that copy, and move when nobody writes")
 
 
 def _told(lines: Iterable[Line], end: int, progress: Progress | None) -> Iterator[Line]:

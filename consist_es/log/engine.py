@@ -15,6 +15,7 @@ from consist_es.errors import LogEngineError, LogPlaceError
 from consist_es.events import Cursor, Draft, Recorded
 from consist_es.log.local import LocalLog
 from consist_es.log.presence import Marks
+from consist_es.log.record import Prepared
 from consist_es.log.segment import Line
 from consist_es.system.storage import Storage
 
@@ -75,6 +76,10 @@ class EventLog(Protocol):
     def append(self, drafts: Sequence[Draft], *, commit: bool = False, since: int | None = None) -> list[int]:
         """Append events as one batch and return their positions. `commit`: they survive whatever the sync policy says.
         `since`: for a retry; events whose ids were appended after this position are not appended again."""
+
+    def graft(self, items: Sequence[Prepared], after: int) -> int:
+        """Append records that are made already as one batch, if the log ends at position `after`, and return the
+        position of the last one; otherwise append nothing, and return 0. They survive as with ``commit=True``."""
 
     def read(self, after: Cursor | None = None) -> Iterator[Recorded]:
         """Every event after the cursor, in order, whole batches only.

@@ -13,7 +13,7 @@ from consist_es.log.files import new_ids, refuse_links
 from consist_es.log.places import read_places
 from consist_es.log.presence import Marks, is_gone, is_seen, sweep
 from consist_es.log.reader import find, read, read_at, read_head, read_lines
-from consist_es.log.record import BadRecord, prepare_all
+from consist_es.log.record import BadRecord, Prepared, prepare_all
 from consist_es.log.repair import Damage, Gap, find_damage
 from consist_es.log.segment import SEGMENT_SIZE, Line, Opened, header_of, segment_numbers
 from consist_es.log.writer import Writer
@@ -126,6 +126,16 @@ class LocalLog:
         items = prepare_all(drafts, new_ids(self.storage, len(drafts)))
         must_sync = self.sync == "always" or (self.sync == "commit" and commit)
         return self._writer.append(items, sync=must_sync, since=since)
+
+    def graft(self, items: Sequence[Prepared], after: int) -> int:
+        """Append records that are made already, as one batch, if the log ends at position `after`, and return the last
+        position. Otherwise nothing is written, and it returns 0. Safe on disk unless the policy is ``os``.
+
+        Raises as `append`.
+        """
+        if self.read_only:
+            raise LogReadOnlyError(self.folder)
+        return self._writer.graft(list(items), after, sync=self.sync != "os")
 
     def redact(self, positions: Sequence[int], reason: str, user: str = "") -> None:
         """Remove the payloads of these events from the log for good; record who did it, why, and the digests.

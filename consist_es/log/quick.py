@@ -25,7 +25,7 @@ from consist_es.log.record import (
     Head,
     payload_digest,
 )
-from consist_es.log.segment import LINE_CAP, SEALED, Line, Place
+from consist_es.log.segment import CLOSED, LINE_CAP, SEALED, Line, Place
 from consist_es.system.storage import Storage
 
 FIRST = 64 << 10
@@ -78,7 +78,7 @@ class Checked(NamedTuple):
                     yield self.line(index)
                 else:
                     about = (head.seq, head.end, head.id, head.at, head.by, head.type, head.v, head.scenario, head.run)
-                    yield new(*about, event, line[_CHAIN].decode(), segment, offset, size)
+                    yield new(*about, event, line[_CHAIN].decode(), segment, offset, size, head.of)
             offset += size
 
 
@@ -160,5 +160,5 @@ def _whole(lines: list[bytes], cuts: list[int], heads: list[Head], here: Place) 
     lines, last = lines[:count], heads[count - 1]
     stop = here.offset + sum(map(len, lines)) + count
     chain = lines[-1][_CHAIN]
-    place = Place(here.segment, stop, last.seq, chain, last.at, last.type == SEALED)
+    place = Place(here.segment, stop, last.seq, chain, last.at, last.type == SEALED, last.type == CLOSED)
     return Checked(lines, heads[:count], cuts[:count], here.offset, place)

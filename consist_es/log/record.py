@@ -20,7 +20,7 @@ import msgspec
 from blake3 import blake3
 
 from consist_es.errors import LimitError, LogCorruptError, UsageTypeError
-from consist_es.events import REGISTRY, Draft, Event, Recorded, RedactedEvent, UnknownEvent
+from consist_es.events import REGISTRY, Draft, Event, Origin, Recorded, RedactedEvent, UnknownEvent
 from consist_es.text import shortened
 
 DATA_CAP = 1 << 20
@@ -62,6 +62,8 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     v: int
     scenario: str | None
     run: str | None
+    of: Origin | None = None
+    """None, and not on the line, if the event was recorded in this log."""
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +74,8 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     id_part: bytes
     type_part: bytes
     data: bytes
+    by: str = ""
+    """Its writer; "" for the one that appends it."""
 
 
 class BadRecord(Exception):
@@ -339,10 +343,17 @@ def prepare_all(drafts: Iterable[Draft], new_ids: Iterable[str]) -> list[Prepare
     return [prepare(draft, draft.id or new_id) for draft, new_id in zip(drafts, new_ids, strict=True)]
 
 
+def merged(head: Head, data: bytes, of: Origin) -> Prepared:
+    """A record of another log, to be appended to this one: all but its position, time and chain stay as they are."""
+    what = f',"type":{_json(head.type).decode()},"v":{head.v},"scenario":'.encode() + _json(head.scenario)
+    about = what + b',"run":' + _json(head.run) + b',"of":' + _json(of)
+    return Prepared(id=head.id, type=head.type, id_part=_json(head.id), type_part=about, data=data, by=head.by)
+
+
 def encode_line(item: Prepared, seq: int, end: bool, at: str, by: str, previous: bytes) -> tuple[bytes, bytes]:
     """The line and its chain value."""
     front = b'{"seq":%d,"end":%b,"id":' % (seq, b"true" if end else b"false")
-    head = b"".join((front, item.id_part, b',"at":"', at.encode(), b'","by":', _json(by), item.type_part))
+    head = b"".join((front, item.id_part, b',"at":"', at.encode(), b'","by":', _json(item.by or by), item.type_part))
     chain = chain_of(previous, head, item.data)
     return join_line(head, item.data, chain), chain
 
@@ -456,6 +467,7 @@ def recorded(head: Head, data: bytes, chain: bytes, segment: int, offset: int, s
         segment=segment,
         offset=offset,
         size=size,
+        of=head.of,
     )
 
 

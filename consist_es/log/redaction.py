@@ -42,7 +42,14 @@ from consist_es.log.segment import (
 )
 from consist_es.system.storage import Storage, write_all
 
-OWN_TYPES = ("writer_attached", "log_repaired", "segment_sealed", PayloadRedacted.TYPE)
+OWN_TYPES = (
+    "writer_attached",
+    "log_repaired",
+    "segment_sealed",
+    "log_merged",
+    "log_closed",
+    PayloadRedacted.TYPE,
+)
 """Events of the log itself. They hold no user data, and the log needs them."""
 _CHUNK = 1 << 20
 
@@ -381,6 +388,10 @@ class Account:
         self.gone: dict[int, tuple[str, int]] = {}
         """Position -> digest and size of the missing payload."""
         self._said: dict[int, tuple[str, int]] = {}
+        self._elsewhere: dict[int, str] = {}
+        """Position -> digest of a missing payload of a merged record."""
+        self._said_elsewhere: set[str] = set()
+        """Digests of payloads that were redacted in the logs that were merged: positions there say nothing here."""
         self._lost: dict[int, str | None] = {}
         """Position of a lost record -> its event type, if known."""
 
@@ -395,9 +406,13 @@ class Account:
             self._lost[line.head.seq] = lost.said if isinstance(lost, RecordLost) else None
         if (digest := redacted_digest(line.data)) is not None:
             self.gone[line.head.seq] = (digest, len(line.data))
+            if line.head.of is not None:
+                self._elsewhere[line.head.seq] = digest
         elif line.head.type == PayloadRedacted.TYPE:
             event = decode_event(line.head.type, line.head.v, line.data)
-            if isinstance(event, PayloadRedacted):
+            if isinstance(event, PayloadRedacted) and line.head.of is not None:
+                self._said_elsewhere.add(event.digest)
+            elif isinstance(event, PayloadRedacted):
                 self._said[event.position] = (event.digest, event.size)
 
     def problems(self, pending: Intent | None, since: int) -> Iterator[tuple[int, str]]:
@@ -405,7 +420,7 @@ class Account:
         expected = {t.event.position: (t.event.digest, t.event.size) for t in pending.targets} if pending else {}
         for position, what in self.gone.items():
             said = self._said.get(position) or expected.get(position)
-            if said is None and self._may_have_said(position):
+            if said is None and (self._may_have_said(position) or self._was_gone(position)):
                 continue
             if said is None:
                 yield position, "its payload is gone, and no event says that it was redacted"
@@ -419,6 +434,10 @@ class Account:
         """True if the `payload_redacted` event for this position may itself be lost."""
         kinds = (None, PayloadRedacted.TYPE)
         return any(other > position and said in kinds for other, said in self._lost.items())
+
+    def _was_gone(self, position: int) -> bool:
+        """True if it was redacted in the log that it was merged from."""
+        return self._elsewhere.get(position) in self._said_elsewhere
 
     @property
     def positions(self) -> list[int]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from consist_es.errors import LogCorruptError, LogError, LogReadError
-from consist_es.events import Draft, RecordLost
+from consist_es.events import Draft, LogRepaired, RecordLost
 from consist_es.log.files import create_segment
 from consist_es.log.record import Prepared, chain_of, encode_line, genesis, join_line, prepare
 from consist_es.log.salvage import Lost, Survivor, stated_chain, survivors
@@ -310,3 +310,17 @@ class _Lines:
     def _counted(self, line: bytes) -> bytes:
         self.size += len(line)
         return line
+
+
+def told(damage: Damage, gaps: list[Gap]) -> LogRepaired:
+    """The event that records a repair."""
+    name, what = segment_name(damage.segment), "no record is lost"
+    if gaps:
+        what = f"lost: {len(gaps)} of the records from position {gaps[0].position} to {gaps[-1].position}"
+    return LogRepaired(
+        segment=damage.segment,
+        offset=damage.offset,
+        length=sum(gap.lost.size for gap in gaps if gap.lost is not None),
+        quarantine=name,
+        reason=f"{damage.problem}; {what}",
+    )

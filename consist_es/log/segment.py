@@ -34,6 +34,7 @@ CHUNK = 256 << 10
 LINE_CAP = 16 << 20
 """Longest line in bytes. A longer one is not ours: a foreign file must not fill the memory."""
 SEALED = "segment_sealed"
+CLOSED = "log_closed"
 
 _CHECK = b',"check":"'
 _NAME = re.compile(r"[0-9]{8}\.jsonl")
@@ -50,6 +51,13 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     at: str
     sealed: bool = False
     """True if that event was a `segment_sealed`."""
+    closed: bool = False
+    """True if it was a `log_closed`."""
+
+
+def _ends(type: str) -> tuple[bool, bool]:
+    """`Place.sealed` and `Place.closed` behind an event of this type."""
+    return type == SEALED, type == CLOSED
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -302,7 +310,7 @@ class Walk:
                 return
             batch.append(line)
             head = line.head
-            here = Place(here.segment, here.offset + line.size, head.seq, line.chain, head.at, head.type == SEALED)
+            here = Place(here.segment, here.offset + line.size, head.seq, line.chain, head.at, *_ends(head.type))
             if head.end:
                 self.place = here
                 yield batch
@@ -376,4 +384,4 @@ def place_before(storage: Storage, fd: int, opened: Opened, offset: int) -> Plac
     if chain != chain_of(chain_before(storage.read_at(fd, TAIL_LENGTH, max(start - TAIL_LENGTH, 0))), head_bytes, data):
         raise BadRecord("the chain value does not match the record and the one before it")
     head = decode_head(head_bytes)
-    return Place(opened.header.segment, offset, head.seq, chain, head.at, head.type == SEALED)
+    return Place(opened.header.segment, offset, head.seq, chain, head.at, *_ends(head.type))

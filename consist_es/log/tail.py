@@ -338,7 +338,7 @@ class Tail:
         self._keep_name(active)
         following = self._begin(active.header.project, start, [lines])
         segment, offset = following.place.segment, following.place.offset + len(lines)
-        following.place = Place(segment, offset, end.seq, end.chain, end.at, end.sealed)
+        following.place = Place(segment, offset, end.seq, end.chain, end.at, end.sealed, end.closed)
         self._failed = None
         self._switch(following)
         return following

@@ -13,6 +13,7 @@ import msgspec
 
 from consist_es.errors import (
     ConsistWarning,
+    LogClosedError,
     LogError,
     LogFullError,
     LogLockError,
@@ -20,16 +21,16 @@ from consist_es.errors import (
     LogReadOnlyError,
     LogWriteError,
 )
-from consist_es.events import Cursor, Draft, Event, LogRepaired, SegmentSealed
+from consist_es.events import Cursor, Draft, Event, LogClosed, SegmentSealed
 from consist_es.log.blobs import write_blob
 from consist_es.log.files import new_id, remove_leftovers
 from consist_es.log.lookback import heads_back
 from consist_es.log.presence import Presence, introduction
 from consist_es.log.reader import Ending, ending
-from consist_es.log.record import DATA_CAP, Prepared, encode_lines, prepare
+from consist_es.log.record import DATA_CAP, Prepared, decode_line, encode_lines, prepare
 from consist_es.log.redaction import Intent, carry_out, forget_intent, plan, read_intent, write_intent
-from consist_es.log.repair import Damage, Gap, find_damage, take_over
-from consist_es.log.segment import SEALED, Place, segment_name
+from consist_es.log.repair import Gap, find_damage, take_over, told
+from consist_es.log.segment import CLOSED, SEALED, Place, lines_back
 from consist_es.log.tail import Active, Tail
 from consist_es.log.watermark import Watermark, read_watermark, write_watermark
 from consist_es.system.storage import FULL, READ_ONLY, Lock, Storage, make_folder, on_fork, write_all
@@ -106,6 +107,10 @@ class Writer:
 
         return self._retried(act, size, lost)
 
+    def graft(self, items: list[Prepared], after: int, *, sync: bool) -> int:
+        """Append the items if the log ends at position `after`, and return the last position; 0 if it does not."""
+        return max(self._retried(lambda: self._append(items, sync, None, after)), default=0)
+
     def redact(self, positions: Sequence[int], reason: str, user: str) -> None:
         """Remove the payloads of these events from the log and record it, safe on disk."""
         acts = [lambda: self._redact(positions, reason, user)]
@@ -114,6 +119,7 @@ class Writer:
     def _redact(self, positions: Sequence[int], reason: str, user: str) -> None:
         with self._hold:
             active = self._current()
+            self._require_open(active)
             ids = [new_id(self._storage) for _ in positions]
             intent = plan(self._storage, self.folder, positions, active.place.seq, reason, user, ids)
             write_intent(self._storage, self.folder, intent)
@@ -134,7 +140,7 @@ class Writer:
             self._tail.settle(damage.before)
 
             def own(gaps: list[Gap]) -> list[Prepared]:
-                return [self._prepared(_told(damage, gaps)), *self._own()]
+                return [self._prepared(told(damage, gaps)), *self._own()]
 
             make_id = functools.partial(new_id, self._storage)
             mark, gaps = take_over(self._storage, self.folder, damage, self.name, own, make_id)
@@ -217,7 +223,7 @@ class Writer:
         with contextlib.suppress(AttributeError, TypeError):  # the interpreter may be half gone
             self._tail.forget()
 
-    def _append(self, items: list[Prepared], sync: bool, since: int | None) -> list[int]:
+    def _append(self, items: list[Prepared], sync: bool, since: int | None, only_after: int | None = None) -> list[int]:
         if self._tail.project is None:
             make_folder(self._storage, self.folder)
             self._warn_if_open_to_all()
@@ -226,6 +232,9 @@ class Writer:
             self._without_bulk(items)
         with self._hold:
             active = self._current()
+            if only_after not in (None, active.place.seq):
+                return []
+            self._require_open(active)
             if is_bulky:  # the blob of the same payload may have been redacted before we had the lock
                 items = self._without_bulk(items)
             known = {} if since is None else self._known(active, {item.id for item in items}, since)
@@ -275,6 +284,13 @@ class Writer:
                 return self._finish_redaction(intent)
             self._tail.redacting = False
         return active
+
+    def _require_open(self, active: Active) -> None:
+        """Refuse to write behind the event that says where the log went."""
+        if active.place.closed:
+            start, line = next(lines_back(self._storage, active.fd, active.place.offset))
+            event = decode_line(line, active.place.segment, start).event
+            raise LogClosedError(self.folder, event.to if isinstance(event, LogClosed) else "another place")
 
     def _finish_redaction(self, intent: Intent) -> Active:
         """Do the rest of a planned redaction and record it."""
@@ -343,8 +359,8 @@ class Writer:
             raise
         if self._lock.is_lost():
             raise _LockLost(place.seq)
-        sealed = items[-1].type == SEALED
-        active.place = Place(place.segment, place.offset + len(batch), place.seq + len(items), chain, at, sealed)
+        last, offset, seq = items[-1].type, place.offset + len(batch), place.seq + len(items)
+        active.place = Place(place.segment, offset, seq, chain, at, last == SEALED, last == CLOSED)
         self._remember(active)
         self._tail.introduced, self._tail.repairs = True, []
 
@@ -411,16 +427,3 @@ class Writer:
             active = self._tail.current(functools.partial(self._time, ""))
         if active.header.first > place.seq:  # another writer has gone on without copying
             raise LogWriteError(self.folder, error)
-
-
-def _told(damage: Damage, gaps: list[Gap]) -> LogRepaired:
-    name, what = segment_name(damage.segment), "no record is lost"
-    if gaps:
-        what = f"lost: {len(gaps)} of the records from position {gaps[0].position} to {gaps[-1].position}"
-    return LogRepaired(
-        segment=damage.segment,
-        offset=damage.offset,
-        length=sum(gap.lost.size for gap in gaps if gap.lost is not None),
-        quarantine=name,
-        reason=f"{damage.problem}; {what}",
-    )

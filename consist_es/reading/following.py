@@ -232,9 +232,9 @@ class Follower:
         if above is None or (above is self._outside and self._only is not None):
             return ()
         if isinstance(event, StepStarted):
-            step = Step(about, event.name, event.year, event.iteration, event.phase, recorded.at)
+            step = Step(about, event.name, event.year, event.iteration, event.phase, recorded.time)
             above.add(step)
-            return (Change.of(recorded.at, above, step, "running"),)
+            return (Change.of(recorded.time, above, step, "running"),)
         seen = above.running.get(about)
         return () if seen is None else self._step(recorded, event, above, seen)
 
@@ -243,9 +243,9 @@ class Follower:
             return ()
         conn = self._views()
         name = self._id(conn, key, event.run_id)
-        found = Watched(key, name, event.run_id, event.name, recorded.by, recorded.at, Expected(conn, event.name))
+        found = Watched(key, name, event.run_id, event.name, recorded.by, recorded.time, Expected(conn, event.name))
         self.scenarios[key] = found
-        return (Change.of(recorded.at, found, None, "running"),)
+        return (Change.of(recorded.time, found, None, "running"),)
 
     def _id(self, conn: sqlite3.Connection, key: str, run_id: str) -> str:
         """The readable id of an attempt, which the views may not have yet."""
@@ -263,7 +263,7 @@ class Follower:
         else:
             return ()
         self.scenarios[scenario.key] = self.scenarios.pop(scenario.key)  # what ended last is shown first
-        return (Change.of(recorded.at, scenario, None, scenario.status),)
+        return (Change.of(recorded.time, scenario, None, scenario.status),)
 
     def _step(self, recorded: Recorded, event: Any, above: Watched, step: Step) -> Iterable[Change]:
         if isinstance(event, CacheHit | HitDemoted):
@@ -277,7 +277,7 @@ class Follower:
         else:
             return ()
         above.end(step)
-        return (Change.of(recorded.at, above, step, outcome_of(step.status, step.cache)),)
+        return (Change.of(recorded.time, above, step, outcome_of(step.status, step.cache)),)
 
     def _forget(self) -> None:
         ended = [key for key, item in self.scenarios.items() if item.status != "running"]

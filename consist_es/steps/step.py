@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,10 +188,7 @@ def prepare(
     work = partial(_code, args, defaults, frame, unread, inside)
     code = work() if code_of is None else code_of(args, unread, work)
     info = _identity(args, defaults, labels, parts, adapter, sources.digester, code, config_plain)
-    if contents := {item.role: item.contents for item in inputs if item.contents is not None}:
-        info = msgspec.structs.replace(info, contents=contents)
-    if values := code.said or defaults.masker.plain(given_values(args.fn, unread.names)):
-        info = msgspec.structs.replace(info, code_values=values)
+    info = _shown(info, inputs, code.said or defaults.masker.plain(given_values(args.fn, unread.names)))
     return Step(
         args=args,
         name=name,
@@ -218,6 +215,13 @@ def prepare(
         code=code,
         inside=inside,
     )
+
+
+def _shown(info: FingerprintInfo, inputs: Iterable[BoundInput], values: Any) -> FingerprintInfo:
+    """The identity with what only explanations need: contents of inputs, and values in the code."""
+    if contents := {item.role: item.contents for item in inputs if item.contents is not None}:
+        info = msgspec.structs.replace(info, contents=contents)
+    return msgspec.structs.replace(info, code_values=values) if values else info
 
 
 def _inside(

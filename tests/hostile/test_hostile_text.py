@@ -122,6 +122,7 @@ def commands(name: str) -> dict[str, list[list[str]]]:
         "lineage": [[name], ["--down", name], ["--depth", name, name]],
         "log": [[], ["--type", name], ["--after", name]],
         "pin": [[], [name, "--reason", name], [name, "--remove"]],
+        "merge": [[name, "--project", name], ["provenance.events", "--project", f"postgresql://h/d#{name}"]],
         "prove": [[name], ["1", "--against", name]],
         "redact": [[name, "--reason", name], ["1", "--reason", ""]],
         "repair": [[], ["--keep-damaged"]],
@@ -439,6 +440,7 @@ def findings(path: Path, tree: ast.Module) -> Iterator[str]:
 
 
 READING = {
+    ("engines.py", "csv"): "quotes the mounts that an engine reads as one line",
     ("forms.py", "csv"): "lists for spreadsheets: a cell that begins like a formula is told as text, see below",
     ("archives.py", "zipfile"): "the source of modules in zip files: read, never extracted",
     ("notebook.py", "html"): "escapes what a notebook shows",

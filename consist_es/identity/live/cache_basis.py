@@ -19,9 +19,12 @@ WRAPPER = type(functools.lru_cache(len))
 """Type of functions with a cache."""
 
 
-def basis_of(wrapper: Any) -> tuple[str, bool]:
-    """Digest of the values, and True if none of them differs from the literal that its module gives it."""
-    found = list(_values(wrapper, set()))
+def basis_of(wrapper: Any, without: str = "") -> tuple[str, bool]:
+    """Digest of the values, and True if none of them differs from the literal that its module gives it.
+
+    `without`: name of the variable that is the cache.
+    """
+    found = [item for item in _values(wrapper, set()) if item[1].partition(" ")[0] != without]
     as_written = all(_is_as_written(fn, name, form) for fn, name, form in found)
     return digest_plain([[fn.__module__ or "", fn.__qualname__, name, form] for fn, name, form in found]), as_written
 

@@ -97,8 +97,11 @@ def step_ended() -> None:
             seen.basis, _ = basis_of(wrapper)
 
 
-def may_read(value: Any, seen: set[int]) -> bool:
-    """True unless all that a function names, and calls in turn, can only compute."""
+def may_read(value: Any, seen: set[int], harmless: frozenset[str] = frozenset()) -> bool:
+    """True unless all that a function names, and calls in turn, can only compute.
+
+    `harmless`: names of attributes that hold plain data.
+    """
     fn = getattr(value, "__wrapped__", value) if type(value) is WRAPPER else value
     if not isinstance(fn, types.FunctionType):
         return _is_open(value)
@@ -106,13 +109,15 @@ def may_read(value: Any, seen: set[int]) -> bool:
         return False
     seen.add(id(fn))
     named = set(global_names(fn.__code__))
-    if not (_attributes(fn.__code__) - named <= _harmless()) or set(imported_names(fn.__code__)) - {*_COMPUTING}:
+    if not (_attributes(fn.__code__) - named - harmless <= _harmless()) or set(imported_names(fn.__code__)) - {
+        *_COMPUTING
+    }:
         return True
     names = fn.__globals__.keys() & named
     given = [*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values()]
     held = [*(fn.__globals__[name] for name in names), *given]
     held += [cell.cell_contents for cell in fn.__closure__ or () if cell != types.CellType()]
-    return not _OPENING.isdisjoint(named) or any(may_read(item, seen) for item in held)
+    return not _OPENING.isdisjoint(named) or any(may_read(item, seen, harmless) for item in held)
 
 
 def _is_open(value: Any) -> bool:

@@ -12,20 +12,21 @@ import functools
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from consist_es.errors import ConfigTypeError, ConfigValueError
+from consist_es.identity.live.cache_basis import basis_of
 from consist_es.identity.live.cached_results import may_read
 from consist_es.identity.live.compared import Compared
-from consist_es.identity.live.loaded import captured_state
+from consist_es.identity.live.loaded import captured_state, captures
 from consist_es.identity.live.objects import class_sources, state_of
 from consist_es.identity.live.owners import CONTAINERS, elements, is_own
 from consist_es.identity.text.names import BODY, Body
 from consist_es.identity.text.readers import may_be_state
 from consist_es.identity.text.source import Source, digest_plain
-from consist_es.identity.text.usage import ATTRIBUTE, NAME
+from consist_es.identity.text.usage import ATTRIBUTE, MAKERS, NAME
 from consist_es.values.encoding import by_frame, is_same
 from consist_es.values.plain import to_plain, type_name
 
@@ -45,6 +46,8 @@ class Holder(NamedTuple):
     names: frozenset[str] | None
     """The variables that may be state; None for all."""
     slots: Callable[[], Mapping[str, Any]]
+    functions: Callable[[], Iterable[types.FunctionType]]
+    """Those that may fill it."""
     source: Source
     literals: Mapping[str, Any]
     """Variable -> type and plain form of its literal in the source."""
@@ -61,6 +64,20 @@ class Holder(NamedTuple):
         slots = self.slots()
         names = slots.keys() if self.names is None else slots.keys() & self.names
         return {name: slots[name] for name in sorted(names) if not self._is_as_made(name, slots[name])}
+
+    def is_computed(self, name: str) -> bool:
+        """True if the functions that fill a variable can only compute, so that it holds the same whoever fills it."""
+        found = [fn for fn in self.functions() if name in _mentioned(fn.__code__)]
+        plain = frozenset(key for key, value in self.slots().items() if _is_data(value)) | {name}
+        return bool(found) and not any(may_read(fn, set(), plain) for fn in found)
+
+    def basis_of(self, name: str) -> tuple[str, bool]:
+        """Digest of what it is computed from, and True if that is as the source has it."""
+        fillers = [fn for fn in self.functions() if name in _mentioned(fn.__code__)]
+        found = [basis_of(fn, name) for fn in fillers]
+        used = set[str]().union(*(_mentioned(fn.__code__) for fn in fillers)) - {name} if self.instance else set()
+        own = {key: _digest(value) for key, value in self.slots().items() if key in used}
+        return digest_plain([[digest for digest, _ in found], own]), all(as_written for _, as_written in found)
 
     def _is_as_made(self, name: str, value: Any) -> bool:
         if value is None or isinstance(value, _FUNCTIONS) or (isinstance(value, CONTAINERS) and not elements(value)):
@@ -89,6 +106,8 @@ class _Marks:
         self.last: dict[str, _Seen] = {}
         self.outside: dict[str, tuple[_Seen, str]] = {}
         """Name -> what code outside of steps left there, and its digest."""
+        self._bases: dict[str, str | None] = {}
+        """Name -> digest of what a computed value was computed from; None once that has changed."""
 
     def look(self, *, outside: bool) -> None:
         """Compare with the last look. `outside`: what is new since, no step did."""
@@ -96,6 +115,7 @@ class _Marks:
         now = {name: _seen(value) for name, value in values.items()}
         for name in self.outside.keys() - now.keys():
             del self.outside[name]
+            self._bases.pop(name, None)
         for name, seen in now.items() if outside else ():
             if name not in self.last or not self.last[name].is_still(seen):
                 self.outside[name] = (seen, _digest(values[name]))
@@ -106,7 +126,16 @@ class _Marks:
         for name, (left, _) in self.outside.items():
             if left.inside and left.is_still(self.last[name]):
                 self.outside[name] = (left, _digest(self.holder.slots().get(name)))
-        return {name: digest for name, (_, digest) in self.outside.items()}
+        return {name: digest for name, (_, digest) in self.outside.items() if not self._is_computed(name)}
+
+    def _is_computed(self, name: str) -> bool:
+        """True if a step would compute the same value itself."""
+        if not self.holder.is_computed(name):
+            return False
+        basis, as_written = self.holder.basis_of(name)
+        if self._bases.setdefault(name, basis if as_written else None) != basis:
+            self._bases[name] = None  # it may be stale
+        return self._bases[name] is not None
 
 
 _known: dict[tuple[str, str], _Marks] = {}
@@ -119,22 +148,31 @@ _loaded: set[str] = set()
 """Names of the modules when the first of the running steps began."""
 
 
-def step_began() -> None:
-    """Note that what changes from now on, a step may change."""
-    if not _running:
-        _look_at_all(outside=True)
-        _loaded.clear()
-        _loaded.update(sys.modules)
-    _running.append(None)
+class Running:
+    """The time while a step runs, or while the changes of a reused one are made."""
 
+    def __init__(self) -> None:
+        self._is_open = False
 
-def step_ended() -> None:
-    """Note what a step left, or a reused one put back."""
-    _running.pop()
-    for name in sys.modules.keys() - _loaded:
-        if isinstance(file := getattr(sys.modules.get(name), "__file__", None), str):
-            _within.add(file)
-    _look_at_all(outside=False)
+    def begin(self) -> None:
+        """Note that what changes from now on, a step may change."""
+        if not _running:
+            _look_at_all(outside=True)
+            _loaded.clear()
+            _loaded.update(sys.modules)
+        _running.append(None)
+        self._is_open = True
+
+    def end(self) -> None:
+        """Note what the step left; nothing happens if it has not begun, or has ended."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        _running.pop()
+        for name in sys.modules.keys() - _loaded:
+            if isinstance(file := getattr(sys.modules.get(name), "__file__", None), str):
+                _within.add(file)
+        _look_at_all(outside=False)
 
 
 def left_outside(holder: Holder) -> dict[str, str]:
@@ -213,7 +251,8 @@ def _in_module(source: Source, module: types.ModuleType, label: str) -> Iterator
     names, attributes = may_be_state(source)
     body = BODY.of(source)
     if names:
-        yield Holder(label, NAME, names, functools.partial(vars, module), source, body.constants)
+        functions = functools.partial(_functions_of, module)
+        yield Holder(label, NAME, names, functools.partial(vars, module), functions, source, body.constants)
     yield from _inside(body, vars(module), label, "", source, attributes)
 
 
@@ -225,16 +264,50 @@ def _inside(
         value, where = namespace.get(item.name), f"{label}:{prefix}{item.name}"
         if item.inside is not None and isinstance(value, type):
             if attributes:
-                yield Holder(
-                    where, ATTRIBUTE, attributes, functools.partial(vars, value), source, item.inside.constants
-                )
+                slots, functions = functools.partial(vars, value), functools.partial(_methods_of, value)
+                yield Holder(where, ATTRIBUTE, attributes, slots, functions, source, item.inside.constants)
             yield from _inside(item.inside, vars(value), label, f"{prefix}{item.name}.", source, attributes)
         elif item.inside is None:
             if attributes and isinstance(value, types.FunctionType):
-                yield Holder(where, ATTRIBUTE, attributes, functools.partial(vars, value), source, {})
+                own, slots = functools.partial(_only, value), functools.partial(vars, value)
+                yield Holder(where, ATTRIBUTE, attributes, slots, own, source, {})
             if item.decorated:
-                for number, slots, own in captured_state(value, source):
-                    yield Holder(f"closure {number} of {where}", NAME, None, slots, own, {}, kept=None)
+                for number, fn, kept, file in captured_state(value, source):
+                    own, inside = functools.partial(_only, fn), functools.partial(_contents, fn)
+                    yield Holder(f"closure {number} of {where}", NAME, kept, inside, own, file, {}, kept=None)
+
+
+def _only(fn: types.FunctionType) -> Iterator[types.FunctionType]:
+    yield fn
+
+
+def _contents(fn: types.FunctionType) -> dict[str, Any]:
+    return dict(captures(fn))
+
+
+def _functions_of(module: types.ModuleType) -> Iterator[types.FunctionType]:
+    for value in list(vars(module).values()):
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            yield from _methods_of(value)
+        elif isinstance(value, types.FunctionType):
+            yield value
+
+
+def _methods_of(kind: type) -> Iterator[types.FunctionType]:
+    for base in kind.__mro__:
+        for item in vars(base).values():
+            inner = getattr(item, "func", getattr(item, "__func__", getattr(item, "fget", item)))
+            if isinstance(inner, types.FunctionType) and inner.__name__ not in MAKERS:
+                yield inner
+
+
+def _mentioned(code: types.CodeType) -> set[str]:
+    inner = [item for item in code.co_consts if isinstance(item, types.CodeType)]
+    return {code.co_name, *code.co_names, *code.co_freevars}.union(*map(_mentioned, inner))
+
+
+def _is_data(value: Any) -> bool:
+    return not callable(value) and type(value) in (*_ATOMS, dict, list, tuple, set, frozenset)
 
 
 def _objects(source: Source, module: types.ModuleType, label: str) -> list[Holder]:
@@ -255,7 +328,8 @@ def _objects(source: Source, module: types.ModuleType, label: str) -> list[Holde
             attributes, kept, own = _attributes_of(type(value))
             if attributes and own is not None:
                 state = functools.partial(state_of, value)
-                found.append(Holder(where, ATTRIBUTE, attributes, state, own, {}, instance=True, kept=kept))
+                functions = functools.partial(_methods_of, type(value))
+                found.append(Holder(where, ATTRIBUTE, attributes, state, functions, own, {}, instance=True, kept=kept))
             inner = sorted(state_of(value).items())
             waiting += [(f"{where}.{name}", item) for name, item in inner if name not in attributes and _may_lead(item)]
         seen.add(id(value))

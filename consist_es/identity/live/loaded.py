@@ -11,7 +11,7 @@ import operator
 import sys
 import types
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,16 +144,13 @@ def captured(value: Any, where: str, source: Source) -> Iterator[Held]:
                 yield Held(title, title, name, content, None, False, (own,), attribute=False)
 
 
-def captured_state(value: Any, source: Source) -> Iterator[tuple[int, Callable[[], dict[str, Any]], Source]]:
-    """Number, present values by name, and file of each closure around a decorated function that keeps something."""
+def captured_state(value: Any, source: Source) -> Iterator[tuple[int, types.FunctionType, frozenset[str], Source]]:
+    """Number, function, names of the variables, and file of each closure around a decorated function that keeps
+    something."""
     for number, (fn, node, own) in enumerate(_closures(value, source)):
         names = frozenset(name for name, content in captures(fn) if not callable(content) and keeps(node, name))
         if names:
-            yield number, functools.partial(_contents, fn, names), own
-
-
-def _contents(fn: types.FunctionType, names: frozenset[str]) -> dict[str, Any]:
-    return {name: content for name, content in captures(fn) if name in names}
+            yield number, fn, names, own
 
 
 def _closures(value: Any, source: Source) -> Iterator[tuple[types.FunctionType, Function, Source]]:

@@ -17,7 +17,7 @@ from consist_es.log.postgres.redacting import Redaction
 from consist_es.log.postgres.server import Server, require_psycopg
 from consist_es.log.postgres.writing import Head, Writing
 from consist_es.log.presence import Marks, shares_numbers, still_runs
-from consist_es.log.record import BadRecord, prepare_all
+from consist_es.log.record import BadRecord, Prepared, prepare_all
 from consist_es.log.segment import Line
 from consist_es.system.storage import LocalStorage, Storage
 
@@ -102,6 +102,12 @@ class PostgresLog:
         )
         self.heart.start()
         return positions
+
+    def graft(self, items: Sequence[Prepared], after: int) -> int:
+        """Append records that are made already as one batch, if the log ends at position `after`; see the protocol."""
+        if self.read_only:
+            raise LogRightError(self.place, "it was opened for reading, which makes it read-only")
+        return self._writing.graft(list(items), after)
 
     def read(self, after: Cursor | None = None) -> Iterator[Recorded]:
         """Every event after the cursor, in order. A batch is one transaction: what is visible is whole.

@@ -106,6 +106,11 @@ BEGIN
     PERFORM set_config('idle_in_transaction_session_timeout', '10s', true), set_config('lock_timeout', '60s', true);
     PERFORM pg_advisory_xact_lock(1668183923, p);
     RETURN QUERY SELECT * FROM head(p);            -- a statement of its own: it sees what was committed meanwhile
+    PERFORM 1 FROM (SELECT e.type FROM event e WHERE e.project = p ORDER BY e.seq DESC LIMIT 1) AS last
+        WHERE last.type = 'log_closed';
+    IF FOUND THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = 'the log is closed';
+    END IF;
 END $$;
 
 -- Lines that were made to follow the head (after_seq, after_chain). If another writer was first, nothing is written, and

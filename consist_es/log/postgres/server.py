@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -12,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from consist_es.errors import (
+    LogClosedError,
     LogError,
     LogFormatError,
     LogFullError,
@@ -30,6 +32,10 @@ FORMAT = 1
 """Version of the schema."""
 _LOST = ("08", "57P", "25P03", "25P04")
 """Beginnings of SQLSTATEs that mean: the connection is gone. Errors of the client's side have no SQLSTATE."""
+_CLOSED = """
+SELECT e.line FROM consist_es.event e JOIN consist_es.project p ON p.no = e.project
+WHERE p.name = %s AND e.type = 'log_closed' ORDER BY e.seq DESC LIMIT 1
+"""
 _T = TypeVar("_T")
 
 
@@ -166,11 +172,22 @@ class Server:
             return LogRightError(place, said)
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             return LogRightError(place, "the server takes no changes now: it is a replica, or read-only")
+        if isinstance(error, psycopg.errors.ObjectNotInPrerequisiteState) and "log is closed" in said:
+            return LogClosedError(place, self._closed_to())
         if isinstance(error, psycopg.errors.DiskFull):
             return LogFullError(place, 0, said)
         if writes:
             return LogWriteError(place, said, hint="Once the server answers, run it again.")
         return LogServerError(place, said)
+
+    def _closed_to(self) -> str:
+        """Where the log went, by its last event."""
+        import psycopg
+
+        with suppress(psycopg.Error, ValueError, KeyError):
+            rows = self.rows(self._connected(), _CLOSED, (self.address.name,))
+            return str(json.loads(rows[0][0])["data"]["to"])
+        return "another place"
 
     def _drop(self) -> None:
         self.lost += 1

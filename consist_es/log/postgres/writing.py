@@ -31,6 +31,7 @@ WITH set AS (SELECT set_config('synchronous_commit', 'on', true))
 SELECT pg_logical_emit_message(true, 'consist_es', '') FROM set
 """
 """A synced commit of nothing: all that was committed before it is on the server's disk when it returns."""
+HEAD = "SELECT * FROM consist_es.head(%s)"
 _BUSY = 16
 """Appends that take the lock first, after another writer was in between."""
 
@@ -110,6 +111,28 @@ class Writing:
                 self._flush(items)
             return positions
 
+    def graft(self, items: list[Prepared], after: int) -> int:
+        """Append the items as one batch if the log ends at position `after`, safe on the server's disk, and return the
+        last position; 0 if it does not, or if the connection was lost meanwhile: then look at what is there."""
+        with self._server.mutex:
+            before = self._server.lost
+
+            def act(conn: psycopg.Connection[Any]) -> int:
+                number = self._project.made(conn)
+                head = self.head = Head(*self._server.rows(conn, HEAD, (number,))[0])
+                if head.seq != after:
+                    return 0
+                self._keep_blobs(conn, number, items)
+                own = [] if self._is_introduced() else [self._introduction()]
+                if own and self._server.lost and self._server.rows(conn, _KNOWN, (number, [own[0].id])):
+                    own = []
+                made = _batch(own + items, head, self.name, self._storage)
+                return head.seq + len(made.lines) if self._sent(conn, number, head, made) else 0
+
+            done = self._server.run(act, writes=True)
+            self._server.ask(_FLUSH, writes=True)
+            return done if self._server.lost == before else 0
+
     def _flush(self, items: list[Prepared]) -> None:
         """Wait for the server's disk. If the server went down meanwhile, it may have lost what it had acknowledged:
         then that is appended again first."""
@@ -154,10 +177,13 @@ class Writing:
 
     def _write(self, conn: psycopg.Connection[Any], number: int, head: Head, items: list[Prepared]) -> None:
         """Append behind the head. The lock is held."""
-        for item in filter(_is_bulky, items):
-            self._server.rows(conn, KEEP_BLOB, (number, digest_of(item), item.data))
+        self._keep_blobs(conn, number, items)
         if not self._sent(conn, number, head, _batch(items, head, self.name, self._storage)):
             raise LogWriteError(self._server.address.shown, "the head moved under its lock")
+
+    def _keep_blobs(self, conn: psycopg.Connection[Any], number: int, items: Iterable[Prepared]) -> None:
+        for item in filter(_is_bulky, items):
+            self._server.rows(conn, KEEP_BLOB, (number, digest_of(item), item.data))
 
     def _sent(self, conn: psycopg.Connection[Any], number: int, head: Head, made: Batch) -> bool:
         ((done, *found),) = self._server.rows(conn, APPEND, (number, head.seq, head.chain, *made))

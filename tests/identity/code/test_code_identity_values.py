@@ -66,11 +66,11 @@ def after(code: Code, *changes: str, by_step: Container[str] = (), **options: An
     namespace = vars(sys.modules.get("helper") or sys.modules["model"])
     found = [code_identity(step, project_root=code.root, **options)]
     for change in changes:
+        running = left_behind.Running()
         if change in by_step:
-            left_behind.step_began()
+            running.begin()
         exec(change, namespace)
-        if change in by_step:
-            left_behind.step_ended()
+        running.end()
         found.append(code_identity(step, project_root=code.root, **options))
     return found
 
@@ -95,27 +95,50 @@ S, T = Settings(1), Settings(2)
 """
 
 
-USING = "import helper\ndef step(): return helper.S.note(1), helper.S.twice, helper.T.rate\n"
+READING = """
+import os
+class Settings:
+    def __init__(self): self.seen = {}
+    def note(self, key):
+        if key not in self.seen: self.seen[key] = os.environ.get(key, "0")
+        return self.seen[key]
+S = Settings()
+"""
 
 
-def test_what_a_cache_of_an_object_holds_counts_if_code_outside_of_steps_filled_it(code: Code) -> None:
-    code.write({M: USING, H: SETTINGS})
-    start, noted, worked_out, emptied = after(code, "S.note('x')", "S.twice", "S.seen.clear(); del S.twice")
-    assert len({start.digest, noted.digest, worked_out.digest}) == 3
+def test_what_a_cache_has_read_counts_if_code_outside_of_steps_filled_it(code: Code) -> None:
+    code.write({M: "import helper\ndef step(): return helper.S.note('x')\n", H: READING})
+    start, noted, more, emptied = after(code, "S.note('x')", "S.note('y')", "S.seen.clear()")
+    assert len({start.digest, noted.digest, more.digest}) == 3
     assert emptied.digest == start.digest
 
 
 def test_what_was_filled_outside_counts_as_it_was_then_whatever_a_step_adds(code: Code) -> None:
-    code.write({M: USING, H: SETTINGS})
+    code.write({M: "import helper\ndef step(): return helper.S.note('x')\n", H: READING})
     _, filled, added, changed = after(code, "S.note('x')", "S.note('y')", "S.note('z')", by_step=["S.note('y')"])
     assert filled.digest == added.digest != changed.digest
 
 
+def test_what_a_cache_has_computed_counts_once_it_may_be_stale(code: Code) -> None:
+    code.write({M: "import helper\ndef step(): return helper.rate('a')\n", H: COMPUTING})
+    start, computed, changed, stale = after(code, "rate('b')", "K.clear(); SCALE = 3", "rate('a'); SCALE = 4")
+    assert start.digest == computed.digest
+    (fresh,) = after(code, "SCALE = 4")[1:]
+    assert changed.digest != stale.digest != fresh.digest
+
+
+COMPUTING = """
+SCALE = 2
+K = {}
+def rate(mode):
+    if mode not in K: K[mode] = len(mode) * SCALE
+    return K[mode]
+"""
+
+
 def test_of_an_object_that_a_module_holds_the_settings_count_and_its_caches_do_not(code: Code) -> None:
-    code.write({M: USING, H: SETTINGS})
-    start, noted, worked_out, changed = after(
-        code, "S.note('x')", "S.twice", "S.rate = 2", by_step=("S.note('x')", "S.twice")
-    )
+    code.write({M: "import helper\ndef step(): return helper.S.note(1), helper.S.twice, helper.T.rate\n", H: SETTINGS})
+    start, noted, worked_out, changed = after(code, "S.note('x')", "S.twice", "S.rate = 2")
     assert start.digest == noted.digest == worked_out.digest != changed.digest
     assert start.unstable == changed.unstable == []
 
