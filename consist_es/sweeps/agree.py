@@ -12,6 +12,7 @@ import msgspec
 
 from consist_es.errors import WorkerDiffersError
 from consist_es.events import FingerprintInfo
+from consist_es.identity.live.left_behind import LEFT
 from consist_es.identity.live.modules import file_label, file_of
 from consist_es.identity.text.source import load_source
 from consist_es.steps.step import Step
@@ -78,14 +79,23 @@ def require_same(here: FingerprintInfo, asked: Asked, name: str, *, by_value: bo
     if by_value:
         found = _differing_besides_values(here, asked)
     else:
-        found = _differing(here.code_parts, there.code_parts) or _other_differences(here, there)
-        found = found or (["its identity"] if (here.code, here.digest) != (there.code, there.digest) else [])
+        differing = _differing(here.code_parts, there.code_parts)
+        if (others := set(differing) - {"callable"}) and all(map(_is_of_caches, others)):
+            found = _other_differences(here, there)
+        else:
+            found = differing or _other_differences(here, there)
+            found = found or (["its identity"] if (here.code, here.digest) != (there.code, there.digest) else [])
     if found:
         raise WorkerDiffersError(name, where, _said(found), _remedy(found))
 
 
 def _differing(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
     return [name for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)]
+
+
+def _is_of_caches(part: str) -> bool:
+    """True for what the script had put into caches: the worker fills its own, and what it reads for that counts."""
+    return part.startswith(LEFT)
 
 
 def _other_differences(here: FingerprintInfo, there: FingerprintInfo) -> list[str]:
@@ -101,7 +111,8 @@ def _differing_besides_values(here: FingerprintInfo, asked: Asked) -> list[str]:
     if asked.module and _digest_of(asked.module) != asked.source:  # of a closure
         found.append(f"module {asked.module}")
     for name, digest in there.code_parts.items():
-        if name != "callable" and not own.match(name) and here.code_parts.get(name) != digest:
+        counts = name != "callable" and not own.match(name) and not _is_of_caches(name)
+        if counts and here.code_parts.get(name) != digest:
             found.append(name)
     return [*found, *_other_differences(here, there)]
 

@@ -98,6 +98,33 @@ def test_a_worker_with_other_code_is_refused_and_the_part_is_named(
     assert tracker.find_runs(name="assign") == []
 
 
+def test_a_worker_fills_its_own_caches(tracker: Tracker, place: Path) -> None:
+    (file,) = place.glob("fares_*.py")
+    (place / "base.txt").write_text("7")
+    file.write_text(CACHE.format(file=str(place / "base.txt")))
+    found = loaded(place)
+    sys.modules[file.stem].base()
+    with tracker.scenario("s") as sc:
+        for step in (lambda toll: found.assign(toll), found.assign, found.made(1)):
+            result = sc.map(step, ROWS[:1], executor=Elsewhere(), name="assign", outputs=["flows"], on_error="keep")
+            assert result["0"].status == "computed", result["0"].error
+            again = sc.map(step, ROWS[:1], executor=Elsewhere(), name="assign", outputs=["flows"], on_error="keep")
+            assert again["0"].status == "hit"
+
+
+CACHE = """
+from pathlib import Path
+kept = None
+def base():
+    global kept
+    if kept is None: kept = int(Path({file!r}).read_text())
+    return kept
+class Base:
+    def __radd__(self, other): return other + base()
+BASE = Base()
+"""
+
+
 def test_a_worker_without_the_module_is_refused(tracker: Tracker, place: Path) -> None:
     with tracker.scenario("s") as sc:
         result = sc.map(loaded(place).assign, ROWS[:1], executor=Elsewhere(without=[place]), on_error="keep")

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import itertools
 import types
 from typing import Any
 
@@ -10,7 +11,7 @@ from consist_es.identity.code.text_names import names_in_file
 from consist_es.identity.code.visitor import Visitor
 from consist_es.identity.live import harmless, states
 from consist_es.identity.live.builtin_names import put_on_builtins
-from consist_es.identity.live.left_behind import holders, left_outside
+from consist_es.identity.live.left_behind import LEFT, left_outside
 from consist_es.identity.live.modules import file_label, is_ours, portable_or_none
 from consist_es.identity.live.named_modules import modules_named
 from consist_es.identity.live.objects import names_in
@@ -72,11 +73,11 @@ class WholeVisitor(Visitor):
 
     def _left_outside(self) -> None:
         """Count what code outside of steps left in the state of followed modules."""
-        for holder in [holder for module in self.modules.present for holder in holders(module)]:
+        for holder, digests in itertools.chain.from_iterable(map(left_outside, self.modules.present)):
             kind, own, instance = holder.kind, (file_usage(holder.source),), holder.instance
-            for name, digest in left_outside(holder).items():
+            for name, digest in digests.items():
                 if holder.keeps(name) or self._readers.is_filled_and_read(kind, name, own, instance=instance):
-                    self._note(f"value left in {holder.where} {name}", digest)
+                    self._note(f"{LEFT}{holder.where} {name}", digest)
 
     def _kept_results(self) -> None:
         """Count what functions of followed modules keep from before any step; those of the own file have a state."""

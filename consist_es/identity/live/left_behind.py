@@ -30,6 +30,8 @@ from consist_es.identity.text.usage import ATTRIBUTE, MAKERS, NAME
 from consist_es.values.encoding import by_frame, is_same
 from consist_es.values.plain import to_plain, type_name
 
+LEFT = "value left in "
+"""Begin of the names of parts of the identity."""
 _DEEPEST = 6
 _MOST = 10_000
 """Objects looked at in one value, and roots in one module."""
@@ -101,8 +103,8 @@ class _Seen(NamedTuple):
 class _Marks:
     """What is known of one holder's values."""
 
-    def __init__(self, holder: Holder) -> None:
-        self.holder = holder
+    def __init__(self, holder: Holder, module: types.ModuleType) -> None:
+        self.holder, self.module = holder, module
         self.last: dict[str, _Seen] = {}
         self.outside: dict[str, tuple[_Seen, str]] = {}
         """Name -> what code outside of steps left there, and its digest."""
@@ -140,8 +142,7 @@ class _Marks:
 
 _known: dict[tuple[str, str], _Marks] = {}
 """By file and place."""
-_running: list[None] = []
-"""One item for each step that is running."""
+_running: set[Running] = set()
 _within: set[str] = set()
 """Files of modules that a step loaded: what they hold, a step left there."""
 _loaded: set[str] = set()
@@ -151,45 +152,44 @@ _loaded: set[str] = set()
 class Running:
     """The time while a step runs, or while the changes of a reused one are made."""
 
-    def __init__(self) -> None:
-        self._is_open = False
-
     def begin(self) -> None:
         """Note that what changes from now on, a step may change."""
         if not _running:
             _look_at_all(outside=True)
             _loaded.clear()
             _loaded.update(sys.modules)
-        _running.append(None)
-        self._is_open = True
+        _running.add(self)
 
     def end(self) -> None:
         """Note what the step left; nothing happens if it has not begun, or has ended."""
-        if not self._is_open:
+        if self not in _running:
             return
-        self._is_open = False
-        _running.pop()
+        _running.discard(self)
         for name in sys.modules.keys() - _loaded:
             if isinstance(file := getattr(sys.modules.get(name), "__file__", None), str):
                 _within.add(file)
         _look_at_all(outside=False)
 
 
-def left_outside(holder: Holder) -> dict[str, str]:
-    """Name -> digest of what code outside of steps left in a holder's variables."""
-    key = (holder.source.filename, holder.where)
-    marks, outside = _known.get(key), not _running
-    if marks is None:
-        marks = _known[key] = _Marks(holder)
-        outside = outside and holder.source.filename not in _within
-    marks.holder = holder
-    marks.look(outside=outside)
-    return marks.digests()
+def left_outside(compared: Compared) -> Iterator[tuple[Holder, dict[str, str]]]:
+    """For each holder of a module: name -> digest of what code outside of steps left in its variables."""
+    for holder in _holders(compared):
+        key = (holder.source.filename, holder.where)
+        marks, outside = _known.get(key), not _running
+        if marks is None:
+            marks = _known[key] = _Marks(holder, compared.module)
+            outside = outside and holder.source.filename not in _within
+        marks.holder, marks.module = holder, compared.module
+        marks.look(outside=outside)
+        yield holder, marks.digests()
 
 
 def _look_at_all(*, outside: bool) -> None:
-    for marks in list(_known.values()):
-        marks.look(outside=outside)
+    for key, marks in list(_known.items()):
+        if sys.modules.get(marks.module.__name__) is marks.module:
+            marks.look(outside=outside)
+        else:
+            _known.pop(key, None)
 
 
 class _Form:
@@ -234,17 +234,26 @@ def _digest(value: Any) -> str:
 # ---------------------------------------------------------------- the holders of a module
 
 
-_lasting: weakref.WeakKeyDictionary[Compared, list[Holder]] = weakref.WeakKeyDictionary()
-"""Those of a module that are the same as long as nothing in it is replaced."""
+class _Lasting(NamedTuple):
+    """What stays the same as long as nothing in a module is replaced."""
+
+    holders: list[Holder]
+    roots: list[tuple[str, Any]]
+    """Place and value of the variables that may lead to objects of the project."""
 
 
-def holders(compared: Compared) -> list[Holder]:
+_lasting: weakref.WeakKeyDictionary[Compared, _Lasting] = weakref.WeakKeyDictionary()
+
+
+def _holders(compared: Compared) -> list[Holder]:
     """All that may hold state in a loaded module: itself, its classes, functions, closures and objects."""
     source, module, label = compared.source, compared.module, compared.label
     lasting = _lasting.get(compared)
     if lasting is None:
-        lasting = _lasting[compared] = list(_in_module(source, module, label))
-    return [*lasting, *_objects(source, module, label)]
+        names, _ = may_be_state(source)
+        roots = [(f"{label}:{name}", value) for name, value in _data(module) if name not in names]
+        lasting = _lasting[compared] = _Lasting(list(_in_module(source, module, label)), roots)
+    return [*lasting.holders, *_objects(lasting.roots)] if lasting.roots else lasting.holders
 
 
 def _in_module(source: Source, module: types.ModuleType, label: str) -> Iterator[Holder]:
@@ -310,14 +319,13 @@ def _is_data(value: Any) -> bool:
     return not callable(value) and type(value) in (*_ATOMS, dict, list, tuple, set, frozenset)
 
 
-def _objects(source: Source, module: types.ModuleType, label: str) -> list[Holder]:
+def _objects(roots: list[tuple[str, Any]]) -> list[Holder]:
     """The project's objects that a module's variables lead to, unless these are state themselves."""
-    names, _ = may_be_state(source)
-    waiting = [(f"{label}:{name}", vars(module)[name]) for name in sorted(_data_names(module)) if name not in names]
+    waiting = collections.deque(roots)
     found: list[Holder] = []
     seen: set[int] = set()
     while waiting and len(seen) < _MOST:
-        where, value = waiting.pop(0)
+        where, value = waiting.popleft()
         if id(value) in seen:
             continue
         if isinstance(value, dict):
@@ -340,8 +348,8 @@ def _key(key: Any) -> str:
     return repr(key) if type(key) in (str, int, float, bool, bytes) else type(key).__name__
 
 
-def _data_names(module: types.ModuleType) -> Iterator[str]:
-    return (name for name, value in list(vars(module).items()) if name[:2] != "__" and _may_lead(value))
+def _data(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in list(vars(module).items()) if name[:2] != "__" and _may_lead(value))
 
 
 def _may_lead(value: Any) -> bool:
