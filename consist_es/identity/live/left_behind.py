@@ -145,6 +145,9 @@ _known: dict[tuple[str, str], _Marks] = {}
 _running: set[Running] = set()
 _within: set[str] = set()
 """Files of modules that a step loaded: what they hold, a step left there."""
+_looked: dict[str, int] = {}
+"""File of a module -> how many steps had ended when it was looked at: what came since, one of them may have left."""
+_ended = [0]
 _loaded: set[str] = set()
 """Names of the modules when the first of the running steps began."""
 
@@ -165,6 +168,7 @@ class Running:
         if self not in _running:
             return
         _running.discard(self)
+        _ended[0] += 1
         for name in sys.modules.keys() - _loaded:
             if isinstance(file := getattr(sys.modules.get(name), "__file__", None), str):
                 _within.add(file)
@@ -173,12 +177,15 @@ class Running:
 
 def left_outside(compared: Compared) -> Iterator[tuple[Holder, dict[str, str]]]:
     """For each holder of a module: name -> digest of what code outside of steps left in its variables."""
+    file = compared.source.filename
+    is_new = file not in _within if file not in _looked else _looked[file] == _ended[0]
+    _looked[file] = _ended[0]
     for holder in _holders(compared):
-        key = (holder.source.filename, holder.where)
+        key = (file, holder.where)
         marks, outside = _known.get(key), not _running
         if marks is None:
             marks = _known[key] = _Marks(holder, compared.module)
-            outside = outside and holder.source.filename not in _within
+            outside = outside and is_new
         marks.holder, marks.module = holder, compared.module
         marks.look(outside=outside)
         yield holder, marks.digests()
@@ -256,10 +263,12 @@ def _holders(compared: Compared) -> list[Holder]:
     return [*lasting.holders, *_objects(lasting.roots)] if lasting.roots else lasting.holders
 
 
+# A class, function or variable that has no such name yet gets a holder once the name is there: that is a change of the
+# module, so it is compared anew.
 def _in_module(source: Source, module: types.ModuleType, label: str) -> Iterator[Holder]:
     names, attributes = may_be_state(source)
     body = BODY.of(source)
-    if names:
+    if not names.isdisjoint(vars(module)):
         functions = functools.partial(_functions_of, module)
         yield Holder(label, NAME, names, functools.partial(vars, module), functions, source, body.constants)
     yield from _inside(body, vars(module), label, "", source, attributes)
@@ -272,12 +281,12 @@ def _inside(
     for item in body.definitions:
         value, where = namespace.get(item.name), f"{label}:{prefix}{item.name}"
         if item.inside is not None and isinstance(value, type):
-            if attributes:
+            if not attributes.isdisjoint(vars(value)):
                 slots, functions = functools.partial(vars, value), functools.partial(_methods_of, value)
                 yield Holder(where, ATTRIBUTE, attributes, slots, functions, source, item.inside.constants)
             yield from _inside(item.inside, vars(value), label, f"{prefix}{item.name}.", source, attributes)
         elif item.inside is None:
-            if attributes and isinstance(value, types.FunctionType):
+            if isinstance(value, types.FunctionType) and not attributes.isdisjoint(vars(value)):
                 own, slots = functools.partial(_only, value), functools.partial(vars, value)
                 yield Holder(where, ATTRIBUTE, attributes, slots, own, source, {})
             if item.decorated:

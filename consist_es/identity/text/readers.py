@@ -200,12 +200,12 @@ def may_be_state(source: Source, *, instance: bool = False) -> tuple[frozenset[s
     """Variables and attributes that functions of a file write to, other than to make them; with `instance`, also those
     that methods bind in their objects."""
     found: dict[str, set[str]] = {NAME: set(), ATTRIBUTE: set()}
-    own = [file_usage(source)]
-    for key in own[0].found:
+    own = file_usage(source)
+    for key in own.found:
         kind, _, name = key.partition(" ")
-        kind = ATTRIBUTE if kind == OWN and instance else kind
-        if kind in found and writes_to(kind, name, own, instance=instance):
-            found[kind].add(name)
+        here = found.get(ATTRIBUTE if kind == OWN and instance else kind)
+        if here is not None and name not in here and any(_writes(*item) for item in own.uses(kind, name)):
+            here.add(name)
     return frozenset(found[NAME]), frozenset(found[ATTRIBUTE])
 
 
