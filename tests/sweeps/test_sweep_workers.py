@@ -106,9 +106,23 @@ def test_a_worker_fills_its_own_caches(tracker: Tracker, place: Path) -> None:
     sys.modules[file.stem].base()
     with tracker.scenario("s") as sc:
         for step in (lambda toll: found.assign(toll), found.assign, found.made(1)):
-            result = sc.map(step, ROWS[:1], executor=Elsewhere(), name="assign", outputs=["flows"], on_error="keep")
+            result = sc.map(
+                step,
+                ROWS[:1],
+                executor=Elsewhere(place, without=[place]),
+                name="assign",
+                outputs=["flows"],
+                on_error="keep",
+            )
             assert result["0"].status == "computed", result["0"].error
-            again = sc.map(step, ROWS[:1], executor=Elsewhere(), name="assign", outputs=["flows"], on_error="keep")
+            again = sc.map(
+                step,
+                ROWS[:1],
+                executor=Elsewhere(place, without=[place]),
+                name="assign",
+                outputs=["flows"],
+                on_error="keep",
+            )
             assert again["0"].status == "hit"
 
 
