@@ -73,7 +73,8 @@ class WholeVisitor(Visitor):
 
     def _left_outside(self) -> None:
         """Count what code outside of steps left in the state of followed modules."""
-        for holder, digests in itertools.chain.from_iterable(map(left_outside, self.modules.present)):
+        present = {found.source.filename: found for found in self.modules.present}  # some are found lazily, then surely
+        for holder, digests in itertools.chain.from_iterable(map(left_outside, present.values())):
             kind, own, instance = holder.kind, (file_usage(holder.source),), holder.instance
             for name, digest in digests.items():
                 if holder.keeps(name) or self._readers.is_filled_and_read(kind, name, own, instance=instance):

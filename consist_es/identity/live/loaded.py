@@ -97,7 +97,8 @@ def _differing(
         value = namespace.get(item.name)
         chosen = not only_changed and (several or times[item.name] > 1)
         if item.inside is None:
-            yield from _function(item, value, prefix, source, label, chosen)
+            if not (only_changed and dispatches_here(value, source)):
+                yield from _function(item, value, prefix, source, label, chosen)
             if item.decorated and not only_changed:
                 yield from captured(value, f"{label}:{prefix}{item.name}", source)
         elif isinstance(value, type) and not isinstance(value, enum.EnumMeta):
@@ -207,6 +208,17 @@ def _dispatched(value: Any) -> dict[str, Any] | None:
     if not isinstance(registry, types.MappingProxyType):
         return None
     return {f"{module_name(kind)}.{kind.__qualname__}": function for kind, function in registry.items()}
+
+
+def dispatches_here(value: Any, source: Source) -> bool:
+    """True for a function that dispatches by type, to functions that its own file registers, each once."""
+    registry = _dispatched(value)
+    functions = [] if registry is None else [*registry.values()]
+    if not functions or len(set(map(id, functions))) < len(functions):
+        return False
+    nodes = [source.find(fn.__code__) for fn in functions if isinstance(fn, types.FunctionType)]
+    found = [node for node in nodes if getattr(node, "decorator_list", None)]
+    return len(found) == len(functions)
 
 
 def subclasses(cls: type, label: str, source: Source) -> list[Held]:

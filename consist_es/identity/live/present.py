@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from consist_es.identity.installed.places import is_first_party, standing
-from consist_es.identity.live.loaded import Held, captures
+from consist_es.identity.live.loaded import Held, captures, dispatches_here
 from consist_es.identity.live.outline import NO_DEFAULTS, Body, Class, Definition, Expression, are_settled, outline
 from consist_es.identity.live.witness import Noted
 from consist_es.identity.text.bytecode import essence
@@ -203,6 +203,8 @@ def _function(defined: list[Definition], several: bool, value: Any, path: str, p
         return
     if (usual := _usual(value, name, defined, place)) is not None:
         yield from _details(*usual, path, place)
+        return
+    if not place.certain and dispatches_here(value, place.source):
         return
     decorators = 0 if several else max(item.decorators for item in defined)
     inside, layers = _wrapped(value, name, defined, place)

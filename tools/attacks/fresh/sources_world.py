@@ -252,7 +252,16 @@ MEMO = {"memo$n.txt": plain}
 source("S", "reader with lru_cache", "read$n()", '@functools.lru_cache\ndef read$n():\n    return Path("memo$n.txt").read_text()', "import functools\n" + PATH, files=MEMO, shared=True)
 source("S", "reader with a dict", 'read$n("memo$n.txt")', "known$n = {}\ndef read$n(name):\n    if name not in known$n:\n        known$n[name] = Path(name).read_text()\n    return known$n[name]", PATH, files=MEMO, shared=True)
 source("S", "reader with a global", "read$n()", 'kept$n = None\ndef read$n():\n    global kept$n\n    if kept$n is None:\n        kept$n = Path("memo$n.txt").read_text()\n    return kept$n', PATH, files=MEMO, shared=True)
-source("S", "reader of another module", "part$n.read()", "", "import part$n", files={**MEMO, "part$n.py": 'import functools\nfrom pathlib import Path\n@functools.cache\ndef read():\n    return Path("memo$n.txt").read_text()\n'}, shared=True)
+for kept, text in (
+    ("cache", "import functools\nfrom pathlib import Path\n@functools.cache\ndef read():\n    return Path(\"memo$n.txt\").read_text()\n"),
+    ("dict", "from pathlib import Path\nknown = {}\ndef read(name=\"memo$n.txt\"):\n    if name not in known:\n        known[name] = Path(name).read_text()\n    return known[name]\n"),
+    ("global", "from pathlib import Path\nknown = None\ndef read():\n    global known\n    if known is None:\n        known = Path(\"memo$n.txt\").read_text()\n    return known\n"),
+    ("object", "from pathlib import Path\nclass Data:\n    def __init__(self):\n        self.text = None\n    def get(self):\n        if self.text is None:\n            self.text = Path(\"memo$n.txt\").read_text()\n        return self.text\ndata = Data()\ndef read():\n    return data.get()\n"),
+    ("closure", "from pathlib import Path\ndef memo(f):\n    kept = {}\n    def inner(*args):\n        if args not in kept:\n            kept[args] = f(*args)\n        return kept[args]\n    return inner\n@memo\ndef read():\n    return Path(\"memo$n.txt\").read_text()\n"),
+):  # fmt: skip
+    part = {**MEMO, "part$n.py": text}
+    source("S", f"{kept} of another module", "part$n.read()", "", "import part$n", files=part, shared=True)
+    source("S", f"{kept} of another module, filled before", "part$n.read()", "", "import part$n", files=part, main="import part$n\npart$n.read()", shared=True)
 source("S", "cached property of an object", "data$n.text", 'class Data$n:\n    @functools.cached_property\n    def text(self):\n        return Path("memo$n.txt").read_text()\ndata$n = Data$n()', "import functools\n" + PATH, files=MEMO, shared=True)
 source("S", "lazy attribute of an object", "data$n.get()", 'class Data$n:\n    def __init__(self):\n        self.text = None\n    def get(self):\n        if self.text is None:\n            self.text = Path("memo$n.txt").read_text()\n        return self.text\ndata$n = Data$n()', PATH, files=MEMO, shared=True)
 source("S", "lazy attribute of a class", "Data$n.get()", 'class Data$n:\n    text = None\n    @classmethod\n    def get(cls):\n        if cls.text is None:\n            cls.text = Path("memo$n.txt").read_text()\n        return cls.text', PATH, files=MEMO, shared=True)
