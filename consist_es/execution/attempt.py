@@ -249,7 +249,7 @@ class Attempt(WithBlock["Attempt"]):
             self._witness = Witness(self.active, place, self._project.masker.error)
             self._witness.prepare()
         if (observer := self._settings.observer) is not None:
-            made = observer.watch(self.step, self._directory, self._staged.values(), self.scope.defaults)
+            made = observer.watch(self.step, self._directory, self._staged, self.scope.defaults)
             self._watch = made  # set before begin(), so that an interrupted begin() is undone too
             if made is not None:
                 made.begin()

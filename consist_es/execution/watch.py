@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -91,15 +91,16 @@ class Observer(msgspec.Struct, frozen=True):
         said: dict[str, Any] = {} if mode == "count" else {"observe": mode}
         return {**said, "ignore_reads": list(ignored)} if ignored else said
 
-    def watch(self, step: Step, directory: Path, staged: Iterable[Path], defaults: StepDefaults) -> Watch | None:
-        """Watch for a run with this folder and these paths of staged inputs; None if observation is off."""
+    def watch(self, step: Step, directory: Path, staged: Mapping[str, Path], defaults: StepDefaults) -> Watch | None:
+        """Watch for a run with this folder and these staged inputs, by role; None if observation is off."""
         if self.mode_of(step) == "off":
             return None
         places = Places(
             roots=self._roots(defaults),
             skipped=(*self._skipped(), str(directory)),
             ignored=self.ignored_by(step),
-            declared=tuple(map(str, (*(item.path for item in step.inputs), *staged))),
+            declared=tuple(map(str, (*(item.path for item in step.inputs), *staged.values()))),
+            inputs=tuple(_read_at(step, staged)),
             beside=lambda: [str(folder) for folder in list(FOLDERS.values()) if folder != directory],
         )
         return Watch(
@@ -212,6 +213,13 @@ class Observer(msgspec.Struct, frozen=True):
         return (
             None if value is None else self.project.masker.keyed(f"{name}\0{value}".encode("utf-8", "surrogateescape"))
         )
+
+
+def _read_at(step: Step, staged: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+    """Where the inputs are read, and their own places."""
+    for item in step.inputs:
+        for place in {staged.get(item.role, item.path), item.path}:
+            yield str(place), str(item.path)
 
 
 def _unpickled(found: Reads, code: CodeIdentity) -> dict[str, str]:

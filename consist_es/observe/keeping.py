@@ -50,8 +50,12 @@ _kept: dict[tuple[str, str], Kept] = {}
 """By file and qualified name of the function."""
 
 
-def keep(stacks: Iterable[Stack], reads: Kept, declared: Callable[[str], str | None]) -> None:
-    """Remember the reads of functions that may keep them. `declared`: digest of a declared input, None for others."""
+Declared = Callable[[str], tuple[str, str] | None]
+"""Own place and digest of what is read at a path, if it is a declared input."""
+
+
+def keep(stacks: Iterable[Stack], reads: Kept, declared: Declared) -> None:
+    """Remember the reads of functions that may keep them."""
     for stack in stacks:
         keepers = [code for code in stack.codes if may_keep(code)]
         if keepers:
@@ -65,15 +69,15 @@ def hand_on(code: CodeType, reads: Kept) -> None:
     _kept.setdefault((code.co_filename, code.co_qualname), Kept()).add(reads)
 
 
-def _under(stack: Stack, reads: Kept, declared: Callable[[str], str | None]) -> Kept:
+def _under(stack: Stack, reads: Kept, declared: Declared) -> Kept:
     found = Kept(variables={name: reads.variables[name] for name in stack.variables if name in reads.variables})
     for path in stack.paths:
         if path in reads.folders:
             found.folders[path] = reads.folders[path]
         if (holder := _holder(path, reads.files)) is not None:
             found.files[holder] = reads.files[holder]
-        elif (digest := declared(path)) is not None:
-            found.files[path] = digest
+        elif (given := declared(path)) is not None:
+            found.files[given[0]] = given[1]
     return found
 
 

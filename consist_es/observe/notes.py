@@ -131,7 +131,7 @@ class Notes:
             return
         if not self.scope.counts(path):
             self.settled.add(raw)
-            if frame is not None and not flags & WRITES and self.scope.is_declared(path):
+            if frame is not None and not flags & WRITES and self.scope.input_at(path) is not None:
                 self.read_under(path, frame)
             return
         self._relate(raw)

@@ -32,6 +32,8 @@ class Places(msgspec.Struct, frozen=True):
     """Globs from the user, for absolute paths, paths relative to a root, or names."""
     declared: tuple[str, ...] = ()
     """Declared inputs, files or folders: they count already."""
+    inputs: tuple[tuple[str, str], ...] = ()
+    """Where each of them is read, staged or not, and its own place."""
     beside: Callable[[], Iterable[str]] = tuple
     """Gives the folders of other runs of this process: what is open there before the step begins is theirs."""
 

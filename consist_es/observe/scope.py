@@ -78,9 +78,12 @@ class Scope:
         self._folders: dict[str, bool | None] = {}
         """Folder -> True if paths in it count; None: if they are one's own."""
 
-    def is_declared(self, path: str) -> bool:
-        """True for a declared input, or a file in one."""
-        return any(is_below(path, place) for place in self._places.declared)
+    def input_at(self, path: str) -> str | None:
+        """The own place of what is read there, if it is a declared input or a file in one."""
+        for read, own in self._places.inputs:
+            if is_below(path, read):
+                return own + path[len(read) :]
+        return None
 
     def counts(self, path: str) -> bool:
         """True if reading this absolute path makes the run depend on it."""

@@ -173,7 +173,7 @@ class Watch:
         notes.copies.clear()
         folders = settle.not_in_stores(listings, files)
         kept = keeping.Kept(files, folders, notes.variables)
-        keeping.keep(notes.stacks.values(), kept, self._declared_digest)
+        keeping.keep(notes.stacks.values(), kept, self._declared)
         imports.loaded_late(list(modules))
         return Reads(
             files=files,
@@ -190,14 +190,13 @@ class Watch:
             watched_by=KERNEL.name,
         )
 
-    def _declared_digest(self, path: str) -> str | None:
-        """Digest of a file that was declared: another step may inherit the read without declaring it."""
-        if not self._notes.scope.is_declared(path):
-            return None
+    def _declared(self, path: str) -> tuple[str, str] | None:
+        """Own place and digest of a file that was declared: another step may inherit the read without declaring it."""
+        own = self._notes.scope.input_at(path)
         try:
-            return self._hasher(path, "full") if os.path.isfile(path) else None
+            return (own, self._hasher(path, "full")) if own is not None and os.path.isfile(path) else None
         except (OSError, InputError):
-            return None  # gone meanwhile: no later run could find it as it was
+            return None  # gone meanwhile
 
     def _take_in_others(self) -> None:
         """Add kernel events of processes that may be children of this one."""

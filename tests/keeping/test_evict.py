@@ -5,6 +5,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -245,13 +246,13 @@ def test_what_another_living_process_has_made_is_kept_between_its_steps(tmp_path
 
 
 def test_what_begins_to_be_used_after_the_plan_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened(tmp_path) as tracker, opened(tmp_path) as other:
+    with opened(tmp_path) as tracker, opened(tmp_path) as other, ExitStack() as entered:
         chain(tracker)
         real = planning.plan
 
         def planned(*args: Any) -> Any:
             found = real(*args)
-            sc = other.scenario("meanwhile").__enter__()
+            sc = entered.enter_context(other.scenario("meanwhile"))
             assert sc.run(zones, outputs=["zones"]).cache_hit
             return found
 

@@ -198,9 +198,10 @@ def test_listings_looks_and_variables_are_inherited_too(root: Path) -> None:
 
 
 def test_a_declared_file_is_inherited_by_runs_that_do_not_declare_it(root: Path) -> None:
-    path = root / "b.txt"
-    assert watched(root, functools.partial(stored, path), declared=(str(path),)).files == {}
-    assert inherited(lambda _file, function: function == "stored").files[str(path)] == content(path)
+    path, own = root / "b.txt", str(root / "own.txt")
+    declared = {"declared": (str(path), own), "inputs": ((str(path), own),)}
+    assert watched(root, functools.partial(stored, path), **declared).files == {}
+    assert inherited(lambda _file, function: function == "stored").files[own] == content(path), "the copy is staged"
 
 
 # ---------------------------------------------------------------- what a look-up asks

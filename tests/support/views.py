@@ -31,6 +31,8 @@ from consist_es.events import (
     HitDemoted,
     InputLink,
     KeyCarriedOver,
+    LogClosed,
+    LogMerged,
     LogRepaired,
     MetaLogged,
     ObservedRead,
@@ -257,6 +259,8 @@ def one_of_each() -> list[Draft]:
                 content="b3:1",
             ),
         ),
+        Draft(LogMerged(log="another", upto=7, chain="c", events=3, skipped=1)),
+        Draft(LogClosed(to="postgresql://host/db#name")),
     ]
 
 

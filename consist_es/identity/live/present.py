@@ -182,10 +182,10 @@ def _is_callable(value: Any) -> bool:
 
 def _is_generated(fn: types.FunctionType) -> bool:
     """True for methods that `dataclass`, attrs and others generate from the class's source."""
-    code = fn.__code__
-    if not code.co_filename.startswith("<"):
-        return not is_first_party(code.co_filename)
-    return code.co_filename.startswith("<attrs ") or code.co_qualname.startswith("__create_fn__")
+    code, file = fn.__code__, fn.__code__.co_filename
+    if not file.startswith("<"):
+        return not is_first_party(file)
+    return file.startswith("<attrs ") or code.co_qualname.startswith("__create_fn__")
 
 
 # ---------------------------------------------------------------- functions
@@ -204,12 +204,10 @@ def _function(defined: list[Definition], several: bool, value: Any, path: str, p
     if (usual := _usual(value, name, defined, place)) is not None:
         yield from _details(*usual, path, place)
         return
-    if not place.certain and dispatches_here(value, place.source):
-        return
     decorators = 0 if several else max(item.decorators for item in defined)
     inside, layers = _wrapped(value, name, defined, place)
     replaced = not decorators or not inside or layers > decorators
-    if replaced or place.certain:
+    if place.certain or (replaced and not dispatches_here(value, place.source)):
         yield place.held("present", path, value, surely=replaced)
 
 
