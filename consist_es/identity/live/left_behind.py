@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import marshal
 import sys
 import types
 import weakref
@@ -27,6 +28,7 @@ from consist_es.identity.text.names import BODY, Body
 from consist_es.identity.text.readers import may_be_state
 from consist_es.identity.text.source import Source, digest_plain
 from consist_es.identity.text.usage import ATTRIBUTE, MAKERS, NAME
+from consist_es.values.digests import digest_of
 from consist_es.values.encoding import by_frame, is_same
 from consist_es.values.plain import to_plain, type_name
 
@@ -82,7 +84,7 @@ class Holder(NamedTuple):
         return digest_plain([[digest for digest, _ in found], own]), all(as_written for _, as_written in found)
 
     def _is_as_made(self, name: str, value: Any) -> bool:
-        if value is None or isinstance(value, _FUNCTIONS) or (isinstance(value, CONTAINERS) and not elements(value)):
+        if value is None or isinstance(value, _FUNCTIONS) or _is_empty(value):
             return True
         literal = self.literals.get(name)
         return literal is not None and is_same(_Form(exact=True).of(value), literal)
@@ -229,7 +231,14 @@ class _Form:
         return [name, id(value)]
 
 
+def _is_empty(value: Any) -> bool:
+    base: Any = next((base for base in CONTAINERS if isinstance(value, base)), None)
+    return base is not None and not base.__len__(value)
+
+
 def _seen(value: Any) -> _Seen:
+    with suppress(ValueError):  # most caches hold plain data: of that, this is quick and exact
+        return _Seen(digest_of(marshal.dumps(value, 2)), [])
     made = _Form(exact=False)
     return _Seen(made.of(value), made.inside)
 
