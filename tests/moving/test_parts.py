@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import consist_es as consist
 from consist_es import Tracker, errors
+from consist_es.cli import program
 from consist_es.project.find import log_folder
 from tests.support.api import made
 
@@ -92,3 +94,21 @@ def test_a_snapshot_overwrites_nothing(tracker: Tracker, tmp_path: Path) -> None
         tracker.snapshot_db(dest)
     assert dest.read_bytes() == before
     assert [run.status for run in tracker.find_runs()] == ["completed"]
+
+
+@pytest.mark.parametrize(
+    "line", ["runs --limit 1", "show demand#2", "artifacts", "lineage trips", "scenarios", "stats"]
+)
+def test_commands_take_the_database_by_the_name_that_runbooks_use(tracker: Tracker, line: str) -> None:
+    tracker.run(demand)
+    tracker.run(demand, config={"year": 2040})
+    command, *rest = line.split()
+    said = [
+        CliRunner().invoke(program, [command, option, str(tracker.db_path), *rest])
+        for option in ("--db-path", "--project")
+    ]
+    assert [result.exit_code for result in said] == [0, 0], said[0].output
+    assert said[0].stdout == said[1].stdout
+    nowhere = CliRunner().invoke(program, [command, "--db-path", str(tracker.db_path.with_name("x.db")), *rest])
+    assert nowhere.exit_code == 2
+    assert "x.db" in nowhere.output
