@@ -91,6 +91,8 @@ def snapshot(project: Project, given: str | os.PathLike[str]) -> Path:
     target = given_path(given, "dest_path")
     if os.path.lexists(target):
         raise CopyError(project.log.place, target, "that file exists")
+    if log_folder(target) == target:
+        raise CopyError(project.log.place, target, "a log folder has that ending; name the database, such as copy.db")
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(open_log(log_folder(target))) as other:
         copy_log(project.log, other)

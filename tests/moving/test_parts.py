@@ -88,7 +88,11 @@ def test_a_snapshot_overwrites_nothing(tracker: Tracker, tmp_path: Path) -> None
             tracker.snapshot_db(place)
     assert other.read_text() == "mine"
     assert not (tmp_path / "provenance.duckdb").exists()
-    tracker.snapshot_db(dest)
+    with pytest.raises(errors.CopyError, match="name the database"):
+        tracker.snapshot_db(tmp_path / "copy.events")
+    assert not (tmp_path / "copy.events").exists()
+    with Tracker(tracker.run_dir, tracker.db_path, access_mode="read_only") as reader:
+        reader.snapshot_db(dest)
     before = dest.read_bytes()
     with pytest.raises(errors.CopyError, match="that file exists"):
         tracker.snapshot_db(dest)
