@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from consist_es.api.grouped import GroupedView
+    from consist_es.api.lbnl_parts import TrackerFiles, TrackerIdentity, TrackerPersistence, TrackerSettings
     from consist_es.api.lbnl_queries import RunArtifacts, RunQueries
     from consist_es.artifacts.artifact import Artifact
     from consist_es.runs.run import Run
@@ -49,7 +51,7 @@ MODULES = {
 NAMES = {
     "core.directory_artifacts": "the folder as an artifact: its digest covers all files in it",
     "core.identity.IdentityManager": "tracker.find_artifacts_with_same_content, or artifact.hash",
-    "core.maintenance": "the log is the record: copy its folder, or see docs/cleaning-up.md",
+    "core.maintenance": "tracker.snapshot_db(path), consist-es merge, or copy its folder, see docs/cleaning-up.md",
     "core.persistence": _DATABASE,
     "core.views": "tracker.run_set(...), or the views in SQLite, see docs/views.md",
     "integrations.activitysim": "adapter='folder:configs', or an adapter of your own, see docs/adapters.md",
@@ -83,7 +85,6 @@ METHODS = {
     "find_recent_completed_runs_for_model": "tracker.find_runs(model=…, status='completed', limit=…)",
     "find_runs_by_facet_kv": "tracker.find_runs(facet={…})",
     "find_runs_producing_same_content": "tracker.find_artifacts_with_same_content(artifact)",
-    "fs": "tracker.resolve_uri(...), and artifact.container_uri",
     "get_artifact_by_uri": "tracker.find_artifacts(uri=…)",
     "get_artifact_kv": "artifact.facet",
     "get_artifacts_for_run": "tracker.get_run_inputs(run_id) and get_run_outputs(run_id)",
@@ -101,7 +102,6 @@ METHODS = {
     "ibis_connection": _DATABASE,
     "ibis_grouped_view": _DATABASE,
     "ibis_view": _DATABASE,
-    "identity": "artifact.hash, and identity_inputs=",
     "identity_from_config_plan": "adapter=",
     "load_input_bundle": _RECOVERY,
     "log_netcdf_file": "log_output(path)",
@@ -110,7 +110,6 @@ METHODS = {
     "materialize_artifact": _RECOVERY,
     "materialize_run_outputs": _RECOVERY,
     "netcdf_metadata": "consist.load(artifact)",
-    "persistence": _DATABASE,
     "prepare_config": "adapter=",
     "prepare_config_resolver": "adapter=",
     "queries": "the methods of the tracker itself",
@@ -125,8 +124,6 @@ METHODS = {
     "select_artifact_schema_for_artifact": _PROFILE,
     "set_artifact_recovery_roots": _RECOVERY,
     "set_run_subdir_fn": "Tracker(run_subdir_fn=…)",
-    "settings": "arguments of Tracker",
-    "snapshot_db": "the log is the record: copy its folder, see docs/cleaning-up.md",
     "spatial_metadata": "consist.load(artifact)",
     "stage_artifact": "ExecutionOptions(input_paths=…, input_materialization='requested')",
     "stage_inputs": "ExecutionOptions(input_paths=…, input_materialization='requested')",
@@ -181,6 +178,48 @@ class LbnlQueries(SaysInstead):
         from consist_es.api.lbnl_queries import RunQueries  # few processes ask by these names, here and below
 
         return RunQueries(self)
+
+    @property
+    def fs(self) -> TrackerFiles:
+        """Paths and portable URIs: `virtualize_path`, `resolve_uri`, `mounts`, `run_dir`."""
+        from consist_es.api.lbnl_parts import TrackerFiles
+
+        return TrackerFiles(self)
+
+    @property
+    def settings(self) -> TrackerSettings:
+        """What is done with tables that are logged."""
+        from consist_es.api.lbnl_parts import TrackerSettings
+
+        return TrackerSettings()
+
+    @property
+    def identity(self) -> TrackerIdentity:
+        """How files are digested: `compute_file_checksum`, `hashing_strategy`."""
+        from consist_es.api.lbnl_parts import TrackerIdentity
+
+        return TrackerIdentity(self)
+
+    @property
+    def persistence(self) -> TrackerPersistence:
+        """Only `batch_artifact_writes`, for which there is no need."""
+        from consist_es.api.lbnl_parts import TrackerPersistence
+
+        return TrackerPersistence()
+
+    def snapshot_db(self, dest_path: str | os.PathLike[str], checkpoint: bool = True) -> Path:
+        """Copy the record as it is now to views at `dest_path`, with the log beside it, and return that path: open the
+        copy with ``Tracker(run_dir, db_path=dest_path)``, and do not record in both. `checkpoint` changes nothing.
+
+        Raises:
+            CopyError (UsageError): nothing is recorded yet, or something is at that place.
+        """
+        from consist_es.api.lbnl_parts import snapshot
+
+        tracker: Any = self
+        if (dry := tracker._rehearsal()) is not None:
+            raise dry.stop("snapshot_db() would write a copy, and a dry run writes nothing")
+        return snapshot(tracker.project, dest_path)
 
     def find_matching_run(
         self,

@@ -195,9 +195,10 @@ def _close_quietly() -> None:
 
 
 def project_option(command: _Command) -> _Command:
-    """``--project PATH``, passed on as the database path of the project."""
+    """``--project PATH``, passed on as the database path of the project; ``--db-path`` is what LBNL's consist says."""
     option = click.option(
         "--project",
+        "--db-path",
         "db_path",
         metavar="PATH",
         envvar="CONSIST_ES_PROJECT",
