@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -199,7 +200,7 @@ def test_listings_looks_and_variables_are_inherited_too(root: Path) -> None:
 
 def test_a_declared_file_is_inherited_by_runs_that_do_not_declare_it(root: Path) -> None:
     path, own = root / "b.txt", str(root / "own.txt")
-    declared = {"declared": (str(path), own), "inputs": ((str(path), own),)}
+    declared: dict[str, Any] = {"declared": (str(path), own), "inputs": ((str(path), own),)}
     assert watched(root, functools.partial(stored, path), **declared).files == {}
     assert inherited(lambda _file, function: function == "stored").files[own] == content(path), "the copy is staged"
 

@@ -259,7 +259,7 @@ for kept, text in (
     ("object", "from pathlib import Path\nclass Data:\n    def __init__(self):\n        self.text = None\n    def get(self):\n        if self.text is None:\n            self.text = Path(\"memo$n.txt\").read_text()\n        return self.text\ndata = Data()\ndef read():\n    return data.get()\n"),
     ("closure", "from pathlib import Path\ndef memo(f):\n    kept = {}\n    def inner(*args):\n        if args not in kept:\n            kept[args] = f(*args)\n        return kept[args]\n    return inner\n@memo\ndef read():\n    return Path(\"memo$n.txt\").read_text()\n"),
 ):  # fmt: skip
-    part = {**MEMO, "part$n.py": text}
+    part: dict[str, Content] = {**MEMO, "part$n.py": text}
     source("S", f"{kept} of another module", "part$n.read()", "", "import part$n", files=part, shared=True)
     source("S", f"{kept} of another module, filled before", "part$n.read()", "", "import part$n", files=part, main="import part$n\npart$n.read()", shared=True)
 source("S", "cached property of an object", "data$n.text", 'class Data$n:\n    @functools.cached_property\n    def text(self):\n        return Path("memo$n.txt").read_text()\ndata$n = Data$n()', "import functools\n" + PATH, files=MEMO, shared=True)
