@@ -154,7 +154,8 @@ def test_all_sources_take_turns() -> None:
 def test_an_edit_of_a_value_changes_a_file_or_a_variable() -> None:
     for number in range(len(SOURCES)):
         made = program(SEED, number)
-        old, *new = (rendered(made, turned(initial(made), 0, value)) for value in range(5))  # some tell odd from even
+        values = range(len(made.chains[0].values))
+        old, *new = (rendered(made, turned(initial(made), 0, value)) for value in values)  # some tell odd from even
         assert any((old.files, old.env) != (each.files, each.env) for each in new), made.chains[0].source.label
 
 
