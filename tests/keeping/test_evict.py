@@ -595,7 +595,8 @@ def test_two_at_once_record_and_delete_each_output_once(tmp_path: Path) -> None:
         thread.join()
     assert problems == []
     assert sum(item.freed for item in done) == size
-    assert [item.left for item in done] == [[], []]
+    left = [why for item in done for why in why_left(item).values()]
+    assert all("it is gone" in why for why in left), "the other one was quicker"
     assert files(tmp_path) == {}
     with opened(tmp_path) as tracker:
         names = [event.artifact for event in evicted(tracker)]
