@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import os
 from collections.abc import Callable, Iterable
 from types import CodeType
@@ -22,6 +23,10 @@ _STORING = frozenset(
     {"append", "add", "setdefault", "update", "extend", "insert", "put", "set", "write", "__setitem__"}
 )
 _PURE = frozenset({"staticmethod", "classmethod", "property", "contextmanager"})
+
+
+_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+"""Flags of functions that keep their variables between two calls."""
 
 
 class Kept(msgspec.Struct):
@@ -102,7 +107,7 @@ def inherited(reaches: Callable[[str, str], bool]) -> Kept:
 @functools.lru_cache(maxsize=4096)
 def may_keep(code: CodeType) -> bool:
     """True if a function may keep its reads for a later call."""
-    if code.co_name == "<module>":
+    if code.co_name == "<module>" or code.co_flags & _SUSPENDED:
         return True
     source = load_source(code.co_filename)
     node = source.find(code) if source is not None else None

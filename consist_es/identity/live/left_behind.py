@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import inspect
 import marshal
 import sys
 import types
@@ -84,7 +85,7 @@ class Holder(NamedTuple):
         return digest_plain([[digest for digest, _ in found], own]), all(as_written for _, as_written in found)
 
     def _is_as_made(self, name: str, value: Any) -> bool:
-        if value is None or isinstance(value, _FUNCTIONS) or _is_empty(value):
+        if value is None or isinstance(value, _FUNCTIONS) or _is_empty(value) or _has_not_begun(value):
             return True
         literal = self.literals.get(name)
         return literal is not None and is_same(_Form(exact=True).of(value), literal)
@@ -222,6 +223,10 @@ class _Form:
             return [name, items if isinstance(value, list | tuple | collections.deque) else by_frame(items)]
         if depth and self._left > 0 and is_own(kind) and not isinstance(value, type):
             return [name, [[key, self.of(item, depth - 1)] for key, item in sorted(state_of(value).items())]]
+        if isinstance(value, types.GeneratorType):
+            frame = value.gi_frame
+            inside = [] if frame is None else sorted(frame.f_locals.items())
+            return [name, frame and frame.f_lasti, [[key, self.of(item, depth - 1)] for key, item in inside if depth]]
         if self._exact:
             return [name]
         try:
@@ -234,6 +239,10 @@ class _Form:
 def _is_empty(value: Any) -> bool:
     base: Any = next((base for base in CONTAINERS if isinstance(value, base)), None)
     return base is not None and not base.__len__(value)
+
+
+def _has_not_begun(value: Any) -> bool:
+    return isinstance(value, types.GeneratorType) and inspect.getgeneratorstate(value) == inspect.GEN_CREATED
 
 
 def _seen(value: Any) -> _Seen:
@@ -276,10 +285,11 @@ def _holders(compared: Compared) -> list[Holder]:
 # module, so it is compared anew.
 def _in_module(source: Source, module: types.ModuleType, label: str) -> Iterator[Holder]:
     names, attributes = may_be_state(source)
-    body = BODY.of(source)
-    if not names.isdisjoint(vars(module)):
+    body, slots = BODY.of(source), functools.partial(vars, module)
+    suspended = frozenset(name for name, value in list(vars(module).items()) if type(value) is types.GeneratorType)
+    if not (names := names | suspended).isdisjoint(vars(module)):
         functions = functools.partial(_functions_of, module)
-        yield Holder(label, NAME, names, functools.partial(vars, module), functions, source, body.constants)
+        yield Holder(label, NAME, names, slots, functions, source, body.constants, kept=suspended)
     yield from _inside(body, vars(module), label, "", source, attributes)
 
 

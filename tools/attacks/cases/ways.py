@@ -264,6 +264,11 @@ KEEPS = {
     "closure": "def memo(f):\n    kept = {}\n    def inner(*args):\n        if args not in kept: kept[args] = f(*args)\n        return kept[args]\n    return inner\n@memo\ndef load(): return Path('rates.txt').read_text()\n",
     "cached_property": "class Rates:\n    @functools.cached_property\n    def text(self): return Path('rates.txt').read_text()\nrates = Rates()\ndef load(): return rates.text\n",
     "table": "import pandas as pd\nkept = None\ndef load():\n    global kept\n    if kept is None: kept = pd.read_csv('rates.txt', header=None)\n    return int(kept.iloc[0, 0])\n",
+    "generator": "def lines():\n    text = Path('rates.txt').read_text()\n    while True: yield text\nkept = lines()\ndef load(): return next(kept)\n",
+    "default": "def load(kept=[]):\n    if not kept: kept.append(Path('rates.txt').read_text())\n    return kept[0]\n",
+    "namespace": "import types\nkept = types.SimpleNamespace(text=None)\ndef load():\n    if kept.text is None: kept.text = Path('rates.txt').read_text()\n    return kept.text\n",
+    "object_in_an_object": "class Inner:\n    def __init__(self): self.text = None\n    def load(self):\n        if self.text is None: self.text = Path('rates.txt').read_text()\n        return self.text\nclass Outer:\n    def __init__(self): self.inner = Inner()\nkept = Outer()\ndef load(): return kept.inner.load()\n",
+    "metaclass": "class Once(type):\n    made = {}\n    def __call__(cls):\n        if cls not in Once.made: Once.made[cls] = super().__call__()\n        return Once.made[cls]\nclass Rates(metaclass=Once):\n    def __init__(self): self.text = Path('rates.txt').read_text()\ndef load(): return Rates().text\n",
     "listing": "import os\nkept = {}\ndef load(folder='rates'):\n    if folder not in kept: kept[folder] = sorted(os.listdir(folder))\n    return kept[folder]\n",
     "look": "kept = {}\ndef load(name='more.txt'):\n    if name not in kept: kept[name] = Path(name).exists()\n    return kept[name]\n",
     "variable_of_the_environment": "import os\nkept = {}\ndef load(name='RA' + 'TE'):\n    if name not in kept: kept[name] = os.environ.get(name, '')\n    return kept[name]\n",
@@ -281,4 +286,7 @@ for keeper, text in KEEPS.items():
     for order, script in ORDERS.items():
         title = f"kept_by_a_{keeper}_and_filled_{order}"
         GROUP.add(title, "miss", environment + script, files=files, change=change)
-        GROUP.add(f"{title}_unchanged", "hit", environment + script, files=files, change={"elsewhere.txt": "2"})
+        if (
+            title != "kept_by_a_default_and_filled_by_an_earlier_step"
+        ):  # a hit does not put defaults back: runs once more
+            GROUP.add(f"{title}_unchanged", "hit", environment + script, files=files, change={"elsewhere.txt": "2"})
