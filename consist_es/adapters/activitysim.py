@@ -20,19 +20,22 @@ from consist_es.identity.adapters import short_digest
 from consist_es.values.digests import digest_of
 
 _COMMENTED = frozenset({"SPEC", "SAMPLE_SPEC", "COEFFICIENTS", "COEFFICIENT_TEMPLATE"})
-"""Keys whose files ActivitySim reads without the lines that begin with ``#``."""
+"""Settings that name a file in which ActivitySim skips lines that begin with ``#``."""
 _REMEDY = "Correct it, or leave it out with ActivitySimAdapter(…, exclude=[…])."
 
 
 class ActivitySimAdapter:
     """The configuration of an ActivitySim model.
 
-    `configs`: the config folders in the order in which ActivitySim gets them, nearest first. `data`: its data folders;
-    their files count by their bytes, except `inputs`, names of files that the step gets as inputs. `extensions`: its
-    folders of extensions, whose Python files count by their bytes. `exclude`: patterns of files that the model does not
-    read. `run_only`: key of the settings file -> why it does not count, or None for one that counts although the table
-    says otherwise; ``network_los.yaml: key`` for another file, ``logging.yaml`` for a whole one that is no settings
-    file. What was given is recorded.
+    Args:
+        configs: the config folders in the order in which ActivitySim gets them, nearest first.
+        data: its data folders; their files count by their bytes, except `inputs`.
+        extensions: its folders of extensions; Python files in them count by their bytes.
+        inputs: names of files that the step gets as inputs.
+        exclude: patterns of files that the model does not read.
+        run_only: key of the settings file -> why it does not count, or None for one that counts although the table says
+            otherwise; ``network_los.yaml: key`` for another file, ``logging.yaml`` for a whole one that is no settings
+            file. What was given is recorded.
     """
 
     name = "activitysim"

@@ -40,11 +40,15 @@ threads are not in it, since BEAM's results depend on them."""
 class BeamAdapter:
     """The configuration of a BEAM model.
 
-    `primary`: the .conf file that BEAM is started with. `environment`: variables that its substitutions use, before
-    those of the process; `root`: the folder that paths in values are relative to and whose place does not count, the
-    variable ``PWD`` if it is given, else the working directory. `run_only`: path of a value -> why it does not count,
-    or None for one that counts although the table says otherwise. `inputs`: paths of values whose files the step gets
-    as inputs. `files`: ``include file("…")`` is read, relative to the working directory.
+    Args:
+        primary: the .conf file that BEAM is started with.
+        environment: variables for its substitutions, asked before those of the process.
+        root: the folder that relative paths in values start from (default: the variable ``PWD`` if it is given, else
+            the working directory). Where it lies does not count.
+        run_only: path of a value -> why it does not count, or None for one that counts although the table says
+            otherwise.
+        inputs: paths of values that name a file which the step gets as an input.
+        files: True reads ``include file("…")``, relative to the working directory; else it is an error.
     """
 
     name = "beam"

@@ -8,7 +8,7 @@ from typing import Any
 from consist_es.values.digests import digest_of
 
 _CELLS = 3
-"""Most columns of a table whose cells are told one by one; rows of wider ones are told as texts."""
+"""Most columns for which changed cells are named; of wider tables, changed rows are shown as text."""
 _MOST_ROWS = 20_000
 
 

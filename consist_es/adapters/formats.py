@@ -24,8 +24,8 @@ SUFFIXES = {
 }  # fmt: skip
 """Suffix in lower case -> format; other files count by their bytes."""
 FORMATS = ("yaml", "json", "toml", "ini", "hocon", "bytes", "pyyaml", "text", "hocon-files")
-"""The last three say which reading counts if programs differ: as PyYAML reads it, the last of two equal keys; the text,
-as of a template; HOCON whose ``include file("…")`` is relative to the working directory."""
+"""The last three choose a reading where programs differ: like PyYAML, which takes the last of two equal keys; as plain
+text, for templates; HOCON in which ``include file("…")`` starts from the working directory."""
 MAX_BYTES = 16 << 20
 
 ReadBytes = Callable[[Path], bytes]

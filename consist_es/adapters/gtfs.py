@@ -35,7 +35,8 @@ class GtfsAdapter:
         """Read the feeds; see `Adapter.canonicalize`.
 
         Raises:
-            InputError: a feed is missing, cannot be read, or two have one name. ConfigFileError: it is no feed.
+            InputError: a feed is missing or cannot be read, or two feeds have the same name.
+            ConfigFileError: it is no feed.
         """
         data: dict[str, Any] = {}
         references: list[Reference] = []
